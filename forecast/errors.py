@@ -1,0 +1,80 @@
+"""Every error that is meant for a person, with the exit code that the command line gives it.
+
+    ForecastError                1  something unexpected
+     +-- UsageError              2  a wrong option, an output folder that cannot be written
+     +-- StudyError              2  the study file; all its problems at once
+     +-- DataError               3  the input data; all their problems at once
+     +-- FitError                4  the fit failed its diagnostics
+     +-- GateError               5  a gate that was asked for failed
+     +-- Interrupted           130  stopped by the user
+
+`str(error)` is the whole message: what was expected, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MAX_PROBLEMS_SHOWN = 20
+
+
+class ForecastError(Exception):
+    """An error with a message for a person and an exit code for the shell."""
+
+    exit_code: int = 1
+
+
+class UsageError(ForecastError):
+    """A command was called in a way that cannot work: an option, a folder, a file that is not there."""
+
+    exit_code = 2
+
+
+class _ProblemsError(ForecastError):
+    """An error that lists several problems, so that all of them can be mended in one go.
+
+    `problems` holds all of them; `str(error)` shows one a line, at most `MAX_PROBLEMS_SHOWN`.
+    """
+
+    problems: list[str]
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        if not self.problems:
+            raise ValueError(f"{type(self).__name__} needs at least one problem to report.")
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        shown = self.problems[:MAX_PROBLEMS_SHOWN]
+        left = len(self.problems) - len(shown)
+        return "\n".join([*shown, *([f"... and {left} more"] if left else [])])
+
+
+class StudyError(_ProblemsError):
+    """The study file is wrong; each problem reads `file:line: key: expected, came, did you mean`."""
+
+    exit_code = 2
+
+
+class DataError(_ProblemsError):
+    """The input data are wrong; each problem names file, row, column, the rule and the remedy."""
+
+    exit_code = 3
+
+
+class FitError(ForecastError):
+    """The fit did not pass its diagnostics, so nothing may be built on it."""
+
+    exit_code = 4
+
+
+class GateError(ForecastError):
+    """A gate that was asked for failed."""
+
+    exit_code = 5
+
+
+class Interrupted(ForecastError):  # noqa: N818 - it is what happened, not an error of anyone
+    """The user stopped the run; nothing was written."""
+
+    exit_code = 130
