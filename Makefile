@@ -1,0 +1,53 @@
+# Everything runs in .venv, which the first target that needs it makes. PYTHON=/path/to/python chooses another Python.
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check lint format docs setup constraints wheel clean
+
+help: ## what the targets do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## the main job on the bundled data: fit, forecast, budget, report in reports/demo/
+	@$(PY) -m compileall -q forecast
+	@$(PY) -m forecast demo
+
+test: $(READY) ## the fast tests
+	$(PY) -m pytest
+
+test-slow: $(READY) ## the slow tests: fits, recovery of known truth
+	$(PY) -m pytest -m slow
+
+check: lint test ## everything before a commit: format, lint, types, tests (documentation included)
+
+lint: $(READY) ## format, lint and types, without changing anything
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+format: $(READY) ## format the code and mend what can be mended by itself
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+docs: $(READY) ## write docs/cli.md from the commands' own help
+	$(PY) -m forecast.cli_reference docs/cli.md
+
+setup: $(READY) ## the environment in .venv
+
+# The stamp is set last: an interrupted installation is taken up again.
+$(READY): pyproject.toml constraints.txt tools/make-environment.sh tools/find-python.sh
+	@sh tools/make-environment.sh $(VENV)
+	@touch $@
+
+constraints: ## take up new versions of all dependencies (needs uv)
+	@uv=$$(command -v uv || echo $(VENV)/bin/uv); UV_PYTHON_DOWNLOADS=never $$uv pip compile pyproject.toml \
+		--extra dev --extra notebook --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
+
+wheel: $(READY) ## a wheel in dist/
+	$(PY) -m hatchling build -t wheel
+
+clean: ## remove the environment and all caches (not your models and reports)
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
