@@ -42,7 +42,7 @@ def start_of(days: Any, kind: str) -> Periods:
     """First day of the period that holds each day; `days` is anything that numpy reads as days. NaT stays NaT."""
     days = np.asarray(days).astype("datetime64[D]")
     if kind == "month":
-        return days.astype("datetime64[M]").astype("datetime64[D]")
+        return np.asarray(days.astype("datetime64[M]").astype("datetime64[D]"))
     if kind == "quarter":
         quarters = np.floor_divide(days.astype("datetime64[M]").astype(np.int64), 3)
         starts = (3 * quarters).astype("datetime64[M]").astype("datetime64[D]")
@@ -70,7 +70,7 @@ def parse_period(text: str, kind: str) -> np.datetime64:
         kind, ("date", "month", "quarter")
     ):
         raise ValueError(f'"{text}" is a {came}, and one {kind} is needed: write it as {EXAMPLES[kind]}.')
-    return np.datetime64(start_of(day, kind)[()], "D")
+    return np.datetime64(start_of(day, kind).item(), "D")
 
 
 def _read(text: str, kind: str) -> tuple[np.datetime64 | None, str]:
@@ -95,7 +95,7 @@ def _read(text: str, kind: str) -> tuple[np.datetime64 | None, str]:
 def _iso_week(year: int, week: int) -> np.datetime64:
     """Monday of an ISO week: week 1 is the one that holds 4 January."""
     first = start_of(f"{year:04d}-01-04", "week")
-    monday = np.datetime64((first + np.timedelta64(7 * (week - 1), "D"))[()], "D")
+    monday = np.datetime64((first + np.timedelta64(7 * (week - 1), "D")).item(), "D")
     if week < 1 or _iso_year(np.asarray(monday))[()] != year:
         raise ValueError(f"{year} has no week {week}.")
     return monday

@@ -1,0 +1,299 @@
+"""The text side of a study: TOML with its line numbers, overrides, and messages a person can act on.
+
+`tomllib` gives values without their places and pydantic gives places without their lines. This module keeps both: it
+finds the line of every key, applies overrides, and turns pydantic's errors into `key: expected, came, did you mean`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from forecast.errors import StudyError, UsageError
+
+Key = tuple[str, ...]
+
+_HEADER = re.compile(r"^\s*\[\[?\s*(?P<key>[^\[\]=]+?)\s*\]\]?\s*(?:#.*)?$")
+_ENTRY = re.compile(
+    r"""^\s*(?P<key>(?:[\w\-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w\-]+|"[^"]*"|'[^']*'))*)\s*="""
+)
+_EXPECTED = {
+    "string_type": "text in quotes",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "tuple_type": "a list",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": "above",
+    "greater_than_equal": "of at least",
+    "less_than": "below",
+    "less_than_equal": "of at most",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a study: the dotted key, and the text for a person."""
+
+    key: str
+    text: str
+
+
+class Problems(ValueError):
+    """Several problems found by one check; their keys are relative to the table that was checked."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{problem.key}: {problem.text}" for problem in self.problems))
+
+
+@dataclass
+class Source:
+    """The values of a study file, where each key stands, and which keys were set from outside."""
+
+    path: Path
+    values: dict[str, Any]
+    lines: dict[str, int] = field(default_factory=dict)
+    overridden: set[str] = field(default_factory=set)
+
+    def line(self, key: str) -> int:
+        """Line of the key, or of the nearest table around it; 1 when nothing of it is in the file."""
+        parts = _split(key)
+        for n in range(len(parts), 0, -1):
+            if (found := self.lines.get(".".join(parts[:n]))) is not None:
+                return found
+        return 1
+
+    def place(self, key: str) -> str:
+        """`study.toml:12: plan.periods`, or `--set: plan.periods` for an override."""
+        if any(key == given or key.startswith(f"{given}.") for given in self.overridden):
+            return f"--set: {key}"
+        return f"{self.path}:{self.line(key)}: {key}" if key else f"{self.path}:1"
+
+
+def _split(key: str) -> list[str]:
+    return key.split(".") if key else []
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "x"?` when something known is close to the word, else nothing."""
+    names = list(known)
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f'; did you mean "{by_lower[close[0]]}"?' if close else ""
+
+
+def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
+    """Read a TOML file and apply overrides.
+
+    Raises StudyError for a file that is absent, not UTF-8 or not TOML, UsageError for a malformed override.
+    """
+    text = _read_text(path)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(_syntax_problem(path, text, str(error))) from None
+    source = Source(path, _tuples(values), _lines_of(text))
+    for override in overrides:
+        _apply(source, override)
+    return source
+
+
+def _read_text(path: Path) -> str:
+    if path.is_dir():
+        raise StudyError(f"{path}: is a folder; expected a study file such as {path / 'study.toml'}.")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        there = [found.name for found in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
+        listed = f"; that folder holds {', '.join(there[:8])}" if there else ""
+        raise StudyError(f"{path}: there is no such file{nearest(path.name, there) or listed}") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        text = f"byte {content[error.start]:#04x} is not UTF-8; save the file as UTF-8 (plain text)"
+        raise StudyError(f"{path}:{line}: {text}") from None
+
+
+def _syntax_problem(path: Path, text: str, message: str) -> str:
+    found = re.search(
+        r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", message
+    )
+    if found is None:
+        return f"{path}:1: not valid TOML: {message}."
+    line = int(found["line"] or text.count("\n") + 1)
+    hint = "" if found["line"] is None else f" at column {found['column']}"
+    return f'{path}:{line}: not valid TOML{hint}: {found["what"]}. Text needs quotes: key = "text".'
+
+
+def _tuples(value: Any) -> Any:
+    """TOML's lists as tuples: a study is frozen all the way down."""
+    if isinstance(value, dict):
+        return {key: _tuples(part) for key, part in value.items()}
+    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
+
+
+def _lines_of(text: str) -> dict[str, int]:
+    """The line of each table header and each key, by dotted key; a key inside an inline table has its table's line."""
+    lines: dict[str, int] = {}
+    table: Key = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            table = _key_of(header["key"])
+            lines.setdefault(".".join(table), number)
+        elif entry := _ENTRY.match(line):
+            lines.setdefault(".".join((*table, *_key_of(entry["key"]))), number)
+    return lines
+
+
+def _key_of(text: str) -> Key:
+    """The parts of a TOML key; quotes protect dots and blanks. Loose texts are cut at their dots."""
+    try:
+        value: Any = tomllib.loads(f"{text} = 0")
+    except tomllib.TOMLDecodeError:
+        return tuple(part.strip() for part in text.split("."))
+    parts: list[str] = []
+    while isinstance(value, dict):
+        name = next(iter(value))
+        parts.append(name)
+        value = value[name]
+    return tuple(parts)
+
+
+def _apply(source: Source, override: str) -> None:
+    """Set one `key=value` in the values; a value that is no TOML is taken as text."""
+    name, equals, text = override.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(
+            f'--set {override}: expected key=value, for example --set plan.periods=6; came "{override}".'
+        )
+    try:
+        value = _tuples(tomllib.loads(f"value = {text}")["value"])
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *tables, last = _key_of(name.strip())
+    values = source.values
+    for table in tables:
+        inner = values.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f'--set {override}: "{table}" is a value in the study, not a table.')
+        values = inner
+    values[last] = value
+    source.overridden.add(".".join((*tables, last)))
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """Pydantic's errors as problems for a person. Values that may be secret (a database) are never repeated."""
+    found: list[Problem] = []
+    for detail in error.errors(include_url=False):
+        loc = tuple(str(part) for part in detail["loc"] if not isinstance(part, int))
+        cause = detail.get("ctx", {}).get("error")
+        if isinstance(cause, Problems):
+            found += [Problem(".".join(filter(None, (*loc, part.key))), part.text) for part in cause.problems]
+        else:
+            found.append(Problem(".".join(loc), _text_of(dict(detail), loc, model)))
+    return found
+
+
+def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(loc, model)
+    if kind == "missing":
+        return (
+            f"expected a table [{loc[-1]}], and there is none"
+            if _model_at((*loc, ""), model)
+            else "this key is needed"
+        )
+    came = "" if "database" in loc else f"; came {_shown(detail['input'])}"
+    if kind == "value_error":
+        text = str(context["error"])
+        return text if "came" in text or isinstance(detail["input"], dict) else text + came
+    if kind == "literal_error":
+        options = [option.strip(" '") for option in re.split(r",| or ", context["expected"])]
+        guess = nearest(detail["input"], options) if isinstance(detail["input"], str) else ""
+        return f"expected one of {', '.join(options)}{came}{guess}"
+    if kind in _BOUNDS:
+        bound = next(context[key] for key in ("gt", "ge", "lt", "le") if key in context)
+        percent = " (write 60 % as 0.6)" if kind.startswith("less") and bound == 1 else ""
+        return f"expected a number {_BOUNDS[kind]} {bound:g}{came}{percent}"
+    expected = _EXPECTED.get(kind, detail["msg"].removeprefix("Input should be ").rstrip("."))
+    return f"expected {expected}{came}"
+
+
+def drop_unknown(error: ValidationError, values: dict[str, Any]) -> bool:
+    """Take the unknown keys that `error` found out of `values`; true if there were any."""
+    unknown = [
+        detail["loc"] for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden"
+    ]
+    for *tables, last in unknown:
+        inner: Any = values
+        for table in tables:
+            inner = inner[table]
+        del inner[last]
+    return bool(unknown)
+
+
+def _unknown_key(loc: Key, model: type[BaseModel]) -> str:
+    here = _model_at(loc, model)
+    known = _keys(here) if here else []
+    if guess := nearest(loc[-1], known):
+        return f"unknown key{guess}"
+    homes = [
+        name
+        for name, info in model.model_fields.items()
+        if (m := _model_in(info.annotation)) and loc[-1] in _keys(m)
+    ]
+    home = f"; it belongs in [{homes[0]}]" if homes and homes[0] != loc[0] else ""
+    return f"unknown key{home}; known here: {', '.join(known)}"
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items() if name not in {"folder", "path"}]
+
+
+def _model_at(loc: Key, model: type[BaseModel]) -> type[BaseModel] | None:
+    """The table that holds the last part of the location."""
+    here: Any = model
+    for part in loc[:-1]:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            named = {info.alias or name: info.annotation for name, info in here.model_fields.items()}
+            here = named.get(part)
+        else:  # a name inside dict[str, Table]
+            here = _model_in(here)
+        if here is not None and not str(here).startswith("dict"):
+            here = _model_in(here)
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The table type inside an annotation such as `Table | None` or `dict[str, Table]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value if len(value) <= 60 else value[:57] + "..."}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    return "a list" if isinstance(value, tuple) else str(value)
