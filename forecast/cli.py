@@ -1,0 +1,287 @@
+"""The command line: thin commands over `forecast.workflow`.
+
+Nothing heavy is imported before a command runs, so `forecast --help` answers at once. Errors of the library
+become one message on stderr and their exit code (EXIT_CODES below).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from forecast import console
+from forecast.errors import ForecastError
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
+    "4 the fit failed its diagnostics; 5 a gate that was asked for failed; 130 interrupted."
+)
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are messages for people."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what goes wrong becomes one message on stderr and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+            raise  # typer's own ways of leaving; a closed pipe ends quietly
+        except (Exception, KeyboardInterrupt) as error:
+            if os.environ.get("FORECAST_TRACEBACK"):
+                import traceback
+
+                traceback.print_exception(error)
+            typer.echo(_message(error), err=True)
+            raise typer.Exit(_exit_code(error)) from error
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing was written"
+    if isinstance(error, ForecastError):
+        text = str(error)
+        return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"Unexpected error: {what} (set FORECAST_TRACEBACK=1 and run again to see where)"
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return error.exit_code if isinstance(error, ForecastError) else 1
+
+
+def _share(text: str) -> float:
+    try:
+        return console.parse_share(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import forecast
+
+        typer.echo(f"growth-forecast {forecast.__version__}")
+        raise typer.Exit
+
+
+StudyFile = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="The study (a TOML file).", show_default=False)
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write here instead of reports/NAME/.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of all random numbers.")]
+Draws = Annotated[
+    int | None, typer.Option("--draws", min=1, metavar="N", help="Number of simulated futures.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the study: plan.periods=6. Repeatable."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+GoOn = Annotated[bool, typer.Option("--go-on", help="Go on with a fit that failed its diagnostics.")]
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+
+
+@app.callback()
+def forecast(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Forecast leads, customers and revenue from a history, and the budget that serves them best."""
+
+
+def _show(result: Any, text: str, *, as_json: bool) -> None:
+    typer.echo(console.as_json(result) if as_json else text)
+
+
+def _show_run(result: Any, *, as_json: bool) -> None:
+    places = f"Report: {result.folder / 'report.pdf'}\nTables: {result.folder}/"
+    text = f"{console.summary_text(result.summary)}\n\n{places}"
+    _show({**result.summary, "folder": str(result.folder)}, text.lstrip(), as_json=as_json)
+
+
+@app.command(short_help="the whole job on a synthetic company that comes along")
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write here, not to reports/demo/.")
+    ] = None,
+    seed: Seed = None,
+    draws: Draws = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """The whole job on a synthetic company that comes with the package.
+
+    Fits, forecasts, recommends a budget and writes the report. Works from any folder.
+    """
+    from forecast import workflow
+
+    with console.progress(quiet=quiet) as progress:
+        result = workflow.demo(out=out, seed=seed, draws=draws, progress=progress)
+    _show_run(result, as_json=json)
+
+
+@app.command(short_help="make a planning folder to start from")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Make a planning folder: a study to fill in, sample data, a notebook.
+
+    Files that are there already are never overwritten.
+    """
+    from forecast import workflow
+
+    files = workflow.init(folder)
+    _show({"files": files}, "\n".join(f"made {path}" for path in files), as_json=json)
+
+
+@app.command(short_help="the funnel equation by hand, no history needed")
+def funnel(
+    visitors: Annotated[float, typer.Option(min=0, metavar="N", help="Visitors in a period.")],
+    conversion: Annotated[float, typer.Option(parser=_share, metavar="RATE", help="Visitors -> leads.")],
+    qualification: Annotated[float, typer.Option(parser=_share, metavar="RATE", help="Leads -> qualified.")],
+    close: Annotated[float, typer.Option(parser=_share, metavar="RATE", help="Qualified -> customers.")],
+    value: Annotated[float, typer.Option(min=0, metavar="MONEY", help="Revenue of a customer.")],
+    margin: Annotated[
+        float, typer.Option(parser=_share, metavar="RATE", help="Gross margin, for the break-even.")
+    ] = "100%",  # type: ignore[assignment]  # the parser reads the default too
+    market: Annotated[
+        Literal["b2b", "b2c", "none"], typer.Option(help="Whose benchmark ranges to show.")
+    ] = "b2b",
+    json: Json = False,
+) -> None:
+    r"""The funnel equation by hand: visitors x conversion x qualification x close rate x value.
+
+    Rates are written as 3% or 0.03. Needs no history; benchmark ranges stand beside your rates.
+
+    \b
+    Example:
+      forecast funnel --visitors 1000 --conversion 3% --qualification 40% --close 25% --value 5000
+    """
+    from forecast import funnel as equation
+
+    given = equation.Funnel(visitors, conversion, qualification, close, value)
+    result = equation.summary(given, market=market, margin=margin)
+    _show(result, console.funnel_text(result), as_json=json)
+
+
+@app.command(short_help="validate the study and its data, print the audit")
+def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> None:
+    """Read and validate the study and its data, and print the audit.
+
+    PASS needs nothing, REVIEW wants a look, FAIL means: do not trust a forecast before it is mended.
+    """
+    from forecast import workflow
+
+    result = workflow.check(study, overrides=overrides or ())
+    _show(result.summary, console.audit_text(result.audit), as_json=json)
+
+
+@app.command(short_help="fit the model and save it")
+def fit(
+    study: StudyFile,
+    seed: Seed = None,
+    draws: Draws = None,
+    overrides: Overrides = None,
+    go_on: GoOn = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Fit the model of every stage, check the fit and save it as NAME.nc beside the study.
+
+    A fit that fails its diagnostics (R-hat, effective sample size, divergences) ends with exit code 4.
+    """
+    from forecast import workflow
+
+    with console.progress(quiet=quiet) as progress:
+        result = workflow.fit(
+            study, seed=seed, draws=draws, overrides=overrides or (), go_on=go_on, progress=progress
+        )
+    text = f"{console.summary_text(result.summary)}\nPosterior: {result.path}".lstrip()
+    _show({**result.summary, "path": str(result.path)}, text, as_json=json)
+
+
+@app.command(short_help="the whole job: fit, forecast, budget, report")
+def run(
+    study: StudyFile,
+    out: Out = None,
+    seed: Seed = None,
+    draws: Draws = None,
+    overrides: Overrides = None,
+    go_on: GoOn = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """The whole job: check, fit, forecast, recommend a budget, write report and tables.
+
+    Fits only if the data, the funnel or the priors have changed since the saved fit.
+    """
+    from forecast import workflow
+
+    options: dict[str, Any] = {
+        "out": out,
+        "seed": seed,
+        "draws": draws,
+        "overrides": overrides or (),
+        "go_on": go_on,
+    }
+    with console.progress(quiet=quiet) as progress:
+        result = workflow.run(study, **options, progress=progress, today=_today())
+    _show_run(result, as_json=json)
+
+
+def _today() -> Any:
+    from datetime import date
+
+    return date.today()  # noqa: DTZ011 - a company's books close by its own calendar
+
+
+@app.command(short_help="split another budget from the saved fit, without fitting")
+def allocate(
+    study: StudyFile,
+    total: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="MONEY", help="Budget over the horizon. Default: the study's."),
+    ] = None,
+    change: Annotated[
+        float | None,
+        typer.Option(parser=_share, metavar="RATE", help="Largest change of a channel, e.g. 30%."),
+    ] = None,
+    seed: Seed = None,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Split the budget anew from the saved fit: another total, other limits. Does not fit.
+
+    Prints the recommended spend of each channel over the horizon.
+    """
+    from forecast import workflow
+
+    with console.progress(quiet=quiet) as progress:
+        result = workflow.allocate(
+            study, total=total, change=change, seed=seed, overrides=overrides or (), progress=progress
+        )
+    _show(result.summary, console.allocation_text(result.allocation), as_json=json)

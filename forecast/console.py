@@ -1,0 +1,287 @@
+"""How the command line talks: numbers and tables as text, results as JSON, progress on stderr.
+
+Data goes to stdout, talk to stderr. Progress is a bar when stderr is a terminal, plain lines otherwise, and
+nothing when the user asked for quiet.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+SECONDS_BETWEEN_LINES = 10.0
+RATE_FORMS = "write it as 3% or as 0.03"
+
+
+class Progress(Protocol):
+    """What a long job tells: which step it is at, and how far that step has come."""
+
+    def step(self, text: str) -> None:
+        """A new step begins."""
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """The present step has done `done` of `total`. May be called from another thread."""
+
+
+class Silent:
+    """Progress that says nothing."""
+
+    def step(self, text: str) -> None:
+        """A new step begins; nothing is said."""
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """A step has moved on; nothing is said."""
+
+
+class Lines:
+    """Progress as plain lines: each step, and within a step a line every `SECONDS_BETWEEN_LINES` at most."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """A new step begins: one line."""
+        self._last = time.monotonic()
+        print(text, file=self._stream, flush=True)
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """A step has moved on: a line if the last one is old enough."""
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            print(f"  {done} of {total}{f', {note}' if note else ''}", file=self._stream, flush=True)
+
+
+class Bar:
+    """Progress as a live bar of rich; a finished step stays as one line with its time."""
+
+    def __init__(self, live: RichProgress) -> None:
+        self._live = live
+        self._task: TaskID | None = None
+
+    def step(self, text: str) -> None:
+        """A new step begins: the one before is ticked off."""
+        self.finish()
+        self._task = self._live.add_task(text, total=None, note="")
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """A step has moved on: the bar moves."""
+        if self._task is not None:
+            self._live.update(self._task, completed=done, total=total, note=note)
+
+    def finish(self) -> None:
+        """The last step is done."""
+        if self._task is not None:
+            self._live.update(self._task, completed=1, total=1, note="")
+            self._live.stop_task(self._task)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Progress]:
+    """The progress that suits: silent when quiet, on stderr a bar (terminal) or plain lines."""
+    if quiet:
+        yield Silent()
+    elif not sys.stderr.isatty():
+        yield Lines(sys.stderr)
+    else:
+        from rich.console import Console
+
+        with bars(Console(stderr=True)) as bar:
+            yield bar
+
+
+@contextmanager
+def bars(terminal: Console) -> Iterator[Bar]:
+    """Progress as live bars on a terminal of rich, one a step."""
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Live
+
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Live(*columns, console=terminal) as live:
+        bar = Bar(live)
+        yield bar
+        bar.finish()
+
+
+def parse_share(text: str) -> float:
+    """A share in [0, 1] from what people type: 3%, 3 %, 2,5% or 0.03.
+
+    A bare number of 1 or more is refused, as nobody can know whether 3 meant 3 %.
+    Raises ValueError with a plain message.
+
+    >>> parse_share("3%"), parse_share("0.03"), parse_share("2,5 %")
+    (0.03, 0.03, 0.025)
+    """
+    written = text.strip()
+    number = written.removesuffix("%").strip()
+    try:
+        share = float(number.replace(",", ".", 1))
+    except ValueError:
+        raise ValueError(f'"{text}" is not a rate: {RATE_FORMS}') from None
+    if written.endswith("%"):
+        share /= 100
+    elif share >= 1:
+        raise ValueError(f"{written} is no share of 1: did you mean {number}%?")
+    if not 0 <= share <= 1:
+        raise ValueError(f"{written} is not between 0% and 100%")
+    return share
+
+
+def amount(number: float) -> str:
+    """A number for people: thousands with commas, two decimals below 100, three digits below 1.
+
+    >>> amount(15000.0), amount(12.5), amount(3), amount(0.01234)
+    ('15,000', '12.5', '3', '0.0123')
+    """
+    if abs(number) >= 100:
+        return f"{number:,.0f}"
+    text = f"{number:.2f}" if abs(number) >= 1 else f"{number:.3g}"
+    if "e" in text:
+        return text
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def percent(share: float, *, sign: bool = False) -> str:
+    """A share as percent, one decimal where it needs one.
+
+    >>> percent(0.03), percent(0.024), percent(1 / 3, sign=True)
+    ('3 %', '2.4 %', '+33.3 %')
+    """
+    number = f"{100 * share:+.1f}" if sign else f"{100 * share:.1f}"
+    return f"{number.removesuffix('.0')} %"
+
+
+def table(rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
+    """Rows of text as aligned columns, the first row the header; columns in `left` are set flush left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("   ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def as_json(result: Any) -> str:
+    """A result as JSON; what JSON has no word for (NaN, infinity) is null, paths are text."""
+    return json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return {str(key): _plain(part) for key, part in item.items()}
+    if isinstance(item, (list, tuple, set, frozenset)):
+        return [_plain(part) for part in item]
+    if isinstance(item, Path):
+        return item.as_posix()
+    if hasattr(item, "tolist"):  # numpy's scalars and arrays
+        return _plain(item.tolist())
+    if isinstance(item, float) and not math.isfinite(item):
+        return None
+    return item
+
+
+def funnel_text(result: Mapping[str, Any]) -> str:
+    """The funnel equation as tables, from the dict of `forecast.funnel.summary`."""
+    parts = [_funnel_stages(result), _funnel_worth(result), _funnel_gains(result), _funnel_band(result)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _funnel_stages(result: Mapping[str, Any]) -> str:
+    market = result["market"].upper()
+    rows = [["stage", "rate", "per period"], ["visitors", "", amount(result["visitors"])]]
+    for name, stage in (("conversion", "leads"), ("qualification", "qualified"), ("close", "won")):
+        rows.append([stage, percent(result[name]), amount(result[stage])])
+    rows.append(["revenue", f"x {amount(result['value'])}", amount(result["revenue"])])
+    places = [f"{market} range", ""] + [""] * 4
+    for i, name in enumerate(("conversion", "qualification", "close"), start=2):
+        place = result["benchmarks"].get(name)
+        if place:
+            places[i] = f"{percent(place['low'])} to {percent(place['high'])}: {place['stands']}"
+    if result["benchmarks"]:
+        rows = [[*row, place] for row, place in zip(rows, places, strict=True)]
+    return table(rows, left=(0, 3))
+
+
+def _funnel_worth(result: Mapping[str, Any]) -> str:
+    names = {"visitor": "a visitor", "lead": "a lead", "qualified": "a qualified lead"}
+    rows = [["worth of", "revenue", f"break-even cost at margin {percent(result['margin'])}"]]
+    rows += [
+        [names[unit], amount(result["worth"][unit]), amount(result["break_even"][unit])] for unit in names
+    ]
+    return table(rows)
+
+
+def _funnel_gains(result: Mapping[str, Any]) -> str:
+    rows = [["one point more", "rate", "revenue", "gain", ""]]
+    for name, raised in result["plus_one_point"].items():
+        relative = "" if raised["relative"] is None else percent(raised["relative"], sign=True)
+        change = f"{percent(result[name])} -> {percent(raised['rate'])}"
+        rows.append([name, change, amount(raised["revenue"]), f"+{amount(raised['gain'])}", relative])
+    return table(rows)
+
+
+def _funnel_band(result: Mapping[str, Any]) -> str:
+    band = result["benchmark_revenue"]
+    if band is None:
+        return ""
+    market = result["market"].upper()
+    q = {level: amount(float(f"{number:.3g}")) for level, number in band.items()}
+    rows = [
+        ["median", q["q50"]],
+        ["central 50 %", f"{q['q25']} to {q['q75']}"],
+        ["central 80 %", f"{q['q10']} to {q['q90']}"],
+    ]
+    title = (
+        f"Benchmark, not your data: revenue of these visitors and this value at rates of {market} companies"
+    )
+    return f"{title}\n{table(rows, left=(0, 1))}"
+
+
+def audit_text(audit: pd.DataFrame) -> str:
+    """The audit as lines: status, check, evidence, and below it what to do."""
+    lines = []
+    for row in audit.to_dict("records"):
+        lines.append(f"{row['status']:<6}  {row['check']}: {row['evidence']}")
+        if row["status"] != "PASS" and row["advice"]:
+            lines.append(f"        -> {row['advice']}")
+    return "\n".join(lines)
+
+
+def allocation_text(allocation: pd.DataFrame) -> str:
+    """The recommended budget by channel, with its near-optimal range."""
+    rows = [["channel", "current", "recommended", "change", "near-optimal from", "to"]]
+    for row in allocation.to_dict("records"):
+        money = [amount(float(row[name])) for name in ("current", "recommended", "change", "low", "high")]
+        rows.append([str(row["channel"]), *money])
+    return table(rows)
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """The verdict and the headline of a run in a few lines, as far as the summary has them."""
+    verdict, headline = summary.get("verdict", {}), summary.get("headline", {})
+    lines = [
+        verdict.get("sentence") if isinstance(verdict, Mapping) else str(verdict),
+        headline.get("recommendation") if isinstance(headline, Mapping) else str(headline),
+    ]
+    return "\n".join(line for line in lines if line)

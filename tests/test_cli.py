@@ -1,0 +1,360 @@
+"""The command line: help, messages, exit codes, and where output goes."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import forecast
+from forecast import cli, console, errors
+from forecast.cli_reference import command_names
+
+ROOT = Path(forecast.__file__).parents[1]
+GUIDE = "--visitors 1000 --conversion 3% --qualification 40% --close 25% --value 5000".split()
+COMMANDS = ["demo", "init", "funnel", "check", "fit", "run", "allocate"]
+HEAVY = {"numpy", "pandas", "xarray", "pymc", "nutpie", "arviz", "matplotlib", "duckdb", "typst", "pydantic"}
+
+
+@pytest.fixture
+def call():
+    """Run the command line in this process; gives the result with stdout, stderr and exit code."""
+    return lambda *args, **options: CliRunner().invoke(cli.app, list(args), prog_name="forecast", **options)
+
+
+@pytest.fixture
+def workflow(monkeypatch):
+    """A workflow of which each test gives the one function it needs."""
+    module = types.ModuleType("forecast.workflow")
+    monkeypatch.setitem(sys.modules, "forecast.workflow", module)
+    monkeypatch.setattr(forecast, "workflow", module, raising=False)
+    return module
+
+
+def _python(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    paths = os.environ | {"PYTHONPATH": str(ROOT)} | env
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, env=paths, check=False)
+
+
+def test_commands_are_those_of_the_contract():
+    """The commands, in the order in which a user meets them."""
+    assert command_names() == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does(call, command):
+    """Every command and every option of it has a help text."""
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    options = [line for line in result.stdout.splitlines() if line.lstrip().startswith("-")]
+    assert len(options) >= 2
+    for line in options:
+        assert len(line.split("  ")) > 2 or line == options[-1] or result.stdout.count(line.strip()) == 1
+    assert result.stdout.splitlines()[2].strip()
+
+
+def test_help_imports_nothing_heavy():
+    """`forecast fit --help` answers in under half a second because no numeric library is loaded for it."""
+    code = (
+        "import sys\nfrom forecast.cli import app\n"
+        "try:\n    app(['fit', '--help'])\nexcept SystemExit:\n    pass\n"
+        "print(*sorted({m.partition('.')[0] for m in sys.modules}), file=sys.stderr)"
+    )
+    result = _python("-c", code)
+    assert "STUDY" in result.stdout
+    assert not HEAVY & set(result.stderr.split())
+
+
+def test_importing_the_package_imports_nothing_else():
+    """`import forecast` loads none of its own modules."""
+    result = _python(
+        "-c", "import sys, forecast; print([m for m in sys.modules if m.startswith('forecast.')])"
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_commands_stay_thin():
+    """A command is options, one call, one output: at most 25 lines of code below its docstring and options."""
+    tree = ast.parse(inspect.getsource(cli))
+    bodies = {node.name: node.body for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for command in COMMANDS:
+        body = bodies[command][1:]  # the docstring aside
+        assert body[-1].end_lineno - body[0].lineno < 25, command
+
+
+def test_funnel_by_hand_as_json(call):
+    """The guide's example: 30 leads, 12 qualified, 3 won, 15,000; worth of a lead 500, of a qualified one 1,250."""
+    result = call("funnel", *GUIDE, "--json")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    found = json.loads(result.stdout)
+    assert [found[name] for name in ("leads", "qualified", "won", "revenue")] == [30, 12, 3, 15_000]
+    assert found["worth"] == {"visitor": 15, "lead": 500, "qualified": 1250}
+    assert found["plus_one_point"]["conversion"]["revenue"] == 20_000
+    assert ".0," not in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--visitors", "--conversion", "--qualification", "--close", "--value"])
+def test_any_factor_zero_is_zero(call, option):
+    """Any factor 0 gives 0 and no error, in text and as JSON."""
+    args = [*GUIDE]
+    args[args.index(option) + 1] = "0"
+    assert json.loads(call("funnel", *args, "--json").stdout)["revenue"] == 0
+    assert call("funnel", *args).exit_code == 0
+
+
+def test_funnel_table(call):
+    """The table shows the chain, the worth of units, the break-even, the gains and the labelled benchmark band."""
+    lines = [" ".join(line.split()) for line in call("funnel", *GUIDE, "--margin", "60%").stdout.splitlines()]
+    for line in (
+        "leads 3 % 30 2 % to 5 %: inside",
+        "revenue x 5,000 15,000",
+        "a lead 500 300",
+        "a qualified lead 1,250 750",
+        "conversion 3 % -> 4 % 20,000 +5,000 +33.3 %",
+    ):
+        assert line in lines
+    assert any(line.startswith("Benchmark, not your data") for line in lines)
+
+
+def test_funnel_without_a_market_shows_no_benchmark(call):
+    """`--market none` compares with nothing."""
+    text = call("funnel", *GUIDE, "--market", "none").stdout
+    assert "range" not in text
+    assert "Benchmark" not in text
+
+
+def test_fraction_and_percent_are_the_same(call):
+    """0.03, 3%, 3 % and 3,0% are one number."""
+    outputs = {
+        call("funnel", *[rate if word == "3%" else word for word in GUIDE]).stdout
+        for rate in ("3%", "0.03", "3 %", "3,0%")
+    }
+    assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "message"),
+    [
+        ("3", "did you mean 3%?"),
+        ("1", "did you mean 1%?"),
+        ("101%", "not between 0% and 100%"),
+        ("-0.1", "not between 0% and 100%"),
+        ("three", "write it as 3% or as 0.03"),
+        ("nan", "not between"),
+        ("", "write it as"),
+    ],
+)
+def test_rates_nobody_can_read_are_refused(call, rate, message):
+    """A bare 3, more than 100 %, text: exit code 2 and what to write instead."""
+    result = call("funnel", *[rate if word == "3%" else word for word in GUIDE])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "--conversion" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "args", [["funel"], ["funnel"], ["run"], ["run", "a.toml", "--sed", "1"], ["fit", "x", "y"]]
+)
+def test_wrong_usage_is_exit_2(call, args):
+    """An unknown command or option, or a missing argument: exit code 2, message on stderr, nothing on stdout."""
+    result = call(*args)
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_mistyped_command_is_guessed(call):
+    """`forecast alocate` asks whether allocate was meant."""
+    assert "Did you mean 'allocate'" in call("alocate").stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ForecastError("it broke"), 1),
+        (errors.UsageError("it broke"), 2),
+        (errors.StudyError(["it broke"]), 2),
+        (errors.DataError(["it broke"]), 3),
+        (errors.FitError("it broke"), 4),
+        (errors.GateError("it broke"), 5),
+        (errors.Interrupted("it broke"), 130),
+    ],
+)
+def test_library_errors_become_one_message_and_their_exit_code(call, workflow, error, code):
+    """Each error of the tree ends in its own exit code, its message once on stderr, no traceback."""
+    workflow.check = lambda *_, **__: (_ for _ in ()).throw(error)
+    result = call("check", "study.toml")
+    assert result.exit_code == code
+    assert result.stderr == "Error: it broke\n"
+    assert result.stdout == ""
+
+
+def test_several_problems_stand_one_a_line(call, workflow):
+    """All problems are told at once."""
+    problems = errors.DataError(["a.csv: row 2", "a.csv: row 9"])
+    workflow.check = lambda *_, **__: (_ for _ in ()).throw(problems)
+    assert call("check", "study.toml").stderr == "Error:\na.csv: row 2\na.csv: row 9\n"
+
+
+def test_unexpected_errors_are_one_line_and_say_how_to_see_more(call, workflow):
+    """A fault of ours is one line with exit code 1; FORECAST_TRACEBACK=1 shows the traceback too."""
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("two\nlines")
+
+    workflow.check = broken
+    result = call("check", "study.toml", env={"FORECAST_TRACEBACK": None})
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "ZeroDivisionError: two lines" in result.stderr
+    assert "FORECAST_TRACEBACK=1" in result.stderr
+    shown = call("check", "study.toml", env={"FORECAST_TRACEBACK": "1"})
+    assert shown.exit_code == 1
+    assert "in broken" in shown.stderr
+
+
+def test_ctrl_c_says_that_nothing_was_written(call, workflow):
+    """An interrupt ends with 130 and one line."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    workflow.run = interrupted
+    result = call("run", "study.toml", "--quiet")
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted; nothing was written\n"
+
+
+def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_path):
+    """Options arrive as asked for; progress goes to stderr, the result to stdout; NaN becomes null in JSON."""
+    seen = {}
+
+    def run(study, *, progress, **options):
+        seen.update(options, study=study)
+        progress.step("reading the history")
+        return types.SimpleNamespace(folder=tmp_path, summary={"p_target": float("nan"), "gain": 2.5})
+
+    workflow.run = run
+    args = "run s.toml --seed 0 --draws 500 --set plan.periods=6 --set name=x --json".split()
+    result = call(*args, "--out", str(tmp_path))
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"p_target": None, "gain": 2.5, "folder": str(tmp_path)}
+    assert result.stderr == "reading the history\n"
+    assert seen.pop("today").year >= 2026
+    assert seen == {
+        "study": Path("s.toml"),
+        "out": tmp_path,
+        "seed": 0,
+        "draws": 500,
+        "overrides": ["plan.periods=6", "name=x"],
+        "go_on": False,
+    }
+
+
+def test_demo_tells_where_the_report_lies(call, workflow, tmp_path):
+    """The last lines name the report; with --quiet stderr stays empty."""
+
+    def demo(*, out, progress, **_):
+        progress.step("fitting")
+        return types.SimpleNamespace(folder=out, summary={"verdict": {"sentence": "All checks passed."}})
+
+    workflow.demo = demo
+    result = call("demo", "--quiet", "--out", str(tmp_path))
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[0] == "All checks passed."
+    assert f"Report: {tmp_path / 'report.pdf'}" in result.stdout
+
+
+def test_version(call):
+    """`--version` prints the version that pip installed."""
+    assert call("--version").stdout == f"growth-forecast {forecast.__version__}\n"
+
+
+def test_a_closed_pipe_is_quiet():
+    """`forecast funnel | true` prints no traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        command = [sys.executable, "-m", "forecast", "funnel", *GUIDE]
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            command, stdout=closed, stderr=subprocess.PIPE, text=True, env=env, check=False
+        )
+    assert result.stderr == ""
+    assert result.returncode == 1
+
+
+def test_progress_lines_come_no_more_often_than_asked(monkeypatch):
+    """Without a terminal a step is a line, and its progress a line every ten seconds at most."""
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    lines = console.Lines(stream)
+    lines.step("sampling")
+    for second in range(25):
+        now[0] = float(second)
+        lines.update(second, 25, "no divergences")
+    assert stream.getvalue().splitlines() == [
+        "sampling",
+        "  10 of 25, no divergences",
+        "  20 of 25, no divergences",
+    ]
+
+
+def test_progress_bar_keeps_finished_steps():
+    """On a terminal each finished step stays as a line; text of users is never read as markup."""
+    from rich.console import Console
+
+    stream = io.StringIO()
+    with console.bars(Console(file=stream, force_terminal=True, width=80)) as bar:
+        bar.step("reading [bold]x[/bold]")
+        bar.step("sampling")
+        bar.update(10, 20, "1 divergence")
+    assert "reading [bold]x[/bold]" in stream.getvalue()
+    assert stream.getvalue().count("✓") >= 2
+
+
+def test_json_has_no_word_for_nan():
+    """NaN and infinity become null, numpy numbers become numbers, paths become text."""
+    import numpy as np
+
+    result = {
+        "a": float("inf"),
+        "b": np.float64("nan"),
+        "c": np.arange(2),
+        "d": Path("x/y"),
+        "e": (np.int64(3), None),
+    }
+    assert json.loads(console.as_json(result)) == {
+        "a": None,
+        "b": None,
+        "c": [0, 1],
+        "d": "x/y",
+        "e": [3, None],
+    }
+
+
+def test_audit_as_text():
+    """Each check is a line; what wants attention is followed by what to do."""
+    import pandas as pd
+
+    audit = pd.DataFrame(
+        [["stages", "PASS", "all four there", ""], ["periods", "REVIEW", "9 months", "add history"]],
+        columns=["check", "status", "evidence", "advice"],
+    )
+    assert console.audit_text(audit).splitlines() == [
+        "PASS    stages: all four there",
+        "REVIEW  periods: 9 months",
+        "        -> add history",
+    ]
