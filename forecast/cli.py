@@ -78,9 +78,7 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write here instead of reports/NAME/.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of all random numbers.")]
-Draws = Annotated[
-    int | None, typer.Option("--draws", min=1, metavar="N", help="Number of simulated futures.")
-]
+Draws = Annotated[int | None, typer.Option("--draws", min=1, metavar="N", help="Number of draws.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -172,14 +170,14 @@ def funnel(
     ] = "b2b",
     json: Json = False,
 ) -> None:
-    r"""The funnel equation by hand: visitors x conversion x qualification x close rate x value.
+    """The funnel equation by hand: visitors x conversion x qualification x close rate x value.
 
     Rates are written as 3% or 0.03. Needs no history; benchmark ranges stand beside your rates.
 
     \b
     Example:
       forecast funnel --visitors 1000 --conversion 3% --qualification 40% --close 25% --value 5000
-    """
+    """  # noqa: D301 - the mark keeps the example on lines of its own
     from forecast import funnel as equation
 
     given = equation.Funnel(visitors, conversion, qualification, close, value)
@@ -211,7 +209,7 @@ def fit(
 ) -> None:
     """Fit the model of every stage, check the fit and save it as NAME.nc beside the study.
 
-    A fit that fails its diagnostics (R-hat, effective sample size, divergences) ends with exit code 4.
+    R-hat, effective sample size and divergences are checked; a fit that fails ends with exit code 4.
     """
     from forecast import workflow
 

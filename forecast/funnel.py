@@ -145,8 +145,8 @@ def benchmark_band(visitors: float, value: float, market: str) -> dict[str, floa
 
         revenue = visitors x value x r1 x r2 x r3,  logit r_k ~ Normal(m_k, s_k) independent
 
-    with m_k, s_k from the published ranges. Quantiles q10, q25, q50, q75, q90 in currency per period, computed
-    on a grid of equally likely rates (no random numbers). None where a rate has no such range.
+    with m_k, s_k from the published ranges. Quantiles q10, q25, q50, q75, q90 in currency per period, from
+    a grid of equally likely rates (no random numbers). None if a rate has no such range.
     """
     if any(benchmarks.rate_range(market, stage) is None for stage in RATES.values()):
         return None

@@ -9,10 +9,12 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import forecast
@@ -20,9 +22,20 @@ from forecast import cli, console, errors
 from forecast.cli_reference import command_names
 
 ROOT = Path(forecast.__file__).parents[1]
-GUIDE = "--visitors 1000 --conversion 3% --qualification 40% --close 25% --value 5000".split()
+GUIDE = [
+    "--visitors",
+    "1000",
+    "--conversion",
+    "3%",
+    "--qualification",
+    "40%",
+    "--close",
+    "25%",
+    "--value",
+    "5000",
+]
 COMMANDS = ["demo", "init", "funnel", "check", "fit", "run", "allocate"]
-HEAVY = {"numpy", "pandas", "xarray", "pymc", "nutpie", "arviz", "matplotlib", "duckdb", "typst", "pydantic"}
+HEAVY = {"numpy", "pandas", "xarray", "pymc", "nutpie", "arviz", "matplotlib", "duckdb", "typst", "numba"}
 
 
 @pytest.fixture
@@ -55,11 +68,9 @@ def test_help_says_what_a_command_does(call, command):
     """Every command and every option of it has a help text."""
     result = call(command, "--help")
     assert result.exit_code == 0
-    options = [line for line in result.stdout.splitlines() if line.lstrip().startswith("-")]
-    assert len(options) >= 2
-    for line in options:
-        assert len(line.split("  ")) > 2 or line == options[-1] or result.stdout.count(line.strip()) == 1
     assert result.stdout.splitlines()[2].strip()
+    options = vars(get_command(cli.app))["commands"][command].params
+    assert all(option.help for option in options), [option.name for option in options if not option.help]
 
 
 def test_help_imports_nothing_heavy():
@@ -76,14 +87,12 @@ def test_help_imports_nothing_heavy():
 
 def test_importing_the_package_imports_nothing_else():
     """`import forecast` loads none of its own modules."""
-    result = _python(
-        "-c", "import sys, forecast; print([m for m in sys.modules if m.startswith('forecast.')])"
-    )
+    result = _python("-c", "import sys, forecast; print([m for m in sys.modules if 'forecast.' in m])")
     assert result.stdout.strip() == "[]"
 
 
 def test_commands_stay_thin():
-    """A command is options, one call, one output: at most 25 lines of code below its docstring and options."""
+    """A command is options, one call, one output: at most 25 lines below its docstring and options."""
     tree = ast.parse(inspect.getsource(cli))
     bodies = {node.name: node.body for node in tree.body if isinstance(node, ast.FunctionDef)}
     for command in COMMANDS:
@@ -92,7 +101,7 @@ def test_commands_stay_thin():
 
 
 def test_funnel_by_hand_as_json(call):
-    """The guide's example: 30 leads, 12 qualified, 3 won, 15,000; worth of a lead 500, of a qualified one 1,250."""
+    """The guide's example: 30 leads, 12 qualified, 3 won, 15,000; a lead is worth 500, qualified 1,250."""
     result = call("funnel", *GUIDE, "--json")
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -113,7 +122,7 @@ def test_any_factor_zero_is_zero(call, option):
 
 
 def test_funnel_table(call):
-    """The table shows the chain, the worth of units, the break-even, the gains and the labelled benchmark band."""
+    """The table shows the chain, the worth of units, the break-even, the gains and the labelled band."""
     lines = [" ".join(line.split()) for line in call("funnel", *GUIDE, "--margin", "60%").stdout.splitlines()]
     for line in (
         "leads 3 % 30 2 % to 5 %: inside",
@@ -167,7 +176,7 @@ def test_rates_nobody_can_read_are_refused(call, rate, message):
     "args", [["funel"], ["funnel"], ["run"], ["run", "a.toml", "--sed", "1"], ["fit", "x", "y"]]
 )
 def test_wrong_usage_is_exit_2(call, args):
-    """An unknown command or option, or a missing argument: exit code 2, message on stderr, nothing on stdout."""
+    """An unknown command or option, a missing argument: exit code 2, said on stderr, nothing on stdout."""
     result = call(*args)
     assert result.exit_code == 2
     assert "Error: " in result.stderr
@@ -237,7 +246,7 @@ def test_ctrl_c_says_that_nothing_was_written(call, workflow):
 
 
 def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_path):
-    """Options arrive as asked for; progress goes to stderr, the result to stdout; NaN becomes null in JSON."""
+    """Options arrive as asked for; progress goes to stderr, the result to stdout; NaN is null."""
     seen = {}
 
     def run(study, *, progress, **options):
@@ -246,8 +255,19 @@ def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_
         return types.SimpleNamespace(folder=tmp_path, summary={"p_target": float("nan"), "gain": 2.5})
 
     workflow.run = run
-    args = "run s.toml --seed 0 --draws 500 --set plan.periods=6 --set name=x --json".split()
-    result = call(*args, "--out", str(tmp_path))
+    options = [
+        "--seed",
+        "0",
+        "--draws",
+        "500",
+        "--set",
+        "plan.periods=6",
+        "--set",
+        "name=x",
+        "--out",
+        str(tmp_path),
+    ]
+    result = call("run", "s.toml", *options, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"p_target": None, "gain": 2.5, "folder": str(tmp_path)}
     assert result.stderr == "reading the history\n"
@@ -277,8 +297,9 @@ def test_demo_tells_where_the_report_lies(call, workflow, tmp_path):
 
 
 def test_version(call):
-    """`--version` prints the version that pip installed."""
-    assert call("--version").stdout == f"growth-forecast {forecast.__version__}\n"
+    """`--version` prints the version, which is the one that pip installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert call("--version").stdout == f"growth-forecast {project['version']}\n"
 
 
 def test_a_closed_pipe_is_quiet():

@@ -15,7 +15,7 @@ MAX_LINES = 450
 FLOORS: list[set[str]] = [
     {"errors"},
     {"periods", "benchmarks", "presets", "worlds", "study_file"},
-    {"study"},
+    {"study", "files"},
     {"funnel", "delay", "history", "synthetic"},
     {"sources", "audit"},
     {"model", "kernels", "posterior"},
