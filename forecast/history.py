@@ -1,0 +1,375 @@
+"""What was seen: counts by period and channel, and (from dated leads) triangles of what became of each cohort when.
+
+Three clocks, never mixed. With leads dated, one lead that came in January and was won in March is
+
+                  period (calendar)                          age (periods since the cohort began)
+              Jan   Feb   Mar   Apr                          0     1     2     3
+    leads      1     .     .     .            cohort Jan     .     .     1     ?     <- won, seen at age 2
+    won        .     .     1     .            cohort Feb     .     .     ?
+                                              cohort Mar     .     ?           ? = not yet known at the last period
+
+`period` is the calendar; `cohort` is the period in which a unit entered the stage before; `age` counts periods since
+then. The cell (cohort, age) of a triangle happened in period cohort + age. `horizon` (periods after the last one) starts
+where a history ends.
+
+A blank (NaN) is not a zero: zero was counted, a blank was not. The only way to make a past is `History.as_of`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast.errors import DataError
+from forecast.periods import Periods, parse_period, period_index, period_label, period_range, start_of
+
+MONEY = ("spend", "revenue")
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """A validated history; its arrays are read-only.
+
+    counts: dims (period, channel), NaN where nothing was recorded; one variable per stage with data, and `spend` and
+    `revenue` (currency) where recorded. Under "calendar" and "leads" a cell counts what happened in that period, under
+    "cohort" what has become, by the last period, of the leads created in it.
+    triangles (leads only): by destination stage, dims (cohort, age, channel): of the units that entered the stage before
+    in `cohort`, how many reached this one at `age`. losses: the same for units lost while they waited for the stage.
+    deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
+    reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part of
+    the content and has no place in `fingerprint`.
+    """
+
+    counts: xr.Dataset
+    counting: str
+    period: str
+    stages: tuple[str, ...]
+    triangles: dict[str, xr.DataArray] = field(default_factory=dict)
+    losses: dict[str, xr.DataArray] = field(default_factory=dict)
+    deals: pd.DataFrame = field(default_factory=lambda: no_deals())
+    sources: dict[str, str] = field(default_factory=dict)
+    reading: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
+            array.values.flags.writeable = False
+
+    @property
+    def periods(self) -> Periods:
+        """First day of each period, `datetime64[D]`."""
+        return self.counts["period"].values.astype("datetime64[D]")
+
+    @property
+    def channels(self) -> list[str]:
+        """Channels in order of first appearance."""
+        return [str(name) for name in self.counts["channel"].values]
+
+    @property
+    def last(self) -> np.datetime64:
+        """First day of the as-of period: the last one that is known."""
+        return np.datetime64(self.periods[-1], "D")
+
+    @property
+    def labels(self) -> list[str]:
+        """The periods as people write them."""
+        return [period_label(start, self.period) for start in self.periods]
+
+    def as_of(self, period: np.datetime64 | str) -> History:
+        """The history as it was known at the end of `period` (a start or a label): nothing that happened later is in it.
+
+        Raises DataError for a period outside the history, and for cohort counts at any period but the last: what had
+        become of a cohort by then is not in such a table.
+        """
+        end = (
+            parse_period(period, self.period)
+            if isinstance(period, str)
+            else start_of(period, self.period)[()]
+        )
+        n = int(period_index(end, self.periods[0], self.period)[()]) + 1
+        if not 1 <= n <= self.periods.size:
+            label = period_label(end, self.period)
+            raise DataError(
+                f"as of {label}: expected a period of the history, {self.labels[0]} to {self.labels[-1]}."
+            )
+        if n == self.periods.size:
+            return self
+        if self.counting == "cohort":
+            raise DataError(
+                f"as of {self.labels[n - 1]}: counts by cohort cannot be taken back to an earlier period, because they "
+                "do not say when each lead became a customer. Use calendar counts or a file of leads for that."
+            )
+        return self._cut(n)
+
+    def _cut(self, n: int) -> History:
+        counts = self.counts.isel(period=slice(0, n))
+        seen = np.zeros(counts.sizes["channel"], dtype=bool)
+        for values in counts.data_vars.values():
+            seen |= np.isfinite(values.values).any(axis=0)
+        keep = np.flatnonzero(seen)
+        counts = counts.isel(channel=keep)
+        stages = recorded_stages(counts, self.stages)
+        gone = [
+            str(name)
+            for name in counts.data_vars
+            if name not in stages and not _any_recorded(counts, str(name))
+        ]
+        known = {stage: _cut_triangle(triangle, n, keep) for stage, triangle in self.triangles.items()}
+        lost = {stage: _cut_triangle(triangle, n, keep) for stage, triangle in self.losses.items()}
+        end = np.datetime64(self.periods[n - 1], "ns")
+        return History(
+            counts=counts.drop_vars(gone).copy(deep=True),
+            counting=self.counting,
+            period=self.period,
+            stages=stages,
+            triangles=known,
+            losses={stage: triangle for stage, triangle in lost.items() if triangle.values.any()},
+            deals=self.deals[self.deals["period"] <= end].reset_index(drop=True),
+            sources=self.sources,
+        )
+
+    def fingerprint(self) -> str:
+        """sha256 over the content: periods, channels, counts, triangles, deals. File names and row order do not matter."""
+        head = {
+            "counting": self.counting,
+            "period": self.period,
+            "stages": self.stages,
+            "labels": self.labels,
+            "channels": self.channels,
+        }
+        digest = hashlib.sha256(json.dumps(head).encode())
+        for kind, arrays in (
+            ("counts", self.counts.data_vars),
+            ("triangle", self.triangles),
+            ("loss", self.losses),
+        ):
+            for name in sorted(map(str, arrays)):
+                digest.update(f"\n{kind} {name} ".encode())
+                digest.update(_bytes_of(arrays[name].values))
+        place = {channel: i for i, channel in enumerate(self.channels)}
+        digest.update(b"\ndeals ")
+        digest.update(_bytes_of(period_index(self.deals["period"].to_numpy(), self.periods[0], self.period)))
+        digest.update(_bytes_of(self.deals["channel"].map(place).to_numpy(dtype="int64")))
+        digest.update(_bytes_of(self.deals["amount"].to_numpy(dtype="float64")))
+        return digest.hexdigest()
+
+
+def no_deals() -> pd.DataFrame:
+    """An empty table of deals."""
+    columns = {"period": "datetime64[ns]", "channel": "object", "amount": "float64"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+def _bytes_of(values: NDArray[Any]) -> bytes:
+    """The bytes of an array in one fixed form: little-endian, row by row, one NaN, one zero."""
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8")
+    else:
+        values = values.astype("<i8")
+    return str(values.shape).encode() + np.ascontiguousarray(values).tobytes()
+
+
+def _cut_triangle(triangle: xr.DataArray, n: int, channels: NDArray[np.int64]) -> xr.DataArray:
+    """The triangle when only the first n periods are known: later cells are taken out."""
+    cut = triangle.isel(cohort=slice(0, n), age=slice(0, n), channel=channels).copy(deep=True)
+    unknown = np.add.outer(np.arange(n), np.arange(n)) >= n
+    values = cut.values.copy()
+    values[unknown] = 0
+    return cut.copy(data=values)
+
+
+def _any_recorded(counts: xr.Dataset, name: str) -> bool:
+    return name in counts and bool(np.isfinite(counts[name].values).any())
+
+
+def recorded_stages(counts: xr.Dataset, stages: Sequence[str]) -> tuple[str, ...]:
+    """The chain without the leading stages that nothing was recorded of: the funnel then starts later."""
+    known = [i for i, stage in enumerate(stages) if _any_recorded(counts, stage)]
+    return tuple(stages[known[0] :]) if known else ()
+
+
+def count_table(
+    starts: Periods, channels: Sequence[str], measures: Mapping[str, NDArray[np.float64]], kind: str
+) -> xr.Dataset:
+    """Rows of (period, channel, measures) as a table of dims (period, channel), complete in its periods.
+
+    Channels stand in order of first appearance in the rows sorted by period and name, so that the order of the rows
+    does not matter. A pair that has no row is blank.
+    """
+    names, times = order_of(starts, channels), period_range(starts.min(), starts.max(), kind)
+    place = {name: i for i, name in enumerate(names)}
+    rows = period_index(starts, times[0], kind)
+    columns = np.array([place[name] for name in channels])
+    table = {}
+    for measure, values in measures.items():
+        cells = np.full((times.size, len(names)), np.nan)
+        cells[rows, columns] = values
+        table[measure] = cells
+    return dataset(table, times, names)
+
+
+def order_of(starts: Periods, channels: Sequence[str]) -> list[str]:
+    """Channels by first period, then by name."""
+    first: dict[str, np.datetime64] = {}
+    for start, channel in zip(starts, channels, strict=True):
+        if channel not in first or start < first[channel]:
+            first[channel] = start
+    return sorted(first, key=lambda channel: (first[channel], channel))
+
+
+def dataset(cells: Mapping[str, NDArray[np.float64]], starts: Periods, channels: Sequence[str]) -> xr.Dataset:
+    """Cells as a dataset of dims (period, channel), with units on each variable."""
+    coords = {"period": starts.astype("datetime64[ns]"), "channel": np.array(channels, dtype=object)}
+    units = {name: "currency" if name in MONEY else "count" for name in cells}
+    variables = {
+        name: (("period", "channel"), values, {"units": units[name]}) for name, values in cells.items()
+    }
+    return xr.Dataset(variables, coords=coords)
+
+
+def leads_history(
+    groups: pd.DataFrame,
+    activity: xr.Dataset | None,
+    *,
+    kind: str,
+    stages: Sequence[str],
+    starts: Periods,
+    sources: dict[str, str],
+    reading: dict[str, str],
+) -> History:
+    """A history from leads that were created in the periods `starts`; what happened to them later is not known.
+
+    groups: one row per kind of course a lead took: channel, a period start (or NaT) per stage from "leads" on and for
+    `lost`, `n` leads, and `amounts` (list of the amounts of its deals; None or NaN where not recorded).
+    activity: dims (period, channel) with the stages before leads, and spend; blank where it has no row.
+    """
+    own = list(stages[stages.index("leads") :])
+    where = {name: _places(groups[name], starts, kind) for name in [*own, "lost"]}
+    kept = where["leads"] >= 0
+    where = {name: places[kept] for name, places in where.items()}
+    groups = groups[kept]
+    shown = [] if activity is None else [(start, name) for start, name in _rows_of(activity)]
+    pairs = [*zip(starts[where["leads"]], groups["channel"], strict=True), *shown]
+    channels = order_of(np.array([start for start, _ in pairs]), [str(name) for _, name in pairs])
+    column = groups["channel"].map({name: i for i, name in enumerate(channels)}).to_numpy(dtype=np.int64)
+    n = groups["n"].to_numpy(dtype=np.int64)
+    cells = {
+        name: _tally((starts.size, len(channels)), (where[name], column), n).astype(float) for name in own
+    }
+    deals = _deals(groups, starts, where["won"])
+    if deals["amount"].notna().any():
+        cells["revenue"] = _revenue(deals, starts, channels, kind)
+    _blank_before_start(cells, pairs, starts, channels, kind)
+    counts = dataset(cells, starts, channels)
+    if activity is not None:
+        laid = activity.reindex(period=counts["period"], channel=counts["channel"])
+        counts = counts.assign({str(name): values for name, values in laid.data_vars.items()})
+    triangles, losses = _triangles(own, where, column, n, starts, channels)
+    order = [name for name in ("spend", *stages, "revenue") if _any_recorded(counts, name)]
+    known = recorded_stages(counts, stages)
+    return History(counts[order], "leads", kind, known, triangles, losses, deals, sources, reading)
+
+
+def _places(times: pd.Series[Any], starts: Periods, kind: str) -> NDArray[np.int64]:
+    """Index of each period in `starts`; -1 for none and for those outside."""
+    days = times.to_numpy().astype("datetime64[D]")
+    absent = np.isnat(days)
+    places = period_index(np.where(absent, starts[0], days), starts[0], kind)
+    return np.where(absent | (places < 0) | (places >= starts.size), -1, places)
+
+
+def _rows_of(activity: xr.Dataset) -> list[tuple[np.datetime64, str]]:
+    """The (period, channel) pairs of which anything is recorded."""
+    seen = np.zeros((activity.sizes["period"], activity.sizes["channel"]), dtype=bool)
+    for values in activity.data_vars.values():
+        seen |= np.isfinite(values.values)
+    times = activity["period"].values.astype("datetime64[D]")
+    return [(times[i], str(activity["channel"].values[j])) for i, j in np.argwhere(seen)]
+
+
+def _tally(
+    shape: tuple[int, ...], index: tuple[NDArray[np.int64], ...], n: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Sums of n over cells; an index of -1 anywhere means that it did not happen."""
+    cells = np.zeros(shape, dtype=np.int64)
+    happened = np.logical_and.reduce([part >= 0 for part in index])
+    np.add.at(cells, tuple(part[happened] for part in index), n[happened])
+    return cells
+
+
+def _blank_before_start(
+    cells: dict[str, NDArray[np.float64]],
+    pairs: Sequence[tuple[np.datetime64, str]],
+    starts: Periods,
+    channels: Sequence[str],
+    kind: str,
+) -> None:
+    """Before its first lead or activity a channel was not there: blank, not zero."""
+    for j, channel in enumerate(channels):
+        first = min(start for start, name in pairs if name == channel)
+        for values in cells.values():
+            values[: period_index(first, starts[0], kind)[()], j] = np.nan
+
+
+def _deals(groups: pd.DataFrame, starts: Periods, won: NDArray[np.int64]) -> pd.DataFrame:
+    """One row per deal won, sorted by period, channel and amount."""
+    rows = np.flatnonzero(won >= 0)
+    if rows.size == 0:
+        return no_deals()
+    amounts = [np.array(groups["amounts"].iloc[i], dtype=np.float64) for i in rows]
+    sizes = [amount.size for amount in amounts]
+    deals = pd.DataFrame(
+        {
+            "period": np.repeat(starts[won[rows]].astype("datetime64[ns]"), sizes),
+            "channel": np.repeat(groups["channel"].to_numpy(dtype=object)[rows], sizes),
+            "amount": np.concatenate(amounts),
+        }
+    )
+    deals["channel"] = deals["channel"].astype(object)
+    return deals.sort_values(["period", "channel", "amount"], ignore_index=True)
+
+
+def _revenue(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind: str) -> NDArray[np.float64]:
+    """Revenue by period won; blank where a deal of the cell has no amount, because the sum is then not known."""
+    rows = period_index(deals["period"].to_numpy(), starts[0], kind)
+    columns = deals["channel"].map({name: i for i, name in enumerate(channels)}).to_numpy(dtype=np.int64)
+    cells = np.zeros((starts.size, len(channels)))
+    np.add.at(cells, (rows, columns), deals["amount"].to_numpy())
+    return cells
+
+
+def _triangles(
+    own: Sequence[str],
+    where: Mapping[str, NDArray[np.int64]],
+    column: NDArray[np.int64],
+    n: NDArray[np.int64],
+    starts: Periods,
+    channels: Sequence[str],
+) -> tuple[dict[str, xr.DataArray], dict[str, xr.DataArray]]:
+    """Reached and lost by destination stage, cohort of the stage before, and age."""
+    shape = (starts.size, starts.size, len(channels))
+    coords = {
+        "cohort": starts.astype("datetime64[ns]"),
+        "age": np.arange(starts.size),
+        "channel": np.array(channels, dtype=object),
+    }
+
+    def laid_out(cohort: NDArray[np.int64], event: NDArray[np.int64]) -> xr.DataArray:
+        age = np.where((cohort >= 0) & (event >= 0), event - cohort, -1)
+        cells = _tally(shape, (cohort, age, column), n)
+        return xr.DataArray(cells, coords=coords, dims=("cohort", "age", "channel"), attrs={"units": "count"})
+
+    reached, lost = {}, {}
+    for before, stage in zip(own[:-1], own[1:], strict=True):
+        reached[stage] = laid_out(where[before], where[stage])
+        gone = laid_out(where[before], np.where(where[stage] < 0, where["lost"], -1))
+        if gone.values.any():
+            lost[stage] = gone
+    return reached, lost

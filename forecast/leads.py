@@ -1,0 +1,415 @@
+"""A file of leads, one row each, read by DuckDB into groups of leads that took the same course.
+
+The rows never come into Python: one pass groups them by channel and by the periods of their events, and tells whether
+any row breaks a rule. Only then is the file read again, to say which rows and why. Ten million leads take a few seconds.
+
+Cells are read as text and cast explicitly, so that a value which is no date or number can be named with its row.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from forecast.errors import DataError
+from forecast.files import (
+    CSV_SUFFIXES,
+    DATE_REMEDY,
+    FIRST_SERIAL,
+    LAST_SERIAL,
+    NUMBER_REMEDY,
+    PARQUET_SUFFIXES,
+    Wanted,
+    check_file,
+    check_text,
+    csv_header,
+    day_text,
+    find_columns,
+    first_line_of,
+    literal_path,
+    read_excel_rows,
+    rows_text,
+    uneven_problem,
+)
+from forecast.presets import PRESETS, Preset
+
+BLANK_CHANNEL = "(blank)"
+FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"
+MEMORY_LIMIT = "300MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
+
+
+@dataclass(frozen=True)
+class Leads:
+    """What a file of leads holds.
+
+    groups: channel, one period start (or NaT) per stage from "leads" on and for `lost`, `n` leads, `amounts`.
+    last_day: the latest date in the file; n_rows: leads in the file; n_blank: those without a channel.
+    """
+
+    groups: pd.DataFrame
+    last_day: np.datetime64
+    n_rows: int
+    n_blank: int
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A condition (SQL over the typed rows) that no row may meet, and how to say so."""
+
+    broken: str
+    column: str
+    value: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _File:
+    """A relation in DuckDB: how to select from it, its header, its column names and types, and its row number."""
+
+    relation: str
+    parameters: list[str]
+    header: tuple[str, ...]
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    row: str
+    serials: bool = False  # whole numbers in date columns are Excel's day numbers
+
+
+def read_leads(
+    path: Path, file: str, *, kind: str, stages: Sequence[str], columns: Mapping[str, str], preset: str | None
+) -> Leads:
+    """Read and check a file of leads. `stages` are those from "leads" on; the first is dated by `created`.
+
+    Raises DataError with every rule that is broken: how many rows, which, what came, and what to do.
+    """
+    check_file(path, file, "history.leads")
+    with (
+        tempfile.TemporaryDirectory(prefix="forecast-") as folder,
+        duckdb.connect(config=_config(folder)) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        source = _open(connection, path, file)
+        cells = _cells(source, file, stages, columns, None if preset is None else PRESETS[preset])
+        query = _Query(connection, source, file, cells, tuple(stages))
+        try:
+            return query.grouped(kind)
+        except duckdb.Error as error:
+            raise DataError(_unreadable(path, file, error)) from None
+
+
+def _config(folder: str) -> dict[str, Any]:
+    return {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": folder,
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+
+
+# Opening
+
+
+def _open(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
+    suffix = path.suffix.lower()
+    if suffix in CSV_SUFFIXES:
+        return _open_csv(path, file)
+    if suffix in PARQUET_SUFFIXES:
+        return _open_parquet(connection, path, file)
+    return _open_excel(connection, path, file)
+
+
+def _open_csv(path: Path, file: str) -> _File:
+    delimiter, header = csv_header(path, file)
+    names = tuple(f"c{i}" for i in range(len(header)))
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    mark = "\\t" if delimiter == "\t" else delimiter
+    options = f"header = true, auto_detect = false, delim = '{mark}', quote = '\"', escape = '\"', columns = {{{types}}}"
+    relation = f"read_csv(?, {options})"
+    return _File(
+        relation, [literal_path(path)], header, names, ("VARCHAR",) * len(names), "row_number() OVER () + 1"
+    )
+
+
+def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
+    relation, parameters = "read_parquet(?)", [literal_path(path)]
+    try:
+        found = connection.execute(f"DESCRIBE SELECT * FROM {relation}", parameters).fetchall()  # noqa: S608 - no outside text
+    except duckdb.Error as error:
+        raise DataError(
+            f"{file}: is not a readable Parquet file ({first_line_of(error)}); export it again."
+        ) from None
+    header = tuple(str(row[0]) for row in found)
+    quoted = tuple('"' + name.replace('"', '""') + '"' for name in header)
+    types = tuple(str(row[1]) for row in found)
+    return _File(relation, parameters, header, quoted, types, "row_number() OVER ()")
+
+
+def _open_excel(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
+    header, rows, numbers = read_excel_rows(path, file)
+    cells = {f"c{i}": [_text(row[i]) for row in rows] for i in range(len(header))}
+    connection.register("sheet", pd.DataFrame({**cells, "row_in_sheet": numbers}))
+    return _File("sheet", [], header, tuple(cells), ("VARCHAR",) * len(header), "row_in_sheet", serials=True)
+
+
+def _text(cell: object) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell
+    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else day_text(cell)
+
+
+# Our columns in it
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One of our columns as SQL: the text as it came (NULL when empty) and its value (NULL when it is not readable)."""
+
+    title: str  # the column's name in the file
+    text: str
+    value: str
+
+
+def _cells(
+    source: _File, file: str, stages: Sequence[str], columns: Mapping[str, str], preset: Preset | None
+) -> dict[str, _Cell]:
+    """SQL for lead_id, channel, each stage, lost and amount; keys absent when the file has no such column."""
+    own = {"lead_id": "lead_id", "channel": "channel", "created": stages[0], **{s: s for s in stages[1:]}}
+    optional = {"lost": "lost", "amount": "amount"}
+    wanted = [_wanted(name, columns, preset, name in own) for name in {**own, **optional}]
+    closing = {} if preset is None else _closing(source, preset)
+    found = find_columns(source.header, [w for w in wanted if w.name not in closing], file)
+    cells = {}
+    for name, ours in {**own, **optional}.items():
+        if name in found:
+            text = _text_of(source, found[name])
+            title, simple = source.header[found[name]].strip(), source.types[found[name]]
+        elif name in closing:
+            title, text, simple = *closing[name], "VARCHAR"
+        else:
+            continue
+        if name in {"lead_id", "channel"}:
+            cells[ours] = _Cell(title, text, text)
+        elif name == "amount":
+            cells[ours] = _Cell(
+                title, text, f"CASE WHEN NOT contains({text}, '_') THEN TRY_CAST({text} AS DOUBLE) END"
+            )
+        else:
+            raw = source.columns[found[name]] if simple.startswith(("DATE", "TIMESTAMP")) else None
+            cells[ours] = _Cell(title, text, _day(text if raw is None else raw, source.serials))
+    return cells
+
+
+def _wanted(name: str, columns: Mapping[str, str], preset: Preset | None, required: bool) -> Wanted:
+    if name in columns:
+        return Wanted(name, (columns[name],), required=True, mapped=True)
+    theirs = () if preset is None else preset.columns.get(name, ())
+    return Wanted(name, (*theirs, name), required)
+
+
+def _closing(source: _File, preset: Preset) -> dict[str, tuple[str, str]]:
+    """Dates of winning and losing from a closing date and an outcome, where the export has no date of its own."""
+    places = {" ".join(name.split()).casefold(): i for i, name in reversed(list(enumerate(source.header)))}
+    closed = next((places[name.casefold()] for name in preset.closed if name.casefold() in places), None)
+    outcome = next((places[name.casefold()] for name in preset.outcome if name.casefold() in places), None)
+    if closed is None or outcome is None:
+        return {}
+    ended = f"regexp_replace(lower({_text_of(source, outcome)}), ' *[(].*[)]$', '')"  # "Closed won (Sales Pipeline)"
+    made = {}
+    for name, values in (("won", preset.won), ("lost", preset.lost)):
+        if not any(theirs.casefold() in places for theirs in (*preset.columns.get(name, ()), name)):
+            listed = ", ".join(f"'{value}'" for value in values)
+            when = f"coalesce({_text_of(source, closed)}, '(no closing date)')"
+            made[name] = (source.header[closed].strip(), f"CASE WHEN {ended} IN ({listed}) THEN {when} END")
+    return made
+
+
+def _text_of(source: _File, position: int) -> str:
+    column = source.columns[position]
+    if source.types[position] != "VARCHAR":
+        column = f"CAST({column} AS VARCHAR)"
+    return f"nullif(trim({column}), '')"
+
+
+def _day(text: str, serials: bool) -> str:
+    day = f"TRY_CAST({text} AS DATE)"
+    if serials:
+        number = f"TRY_CAST(floor(TRY_CAST({text} AS DOUBLE)) AS INTEGER)"
+        day = f"CASE WHEN {number} BETWEEN {FIRST_SERIAL} AND {LAST_SERIAL} THEN DATE '1899-12-30' + {number} ELSE {day} END"
+    return f"CASE WHEN {day} BETWEEN DATE '{FIRST_DAY}' AND DATE '{LAST_DAY}' THEN {day} END"
+
+
+# Checking and grouping
+
+
+@dataclass(frozen=True)
+class _Query:
+    """The questions that are asked of one file of leads."""
+
+    connection: duckdb.DuckDBPyConnection
+    source: _File
+    file: str
+    cells: Mapping[str, _Cell]
+    stages: tuple[str, ...]
+
+    def _rows(self, numbered: bool) -> str:
+        """The rows as typed columns: t_<name> the text, v_<name> the value, and their row number when asked for."""
+        parts = [
+            f'{cell.text} AS "t_{name}", {cell.value} AS "v_{name}"' for name, cell in self.cells.items()
+        ]
+        if numbered:
+            parts.insert(0, f"{self.source.row} AS row")
+        return f"(SELECT {', '.join(parts)} FROM {self.source.relation})"  # noqa: S608 - names made here, path bound
+
+    def _ask(self, sql: str) -> duckdb.DuckDBPyConnection:
+        return self.connection.execute(sql, self.source.parameters)
+
+    def _rules(self) -> list[_Rule]:
+        """What no row may do, in the order in which a person would mend it."""
+        cells, first = self.cells, self.stages[0]
+        rules = [
+            _Rule(
+                '"t_lead_id" IS NULL',
+                cells["lead_id"].title,
+                "NULL",
+                "is empty; each lead needs an id of its own",
+            ),
+            _Rule(f'"t_{first}" IS NULL', cells[first].title, "NULL", f"is empty; {DATE_REMEDY}"),
+        ]
+        for name in [*self.stages, *(["lost"] if "lost" in cells else [])]:
+            broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
+            rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DATE_REMEDY}"))
+        for before, name in zip(self.stages[:-1], self.stages[1:], strict=True):
+            rules += self._order_rules(before, name)
+        if "lost" in cells:
+            rules += self._loss_rules()
+        if "amount" in cells:
+            title, readable = cells["amount"].title, '"v_amount" IS NOT NULL AND isfinite("v_amount")'
+            broken = f'"t_amount" IS NOT NULL AND NOT ({readable})'
+            rules.append(_Rule(broken, title, '"t_amount"', f"expected a number; {NUMBER_REMEDY}"))
+            negative = "expected 0 or more; correct it, or leave it empty where the amount is not known"
+            rules.append(_Rule('"v_amount" < 0', title, '"t_amount"', negative))
+        return rules
+
+    def _order_rules(self, before: str, name: str) -> list[_Rule]:
+        title, earlier = self.cells[name].title, self.cells[before].title
+        value = f'"t_{name}" || {_literal(f", {earlier} ")} || "t_{before}"'
+        order = f"comes before {earlier}; correct the dates (set both to the same day where it went straight through)"
+        rules = [_Rule(f'"v_{name}" < "v_{before}"', title, value, order)]
+        if before != self.stages[0]:
+            skipped = (
+                f"is set while {earlier} is empty; fill {earlier} in (the same day, where it went straight through), "
+                f"or take {before} out of funnel.stages"
+            )
+            rules.append(
+                _Rule(f'"t_{name}" IS NOT NULL AND "t_{before}" IS NULL', title, f'"t_{name}"', skipped)
+            )
+        return rules
+
+    def _loss_rules(self) -> list[_Rule]:
+        lost, won = self.cells["lost"].title, self.cells["won"].title
+        both = f"a lead is won and lost both; empty {won} or {lost}, whichever did not happen"
+        reached = "greatest(" + ", ".join(f'"v_{name}"' for name in self.stages) + ")"
+        value = f"\"t_lost\" || ', last stage ' || CAST({reached} AS VARCHAR)"
+        before = " OR ".join(f'"v_lost" < "v_{name}"' for name in self.stages)  # much faster than greatest()
+        early = "comes before the last stage that the lead reached; correct the dates"
+        return [
+            _Rule('"t_won" IS NOT NULL AND "t_lost" IS NOT NULL', lost, '"t_lost"', both),
+            _Rule(f'"t_won" IS NULL AND ({before})', lost, value, early),
+        ]
+
+    def grouped(self, kind: str) -> Leads:
+        """The groups of leads, after every rule was checked. Raises DataError with all the rules that are broken."""
+        rules, names = self._rules(), [*self.stages, *(["lost"] if "lost" in self.cells else [])]
+        amount = '"v_amount"' if "amount" in self.cells else "CAST(NULL AS DOUBLE)"
+        keys = [f"coalesce(\"v_channel\", '{BLANK_CHANNEL}') AS channel"]
+        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in names]
+        measures = [
+            "count(*) AS n",
+            f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',
+            *(f'max("v_{name}") AS "last_{name}"' for name in names),
+            f"bool_or({' OR '.join(f'({rule.broken})' for rule in rules)}) AS bad",
+        ]
+        found = self._ask(
+            f"SELECT {', '.join([*keys, *measures])} FROM {self._rows(False)} GROUP BY ALL"
+        ).df()
+        if found.empty:
+            raise DataError(f"{self.file}: has a header and no rows; export it again with its data.")
+        problems = [text for rule in rules if (text := self._broken(rule))] if found["bad"].any() else []
+        problems += self._repeated()
+        if problems:
+            raise DataError(problems)
+        if "lost" not in found:
+            found["lost"] = pd.Series(np.datetime64("NaT"), index=found.index, dtype="datetime64[ns]")
+        groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
+        groups = groups.sort_values(["channel", *self.stages, "lost"], ignore_index=True)
+        blank = int(groups.loc[groups["channel"] == BLANK_CHANNEL, "n"].sum())
+        last_day = max(found[f"last_{name}"].max() for name in names if found[f"last_{name}"].notna().any())
+        return Leads(groups, np.datetime64(last_day, "D"), int(groups["n"].sum()), blank)
+
+    def _broken(self, rule: _Rule) -> str:
+        """The message for one rule; empty when no row breaks it."""
+        rows = self._rows(True)
+        sql = (
+            f"SELECT row, {rule.value}, count(*) OVER () FROM {rows} WHERE {rule.broken} ORDER BY row LIMIT 3"  # noqa: S608
+        )
+        found = self._ask(sql).fetchall()
+        if not found:
+            return ""
+        where = rows_text([(row, value) for row, value, _ in found], found[0][2])
+        return f"{self.file}: column {rule.column}: {where}: {rule.text}."
+
+    def _repeated(self) -> list[str]:
+        """A problem when ids repeat. Hashes first: they fit in memory where the ids would not."""
+        hashes = self._ask(f'SELECT hash("v_lead_id") AS h FROM {self._rows(False)}').fetchnumpy()["h"]  # noqa: S608
+        hashes = np.asarray(hashes)
+        hashes.sort()
+        if not (hashes[1:] == hashes[:-1]).any():
+            return []
+        sql = (
+            'SELECT min(row), max(row), "v_lead_id", count(*) OVER () '  # noqa: S608 - names made here, path bound
+            f'FROM {self._rows(True)} WHERE "v_lead_id" IS NOT NULL '
+            'GROUP BY "v_lead_id" HAVING count(*) > 1 ORDER BY 1 LIMIT 3'
+        )
+        found = self._ask(sql).fetchall()
+        if not found:
+            return []
+        listed = ", ".join(f'"{name}" (rows {first} and {last})' for first, last, name, _ in found)
+        n, title = found[0][3], self.cells["lead_id"].title
+        ids = "1 id stands" if n == 1 else f"{n:,} ids stand"
+        return [f"{self.file}: column {title}: {ids} in more than one row: {listed}; keep one row per lead."]
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _unreadable(path: Path, file: str, error: duckdb.Error) -> list[str]:
+    """Why a file of leads could not be read: looked for line by line where it is text."""
+    if path.suffix.lower() not in CSV_SUFFIXES:
+        return [f"{file}: cannot be read ({first_line_of(error)}); export it again."]
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            check_text(line, file, first_line=number)
+    delimiter, header = csv_header(path, file)
+    uneven: list[tuple[int, object]] = []
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        try:
+            before = 0
+            for cells in reader:
+                if cells and len(cells) != len(header):
+                    uneven.append((before + 1, f"{len(cells)} cells"))
+                before = reader.line_num
+        except csv.Error as wrong:
+            return [f"{file}: line {reader.line_num} is not valid CSV ({wrong}); check its quotes."]
+    if uneven:
+        return [uneven_problem(file, len(header), delimiter, uneven)]
+    return [f"{file}: cannot be read as CSV ({first_line_of(error)}); save it as CSV UTF-8."]
