@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"errors"},
     {"periods", "benchmarks", "presets", "worlds", "study_file"},
     {"study", "files"},
-    {"funnel", "delay", "history", "leads", "synthetic"},
+    {"funnel", "delay", "history", "rows", "leads", "synthetic"},
     {"sources", "audit"},
     {"model", "kernels", "posterior"},
     {"fit"},
