@@ -19,6 +19,7 @@ FLOORS: list[set[str]] = [
     {"funnel", "delay", "history", "rows", "leads", "synthetic"},
     {"sources", "audit"},
     {"model", "kernels", "posterior"},
+    {"traffic_kernels"},
     {"fit"},
     {"simulate"},
     {"allocate", "economics"},
