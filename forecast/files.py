@@ -56,7 +56,7 @@ class Grid:
 
 
 def rows_text(found: Iterable[tuple[int, object]], total: int | None = None) -> str:
-    """`12 rows, first: row 5 ("abc"), row 9 ("n/a"), row 14` for a message; `total` when more were counted than given."""
+    """`12 rows, first: row 5 ("abc"), row 9 ("n/a"), row 14` for a message; `total` if more were counted than given."""
     listed = list(found)
     n = len(listed) if total is None else total
     texts = [f"row {row}" + ("" if value is None else f" ({_shown(value)})") for row, value in listed[:SHOWN]]
@@ -70,7 +70,7 @@ def _shown(value: object) -> str:
 
 
 def check_file(path: Path, file: str, key: str) -> None:
-    """Raise DataError unless `path` is a file with something in it; `file` is its name in the study, `key` its place."""
+    """Raise DataError unless `path` is a file with something in it; `file` is its name in the study, under `key`."""
     if path.is_dir():
         raise DataError(f"{file}: is a folder; {key} must name a CSV, Parquet or Excel file.")
     if not path.is_file():
@@ -161,7 +161,7 @@ def _read_csv(path: Path, file: str) -> Grid:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
-                uneven.append((number, f"{len(cells)} cells"))
+                uneven.append((number, len(cells)))
                 continue
             rows.append(tuple(cell.strip() or None for cell in cells))
             numbers.append(number)
@@ -177,7 +177,7 @@ def _read_csv(path: Path, file: str) -> Grid:
 def uneven_problem(file: str, n_columns: int, delimiter: str, found: Sequence[tuple[int, object]]) -> str:
     """The message for rows that have more or fewer cells than the header."""
     mark = {",": "comma", ";": "semicolon", "\t": "tab"}[delimiter]
-    rule = f"the header has {n_columns} columns, but {rows_text([(row, str(value)) for row, value in found])} differ"
+    rule = f"the header has {n_columns} columns, and there is another number of cells in {rows_text(found)}"
     return (
         f"{file}: {rule}; put quotes around cells that hold a {mark}, and fill every row to the same width."
     )
@@ -295,13 +295,13 @@ def _missing_column(column: Wanted, there: Sequence[str], file: str) -> str:
     listed = f"the file has {', '.join(there[:20])}"
     if column.mapped:
         name = column.theirs[0]
-        return f'{file}: row 1: no column "{name}", which history.columns.{column.name} names{nearest(name, there)}; {listed}.'
+        named = f'no column "{name}", which history.columns.{column.name} names'
+        return f"{file}: row 1: {named}; {listed}{nearest(name, there) or '.'}"
     names = " or ".join(f'"{name}"' for name in column.theirs)
-    guess = nearest(column.name, there)
     remedy = (
         f'add it, or name it in the study: history.columns = {{ {column.name} = "its name in the file" }}'
     )
-    return f"{file}: row 1: no column {names}{guess}; {listed}; {remedy}."
+    return f"{file}: row 1: no column {names}; {listed}; {remedy}{nearest(column.name, there) or '.'}"
 
 
 def _fold(name: str) -> str:
@@ -357,8 +357,8 @@ def _number(cell: object) -> float | None:
 def to_dates(
     grid: Grid, position: int, column: str, read: Callable[[str], np.datetime64], remedy: str
 ) -> tuple[NDArray[np.datetime64], list[str]]:
-    """A column as days, by `read` for texts; date cells and Excel's day numbers are taken too. Empty cells are wrong."""
-    days = np.full(len(grid.rows), np.datetime64("NaT"), dtype="datetime64[D]")
+    """A column as days: texts by `read`, date cells and Excel's day numbers as they are. Empty cells are wrong."""
+    days = np.full(len(grid.rows), np.datetime64("NaT", "D"), dtype="datetime64[D]")
     bad: list[tuple[int, object]] = []
     empty: list[tuple[int, object]] = []
     for i, cell in enumerate(grid.column(position)):

@@ -9,8 +9,8 @@ Three clocks, never mixed. With leads dated, one lead that came in January and w
                                               cohort Mar     .     ?           ? = not yet known at the last period
 
 `period` is the calendar; `cohort` is the period in which a unit entered the stage before; `age` counts periods since
-then. The cell (cohort, age) of a triangle happened in period cohort + age. `horizon` (periods after the last one) starts
-where a history ends.
+then. The cell (cohort, age) of a triangle happened in period cohort + age. `horizon` (periods after the last one)
+starts where a history ends.
 
 A blank (NaN) is not a zero: zero was counted, a blank was not. The only way to make a past is `History.as_of`.
 """
@@ -21,6 +21,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,11 @@ class History:
     counts: dims (period, channel), NaN where nothing was recorded; one variable per stage with data, and `spend` and
     `revenue` (currency) where recorded. Under "calendar" and "leads" a cell counts what happened in that period, under
     "cohort" what has become, by the last period, of the leads created in it.
-    triangles (leads only): by destination stage, dims (cohort, age, channel): of the units that entered the stage before
-    in `cohort`, how many reached this one at `age`. losses: the same for units lost while they waited for the stage.
+    triangles (leads only): by destination stage, dims (cohort, age, channel): of the units that entered the stage
+    before in `cohort`, how many reached this one at `age`. losses: the same for units lost while waiting for the stage.
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
-    reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part of
-    the content and has no place in `fingerprint`.
+    reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part
+    of the content and has no place in `fingerprint`.
     """
 
     counts: xr.Dataset
@@ -54,7 +55,7 @@ class History:
     stages: tuple[str, ...]
     triangles: dict[str, xr.DataArray] = field(default_factory=dict)
     losses: dict[str, xr.DataArray] = field(default_factory=dict)
-    deals: pd.DataFrame = field(default_factory=lambda: no_deals())
+    deals: pd.DataFrame = field(default_factory=lambda: no_deals())  # noqa: PLW0108 - defined below
     sources: dict[str, str] = field(default_factory=dict)
     reading: dict[str, str] = field(default_factory=dict)
 
@@ -83,7 +84,7 @@ class History:
         return [period_label(start, self.period) for start in self.periods]
 
     def as_of(self, period: np.datetime64 | str) -> History:
-        """The history as it was known at the end of `period` (a start or a label): nothing that happened later is in it.
+        """The history as it was known at the end of `period` (a start or a label): nothing that came later is in it.
 
         Raises DataError for a period outside the history, and for cohort counts at any period but the last: what had
         become of a cohort by then is not in such a table.
@@ -136,7 +137,7 @@ class History:
         )
 
     def fingerprint(self) -> str:
-        """sha256 over the content: periods, channels, counts, triangles, deals. File names and row order do not matter."""
+        """sha256 over the content: periods, channels, counts, triangles, deals; not file names, not row order."""
         head = {
             "counting": self.counting,
             "period": self.period,
@@ -258,7 +259,9 @@ def leads_history(
     shown = [] if activity is None else [(start, name) for start, name in _rows_of(activity)]
     pairs = [*zip(starts[where["leads"]], groups["channel"], strict=True), *shown]
     channels = order_of(np.array([start for start, _ in pairs]), [str(name) for _, name in pairs])
-    column = groups["channel"].map({name: i for i, name in enumerate(channels)}).to_numpy(dtype=np.int64)
+    column: NDArray[np.int64] = np.array(
+        [channels.index(str(name)) for name in groups["channel"]], dtype=np.int64
+    )
     n = groups["n"].to_numpy(dtype=np.int64)
     cells = {
         name: _tally((starts.size, len(channels)), (where[name], column), n).astype(float) for name in own
@@ -367,7 +370,7 @@ def _triangles(
         return xr.DataArray(cells, coords=coords, dims=("cohort", "age", "channel"), attrs={"units": "count"})
 
     reached, lost = {}, {}
-    for before, stage in zip(own[:-1], own[1:], strict=True):
+    for before, stage in pairwise(own):
         reached[stage] = laid_out(where[before], where[stage])
         gone = laid_out(where[before], np.where(where[stage] < 0, where["lost"], -1))
         if gone.values.any():

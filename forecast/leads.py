@@ -1,7 +1,7 @@
 """A file of leads, one row each, read by DuckDB into groups of leads that took the same course.
 
-The rows never come into Python: one pass groups them by channel and by the periods of their events, and tells whether
-any row breaks a rule. Only then is the file read again, to say which rows and why. Ten million leads take a few seconds.
+The rows never come into Python: one pass groups them by channel and by the periods of their events, and tells
+whether any row breaks a rule. Only then is the file read again, to say which rows and why.
 
 Cells are read as text and cast explicitly, so that a value which is no date or number can be named with its row.
 """
@@ -12,6 +12,7 @@ import csv
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,8 @@ def _open_csv(path: Path, file: str) -> _File:
     names = tuple(f"c{i}" for i in range(len(header)))
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
     mark = "\\t" if delimiter == "\t" else delimiter
-    options = f"header = true, auto_detect = false, delim = '{mark}', quote = '\"', escape = '\"', columns = {{{types}}}"
-    relation = f"read_csv(?, {options})"
+    layout = f"header = true, auto_detect = false, columns = {{{types}}}"
+    relation = f"read_csv(?, {layout}, delim = '{mark}', quote = '\"', escape = '\"')"
     return _File(
         relation, [literal_path(path)], header, names, ("VARCHAR",) * len(names), "row_number() OVER () + 1"
     )
@@ -242,7 +243,8 @@ def _day(text: str, serials: bool) -> str:
     day = f"TRY_CAST({text} AS DATE)"
     if serials:
         number = f"TRY_CAST(floor(TRY_CAST({text} AS DOUBLE)) AS INTEGER)"
-        day = f"CASE WHEN {number} BETWEEN {FIRST_SERIAL} AND {LAST_SERIAL} THEN DATE '1899-12-30' + {number} ELSE {day} END"
+        is_serial = f"{number} BETWEEN {FIRST_SERIAL} AND {LAST_SERIAL}"
+        day = f"CASE WHEN {is_serial} THEN DATE '1899-12-30' + {number} ELSE {day} END"
     return f"CASE WHEN {day} BETWEEN DATE '{FIRST_DAY}' AND DATE '{LAST_DAY}' THEN {day} END"
 
 
@@ -286,7 +288,7 @@ class _Query:
         for name in [*self.stages, *(["lost"] if "lost" in cells else [])]:
             broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
             rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DATE_REMEDY}"))
-        for before, name in zip(self.stages[:-1], self.stages[1:], strict=True):
+        for before, name in pairwise(self.stages):
             rules += self._order_rules(before, name)
         if "lost" in cells:
             rules += self._loss_rules()
@@ -347,7 +349,7 @@ class _Query:
         if problems:
             raise DataError(problems)
         if "lost" not in found:
-            found["lost"] = pd.Series(np.datetime64("NaT"), index=found.index, dtype="datetime64[ns]")
+            found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
         groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
         groups = groups.sort_values(["channel", *self.stages, "lost"], ignore_index=True)
         blank = int(groups.loc[groups["channel"] == BLANK_CHANNEL, "n"].sum())
@@ -368,21 +370,20 @@ class _Query:
 
     def _repeated(self) -> list[str]:
         """A problem when ids repeat. Hashes first: they fit in memory where the ids would not."""
-        hashes = self._ask(f'SELECT hash("v_lead_id") AS h FROM {self._rows(False)}').fetchnumpy()["h"]  # noqa: S608
-        hashes = np.asarray(hashes)
+        found = self._ask(f'SELECT hash("v_lead_id") AS h FROM {self._rows(False)}').fetchnumpy()  # noqa: S608
+        hashes = np.asarray(found["h"])
         hashes.sort()
         if not (hashes[1:] == hashes[:-1]).any():
             return []
-        sql = (
-            'SELECT min(row), max(row), "v_lead_id", count(*) OVER () '  # noqa: S608 - names made here, path bound
-            f'FROM {self._rows(True)} WHERE "v_lead_id" IS NOT NULL '
-            'GROUP BY "v_lead_id" HAVING count(*) > 1 ORDER BY 1 LIMIT 3'
+        rows = (
+            f'FROM {self._rows(True)} WHERE "v_lead_id" IS NOT NULL GROUP BY "v_lead_id" HAVING count(*) > 1'
         )
-        found = self._ask(sql).fetchall()
-        if not found:
+        sql = f'SELECT min(row), max(row), "v_lead_id", count(*) OVER () {rows} ORDER BY 1 LIMIT 3'
+        repeated = self._ask(sql).fetchall()
+        if not repeated:
             return []
-        listed = ", ".join(f'"{name}" (rows {first} and {last})' for first, last, name, _ in found)
-        n, title = found[0][3], self.cells["lead_id"].title
+        listed = ", ".join(f'"{name}" (rows {first} and {last})' for first, last, name, _ in repeated)
+        n, title = repeated[0][3], self.cells["lead_id"].title
         ids = "1 id stands" if n == 1 else f"{n:,} ids stand"
         return [f"{self.file}: column {title}: {ids} in more than one row: {listed}; keep one row per lead."]
 
@@ -406,7 +407,7 @@ def _unreadable(path: Path, file: str, error: duckdb.Error) -> list[str]:
             before = 0
             for cells in reader:
                 if cells and len(cells) != len(header):
-                    uneven.append((before + 1, f"{len(cells)} cells"))
+                    uneven.append((before + 1, len(cells)))
                 before = reader.line_num
         except csv.Error as wrong:
             return [f"{file}: line {reader.line_num} is not valid CSV ({wrong}); check its quotes."]

@@ -1,7 +1,7 @@
 """The column names that CRM exports really have, so that `history.preset` can read them as they come.
 
-Each of our columns lists the names it may have, the most specific first; names are matched without regard to case. Where
-an export has no date of winning or losing but a closing date and an outcome, the outcome tells which of the two it is.
+Each of our columns lists the names it may have, the most specific first; names are matched without regard to case.
+Where an export has no date of winning or losing but a closing date and an outcome, the outcome tells which it is.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ What is wrong is reported with file, row, column and remedy, all rows of a kind 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def channel_names(file: str, title: str, channels: Iterable[str]) -> list[str]:
     for name in set(channels):
         spellings.setdefault(" ".join(name.split()).casefold(), set()).add(name)
     problems = [
-        f"{file}: column {title}: one channel is spelled in several ways ({', '.join(sorted(names))}); use one spelling."
+        f"{file}: column {title}: one channel has several spellings ({', '.join(sorted(names))}); use one."
         for _, names in sorted(spellings.items())
         if len(names) > 1
     ]

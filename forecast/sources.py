@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from forecast.errors import DataError, StudyError
 from forecast.files import rows_text
 from forecast.history import History, count_table, leads_history, recorded_stages
-from forecast.leads import BLANK_CHANNEL, read_leads
+from forecast.leads import BLANK_CHANNEL, Leads, read_leads
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.rows import Layout, Rows, channel_names, check_pairs, read_rows
 from forecast.study import Study
@@ -117,7 +118,7 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
     """In counts by cohort a later stage cannot hold more than an earlier one: they are the same leads."""
     problems = []
     there = [name for name in stages if name in rows.measures]
-    for before, name in zip(there[:-1], there[1:], strict=True):
+    for before, name in pairwise(there):
         above = np.flatnonzero(rows.measures[name] > rows.measures[before])
         found: list[tuple[int, object]] = [
             (int(rows.numbers[i]), f"{rows.measures[name][i]:g} of {rows.measures[before][i]:g}")
@@ -125,7 +126,7 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
         ]
         if found:
             rule = f"more {name} than {before}, which cannot be in counts by cohort"
-            remedy = 'correct them, or set history.counting = "calendar" if each row counts what happened in that period'
+            remedy = 'correct them, or set history.counting = "calendar" if a row counts what happened in its period'
             problems.append(f"{rows.file}: column {name}: {rows_text(found)}: {rule}; {remedy}.")
     if problems:
         raise DataError(problems)
@@ -140,59 +141,78 @@ def _from_leads(study: Study, today: date | None) -> History:
     leads = read_leads(
         _path(study, file), file, kind=spec.period, stages=own, columns=spec.columns, preset=spec.preset
     )
-    names = set(leads.groups["channel"])
-    if problems := channel_names(file, "channel", names):
-        raise DataError(problems)
-    created = leads.groups["leads"].to_numpy().astype("datetime64[D]")
-    last_seen = parse_period(str(leads.last_day), spec.period)
+    rows = _read_activity(study, stages[: len(stages) - len(own)])
+    _check_lead_channels(study, file, leads, rows)
     reading = {"last_day": str(leads.last_day)}
-    rows = None
-    if spec.activity is not None:
-        before = stages[: len(stages) - len(own)]
-        layout = Layout("history.activity", spec.period, ("spend",), before, columns=spec.columns, spare=True)
-        rows = read_rows(_path(study, spec.activity), spec.activity, layout)
-        if problems := channel_names(
-            spec.activity, "channel (with those of the leads)", names | set(rows.channels)
-        ):
-            raise DataError(problems)
-        names |= set(rows.channels)
-    _check_channels(study, names)
-    first_seen = created.min() if rows is None else min(created.min(), rows.starts.min())
-    _check_window(study, first_seen, last_seen)
-    first, last = spec.window()
-    first = first_seen if first is None else max(first, first_seen)
-    if last is None:
-        last = _last_complete(leads.last_day, last_seen, spec.period, reading)
-        last = last if rows is None else min(last, rows.starts.max())
-    inside = (created >= first) & (created <= last)
-    n = leads.groups["n"].to_numpy()
-    for name, out in (("before", created < first), ("after", created > last)):
-        if out.any():
-            reading[name] = str(int(n[out].sum()))
-    if not inside.any():
-        label = f"{period_label(first, spec.period)} to {period_label(last, spec.period)}"
-        raise DataError(
-            f"{file}: no lead was created in {label}; set history.from and history.through to where there are."
-        )
-    blank = int(n[inside & (leads.groups["channel"] == BLANK_CHANNEL).to_numpy()].sum())
-    reading["blank_channel"] = f"{blank} of {int(n[inside].sum())}"
     if today is not None and leads.last_day > np.datetime64(today, "D"):
         reading["after_today"] = str(leads.last_day)
-    sources = {file: _sha256(_path(study, file))}
-    activity = None
-    if rows is not None:
-        sources[rows.file] = _sha256(_path(study, rows.file))
-        activity = _activity(study, rows, first, last, reading)
-    starts = period_range(first, last, spec.period)
+    first, last = _lead_window(study, leads, rows, reading)
+    _note_left_out(study, file, leads, first, last, reading)
+    sources = {name: _sha256(_path(study, name)) for name in (file, spec.activity) if name is not None}
     return leads_history(
         leads.groups,
-        activity,
+        None if rows is None else _activity(rows, first, last, spec.period),
         kind=spec.period,
         stages=stages,
-        starts=starts,
+        starts=period_range(first, last, spec.period),
         sources=sources,
         reading=reading,
     )
+
+
+def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
+    spec = study.history
+    if spec.activity is None:
+        return None
+    layout = Layout("history.activity", spec.period, ("spend",), stages, columns=spec.columns, spare=True)
+    return read_rows(_path(study, spec.activity), spec.activity, layout)
+
+
+def _check_lead_channels(study: Study, file: str, leads: Leads, rows: Rows | None) -> None:
+    """The names of channels agree between leads, activity and study."""
+    names = set(leads.groups["channel"])
+    problems = channel_names(file, "channel", names)
+    if rows is not None and not problems:
+        names |= set(rows.channels)
+        problems = channel_names(f"{file} and {rows.file}", "channel", names)
+    if problems:
+        raise DataError(problems)
+    _check_channels(study, names)
+
+
+def _lead_window(
+    study: Study, leads: Leads, rows: Rows | None, reading: dict[str, str]
+) -> tuple[np.datetime64, np.datetime64]:
+    """First and last period of the history: as asked for, else all that is complete in leads and activity."""
+    kind = study.history.period
+    created = leads.groups["leads"].to_numpy().astype("datetime64[D]")
+    first_seen = created.min() if rows is None else min(created.min(), rows.starts.min())
+    last_seen = parse_period(str(leads.last_day), kind)
+    _check_window(study, first_seen, last_seen)
+    first, last = study.history.window()
+    if last is None:
+        last = _last_complete(leads.last_day, last_seen, kind, reading)
+        last = last if rows is None else min(last, rows.starts.max())
+    return first_seen if first is None else max(first, first_seen), last
+
+
+def _note_left_out(
+    study: Study, file: str, leads: Leads, first: np.datetime64, last: np.datetime64, reading: dict[str, str]
+) -> None:
+    """How many leads lie outside the window and how many have no channel. Raises DataError if none is inside."""
+    created, n = leads.groups["leads"].to_numpy().astype("datetime64[D]"), leads.groups["n"].to_numpy()
+    inside = (created >= first) & (created <= last)
+    if not inside.any():
+        kind = study.history.period
+        label = f"{period_label(first, kind)} to {period_label(last, kind)}"
+        raise DataError(
+            f"{file}: no lead was created in {label}; choose history.from and history.through anew."
+        )
+    for name, out in (("before", created < first), ("after", created > last)):
+        if out.any():
+            reading[name] = str(int(n[out].sum()))
+    blank = (leads.groups["channel"] == BLANK_CHANNEL).to_numpy()
+    reading["blank_channel"] = f"{int(n[inside & blank].sum())} of {int(n[inside].sum())}"
 
 
 def _last_complete(
@@ -205,11 +225,8 @@ def _last_complete(
     return np.datetime64(shift(last_seen, -1, kind), "D")
 
 
-def _activity(
-    study: Study, rows: Rows, first: np.datetime64, last: np.datetime64, reading: dict[str, str]
-) -> xr.Dataset:
+def _activity(rows: Rows, first: np.datetime64, last: np.datetime64, kind: str) -> xr.Dataset:
     """The activity of the window as a table; it must reach the last period."""
-    kind = study.history.period
     if rows.starts.max() < last:
         ends, asked = period_label(rows.starts.max(), kind), period_label(last, kind)
         raise DataError(
@@ -241,8 +258,8 @@ def _check_channels(study: Study, known: Iterable[str]) -> None:
 def read_plan(study: Study, history: History) -> xr.DataArray:
     """Planned spend over the horizon, dims (period, channel), currency a period.
 
-    "current" repeats the mean spend of the last three periods (a blank counts as 0). Amounts in the study hold for every
-    period; a CSV (period, channel, spend) gives each. Both must name every channel with recorded spend; a channel
+    "current" repeats the mean spend of the last three periods (a blank counts as 0). Amounts in the study hold for
+    every period; a CSV (period, channel, spend) gives each. Both must name every channel with recorded spend; a channel
     without any is planned with 0. Raises StudyError or DataError for channels unknown or missing.
     """
     first = shift(history.last, 1, history.period)
@@ -291,7 +308,7 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
     unpaid = [name for name in known if spend.get(name, 0.0) > 0 and name not in paid]
     listed = f"they have {', '.join(known)}"
     return [f'the data have no channel "{name}"{nearest(name, known)}; {listed}' for name in unknown] + [
-        f'"{name}" has no recorded spend, so what spend would bring cannot be learnt; take it out, or record its past spend'
+        f'"{name}" has no recorded spend, so what spend brings cannot be learnt; take it out, or record its past spend'
         for name in unpaid
     ]
 

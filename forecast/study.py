@@ -1,8 +1,8 @@
 """The study: what was asked, read from one TOML file into frozen types.
 
-Everything that is wrong in the file is reported at once, each problem as `file:line: key: expected, came, did you mean`.
-Data paths in a study are relative to the folder that the study lies in. A study never holds a secret: a database is
-named by the environment variable that holds its address.
+Everything that is wrong in the file is reported at once, as `file:line: key: expected, came, did you mean`.
+Data paths in a study are relative to the folder that the study lies in. A study never holds a secret: a database
+is named by the environment variable that holds its address.
 """
 
 from __future__ import annotations
@@ -98,11 +98,8 @@ class HistorySpec(_Table):
             text = "is not available in this version: export the query's result to a CSV and name it in counts or leads"
             found.append(Problem("database", text))
         if self.leads is None:
-            for key in ("activity", "preset"):
-                if getattr(self, key) is not None:
-                    found.append(
-                        Problem(key, "belongs to leads, and this history has none: remove it, or give leads")
-                    )
+            text = "belongs to leads, and this history has none: remove it, or give leads"
+            found += [Problem(key, text) for key in ("activity", "preset") if getattr(self, key) is not None]
         elif self.counting == "cohort":
             found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
         found += self._window_problems()
@@ -244,9 +241,7 @@ class TargetSpec(_Table):
     @property
     def amount(self) -> float:
         """The number to reach, in the unit of `measure`."""
-        amount = self.won if self.revenue is None else self.revenue
-        assert amount is not None  # _one_measure
-        return amount
+        return self.revenue or self.won or 0.0  # one of them is set and above 0
 
 
 def _spend_plan(value: object) -> object:

@@ -52,7 +52,7 @@ class Problem:
     text: str
 
 
-class Problems(ValueError):
+class Problems(ValueError):  # noqa: N818 - it carries problems to pydantic, and is never shown itself
     """Several problems found by one check; their keys are relative to the table that was checked."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
