@@ -355,7 +355,7 @@ def _number(cell: object) -> float | None:
 
 
 def to_dates(
-    grid: Grid, position: int, column: str, read: Callable[[str], np.datetime64], remedy: str
+    grid: Grid, position: int, column: str, read: Callable[[str], np.datetime64], what: str, remedy: str
 ) -> tuple[NDArray[np.datetime64], list[str]]:
     """A column as days: texts by `read`, date cells and Excel's day numbers as they are. Empty cells are wrong."""
     days = np.full(len(grid.rows), np.datetime64("NaT", "D"), dtype="datetime64[D]")
@@ -369,7 +369,9 @@ def to_dates(
             days[i] = read(day_text(cell))
         except ValueError:
             bad.append((grid.numbers[i], str(cell)))
-    problems = [f"{grid.file}: column {column}: {rows_text(bad)}: {remedy}."] if bad else []
+    problems = (
+        [f"{grid.file}: column {column}: {rows_text(bad)}: expected a {what}; {remedy}."] if bad else []
+    )
     if empty:
         problems.append(f"{grid.file}: column {column}: {rows_text(empty)}: is empty; {remedy}.")
     return days, problems

@@ -117,14 +117,15 @@ class History:
         keep = np.flatnonzero(seen)
         counts = counts.isel(channel=keep)
         stages = recorded_stages(counts, self.stages)
-        gone = [
-            str(name)
-            for name in counts.data_vars
-            if name not in stages and not _any_recorded(counts, str(name))
-        ]
+        deals = self.deals[self.deals["period"] <= np.datetime64(self.periods[n - 1], "ns")].reset_index(
+            drop=True
+        )
+        valued = self.counting != "leads" or bool(deals["amount"].notna().any())
+        names = [str(name) for name in counts.data_vars]
+        gone = [name for name in names if name not in stages and not _any_recorded(counts, name)]
+        gone += ["revenue"] if "revenue" in counts and "revenue" not in gone and not valued else []
         known = {stage: _cut_triangle(triangle, n, keep) for stage, triangle in self.triangles.items()}
         lost = {stage: _cut_triangle(triangle, n, keep) for stage, triangle in self.losses.items()}
-        end = np.datetime64(self.periods[n - 1], "ns")
         return History(
             counts=counts.drop_vars(gone).copy(deep=True),
             counting=self.counting,
@@ -132,7 +133,7 @@ class History:
             stages=stages,
             triangles=known,
             losses={stage: triangle for stage, triangle in lost.items() if triangle.values.any()},
-            deals=self.deals[self.deals["period"] <= end].reset_index(drop=True),
+            deals=deals,
             sources=self.sources,
         )
 

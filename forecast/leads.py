@@ -339,9 +339,8 @@ class _Query:
             *(f'max("v_{name}") AS "last_{name}"' for name in names),
             f"bool_or({' OR '.join(f'({rule.broken})' for rule in rules)}) AS bad",
         ]
-        found = self._ask(
-            f"SELECT {', '.join([*keys, *measures])} FROM {self._rows(False)} GROUP BY ALL"
-        ).df()
+        sql = f"SELECT {', '.join([*keys, *measures])} FROM {self._rows(False)} GROUP BY ALL"  # noqa: S608
+        found = self._ask(sql).df()
         if found.empty:
             raise DataError(f"{self.file}: has a header and no rows; export it again with its data.")
         problems = [text for rule in rules if (text := self._broken(rule))] if found["bad"].any() else []

@@ -97,7 +97,7 @@ def _read_periods(grid: Grid, position: int, kind: str) -> tuple[Periods, list[s
     def read(text: str) -> np.datetime64:
         return parse_period(text, kind)
 
-    return to_dates(grid, position, _title(grid, position), read, f"write each {kind} as {EXAMPLES[kind]}")
+    return to_dates(grid, position, _title(grid, position), read, kind, f"write it as {EXAMPLES[kind]}")
 
 
 def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[str]]:
@@ -144,14 +144,12 @@ def _missing_stages(
     problems = []
     for name, there in zip(stages[start:], recorded[start:], strict=True):
         if not there:
-            what = (
-                f"column {_title(grid, found[name])}: is empty in all rows"
-                if name in found
-                else f'row 1: no column "{name}"'
-            )
-            guess = "" if name in found else nearest(name, [cell.strip() for cell in grid.header])
+            empty = name in found
+            what = f"column {name}: is empty in all rows" if empty else f'row 1: no column "{name}"'
+            guess = "" if empty else nearest(name, [cell.strip() for cell in grid.header])
             remedy = f"add it, map it by history.columns.{name}, or take {name} out of funnel.stages"
-            problems.append(f"{grid.file}: {what}{guess}; the file has {', '.join(grid.header)}; {remedy}.")
+            listed = f"the file has {', '.join(cell.strip() for cell in grid.header)}"
+            problems.append(f"{grid.file}: {what}; {listed}; {remedy}{guess or '.'}")
     if not problems and not spare and start == len(stages) - 1:
         problems.append(
             f"{grid.file}: of the stages ({', '.join(stages)}) only {stages[-1]} is recorded; expected two or more."

@@ -247,7 +247,7 @@ def _check_channels(study: Study, known: Iterable[str]) -> None:
     named = {f"channels.{name}": name for name in study.channels}
     named |= {f"budget.limits.{name}": name for name in study.budget.limits}
     problems = [
-        f'{study.place(key)}: the data have no channel "{name}"{nearest(name, there)}; they have {", ".join(there)}'
+        f'{study.place(key)}: the data have no channel "{name}"; they have {", ".join(there)}{nearest(name, there)}'
         for key, name in named.items()
         if name not in there
     ]
@@ -307,7 +307,7 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
     unknown = [name for name in spend if name not in known]
     unpaid = [name for name in known if spend.get(name, 0.0) > 0 and name not in paid]
     listed = f"they have {', '.join(known)}"
-    return [f'the data have no channel "{name}"{nearest(name, known)}; {listed}' for name in unknown] + [
+    return [f'the data have no channel "{name}"; {listed}{nearest(name, known)}' for name in unknown] + [
         f'"{name}" has no recorded spend, so what spend brings cannot be learnt; take it out, or record its past spend'
         for name in unpaid
     ]
@@ -332,7 +332,7 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
             f"{file}: column spend: {rows_text(empty)}: is empty; write the planned amount, 0 for none."
         )
     sums = {str(name): float(kept.measures["spend"][kept.channels == name].sum()) for name in kept.channels}
-    problems = [f"{file}: {text}." for text in _unplannable(sums, known, paid)]
+    problems = [f"{file}: {text}" for text in _unplannable(sums, known, paid)]
     if problems:
         raise DataError(problems)
     check_pairs(kept, kind)
