@@ -332,15 +332,15 @@ def _big_deal(history: History, study: Study) -> Row | None:
     if "revenue" not in history.counts:
         return None
     year = PERIODS_PER_YEAR[history.period]
-    total = float(np.nansum(history.counts["revenue"].values[-year:]))
     if history.counting == "leads":
-        recent = history.deals[history.deals["period"] >= np.datetime64(history.periods[-year:][0], "ns")]
-        biggest = float(recent["amount"].max()) if recent["amount"].notna().any() else 0.0
+        recent = history.deals.loc[
+            history.deals["period"] >= np.datetime64(history.periods[-year:][0], "ns"), "amount"
+        ]
+        total, biggest = float(recent.sum()), float(recent.fillna(0.0).max()) if len(recent) else 0.0
     else:  # the size of a deal is known only where it was the one won
-        alone = history.counts["won"].values[-year:] == 1
-        biggest = float(
-            np.nanmax(np.where(alone, np.nan_to_num(history.counts["revenue"].values[-year:]), 0.0))
-        )
+        revenue = np.nan_to_num(history.counts["revenue"].values[-year:])
+        total = float(revenue.sum())
+        biggest = float(np.where(history.counts["won"].values[-year:] == 1, revenue, 0.0).max())
     share = biggest / total if total else 0.0
     known = (
         "the largest deal"

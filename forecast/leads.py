@@ -330,7 +330,8 @@ class _Query:
     def grouped(self, kind: str) -> Leads:
         """The groups of leads, after every rule was checked. Raises DataError with all the rules that are broken."""
         rules, names = self._rules(), [*self.stages, *(["lost"] if "lost" in self.cells else [])]
-        amount = '"v_amount"' if "amount" in self.cells else "CAST(NULL AS DOUBLE)"
+        unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
+        amount = f'coalesce("v_amount", {unknown})' if "amount" in self.cells else unknown
         keys = [f"coalesce(\"v_channel\", '{BLANK_CHANNEL}') AS channel"]
         keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in names]
         measures = [
