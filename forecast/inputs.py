@@ -1,0 +1,346 @@
+"""The arrays that the models take, made from a history and a study: data with a blank at weight zero, and priors.
+
+One dictionary per part of the funnel (each transition, losses, traffic, deal value), with the same names in
+`forecast.model` and in the kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.benchmarks import (
+    CHANNEL_PRIORS,
+    DEFAULT_DELAY_DAYS,
+    OTHER_DELAY_DAYS,
+    LogitNormal,
+    market_prior,
+    rate_prior,
+)
+from forecast.delay import ages_needed, delay_pmf
+from forecast.history import History
+from forecast.periods import DAYS_PER_PERIOD, period_days, periods_per_year, season_of
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+
+DRIFT_A_MONTH = (
+    0.08,
+    0.05,
+)  # sd of the common and of a channel's own walk: scale of their half-normal priors
+RATE_NOISE = 0.25
+LOSS_PRIOR = LogitNormal(0.0, 1.2)
+LOSS_DAYS = 30.0
+MONTHS_OF_CARRY = 8
+MIN_MONTHS_FOR_SEASON = 13
+EARLY_PERIODS = 6
+CENTRED_FROM = 30.0  # information (n p q tau^2) at which a channel's level is half centred
+TRAFFIC_NOISE = 0.15  # typical, for the choice of parameterisation only
+
+
+@dataclass(frozen=True)
+class DelayPrior:
+    """Median delay in periods with the sd of its log; cv with the sd of its log. `mean` 0 means no delay."""
+
+    mean: float
+    mean_sd: float
+    cv: float = 0.8
+    cv_sd: float = 0.2
+
+    @property
+    def array(self) -> Array:
+        """(log mean, sd, log cv, sd), harmless where there is no delay."""
+        return np.array([math.log(self.mean or 1.0), self.mean_sd, math.log(self.cv), self.cv_sd])
+
+
+def transitions(history: History) -> list[tuple[str, str]]:
+    """(stage before, stage) for each step of the funnel that the history has counts for."""
+    seen = [stage for stage in history.stages if stage in history.counts]
+    return list(pairwise(seen))
+
+
+def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
+    """Prior of the delay into `stage`, in periods: wide where dates teach it, close to the study's word elsewhere."""
+    known = study.funnel.delay.get(stage)
+    days = DEFAULT_DELAY_DAYS.get(stage, OTHER_DELAY_DAYS) if known is None else known
+    mean = days / DAYS_PER_PERIOD[history.period]
+    if stage in history.triangles:
+        return DelayPrior(mean or 0.1, 0.7, 0.8, 0.5)
+    return DelayPrior(mean, 0.3)
+
+
+def _filled(history: History, name: str) -> Array:
+    return np.nan_to_num(np.asarray(history.counts[name].values, dtype=float), nan=0.0)
+
+
+def _present(history: History, *names: str) -> NDArray[np.bool_]:
+    return np.logical_and.reduce([np.isfinite(history.counts[name].values) for name in names])
+
+
+def _drift_prior(history: History) -> Array:
+    per_month = math.sqrt(12.0 / periods_per_year(history.period))
+    return np.array(DRIFT_A_MONTH) * per_month
+
+
+def _walk_centred(drift: Array, precision: Array) -> Array:
+    """How far to centre the common and the channels' own walks, from what the data say of a single period.
+
+    precision (period, channel) of a log level or logit in one cell; a choice of geometry, not of the model.
+    """
+    typical = np.array([precision.sum(axis=1).mean(), precision.max(axis=0).mean()]) * (drift / 2) ** 2
+    return typical / (typical + 0.5)
+
+
+def rate_prior_of(study: Study, stage: str) -> LogitNormal:
+    """Prior of the company-level rate into `stage`: the study's own range, else the market's benchmark."""
+    own = study.funnel.rate.get(stage)
+    if own is not None:
+        return rate_prior(own[0], own[1], study.priors.range_reads_as)
+    return market_prior(study.funnel.market, stage, study.priors.range_reads_as)
+
+
+def transition_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
+    """Data of one transition and whether it counts by calendar period; see `model.transition_model`."""
+    n, y = _filled(history, before), _filled(history, stage)
+    weight = _present(history, before, stage).astype(float)
+    prior = delay_prior(study, history, stage)
+    rate = rate_prior_of(study, stage)
+    if stage in history.triangles:
+        return _triangle_data(history, n, history.triangles[stage].values, weight, prior, rate), False
+    ages = ages_needed(prior.mean, prior.cv)
+    data = _common_data(history, n, y, weight, prior, rate, ages)
+    if history.counting == "cohort":
+        data["age_weights"] = _cohort_ages(study, history, before, ages)
+        data["weight"] = weight * (n >= y)
+        return data, False
+    early = np.where(np.isfinite(history.counts[before].values[0]), n[:EARLY_PERIODS].mean(axis=0), 0.0)
+    data["early"] = early
+    if prior.mean > 0:
+        expected = np.cumsum(n, axis=0) + early
+        data["weight"] = weight * (expected > 0)
+    else:  # without a delay no more can convert than entered in the period
+        data["weight"] = weight * (n >= y)
+    return data, True
+
+
+def loss_data(history: History, before: str, stage: str) -> dict[str, Any]:
+    """Data of the units lost while waiting for `stage`: a transition with dated losses as its success."""
+    n = _filled(history, before)
+    prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, 0.8, 0.5)
+    weight = _present(history, before).astype(float)
+    return _triangle_data(history, n, history.losses[stage].values, weight, prior, LOSS_PRIOR)
+
+
+def _common_data(
+    history: History, n: Array, y: Array, weight: Array, prior: DelayPrior, rate: LogitNormal, ages: int
+) -> dict[str, Any]:
+    total, won = (n * weight).sum(), (y * weight).sum()
+    share = (won + 1.0) / (total + 2.0 + won)
+    information = (n * weight).sum(axis=0) * share * (1.0 - share) * 0.4**2
+    drift = _drift_prior(history)
+    return {
+        "n": n,
+        "y": y,
+        "weight": weight,
+        "mu_prior": np.array([rate.mean, rate.sd]),
+        "centred": information**2 / (CENTRED_FROM**2 + information**2),
+        "drift_prior": drift,
+        "walk_centred": _walk_centred(drift, (n * weight) * share * (1.0 - share)),
+        "noise_prior": np.array(RATE_NOISE),
+        "delay_prior": prior.array,
+        "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
+        "age_weights": np.zeros((len(n), ages)),
+        "by_age": np.zeros(ages),
+        "by_cohort": np.zeros(ages),
+        "early": np.zeros(n.shape[1]),
+    }
+
+
+def _triangle_data(
+    history: History, n: Array, cells: NDArray[np.int64], weight: Array, prior: DelayPrior, rate: LogitNormal
+) -> dict[str, Any]:
+    periods = len(n)
+    ages = max(ages_needed(prior.mean, prior.cv, spread=3.0), periods)
+    y = cells.sum(axis=1).astype(float)
+    data = _common_data(history, n, y, weight * (n >= y), prior, rate, ages)
+    lived = periods - 1 - np.arange(periods)
+    data["age_weights"] = np.eye(ages)[np.minimum(lived, ages - 1)]
+    data["by_age"][: cells.shape[1]] = cells.sum(axis=(0, 2))
+    np.add.at(data["by_cohort"], np.minimum(lived, ages - 1), y.sum(axis=1))
+    return data
+
+
+def _cohort_ages(study: Study, history: History, before: str, ages: int) -> Array:
+    """How long the units of each lead cohort that reached `before` have waited there, as weights over ages.
+
+    A cohort of age a holds units that entered `before` at age e with probability f_e / F_a, f the delay up to there at
+    its prior median: they have waited a - e periods.
+    """
+    periods = len(history.periods)
+    arrival = np.eye(1, periods)[0]
+    steps = transitions(history)
+    for _, stage in steps[: [b for b, _ in steps].index(before)]:
+        prior = delay_prior(study, history, stage)
+        arrival = np.convolve(arrival, delay_pmf(prior.mean, prior.cv, periods))[:periods]
+    weights = np.zeros((periods, ages))
+    for t in range(periods):
+        age = periods - 1 - t
+        entered = arrival[: age + 1] / arrival[: age + 1].sum()
+        np.add.at(weights[t], np.minimum(age - np.arange(age + 1), ages - 1), entered)
+    return weights
+
+
+def carry_periods(period: str) -> int:
+    """How many periods back spend can act."""
+    return {"month": MONTHS_OF_CARRY, "week": 26, "quarter": 3}[period]
+
+
+def spend_of(history: History) -> Array:
+    """Spend by period and channel, blanks as no spend; zeros where none is recorded at all."""
+    if "spend" not in history.counts:
+        return np.zeros((len(history.periods), len(history.channels)))
+    return _filled(history, "spend")
+
+
+def current_spend(history: History) -> Array:
+    """Mean spend per period of the last three periods, by channel."""
+    return spend_of(history)[-3:].mean(axis=0)
+
+
+def spend_reference(history: History) -> Array:
+    """Geometric mean of the positive spend of each channel; 1 where there is none."""
+    spend = spend_of(history)
+    logs = np.log(np.where(spend > 0, spend, 1.0)).sum(axis=0)
+    return np.exp(logs / np.maximum((spend > 0).sum(axis=0), 1))
+
+
+def lagged(spend: Array, lags: int) -> Array:
+    """Spend `k` periods ago, shape (lags + 1, period, channel); before the window the mean of its first periods."""
+    before = np.repeat(spend[:EARLY_PERIODS].mean(axis=0, keepdims=True), lags, axis=0)
+    padded = np.concatenate([before, spend])
+    return np.stack([padded[lags - k : len(padded) - k] for k in range(lags + 1)])
+
+
+SEASONS = {"month": 12, "quarter": 4, "week": 54}
+
+
+def season_basis(seasons: NDArray[Any], kind: str) -> Array:
+    """Rows by season of the year: orthonormal contrasts of months or quarters, two Fourier pairs for weeks."""
+    if kind == "week":
+        angle = 2 * np.pi * seasons[:, None] * 7 / 365.25
+        pairs = [f(k * angle) / k for k in (1, 2) for f in (np.sin, np.cos)]
+        return np.concatenate(pairs, axis=1)
+    size = SEASONS[kind]
+    contrasts = np.zeros((size, size - 1))
+    for j in range(size - 1):
+        contrasts[: j + 1, j] = 1.0
+        contrasts[j + 1, j] = -(j + 1.0)
+    contrasts /= np.sqrt((contrasts**2).sum(axis=0)) * math.sqrt(1 - 1 / size)
+    return contrasts[seasons]
+
+
+def has_season(history: History) -> bool:
+    """Whether the history is long enough to say anything of the season."""
+    return len(history.periods) * 12 >= MIN_MONTHS_FOR_SEASON * periods_per_year(history.period)
+
+
+def season_table(history: History) -> Array:
+    """The basis of every season of the year; one column of zeros where the history is too short to tell a season."""
+    kind = history.period
+    if not has_season(history):
+        return np.zeros((SEASONS[kind], 1))
+    return season_basis(np.arange(SEASONS[kind]), kind)
+
+
+def log_days(starts: NDArray[Any], kind: str) -> Array:
+    """log of a period's days over the mean days of such periods."""
+    return np.log(period_days(starts, kind) / DAYS_PER_PERIOD[kind])
+
+
+def channel_priors(study: Study, history: History) -> dict[str, Array]:
+    """Priors (mean, sd) on the logit scale by channel: elasticity, base, carry; `carries` is 1 where carry-over acts."""
+    priors = [CHANNEL_PRIORS[study.kind_of(name)] for name in history.channels]
+    months = 12.0 / periods_per_year(history.period)
+    carry = []
+    for prior in priors:
+        own = prior.carry_over or LogitNormal(0.0, 1.0)
+        share = own.quantile(0.5) ** months
+        carry.append((math.log(share / (1.0 - share)), own.sd))
+    return {
+        "elasticity_prior": np.array([(p.elasticity.mean, p.elasticity.sd) for p in priors]).T,
+        "base_prior": np.array([(p.base.mean, p.base.sd) for p in priors]).T,
+        "carries": np.array([0.0 if p.carry_over is None else 1.0 for p in priors]),
+        "carry_prior": np.array(carry).T,
+    }
+
+
+def traffic_data(
+    study: Study, history: History, log_worth: Array | None, worth_sd: Array | None
+) -> dict[str, Any]:
+    """Data of the traffic model; `log_worth`: mean log margin that a unit of traffic brings, by channel, and its sd."""
+    stage = transitions(history)[0][0] if transitions(history) else history.stages[0]
+    y, spend = _filled(history, stage), spend_of(history)
+    responds = (spend > 0).any(axis=0)
+    weight = _present(history, stage) & ~((y == 0) & (spend == 0) & responds)
+    reference, current = spend_reference(history), current_spend(history)
+    tuned = responds & (current > 0)
+    unknown = np.zeros(len(history.channels))
+    if log_worth is None or worth_sd is None:
+        tuned, log_worth, worth_sd = np.zeros_like(tuned), unknown, unknown
+    basis = season_table(history)[season_of(history.periods, history.period)]
+    filled = np.where(current > 0, current, 1.0)
+    drift = _drift_prior(history)
+    precision = weight / (TRAFFIC_NOISE**2 + 1.0 / np.maximum(y, 1.0))
+    return {
+        "y": y,
+        "weight": weight.astype(float),
+        "level_prior": np.array(math.log(max(y[weight].mean() if weight.any() else 1.0, 0.1))),
+        "responds": responds.astype(float),
+        "spend_lags": lagged(spend / reference, carry_periods(history.period)),
+        **{
+            k: v for k, v in channel_priors(study, history).items() if k in ("elasticity_prior", "base_prior")
+        },
+        "carries": channel_priors(study, history)["carries"],
+        "carry_prior": channel_priors(study, history)["carry_prior"],
+        "season_basis": basis,
+        "log_days": log_days(history.periods, history.period),
+        "drift_prior": drift,
+        "walk_centred": _walk_centred(drift, precision),
+        "season_centred": np.array(0.5),
+        "log_worth": log_worth,
+        "log_current": np.log(filled / reference),
+        "log_spend": np.log(filled),
+        "marginal_sd": np.sqrt(study.priors.marginal_return_sd**2 + worth_sd**2),
+        "tuned": tuned.astype(float),
+    }
+
+
+def value_data(history: History) -> dict[str, Any] | None:
+    """Data of the deal value model, deal by deal where amounts are known, else by cell; None where there is no revenue."""
+    channels = len(history.channels)
+    if history.counting == "leads" and len(history.deals):
+        known = history.deals[history.deals["amount"] > 0]
+        index = np.array([history.channels.index(name) for name in known["channel"]], dtype=int)
+        wins, money = np.ones(len(known)), known["amount"].to_numpy(dtype=float)
+    elif "revenue" in history.counts:
+        revenue, won = _filled(history, "revenue"), _filled(history, "won")
+        rows, index = np.nonzero((revenue > 0) & (won > 0))
+        wins, money = won[rows, index], revenue[rows, index]
+    else:
+        return None
+    if not len(money):
+        return None
+    sizes, cells = np.unique(wins, return_counts=True)
+    return {
+        "deals": np.bincount(index, wins, channels),
+        "revenue": np.bincount(index, money, channels),
+        "deals_log_revenue": np.bincount(index, wins * np.log(money), channels),
+        "sizes": sizes,
+        "size_cells": cells.astype(float),
+        "level_prior": np.array([math.log(money.sum() / wins.sum()), 0.7]),
+    }

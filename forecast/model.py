@@ -1,0 +1,231 @@
+"""The PyMC models: one transition, traffic, deal value.
+
+Given the observed counts the likelihood of a funnel factorises over its transitions, so each is fitted by itself and
+draws are paired by index: the product of the posteriors *is* the joint posterior. Every transition (visitors -> leads,
+leads -> qualified, ...) is the same model with other data, compiled once and re-run with the data swapped.
+
+Nothing derived is kept inside the graphs: rate paths and levels are rebuilt from the draws in `posterior`, which
+leaves less to compile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pytensor.tensor.variable import TensorVariable
+
+Array = NDArray[np.float64]
+Tensor = TensorVariable[Any, Any]
+
+SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trials above successes
+
+
+def _log_beta_binomial(y: Tensor, n: Tensor, p: Tensor, noise: Tensor) -> Tensor:
+    """log BetaBinomial(y; n, p, kappa) for real n, with kappa = 1 / (noise^2 p (1 - p)): noise is a sd on the logit scale."""
+    kappa = 1.0 / (noise**2 * p * (1.0 - p) + 1e-6)
+    a, b = p * kappa, (1.0 - p) * kappa
+    return (
+        pt.gammaln(n + 1.0)
+        - pt.gammaln(n - y + 1.0)
+        + pt.gammaln(a + y)
+        + pt.gammaln(b + n - y)
+        - pt.gammaln(kappa + n)
+        - pt.gammaln(a)
+        - pt.gammaln(b)
+        + pt.gammaln(kappa)
+    )
+
+
+def _pmf(mean: Tensor, cv: Tensor, ages: int) -> Tensor:
+    """The delay of `forecast.delay.delay_pmf` as a graph: shape (ages,), renormalised."""
+    sigma = pt.sqrt(pt.log1p(cv**2))
+    x = np.arange(1.0, ages + 1.0)
+    z = (np.log(x) - pt.log(mean) + sigma**2 / 2) / sigma
+    integral = x * _phi(z) - mean * _phi(z - sigma)
+    h = pt.concatenate([np.zeros(2), integral])
+    pmf = pt.maximum(h[2:] - 2 * h[1:-1] + h[:-2], 0.0) + 1e-9
+    return pmf / pmf.sum()
+
+
+def _phi(z: Tensor) -> Tensor:
+    return 0.5 * pt.erfc(-z / np.sqrt(2.0))
+
+
+def _walk(name: str, sigma: Tensor, centred: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Random walk along the first axis with mean zero (anchoring at an end would correlate with the level).
+
+    Partly centred: increments are sigma^(1-w) r with r ~ Normal(0, sigma^w), w near 1 where data pin each period.
+    """
+    steps = pm.Normal(name, 0.0, sigma**centred, shape=shape)
+    path = pt.cumsum(steps, axis=0)
+    return sigma ** (1.0 - centred) * (path - path.mean(axis=0))
+
+
+def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
+    """One transition: entries `n` of a stage, successes `y` into the next, by period and channel.
+
+    logit pi_tc = b_c + l_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
+
+    calendar:  y_tc ~ BetaBinomial(N*_tc, pbar_tc),  N* = F n,  pbar = F (n pi) / N*,  F_ts = f_(t-s)
+    otherwise: y_tc ~ BetaBinomial(n_tc, pi_tc G_t), G_t the share of the delay that cohort t has lived through; where
+               delays are seen, also  sum_ta S_ta log f_a - sum_t Y_t log F_(T-t)  (the triangle, split by delay).
+
+    Args:
+        data: the arrays of `fit.transition_data`; dims period (T) first, channel (C) second.
+        calendar: successes dated by their own period (True) or by the cohort of entry (False).
+    """
+    periods, channels = data["n"].shape
+    ages = data["age_weights"].shape[1]
+    with pm.Model() as model:
+        d = {name: pm.Data(name, value) for name, value in data.items()}
+        mu = pm.Normal("mu", d["mu_prior"][0], d["mu_prior"][1])
+        tau = pm.Gamma("tau", 2.0, 4.0)
+        # Partly centred: weight 1 where the channel's own data rule, 0 where the pool does.
+        w = d["centred"]
+        level_raw = pm.Normal("level_raw", w * mu, tau**w, shape=channels)
+        level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
+        drift = pm.HalfNormal("drift", d["drift_prior"][0])
+        own_drift = pm.HalfNormal("own_drift", d["drift_prior"][1])
+        noise = pm.HalfNormal("noise", d["noise_prior"])
+        eta = (
+            level
+            + _walk("steps", drift, d["walk_centred"][0], (periods,))[:, None]
+            + _walk("own_steps", own_drift, d["walk_centred"][1], (periods, channels))
+        )
+        pi = pm.math.sigmoid(eta)
+        delay_mean = pm.LogNormal("delay_mean", d["delay_prior"][0], d["delay_prior"][1])
+        delay_cv = pm.LogNormal("delay_cv", d["delay_prior"][2], d["delay_prior"][3])
+        f = d["delayed"] * _pmf(delay_mean, delay_cv, ages) + (1.0 - d["delayed"]) * np.eye(1, ages)[0]
+        if calendar:
+            before = pm.LogNormal("before", 0.0, 0.25)
+            trials, p = _effective_trials(d, pi, f, before, periods, ages)
+        else:
+            seen = pt.cumsum(f)
+            trials = d["n"]
+            p = pi * pt.minimum(pt.dot(d["age_weights"], seen), 1.0)[:, None]
+            split = pt.sum(d["by_age"] * pt.log(f + 1e-12)) - pt.sum(d["by_cohort"] * pt.log(seen + 1e-12))
+            pm.Potential("delays", split)
+        p = pt.clip(p, 1e-9, 1.0 - 1e-9)
+        pm.Potential("counts", pt.sum(d["weight"] * _log_beta_binomial(d["y"], trials, p, noise)))
+    return model
+
+
+def _effective_trials(
+    d: Mapping[str, Tensor],
+    pi: Tensor,
+    f: Tensor,
+    before: Tensor,
+    periods: int,
+    ages: int,
+) -> tuple[Tensor, Tensor]:
+    """N*_t = sum_a f_a n_(t-a) and the mean rate of those units; entries before the window are `before` x the early mean."""
+    early = before * d["early"]
+    lag = np.arange(periods)[:, None] - np.arange(-ages + 1, periods)[None, :]
+    inside = (lag >= 0) & (lag < ages)
+    conv = pt.switch(inside, f[np.clip(lag, 0, ages - 1)], 0.0)
+    entries = pt.concatenate([pt.repeat(early[None, :], ages - 1, axis=0), d["n"]], axis=0)
+    rates = pt.concatenate([pt.repeat(pi[:1], ages - 1, axis=0), pi], axis=0)
+    expected = pt.dot(conv, entries)
+    p = pt.dot(conv, entries * rates) / (expected + 1e-9)
+    above = d["y"] + SOFT * pt.softplus((expected - d["y"]) / SOFT)
+    return d["delayed"] * above + (1.0 - d["delayed"]) * d["n"], p
+
+
+def traffic_model(data: Mapping[str, Array]) -> pm.Model:
+    """Units that enter the funnel (visitors; leads where the funnel starts there), by period and channel.
+
+    V_tc ~ NegBinomial(nu_tc, 1 / noise^2)
+    log nu_tc = a_c + log[b_c + (1 - b_c) (x~_tc / x0_c)^beta_c] + season + l_t + w_tc + log(days_t / mean days)
+
+    x~ is spend with geometric carry-over (share alpha_c lasts into the next period, weights normalised to one). Channels
+    with `responds` = 0 have no spend term. Where a unit of traffic has a known worth, the marginal returns at current
+    spend are shrunk together: log mROI_c ~ Normal(mu_m, marginal_sd), because today's budget is itself evidence.
+
+    Args:
+        data: the arrays of `fit.traffic_data`; dims period (T), channel (C), lag first where there are lags.
+    """
+    periods, channels = data["y"].shape
+    lags = data["spend_lags"].shape[0]
+    with pm.Model() as model:
+        d = {name: pm.Data(name, value) for name, value in data.items()}
+        mu = pm.Normal("mu", d["level_prior"], 1.5)
+        tau = pm.Gamma("tau", 2.0, 2.0)
+        level = pm.Normal("level", mu, tau, shape=channels)
+        z_beta = pm.Normal("z_elasticity", shape=channels)
+        z_base = pm.Normal("z_base", shape=channels)
+        z_carry = pm.Normal("z_carry", shape=channels)
+        beta = pm.math.sigmoid(d["elasticity_prior"][0] + d["elasticity_prior"][1] * z_beta)
+        base = pm.math.sigmoid(d["base_prior"][0] + d["base_prior"][1] * z_base)
+        carry = d["carries"] * pm.math.sigmoid(d["carry_prior"][0] + d["carry_prior"][1] * z_carry)
+        weights = (carry + 1e-12)[None, :] ** np.arange(lags)[:, None]
+        weights = weights / weights.sum(axis=0)
+        relative = pt.sum(weights[:, None, :] * d["spend_lags"], axis=0)
+        response = pt.log(base + (1.0 - base) * pt.exp(beta * pt.log(relative + 1e-9)))
+        season_sd = pm.Gamma("season_sd", 2.0, 20.0)
+        season = pm.Normal(
+            "season", 0.0, season_sd ** d["season_centred"], shape=data["season_basis"].shape[1]
+        )
+        drift = pm.HalfNormal("drift", d["drift_prior"][0])
+        own_drift = pm.HalfNormal("own_drift", d["drift_prior"][1])
+        noise = pm.HalfNormal("noise", 0.3)
+        common = _walk("steps", drift, d["walk_centred"][0], (periods,))
+        own = _walk("own_steps", own_drift, d["walk_centred"][1], (periods, channels))
+        shared = (
+            season_sd ** (1.0 - d["season_centred"]) * pt.dot(d["season_basis"], season)
+            + common
+            + d["log_days"]
+        )
+        log_nu = level + d["responds"] * response + shared[:, None] + own
+        size = 1.0 / (noise**2 + 1e-4)
+        y, nu = d["y"], pt.exp(log_nu)
+        log_lik = (
+            pt.gammaln(y + size)
+            - pt.gammaln(size)
+            + size * pt.log(size / (size + nu))
+            + y * (log_nu - pt.log(size + nu))
+        )
+        pm.Potential("counts", pt.sum(d["weight"] * log_lik))
+        now = level + common[-1] + own[-1]
+        marginal = (
+            d["log_worth"] + now + pt.log(beta) + pt.log1p(-base) + beta * d["log_current"] - d["log_spend"]
+        )
+        middle = pm.Normal("marginal_return", 0.0, 1.0)
+        miss = (marginal - middle) / d["marginal_sd"]
+        pm.Potential(
+            "current_budget",
+            -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(d["marginal_sd"]))),
+        )
+    return model
+
+
+def value_model(data: Mapping[str, Array]) -> pm.Model:
+    """Deal value: the revenue R of W deals is Gamma(W a, a / m_c), a = 1 / cv^2, because Gamma is closed under sums.
+
+    log m_c = mu + tau z_c. The likelihood needs only sums: over cells i of channel c,
+    a log(a / m_c) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_c) sum R_i.
+
+    Args:
+        data: the arrays of `fit.value_data`; `sizes` are the distinct W with their number of cells.
+    """
+    channels = data["deals"].shape[0]
+    with pm.Model() as model:
+        d = {name: pm.Data(name, value) for name, value in data.items()}
+        mu = pm.Normal("mu", d["level_prior"][0], d["level_prior"][1])
+        tau = pm.HalfNormal("tau", 0.4)
+        z = pm.Normal("z", shape=channels)
+        cv = pm.LogNormal("cv", np.log(0.8), 0.4)
+        a = 1.0 / cv**2
+        log_m = mu + tau * z
+        log_lik = (
+            a * pt.sum(d["deals"] * (pt.log(a) - log_m))
+            - pt.sum(d["size_cells"] * pt.gammaln(a * d["sizes"]))
+            + a * pt.sum(d["deals_log_revenue"])
+            - a * pt.sum(d["revenue"] * pt.exp(-log_m))
+        )
+        pm.Potential("deal_values", log_lik)
+    return model

@@ -1,0 +1,113 @@
+"""The posterior: draws of everything the simulation needs, with what is known of how they came about.
+
+Variables (dim `draw` first; `period` are the history's periods; rates by destination stage):
+
+    logit_rate_<stage>   (draw, period, channel)   path of the logit rate over the history
+    drift_<stage>, own_drift_<stage>, noise_<stage>  (draw)   walk sds per period (common, per channel), cell noise (logit sd)
+    delay_mean_<stage> (periods), delay_cv_<stage>  (draw)
+    loss_logit_<stage> (draw, period, channel), loss_delay_mean_<stage>, loss_delay_cv_<stage>   where losses are dated
+    traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
+    season (draw, season_of_year)   log effect by season of the year
+    elasticity, base, carry (draw, channel); drift_traffic, own_drift_traffic, noise_traffic (draw)
+    deal_mean (draw, channel), deal_cv (draw)      currency; cv 0 is an assumed value
+
+Large paths are rounded to float32 on the way in, so that a posterior read from its file gives the same bytes as the one
+just fitted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast.errors import DataError, UsageError
+
+SCHEMA = 1
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Draws (`data`), sampling diagnostics by part, and provenance (hashes, seed, versions, seconds)."""
+
+    data: xr.Dataset
+    diagnostics: tuple[dict[str, Any], ...]
+    provenance: dict[str, Any]
+
+    @property
+    def draws(self) -> int:
+        """Number of draws."""
+        return int(self.data.sizes["draw"])
+
+    def array(self, name: str) -> Array:
+        """One variable as float64, draw axis first."""
+        return np.asarray(self.data[name].values, dtype=float)
+
+    @property
+    def stages(self) -> list[str]:
+        """Destination stages with a fitted rate, in funnel order."""
+        return list(self.provenance["stages"])[1:]
+
+
+def to_dataset(
+    variables: Mapping[str, tuple[tuple[str, ...], Array]], coords: Mapping[str, Any]
+) -> xr.Dataset:
+    """Variables by (dims, values) as a dataset; three-dimensional paths as float32."""
+    arrays = {
+        name: (dims, values.astype(np.float32) if values.ndim == 3 else values.astype(float))
+        for name, (dims, values) in variables.items()
+    }
+    return xr.Dataset(arrays, coords=dict(coords))
+
+
+def save(posterior: Posterior, path: Path) -> None:
+    """Write to a temporary name beside `path` and rename; no pickle, no half-written file. Raises UsageError if it can't."""
+    data = posterior.data.copy()
+    data.attrs = {
+        "schema": SCHEMA,
+        "diagnostics": json.dumps(posterior.diagnostics),
+        "provenance": json.dumps(posterior.provenance, sort_keys=True),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+            part = Path(folder) / path.name
+            data.to_netcdf(part, engine="h5netcdf")
+            os.replace(part, path)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: the fitted posterior could not be written ({error.strerror or error}); "
+            "choose a folder that you may write to, with space on its disk"
+        ) from error
+
+
+def load(path: Path) -> Posterior:
+    """Read a posterior. Raises DataError where the file is missing, foreign, or of another schema."""
+    if not path.is_file():
+        raise DataError([f"{path}: no fitted posterior here; run `forecast fit` first"])
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as opened:
+            data = opened.load()
+        attrs = dict(data.attrs)
+        diagnostics, provenance = json.loads(attrs["diagnostics"]), json.loads(attrs["provenance"])
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            [f"{path}: not a fitted posterior ({error}); delete it and run `forecast fit` again"]
+        ) from error
+    if attrs.get("schema") != SCHEMA:
+        raise DataError(
+            [
+                f"{path}: written by another version (schema {attrs.get('schema')}, expected {SCHEMA}); run `forecast fit`"
+            ]
+        )
+    data.attrs = {}
+    return Posterior(data, tuple(diagnostics), provenance)

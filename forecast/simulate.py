@@ -1,0 +1,376 @@
+"""The funnel run forward from posterior draws: every stage and its revenue, in integers, by channel and period.
+
+Each draw gives future rates and traffic (walks go on without drift), then chance: a beta-binomial share of every cohort
+moves on, split over delays by sequential binomials, so that the counts of a draw conserve units exactly. Units already
+inside the funnel at the as-of date move on with the chance that their age leaves them:
+
+    P(move at age a + h | still open at age a) = p f_(a+h) / (1 - p F_a - q G_a)
+
+(q and G: share and delay of dated losses). Under calendar counts who is still open is unknown, and the entries of each
+past period are thinned by p f_(a+h) instead.
+
+Two plans are compared on common random numbers by layers: what both plans bring, what only the first brings, what only
+the second brings, thinned side by side with the same rates. A difference of plans then holds no noise of its own.
+
+numpy only; `slot` H after the H periods of the horizon collects what lands later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from forecast import inputs
+from forecast.delay import delay_pmf
+from forecast.history import History
+from forecast.periods import period_range, season_of, shift
+from forecast.posterior import Posterior
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+REPLICATES = (
+    2  # chance replicates of each posterior draw: tells luck from ignorance, and steadies the quantiles
+)
+CHUNK = 1000  # posterior draws simulated at once: bounds memory
+PIPELINE, COMMON, FIRST = 0, 1, 2  # layers; plan i alone is layer FIRST + i
+
+
+@dataclass(frozen=True)
+class Future:
+    """Paths of the horizon's parameters, one per posterior draw, shared by every plan and by the allocation.
+
+    log_traffic (draw, period, channel): log expected units at reference spend. rates: by destination stage, expected
+    rate (draw, period, channel). past_spend, reference: of the history, by (period,) channel. starts: the periods.
+    """
+
+    log_traffic: Array
+    tail_traffic: Array  # (draw, channel): the same for the periods after the horizon, season aside
+    rates: dict[str, Array]
+    past_spend: Array
+    reference: Array
+    responds: NDArray[np.bool_]
+    starts: NDArray[np.datetime64]
+
+
+def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
+    """Draw the walks of traffic and rates over `horizon` periods after the history's last."""
+    draws, channels = posterior.draws, len(history.channels)
+
+    def walk(name: str) -> Array:
+        common = rng.standard_normal((draws, horizon, 1)) * posterior.array(f"drift_{name}")[:, None, None]
+        own = (
+            rng.standard_normal((draws, horizon, channels))
+            * posterior.array(f"own_drift_{name}")[:, None, None]
+        )
+        return np.cumsum(common + own, axis=1)
+
+    starts = period_range(
+        shift(history.last, 1, history.period), shift(history.last, horizon, history.period), history.period
+    )
+    moves = walk("traffic")
+    season = posterior.array("season")[:, season_of(starts, history.period)]
+    days = inputs.log_days(starts, history.period)
+    level = posterior.array("traffic")[:, None, :] + moves
+    rates = {
+        stage: expit(posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float) + walk(stage))
+        for stage in posterior.stages
+    }
+    spend = inputs.spend_of(history)
+    return Future(
+        level + season[:, :, None] + days[:, None],
+        level[:, -1],
+        rates,
+        spend,
+        inputs.spend_reference(history),
+        (spend > 0).any(axis=0),
+        starts,
+    )
+
+
+def response(posterior: Posterior, future: Future, spend: Array, period: str) -> Array:
+    """Traffic as a multiple of its reference level, (draw, period, channel), for spend (period, channel) from now on.
+
+    b + (1 - b) (x~ / x0)^beta, where x~ carries in what was spent before; 1 for a channel without spend.
+    """
+    lags = inputs.carry_periods(period)
+    past = np.concatenate([np.repeat(future.past_spend[:1], lags, axis=0), future.past_spend])[-lags:]
+    path = np.concatenate([past, spend]) / future.reference
+    carry = posterior.array("carry")[:, None, :] + 1e-12
+    weights = carry ** np.arange(lags + 1)[:, None]
+    weights /= weights.sum(axis=1, keepdims=True)
+    windows = np.stack([path[lags - k : len(path) - k] for k in range(lags + 1)])
+    acting = np.einsum("skc,kpc->spc", weights, windows)
+    beta, base = posterior.array("elasticity")[:, None, :], posterior.array("base")[:, None, :]
+    value = base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9))
+    return np.where(future.responds, value, 1.0)
+
+
+def expected_traffic(
+    posterior: Posterior, future: Future, spend: Array, after: Array, period: str
+) -> tuple[Array, Array]:
+    """Expected units entering the funnel: in the horizon (draw, period, channel), and what this spend brings later.
+
+    The second, (draw, channel), is carry-over: traffic after the horizon with this plan less traffic with no spend in
+    it, both with `after` (channel) spent per period from then on.
+    """
+    horizon, lags = len(spend), inputs.carry_periods(period)
+    path = np.concatenate([spend, np.repeat(after[None, :], lags, axis=0)])
+    multiple = response(posterior, future, path, period)
+    inside = np.exp(future.log_traffic) * multiple[:, :horizon]
+    idle = path.copy()
+    idle[:horizon] = 0.0
+    later = multiple[:, horizon:] - response(posterior, future, idle, period)[:, horizon:]
+    return inside, np.exp(future.tail_traffic) * np.maximum(later, 0.0).sum(axis=1)
+
+
+def simulate(
+    posterior: Posterior,
+    history: History,
+    study: Study,
+    plans: Mapping[str, Array],
+    future: Future,
+    *,
+    rng: np.random.Generator,
+    replicates: int = REPLICATES,
+) -> xr.Dataset:
+    """Outlook of one or two plans (name -> spend by period and channel), dims plan, draw, period, channel.
+
+    Variables: every stage, `spend`, and where deals have a value `revenue`, `contribution`; the bridge
+    `won_from_pipeline`, `won_from_new`, `revenue_from_pipeline`, `revenue_from_new`, and without a period
+    `won_after_horizon`, `revenue_after_horizon` (of units in the funnel by the end of the horizon) and
+    `revenue_eventual` (all revenue of cohorts that the horizon acquires, carry-over included).
+    `contribution` = gross margin x that eventual revenue - spend, dated by acquisition (the split over periods is the
+    expected one; carry-over counts in the last). Draws: posterior draw i gives draws i x replicates onwards.
+    """
+    spends = list(plans.values())
+    if not 1 <= len(spends) <= 2:
+        raise ValueError(f"one or two plans are compared at a time, got {len(spends)}")
+    after = inputs.current_spend(history)
+    traffic = [expected_traffic(posterior, future, spend, after, history.period) for spend in spends]
+    pieces = []
+    for start in range(0, posterior.draws, CHUNK):
+        rows = np.repeat(np.arange(start, min(start + CHUNK, posterior.draws)), replicates)
+        part = _Chunk(posterior, history, future, rows, rng.spawn(1)[0])
+        pieces.append(part.run([(inside[rows], later[rows]) for inside, later in traffic]))
+    joined = {name: np.concatenate([piece[name] for piece in pieces], axis=1) for name in pieces[0]}
+    rows = np.repeat(np.arange(posterior.draws), replicates)
+    shares = np.stack([_acquired_share(future, inside, later)[rows] for inside, later in traffic])
+    return _outlook(
+        joined, shares, np.stack(spends), history, future, list(plans), study.economics.gross_margin
+    )
+
+
+class _Chunk:
+    """Some draws of the funnel run forward; arrays are (layer, draw, slot, channel)."""
+
+    def __init__(
+        self, posterior: Posterior, history: History, future: Future, rows: Counts, rng: np.random.Generator
+    ) -> None:
+        self.posterior, self.history, self.future, self.rows, self.rng = posterior, history, future, rows, rng
+        self.horizon = future.log_traffic.shape[1]
+
+    def draw(self, name: str) -> Array:
+        return np.asarray(self.posterior.data[name].values[self.rows], dtype=float)
+
+    def run(self, traffic: list[tuple[Array, Array]]) -> dict[str, Array | Counts]:
+        """Counts by stage and money, by plan: see `simulate`."""
+        entries, tail = self._traffic(traffic)
+        stages = {self.posterior.provenance["stages"][0]: entries}
+        before = self.posterior.provenance["stages"][0]
+        for stage in self.posterior.stages:
+            entries, tail = self._transition(before, stage, entries, tail)
+            stages[stage] = entries
+            before = stage
+        result: dict[str, Array | Counts] = {}
+        for name, layers in stages.items():
+            result[name] = self._by_plan(layers[:, :, : self.horizon], len(traffic))
+        new = entries.copy()
+        new[PIPELINE] = 0
+        old = entries - new
+        result["won_from_pipeline"] = self._by_plan(old[:, :, : self.horizon], len(traffic))
+        result["won_from_new"] = self._by_plan(new[:, :, : self.horizon], len(traffic))
+        result["won_after_horizon"] = self._by_plan(entries[:, :, self.horizon], len(traffic))
+        if "deal_mean" in self.posterior.data:
+            money, tail_money = self._revenue(entries), self._revenue(tail[:, :, None])[:, :, 0]
+            fresh = money.copy()
+            fresh[PIPELINE] = 0.0
+            result["revenue"] = self._by_plan(money[:, :, : self.horizon], len(traffic))
+            result["revenue_from_new"] = self._by_plan(fresh[:, :, : self.horizon], len(traffic))
+            result["revenue_after_horizon"] = self._by_plan(money[:, :, self.horizon], len(traffic))
+            result["revenue_eventual"] = self._by_plan(fresh.sum(axis=2) + tail_money, len(traffic))
+        return result
+
+    @staticmethod
+    def _by_plan(layers: NDArray, plans: int) -> NDArray:  # type: ignore[type-arg]
+        shared = layers[PIPELINE] + layers[COMMON]
+        return np.stack([shared + layers[FIRST + i] for i in range(plans)])
+
+    def _traffic(self, traffic: list[tuple[Array, Array]]) -> tuple[Counts, Counts]:
+        """Negative binomial traffic as Poisson of a shared gamma; each plan's own part is what it has above the least."""
+        size = 1.0 / (self.draw("noise_traffic") ** 2 + 1e-4)
+        draws, horizon, channels = traffic[0][0].shape
+        gamma = (
+            self.rng.standard_gamma(np.broadcast_to(size[:, None, None], traffic[0][0].shape))
+            / size[:, None, None]
+        )
+        inside, later = np.stack([t[0] for t in traffic]), np.stack([t[1] for t in traffic])
+        entries = np.zeros((FIRST + len(traffic), draws, horizon + 1, channels), dtype=np.int64)
+        tail = np.zeros((FIRST + len(traffic), draws, channels), dtype=np.int64)
+        least, least_later = inside.min(axis=0), later.min(axis=0)
+        entries[COMMON, :, :horizon] = self.rng.poisson(gamma * least)
+        tail[COMMON] = self.rng.poisson(least_later)
+        for i in range(len(traffic)):
+            entries[FIRST + i, :, :horizon] = self.rng.poisson(gamma * (inside[i] - least))
+            tail[FIRST + i] = self.rng.poisson(later[i] - least_later)
+        return entries, tail
+
+    def _transition(self, before: str, stage: str, entries: Counts, tail: Counts) -> tuple[Counts, Counts]:
+        """Units of `before` by slot of entry -> units of `stage` by slot of arrival, old cohorts and carry-over included."""
+        rate = self.future.rates[stage][self.rows]
+        rate = np.concatenate([rate, rate[:, -1:]], axis=1)
+        p = self._noisy(rate, stage)
+        tail = self.rng.binomial(tail, p[:, -1])
+        mean = self.draw(f"delay_mean_{stage}")
+        if not mean.any():
+            return self.rng.binomial(entries, p), tail
+        f = self._pmf(stage, mean, self.draw(f"delay_cv_{stage}"))
+        arrivals = np.zeros_like(entries)
+        cdf = np.cumsum(f, axis=1)
+        for h in range(self.horizon):
+            left, seen = entries[:, :, h].copy(), np.zeros(len(f))
+            for slot in range(h, self.horizon):
+                chance = p[:, h] * f[:, slot - h, None] / (1.0 - p[:, h] * seen[:, None])
+                moved = self.rng.binomial(left, np.clip(chance, 0.0, 1.0))
+                arrivals[:, :, slot] += moved
+                left -= moved
+                seen = cdf[:, slot - h]
+            later = p[:, h] * (1.0 - seen[:, None]) / (1.0 - p[:, h] * seen[:, None])
+            arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
+        arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
+        arrivals[PIPELINE] += self._pipeline(before, stage, f)
+        return arrivals, tail
+
+    def _noisy(self, rate: Array, stage: str) -> Array:
+        """Rates of single cohorts: Beta around the expected one, with the noise that the history showed."""
+        noise = self.draw(f"noise_{stage}").reshape(-1, *([1] * (rate.ndim - 1)))
+        inner = np.clip(rate, 1e-9, 1 - 1e-9)
+        kappa = 1.0 / (noise**2 * inner * (1 - inner) + 1e-6)
+        return np.clip(self.rng.beta(inner * kappa, (1 - inner) * kappa), 0.0, 1.0 - 1e-12)
+
+    def _pmf(self, stage: str, mean: Array, cv: Array) -> Array:
+        ages = _ages(self.posterior, stage)
+        pmf = delay_pmf(mean, cv, ages)
+        return np.concatenate([pmf, np.zeros((len(pmf), self.horizon + 1))], axis=1)
+
+    def _pipeline(self, before: str, stage: str, f: Array) -> Counts:
+        """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
+        units, waited, known_open = open_units(self.history, self.posterior, before, stage)
+        ages = waited.shape[1]
+        rows = np.flatnonzero(units.sum(axis=1) > 0)
+        result = np.zeros((len(f), self.horizon + 1, units.shape[1]), dtype=np.int64)
+        if not rows.size:
+            return result
+        cohort = np.maximum(rows - (len(units) - len(self.history.periods)), 0)
+        path = self.posterior.data[f"logit_rate_{stage}"].values
+        p = self._noisy(expit(path[self.rows][:, cohort].astype(float)), stage)
+        weights = waited[rows].T
+        cdf = np.cumsum(f, axis=1)
+        still = np.ones_like(p)
+        if known_open:
+            still -= p * (cdf[:, :ages] @ weights)[:, :, None]
+            if f"loss_logit_{stage}" in self.posterior.data:
+                still -= self._lost(stage, cohort, weights, ages)
+                still = np.maximum(still, p * (1.0 - cdf[:, :ages] @ weights)[:, :, None] + 1e-12)
+        left = np.broadcast_to(units[rows], p.shape).copy()
+        gone = np.zeros_like(p)
+        for h in range(self.horizon):
+            moving = p * (f[:, 1 + h : 1 + h + ages] @ weights)[:, :, None] / still
+            moved = self.rng.binomial(left, np.clip(moving / np.maximum(1.0 - gone, 1e-12), 0.0, 1.0))
+            result[:, h] = moved.sum(axis=1)
+            left -= moved
+            gone += moving
+        beyond = (1.0 - np.minimum(cdf[:, self.horizon : self.horizon + ages], 1.0)) @ weights
+        later = p * beyond[:, :, None] / still / np.maximum(1.0 - gone, 1e-12)
+        result[:, self.horizon] = self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
+        return result
+
+    def _lost(self, stage: str, cohort: Counts, weights: Array, ages: int) -> Array:
+        """Share of each past cohort that has been lost, with a date, by now: q G_a."""
+        q = expit(self.posterior.data[f"loss_logit_{stage}"].values[self.rows][:, cohort].astype(float))
+        g = delay_pmf(self.draw(f"loss_delay_mean_{stage}"), self.draw(f"loss_delay_cv_{stage}"), ages)
+        return q * (np.cumsum(g, axis=1) @ weights)[:, :, None]
+
+    def _revenue(self, won: Counts) -> Array:
+        """Revenue of `won` deals: Gamma(won / cv^2, mean cv^2), the sum of that many gamma deals."""
+        mean, cv = self.draw("deal_mean")[:, None, :], self.draw("deal_cv")[:, None, None]
+        if not cv.any():
+            return won * mean
+        return self.rng.standard_gamma(won / cv**2) * (mean * cv**2)
+
+
+def _ages(posterior: Posterior, stage: str) -> int:
+    return int(posterior.provenance["ages"][stage])
+
+
+def open_units(history: History, posterior: Posterior, before: str, stage: str) -> tuple[Counts, Array, bool]:
+    """Units that may still move into `stage`: (counts by period of entry and channel, weights over ages waited, known).
+
+    known: whether the counts are of units known to be open (dated leads, cohorts), or of all that entered (calendar).
+    Calendar counts have rows for entries before the window, at its early mean, where the delay reaches back so far.
+    """
+    ages, periods = _ages(posterior, stage), len(history.periods)
+    entered = np.nan_to_num(history.counts[before].values).astype(np.int64)
+    lived = np.eye(ages)[np.minimum(periods - 1 - np.arange(periods), ages - 1)]
+    if stage in history.triangles:
+        gone = history.triangles[stage].values.sum(axis=1)
+        if stage in history.losses:
+            gone = gone + history.losses[stage].values.sum(axis=1)
+        return np.maximum(entered - gone, 0), lived, True
+    if history.counting == "cohort":
+        moved = np.nan_to_num(history.counts[stage].values).astype(np.int64)
+        waited = np.asarray(posterior.data[f"waited_{stage}"].values, dtype=float)
+        return np.maximum(entered - moved, 0), waited, True
+    missing = max(ages - periods, 0)
+    early = np.rint(entered[: inputs.EARLY_PERIODS].mean(axis=0)).astype(np.int64)
+    units = np.concatenate([np.repeat(early[None, :], missing, axis=0), entered])
+    return units[-ages:], np.eye(ages)[::-1], False
+
+
+def _acquired_share(future: Future, inside: Array, later: Array) -> Array:
+    """Expected share of the eventual wins of the horizon's cohorts by period of acquisition; sums to one."""
+    chance = np.ones_like(inside)
+    for rate in future.rates.values():
+        chance = chance * rate
+    worth = inside * chance
+    worth[:, -1] += later * chance[:, -1]
+    return worth / np.maximum(worth.sum(axis=1, keepdims=True), 1e-300)
+
+
+def _outlook(
+    joined: dict[str, NDArray],  # type: ignore[type-arg]
+    shares: Array,
+    spends: Array,
+    history: History,
+    future: Future,
+    plans: list[str],
+    margin: float,
+) -> xr.Dataset:
+    inside = ("plan", "draw", "period", "channel")
+    variables = {
+        name: (inside if values.ndim == 4 else ("plan", "draw", "channel"), values)
+        for name, values in joined.items()
+    }
+    variables["spend"] = (inside, np.broadcast_to(spends[:, None], shares.shape).copy())
+    if "revenue" in joined:
+        variables["revenue_from_pipeline"] = (inside, joined["revenue"] - joined["revenue_from_new"])
+        eventual = joined["revenue_eventual"][:, :, None, :] * shares
+        variables["contribution"] = (inside, margin * eventual - variables["spend"][1])
+    coords = {"plan": plans, "period": future.starts.astype("datetime64[ns]"), "channel": history.channels}
+    return xr.Dataset(variables, coords=coords)

@@ -1,0 +1,242 @@
+"""The densities of traffic and of the deal value with their gradients; see `forecast.kernels` for why and how."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from forecast.kernels import Array, half_normal, jit, log_gamma_and_digamma, walk_backward, walk_forward
+
+
+def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the parameters of traffic, in the order of the point."""
+    return [
+        ("mu", ()),
+        ("tau", ()),
+        ("level", (channels,)),
+        ("z_elasticity", (channels,)),
+        ("z_base", (channels,)),
+        ("z_carry", (channels,)),
+        ("season_sd", ()),
+        ("season", (seasons,)),
+        ("drift", ()),
+        ("own_drift", ()),
+        ("noise", ()),
+        ("steps", (periods,)),
+        ("own_steps", (periods, channels)),
+        ("marginal_return", ()),
+    ]
+
+
+def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the parameters of the deal value, in the order of the point."""
+    return [("mu", ()), ("tau", ()), ("z", (channels,)), ("cv", ())]
+
+
+@jit
+def traffic_kernel(
+    x: Array,
+    grad: Array,
+    y: Array,
+    weight: Array,
+    level_prior: float,
+    responds: Array,
+    spend_lags: Array,
+    elasticity_prior: Array,
+    base_prior: Array,
+    carries: Array,
+    carry_prior: Array,
+    season_basis: Array,
+    log_days: Array,
+    drift_prior: Array,
+    walk_centred: Array,
+    season_centred: float,
+    log_worth: Array,
+    log_current: Array,
+    log_spend: Array,
+    marginal_sd: Array,
+    tuned: Array,
+) -> float:
+    """Log density and gradient of `model.traffic_model`; data as there."""
+    periods, channels = y.shape
+    lags, seasons = spend_lags.shape[0], season_basis.shape[1]
+    o_level, o_beta = 2, 2 + channels
+    o_base, o_carry = o_beta + channels, o_beta + 2 * channels
+    o_sd = o_carry + channels
+    o_season = o_sd + 1
+    o_drift = o_season + seasons
+    o_steps = o_drift + 3
+    o_own = o_steps + periods
+    o_middle = o_own + periods * channels
+    mu, log_tau, middle = x[0], x[1], x[o_middle]
+    tau, season_sd = math.exp(log_tau), math.exp(x[o_sd])
+    drift, own_drift, noise = math.exp(x[o_drift]), math.exp(x[o_drift + 1]), math.exp(x[o_drift + 2])
+    common = np.empty(periods)
+    walk_forward(x[o_steps:o_own], drift, walk_centred[0], common)
+    season_scale, season_width = season_sd ** (1.0 - season_centred), season_sd**season_centred
+    seasonal = season_scale * (season_basis @ x[o_season:o_drift])
+    size = 1.0 / (noise * noise + 1e-4)
+    g_size0, p_size0 = log_gamma_and_digamma(size)
+    lp, d_size, g_mu, g_log_tau, g_log_own, g_middle = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    g_common = np.zeros(periods)
+    own, own_steps = np.empty(periods), np.empty(periods)
+    g_own, g_own_steps = np.empty(periods), np.empty(periods)
+    carry_weights, d_carry_weights = np.empty(lags), np.empty(lags)
+    for c in range(channels):
+        for t in range(periods):
+            own_steps[t] = x[o_own + t * channels + c]
+        walk_forward(own_steps, own_drift, walk_centred[1], own)
+        level = x[o_level + c]
+        beta = 1.0 / (1.0 + math.exp(-(elasticity_prior[0, c] + elasticity_prior[1, c] * x[o_beta + c])))
+        base = 1.0 / (1.0 + math.exp(-(base_prior[0, c] + base_prior[1, c] * x[o_base + c])))
+        share = 1.0 / (1.0 + math.exp(-(carry_prior[0, c] + carry_prior[1, c] * x[o_carry + c])))
+        carry = carries[c] * share + 1e-12
+        total, d_total = 0.0, 0.0
+        for k in range(lags):
+            carry_weights[k] = carry**k
+            d_carry_weights[k] = k * carry ** (k - 1) if k > 0 else 0.0
+            total += carry_weights[k]
+            d_total += d_carry_weights[k]
+        for k in range(lags):
+            carry_weights[k] /= total
+            d_carry_weights[k] = (d_carry_weights[k] - carry_weights[k] * d_total) / total
+        g_level, g_beta, g_base, g_carry = 0.0, 0.0, 0.0, 0.0
+        for t in range(periods):
+            g_own[t] = 0.0
+            if weight[t, c] == 0.0:
+                continue
+            log_response, d_beta, d_base, d_carry = 0.0, 0.0, 0.0, 0.0
+            if responds[c] > 0.0:
+                u, d_u = 1e-9, 0.0
+                for k in range(lags):
+                    u += carry_weights[k] * spend_lags[k, t, c]
+                    d_u += d_carry_weights[k] * spend_lags[k, t, c]
+                log_u = math.log(u)
+                power = math.exp(beta * log_u)
+                mix = base + (1.0 - base) * power
+                log_response = math.log(mix)
+                d_beta = (1.0 - base) * power * log_u / mix
+                d_base = (1.0 - power) / mix
+                d_carry = (1.0 - base) * beta * power / u / mix * d_u
+            log_nu = level + log_response + seasonal[t] + common[t] + log_days[t] + own[t]
+            nu = math.exp(log_nu)
+            g_y, p_y = log_gamma_and_digamma(y[t, c] + size)
+            log_ratio = math.log(size + nu)
+            lp += weight[t, c] * (
+                g_y - g_size0 + size * (math.log(size) - log_ratio) + y[t, c] * (log_nu - log_ratio)
+            )
+            g = weight[t, c] * (y[t, c] - (y[t, c] + size) * nu / (size + nu))
+            d_size += weight[t, c] * (
+                p_y - p_size0 + math.log(size) - log_ratio + 1.0 - (size + y[t, c]) / (size + nu)
+            )
+            g_own[t] = g
+            g_common[t] += g
+            g_level += g
+            g_beta += g * d_beta
+            g_base += g * d_base
+            g_carry += g * d_carry
+        if tuned[c] > 0.0:
+            now = level + common[periods - 1] + own[periods - 1]
+            marginal = (
+                log_worth[c] + now + math.log(beta) + math.log1p(-base) + beta * log_current[c] - log_spend[c]
+            )
+            miss = (marginal - middle) / marginal_sd[c]
+            lp -= 0.5 * tuned[c] * (miss * miss + 2.0 * math.log(marginal_sd[c]))
+            pull = -tuned[c] * miss / marginal_sd[c]
+            g_middle -= pull
+            g_level += pull
+            g_own[periods - 1] += pull
+            g_beta += pull * (1.0 / beta + log_current[c])
+            g_base -= pull / (1.0 - base)
+        prior, g_scale = walk_backward(own, g_own, own_drift, walk_centred[1], own_steps, g_own_steps)
+        lp += prior
+        g_log_own += g_scale
+        for t in range(periods):
+            grad[o_own + t * channels + c] = g_own_steps[t]
+        grad[o_beta + c] = g_beta * beta * (1.0 - beta) * elasticity_prior[1, c] - x[o_beta + c]
+        grad[o_base + c] = g_base * base * (1.0 - base) * base_prior[1, c] - x[o_base + c]
+        grad[o_carry + c] = g_carry * carries[c] * share * (1.0 - share) * carry_prior[1, c] - x[o_carry + c]
+        lp -= 0.5 * (x[o_beta + c] ** 2 + x[o_base + c] ** 2 + x[o_carry + c] ** 2)
+        z = (level - mu) / tau
+        lp -= 0.5 * z * z + log_tau
+        grad[o_level + c] = g_level - z / tau
+        g_mu += z / tau
+        g_log_tau += z * z - 1.0
+    g_log_season = 0.0
+    for j in range(seasons):
+        g, z = 0.0, x[o_season + j] / season_width
+        for t in range(periods):
+            g += g_common[t] * season_scale * season_basis[t, j]
+        g_log_season += (1.0 - season_centred) * g * x[o_season + j] + season_centred * (z * z - 1.0)
+        grad[o_season + j] = g - z / season_width
+        lp -= 0.5 * z * z + math.log(season_width)
+    # The season is no part of the marginal return at current spend, so that pull joins the walk only here.
+    g_common[periods - 1] -= g_middle
+    lp += 2.0 * x[o_sd] - 20.0 * season_sd
+    grad[o_sd] = g_log_season + 2.0 - 20.0 * season_sd
+    prior, g_log_drift = walk_backward(
+        common, g_common, drift, walk_centred[0], x[o_steps:o_own], grad[o_steps:o_own]
+    )
+    lp += prior
+    z = (mu - level_prior) / 1.5
+    lp -= 0.5 * z * z
+    grad[0] = g_mu - z / 1.5
+    lp += 2.0 * log_tau - 2.0 * tau
+    grad[1] = g_log_tau + 2.0 - 2.0 * tau
+    v, g = half_normal(x[o_drift], drift_prior[0])
+    lp += v
+    grad[o_drift] = g_log_drift + g
+    v, g = half_normal(x[o_drift + 1], drift_prior[1])
+    lp += v
+    grad[o_drift + 1] = g_log_own + g
+    v, g = half_normal(x[o_drift + 2], 0.3)
+    lp += v
+    grad[o_drift + 2] = -2.0 * noise * noise * size * size * d_size + g
+    lp -= 0.5 * middle * middle
+    grad[o_middle] = g_middle - middle
+    return lp
+
+
+@jit
+def value_kernel(
+    x: Array,
+    grad: Array,
+    deals: Array,
+    revenue: Array,
+    deals_log_revenue: Array,
+    sizes: Array,
+    size_cells: Array,
+    level_prior: Array,
+) -> float:
+    """Log density and gradient of `model.value_model`; data as there."""
+    channels = deals.shape[0]
+    mu, tau, cv = x[0], math.exp(x[1]), math.exp(x[2 + channels])
+    a = 1.0 / (cv * cv)
+    log_a = math.log(a)
+    lp, g_a, g_mu, g_log_tau = 0.0, 0.0, 0.0, 0.0
+    for c in range(channels):
+        z = x[2 + c]
+        log_m = mu + tau * z
+        scaled = revenue[c] * math.exp(-log_m)
+        lp += a * (deals[c] * (log_a - log_m) + deals_log_revenue[c] - scaled)
+        g_a += deals[c] * (log_a - log_m + 1.0) + deals_log_revenue[c] - scaled
+        g = a * (scaled - deals[c])
+        g_mu += g
+        g_log_tau += g * tau * z
+        grad[2 + c] = g * tau - z
+        lp -= 0.5 * z * z
+    for i in range(sizes.shape[0]):
+        value, slope = log_gamma_and_digamma(a * sizes[i])
+        lp -= size_cells[i] * value
+        g_a -= size_cells[i] * sizes[i] * slope
+    z = (mu - level_prior[0]) / level_prior[1]
+    lp -= 0.5 * z * z + math.log(level_prior[1])
+    grad[0] = g_mu - z / level_prior[1]
+    v, g = half_normal(x[1], 0.4)
+    lp += v
+    grad[1] = g_log_tau + g
+    z = (x[2 + channels] - math.log(0.8)) / 0.4
+    lp -= 0.5 * z * z
+    grad[2 + channels] = -2.0 * a * g_a - z / 0.4
+    return lp
