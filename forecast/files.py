@@ -183,6 +183,29 @@ def uneven_problem(file: str, n_columns: int, delimiter: str, found: Sequence[tu
     )
 
 
+def csv_fault(path: Path, file: str) -> str:
+    """What is wrong with a CSV too large to be read at once, looked for line by line; empty when nothing is found.
+
+    Raises DataError for a line that is not UTF-8.
+    """
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            check_text(line, file, first_line=number)
+    delimiter, header = csv_header(path, file)
+    uneven: list[tuple[int, object]] = []
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        before = 0
+        try:
+            for cells in reader:
+                if cells and len(cells) != len(header):
+                    uneven.append((before + 1, len(cells)))
+                before = reader.line_num
+        except csv.Error as wrong:
+            return f"{file}: line {reader.line_num} is not valid CSV ({wrong}); check its quotes."
+    return uneven_problem(file, len(header), delimiter, uneven) if uneven else ""
+
+
 # Parquet and Excel
 
 

@@ -8,7 +8,6 @@ Cells are read as text and cast explicitly, so that a value which is no date or 
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.files import (
@@ -30,7 +30,7 @@ from forecast.files import (
     PARQUET_SUFFIXES,
     Wanted,
     check_file,
-    check_text,
+    csv_fault,
     csv_header,
     day_text,
     find_columns,
@@ -38,13 +38,13 @@ from forecast.files import (
     literal_path,
     read_excel_rows,
     rows_text,
-    uneven_problem,
 )
 from forecast.presets import PRESETS, Preset
 
 BLANK_CHANNEL = "(blank)"
 FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"
-MEMORY_LIMIT = "300MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
+UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
+MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 
 
 @dataclass(frozen=True)
@@ -171,11 +171,16 @@ def _text(cell: object) -> str | None:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One of our columns as SQL: the text as it came (NULL when empty) and its value (NULL when it is not readable)."""
+    """One of our columns as SQL.
 
-    title: str  # the column's name in the file
+    title: its name in the file. text: what came, without outer blanks, NULL when empty. value: what it means, NULL when
+    empty or not readable. given: cheaply, whether anything came (a cell of blanks may count).
+    """
+
+    title: str
     text: str
     value: str
+    given: str
 
 
 def _cells(
@@ -185,26 +190,24 @@ def _cells(
     own = {"lead_id": "lead_id", "channel": "channel", "created": stages[0], **{s: s for s in stages[1:]}}
     optional = {"lost": "lost", "amount": "amount"}
     wanted = [_wanted(name, columns, preset, name in own) for name in {**own, **optional}]
-    closing = {} if preset is None else _closing(source, preset)
+    closing = {} if preset is None else _closing(source, preset, columns)
     found = find_columns(source.header, [w for w in wanted if w.name not in closing], file)
     cells = {}
     for name, ours in {**own, **optional}.items():
         if name in found:
-            text = _text_of(source, found[name])
-            title, simple = source.header[found[name]].strip(), source.types[found[name]]
+            title, raw = source.header[found[name]].strip(), source.columns[found[name]]
+            text, is_text = _text_of(source, found[name]), source.types[found[name]] == "VARCHAR"
+            given = f"{raw} <> ''" if is_text else f"{raw} IS NOT NULL"
         elif name in closing:
-            title, text, simple = *closing[name], "VARCHAR"
+            title, text = closing[name]
+            raw, given = text, f"{text} IS NOT NULL"
         else:
             continue
         if name in {"lead_id", "channel"}:
-            cells[ours] = _Cell(title, text, text)
-        elif name == "amount":
-            cells[ours] = _Cell(
-                title, text, f"CASE WHEN NOT contains({text}, '_') THEN TRY_CAST({text} AS DOUBLE) END"
-            )
+            value = text
         else:
-            raw = source.columns[found[name]] if simple.startswith(("DATE", "TIMESTAMP")) else None
-            cells[ours] = _Cell(title, text, _day(text if raw is None else raw, source.serials))
+            value = f"TRY_CAST({raw} AS DOUBLE)" if name == "amount" else _day(raw, source.serials)
+        cells[ours] = _Cell(title, text, value, given)
     return cells
 
 
@@ -215,7 +218,7 @@ def _wanted(name: str, columns: Mapping[str, str], preset: Preset | None, requir
     return Wanted(name, (*theirs, name), required)
 
 
-def _closing(source: _File, preset: Preset) -> dict[str, tuple[str, str]]:
+def _closing(source: _File, preset: Preset, columns: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Dates of winning and losing from a closing date and an outcome, where the export has no date of its own."""
     places = {" ".join(name.split()).casefold(): i for i, name in reversed(list(enumerate(source.header)))}
     closed = next((places[name.casefold()] for name in preset.closed if name.casefold() in places), None)
@@ -225,7 +228,8 @@ def _closing(source: _File, preset: Preset) -> dict[str, tuple[str, str]]:
     ended = f"regexp_replace(lower({_text_of(source, outcome)}), ' *[(].*[)]$', '')"  # "Closed won (Sales Pipeline)"
     made = {}
     for name, values in (("won", preset.won), ("lost", preset.lost)):
-        if not any(theirs.casefold() in places for theirs in (*preset.columns.get(name, ()), name)):
+        dated = (*preset.columns.get(name, ()), name)
+        if name not in columns and not any(theirs.casefold() in places for theirs in dated):
             listed = ", ".join(f"'{value}'" for value in values)
             when = f"coalesce({_text_of(source, closed)}, '(no closing date)')"
             made[name] = (source.header[closed].strip(), f"CASE WHEN {ended} IN ({listed}) THEN {when} END")
@@ -262,10 +266,11 @@ class _Query:
     stages: tuple[str, ...]
 
     def _rows(self, numbered: bool) -> str:
-        """The rows as typed columns: t_<name> the text, v_<name> the value, and their row number when asked for."""
+        """The rows with t_<name>, v_<name>, g_<name> (text, value, given) and, when asked for, their row number."""
         parts = [
             f'{cell.text} AS "t_{name}", {cell.value} AS "v_{name}"' for name, cell in self.cells.items()
         ]
+        parts += [f'{cell.given} AS "g_{name}"' for name, cell in self.cells.items()]
         if numbered:
             parts.insert(0, f"{self.source.row} AS row")
         return f"(SELECT {', '.join(parts)} FROM {self.source.relation})"  # noqa: S608 - names made here, path bound
@@ -293,12 +298,26 @@ class _Query:
         if "lost" in cells:
             rules += self._loss_rules()
         if "amount" in cells:
-            title, readable = cells["amount"].title, '"v_amount" IS NOT NULL AND isfinite("v_amount")'
-            broken = f'"t_amount" IS NOT NULL AND NOT ({readable})'
+            title = cells["amount"].title
+            broken = f'"t_amount" IS NOT NULL AND ({UNREADABLE_AMOUNT})'
             rules.append(_Rule(broken, title, '"t_amount"', f"expected a number; {NUMBER_REMEDY}"))
             negative = "expected 0 or more; correct it, or leave it empty where the amount is not known"
             rules.append(_Rule('"v_amount" < 0', title, '"t_amount"', negative))
         return rules
+
+    def _suspicion(self) -> str:
+        """True for every row that breaks a rule, and for few others: what the fast pass asks of each row."""
+        dates = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
+        parts = [f'"v_{self.stages[0]}" IS NULL']
+        parts += [f'("g_{name}" AND "v_{name}" IS NULL)' for name in dates[1:]]
+        for before, name in pairwise(self.stages):
+            parts += [f'"v_{name}" < "v_{before}"', f'("v_{name}" IS NOT NULL AND "v_{before}" IS NULL)']
+        if "lost" in self.cells:
+            parts += ['("v_won" IS NOT NULL AND "v_lost" IS NOT NULL)']
+            parts += [f'"v_lost" < "v_{name}"' for name in self.stages]
+        if "amount" in self.cells:
+            parts.append(f'("g_amount" AND ({UNREADABLE_AMOUNT} OR "v_amount" < 0))')
+        return " OR ".join(parts)
 
     def _order_rules(self, before: str, name: str) -> list[_Rule]:
         title, earlier = self.cells[name].title, self.cells[before].title
@@ -329,7 +348,7 @@ class _Query:
 
     def grouped(self, kind: str) -> Leads:
         """The groups of leads, after every rule was checked. Raises DataError with all the rules that are broken."""
-        rules, names = self._rules(), [*self.stages, *(["lost"] if "lost" in self.cells else [])]
+        names = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
         unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
         amount = f'coalesce("v_amount", {unknown})' if "amount" in self.cells else unknown
         keys = [f"coalesce(\"v_channel\", '{BLANK_CHANNEL}') AS channel"]
@@ -338,16 +357,18 @@ class _Query:
             "count(*) AS n",
             f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',
             *(f'max("v_{name}") AS "last_{name}"' for name in names),
-            f"bool_or({' OR '.join(f'({rule.broken})' for rule in rules)}) AS bad",
+            f"bool_or({self._suspicion()}) AS bad",
         ]
         sql = f"SELECT {', '.join([*keys, *measures])} FROM {self._rows(False)} GROUP BY ALL"  # noqa: S608
         found = self._ask(sql).df()
         if found.empty:
             raise DataError(f"{self.file}: has a header and no rows; export it again with its data.")
-        problems = [text for rule in rules if (text := self._broken(rule))] if found["bad"].any() else []
-        problems += self._repeated()
+        problems = (
+            [text for rule in self._rules() if (text := self._broken(rule))] if found["bad"].any() else []
+        )
+        problems += self._repeated(int(found["n"].sum()))
         if problems:
-            raise DataError(problems)
+            raise DataError(list(dict.fromkeys(problems)))
         if "lost" not in found:
             found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
         groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
@@ -368,49 +389,47 @@ class _Query:
         where = rows_text([(row, value) for row, value, _ in found], found[0][2])
         return f"{self.file}: column {rule.column}: {where}: {rule.text}."
 
-    def _repeated(self) -> list[str]:
-        """A problem when ids repeat. Hashes first: they fit in memory where the ids would not."""
-        found = self._ask(f'SELECT hash("v_lead_id") AS h FROM {self._rows(False)}').fetchnumpy()  # noqa: S608
-        hashes = np.asarray(found["h"])
+    def _hashes(self, n_rows: int) -> NDArray[np.uint64]:
+        """A hash of each lead's id, sorted; in pieces, so that no more than the hashes is held."""
+        hashes, filled = np.empty(n_rows, dtype=np.uint64), 0
+        found = self._ask(f'SELECT hash("v_lead_id") AS h FROM {self._rows(False)}')  # noqa: S608
+        while filled < n_rows:
+            piece = found.fetch_df_chunk(64)["h"].to_numpy()
+            hashes[filled : filled + piece.size] = piece
+            filled += piece.size
         hashes.sort()
-        if not (hashes[1:] == hashes[:-1]).any():
+        return hashes
+
+    def _repeated(self, n_rows: int) -> list[str]:
+        """A problem when ids are absent or repeat. Hashes first: they fit in memory where the ids would not."""
+        hashes = self._hashes(n_rows)
+        blank = np.uint64(self.connection.execute("SELECT hash(CAST(NULL AS VARCHAR))").fetchall()[0][0])
+        if hashes[np.searchsorted(hashes, blank) % n_rows] != blank and not (hashes[1:] == hashes[:-1]).any():
             return []
+        absent = self._broken(self._rules()[0])
+        return [text for text in (absent, self._repeated_ids()) if text]
+
+    def _repeated_ids(self) -> str:
+        """The message about ids that stand in several rows; empty when there is none."""
         rows = (
             f'FROM {self._rows(True)} WHERE "v_lead_id" IS NOT NULL GROUP BY "v_lead_id" HAVING count(*) > 1'
         )
         sql = f'SELECT min(row), max(row), "v_lead_id", count(*) OVER () {rows} ORDER BY 1 LIMIT 3'
         repeated = self._ask(sql).fetchall()
         if not repeated:
-            return []
+            return ""
         listed = ", ".join(f'"{name}" (rows {first} and {last})' for first, last, name, _ in repeated)
         n, title = repeated[0][3], self.cells["lead_id"].title
         ids = "1 id stands" if n == 1 else f"{n:,} ids stand"
-        return [f"{self.file}: column {title}: {ids} in more than one row: {listed}; keep one row per lead."]
+        return f"{self.file}: column {title}: {ids} in more than one row: {listed}; keep one row per lead."
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _unreadable(path: Path, file: str, error: duckdb.Error) -> list[str]:
+def _unreadable(path: Path, file: str, error: duckdb.Error) -> str:
     """Why a file of leads could not be read: looked for line by line where it is text."""
-    if path.suffix.lower() not in CSV_SUFFIXES:
-        return [f"{file}: cannot be read ({first_line_of(error)}); export it again."]
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            check_text(line, file, first_line=number)
-    delimiter, header = csv_header(path, file)
-    uneven: list[tuple[int, object]] = []
-    with path.open(encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        try:
-            before = 0
-            for cells in reader:
-                if cells and len(cells) != len(header):
-                    uneven.append((before + 1, len(cells)))
-                before = reader.line_num
-        except csv.Error as wrong:
-            return [f"{file}: line {reader.line_num} is not valid CSV ({wrong}); check its quotes."]
-    if uneven:
-        return [uneven_problem(file, len(header), delimiter, uneven)]
-    return [f"{file}: cannot be read as CSV ({first_line_of(error)}); save it as CSV UTF-8."]
+    if path.suffix.lower() in CSV_SUFFIXES and (fault := csv_fault(path, file)):
+        return fault
+    return f"{file}: cannot be read ({first_line_of(error)}); export it again."
