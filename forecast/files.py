@@ -65,7 +65,7 @@ def rows_text(found: Iterable[tuple[int, object]], total: int | None = None) -> 
 
 def _shown(value: object) -> str:
     if isinstance(value, str):
-        return f'"{value if len(value) <= 40 else value[:37] + "..."}"'
+        return f'"{value if len(value) <= 90 else value[:87] + "..."}"'
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -567,5 +567,4 @@ def test_the_real_win_before_its_first_contact_is_named(tmp_path: Path) -> None:
     text = message(read_history, olist(tmp_path, "2018-03", mend=False))
 
     assert text.startswith("leads.csv: column won_date: row ")
-    assert "first_contact_date" in text
-    assert "comes before first_contact_date" in text
+    assert '("2018-03-06 19:38:55, first_contact_date 2018-03-08"): comes before first_contact_date' in text
