@@ -189,18 +189,23 @@ def diagnose(sampled: Draws, part: Part, divergences: int) -> dict[str, Any]:
                 sampled["own_drift"], part.data["walk_centred"][1], sampled["own_steps"]
             )[:, :, -1, c]
     rhat = {name: float(array_stats.rhat(v, chain_axis=0, draw_axis=1)) for name, v in columns.items()}
-    bulk = [float(array_stats.ess(v, chain_axis=0, draw_axis=1, method="bulk")) for v in columns.values()]
-    tail = [
-        float(array_stats.ess(v, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95)))
-        for v in columns.values()
-    ]
+    bulk = {
+        name: float(array_stats.ess(v, chain_axis=0, draw_axis=1, method="bulk"))
+        for name, v in columns.items()
+    }
+    tail = {
+        name: float(array_stats.ess(v, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95)))
+        for name, v in columns.items()
+    }
+    least = min(bulk, key=lambda name: min(bulk[name], tail[name]))
     worst = max(rhat, key=lambda name: rhat[name])
     return {
         "part": part.label,
         "max_rhat": rhat[worst],
         "worst": worst,
-        "min_ess_bulk": min(bulk),
-        "min_ess_tail": min(tail),
+        "min_ess_bulk": min(bulk.values()),
+        "min_ess_tail": min(tail.values()),
+        "least": least,
         "divergences": divergences,
         "draws": int(next(iter(columns.values())).size),
     }

@@ -29,18 +29,18 @@ from forecast.study import Study
 
 Array = NDArray[np.float64]
 
-DRIFT_A_MONTH = (
-    0.08,
-    0.05,
-)  # sd of the common and of a channel's own walk: scale of their half-normal priors
-RATE_NOISE = 0.25
+# Prior means, per sqrt(month), of the sds of the common walk and of a channel's own.
+DRIFT_A_MONTH = (0.064, 0.04)
+# Prior means of the noise of a cell: logit scale for rates, log scale for traffic.
+RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
 LOSS_PRIOR = LogitNormal(0.0, 1.2)
 LOSS_DAYS = 30.0
 MONTHS_OF_CARRY = 8
 MIN_MONTHS_FOR_SEASON = 13
 EARLY_PERIODS = 6
-CENTRED_FROM = 30.0  # information (n p q tau^2) at which a channel's level is half centred
-TRAFFIC_NOISE = 0.15  # typical, for the choice of parameterisation only
+# Geometry only: information (n p q tau^2) from which a channel's level is centred (half-way harms both ends).
+CENTRED_FROM, TYPICAL_SPREAD = 60.0, 0.4
+TYPICAL_NOISE = 0.15  # of traffic, for the choice of parameterisation only
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ def _present(history: History, *names: str) -> NDArray[np.bool_]:
 
 
 def _drift_prior(history: History) -> Array:
+    """Rates of the Gamma(2, rate) priors of the two walks' sds per period."""
     per_month = math.sqrt(12.0 / periods_per_year(history.period))
-    return np.array(DRIFT_A_MONTH) * per_month
+    return 2.0 / (np.array(DRIFT_A_MONTH) * per_month)
 
 
 def _walk_centred(drift: Array, precision: Array) -> Array:
@@ -92,7 +93,7 @@ def _walk_centred(drift: Array, precision: Array) -> Array:
 
     precision (period, channel) of a log level or logit in one cell; a choice of geometry, not of the model.
     """
-    typical = np.array([precision.sum(axis=1).mean(), precision.max(axis=0).mean()]) * (drift / 2) ** 2
+    typical = np.array([precision.sum(axis=1).mean(), precision.max(axis=0).mean()]) / drift**2
     return typical / (typical + 0.5)
 
 
@@ -139,19 +140,19 @@ def loss_data(history: History, before: str, stage: str) -> dict[str, Any]:
 def _common_data(
     history: History, n: Array, y: Array, weight: Array, prior: DelayPrior, rate: LogitNormal, ages: int
 ) -> dict[str, Any]:
-    total, won = (n * weight).sum(), (y * weight).sum()
-    share = (won + 1.0) / (total + 2.0 + won)
-    information = (n * weight).sum(axis=0) * share * (1.0 - share) * 0.4**2
+    entered, moved = (n * weight).sum(axis=0), (y * weight).sum(axis=0)
+    share = (moved + 1.0) / (entered + moved + 2.0)
+    information = entered * share * (1.0 - share) * TYPICAL_SPREAD**2
     drift = _drift_prior(history)
     return {
         "n": n,
         "y": y,
         "weight": weight,
         "mu_prior": np.array([rate.mean, rate.sd]),
-        "centred": information**2 / (CENTRED_FROM**2 + information**2),
+        "centred": (information >= CENTRED_FROM).astype(float),
         "drift_prior": drift,
         "walk_centred": _walk_centred(drift, (n * weight) * share * (1.0 - share)),
-        "noise_prior": np.array(RATE_NOISE),
+        "noise_prior": np.array(2.0 / RATE_NOISE),
         "delay_prior": prior.array,
         "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
         "age_weights": np.zeros((len(n), ages)),
@@ -295,7 +296,7 @@ def traffic_data(
     basis = season_table(history)[season_of(history.periods, history.period)]
     filled = np.where(current > 0, current, 1.0)
     drift = _drift_prior(history)
-    precision = weight / (TRAFFIC_NOISE**2 + 1.0 / np.maximum(y, 1.0))
+    precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
     return {
         "y": y,
         "weight": weight.astype(float),
@@ -311,6 +312,7 @@ def traffic_data(
         "log_days": log_days(history.periods, history.period),
         "drift_prior": drift,
         "walk_centred": _walk_centred(drift, precision),
+        "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
         "season_centred": np.array(0.5),
         "log_worth": log_worth,
         "log_current": np.log(filled / reference),

@@ -69,10 +69,10 @@ def log_gamma_and_digamma(x: float) -> Any:
 
 
 @jit
-def half_normal(log_value: float, scale: float) -> Any:
-    """log density of HalfNormal(scale) at exp(log_value) with the Jacobian, and its derivative in log_value."""
-    q = (math.exp(log_value) / scale) ** 2
-    return -0.5 * q - math.log(scale) + log_value, 1.0 - q
+def scale_prior(log_value: float, rate: float) -> Any:
+    """log density of Gamma(2, rate) at exp(log_value) with the Jacobian, and its derivative in log_value."""
+    scaled = rate * math.exp(log_value)
+    return 2.0 * (log_value + math.log(rate)) - scaled, 2.0 - scaled
 
 
 @jit
@@ -342,13 +342,13 @@ def transition_kernel(
     grad[0] = g_mu - z / mu_prior[1]
     lp += 2.0 * log_tau - 4.0 * tau  # Gamma(2, 4) and the Jacobian
     grad[1] = g_log_tau + 2.0 - 4.0 * tau
-    v, g = half_normal(x[o_drift], drift_prior[0])
+    v, g = scale_prior(x[o_drift], drift_prior[0])
     lp += v
     grad[o_drift] = g_log_drift + g
-    v, g = half_normal(x[o_drift + 1], drift_prior[1])
+    v, g = scale_prior(x[o_drift + 1], drift_prior[1])
     lp += v
     grad[o_drift + 1] = g_log_own + g
-    v, g = half_normal(x[o_drift + 2], noise_prior)
+    v, g = scale_prior(x[o_drift + 2], noise_prior)
     lp += v
     grad[o_drift + 2] = g_noise * noise + g
     return lp

@@ -5,7 +5,8 @@ draws are paired by index: the product of the posteriors *is* the joint posterio
 leads -> qualified, ...) is the same model with other data, compiled once and re-run with the data swapped.
 
 Nothing derived is kept inside the graphs: rate paths and levels are rebuilt from the draws in `posterior`, which
-leaves less to compile.
+leaves less to compile. Scales have Gamma(2, rate) priors, which avoid zero: there a walk and its scale make a funnel that
+no sampler likes, and a rate that never moves is not believed anyway.
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
         w = d["centred"]
         level_raw = pm.Normal("level_raw", w * mu, tau**w, shape=channels)
         level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
-        drift = pm.HalfNormal("drift", d["drift_prior"][0])
-        own_drift = pm.HalfNormal("own_drift", d["drift_prior"][1])
-        noise = pm.HalfNormal("noise", d["noise_prior"])
+        drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
+        own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
+        noise = pm.Gamma("noise", 2.0, d["noise_prior"])
         eta = (
             level
             + _walk("steps", drift, d["walk_centred"][0], (periods,))[:, None]
@@ -170,9 +171,9 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
         season = pm.Normal(
             "season", 0.0, season_sd ** d["season_centred"], shape=data["season_basis"].shape[1]
         )
-        drift = pm.HalfNormal("drift", d["drift_prior"][0])
-        own_drift = pm.HalfNormal("own_drift", d["drift_prior"][1])
-        noise = pm.HalfNormal("noise", 0.3)
+        drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
+        own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
+        noise = pm.Gamma("noise", 2.0, d["noise_prior"])
         common = _walk("steps", drift, d["walk_centred"][0], (periods,))
         own = _walk("own_steps", own_drift, d["walk_centred"][1], (periods, channels))
         shared = (

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from forecast.kernels import Array, half_normal, jit, log_gamma_and_digamma, walk_backward, walk_forward
+from forecast.kernels import Array, scale_prior, jit, log_gamma_and_digamma, walk_backward, walk_forward
 
 
 def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
@@ -51,6 +51,7 @@ def traffic_kernel(
     log_days: Array,
     drift_prior: Array,
     walk_centred: Array,
+    noise_prior: float,
     season_centred: float,
     log_worth: Array,
     log_current: Array,
@@ -184,13 +185,13 @@ def traffic_kernel(
     grad[0] = g_mu - z / 1.5
     lp += 2.0 * log_tau - 2.0 * tau
     grad[1] = g_log_tau + 2.0 - 2.0 * tau
-    v, g = half_normal(x[o_drift], drift_prior[0])
+    v, g = scale_prior(x[o_drift], drift_prior[0])
     lp += v
     grad[o_drift] = g_log_drift + g
-    v, g = half_normal(x[o_drift + 1], drift_prior[1])
+    v, g = scale_prior(x[o_drift + 1], drift_prior[1])
     lp += v
     grad[o_drift + 1] = g_log_own + g
-    v, g = half_normal(x[o_drift + 2], 0.3)
+    v, g = scale_prior(x[o_drift + 2], noise_prior)
     lp += v
     grad[o_drift + 2] = -2.0 * noise * noise * size * size * d_size + g
     lp -= 0.5 * middle * middle
@@ -211,7 +212,8 @@ def value_kernel(
 ) -> float:
     """Log density and gradient of `model.value_model`; data as there."""
     channels = deals.shape[0]
-    mu, tau, cv = x[0], math.exp(x[1]), math.exp(x[2 + channels])
+    mu, log_tau, cv = x[0], x[1], math.exp(x[2 + channels])
+    tau = math.exp(log_tau)
     a = 1.0 / (cv * cv)
     log_a = math.log(a)
     lp, g_a, g_mu, g_log_tau = 0.0, 0.0, 0.0, 0.0
@@ -233,9 +235,8 @@ def value_kernel(
     z = (mu - level_prior[0]) / level_prior[1]
     lp -= 0.5 * z * z + math.log(level_prior[1])
     grad[0] = g_mu - z / level_prior[1]
-    v, g = half_normal(x[1], 0.4)
-    lp += v
-    grad[1] = g_log_tau + g
+    lp += log_tau - 0.5 * (tau / 0.4) ** 2  # HalfNormal(0.4) and the Jacobian
+    grad[1] = g_log_tau + 1.0 - (tau / 0.4) ** 2
     z = (x[2 + channels] - math.log(0.8)) / 0.4
     lp -= 0.5 * z * z
     grad[2 + channels] = -2.0 * a * g_a - z / 0.4
