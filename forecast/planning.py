@@ -1,0 +1,251 @@
+"""A forecast from its parts: fit and judge a posterior, plan on it, and make every table.
+
+The Python API of notebooks; `forecast.workflow` adds files and folders for the command line. Only `fit_posterior` loads
+the sampler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast import __version__, economics, results
+from forecast import allocate as budget
+from forecast import simulate as simulation
+from forecast.audit import audit as audit_history
+from forecast.errors import FitError, UsageError
+from forecast.history import History
+from forecast.periods import period_label
+from forecast.posterior import SCHEMA, Posterior
+from forecast.sources import read_plan
+from forecast.study import Study
+from forecast.tables import Tables
+from forecast.verdict import verdict
+
+DEFAULT_SEED = 1
+DEFAULT_DRAWS = 4000
+LEAST_DRAWS = 400
+PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
+
+
+class Progress(Protocol):
+    """What tells a person how far a job is."""
+
+    def step(self, text: str) -> None:
+        """A new piece of work begins."""
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """So much of it is done."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """A finished forecast: tables for people, draws (dims plan, draw, period, channel), the plan and its split."""
+
+    tables: Tables
+    outlook: xr.Dataset
+    plans: dict[str, NDArray[np.float64]]
+
+
+class Silent:
+    """Progress that says nothing."""
+
+    def step(self, text: str) -> None:
+        """A new piece of work begins; nothing is said."""
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """Nothing is said."""
+
+
+@dataclass
+class Clock:
+    """Seconds by step, and progress told on the way."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+    _name: str = ""
+    _since: float = field(default_factory=time.perf_counter)
+
+    def step(self, name: str, text: str) -> None:
+        """Begin the step `name`, told as `text`."""
+        self.stop()
+        self._name = name
+        self.progress.step(text)
+
+    def stop(self) -> None:
+        """End the present step."""
+        now = time.perf_counter()
+        if self._name:
+            self.seconds[self._name] = round(self.seconds.get(self._name, 0.0) + now - self._since, 3)
+        self._name, self._since = "", now
+
+
+def fit_hash(study: Study, history: History, seed: int, draws: int) -> str:
+    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, version of the model."""
+    key = {
+        "study": study.fit_key(),
+        "history": history.fingerprint(),
+        "seed": seed,
+        "draws": draws,
+        "model": [__version__, SCHEMA],
+    }
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def fit_posterior(
+    study: Study,
+    history: History,
+    *,
+    seed: int = DEFAULT_SEED,
+    draws: int = DEFAULT_DRAWS,
+    progress: Progress | None = None,
+    go_on: bool = False,
+) -> Posterior:
+    """Fit the model and judge its sampling. Raises FitError where a diagnostic fails, unless told to go on."""
+    from forecast.fit import failures, fit
+
+    if draws < LEAST_DRAWS:
+        raise UsageError(
+            f"--draws: expected at least {LEAST_DRAWS} (a smaller sample cannot pass its checks), got {draws}"
+        )
+    posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent())
+    found = failures(posterior)
+    if found and not go_on:
+        raise FitError(
+            "the fit failed its diagnostics, so nothing was written:\n  " + "\n  ".join(found) + "\n"
+            "Give a longer history, merge small channels, or raise --draws; --go-on writes the outputs stamped FAIL."
+        )
+    extra = {
+        "fit_hash": fit_hash(study, history, seed, draws),
+        "draws": draws,
+        "failures": found,
+        "versions": _versions(),
+        "data_sha256": history.sources,
+    }
+    return replace(posterior, provenance=posterior.provenance | extra)
+
+
+def forecast_plan(
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    *,
+    seed: int = DEFAULT_SEED,
+    clock: Clock | None = None,
+    command: str = "",
+) -> Forecast:
+    """Simulate the plan, recommend a split, simulate that too, and make every table. Imports no sampler."""
+    clock = clock or Clock(Silent())
+    clock.step("allocate", "dividing the budget")
+    plan = np.asarray(read_plan(study, history).values, dtype=float)
+    paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
+    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    plans = {"given": plan}
+    allocation = curves = None
+    if len(budget.paid_channels(history, plan)) and "deal_mean" in posterior.data:
+        allocation, curves = budget.allocate(posterior, history, study, plan, future)
+        plans["recommended"] = budget.recommended_plan(plan, curves, allocation, history)
+    clock.step("simulate", "simulating the funnel")
+    outlook = simulation.simulate(posterior, history, study, plans, future, rng=np.random.default_rng(chance))
+    clock.step("tables", "making the tables")
+    tables = _tables(study, history, posterior, future, plans, outlook, allocation, curves, seed, command)
+    clock.stop()
+    return Forecast(tables, outlook, plans)
+
+
+def _tables(
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    future: simulation.Future,
+    plans: dict[str, NDArray[np.float64]],
+    outlook: xr.Dataset,
+    allocation: budget.Allocation | None,
+    curves: budget.Curves | None,
+    seed: int,
+    command: str,
+) -> Tables:
+    plan, names = plans["given"], results.paid_names(history, plans["given"])
+    labels = [period_label(start, history.period) for start in future.starts]
+    stages = list(posterior.provenance["stages"])
+    inside, _ = simulation.expected_traffic(
+        posterior, future, plan, future.past_spend[-3:].mean(axis=0), history.period
+    )
+    value = posterior.array("deal_mean") if "deal_mean" in posterior.data else None
+    flow = economics.expected_flow(inside, future.rates, stages[0], plan, value)
+    audit = audit_history(history, study)
+    delays = results.delay_table(study, history, posterior)
+    table = results.allocation_table(study, names, allocation)
+    marginal = (
+        {} if allocation is None else dict(zip(names, map(float, allocation.marginal_current), strict=True))
+    )
+    response = pd.DataFrame(
+        columns=["channel", "spend", "mean", "q10", "q90", "observed_max", "current", "recommended"]
+    )
+    if allocation is not None and curves is not None:
+        seen = future.past_spend.max(axis=0)[budget.paid_channels(history, plan)] * len(plan)
+        response = results.response_table(names, allocation, curves, seen)
+    moved = "recommended" if "recommended" in plans else "given"
+    target = study.plan.target
+    return Tables(
+        study={
+            "name": study.name,
+            "currency": study.currency,
+            "period": history.period,
+            "stages": stages,
+            "as_of": period_label(history.last, history.period),
+            "horizon": labels,
+            "target": None if target is None else target.amount,
+            "target_measure": None if target is None else target.measure,
+            "gross_margin": study.economics.gross_margin,
+            "counting": history.counting,
+            "draws": int(outlook.sizes["draw"]),
+        },
+        verdict=verdict(posterior, list(posterior.provenance.get("failures", [])), audit, delays, table),
+        headline=results.headline(study, outlook, allocation, simulation.REPLICATES, names),
+        history=results.history_table(history),
+        forecast=results.forecast_table(outlook, "given", labels, stages),
+        forecast_recommended=results.forecast_table(outlook, moved, labels, stages),
+        bridge=results.bridge_table(outlook, "given"),
+        funnel=results.funnel_table(study, history, flow),
+        delays=delays,
+        economics=results.economics_table(history, flow, study.economics.gross_margin, marginal),
+        allocation=table,
+        response=response,
+        evidence=results.evidence_table(study, history, posterior, names),
+        audit=audit,
+        sampling=pd.DataFrame(posterior.diagnostics),
+        provenance={
+            "versions": posterior.provenance.get("versions", _versions()),
+            "seed": seed,
+            "data_sha256": history.sources,
+            "study_sha256": _study_hash(study),
+            "fit_hash": posterior.provenance.get("fit_hash", ""),
+            "command": command,
+            "fitted": "",
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = __version__ if package == "growth-forecast" else "unknown"
+    return found
+
+
+def _study_hash(study: Study) -> str:
+    text = study.model_dump_json(exclude={"folder", "path"})
+    return hashlib.sha256(text.encode()).hexdigest()

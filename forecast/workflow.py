@@ -1,0 +1,284 @@
+"""The jobs of the command line, end to end: check, fit, run, allocate, demo, init.
+
+Each composes the floors below and returns what it made. A run whose saved fit still holds never loads the sampler.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast import allocate as budget
+from forecast import results
+from forecast import simulate as simulation
+from forecast.audit import audit as audit_history
+from forecast.errors import UsageError
+from forecast.export import check_folder, write_outputs
+from forecast.history import History
+from forecast.periods import period_label
+from forecast.planning import (
+    DEFAULT_DRAWS,
+    DEFAULT_SEED,
+    Clock,
+    Forecast,
+    Progress,
+    Silent,
+    fit_hash,
+    fit_posterior,
+    forecast_plan,
+)
+from forecast.posterior import Posterior, load, save
+from forecast.sources import read_history, read_plan
+from forecast.study import Study, load_study
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run wrote its files, and summary.json."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Where the posterior lies, and how it sampled."""
+
+    path: Path
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The audit of the data, and what was read."""
+
+    audit: pd.DataFrame
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AllocateResult:
+    """The recommended split, and its gain."""
+
+    allocation: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def posterior_path(study: Study) -> Path:
+    """Where the fitted posterior of a study lies: NAME.nc beside the study file."""
+    return study.folder / f"{study.name}.nc"
+
+
+def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> CheckResult:
+    """Read and validate study and data; audit them."""
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    read_plan(loaded, history)
+    audit = audit_history(history, loaded)
+    summary = {
+        "name": loaded.name,
+        "periods": [
+            period_label(history.periods[0], history.period),
+            period_label(history.last, history.period),
+        ],
+        "channels": history.channels,
+        "stages": list(history.stages),
+        "counting": history.counting,
+        "status": next((s for s in ("FAIL", "REVIEW") if (audit["status"] == s).any()), "PASS"),
+        "audit": audit.to_dict("records"),
+    }
+    return CheckResult(audit, summary)
+
+
+def fit(
+    study: Path,
+    *,
+    seed: int | None = None,
+    draws: int | None = None,
+    overrides: Sequence[str] = (),
+    go_on: bool = False,
+    progress: Progress | None = None,
+    today: date | None = None,
+) -> FitResult:
+    """Fit a study, judge the fit, and save the posterior beside the study."""
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    read_plan(loaded, history)
+    posterior = fit_posterior(
+        loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress, go_on=go_on
+    )
+    path = posterior_path(loaded)
+    save(posterior, path)
+    good = not posterior.provenance["failures"]
+    sentence = "The fit passed its diagnostics." if good else "The fit FAILED its diagnostics."
+    summary = {
+        "verdict": {"status": "PASS" if good else "FAIL", "sentence": sentence},
+        "diagnostics": list(posterior.diagnostics),
+        "provenance": posterior.provenance,
+    }
+    return FitResult(path, summary)
+
+
+def run(
+    study: Path,
+    *,
+    out: Path | None = None,
+    seed: int | None = None,
+    draws: int | None = None,
+    overrides: Sequence[str] = (),
+    go_on: bool = False,
+    progress: Progress | None = None,
+    today: date | None = None,
+    saved: Path | None = None,
+) -> RunResult:
+    """The whole job: read, fit unless a saved fit still holds, forecast, recommend, write all outputs to a folder.
+
+    `saved`: where the posterior is kept (default: NAME.nc beside the study).
+    """
+    clock = Clock(progress or Silent())
+    clock.step("read", "reading the study and its data")
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    read_plan(loaded, history)
+    folder = out or Path("reports") / loaded.name
+    check_folder(folder)
+    clock.step("fit", "looking for a saved fit")
+    posterior, fitted = _posterior(
+        loaded,
+        history,
+        saved or posterior_path(loaded),
+        _seed(seed),
+        draws or DEFAULT_DRAWS,
+        go_on,
+        clock.progress,
+    )
+    result = forecast_plan(loaded, history, posterior, seed=_seed(seed), clock=clock, command="forecast run")
+    clock.step("write", "writing the report")
+    summary = _summary(result, posterior, clock.seconds, fitted=fitted)
+    write_outputs(folder, result.tables, result.outlook, summary)
+    clock.stop()
+    return RunResult(folder, summary | {"seconds": dict(clock.seconds)})
+
+
+def _posterior(
+    study: Study, history: History, path: Path, seed: int, draws: int, go_on: bool, progress: Progress
+) -> tuple[Posterior, bool]:
+    """The saved posterior if it was fitted on just this, else a new one (saved); and whether it is new."""
+    if path.is_file():
+        saved = load(path)
+        same = saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws)
+        if same and (go_on or not saved.provenance.get("failures")):
+            return saved, False
+    posterior = fit_posterior(study, history, seed=seed, draws=draws, progress=progress, go_on=go_on)
+    save(posterior, path)
+    return posterior, True
+
+
+def allocate(
+    study: Path,
+    *,
+    total: float | None = None,
+    change: float | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    today: date | None = None,
+) -> AllocateResult:
+    """Divide another budget from the saved posterior, without fitting. Raises DataError where there is no fit."""
+    changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
+    loaded = load_study(study, changed)
+    history = read_history(loaded, today=today)
+    plan = np.asarray(read_plan(loaded, history).values, dtype=float)
+    (progress or Silent()).step("dividing the budget")
+    posterior = load(posterior_path(loaded))
+    fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
+    if posterior.provenance.get("fit_hash") != fit_hash(loaded, history, fitted_seed, fitted_draws):
+        raise UsageError(
+            f"{posterior_path(loaded)}: fitted on other data, funnel or priors than the study has now; "
+            "run `forecast fit` first"
+        )
+    paths, _ = np.random.SeedSequence([_seed(seed), 1]).spawn(2)
+    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    allocation, _ = budget.allocate(posterior, history, loaded, plan, future, total=total)
+    names = results.paid_names(history, plan)
+    table = results.allocation_table(loaded, names, allocation)
+    summary = {"headline": results.gain_of(loaded, allocation, names), "allocation": table.to_dict("records")}
+    return AllocateResult(table, summary)
+
+
+def demo(
+    *,
+    out: Path | None = None,
+    seed: int | None = None,
+    draws: int | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """`run` on the bundled company, from any folder; the posterior is kept in the report's folder."""
+    folder = out or Path("reports") / "demo"
+    return run(
+        bundled("demo.toml"),
+        out=folder,
+        seed=seed,
+        draws=draws,
+        progress=progress,
+        saved=folder / "posterior.nc",
+    )
+
+
+def bundled(name: str) -> Path:
+    """A file that comes with the package; the notebook lies at the top of a checkout."""
+    inside = Path(__file__).parent / "bundled" / name
+    return inside if inside.exists() else Path(__file__).parents[1] / "notebooks" / name
+
+
+def init(folder: Path) -> list[Path]:
+    """Make a planning folder: models/ (study and sample data), notebooks/, reports/. Overwrites nothing."""
+    wanted = {
+        folder / "models" / "demo.toml": "demo.toml",
+        folder / "models" / "demo.csv": "demo.csv",
+        folder / "notebooks" / "quarterly.py": "quarterly.py",
+    }
+    there = [path for path in wanted if path.exists()]
+    if there:
+        raise UsageError(
+            f"{there[0]} exists already; nothing was written: choose another folder, or move it away"
+        )
+    try:
+        for path, name in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundled(name), path)
+        (folder / "reports").mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+    return list(wanted)
+
+
+def _seed(seed: int | None) -> int:
+    return DEFAULT_SEED if seed is None else seed
+
+
+def _summary(
+    result: Forecast, posterior: Posterior, seconds: dict[str, float], *, fitted: bool
+) -> dict[str, Any]:
+    t = result.tables
+    totals = t.forecast[(t.forecast["period"] == "total") & (t.forecast["channel"] == "total")]
+    return {
+        "name": t.study["name"],
+        "as_of": t.study["as_of"],
+        "horizon": t.study["horizon"],
+        "currency": t.study["currency"],
+        "verdict": t.verdict,
+        "headline": t.headline,
+        "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
+        "allocation": t.allocation.to_dict("records"),
+        "diagnostics": list(posterior.diagnostics),
+        "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
+        "seconds": dict(seconds),
+    }
