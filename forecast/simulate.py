@@ -144,7 +144,7 @@ def simulate(
 
     Variables: every stage, `spend`, and where deals have a value `revenue`, `contribution`; the bridge
     `won_from_pipeline`, `won_from_new`, `revenue_from_pipeline`, `revenue_from_new`, and without a period
-    `won_after_horizon`, `revenue_after_horizon` (of units in the funnel by the end of the horizon) and
+    `won_after_horizon`, `won_after_from_pipeline`, `revenue_after_horizon` (of units in the funnel by the end of the horizon) and
     `revenue_eventual` (all revenue of cohorts that the horizon acquires, carry-over included).
     `contribution` = gross margin x that eventual revenue - spend, dated by acquisition (the split over periods is the
     expected one; carry-over counts in the last). Draws: posterior draw i gives draws i x replicates onwards.
@@ -197,6 +197,7 @@ class _Chunk:
         result["won_from_pipeline"] = self._by_plan(old[:, :, : self.horizon], len(traffic))
         result["won_from_new"] = self._by_plan(new[:, :, : self.horizon], len(traffic))
         result["won_after_horizon"] = self._by_plan(entries[:, :, self.horizon], len(traffic))
+        result["won_after_from_pipeline"] = self._by_plan(old[:, :, self.horizon], len(traffic))
         if "deal_mean" in self.posterior.data:
             money, tail_money = self._revenue(entries), self._revenue(tail[:, :, None])[:, :, 0]
             fresh = money.copy()
@@ -213,7 +214,7 @@ class _Chunk:
         return np.stack([shared + layers[FIRST + i] for i in range(plans)])
 
     def _traffic(self, traffic: list[tuple[Array, Array]]) -> tuple[Counts, Counts]:
-        """Negative binomial traffic as Poisson of a shared gamma; each plan's own part is what it has above the least."""
+        """Negative binomial traffic as Poisson of a shared gamma; a plan's own part is what it has above the least."""
         size = 1.0 / (self.draw("noise_traffic") ** 2 + 1e-4)
         draws, horizon, channels = traffic[0][0].shape
         gamma = (
@@ -232,7 +233,7 @@ class _Chunk:
         return entries, tail
 
     def _transition(self, before: str, stage: str, entries: Counts, tail: Counts) -> tuple[Counts, Counts]:
-        """Units of `before` by slot of entry -> units of `stage` by slot of arrival, old cohorts and carry-over included."""
+        """Units of `before` by slot of entry -> of `stage` by slot of arrival, old cohorts and carry-over included."""
         rate = self.future.rates[stage][self.rows]
         rate = np.concatenate([rate, rate[:, -1:]], axis=1)
         p = self._noisy(rate, stage)
