@@ -74,8 +74,9 @@ class Allocation:
     """A recommended split, all arrays (channel,) over the horizon in currency unless said.
 
     low, high: near-optimal range; marginal, marginal_current: return of the next unit of money; gain (draw,): expected
-    contribution of the recommendation less the current plan's, by posterior draw; extrapolated: share of the recommended
-    spend above the highest ever seen in a period; residual: largest gap of a free channel's marginal return to lambda.
+    contribution of the recommendation less the current plan's, by posterior draw; extrapolated: share of the
+    recommended spend above the highest ever seen in a period; residual: largest gap of a free channel's marginal
+    return to lambda.
     """
 
     current: Array
@@ -266,7 +267,7 @@ def allocate(
         price=price,
         residual=float(np.abs(marginal[free] / price - 1.0).max()) if free.any() else 0.0,
         unspent=unspent,
-        reason=_why_unspent(unspent, limits, price),
+        reason=_why_unspent(unspent, limits),
     ), curves
 
 
@@ -286,7 +287,7 @@ def _beyond(spend: Array, seen: Array) -> Array:
     return over / np.maximum(spend.sum(axis=0), 1e-12)
 
 
-def _why_unspent(unspent: float, limits: Limits, price: float) -> str:
+def _why_unspent(unspent: float, limits: Limits) -> str:
     if unspent <= 1e-6 * max(limits.total, 1.0):
         return ""
     if limits.high.sum() < limits.total:

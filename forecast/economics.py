@@ -37,7 +37,9 @@ class Flow:
     deal_value: Array | None
 
 
-def expected_flow(traffic: Array, rates: dict[str, Array], first: str, spend: Array, deal_value: Array | None) -> Flow:
+def expected_flow(
+    traffic: Array, rates: dict[str, Array], first: str, spend: Array, deal_value: Array | None
+) -> Flow:
     """Expected eventual units from expected traffic and rates, both (draw, period, channel)."""
     cohort = traffic
     units = {first: traffic.sum(axis=1)}

@@ -1,58 +1,33 @@
-"""Fits the parts of the funnel one by one, checks how they sampled, and pairs their draws into one posterior.
-
-nutpie (NUTS with Fisher-divergence adaptation) samples the kernels; `sample_pymc` runs the same part through its PyMC
-definition instead, for whoever wants to see that it is the same posterior.
-"""
+"""Fits the parts of the funnel one by one, checks how they sampled, and pairs their draws into one posterior."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast import inputs
-from forecast.errors import FitError, Interrupted
+from forecast.errors import FitError
 from forecast.history import History
 from forecast.posterior import Posterior, to_dataset
+from forecast.sampling import CHAINS, Draws, Part, Progress, diagnose, sample_kernel, walk
 from forecast.study import Study
 
-Array = NDArray[np.float64]
-Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
+__all__ = ["Progress", "failures", "fit"]
 
-CHAINS = 4
+Array = NDArray[np.float64]
+
 TUNE = 600
 TARGET_ACCEPT = 0.95
 RETRY_ACCEPT = 0.99
 MAX_RHAT = 1.01
 MIN_ESS = 400.0
-MIN_WARM_DRAWS = 100
-
-
-class Progress(Protocol):
-    """What tells a person how far it is."""
-
-    def step(self, text: str) -> None:
-        """A new piece of work begins."""
-
-    def update(self, done: int, total: int, note: str) -> None:
-        """So much of it is done."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One piece of the funnel to be sampled: its name for people, the kind of model, its data."""
-
-    name: str
-    label: str
-    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value"
-    data: Mapping[str, Array]
 
 
 def fit(
@@ -168,215 +143,14 @@ class _Run:
         )
 
 
-def diagnose(sampled: Draws, part: Part, divergences: int) -> dict[str, Any]:
-    """Worst R-hat (rank-normalised, folded), bulk and tail ESS over the parameters and today's level of each channel.
-
-    The steps of the channels' own walks are left out: there are hundreds, each close to its prior; where they end is in.
-    """
-    from arviz_stats.base import array_stats
-
-    columns: dict[str, Array] = {}
-    for name, values in sampled.items():
-        if name == "own_steps":
-            continue
-        for i in range(int(np.prod(values.shape[2:], dtype=int))):
-            columns[f"{name}[{i}]" if values.ndim > 2 else name] = values.reshape(*values.shape[:2], -1)[
-                :, :, i
-            ]
-    if "own_steps" in sampled:
-        for c in range(sampled["own_steps"].shape[3]):
-            columns[f"own walk, channel {c}"] = _walk(
-                sampled["own_drift"], part.data["walk_centred"][1], sampled["own_steps"]
-            )[:, :, -1, c]
-    rhat = {name: float(array_stats.rhat(v, chain_axis=0, draw_axis=1)) for name, v in columns.items()}
-    bulk = {
-        name: float(array_stats.ess(v, chain_axis=0, draw_axis=1, method="bulk"))
-        for name, v in columns.items()
-    }
-    tail = {
-        name: float(array_stats.ess(v, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95)))
-        for name, v in columns.items()
-    }
-    least = min(bulk, key=lambda name: min(bulk[name], tail[name]))
-    worst = max(rhat, key=lambda name: rhat[name])
-    return {
-        "part": part.label,
-        "max_rhat": rhat[worst],
-        "worst": worst,
-        "min_ess_bulk": min(bulk.values()),
-        "min_ess_tail": min(tail.values()),
-        "least": least,
-        "divergences": divergences,
-        "draws": int(next(iter(columns.values())).size),
-    }
-
-
-def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of a part's parameters, in the order of the unconstrained point."""
-    from forecast import kernels, traffic_kernels
-
-    if part.kind == "value":
-        return traffic_kernels.value_sizes(len(part.data["deals"]))
-    periods, channels = part.data["y"].shape
-    if part.kind == "traffic":
-        return traffic_kernels.traffic_sizes(periods, channels, part.data["season_basis"].shape[1])
-    return kernels.transition_sizes(periods, channels, part.kind == "calendar")
-
-
-def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
-    """The log density of a part and its gradient, as a function of the unconstrained point."""
-    from forecast import kernels, traffic_kernels
-
-    arguments: list[Any] = [
-        float(v) if v.ndim == 0 else np.ascontiguousarray(v, dtype=float) for v in part.data.values()
-    ]
-    kernel: Callable[..., float] = kernels.transition_kernel
-    if part.kind == "traffic":
-        kernel = traffic_kernels.traffic_kernel
-    elif part.kind == "value":
-        kernel = traffic_kernels.value_kernel
-    else:
-        arguments.append(part.kind == "calendar")
-    size = sum(math.prod(shape) for _, shape in sizes_of(part))
-
-    def density(x: Array) -> tuple[float, Array]:
-        gradient = np.empty(size)
-        return kernel(x, gradient, *arguments), gradient
-
-    return density
-
-
-def _start(part: Part) -> Array:
-    """Where chains begin, before jitter: the prior's middle, with traffic at its own mean level."""
-    data = part.data
-    point: dict[str, Any] = {name: 0.0 for name, _ in sizes_of(part)}
-    point |= {"tau": math.log(0.4), "noise": math.log(0.15), "cv": math.log(0.8), "season_sd": math.log(0.1)}
-    point |= {"drift": math.log(0.05), "own_drift": math.log(0.03)}
-    if part.kind == "value":
-        point["mu"] = float(data["level_prior"][0])
-    elif part.kind == "traffic":
-        point["mu"] = float(data["level_prior"])
-        totals, cells = (data["y"] * data["weight"]).sum(axis=0), data["weight"].sum(axis=0)
-        point["level"] = np.log(np.maximum(totals / np.maximum(cells, 1.0), 0.1))
-    else:
-        point["mu"] = float(data["mu_prior"][0])
-        point["level_raw"] = data["centred"] * data["mu_prior"][0]
-        point["delay_mean"], point["delay_cv"] = float(data["delay_prior"][0]), float(data["delay_prior"][2])
-    return np.concatenate([np.broadcast_to(point[name], shape).ravel() for name, shape in sizes_of(part)])
-
-
-def sample_kernel(
-    part: Part,
-    *,
-    seed: int,
-    draws: int,
-    tune: int,
-    target_accept: float,
-    cores: int,
-    progress: Progress | None = None,
-) -> tuple[Draws, int]:
-    """NUTS by nutpie on the compiled kernel: (draws by parameter, constrained; number of divergences).
-
-    Raises FitError where no chain can start, Interrupted where nutpie came back short (it swallows Ctrl-C).
-    """
-    import nutpie
-
-    sizes = sizes_of(part)
-    dimension = sum(math.prod(shape) for _, shape in sizes)
-    density, start = log_density(part), _start(part)
-    model = nutpie.compiled_pyfunc.from_pyfunc(
-        dimension,
-        lambda: density,
-        lambda *_: lambda x: {"point": x.copy()},
-        [np.dtype("float64")],
-        [(dimension,)],
-        ["point"],
-        make_initial_point_fn=lambda s: start + np.random.default_rng(s).normal(0.0, 0.1, dimension),
-    )
-    total = CHAINS * (draws + tune)
-    stop: dict[str, Any] = {}
-    if progress is not None:
-        stop["progress_callback"] = lambda chains: progress.update(
-            sum(c.finished_draws for c in chains), total, ""
-        )
-        stop["progress_rate"] = 200
-    try:
-        trace = nutpie.sample(
-            model,
-            draws=draws,
-            tune=tune,
-            chains=CHAINS,
-            cores=cores,
-            seed=seed,
-            target_accept=target_accept,
-            progress_bar=False,
-            **stop,
-        )
-    except KeyboardInterrupt as error:
-        raise Interrupted from error
-    except RuntimeError as error:
-        raise FitError(f"{part.label}: the sampler could not run ({error})") from error
-    points = trace.posterior["point"].values
-    if points.shape[:2] != (CHAINS, draws):
-        raise Interrupted
-    return _constrained(points, sizes), int(trace.sample_stats["diverging"].values.sum())
-
-
-def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
-    from forecast.kernels import POSITIVE
-
-    result, at = {}, 0
-    for name, shape in sizes:
-        values = points[:, :, at : at + math.prod(shape)].reshape(*points.shape[:2], *shape)
-        result[name] = np.exp(values) if name in POSITIVE else values
-        at += math.prod(shape)
-    return result
-
-
-def sample_pymc(
-    part: Part, *, seed: int, draws: int, tune: int, target_accept: float, cores: int
-) -> tuple[Draws, int]:
-    """The same as `sample_kernel`, from the PyMC definition with PyMC's own NUTS: slow, and the same posterior."""
-    import pymc as pm
-
-    from forecast.model import traffic_model, transition_model, value_model
-
-    builders = {"traffic": traffic_model, "value": value_model}
-    builder = builders.get(part.kind)
-    model = builder(part.data) if builder else transition_model(part.data, calendar=part.kind == "calendar")
-    with model:
-        trace = pm.sample(
-            draws,
-            tune=tune,
-            chains=CHAINS,
-            cores=cores,
-            random_seed=seed,
-            target_accept=target_accept,
-            nuts_sampler="pymc",
-            progressbar=False,
-            quiet=True,
-            compute_convergence_checks=False,
-        )
-    return {name: trace.posterior[name].values for name, _ in sizes_of(part)}, int(
-        trace.sample_stats["diverging"].sum()
-    )
-
-
-def _walk(sigma: Array, centred: float, steps: Array) -> Array:
-    """Walks as `model._walk` has them, from (chain, draw) sds and (chain, draw, period, ...) steps."""
-    path = np.cumsum(steps, axis=2)
-    path -= path.mean(axis=2, keepdims=True)
-    return (sigma ** (1.0 - centred)).reshape(*sigma.shape, *([1] * (steps.ndim - 2))) * path
-
-
 def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:
     mu, tau, w = d["mu"][..., None], d["tau"][..., None], data["centred"]
     level = mu + tau ** (1.0 - w) * (d["level_raw"] - w * mu)
-    common = _walk(d["drift"], data["walk_centred"][0], d["steps"])
+    common = walk(d["drift"], data["walk_centred"][0], d["steps"])
     return (
         level[:, :, None, :]
         + common[..., None]
-        + _walk(d["own_drift"], data["walk_centred"][1], d["own_steps"])
+        + walk(d["own_drift"], data["walk_centred"][1], d["own_steps"])
     )
 
 
@@ -435,8 +209,8 @@ def _traffic(d: Draws, part: Part, history: History) -> dict[str, tuple[tuple[st
     data = part.data
     now = (
         d["level"]
-        + _walk(d["drift"], data["walk_centred"][0], d["steps"])[:, :, -1, None]
-        + _walk(d["own_drift"], data["walk_centred"][1], d["own_steps"])[:, :, -1]
+        + walk(d["drift"], data["walk_centred"][0], d["steps"])[:, :, -1, None]
+        + walk(d["own_drift"], data["walk_centred"][1], d["own_steps"])[:, :, -1]
     )
     season = (
         _flat(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"])

@@ -264,7 +264,7 @@ def log_days(starts: NDArray[Any], kind: str) -> Array:
 
 
 def channel_priors(study: Study, history: History) -> dict[str, Array]:
-    """Priors (mean, sd) on the logit scale by channel: elasticity, base, carry; `carries` is 1 where carry-over acts."""
+    """Priors (mean, sd), logit scale, by channel: elasticity, base, carry; `carries` is 1 where carry-over acts."""
     priors = [CHANNEL_PRIORS[study.kind_of(name)] for name in history.channels]
     months = 12.0 / periods_per_year(history.period)
     carry = []
@@ -323,7 +323,7 @@ def traffic_data(
 
 
 def value_data(history: History) -> dict[str, Any] | None:
-    """Data of the deal value model, deal by deal where amounts are known, else by cell; None where there is no revenue."""
+    """Data of the deal value model, by deal where amounts are known, else by cell; None where there is no revenue."""
     channels = len(history.channels)
     if history.counting == "leads" and len(history.deals):
         known = history.deals[history.deals["amount"] > 0]

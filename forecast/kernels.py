@@ -164,7 +164,7 @@ def _beta_binomial(y: float, n: float, p: float, noise: float) -> Any:
 
 
 @jit
-def transition_kernel(
+def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, and the gradient one pass
     x: Array,
     grad: Array,
     n: Array,

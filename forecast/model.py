@@ -5,8 +5,8 @@ draws are paired by index: the product of the posteriors *is* the joint posterio
 leads -> qualified, ...) is the same model with other data, compiled once and re-run with the data swapped.
 
 Nothing derived is kept inside the graphs: rate paths and levels are rebuilt from the draws in `posterior`, which
-leaves less to compile. Scales have Gamma(2, rate) priors, which avoid zero: there a walk and its scale make a funnel that
-no sampler likes, and a rate that never moves is not believed anyway.
+leaves less to compile. Scales have Gamma(2, rate) priors, which avoid zero: there a walk and its scale make a funnel
+that no sampler likes, and a rate that never moves is not believed anyway.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pytensor.tensor.variable import TensorVariable
 
 Array = NDArray[np.float64]
-Tensor = TensorVariable[Any, Any]
+Tensor = Any  # pytensor's own types say less than the names here, and mypy does not follow them
 
 SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trials above successes
 
 
 def _log_beta_binomial(y: Tensor, n: Tensor, p: Tensor, noise: Tensor) -> Tensor:
-    """log BetaBinomial(y; n, p, kappa) for real n, with kappa = 1 / (noise^2 p (1 - p)): noise is a sd on the logit scale."""
+    """log BetaBinomial(y; n, p, kappa) for real n; kappa = 1 / (noise^2 p (1 - p)), noise a sd on the logit scale."""
     kappa = 1.0 / (noise**2 * p * (1.0 - p) + 1e-6)
     a, b = p * kappa, (1.0 - p) * kappa
     return (
@@ -77,7 +76,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
                delays are seen, also  sum_ta S_ta log f_a - sum_t Y_t log F_(T-t)  (the triangle, split by delay).
 
     Args:
-        data: the arrays of `fit.transition_data`; dims period (T) first, channel (C) second.
+        data: the arrays of `inputs.transition_data`; dims period (T) first, channel (C) second.
         calendar: successes dated by their own period (True) or by the cohort of entry (False).
     """
     periods, channels = data["n"].shape
@@ -124,7 +123,7 @@ def _effective_trials(
     periods: int,
     ages: int,
 ) -> tuple[Tensor, Tensor]:
-    """N*_t = sum_a f_a n_(t-a) and the mean rate of those units; entries before the window are `before` x the early mean."""
+    """N*_t = sum_a f_a n_(t-a), the mean rate of those units; entries before the window: `before` x the early mean."""
     early = before * d["early"]
     lag = np.arange(periods)[:, None] - np.arange(-ages + 1, periods)[None, :]
     inside = (lag >= 0) & (lag < ages)
@@ -143,12 +142,12 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
     V_tc ~ NegBinomial(nu_tc, 1 / noise^2)
     log nu_tc = a_c + log[b_c + (1 - b_c) (x~_tc / x0_c)^beta_c] + season + l_t + w_tc + log(days_t / mean days)
 
-    x~ is spend with geometric carry-over (share alpha_c lasts into the next period, weights normalised to one). Channels
-    with `responds` = 0 have no spend term. Where a unit of traffic has a known worth, the marginal returns at current
-    spend are shrunk together: log mROI_c ~ Normal(mu_m, marginal_sd), because today's budget is itself evidence.
+    x~ is spend with geometric carry-over (share alpha_c lasts into the next period, weights normalised to one).
+    Channels with `responds` = 0 have no spend term. Where a unit of traffic has a known worth, the marginal returns at
+    current spend are shrunk together (today's budget is itself evidence): log mROI_c ~ Normal(mu_m, marginal_sd).
 
     Args:
-        data: the arrays of `fit.traffic_data`; dims period (T), channel (C), lag first where there are lags.
+        data: the arrays of `inputs.traffic_data`; dims period (T), channel (C), lag first where there are lags.
     """
     periods, channels = data["y"].shape
     lags = data["spend_lags"].shape[0]
@@ -211,7 +210,7 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
     a log(a / m_c) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_c) sum R_i.
 
     Args:
-        data: the arrays of `fit.value_data`; `sizes` are the distinct W with their number of cells.
+        data: the arrays of `inputs.value_data`; `sizes` are the distinct W with their number of cells.
     """
     channels = data["deals"].shape[0]
     with pm.Model() as model:

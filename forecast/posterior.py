@@ -3,7 +3,7 @@
 Variables (dim `draw` first; `period` are the history's periods; rates by destination stage):
 
     logit_rate_<stage>   (draw, period, channel)   path of the logit rate over the history
-    drift_<stage>, own_drift_<stage>, noise_<stage>  (draw)   walk sds per period (common, per channel), cell noise (logit sd)
+    drift_<stage>, own_drift_<stage>, noise_<stage> (draw)   walk sds per period (common, own), cell noise (logit sd)
     delay_mean_<stage> (periods), delay_cv_<stage>  (draw)
     loss_logit_<stage> (draw, period, channel), loss_delay_mean_<stage>, loss_delay_cv_<stage>   where losses are dated
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
@@ -18,7 +18,6 @@ just fitted.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ def to_dataset(
 
 
 def save(posterior: Posterior, path: Path) -> None:
-    """Write to a temporary name beside `path` and rename; no pickle, no half-written file. Raises UsageError if it can't."""
+    """Write beside `path` and rename: no pickle, no half-written file. Raises UsageError where it cannot be written."""
     data = posterior.data.copy()
     data.attrs = {
         "schema": SCHEMA,
@@ -82,7 +81,7 @@ def save(posterior: Posterior, path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
             part = Path(folder) / path.name
             data.to_netcdf(part, engine="h5netcdf")
-            os.replace(part, path)
+            part.replace(path)
     except OSError as error:
         raise UsageError(
             f"{path}: the fitted posterior could not be written ({error.strerror or error}); "
@@ -104,10 +103,7 @@ def load(path: Path) -> Posterior:
             [f"{path}: not a fitted posterior ({error}); delete it and run `forecast fit` again"]
         ) from error
     if attrs.get("schema") != SCHEMA:
-        raise DataError(
-            [
-                f"{path}: written by another version (schema {attrs.get('schema')}, expected {SCHEMA}); run `forecast fit`"
-            ]
-        )
+        found = f"schema {attrs.get('schema')}, expected {SCHEMA}"
+        raise DataError([f"{path}: written by another version ({found}); run `forecast fit`"])
     data.attrs = {}
     return Posterior(data, tuple(diagnostics), provenance)

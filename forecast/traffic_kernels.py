@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from forecast.kernels import Array, scale_prior, jit, log_gamma_and_digamma, walk_backward, walk_forward
+from forecast.kernels import Array, jit, log_gamma_and_digamma, scale_prior, walk_backward, walk_forward
 
 
 def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
@@ -35,7 +35,7 @@ def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @jit
-def traffic_kernel(
+def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the gradient one pass
     x: Array,
     grad: Array,
     y: Array,
