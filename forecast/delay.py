@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 Array = NDArray[np.float64]
+FLOOR = 1e-9
 
 
 def delay_pmf(mean: ArrayLike, cv: ArrayLike, ages: int) -> Array:
@@ -42,7 +43,8 @@ def delay_pmf(mean: ArrayLike, cv: ArrayLike, ages: int) -> Array:
     integral = x * ndtr(z) - safe * ndtr(z - sigma)
     zero = np.zeros_like(integral[..., :1])
     h = np.concatenate([zero, zero, integral], axis=-1)  # H(-1), H(0), H(1) .. H(ages)
-    pmf = np.clip(h[..., 2:] - 2 * h[..., 1:-1] + h[..., :-2], 0.0, None)
+    # The floor, as the fitted model has it, keeps a delay that lies beyond all ages a distribution.
+    pmf = np.clip(h[..., 2:] - 2 * h[..., 1:-1] + h[..., :-2], 0.0, None) + FLOOR
     pmf /= pmf.sum(axis=-1, keepdims=True)
     at_once = np.zeros(ages)
     at_once[0] = 1.0

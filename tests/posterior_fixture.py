@@ -1,0 +1,132 @@
+"""Histories, studies and posteriors with known constants, so that what comes after a fit can be tested without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
+
+from forecast.history import History, dataset, no_deals
+from forecast.periods import shift
+from forecast.posterior import Posterior, to_dataset
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+STAGES = ("visitors", "leads", "qualified", "won")
+SEASONS = {"month": 12, "quarter": 4, "week": 54}
+
+
+def study(**tables: Any) -> Study:
+    """A study made in code; `tables` are those of the file."""
+    given = {"name": "known", "history": {"counts": "none.csv"}} | tables
+    return Study.model_validate(given)
+
+
+def history(
+    counts: Mapping[str, ArrayLike],
+    *,
+    channels: Sequence[str] = ("one", "two"),
+    periods: int = 12,
+    counting: str = "calendar",
+    period: str = "month",
+    first: str = "2025-01-01",
+    triangles: Mapping[str, NDArray[np.int64]] | None = None,
+    losses: Mapping[str, NDArray[np.int64]] | None = None,
+    deals: pd.DataFrame | None = None,
+) -> History:
+    """A history of constants or arrays (period, channel) by measure; stages in the order given."""
+    starts = shift(np.datetime64(first, "D"), np.arange(periods), period)
+    shape = (periods, len(channels))
+    cells = {name: np.array(np.broadcast_to(np.asarray(v, dtype=float), shape)) for name, v in counts.items()}
+    coords = {"cohort": starts.astype("datetime64[ns]"), "age": np.arange(periods), "channel": list(channels)}
+
+    def triangle(values: NDArray[np.int64]) -> xr.DataArray:
+        return xr.DataArray(np.array(values), coords=coords, dims=("cohort", "age", "channel"))
+
+    return History(
+        dataset(cells, starts, list(channels)),
+        counting,
+        period,
+        tuple(name for name in cells if name not in ("spend", "revenue")),
+        {stage: triangle(values) for stage, values in (triangles or {}).items()},
+        {stage: triangle(values) for stage, values in (losses or {}).items()},
+        no_deals() if deals is None else deals,
+    )
+
+
+def posterior(
+    past: History,
+    rates: Mapping[str, ArrayLike],
+    *,
+    draws: int = 500,
+    delays: Mapping[str, tuple[float, float]] | None = None,
+    losses: Mapping[str, tuple[float, float, float]] | None = None,
+    ages: int = 40,
+    traffic: ArrayLike = 1000.0,
+    traffic_noise: float = 0.0,
+    elasticity: ArrayLike = 0.6,
+    base: ArrayLike = 0.0,
+    carry: ArrayLike = 0.0,
+    noise: float = 0.0,
+    drift: float = 0.0,
+    deal_mean: ArrayLike | None = 5000.0,
+    deal_cv: float = 0.8,
+) -> Posterior:
+    """Draws that are all alike unless a parameter varies over draws.
+
+    rates by destination stage, broadcast to (draw, period, channel); delays: stage -> (mean in periods, cv); losses:
+    stage -> (share lost, mean, cv); traffic: units per mean period at reference spend, broadcast to (draw, channel);
+    deal_mean None: deals have no value.
+    """
+    shape = (draws, len(past.channels))
+    path = (draws, len(past.periods), len(past.channels))
+    cells = ("draw", "channel")
+
+    def constant(value: float) -> tuple[tuple[str, ...], Array]:
+        return ("draw",), np.full(draws, value)
+
+    def by_channel(value: ArrayLike) -> tuple[tuple[str, ...], Array]:
+        return cells, np.array(np.broadcast_to(np.asarray(value, dtype=float), shape))
+
+    def rate_path(value: ArrayLike) -> tuple[tuple[str, ...], Array]:
+        rate = np.clip(np.asarray(value, dtype=float), 1e-12, 1 - 1e-9)
+        return ("draw", "period", "channel"), np.array(np.broadcast_to(logit(rate), path))
+
+    variables: dict[str, tuple[tuple[str, ...], Array]] = {}
+    for stage, rate in rates.items():
+        mean, cv = (delays or {}).get(stage, (0.0, 0.8))
+        variables[f"logit_rate_{stage}"] = rate_path(rate)
+        variables |= {f"drift_{stage}": constant(drift), f"own_drift_{stage}": constant(drift)}
+        variables |= {f"noise_{stage}": constant(noise)}
+        variables |= {f"delay_mean_{stage}": constant(mean), f"delay_cv_{stage}": constant(cv)}
+    for stage, (share, mean, cv) in (losses or {}).items():
+        variables[f"loss_logit_{stage}"] = rate_path(share)
+        variables |= {f"loss_delay_mean_{stage}": constant(mean), f"loss_delay_cv_{stage}": constant(cv)}
+    variables |= {
+        "traffic": by_channel(np.log(np.asarray(traffic, dtype=float))),
+        "season": (("draw", "season_of_year"), np.zeros((draws, SEASONS[past.period]))),
+        "elasticity": by_channel(elasticity),
+        "base": by_channel(base),
+        "carry": by_channel(carry),
+        "drift_traffic": constant(drift),
+        "own_drift_traffic": constant(drift),
+        "noise_traffic": constant(traffic_noise),
+    }
+    if deal_mean is not None:
+        variables |= {"deal_mean": by_channel(deal_mean), "deal_cv": constant(deal_cv)}
+    provenance = {
+        "ages": {stage: ages if stage in (delays or {}) else 1 for stage in rates},
+        "stages": [past.stages[0], *rates],
+    }
+    coords = {"period": past.counts["period"].values, "channel": past.channels}
+    return Posterior(to_dataset(variables, coords), (), provenance)
+
+
+def mean_and_error(draws: Array) -> tuple[Array, Array]:
+    """Mean over the first axis and its standard error, at least that of one unit in all draws (for counts of zero)."""
+    return draws.mean(axis=0), np.maximum(draws.std(axis=0), 1.0 / np.sqrt(len(draws))) / np.sqrt(len(draws))

@@ -1,0 +1,236 @@
+"""The hand-written kernels say the same as the PyMC models: log density up to one constant, and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytest
+from scipy.special import digamma, gammaln
+from scipy.stats import betabinom
+
+from forecast import kernels
+from forecast.model import traffic_model, transition_model, value_model
+from forecast.sampling import Part, log_density, sizes_of
+
+PERIODS, CHANNELS, AGES = 8, 3, 10
+Data = dict[str, np.ndarray]
+Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def transition(*, delayed: bool, calendar: bool) -> Data:
+    """Random counts with a blank cell, a zero and channels of every centring; a triangle's sums where not calendar."""
+    rng = np.random.default_rng(11)
+    n = rng.poisson(60, (PERIODS, CHANNELS)).astype(float)
+    y = rng.binomial(n.astype(int), 0.25).astype(float)
+    y[2, 1] = 0.0
+    weight = np.ones((PERIODS, CHANNELS))
+    weight[4, 0] = 0.0
+    age_weights = np.zeros((PERIODS, AGES))
+    by_age, by_cohort = np.zeros(AGES), np.zeros(AGES)
+    if not calendar:
+        age_weights = 0.7 * np.eye(PERIODS, AGES) + 0.3 * np.eye(PERIODS, AGES, k=1)
+        by_age, by_cohort = rng.poisson(9, AGES).astype(float), rng.poisson(9, AGES).astype(float)
+    return {
+        "n": n,
+        "y": y,
+        "weight": weight,
+        "mu_prior": np.array([-1.1, 0.5]),
+        "centred": np.array([0.0, 0.6, 1.0]),
+        "drift_prior": np.array([25.0, 40.0]),
+        "walk_centred": np.array([0.4, 0.2]),
+        "noise_prior": np.array(10.0),
+        "delay_prior": np.array([np.log(1.5), 0.3, np.log(0.8), 0.2]),
+        "delayed": np.array(float(delayed)),
+        "age_weights": age_weights,
+        "by_age": by_age,
+        "by_cohort": by_cohort,
+        "early": n[:6].mean(axis=0),
+    }
+
+
+def traffic(*, carry: bool, tuned: bool) -> Data:
+    """Three channels, one without spend and one with blank cells; carry-over and a tuned budget on demand."""
+    rng = np.random.default_rng(12)
+    lags = 4
+    spend = rng.lognormal(0.0, 0.3, (lags, PERIODS, CHANNELS))
+    spend[:, :, 1] = 0.0
+    spend[0, 3, 2] = 0.0
+    weight = np.ones((PERIODS, CHANNELS))
+    weight[3, 1] = weight[PERIODS - 1, 2] = 0.0
+    pays = np.array([1.0, 0.0, 1.0])
+    return {
+        "y": rng.poisson(300, (PERIODS, CHANNELS)).astype(float),
+        "weight": weight,
+        "level_prior": np.array(5.5),
+        "responds": pays,
+        "spend_lags": spend,
+        "elasticity_prior": np.array([[0.4] * 3, [0.7] * 3]),
+        "base_prior": np.array([[-1.0] * 3, [0.7] * 3]),
+        "carries": np.array([1.0, 0.0, 1.0]) * carry,
+        "carry_prior": np.array([[0.2] * 3, [0.5] * 3]),
+        "season_basis": rng.normal(0.0, 1.0, (PERIODS, 2)),
+        "log_days": rng.normal(0.0, 0.05, PERIODS),
+        "drift_prior": np.array([25.0, 40.0]),
+        "walk_centred": np.array([0.4, 0.2]),
+        "noise_prior": np.array(8.0),
+        "season_centred": np.array(0.5),
+        "log_worth": np.array([1.0, 1.0, 1.5]),
+        "log_current": np.array([0.1, 0.0, -0.2]),
+        "log_spend": np.array([7.0, 0.0, 8.0]),
+        "marginal_sd": np.array([0.5, 1.0, 0.6]),
+        "tuned": pays * tuned,
+    }
+
+
+def value() -> Data:
+    """Deals of three channels, one of which has none; cells of one, two and three deals."""
+    return {
+        "deals": np.array([20.0, 5.0, 0.0]),
+        "revenue": np.array([1e5, 3e4, 0.0]),
+        "deals_log_revenue": np.array([170.0, 45.0, 0.0]),
+        "sizes": np.array([1.0, 2.0, 3.0]),
+        "size_cells": np.array([10.0, 3.0, 3.0]),
+        "level_prior": np.array([8.5, 0.7]),
+    }
+
+
+class Definition:
+    """A PyMC model compiled once, with data to be swapped: log density and gradient at an unconstrained point."""
+
+    def __init__(self, model: pm.Model, part: Part) -> None:
+        self.model, self.sizes = model, sizes_of(part)
+        self.names = [v.name for v in model.value_vars]
+        self.density = model.compile_logp(mode="FAST_COMPILE")
+        self.gradient = model.compile_dlogp(mode="FAST_COMPILE")
+
+    def __call__(self, data: Mapping[str, np.ndarray], x: np.ndarray) -> tuple[float, np.ndarray]:
+        with self.model:
+            pm.set_data(dict(data))
+        point, at = {}, 0
+        for name, shape in self.sizes:
+            size = int(np.prod(shape))
+            key = name if name in self.names else f"{name}_log__"
+            point[key] = x[at : at + size].reshape(shape)
+            at += size
+        flat = self.gradient(point)
+        pieces, at = {}, 0
+        for name in self.names:
+            pieces[name] = flat[at : at + point[name].size]
+            at += point[name].size
+        return float(self.density(point)), np.concatenate([pieces[key] for key in point])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_compilation() -> Iterator[None]:
+    """The graphs are evaluated a few times only: no C compiler, no numba."""
+    with pytensor.config.change_flags(cxx="", mode="FAST_COMPILE"):
+        yield
+
+
+def agree(definition: Definition, cases: list[Part], *, points: int = 3) -> None:
+    """Same log density up to one constant for all cases and points, same gradient."""
+    offsets = []
+    for k, part in enumerate(cases):
+        density = log_density(part)
+        rng = np.random.default_rng(100 + k)
+        for _ in range(points):
+            x = rng.normal(0.0, 0.3, sum(int(np.prod(shape)) for _, shape in definition.sizes))
+            ours, gradient = density(x)
+            theirs, reference = definition(part.data, x)
+            offsets.append(ours - theirs)
+            assert gradient == pytest.approx(reference, rel=1e-7, abs=1e-6 * np.abs(reference).max())
+    assert np.ptp(offsets) < 1e-6
+
+
+def test_calendar_transition_is_the_model():
+    """Counts by calendar period, with a delay and without."""
+    cases = [
+        Part("x", "x", "calendar", transition(delayed=delayed, calendar=True)) for delayed in (True, False)
+    ]
+    agree(Definition(transition_model(cases[0].data, calendar=True), cases[0]), cases)
+
+
+def test_cohort_transition_is_the_model():
+    """Cohorts with a triangle of ages, with a delay and without."""
+    cases = [
+        Part("x", "x", "cohort", transition(delayed=delayed, calendar=False)) for delayed in (True, False)
+    ]
+    agree(Definition(transition_model(cases[0].data, calendar=False), cases[0]), cases)
+
+
+def test_traffic_is_the_model():
+    """With and without carry-over, with and without a tuned budget, blank cells and a channel without spend."""
+    cases = [
+        Part("x", "x", "traffic", traffic(carry=carry, tuned=tuned))
+        for carry, tuned in ((True, True), (True, False), (False, True))
+    ]
+    agree(Definition(traffic_model(cases[0].data), cases[0]), cases)
+
+
+def test_deal_value_is_the_model():
+    """Sums of deals by cell, a channel without any."""
+    part = Part("x", "x", "value", value())
+    agree(Definition(value_model(part.data), part), [part], points=5)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Part("x", "x", "calendar", transition(delayed=True, calendar=True)),
+        Part("x", "x", "cohort", transition(delayed=True, calendar=False)),
+        Part("x", "x", "traffic", traffic(carry=True, tuned=True)),
+        Part("x", "x", "value", value()),
+    ],
+    ids=lambda part: part.kind,
+)
+def test_the_gradient_is_the_slope_of_the_density(part: Part):
+    """Along random directions (f(x + h u) - f(x - h u)) / 2h = g . u, also far from the prior's middle."""
+    density = log_density(part)
+    rng = np.random.default_rng(5)
+    size = sum(int(np.prod(shape)) for _, shape in sizes_of(part))
+    for scale in (0.1, 0.5, 1.0):
+        x, u = rng.normal(0.0, scale, size), rng.normal(0.0, 1.0, size)
+        u /= np.linalg.norm(u)
+        h = 1e-5
+        slope = (density(x + h * u)[0] - density(x - h * u)[0]) / (2 * h)
+        gradient = density(x)[1]
+        assert gradient @ u == pytest.approx(slope, rel=1e-5, abs=1e-6 * np.abs(gradient).max())
+
+
+def test_log_gamma_and_digamma_are_those_of_scipy():
+    """Absolute error below 1e-10 of the larger of value and one, from 1e-6 to 1e7."""
+    for x in np.geomspace(1e-6, 1e7, 400):
+        ours = kernels.log_gamma_and_digamma(x)
+        assert ours[0] == pytest.approx(gammaln(x), rel=1e-11, abs=1e-10)
+        assert ours[1] == pytest.approx(digamma(x), rel=1e-11, abs=1e-10)
+
+
+def test_beta_binomial_is_that_of_scipy():
+    """With a = p kappa, b = (1 - p) kappa, up to log(n + 1) terms that scipy counts the same way."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        n, p, noise = int(rng.integers(1, 400)), rng.uniform(0.02, 0.9), rng.uniform(0.05, 0.6)
+        y = int(rng.integers(0, n + 1))
+        kappa = 1.0 / (noise**2 * p * (1 - p) + 1e-6)
+        got = kernels._beta_binomial(float(y), float(n), p, noise)[0]
+        full = got - gammaln(y + 1.0)  # the constant in y is left out of the kernel
+        assert full == pytest.approx(betabinom.logpmf(y, n, p * kappa, (1 - p) * kappa), abs=1e-6)
+
+
+def test_a_blank_cell_says_nothing():
+    """Whatever stands in a cell of weight zero, log density and gradient are the same."""
+    data: dict[str, Any] = transition(delayed=True, calendar=True)
+    other = {**data, "y": data["y"].copy()}
+    other["y"][4, 0] = 999.0
+    x = np.random.default_rng(1).normal(0.0, 0.3, sum(int(np.prod(s)) for _, s in sizes_of(_part(data))))
+    one, two = log_density(_part(data))(x), log_density(_part(other))(x)
+    assert one[0] == two[0]
+    assert (one[1] == two[1]).all()
+
+
+def _part(data: Data) -> Part:
+    return Part("x", "x", "calendar", data)
