@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from forecast.sampling import Part, log_density, sizes_of
 
 PERIODS, CHANNELS, AGES = 8, 3, 10
 Data = dict[str, np.ndarray]
-Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 def transition(*, delayed: bool, calendar: bool) -> Data:
@@ -107,7 +106,8 @@ class Definition:
         self.density = model.compile_logp(mode="FAST_COMPILE")
         self.gradient = model.compile_dlogp(mode="FAST_COMPILE")
 
-    def __call__(self, data: Mapping[str, np.ndarray], x: np.ndarray) -> tuple[float, np.ndarray]:
+    def at(self, data: Mapping[str, np.ndarray], x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density and gradient, in the order of the kernel's point."""
         with self.model:
             pm.set_data(dict(data))
         point, at = {}, 0
@@ -140,7 +140,7 @@ def agree(definition: Definition, cases: list[Part], *, points: int = 3) -> None
         for _ in range(points):
             x = rng.normal(0.0, 0.3, sum(int(np.prod(shape)) for _, shape in definition.sizes))
             ours, gradient = density(x)
-            theirs, reference = definition(part.data, x)
+            theirs, reference = definition.at(part.data, x)
             offsets.append(ours - theirs)
             assert gradient == pytest.approx(reference, rel=1e-7, abs=1e-6 * np.abs(reference).max())
     assert np.ptp(offsets) < 1e-6
