@@ -283,5 +283,14 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     lines = [
         verdict.get("sentence") if isinstance(verdict, Mapping) else str(verdict),
         headline.get("recommendation") if isinstance(headline, Mapping) else str(headline),
+        _gain_text(headline, str(summary.get("currency", ""))) if isinstance(headline, Mapping) else "",
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _gain_text(headline: Mapping[str, Any], currency: str) -> str:
+    """The gain of the recommendation in one line; nothing where no move is recommended."""
+    if not headline.get("material"):
+        return ""
+    mean, low, high = (float(headline[f"gain_{name}"]) for name in ("mean", "q10", "q90"))
+    return f"Expected gain {mean:,.0f} {currency} of contribution (80 % band {low:,.0f} to {high:,.0f})."

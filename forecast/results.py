@@ -192,7 +192,7 @@ ALLOCATION_COLUMNS = [
 
 
 def allocation_table(study: Study, names: list[str], allocation: Allocation | None) -> pd.DataFrame:
-    """allocation.csv: spend over the horizon, near-optimal range, expected eventual contribution (margin less spend)."""
+    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend)."""
     if allocation is None:
         return pd.DataFrame(columns=ALLOCATION_COLUMNS)
     a = allocation
@@ -276,11 +276,11 @@ def headline(
     result["material"] = False
     result["recommendation"] = "No channel with spend: there is no budget to divide."
     if allocation is not None:
-        result |= gain_of(study, allocation, names)
+        result |= gain_of(allocation, names)
     return result
 
 
-def gain_of(study: Study, allocation: Allocation, names: list[str]) -> dict[str, Any]:
+def gain_of(allocation: Allocation, names: list[str]) -> dict[str, Any]:
     """The gain of a recommendation with its band, and the recommendation as a sentence."""
     gain, base = allocation.gain, float(allocation.value_current.sum() - allocation.current.sum())
     result: dict[str, Any] = {
@@ -298,7 +298,6 @@ def gain_of(study: Study, allocation: Allocation, names: list[str]) -> dict[str,
     order = np.argsort(move)
     ups = [names[i] for i in order[::-1] if move[i] > 0.005 * allocation.current.sum()][:3]
     downs = [names[i] for i in order if move[i] < -0.005 * allocation.current.sum()][:3]
-    cur = study.currency
     if not allocation.material or not (ups or downs):
         text = "No material change: no other split is better than the current plan by more than 1 %."
     else:
@@ -306,10 +305,6 @@ def gain_of(study: Study, allocation: Allocation, names: list[str]) -> dict[str,
             f"Move money from {_listed(downs)} to {_listed(ups)}."
             if ups and downs
             else (f"Spend more on {_listed(ups)}." if ups else f"Spend less on {_listed(downs)}.")
-        )
-        text += (
-            f" Expected gain {result['gain_mean']:,.0f} {cur} of contribution "
-            f"(80 % band {result['gain_q10']:,.0f} to {result['gain_q90']:,.0f})."
         )
     return result | {"recommendation": text}
 

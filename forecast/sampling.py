@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
 
 CHAINS = 4
+STOPPED = "interrupted; nothing was written"
 
 
 class Progress(Protocol):
@@ -147,6 +148,33 @@ def _start(part: Part) -> Array:
     return np.concatenate([np.broadcast_to(point[name], shape).ravel() for name, shape in sizes_of(part)])
 
 
+def _nutpie_model(part: Part, dimension: int) -> Any:
+    """A part as nutpie holds a compiled PyMC model: C functions, a block of data, initial points by seed."""
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+    from forecast import native
+
+    middle = _start(part)
+
+    return CompiledPyMCModel(
+        dims={},
+        _n_dim=dimension,
+        _coords={},
+        _shapes={"point": (dimension,)},
+        compiled_logp_func=native.LOGP[part.kind],
+        compiled_expand_func=native.point,
+        initial_point_func=lambda seed: middle + np.random.default_rng(seed).normal(0.0, 0.1, dimension),
+        shared_data={},
+        shared_var_keys={},
+        user_data=native.pack(part.kind, part.data),
+        n_expanded=dimension,
+        shape_info=(["point"], None, [(dimension,)]),
+        logp_func=None,
+        expand_func=None,
+        reparameterized_names=[],
+    )
+
+
 def sample_kernel(
     part: Part,
     *,
@@ -165,16 +193,7 @@ def sample_kernel(
 
     sizes = sizes_of(part)
     dimension = sum(math.prod(shape) for _, shape in sizes)
-    density, start = log_density(part), _start(part)
-    model = nutpie.compiled_pyfunc.from_pyfunc(
-        dimension,
-        lambda: density,
-        lambda *_: lambda x: {"point": x.copy()},
-        [np.dtype("float64")],
-        [(dimension,)],
-        ["point"],
-        make_initial_point_fn=lambda s: start + np.random.default_rng(s).normal(0.0, 0.1, dimension),
-    )
+    model = _nutpie_model(part, dimension)
     total = CHAINS * (draws + tune)
     stop: dict[str, Any] = {}
     if progress is not None:
@@ -195,12 +214,12 @@ def sample_kernel(
             **stop,
         )
     except KeyboardInterrupt as error:
-        raise Interrupted from error
+        raise Interrupted(STOPPED) from error
     except RuntimeError as error:
         raise FitError(f"{part.label}: the sampler could not run ({error})") from error
     points = trace.posterior["point"].values
     if points.shape[:2] != (CHAINS, draws):
-        raise Interrupted
+        raise Interrupted(STOPPED)
     return _constrained(points, sizes), int(trace.sample_stats["diverging"].values.sum())
 
 

@@ -209,7 +209,12 @@ def allocate(
     allocation, _ = budget.allocate(posterior, history, loaded, plan, future, total=total)
     names = results.paid_names(history, plan)
     table = results.allocation_table(loaded, names, allocation)
-    summary = {"headline": results.gain_of(loaded, allocation, names), "allocation": table.to_dict("records")}
+    summary = {
+        "name": loaded.name,
+        "currency": loaded.currency,
+        "headline": results.gain_of(allocation, names),
+        "allocation": table.to_dict("records"),
+    }
     return AllocateResult(table, summary)
 
 
