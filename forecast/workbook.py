@@ -50,13 +50,15 @@ HEADINGS = {
     "learnt": "learnt from the data (share)",
     "marginal": "next unit of money brings",
 }
-READING = (
+BANDS = (
     "Bands are central: from 10 % to 90 % holds the outcome in four cases out of five. Totals are summed future by "
-    "future: the quantiles of rows do not add up to the quantile of the total; means do.",
-    "Two moneys that are never added: revenue inside the horizon, and the eventual revenue of the leads that the "
-    "horizon acquires. Contribution is gross margin times eventual revenue, less spend.",
-    "What is attributed to a channel is not always caused by it: see the caveats in report.pdf.",
+    "future: the quantiles of rows do not add up to the quantile of the total; means do."
 )
+MONEYS = (
+    "Two moneys that are never added: revenue inside the horizon, and the eventual revenue of the leads that the "
+    "horizon acquires. Contribution is gross margin times eventual revenue, less spend."
+)
+CAUSE = "What is attributed to a channel is not always caused by it: see the caveats in report.pdf."
 WIDEST = 60
 
 
@@ -127,7 +129,7 @@ def _headline(book: Workbook, style: _Styles, tables: Tables, title: str, sheets
         row += 1
     row = _single_numbers(sheet, style, tables, row + 1)
     said = recommendation(study, head, tables.allocation)
-    for text in (said, *READING, f"Sheets: {', '.join(sheets)}."):
+    for text in (said, BANDS, MONEYS, CAUSE, f"Sheets: {', '.join(sheets)}."):
         row += 1
         sheet.merge_range(row, 0, row, 4, "", style.text)
         sheet.write_string(row, 0, text, style.text)

@@ -1,0 +1,30 @@
+"""The bundle of tidy tables that report, export and figures take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Everything a reader is told, as raw numbers (floats, currency units, rates in [0, 1]); nothing is formatted."""
+
+    study: dict[str, Any]
+    verdict: dict[str, Any]
+    headline: dict[str, Any]
+    history: pd.DataFrame
+    forecast: pd.DataFrame
+    forecast_recommended: pd.DataFrame
+    bridge: pd.DataFrame
+    funnel: pd.DataFrame
+    delays: pd.DataFrame
+    economics: pd.DataFrame
+    allocation: pd.DataFrame
+    response: pd.DataFrame
+    evidence: pd.DataFrame
+    audit: pd.DataFrame
+    sampling: pd.DataFrame
+    provenance: dict[str, Any]
