@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # the same table for type checkers and editors
     from forecast.errors import DataError, FitError, ForecastError, GateError, StudyError, UsageError
     from forecast.funnel import Funnel, funnel_value
     from forecast.history import History
+    from forecast.planning import fit_posterior, forecast_plan
+    from forecast.posterior import load as load_posterior
+    from forecast.posterior import save as save_posterior
     from forecast.sources import read_history, read_plan
     from forecast.study import Study, load_study
 
@@ -29,10 +32,14 @@ __all__ = [
     "StudyError",
     "UsageError",
     "audit_history",
+    "fit_posterior",
+    "forecast_plan",
     "funnel_value",
+    "load_posterior",
     "load_study",
     "read_history",
     "read_plan",
+    "save_posterior",
 ]
 
 __version__ = "0.1.0"
@@ -49,10 +56,14 @@ _LAZY: dict[str, tuple[str, str]] = {
     "StudyError": ("errors", "StudyError"),
     "UsageError": ("errors", "UsageError"),
     "audit_history": ("audit", "audit"),
+    "fit_posterior": ("planning", "fit_posterior"),
+    "forecast_plan": ("planning", "forecast_plan"),
     "funnel_value": ("funnel", "funnel_value"),
+    "load_posterior": ("posterior", "load"),
     "load_study": ("study", "load_study"),
     "read_history": ("sources", "read_history"),
     "read_plan": ("sources", "read_plan"),
+    "save_posterior": ("posterior", "save"),
 }
 
 

@@ -1,0 +1,142 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The quarter, step by step
+#
+# The same job as `forecast run`, through the Python API: read, check, fit, forecast, divide the budget, write the
+# outputs. Copy this notebook, set `STUDY` to your own study, and run it from top to bottom.
+
+# %% tags=["parameters"]
+STUDY = "../models/demo.toml"  # from the folder of this notebook
+SEED = 1
+DRAWS = 4000
+
+# %%
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+import forecast
+from forecast import allocate, export, figures, planning, simulate
+
+path = Path(STUDY)
+if not path.exists() and "__file__" in globals():  # run as a script from another folder
+    path = Path(__file__).parent / STUDY
+study = forecast.load_study(path)
+
+# %% [markdown]
+# ## 1. Read and check the data
+#
+# PASS needs nothing, REVIEW wants a look, FAIL means: mend it before you trust a forecast. A blank is not a zero.
+
+# %%
+history = forecast.read_history(study)
+print(f"{study.name}: {history.labels[0]} to {history.labels[-1]}, {len(history.channels)} channels")
+forecast.audit_history(history, study).set_index("check")
+
+# %% [markdown]
+# ## 2. Fit, or take the saved fit
+#
+# The saved fit holds as long as data, funnel, priors, margin, seed and draws are the same.
+
+# %%
+saved = study.folder / f"{study.name}.nc"
+posterior = forecast.load_posterior(saved) if saved.exists() else None
+asked = planning.fit_hash(study, history, SEED, DRAWS)
+if posterior is None or posterior.provenance["fit_hash"] != asked or posterior.provenance["failures"]:
+    posterior = forecast.fit_posterior(study, history, seed=SEED, draws=DRAWS)
+    forecast.save_posterior(posterior, saved)
+pd.DataFrame(posterior.diagnostics)[
+    ["part", "max_rhat", "min_ess_bulk", "min_ess_tail", "divergences"]
+].round(3)
+
+# %% [markdown]
+# ## 3. Forecast the plan
+#
+# The verdict first: it says how far the numbers below can be trusted.
+
+# %%
+result = forecast.forecast_plan(study, history, posterior, seed=SEED)
+tables = result.tables
+print(tables.verdict["status"], "-", tables.verdict["sentence"])
+checks = pd.DataFrame(tables.verdict["checks"])
+checks[checks["status"] != "PASS"].reset_index(drop=True)
+
+# %%
+totals = tables.forecast[(tables.forecast["period"] == "total") & (tables.forecast["channel"] == "total")]
+totals.set_index("measure")[["mean", "q10", "q50", "q90"]].round(0)
+
+# %%
+measure = tables.study["target_measure"] or ("revenue" if "revenue" in result.outlook else "won")
+unit = tables.study["currency"] if measure == "revenue" else measure
+figure, ax = plt.subplots(figsize=(8, 3))
+figures.plot_fan(tables.history, tables.forecast, ax, measure=measure, unit=unit)
+ax.set_title("Past, and forecast with bands of 50, 80 and 90 %")
+plt.show()
+
+# %% [markdown]
+# Where it comes from: open pipeline, new leads, and what these bring after the horizon.
+
+# %%
+tables.bridge.round(0)
+
+# %% [markdown]
+# What a lead costs and what it is worth, by channel (means).
+
+# %%
+tables.economics.pivot_table(index="channel", columns="measure", values="mean", sort=False).round(1)
+
+# %% [markdown]
+# ## 4. The budget
+#
+# The recommended split, and other totals. All are judged by eventual contribution: margin on the revenue that the
+# horizon's leads bring in the end, less spend.
+
+# %%
+print(tables.headline["recommendation"])
+tables.allocation.round(2)
+
+# %%
+plan = np.asarray(forecast.read_plan(study, history), dtype=float)
+paid = allocate.paid_channels(history, plan)
+rows = []
+if len(paid) and "deal_mean" in posterior.data:
+    future = simulate.future_paths(posterior, history, len(plan), np.random.default_rng(SEED))
+    for share in (0.8, 1.0, 1.2):
+        total = share * plan.sum()
+        split, _ = allocate.allocate(posterior, history, study, plan, future, total=total)
+        spent = split.recommended.sum()
+        brings = split.value_recommended.sum() - spent
+        rows.append(
+            {"total": total, "spent": spent, "contribution": brings, "next unit returns": split.price}
+        )
+pd.DataFrame(rows).round(2)
+
+# %%
+if len(tables.allocation):
+    figure, ax = plt.subplots(figsize=(8, 3))
+    figures.plot_budget(tables.allocation, ax, currency=study.currency)
+    plt.show()
+
+# %% [markdown]
+# ## 5. Write the outputs
+#
+# The files of a run: report, workbook, tables, draws, summary.
+
+# %%
+folder = study.folder.parent / "reports" / f"{study.name}-notebook"
+summary = {"name": study.name, "verdict": tables.verdict, "headline": tables.headline} | tables.provenance
+export.write_outputs(folder, tables, result.outlook, summary)
+sorted(file.name for file in folder.iterdir())
