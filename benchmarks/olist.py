@@ -72,7 +72,9 @@ def forecast(source: Path, as_of: str, draws: int) -> list[dict[str, object]]:
         seconds = time.perf_counter() - started
         future = future_paths(posterior, history, 3, np.random.default_rng(2))
         plan = {"given": np.zeros((3, len(history.channels)))}
-        outlook = simulate(posterior, history, study, plan, future, rng=np.random.default_rng(3)).sel(plan="given")
+        outlook = simulate(posterior, history, study, plan, future, rng=np.random.default_rng(3)).sel(
+            plan="given"
+        )
         soon = outlook["won_from_pipeline"].sum(["period", "channel"]).values
         late = outlook["won_after_from_pipeline"].sum("channel").values
         base = {
@@ -80,14 +82,29 @@ def forecast(source: Path, as_of: str, draws: int) -> list[dict[str, object]]:
             "leads": int(history.counts["leads"].sum()),
             "seen": int(history.counts["won"].sum()),
             "seconds": round(seconds, 1),
-            "checks": "pass" if not posterior.provenance["failures"] else "; ".join(posterior.provenance["failures"]),
+            "checks": "pass"
+            if not posterior.provenance["failures"]
+            else "; ".join(posterior.provenance["failures"]),
         }
         rows: list[dict[str, object]] = []
         for span, values, months in (("next 3 months", soon, 3), ("in all", soon + late, None)):
-            q = dict(zip(("q05", "q10", "q25", "q50", "q75", "q90", "q95"),
-                         np.quantile(values, (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)).round(0).astype(int), strict=True))
+            q = dict(
+                zip(
+                    ("q05", "q10", "q25", "q50", "q75", "q90", "q95"),
+                    np.quantile(values, (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)).round(0).astype(int),
+                    strict=True,
+                )
+            )
             actual = came(leads, as_of, months)
-            rows.append({**base, "span": span, **q, "came": actual, "below": round(float((values < actual).mean()), 3)})
+            rows.append(
+                {
+                    **base,
+                    "span": span,
+                    **q,
+                    "came": actual,
+                    "below": round(float((values < actual).mean()), 3),
+                }
+            )
         return rows
 
 
