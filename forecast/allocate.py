@@ -240,16 +240,12 @@ def allocate(
     most[paid] = np.maximum(most[paid], 2.0 * inputs.spend_reference(history)[paid])
     curves = response_curves(posterior, history, future, worth, plan, most)
     best, price = water_fill(curves, limits)
-    objective = curves.mean_value(best) - best.sum()
-    fits = current.sum() <= limits.total * (1 + 1e-9) and np.all(
-        (limits.low <= current) & (current <= limits.high)
-    )
-    if fits and curves.mean_value(current) - current.sum() > objective:
-        best = current  # interpolation error must never make the plan worse
-    near_low, near_high = _near_optimal(curves, limits, best)
-    value_best = plan_value(posterior, history, future, worth, _spread(plan, curves, best, paid))[:, paid]
     value_current = plan_value(posterior, history, future, worth, plan)[:, paid]
+    value_best = plan_value(posterior, history, future, worth, _spread(plan, curves, best, paid))[:, paid]
     gain = (value_best - value_current).sum(axis=1) - (best.sum() - current.sum())
+    if gain.mean() < 0 and _fits(current, limits):  # interpolation error must never make the plan worse
+        best, value_best, gain = current, value_current, np.zeros_like(gain)
+    near_low, near_high = _near_optimal(curves, limits, best)
     marginal = curves.marginal(best)
     free = (best > limits.low * (1 + 1e-6)) & (best < limits.high * (1 - 1e-6))
     unspent = max(limits.total - float(best.sum()), 0.0)
@@ -274,6 +270,11 @@ def allocate(
 def recommended_plan(plan: Array, curves: Curves, allocation: Allocation, history: History) -> Array:
     """The recommendation as spend by (period, channel), spread over the periods as the current plan is."""
     return _spread(plan, curves, allocation.recommended, paid_channels(history, plan))
+
+
+def _fits(split: Array, limits: Limits) -> bool:
+    inside = np.all((limits.low <= split) & (split <= limits.high))
+    return bool(inside and split.sum() <= limits.total * (1 + 1e-9))
 
 
 def _spread(plan: Array, curves: Curves, split: Array, paid: NDArray[np.int64]) -> Array:
