@@ -94,22 +94,31 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
     )
 
 
-def response(posterior: Posterior, future: Future, spend: Array, period: str) -> Array:
+def response(
+    posterior: Posterior,
+    future: Future,
+    spend: Array,
+    period: str,
+    *,
+    channels: NDArray[np.int64] | slice = slice(None),
+    skip: int = 0,
+) -> Array:
     """Traffic as a multiple of its reference level, (draw, period, channel), for spend (period, channel) from now on.
 
-    b + (1 - b) (x~ / x0)^beta, where x~ carries in what was spent before; 1 for a channel without spend.
+    b + (1 - b) (x~ / x0)^beta, where x~ carries in what was spent before; 1 for a channel without spend. Only for
+    `channels`, and without the first `skip` periods of `spend`.
     """
     lags = inputs.carry_periods(period)
     past = np.concatenate([np.repeat(future.past_spend[:1], lags, axis=0), future.past_spend])[-lags:]
-    path = np.concatenate([past, spend]) / future.reference
-    carry = posterior.array("carry")[:, None, :] + 1e-12
+    path = (np.concatenate([past, spend]) / future.reference)[:, channels]
+    carry = posterior.array("carry")[:, None, channels] + 1e-12
     weights = carry ** np.arange(lags + 1)[:, None]
     weights /= weights.sum(axis=1, keepdims=True)
-    windows = np.stack([path[lags - k : len(path) - k] for k in range(lags + 1)])
+    windows = np.stack([path[lags - k + skip : len(path) - k] for k in range(lags + 1)])
     acting = np.einsum("skc,kpc->spc", weights, windows)
-    beta, base = posterior.array("elasticity")[:, None, :], posterior.array("base")[:, None, :]
+    beta, base = posterior.array("elasticity")[:, None, channels], posterior.array("base")[:, None, channels]
     value = base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9))
-    return np.where(future.responds, value, 1.0)
+    return np.where(future.responds[channels], value, 1.0)
 
 
 def expected_traffic(
@@ -120,14 +129,17 @@ def expected_traffic(
     The second, (draw, channel), is carry-over: traffic after the horizon with this plan less traffic with no spend in
     it, both with `after` (channel) spent per period from then on.
     """
-    horizon, lags = len(spend), inputs.carry_periods(period)
-    path = np.concatenate([spend, np.repeat(after[None, :], lags, axis=0)])
-    multiple = response(posterior, future, path, period)
-    inside = np.exp(future.log_traffic) * multiple[:, :horizon]
-    idle = path.copy()
-    idle[:horizon] = 0.0
-    later = multiple[:, horizon:] - response(posterior, future, idle, period)[:, horizon:]
-    return inside, np.exp(future.tail_traffic) * np.maximum(later, 0.0).sum(axis=1)
+    inside = np.exp(future.log_traffic) * response(posterior, future, spend, period)
+    later = np.zeros_like(future.tail_traffic)
+    lasting = np.flatnonzero(posterior.array("carry").any(axis=0) & future.responds)
+    if lasting.size:
+        path = np.concatenate([spend, np.repeat(after[None, :], inputs.carry_periods(period), axis=0)])
+        idle = path.copy()
+        idle[: len(spend)] = 0.0
+        more = response(posterior, future, path, period, channels=lasting, skip=len(spend))
+        more = more - response(posterior, future, idle, period, channels=lasting, skip=len(spend))
+        later[:, lasting] = np.exp(future.tail_traffic[:, lasting]) * np.maximum(more, 0.0).sum(axis=1)
+    return inside, later
 
 
 def simulate(
@@ -144,8 +156,8 @@ def simulate(
 
     Variables: every stage, `spend`, and where deals have a value `revenue`, `contribution`; the bridge
     `won_from_pipeline`, `won_from_new`, `revenue_from_pipeline`, `revenue_from_new`, and without a period
-    `won_after_horizon`, `won_after_from_pipeline`, `revenue_after_horizon` (of units in the funnel by the end of the horizon) and
-    `revenue_eventual` (all revenue of cohorts that the horizon acquires, carry-over included).
+    `won_after_horizon` (`won_after_from_pipeline` of them), `revenue_after_horizon` (of units in the funnel by the end
+    of the horizon) and `revenue_eventual` (all revenue of cohorts that the horizon acquires, carry-over included).
     `contribution` = gross margin x that eventual revenue - spend, dated by acquisition (the split over periods is the
     expected one; carry-over counts in the last). Draws: posterior draw i gives draws i x replicates onwards.
     """
