@@ -24,6 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from forecast.sentences import THIN, clean, percent, short_names, stage_word
@@ -41,7 +42,11 @@ def house[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
         with rc_context(fname=STYLE):
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+        if isinstance(drawn, Axes):  # labels that the caller's axes brought along
+            for text in drawn.findobj(Text):
+                text.set_parse_math(False)
+        return drawn
 
     return styled
 
@@ -291,8 +296,6 @@ def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes
     `wide`: channel, cpl_mean, cpl_q10, cpl_q90, break_even_cpl_mean, break_even_cpl_q10, break_even_cpl_q90.
     """
     at = _name_rows(ax, [str(c) for c in wide["channel"]])
-    values = wide[[c for c in wide if c != "channel"]].to_numpy(float)
-    positive = values[np.isfinite(values) & (values > 0)]
     looks = (
         ("cpl", ORANGE, "s", 0.14, "cost of a lead"),
         ("break_even_cpl", BLUE, "o", -0.14, "break-even: worth x margin"),
@@ -301,6 +304,8 @@ def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes
     for name, colour, marker, shift, _ in looks:
         ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
         handles += ax.plot(wide[f"{name}_mean"], at + shift, marker, color=colour, markersize=4)
+    values = wide[[f"{name}_{q}" for name, *_ in looks for q in ("mean", "q10", "q90")]].to_numpy(float)
+    positive = values[np.isfinite(values) & (values > 0)]
     if positive.size and positive.max() > 30 * positive.min():
         ax.set_xscale("log")
     else:
@@ -343,7 +348,7 @@ def plot_budget(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
 @house
 def budget_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
     """Current against recommended budget on the report's width."""
-    figure, axes = _blank(WIDTH, 0.8 + 0.17 * len(table))
+    figure, axes = _blank(WIDTH, 0.85 + 0.17 * len(table))
     plot_budget(table, axes[0, 0], currency=currency)
     return figure
 

@@ -35,7 +35,7 @@ def known(value: Any) -> bool:
 def _step(values: Iterable[float], digits: int) -> float:
     """Rounding step that leaves `digits` significant digits of the largest value."""
     largest = max((abs(v) for v in values), default=0.0)
-    return 10.0 ** (math.floor(math.log10(largest)) - digits + 1) if largest > 0 else 1.0
+    return 10.0 ** (math.floor(math.log10(largest)) - digits + 1) if largest > 1e-9 else 1.0
 
 
 def _written(value: float, step: float) -> str:

@@ -32,12 +32,14 @@ VALUE = 6400.0
 
 def _summary(draws: np.ndarray) -> dict[str, float]:
     """Mean, sd and house quantiles of draws."""
-    return {"mean": draws.mean(), "sd": draws.std(), **{k: np.quantile(draws, p) for k, p in LEVELS.items()}}
+    quantiles = np.quantile(draws, list(LEVELS.values()))
+    return {"mean": draws.mean(), "sd": draws.std(), **dict(zip(LEVELS, quantiles, strict=True))}
 
 
 def _band(draws: np.ndarray) -> dict[str, float]:
     """Mean and 80 % band of draws."""
-    return {key: _summary(draws)[key] for key in ("mean", "q10", "q50", "q90")}
+    summary = _summary(draws)
+    return {key: summary[key] for key in ("mean", "q10", "q50", "q90")}
 
 
 def _labels(kind: str, first: int, n: int) -> list[str]:
@@ -77,19 +79,15 @@ def _forecast(
     common = {p: _spread(rng, 1.0, 0.10 + 0.02 * k) for k, p in enumerate(periods)}  # channels move together
     rows = []
     for measure, level in measures.items():
-        draws = {
-            (p, c): np.full(400, level * s)
-            if measure == "spend"
-            else _spread(rng, level * s, 0.28) * common[p]
-            for p in periods
-            for c, s in zip(channels, shares, strict=True)
-        }
-        for p in (*periods, "total"):
-            for c in (*channels, "total"):
-                cells = [d for (dp, dc), d in draws.items() if p in (dp, "total") and c in (dc, "total")]
-                rows.append(
-                    {"period": p, "channel": c, "measure": measure, **_summary(np.sum(cells, axis=0))}
-                )
+        draws = np.empty((len(periods), len(channels), 400))
+        for k, p in enumerate(periods):
+            noise = _spread(rng, 1.0, 0.28, 400 * len(channels)).reshape(len(channels), 400)
+            draws[k] = level * shares[:, None] * (1.0 if measure == "spend" else noise * common[p])
+        draws = np.concatenate([draws, draws.sum(axis=0, keepdims=True)])
+        draws = np.concatenate([draws, draws.sum(axis=1, keepdims=True)], axis=1)
+        for k, p in enumerate((*periods, "total")):
+            for c, channel in enumerate((*channels, "total")):
+                rows.append({"period": p, "channel": channel, "measure": measure, **_summary(draws[k, c])})
     return pd.DataFrame(rows)
 
 
@@ -306,7 +304,7 @@ def _headline(
         if spend
         else {}
     )
-    head["recommendation"] = (
+    head["recommendation"] = "Move money from social to ppc." if spend else ""
         "Move 9 300 EUR of the horizon's spend from social and content to ppc and seo." if spend else ""
     )
     return head
