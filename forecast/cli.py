@@ -282,4 +282,5 @@ def allocate(
         result = workflow.allocate(
             study, total=total, change=change, seed=seed, overrides=overrides or (), progress=progress
         )
-    _show(result.summary, console.allocation_text(result.allocation), as_json=json)
+    text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
+    _show(result.summary, text, as_json=json)

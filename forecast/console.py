@@ -272,8 +272,10 @@ def allocation_text(allocation: pd.DataFrame) -> str:
     """The recommended budget by channel, with its near-optimal range."""
     rows = [["channel", "current", "recommended", "change", "near-optimal from", "to"]]
     for row in allocation.to_dict("records"):
-        money = [amount(float(row[name])) for name in ("current", "recommended", "change", "low", "high")]
-        rows.append([str(row["channel"]), *money])
+        money = [f"{float(row[name]):,.0f}" for name in ("current", "recommended", "low", "high")]
+        change = float(row["change"])
+        moved = percent(change, sign=True) if math.isfinite(change) else "new"
+        rows.append([str(row["channel"]), *money[:2], moved, *money[2:]])
     return table(rows)
 
 
@@ -289,8 +291,11 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 
 def _gain_text(headline: Mapping[str, Any], currency: str) -> str:
-    """The gain of the recommendation in one line; nothing where no move is recommended."""
+    """The gain of the recommendation and what it leaves unspent; nothing where no move is recommended."""
     if not headline.get("material"):
         return ""
     mean, low, high = (float(headline[f"gain_{name}"]) for name in ("mean", "q10", "q90"))
-    return f"Expected gain {mean:,.0f} {currency} of contribution (80 % band {low:,.0f} to {high:,.0f})."
+    text = f"Expected gain {mean:,.0f} {currency} of contribution (80 % band {low:,.0f} to {high:,.0f})."
+    if headline.get("unspent_reason"):
+        text += f"\n{float(headline['unspent']):,.0f} {currency} stay unspent: {headline['unspent_reason']}."
+    return text
