@@ -305,8 +305,6 @@ def _headline(
         else {}
     )
     head["recommendation"] = "Move money from social to ppc." if spend else ""
-        "Move 9 300 EUR of the horizon's spend from social and content to ppc and seo." if spend else ""
-    )
     return head
 
 
