@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from scipy.special import digamma, gammaln
 from scipy.stats import betabinom
 
-from forecast import kernels
+from forecast import kernels, native
 from forecast.model import traffic_model, transition_model, value_model
 from forecast.sampling import Part, log_density, sizes_of
 
@@ -177,16 +178,16 @@ def test_deal_value_is_the_model():
     agree(Definition(value_model(part.data), part), [part], points=5)
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        Part("x", "x", "calendar", transition(delayed=True, calendar=True)),
-        Part("x", "x", "cohort", transition(delayed=True, calendar=False)),
-        Part("x", "x", "traffic", traffic(carry=True, tuned=True)),
-        Part("x", "x", "value", value()),
-    ],
-    ids=lambda part: part.kind,
-)
+PARTS = [
+    Part("x", "x", "calendar", transition(delayed=True, calendar=True)),
+    Part("x", "x", "cohort", transition(delayed=True, calendar=False)),
+    Part("x", "x", "traffic", traffic(carry=True, tuned=True)),
+    Part("x", "x", "value", value()),
+]
+every_part = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.kind)
+
+
+@every_part
 def test_the_gradient_is_the_slope_of_the_density(part: Part):
     """Along random directions (f(x + h u) - f(x - h u)) / 2h = g . u, also far from the prior's middle."""
     density = log_density(part)
@@ -199,6 +200,25 @@ def test_the_gradient_is_the_slope_of_the_density(part: Part):
         slope = (density(x + h * u)[0] - density(x - h * u)[0]) / (2 * h)
         gradient = density(x)[1]
         assert gradient @ u == pytest.approx(slope, rel=1e-5, abs=1e-6 * np.abs(gradient).max())
+
+
+@every_part
+def test_the_c_function_is_the_kernel(part: Part):
+    """What nutpie calls gives the same bits, and tells where density or gradient are not finite."""
+    size = sum(int(np.prod(shape)) for _, shape in sizes_of(part))
+    block, logp = native.pack(part.kind, part.data), np.empty(1)
+    x, gradient = np.random.default_rng(6).normal(0.0, 0.3, size), np.empty(size)
+
+    def call() -> int:
+        addresses = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, gradient, logp, block)]
+        return int(native.LOGP[part.kind].ctypes(size, *addresses))
+
+    assert call() == 0
+    value, reference = log_density(part)(x)
+    assert logp[0] == value
+    assert (gradient == reference).all()
+    x[0] = np.nan
+    assert call() in (3, 4)
 
 
 def test_log_gamma_and_digamma_are_those_of_scipy():
