@@ -13,18 +13,17 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
+from matplotlib import rc_context, rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from forecast.sentences import THIN, clean, percent, short_names, stage_word
@@ -36,16 +35,23 @@ BANDS = (("q05", "q95", "#d3e5f1"), ("q10", "q90", "#a3c8e1"), ("q25", "q75", "#
 RANGE = "#e9e6dc"
 
 
+@cache
+def _settings() -> Any:
+    """The house style, read once."""
+    return rc_params_from_file(STYLE, use_default_template=False)
+
+
 def house[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
     """Run `draw` in the house style, whatever the caller's settings are, and leave those as they were."""
 
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
-        with rc_context(fname=STYLE):
+        with rc_context(_settings()):
             drawn = draw(*args, **kwargs)
         if isinstance(drawn, Axes):  # labels that the caller's axes brought along
-            for text in drawn.findobj(Text):
-                text.set_parse_math(False)
+            for axis in (drawn.xaxis, drawn.yaxis):
+                for text in (axis.label, *axis.get_ticklabels()):
+                    text.set_parse_math(False)
         return drawn
 
     return styled
@@ -64,9 +70,10 @@ def figure_svg(figure: Figure) -> str:
     with warnings.catch_warnings():
         # A name may hold signs that the font lacks; they stay in the file as text (see the module's first lines).
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
-        if figure.get_layout_engine() is not None:
+        layout = figure.get_layout_engine()
+        if layout is not None:
             for _ in range(2):  # the first pass decides which ticks are shown, the second makes room for them
-                figure.draw_without_rendering()
+                layout.execute(figure)
             figure.set_layout_engine("none")  # laid out once: a second writing finds the same places
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
