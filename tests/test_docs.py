@@ -1,7 +1,17 @@
-"""The documentation under test: every command is described, every shown output is what is printed."""
+"""The documentation under test: every command is described, every shown output is what is printed.
+
+Blocks are marked by what stands after their language:
+
+    console run        each `$ forecast ...` prints just what is shown, and ends well
+    console run=3      the same for a command that ends with that exit code; its message is shown
+    csv file=NAME      (any language) the block is a file, there for the commands of the page
+    toml               a study, or a part of one: it loads
+    pycon run          a session at the Python prompt, checked as a doctest; a page is one session
+"""
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 import subprocess
@@ -9,28 +19,45 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 import forecast
 from forecast import cli_reference
-from forecast.study import load_study
+from forecast.presets import PRESETS
+from forecast.study import Study, load_study
 
 ROOT = Path(forecast.__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUNNABLE = re.compile(r"^```console run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "models" / "README.md", *sorted(DOCS.glob("*.md"))]
+RUNNABLE = re.compile(r"^```console run(?:=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SESSIONS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def _examples() -> list[tuple[str, str, str]]:
-    """(page, command, shown output) of each block that opens with ```console run."""
+def _text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def _examples() -> list[tuple[str, str, str, int]]:
+    """(page, command, shown output, exit code) of each block that opens with ```console run."""
     found = []
     for page in PAGES:
-        for block in RUNNABLE.findall(page.read_text(encoding="utf-8")):
+        for code, block in RUNNABLE.findall(_text(page)):
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, _, output = part.replace("\\\n", " ").partition("\n")
-                found.append((page.name, command, output))
+                found.append((_name(page), command, output, int(code or 0)))
     return found
 
 
 EXAMPLES = _examples()
+SNIPPETS = [(_name(page), i, text) for page in PAGES for i, text in enumerate(TOML.findall(_text(page)))]
 
 
 @pytest.mark.parametrize("command", cli_reference.command_names())
@@ -42,43 +69,114 @@ def test_every_command_is_described(command, page):
 
 def test_the_reference_is_up_to_date():
     """docs/cli.md is what the commands' own help says now; `make docs` writes it."""
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_reference.reference()
+    assert (DOCS / "cli.md").read_text(encoding="utf-8") == cli_reference.reference()
 
 
 def test_there_are_examples_to_run():
     """The README shows the funnel with its output."""
-    assert [command for page, command, _ in EXAMPLES if page == "README.md" and "forecast funnel" in command]
+    assert [command for page, command, *_ in EXAMPLES if page == "README.md" and "forecast funnel" in command]
 
 
-@pytest.mark.parametrize(("page", "command", "shown"), EXAMPLES)
-def test_shown_output_is_real(page, command, shown, tmp_path):
-    """Each example prints, from an empty folder, exactly what the page shows."""
+@pytest.mark.parametrize(("page", "command", "shown", "code"), EXAMPLES)
+def test_shown_output_is_real(page, command, shown, code, tmp_path):
+    """Each example prints, from a folder with the files of its page, exactly what the page shows."""
     program, *args = shlex.split(command)
     assert program == "forecast", "only our own command is run from a page"
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from forecast.__main__ import main; main()"
+    for name, content in FILES.findall(_text(ROOT / page)):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from forecast.__main__ import main; main()"
     result = subprocess.run(
-        [sys.executable, "-c", code, str(ROOT), *args],
+        [sys.executable, "-c", start, str(ROOT), *args],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout == shown
+    assert result.returncode == code, result.stderr
+    assert (result.stderr if code else result.stdout) == shown
 
 
-def test_the_study_in_the_readme_loads(tmp_path):
-    """The example is a valid study as it stands."""
-    (text,) = re.findall(
-        r"^```toml\n(.*?)^```$", PAGES[0].read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+@pytest.mark.parametrize("page", [page for page in PAGES if SESSIONS.search(_text(page))], ids=_name)
+def test_python_sessions_are_real(page, tmp_path, monkeypatch):
+    """Every session at the Python prompt of a page shows what Python answers."""
+    monkeypatch.chdir(tmp_path)
+    session = "\n".join(SESSIONS.findall(_text(page)))
+    test = doctest.DocTestParser().get_doctest(session, {}, _name(page), str(page), 0)
+    said: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    runner.run(test, out=said.append)
+    assert test.examples
+    assert not said, "".join(said)
+
+
+@pytest.mark.parametrize(("page", "number", "text"), SNIPPETS)
+def test_every_study_shown_loads(page, number, text, tmp_path):
+    """A study on a page is valid as it stands; a part of one is valid in a study that has the rest."""
+    head = "" if re.search(r"^name\s*=", text, re.MULTILINE) else 'name = "part"\n'
+    tail = "" if "[history" in text else '\n[history]\ncounts = "history.csv"\n'
     path = tmp_path / "study.toml"
-    path.write_text(text, encoding="utf-8")
-    assert load_study(path).name == "2027-q1"
+    path.write_text(head + text + tail, encoding="utf-8")
+    assert load_study(path).name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_somewhere(page):
     """Every relative link of a page names a file or folder that is there."""
-    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", _text(page))
     assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_name_of_a_preset_is_documented(preset):
+    """The table of presets holds each column name that a preset looks for."""
+    rows = [line for line in _text(DOCS / "data.md").splitlines() if line.startswith("| ")]
+    position = ["hubspot", "salesforce", "pipedrive"].index(preset) + 2
+    shown = {
+        name for row in rows if row.count("|") == 5 for name in row.split("|")[position].strip().split(", ")
+    }
+    known = PRESETS[preset]
+    names = {name for names in known.columns.values() for name in names}
+    assert names | {*known.closed, *known.outcome, *known.won, *known.lost} <= shown
+
+
+# The table of study keys
+
+
+def _table_in(annotation: object) -> type[BaseModel] | None:
+    """The table of the study that an annotation holds, if any."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    parts = getattr(annotation, "__args__", ())
+    return next((found for part in parts if (found := _table_in(part))), None)
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Every key of a study by its dotted name; NAME, STAGE and COLUMN stand for names that the user gives."""
+    names = {"channels": "NAME", "limits": "NAME", "delay": "STAGE", "rate": "STAGE", "columns": "COLUMN"}
+    found: dict[str, FieldInfo] = {}
+    for field, info in model.model_fields.items():
+        if field in {"folder", "path"}:
+            continue
+        key = prefix + (info.alias or field) + (f".{names[field]}" if field in names else "")
+        inner = _table_in(info.annotation)
+        found |= {key: info} if inner is None or field == "database" else _keys(inner, f"{key}.")
+    return found
+
+
+def _default(key: str, info: FieldInfo) -> str:
+    value = info.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "needed"
+    if value is None or key.endswith((".STAGE", ".COLUMN")):
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{part}"' for part in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
+
+
+def test_the_guide_lists_every_key_with_its_default():
+    """The table of keys in the guide has each key of a study once, in order, with the default that the code has."""
+    rows = re.findall(r"^\| `([\w.]+)` \| [^|]+ \| `?([^|]*?)`? \| [^|]+ \|$", _text(DOCS / "guide.md"), re.MULTILINE)
+    assert rows == [(key, _default(key, info)) for key, info in _keys(Study).items()]
