@@ -178,5 +178,7 @@ def _default(key: str, info: FieldInfo) -> str:
 
 def test_the_guide_lists_every_key_with_its_default():
     """The table of keys in the guide has each key of a study once, in order, with the default that the code has."""
-    rows = re.findall(r"^\| `([\w.]+)` \| [^|]+ \| `?([^|]*?)`? \| [^|]+ \|$", _text(DOCS / "guide.md"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| [^|]+ \| `?([^|]*?)`? \| [^|]+ \|$", _text(DOCS / "guide.md"), re.MULTILINE
+    )
     assert rows == [(key, _default(key, info)) for key, info in _keys(Study).items()]
