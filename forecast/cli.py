@@ -42,7 +42,7 @@ class Commands(TyperGroup):
 
 def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing was written"
+        return "interrupted; no outputs were written"  # a fit that was done by then is kept
     if isinstance(error, ForecastError):
         text = str(error)
         return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
@@ -193,7 +193,7 @@ def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> 
     """
     from forecast import workflow
 
-    result = workflow.check(study, overrides=overrides or ())
+    result = workflow.check(study, overrides=overrides or (), today=_today())
     _show(result.summary, console.audit_text(result.audit), as_json=json)
 
 
@@ -214,9 +214,8 @@ def fit(
     from forecast import workflow
 
     with console.progress(quiet=quiet) as progress:
-        result = workflow.fit(
-            study, seed=seed, draws=draws, overrides=overrides or (), go_on=go_on, progress=progress
-        )
+        options: dict[str, Any] = {"seed": seed, "draws": draws, "overrides": overrides or (), "go_on": go_on}
+        result = workflow.fit(study, **options, progress=progress, today=_today())
     text = f"{console.summary_text(result.summary)}\nPosterior: {result.path}".lstrip()
     _show({**result.summary, "path": str(result.path)}, text, as_json=json)
 
@@ -279,8 +278,12 @@ def allocate(
     from forecast import workflow
 
     with console.progress(quiet=quiet) as progress:
-        result = workflow.allocate(
-            study, total=total, change=change, seed=seed, overrides=overrides or (), progress=progress
-        )
+        options: dict[str, Any] = {
+            "total": total,
+            "change": change,
+            "seed": seed,
+            "overrides": overrides or (),
+        }
+        result = workflow.allocate(study, **options, progress=progress, today=_today())
     text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
     _show(result.summary, text, as_json=json)

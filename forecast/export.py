@@ -20,6 +20,7 @@ import xarray as xr
 
 from forecast.errors import UsageError
 from forecast.periods import parse_period, shift
+from forecast.posterior import netcdf
 from forecast.report import report_pdf
 from forecast.tables import Tables
 from forecast.workbook import write_workbook
@@ -45,14 +46,16 @@ LAST = FILES[-1]
 def check_folder(folder: Path) -> None:
     """Make sure that `folder` can be written, and is ours to write, before time is spent on a run.
 
-    Raises UsageError when it cannot be made or written, or when it holds files of our names that no run has made.
+    Nothing is made or left. Raises UsageError when the folder cannot be made or written, or when it holds files of our
+    names that no run has made.
     """
+    base = _existing(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder):
+        with tempfile.TemporaryDirectory(dir=base):
             there = [name for name in FILES if (folder / name).exists()]
     except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        what = "it" if base == folder.absolute() else base
+        reason = f"{what} is a file" if isinstance(error, NotADirectoryError) else error.strerror
         raise UsageError(
             f"{folder}: the output folder cannot be written ({reason}); give another one with --out"
         ) from error
@@ -63,12 +66,18 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one around it that is there."""
+    path = folder.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
 def write_outputs(folder: Path, tables: Tables, outlook: xr.Dataset | None, summary: dict[str, Any]) -> None:
     """Write every output of a run into `folder`; files of other names there are left alone.
 
-    All files are made in a temporary folder inside it and moved one by one when the last is complete, so that a reader
-    never meets half a file and a run that fails leaves the old files as they were. Raises UsageError where the disk
-    says no, or the folder is not ours (see `check_folder`).
+    All files are made in a temporary folder inside it (beside it, where it is new) and moved one by one when the last
+    is complete, so that a reader never meets half a file and a run that fails leaves everything as it was. Raises
+    UsageError where the disk says no, or the folder is not ours (see `check_folder`).
     """
     stamp = timestamp(tables)
     made: dict[str, Callable[[Path], object]] = {
@@ -82,9 +91,10 @@ def write_outputs(folder: Path, tables: Tables, outlook: xr.Dataset | None, summ
         made["draws.nc"] = lambda path: write_draws(outlook, path)
     check_folder(folder)
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as unfinished:
+        with tempfile.TemporaryDirectory(dir=_existing(folder), prefix=".writing-") as unfinished:
             for name, write in made.items():
                 write(Path(unfinished) / name)
+            folder.mkdir(parents=True, exist_ok=True)
             for name in (name for name in FILES if name in made):
                 (Path(unfinished) / name).replace(folder / name)
     except OSError as error:
@@ -127,7 +137,7 @@ def write_draws(outlook: xr.Dataset, path: Path) -> None:
         small[name] = array.astype(np.int32 if counted else np.float32)
     encoding = {name: {"zlib": True, "complevel": 1, "shuffle": True} for name in small}
     saved = xr.Dataset(small, coords=outlook.coords, attrs=outlook.attrs)
-    saved.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    path.write_bytes(netcdf(saved, encoding=encoding))
 
 
 def json_text(value: Any) -> str:

@@ -26,6 +26,7 @@ from forecast.study_file import nearest
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 DELIMITERS = (",", ";", "\t")
 SHOWN = 3  # rows named in a message; the count says how many there are
 
@@ -76,7 +77,9 @@ def check_file(path: Path, file: str, key: str) -> None:
     if not path.is_file():
         folder = path.parent
         there = (
-            [found.name for found in sorted(folder.iterdir()) if found.is_file()] if folder.is_dir() else []
+            [found.name for found in sorted(folder.iterdir()) if found.suffix.lower() in TABLES]
+            if folder.is_dir()
+            else []
         )
         looked = (
             f"looked in {folder.resolve()}" if folder.is_dir() else f"there is no folder {folder.resolve()}"
@@ -90,7 +93,7 @@ def check_file(path: Path, file: str, key: str) -> None:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions.") from None
     if size == 0:
         raise DataError(f"{file}: is empty (0 bytes); export it again.")
-    if path.suffix.lower() not in CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES:
+    if path.suffix.lower() not in TABLES:
         raise DataError(f'{file}: expected a file ending in .csv, .parquet or .xlsx; came "{path.suffix}".')
 
 

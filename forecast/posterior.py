@@ -17,6 +17,7 @@ just fitted.
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from collections.abc import Mapping
@@ -68,6 +69,33 @@ def to_dataset(
     return xr.Dataset(arrays, coords=dict(coords))
 
 
+def netcdf(data: xr.Dataset, **options: Any) -> bytes:
+    """A dataset as the bytes of a netCDF file; `options` are those of `xr.Dataset.to_netcdf`.
+
+    Made in memory: HDF5 that runs out of disk half-way brings the process down, where plain bytes raise OSError.
+    """
+    return bytes(data.to_netcdf(engine="h5netcdf", **options))
+
+
+def check_place(path: Path) -> None:
+    """Make sure that a posterior can be saved at `path` before time is spent on a fit. Raises UsageError if not."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        with tempfile.TemporaryDirectory(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{path}: the fitted posterior could not be written ({error.strerror or error}); "
+        "choose a folder that you may write to, with space on its disk"
+    )
+
+
 def save(posterior: Posterior, path: Path) -> None:
     """Write beside `path` and rename: no pickle, no half-written file. Raises UsageError where it cannot be written."""
     data = posterior.data.copy()
@@ -80,17 +108,14 @@ def save(posterior: Posterior, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
             part = Path(folder) / path.name
-            data.to_netcdf(part, engine="h5netcdf")
+            part.write_bytes(netcdf(data))
             part.replace(path)
     except OSError as error:
-        raise UsageError(
-            f"{path}: the fitted posterior could not be written ({error.strerror or error}); "
-            "choose a folder that you may write to, with space on its disk"
-        ) from error
+        raise _unwritable(path, error) from error
 
 
 def load(path: Path) -> Posterior:
-    """Read a posterior. Raises DataError where the file is missing, foreign, or of another schema."""
+    """Read a posterior. Raises DataError where the file is missing, damaged, foreign, or of another schema."""
     if not path.is_file():
         raise DataError([f"{path}: no fitted posterior here; run `forecast fit` first"])
     try:
@@ -98,9 +123,10 @@ def load(path: Path) -> Posterior:
             data = opened.load()
         attrs = dict(data.attrs)
         diagnostics, provenance = json.loads(attrs["diagnostics"]), json.loads(attrs["provenance"])
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        why = "cut off or damaged" if "truncated" in str(error) else "damaged, or made by something else"
         raise DataError(
-            [f"{path}: not a fitted posterior ({error}); delete it and run `forecast fit` again"]
+            [f"{path}: not a fitted posterior ({why}); delete it and run `forecast fit` again"]
         ) from error
     if attrs.get("schema") != SCHEMA:
         found = f"schema {attrs.get('schema')}, expected {SCHEMA}"

@@ -274,7 +274,8 @@ def headline(
         known = float(np.clip(np.corrcoef(main[:, 0], main[:, 1])[0, 1], 0.0, 1.0))
         result |= {"parameter_share": known, "process_share": 1.0 - known}
     result["material"] = False
-    result["recommendation"] = "No channel with spend: there is no budget to divide."
+    lacks = "No deal has a value" if names else "No channel has spend"
+    result["recommendation"] = f"{lacks}: no budget is recommended."
     if allocation is not None:
         result |= gain_of(allocation, names)
     return result

@@ -182,21 +182,27 @@ def check_pairs(rows: Rows, kind: str) -> None:
 def _gaps(rows: Rows, kind: str) -> list[str]:
     remedy = "add the rows, with 0 where nothing happened and empty cells where it was not recorded"
     problems = []
-    for channel in sorted(set(rows.channels)):
-        own = np.unique(rows.starts[rows.channels == channel])
-        if missing := _missing(own, kind):
+    own_rows = {name: np.unique(rows.starts[rows.channels == name]) for name in sorted(set(rows.channels))}
+    gaps = {name: _absent(own, kind) for name, own in own_rows.items()}
+    nowhere = _absent(np.unique(rows.starts), kind)
+    if nowhere.size and sum(np.isin(nowhere, gap).any() for gap in gaps.values()) != 1:
+        problems.append(f"{rows.file}: no channel has a row for {_labels(nowhere, kind)}; {remedy}.")
+        gaps = {name: np.setdiff1d(gap, nowhere) for name, gap in gaps.items()}
+    for channel, absent in gaps.items():
+        own = own_rows[channel]
+        if absent.size:
             span = f"it has rows from {period_label(own[0], kind)} to {period_label(own[-1], kind)}"
-            problems.append(
-                f'{rows.file}: channel "{channel}" has no row for {missing}, though {span}; {remedy}.'
-            )
-    if not problems and (missing := _missing(np.unique(rows.starts), kind)):
-        problems.append(f"{rows.file}: no channel has a row for {missing}; {remedy}.")
+            text = f'channel "{channel}" has no row for {_labels(absent, kind)}, though {span}'
+            problems.append(f"{rows.file}: {text}; {remedy}.")
     return problems
 
 
-def _missing(starts: Periods, kind: str) -> str:
-    """Labels of the periods that are absent between the first and the last; empty when none is."""
-    absent = np.setdiff1d(period_range(starts[0], starts[-1], kind), starts)
+def _absent(starts: Periods, kind: str) -> Periods:
+    """The periods that are absent between the first and the last."""
+    return np.setdiff1d(period_range(starts[0], starts[-1], kind), starts)
+
+
+def _labels(absent: Periods, kind: str) -> str:
     labels = [period_label(start, kind) for start in absent[:3]]
     more = f" and {absent.size - 3} more" if absent.size > 3 else ""
     return ", ".join(labels) + more

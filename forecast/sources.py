@@ -293,7 +293,7 @@ def _spenders(history: History) -> list[str]:
 
 def _plan_from_study(study: Study, history: History, spend: Mapping[str, float]) -> NDArray[np.float64]:
     paid, place = _spenders(history), study.place("plan.spend")
-    problems = [f"{place}: {text}" for text in _unplannable(spend, history.channels, paid)]
+    problems = [f"{place}: {text}" for text in _unplannable(spend, history.channels, paid).values()]
     if absent := [name for name in paid if name not in spend]:
         problems.append(
             f"{place}: no amount for {', '.join(absent)}; give each channel with spend an amount, 0 to stop it"
@@ -303,14 +303,14 @@ def _plan_from_study(study: Study, history: History, spend: Mapping[str, float])
     return np.array([spend.get(name, 0.0) for name in history.channels])
 
 
-def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequence[str]) -> list[str]:
+def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequence[str]) -> dict[str, str]:
+    """What is wrong with a plan for a channel, by channel: it is unknown, or its spend never was recorded."""
     unknown = [name for name in spend if name not in known]
     unpaid = [name for name in known if spend.get(name, 0.0) > 0 and name not in paid]
     listed = f"they have {', '.join(known)}"
-    return [f'the data have no channel "{name}"; {listed}{nearest(name, known)}' for name in unknown] + [
-        f'"{name}" has no recorded spend, so what spend brings cannot be learnt; take it out, or record its past spend'
-        for name in unpaid
-    ]
+    texts = {name: f'the data have no channel "{name}"; {listed}{nearest(name, known)}' for name in unknown}
+    remedy = "so what spend brings cannot be learnt; take it out, or record its past spend"
+    return texts | {name: f'"{name}" has no recorded spend, {remedy}' for name in unpaid}
 
 
 def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
@@ -332,7 +332,10 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
             f"{file}: column spend: {rows_text(empty)}: is empty; write the planned amount, 0 for none."
         )
     sums = {str(name): float(kept.measures["spend"][kept.channels == name].sum()) for name in kept.channels}
-    problems = [f"{file}: {text}" for text in _unplannable(sums, known, paid)]
+    problems = []
+    for name, text in _unplannable(sums, known, paid).items():
+        found: list[tuple[int, object]] = [(int(n), None) for n in kept.numbers[kept.channels == name]]
+        problems.append(f"{file}: column channel: {rows_text(found)}: {text}")
     if problems:
         raise DataError(problems)
     check_pairs(kept, kind)

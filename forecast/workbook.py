@@ -6,6 +6,7 @@ or a link, whatever a channel is called.
 
 from __future__ import annotations
 
+import io
 import math
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +66,8 @@ WIDEST = 60
 def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
     """Write the workbook; `created` is the only date in it, so that the same tables give the same bytes."""
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(path), options) as book:
+    file = io.BytesIO()  # so that a full disk is an OSError of ours, not one of the writer's own kind
+    with xlsxwriter.Workbook(file, options | {"in_memory": True}) as book:
         title = f"Growth forecast: {tables.study['name']}"
         book.set_properties({"title": title, "created": created.replace(tzinfo=None)})
         style = _Styles(book)
@@ -89,6 +91,7 @@ def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
         _headline(book, style, tables, title, list(sheets))
         for name, table in sheets.items():
             _sheet(book, style, name, table)
+    path.write_bytes(file.getvalue())
 
 
 class _Styles:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast import allocate as budget
 from forecast import results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
-from forecast.errors import UsageError
+from forecast.errors import StudyError, UsageError
 from forecast.export import check_folder, write_outputs
 from forecast.history import History
 from forecast.periods import period_label
@@ -34,7 +36,7 @@ from forecast.planning import (
     fit_posterior,
     forecast_plan,
 )
-from forecast.posterior import Posterior, load, save
+from forecast.posterior import Posterior, check_place, load, save
 from forecast.sources import read_history, read_plan
 from forecast.study import Study, load_study
 
@@ -76,11 +78,31 @@ def posterior_path(study: Study) -> Path:
     return study.folder / f"{study.name}.nc"
 
 
-def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> CheckResult:
-    """Read and validate study and data; audit them."""
+def _read(
+    study: Path, overrides: Sequence[str], today: date | None, *, budget_too: bool = False
+) -> tuple[Study, History, NDArray[np.float64]]:
+    """Study, history and plan, with what would only come out after a fit asked at once: target, and budget's limits.
+
+    Raises StudyError, DataError or UsageError.
+    """
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
-    read_plan(loaded, history)
+    plan = np.asarray(read_plan(loaded, history).values, dtype=float)
+    target = loaded.plan.target
+    valued = "revenue" in history.counts or loaded.funnel.value is not None
+    if target is not None and target.measure == "revenue" and not valued:
+        raise StudyError(
+            f"{loaded.place('plan.target')}: asks for revenue, and the data have none: add the column revenue, give an "
+            "assumed deal value (funnel.value), or set the target in customers: { won = 45 }"
+        )
+    if budget_too and valued:
+        budget.limits_of(loaded, history, plan)
+    return loaded, history, plan
+
+
+def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> CheckResult:
+    """Read and validate study and data; audit them."""
+    loaded, history, _ = _read(study, overrides, today, budget_too=True)
     audit = audit_history(history, loaded)
     summary = {
         "name": loaded.name,
@@ -108,13 +130,12 @@ def fit(
     today: date | None = None,
 ) -> FitResult:
     """Fit a study, judge the fit, and save the posterior beside the study."""
-    loaded = load_study(study, overrides)
-    history = read_history(loaded, today=today)
-    read_plan(loaded, history)
+    loaded, history, _ = _read(study, overrides, today)
+    path = posterior_path(loaded)
+    check_place(path)
     posterior = fit_posterior(
         loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress, go_on=go_on
     )
-    path = posterior_path(loaded)
     save(posterior, path)
     good = not posterior.provenance["failures"]
     sentence = "The fit passed its diagnostics." if good else "The fit FAILED its diagnostics."
@@ -144,9 +165,7 @@ def run(
     """
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
-    loaded = load_study(study, overrides)
-    history = read_history(loaded, today=today)
-    read_plan(loaded, history)
+    loaded, history, _ = _read(study, overrides, today, budget_too=True)
     folder = out or Path("reports") / loaded.name
     check_folder(folder)
     clock.step("fit", "looking for a saved fit")
@@ -176,6 +195,7 @@ def _posterior(
         same = saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws)
         if same and (go_on or not saved.provenance.get("failures")):
             return saved, False
+    check_place(path)
     posterior = fit_posterior(study, history, seed=seed, draws=draws, progress=progress, go_on=go_on)
     save(posterior, path)
     return posterior, True
@@ -193,9 +213,7 @@ def allocate(
 ) -> AllocateResult:
     """Divide another budget from the saved posterior, without fitting. Raises DataError where there is no fit."""
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
-    loaded = load_study(study, changed)
-    history = read_history(loaded, today=today)
-    plan = np.asarray(read_plan(loaded, history).values, dtype=float)
+    loaded, history, plan = _read(study, changed, today)
     (progress or Silent()).step("dividing the budget")
     posterior = load(posterior_path(loaded))
     fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
@@ -244,7 +262,10 @@ def bundled(name: str) -> Path:
 
 
 def init(folder: Path) -> list[Path]:
-    """Make a planning folder: models/ (study and sample data), notebooks/, reports/. Overwrites nothing."""
+    """Make a planning folder: models/ (study and sample data), notebooks/, reports/. Overwrites nothing.
+
+    Raises UsageError, with nothing left behind, where a file is there already or the disk says no.
+    """
     wanted = {
         folder / "models" / "demo.toml": "demo.toml",
         folder / "models" / "demo.csv": "demo.csv",
@@ -255,12 +276,20 @@ def init(folder: Path) -> list[Path]:
         raise UsageError(
             f"{there[0]} exists already; nothing was written: choose another folder, or move it away"
         )
+    folders = [folder, *(path.parent for path in wanted), folder / "reports"]
+    new = [path for inner in folders for path in (inner, *inner.parents) if not path.exists()]
     try:
+        for inner in folders:
+            inner.mkdir(parents=True, exist_ok=True)
         for path, name in wanted.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundled(name), path)
-        (folder / "reports").mkdir(exist_ok=True)
     except OSError as error:
+        for path in wanted:
+            with suppress(OSError):
+                path.unlink()
+        for path in sorted(set(new), key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):
+                path.rmdir()
         raise UsageError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
     return list(wanted)
 

@@ -233,7 +233,7 @@ def test_unexpected_errors_are_one_line_and_say_how_to_see_more(call, workflow):
     assert "in broken" in shown.stderr
 
 
-def test_ctrl_c_says_that_nothing_was_written(call, workflow):
+def test_ctrl_c_says_that_no_outputs_were_written(call, workflow):
     """An interrupt ends with 130 and one line."""
 
     def interrupted(*_, **__):
@@ -242,7 +242,7 @@ def test_ctrl_c_says_that_nothing_was_written(call, workflow):
     workflow.run = interrupted
     result = call("run", "study.toml", "--quiet")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; nothing was written\n"
+    assert result.stderr == "interrupted; no outputs were written\n"
 
 
 def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_path):

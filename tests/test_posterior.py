@@ -110,11 +110,12 @@ def test_a_failed_save_leaves_the_old_file(known: Posterior, tmp_path: Path, mon
     save(known, path)
     before = path.read_bytes()
 
-    def full(self, target, **kwargs):
-        Path(target).write_bytes(b"half")
+    def full(self, content):
+        with self.open("wb") as stream:
+            stream.write(content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UsageError, match="No space left on device"):
         save(known, path)
     assert path.read_bytes() == before

@@ -500,7 +500,7 @@ def test_plans(tmp_path: Path) -> None:
     [
         (
             "2026-04,pcp,1\n",
-            'plan.csv: the data have no channel "pcp"; they have ppc, seo; did you mean "ppc"?',
+            'plan.csv: column channel: row 2: the data have no channel "pcp"; they have ppc, seo; did you mean "ppc"?',
         ),
         ("2026-04,ppc,x\n", 'plan.csv: column spend: row 2 ("x"): expected a number'),
         ("2026-04,ppc,\n", "plan.csv: column spend: row 2: is empty"),
