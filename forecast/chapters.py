@@ -383,13 +383,21 @@ _SAMPLING: Columns = {
 def _listing(
     title: str, frame: pd.DataFrame, columns: Columns, align: str = "", widths: str = "", note: str = ""
 ) -> dict[str, Any]:
-    """A table as a part of its own, a row that failed in bold; nothing where there are no rows."""
+    """A table as a part of its own, a row that failed in bold; empty columns are left out, and so is an empty table."""
     if frame.empty:
         return {}
-    rows: list[Row] = [
-        ([show(r) for _, show in columns.values()], r.get("status") == "FAIL") for r in _records(frame)
-    ]
-    return part(title, tables=[table(list(columns), rows, align, widths)], note=note)
+    made = table(
+        list(columns),
+        [([show(r) for _, show in columns.values()], r.get("status") == "FAIL") for r in _records(frame)],
+        align,
+        widths,
+    )
+    used = [k for k in range(len(columns)) if any(row["cells"][k] for row in made["rows"])]
+    for key in ("head", "align", "columns"):
+        made[key] = [made[key][k] for k in used]
+    for row in made["rows"]:
+        row["cells"] = [row["cells"][k] for k in used]
+    return part(title, tables=[made], note=note)
 
 
 def _provenance(tables: Tables) -> dict[str, Any]:

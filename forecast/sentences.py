@@ -283,9 +283,10 @@ def move(study: Mapping[str, Any], head: Mapping[str, Any], table: pd.DataFrame)
     least = 0.005 * table["current"].sum()
     downs = [str(c) for c in by_size.loc[by_size["change"] < -least, "channel"]]
     ups = [str(c) for c in by_size.loc[by_size["change"] > least, "channel"]][::-1]
-    more, less = money(change.clip(lower=0).sum(), cur), money(-change.clip(upper=0).sum(), cur)
+    up, down = change.clip(lower=0).sum(), -change.clip(upper=0).sum()
+    more, less = money(up, cur), money(down, cur)
     if ups and downs:
-        said = f"Move {more} from {listed(downs)} to {listed(ups)}."
+        said = f"Move {money(min(up, down), cur)} from {listed(downs)} to {listed(ups)}."
     elif ups or downs:
         said = f"Spend {more} more on {listed(ups)}." if ups else f"Spend {less} less on {listed(downs)}."
     else:

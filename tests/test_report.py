@@ -226,3 +226,16 @@ def test_many_failing_checks_do_not_push_the_headline_away():
     assert 5 == len(verdict["failing"])
     assert "FAIL" == verdict["failing"][0]["status"]
     assert verdict["more"].startswith("6 more")
+
+
+def test_columns_that_nobody_filled_are_left_out():
+    """An audit without advice has no column of advice; one advice brings it back."""
+    tables = plausible_tables(channels=("seo", "ppc"))
+    parts = {p["title"]: p for p in document(tables)["chapters"][-1]["parts"]}
+    assert ["Check", "Status", "Evidence", "Advice"] == parts["Audit of the data"]["tables"][0]["head"]
+    tables.audit["advice"] = ""
+    quiet = {p["title"]: p for p in document(tables)["chapters"][-1]["parts"]}["Audit of the data"]["tables"][
+        0
+    ]
+    assert ["Check", "Status", "Evidence"] == quiet["head"]
+    assert {3} == {len(quiet["align"]), len(quiet["columns"]), *(len(r["cells"]) for r in quiet["rows"])}
