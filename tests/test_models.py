@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import forecast
-from forecast import benchmarks
+from forecast import benchmarks, fit, inputs, planning, sampling
 from forecast.study import load_study
 
 ROOT = Path(forecast.__file__).parents[1]
@@ -76,6 +76,30 @@ def test_the_channel_priors_of_the_card_are_the_ones_in_use():
 
 def _interval(prior: benchmarks.LogitNormal) -> str:
     return f"{prior.quantile(0.5):.2f} ({prior.quantile(0.05):.2f} to {prior.quantile(0.95):.2f})"
+
+
+def test_the_settings_of_the_card_are_the_ones_in_use():
+    """Chains, draws, gates, default delays and scales of drift, as the card states them, are what the code has."""
+    text = " ".join(CARD.split())
+    days = benchmarks.DEFAULT_DELAY_DAYS
+    common, own = inputs.DRIFT_A_MONTH
+    for stated in (
+        f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {planning.DEFAULT_DRAWS} draws in all, "
+        f"target acceptance {fit.TARGET_ACCEPT}.",
+        f"once more with target acceptance {fit.RETRY_ACCEPT}, twice the tuning and twice the draws",
+        f"worst parameter) | below {fit.MAX_RHAT} |",
+        f"bulk and tail | above {fit.MIN_ESS:.0f} |",
+        f"it is {days['qualified']:.0f} days into `qualified`, {days['won']:.0f} days into `won`, none into `leads` and "
+        f"{benchmarks.OTHER_DELAY_DAYS:.0f} days into any other stage",
+        f"Gamma(2, 2 / {common}) | {common} |",
+        f"Gamma(2, 2 / {own}) | {own} |",
+        f"Gamma(2, {2 / inputs.RATE_NOISE:.0f}) | {inputs.RATE_NOISE} |",
+        f"Gamma(2, 2 / {inputs.TRAFFIC_NOISE}) | {inputs.TRAFFIC_NOISE} |",
+        f"reaches back {inputs.carry_periods('month')} months, {inputs.carry_periods('week')} weeks or "
+        f"{inputs.carry_periods('quarter')} quarters",
+        f"from {inputs.MIN_MONTHS_FOR_SEASON} months of history on",
+    ):
+        assert stated in text
 
 
 def test_the_card_links_to_files_that_are_there():
