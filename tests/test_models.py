@@ -84,18 +84,18 @@ def test_the_settings_of_the_card_are_the_ones_in_use():
     days = benchmarks.DEFAULT_DELAY_DAYS
     common, own = inputs.DRIFT_A_MONTH
     for stated in (
-        f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {planning.DEFAULT_DRAWS} draws in all, "
+        f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {planning.DEFAULT_DRAWS} draws in all",
         f"target acceptance {fit.TARGET_ACCEPT}.",
         f"once more with target acceptance {fit.RETRY_ACCEPT}, twice the tuning and twice the draws",
         f"worst parameter) | below {fit.MAX_RHAT} |",
         f"bulk and tail | above {fit.MIN_ESS:.0f} |",
-        f"it is {days['qualified']:.0f} days into `qualified`, {days['won']:.0f} days into `won`, none into `leads` and "
+        f"it is {days['qualified']:.0f} days into `qualified`, {days['won']:.0f} days into `won`, none into `leads`",
         f"{benchmarks.OTHER_DELAY_DAYS:.0f} days into any other stage",
         f"Gamma(2, 2 / {common}) | {common} |",
         f"Gamma(2, 2 / {own}) | {own} |",
         f"Gamma(2, {2 / inputs.RATE_NOISE:.0f}) | {inputs.RATE_NOISE} |",
         f"Gamma(2, 2 / {inputs.TRAFFIC_NOISE}) | {inputs.TRAFFIC_NOISE} |",
-        f"reaches back {inputs.carry_periods('month')} months, {inputs.carry_periods('week')} weeks or "
+        f"reaches back {inputs.carry_periods('month')} months, {inputs.carry_periods('week')} weeks",
         f"{inputs.carry_periods('quarter')} quarters",
         f"from {inputs.MIN_MONTHS_FOR_SEASON} months of history on",
     ):
