@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast import __version__, economics, results
+from forecast import economics, results
 from forecast import allocate as budget
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
@@ -34,6 +34,7 @@ from forecast.verdict import verdict
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 LEAST_DRAWS = 400
+VERSION = 1  # of the models: raised when the same data would fit to another posterior
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
 
 
@@ -96,7 +97,7 @@ def fit_hash(study: Study, history: History, seed: int, draws: int) -> str:
         "history": history.fingerprint(),
         "seed": seed,
         "draws": draws,
-        "model": [__version__, SCHEMA],
+        "model": [VERSION, SCHEMA],
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
@@ -209,6 +210,7 @@ def _tables(
             "gross_margin": study.economics.gross_margin,
             "counting": history.counting,
             "draws": int(outlook.sizes["draw"]),
+            "limits": _limits(study, plan),
         },
         verdict=verdict(posterior, list(posterior.provenance.get("failures", [])), audit, delays, table),
         headline=results.headline(study, outlook, allocation, simulation.REPLICATES, names),
@@ -242,10 +244,26 @@ def _versions() -> dict[str, str]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            found[package] = __version__ if package == "growth-forecast" else "unknown"
+            found[package] = "unknown"
     return found
 
 
 def _study_hash(study: Study) -> str:
     text = study.model_dump_json(exclude={"folder", "path"})
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _limits(study: Study, plan: NDArray[np.float64]) -> str:
+    """The limits of the budget in one sentence."""
+    rules = study.budget
+    total = float(plan.sum()) if rules.total == "current" else float(rules.total)
+    parts = [f"at most {total:,.0f} {study.currency} over the horizon"]
+    if rules.change is not None:
+        parts.append(f"each channel within {rules.change:.0%} of the current plan")
+    parts.append(f"no channel above {budget.BEYOND_SEEN} times the highest spend seen in a period")
+    if rules.limits:
+        parts.append("own limits for " + ", ".join(sorted(rules.limits)))
+    locked = sorted(name for name, spec in study.channels.items() if spec.locked)
+    if locked:
+        parts.append("locked: " + ", ".join(locked))
+    return "; ".join(parts) + "."
