@@ -6,7 +6,7 @@ Blocks are marked by what stands after their language:
     console run=3      the same for a command that ends with that exit code; its message is shown
     csv file=NAME      (any language) the block is a file, there for the commands of the page
     toml               a study, or a part of one: it loads
-    pycon run          a session at the Python prompt, checked as a doctest; a page is one session
+    pycon run          lines at the Python prompt, checked as one doctest a page
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAGES = [ROOT / "README.md", ROOT / "models" / "README.md", *sorted(DOCS.glob("*
 RUNNABLE = re.compile(r"^```console run(?:=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SESSIONS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROMPTS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _text(page: Path) -> str:
@@ -96,12 +96,12 @@ def test_shown_output_is_real(page, command, shown, code, tmp_path):
     assert (result.stderr if code else result.stdout) == shown
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if SESSIONS.search(_text(page))], ids=_name)
-def test_python_sessions_are_real(page, tmp_path, monkeypatch):
-    """Every session at the Python prompt of a page shows what Python answers."""
+@pytest.mark.parametrize("page", [page for page in PAGES if PROMPTS.search(_text(page))], ids=_name)
+def test_python_prompts_are_real(page, tmp_path, monkeypatch):
+    """Every line at the Python prompt of a page shows what Python answers."""
     monkeypatch.chdir(tmp_path)
-    session = "\n".join(SESSIONS.findall(_text(page)))
-    test = doctest.DocTestParser().get_doctest(session, {}, _name(page), str(page), 0)
+    lines = "\n".join(PROMPTS.findall(_text(page)))
+    test = doctest.DocTestParser().get_doctest(lines, {}, _name(page), str(page), 0)
     said: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     runner.run(test, out=said.append)
