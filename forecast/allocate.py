@@ -263,7 +263,7 @@ def allocate(
         price=price,
         residual=float(np.abs(marginal[free] / price - 1.0).max()) if free.any() else 0.0,
         unspent=unspent,
-        reason=_why_unspent(unspent, limits),
+        reason=_why_unspent(unspent, best, limits),
     ), curves
 
 
@@ -288,11 +288,11 @@ def _beyond(spend: Array, seen: Array) -> Array:
     return over / np.maximum(spend.sum(axis=0), 1e-12)
 
 
-def _why_unspent(unspent: float, limits: Limits) -> str:
+def _why_unspent(unspent: float, best: Array, limits: Limits) -> str:
     if unspent <= 1e-6 * max(limits.total, 1.0):
         return ""
-    if limits.high.sum() < limits.total:
-        return "the upper limits of the channels add up to less than the total"
+    if np.all(best >= limits.high * (1 - 1e-6)):
+        return "every channel is at its upper limit"
     return "the next unit of money would bring back less than itself in every channel that may take more"
 
 

@@ -45,7 +45,7 @@ class LogitNormal:
 class ChannelPrior:
     """What the kind of a channel says before its data do.
 
-    elasticity: median of beta in `traffic = level [b + (1 - b) (spend / reference)^beta]` on the logit scale (mean, sd);
+    elasticity: beta in `traffic = level [b + (1 - b) (spend / reference)^beta]`, logit scale (mean, sd);
     base: the share b of traffic that goes on without spend, logit scale; carry_over: share alpha of the effect that
     lasts into the next month, logit scale (None: no carry-over assumed).
     """
@@ -56,7 +56,8 @@ class ChannelPrior:
     source: str
 
 
-# The rate *into* the named stage. Close rate s is raised to .50: published figures mix SQL -> won with opportunity -> won.
+# The rate *into* the named stage. Close rate s is raised to .50: published figures mix SQL -> won with
+# opportunity -> won.
 _RANGES: dict[str, dict[str, Range]] = {
     "b2b": {
         "leads": Range(0.02, 0.05, f"{GUIDE}: website conversion B2B"),
@@ -74,10 +75,6 @@ _SD_FLOOR = {"won": 0.50}
 SD_FLOOR = 0.40
 WIDE = LogitNormal(-1.5, 1.5)  # a stage without any benchmark: median 18 %, 90 % from 2 % to 72 %
 
-EMAIL_CONVERSION = {
-    "b2b": Range(0.024, 0.024, f"{GUIDE}: e-mail campaign conversion B2B"),
-    "b2c": Range(0.028, 0.028, f"{GUIDE}: e-mail campaign conversion B2C"),
-}
 
 _CLICK = "judgement: click buying, auction elasticities .36-.62 (model card, section on spend response)"
 _SLOW = "judgement: content builds up; traffic goes on when spend stops (domain guide, the seven channels)"
@@ -92,7 +89,9 @@ CHANNEL_PRIORS: dict[str, ChannelPrior] = {
     "content": ChannelPrior(LogitNormal(0.2, 0.7), LogitNormal(-0.8, 0.7), LogitNormal(0.2, 0.5), _SLOW),
     "outbound": ChannelPrior(LogitNormal(1.0, 0.7), LogitNormal(-3.0, 0.7), None, _HAND),
     "events": ChannelPrior(LogitNormal(0.7, 0.7), LogitNormal(-3.0, 0.7), None, _HAND),
-    "other": ChannelPrior(LogitNormal(0.3, 1.0), LogitNormal(-1.5, 1.2), None, "neutral: no carry-over, wide elasticity"),
+    "other": ChannelPrior(
+        LogitNormal(0.3, 1.0), LogitNormal(-1.5, 1.2), None, "neutral: no carry-over, wide elasticity"
+    ),
 }
 
 # Typical time from the stage before, in days, where the study gives none (model card, section on delays).

@@ -58,7 +58,7 @@ def fit(
         run.ages[stage] = int(data["age_weights"].shape[1])
         if history.counting == "cohort":
             variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
-        variables |= _rates(run.sample(part), part, f"logit_rate_{stage}", stage)
+        variables |= _rates(run.sample(part), part, stage, inputs.enters_later(history, stage))
         if stage in history.losses:
             lost = Part(
                 f"lost before {stage}",
@@ -102,6 +102,10 @@ def failures(posterior: Posterior) -> list[str]:
     return found
 
 
+VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
+CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
+
+
 class _Run:
     """Seeds by the name of a part, progress, and the diagnostics gathered on the way."""
 
@@ -132,15 +136,17 @@ class _Run:
     def _once(self, part: Part, accept: float, tune: int, draws: int, *, attempt: int) -> tuple[Draws, int]:
         words = [self.seed, attempt, *part.name.encode()]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-        return sample_kernel(
+        every = VALUE_THIN if part.kind == "value" else 1
+        sampled, divergences = sample_kernel(
             part,
             seed=seed,
-            draws=draws,
+            draws=draws * every,
             tune=tune,
             target_accept=accept,
             cores=self.cores,
             progress=self.progress,
         )
+        return {name: values[:, ::every] for name, values in sampled.items()}, divergences
 
 
 def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:
@@ -158,10 +164,15 @@ def _flat(values: Array) -> Array:
     return values.reshape(-1, *values.shape[2:])
 
 
-def _rates(d: Draws, part: Part, path: str, stage: str) -> dict[str, tuple[tuple[str, ...], Array]]:
+def _rates(
+    d: Draws, part: Part, stage: str, later: NDArray[np.bool_]
+) -> dict[str, tuple[tuple[str, ...], Array]]:
+    """Variables of a transition; channels that enter the funnel `later` pass it with certainty."""
     delayed = float(part.data["delayed"])
+    path = _flat(_logit_rate(d, part.data))
+    path[:, :, later] = CERTAIN
     return {
-        path: (("draw", "period", "channel"), _flat(_logit_rate(d, part.data))),
+        f"logit_rate_{stage}": (("draw", "period", "channel"), path),
         f"drift_{stage}": (("draw",), _flat(d["drift"])),
         f"own_drift_{stage}": (("draw",), _flat(d["own_drift"])),
         f"noise_{stage}": (("draw",), _flat(d["noise"])),

@@ -33,6 +33,7 @@ Array = NDArray[np.float64]
 DRIFT_A_MONTH = (0.064, 0.04)
 # Prior means of the noise of a cell: logit scale for rates, log scale for traffic.
 RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
+OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
 LOSS_PRIOR = LogitNormal(0.0, 1.2)
 LOSS_DAYS = 30.0
 MONTHS_OF_CARRY = 8
@@ -62,6 +63,42 @@ def transitions(history: History) -> list[tuple[str, str]]:
     """(stage before, stage) for each step of the funnel that the history has counts for."""
     seen = [stage for stage in history.stages if stage in history.counts]
     return list(pairwise(seen))
+
+
+def entry_stage(history: History) -> NDArray[np.int64]:
+    """Where each channel enters the funnel: index of its first counted stage (0 where it is counted from the start).
+
+    A channel without a single count of the first stage (leads without a known visit, say) is not of unknown size: it
+    enters at the first stage that is counted for it, and has no rate before.
+    """
+    steps = transitions(history)
+    chain = [steps[0][0], *(stage for _, stage in steps)] if steps else list(history.stages)
+    counted = np.array([(np.nan_to_num(history.counts[stage].values) > 0).any(axis=0) for stage in chain])
+    return np.where(counted.any(axis=0), counted.argmax(axis=0), 0).astype(np.int64)
+
+
+def enters_later(history: History, stage: str) -> NDArray[np.bool_]:
+    """Channels that enter the funnel at `stage` or after it: they have no rate into it."""
+    order = [step for _, step in transitions(history)]
+    return entry_stage(history) > order.index(stage)
+
+
+def has_stopped(history: History) -> NDArray[np.bool_]:
+    """Channels that are over unless money is planned for them: nothing recorded in the last period, or nothing at all.
+
+    A zero alone is no end: only a channel with spend in the past that now shows neither spend nor units has stopped.
+    """
+    last = _entries(history)[-1]
+    spend = spend_of(history)
+    return np.isnan(last) | ((last == 0) & (spend[-1] == 0) & (spend > 0).any(axis=0))
+
+
+def _entries(history: History) -> Array:
+    """Units entering the funnel by period and channel, each channel at its own first stage; blanks are NaN."""
+    steps = transitions(history)
+    chain = [steps[0][0], *(stage for _, stage in steps)] if steps else list(history.stages)
+    stacked = np.stack([np.asarray(history.counts[stage].values, dtype=float) for stage in chain])
+    return np.take_along_axis(stacked, entry_stage(history)[None, None, :], axis=0)[0]
 
 
 def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
@@ -101,14 +138,14 @@ def rate_prior_of(study: Study, stage: str) -> LogitNormal:
     """Prior of the company-level rate into `stage`: the study's own range, else the market's benchmark."""
     own = study.funnel.rate.get(stage)
     if own is not None:
-        return rate_prior(own[0], own[1], study.priors.range_reads_as)
+        return rate_prior(own[0], own[1], study.priors.range_reads_as, floor=OWN_RANGE_SD)
     return market_prior(study.funnel.market, stage, study.priors.range_reads_as)
 
 
 def transition_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
     """Data of one transition and whether it counts by calendar period; see `model.transition_model`."""
     n, y = _filled(history, before), _filled(history, stage)
-    weight = _present(history, before, stage).astype(float)
+    weight = (_present(history, before, stage) & ~enters_later(history, stage)).astype(float)
     prior = delay_prior(study, history, stage)
     rate = rate_prior_of(study, stage)
     if stage in history.triangles:
@@ -124,8 +161,8 @@ def transition_data(study: Study, history: History, before: str, stage: str) -> 
     if prior.mean > 0:
         expected = np.cumsum(n, axis=0) + early
         data["weight"] = weight * (expected > 0)
-    else:  # without a delay no more can convert than entered in the period
-        data["weight"] = weight * (n >= y)
+    else:  # dated a period apart: more moved on than entered, which without a delay says that nearly all do
+        data["n"] = np.maximum(n, y * weight)
     return data, True
 
 
@@ -284,10 +321,10 @@ def traffic_data(
     study: Study, history: History, log_worth: Array | None, worth_sd: Array | None
 ) -> dict[str, Any]:
     """Data of the traffic model; `log_worth`: mean log margin that a unit of traffic brings, by channel, and its sd."""
-    stage = transitions(history)[0][0] if transitions(history) else history.stages[0]
-    y, spend = _filled(history, stage), spend_of(history)
+    entries, spend = _entries(history), spend_of(history)
+    y = np.nan_to_num(entries)
     responds = (spend > 0).any(axis=0)
-    weight = _present(history, stage) & ~((y == 0) & (spend == 0) & responds)
+    weight = np.isfinite(entries) & ~((y == 0) & (spend == 0) & responds)
     reference, current = spend_reference(history), current_spend(history)
     tuned = responds & (current > 0)
     unknown = np.zeros(len(history.channels))

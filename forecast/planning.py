@@ -18,8 +18,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast import economics, results
 from forecast import allocate as budget
+from forecast import economics, results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
 from forecast.errors import FitError, UsageError

@@ -102,7 +102,7 @@ def save(posterior: Posterior, path: Path) -> None:
     data.attrs = {
         "schema": SCHEMA,
         "diagnostics": json.dumps(posterior.diagnostics),
-        "provenance": json.dumps(posterior.provenance, sort_keys=True),
+        "provenance": json.dumps(posterior.provenance),  # in its own order: tables made from it look alike
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,8 +114,9 @@ def save(posterior: Posterior, path: Path) -> None:
         raise _unwritable(path, error) from error
 
 
-def load(path: Path) -> Posterior:
+def load(path: Path | str) -> Posterior:
     """Read a posterior. Raises DataError where the file is missing, damaged, foreign, or of another schema."""
+    path = Path(path)
     if not path.is_file():
         raise DataError([f"{path}: no fitted posterior here; run `forecast fit` first"])
     try:

@@ -110,11 +110,15 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
     rows = []
     channels = [*history.channels, "total"]
     for before, stage in inputs.transitions(history):
-        rates = ratio(in_total(flow.units[stage]), in_total(flow.units[before]))
-        entered = in_total(np.nan_to_num(history.counts[before].values).sum(axis=0))
-        moved = in_total(np.nan_to_num(history.counts[stage].values).sum(axis=0))
+        has = ~inputs.enters_later(history, stage)
+        rates = ratio(in_total(flow.units[stage] * has), in_total(flow.units[before] * has))
+        both = np.isfinite(history.counts[before].values) & np.isfinite(history.counts[stage].values)
+        entered = in_total(np.where(both, history.counts[before].values, 0.0).sum(axis=0))
+        moved = in_total(np.where(both, history.counts[stage].values, 0.0).sum(axis=0))
         published = rate_range(study.funnel.market, stage)
         for i, channel in enumerate(channels):
+            if channel != "total" and not has[i]:
+                continue
             low, high = (published.low, published.high) if published else (math.nan, math.nan)
             below = float((rates[:, i] < low).mean()) if published else math.nan
             rows.append(

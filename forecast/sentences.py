@@ -324,7 +324,7 @@ def bridge(study: Mapping[str, Any], table: pd.DataFrame) -> str:
     said = f"{percent(pipeline / inside)} of the {what} inside the horizon comes from leads already in the pipeline."
     if known(later):
         amount = money(later, clean(study["currency"])) if column == "mean" else f"{count(later)}{NBSP}wins"
-        said += f" A further {amount} comes from the same leads but lands after the horizon."
+        said += f" A further {amount} comes later from leads that are in the funnel by then."
     return said
 
 

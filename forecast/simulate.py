@@ -56,6 +56,7 @@ class Future:
     past_spend: Array
     reference: Array
     responds: NDArray[np.bool_]
+    stopped: NDArray[np.bool_]  # over, unless money is planned
     starts: NDArray[np.datetime64]
 
 
@@ -90,6 +91,7 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         spend,
         inputs.spend_reference(history),
         (spend > 0).any(axis=0),
+        inputs.has_stopped(history),
         starts,
     )
 
@@ -130,6 +132,7 @@ def expected_traffic(
     it, both with `after` (channel) spent per period from then on.
     """
     inside = np.exp(future.log_traffic) * response(posterior, future, spend, period)
+    inside = np.where(future.stopped & (spend == 0), 0.0, inside)
     later = np.zeros_like(future.tail_traffic)
     lasting = np.flatnonzero(posterior.array("carry").any(axis=0) & future.responds)
     if lasting.size:
@@ -201,8 +204,10 @@ class _Chunk:
             stages[stage] = entries
             before = stage
         result: dict[str, Array | Counts] = {}
-        for name, layers in stages.items():
-            result[name] = self._by_plan(layers[:, :, : self.horizon], len(traffic))
+        enters = inputs.entry_stage(self.history)
+        for position, (name, layers) in enumerate(stages.items()):
+            counted = layers[:, :, : self.horizon] * (enters <= position)
+            result[name] = self._by_plan(counted, len(traffic))
         new = entries.copy()
         new[PIPELINE] = 0
         old = entries - new
@@ -268,6 +273,8 @@ class _Chunk:
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
         arrivals[PIPELINE] += self._pipeline(before, stage, f)
+        at_once = inputs.enters_later(self.history, stage)
+        arrivals[..., at_once] = entries[..., at_once]
         return arrivals, tail
 
     def _noisy(self, rate: Array, stage: str) -> Array:

@@ -285,7 +285,7 @@ def test_no_channel_goes_far_beyond_what_was_seen():
         np.where(found.recommended > 3 * SPEND, 0.3 / 1.3, 0.0), abs=0.02
     )
     assert found.unspent == pytest.approx(1e7 - found.recommended.sum())
-    assert "upper limits" in found.reason
+    assert found.reason == "every channel is at its upper limit"
 
 
 def test_unspent_money_is_explained():
