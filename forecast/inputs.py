@@ -161,8 +161,9 @@ def transition_data(study: Study, history: History, before: str, stage: str) -> 
     if prior.mean > 0:
         expected = np.cumsum(n, axis=0) + early
         data["weight"] = weight * (expected > 0)
-    else:  # dated a period apart: more moved on than entered, which without a delay says that nearly all do
-        data["n"] = np.maximum(n, y * weight)
+    else:  # more moved on than entered: some entered a period before, and without a delay that means nearly all do
+        data["weight"] = weight * (n > 0)
+        data["n"] = np.maximum(n, y * data["weight"])
     return data, True
 
 

@@ -65,12 +65,13 @@ def test_blanks_weigh_nothing_and_zeros_count():
 
 
 def test_nothing_can_come_from_nothing():
-    """Without a delay a cell with more moves than entries weighs nothing; with one, only cells before any entry."""
+    """Moves without an entry weigh nothing; without a delay more moves than entries read as all of them."""
     leads = np.array([[0.0], [5.0], [3.0], [9.0]])
     won = np.array([[1.0], [7.0], [1.0], [1.0]])
     past = history({"leads": leads, "won": won}, channels=["one"], periods=4)
     at_once, _ = inputs.transition_data(study(funnel={"delay": {"won": 0}}), past, "leads", "won")
-    assert at_once["weight"][:, 0].tolist() == [0, 0, 1, 1]
+    assert at_once["weight"][:, 0].tolist() == [0, 1, 1, 1]
+    assert at_once["n"][:, 0].tolist() == [0, 7, 3, 9]
     assert at_once["delayed"] == 0.0
     later, _ = inputs.transition_data(B2B, past, "leads", "won")
     assert later["weight"][:, 0].tolist() == [1, 1, 1, 1]
