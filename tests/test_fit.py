@@ -366,27 +366,31 @@ def test_a_sampler_that_cannot_run_names_the_part(monkeypatch):
         sampled(part_for_sampling())
 
 
-def test_a_part_that_misses_the_gate_is_sampled_again(monkeypatch):
-    """Once more with smaller steps, twice the warm-up and twice the draws, of which every second is kept."""
+@pytest.mark.parametrize("misses", [0, 1, 2, 3])
+def test_a_part_that_misses_the_gate_is_sampled_again(monkeypatch, misses: int):
+    """At most twice more: smaller steps, twice the warm-up and the draws, of which every second is kept."""
     calls: list[dict[str, Any]] = []
 
     def stand_in(part, **given):
         calls.append(given)
         rng = np.random.default_rng(len(calls))
         draws = {n: rng.lognormal(0.0, 1.0, (4, given["draws"], *shape)) for n, shape in sizes_of(part)}
-        return draws, 3 if len(calls) == 1 else 0
+        return draws, 3 if len(calls) <= misses else 0
 
     monkeypatch.setattr(module, "sample_kernel", stand_in)
     notes = Notes()
     run = module._Run(1, 4000, 2, notes)
     draws = run.sample(part_for_sampling())
-    assert [call["target_accept"] for call in calls] == [module.TARGET_ACCEPT, module.RETRY_ACCEPT]
-    assert [call["draws"] for call in calls] == [1000, 2000]
-    assert calls[1]["tune"] == 2 * calls[0]["tune"]
-    assert calls[0]["seed"] != calls[1]["seed"]
+    attempts = min(misses, 2) + 1
+    steps = [module.TARGET_ACCEPT, module.RETRY_ACCEPT, module.LAST_ACCEPT]
+    assert [call["target_accept"] for call in calls] == steps[:attempts]
+    assert [call["draws"] for call in calls] == [1000, 2000, 2000][:attempts]
+    assert all(call["tune"] == 2 * calls[0]["tune"] for call in calls[1:])
+    assert len({call["seed"] for call in calls}) == attempts
     assert draws["mu"].shape == (4, 1000)
-    assert notes.steps == ["fitting leads to won", "fitting leads to won again, with smaller steps"]
-    assert run.diagnostics[0]["divergences"] == 0
+    again = "fitting leads to won again, with smaller steps"
+    assert notes.steps == ["fitting leads to won", again, again][:attempts]
+    assert run.diagnostics[0]["divergences"] == (3 if misses == 3 else 0)
 
 
 def test_failures_are_sentences_with_the_bar():
