@@ -7,6 +7,8 @@ for the traces of common mistakes: leads counted but not qualified, stages not m
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
 
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
-FEW_YEARS, FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 1.0, 30, 0.10, 3.0, 0.25
+FEW_YEARS, FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 13 / 12, 30, 0.10, 3.0, 0.25
 JUMP_FLOOR = 20  # a jump from fewer units than this is noise
 
 Row = tuple[str, str, str, str]  # check, status, evidence, advice
@@ -126,11 +128,9 @@ def _last_period(history: History) -> Row:
 
 
 def _length(history: History) -> Row:
-    n, needed = history.periods.size, int(FEW_YEARS * PERIODS_PER_YEAR[history.period])
+    n, needed = history.periods.size, math.ceil(FEW_YEARS * PERIODS_PER_YEAR[history.period])
     found = f"{n} {history.period}s, {_span(history)}" if n < needed else ""
-    advice = (
-        f"With less than a year ({needed} {history.period}s) the season cannot be learnt; expect wide bands."
-    )
+    advice = f"With fewer than {needed} {history.period}s the season cannot be learnt; expect wide bands."
     return _row("Length of the history", found, f"{n} {history.period}s, {_span(history)}", advice)
 
 
@@ -204,7 +204,7 @@ def _stopped_channels(history: History) -> Row:
         for name, n in zip(history.channels, idle, strict=True)
         if n >= patience
     ]
-    advice = "If it was stopped on purpose, plan it with 0; else add the missing rows."
+    advice = "It is forecast as stopped unless money is planned for it; if it goes on, add the missing rows."
     return _row("Channels that stop", _listed(found), "every channel goes on to the last period", advice)
 
 
@@ -347,9 +347,7 @@ def _big_deal(history: History, study: Study) -> Row | None:
         if history.counting == "leads"
         else "the largest deal that was the only one of its row"
     )
-    text = (
-        f"{known}, {biggest:,.0f} {study.currency}, is {share:.0%} of the revenue of the last {year} periods"
-    )
+    text = f"{known}, {biggest:,.0f} {study.currency}, is {share:.0%} of the revenue of the last {min(year, len(history.periods))} periods"
     advice = "One such deal moves every average: look at the forecast with and without it."
     return _row("No single deal dominates", text if share > BIG_DEAL else "", text, advice)
 
