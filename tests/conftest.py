@@ -1,0 +1,127 @@
+"""Fixtures of more than one module: the demo run once for the whole suite, and a small company with a fit by hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """One run of `forecast demo`: its folder, and what the command said."""
+
+    folder: Path
+    process: subprocess.CompletedProcess[str]
+
+
+def command(*args: str, cwd: Path, code: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m forecast ARGS` (or a piece of Python with these arguments) as a process of its own."""
+    start = ["-m", "forecast"] if code is None else ["-c", code]
+    paths = os.environ | {"PYTHONPATH": str(ROOT)} | env
+    return subprocess.run(
+        [sys.executable, *start, *args], cwd=cwd, env=paths, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """The bundled demo, run as a user runs it, from an unrelated folder."""
+    home = tmp_path_factory.mktemp("demo")
+    return DemoRun(home / "run", command("demo", "--out", "run", "--json", cwd=home))
+
+
+@pytest.fixture
+def demo_study(demo_run: DemoRun, tmp_path: Path) -> Path:
+    """The demo's study and data in a folder of their own, with its posterior saved beside them."""
+    for name in ("demo.toml", "demo.csv"):
+        shutil.copyfile(ROOT / "forecast" / "bundled" / name, tmp_path / name)
+    shutil.copyfile(demo_run.folder / "posterior.nc", tmp_path / "demo.nc")
+    return tmp_path / "demo.toml"
+
+
+STUDY = """\
+name = "small"
+
+[history]
+counts = "small.csv"
+through = "2026-06"
+
+[funnel]
+market = "b2b"
+
+[channels.ppc]
+kind = "ppc"
+
+[plan]
+periods = 3
+target = { revenue = 40_000 }
+"""
+
+
+def counts(*, cohort: bool = False) -> str:
+    """Eighteen months of two channels, as CSV. In cohort counts the stages are those of the very same leads."""
+    lines = ["period,channel,spend,visitors,leads,qualified,won,revenue"]
+    for month in range(18):
+        label = f"{2025 + month // 12}-{month % 12 + 1:02d}"
+        spend, won = 2000 + 150 * (month % 5), 3 if cohort else 2 + month % 3
+        lines.append(f"{label},ppc,{spend},{spend // 2},{spend // 40},{spend // 100},{won},{won * 4100}")
+        lines.append(f"{label},seo,0,900,{27 + month % 4},{10 + month % 3},2,9000")
+    return "\n".join(lines) + "\n"
+
+
+def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
+    """Save a posterior of known constants where the study's fit is looked for, as if it had been fitted."""
+    from posterior_fixture import posterior
+
+    from forecast.planning import DEFAULT_DRAWS, DEFAULT_SEED, fit_hash
+    from forecast.posterior import save
+    from forecast.sources import read_history
+    from forecast.study import load_study
+    from forecast.workflow import posterior_path
+
+    loaded = load_study(study)
+    history = read_history(loaded)
+    rates = {"leads": 0.04, "qualified": 0.4, "won": 0.25}
+    delays = {"qualified": (0.5, 0.8), "won": (1.5, 0.8)}
+    known = posterior(history, rates, delays=delays, elasticity=[[0.4, 0.6]], traffic_noise=0.2)
+    names = ("visitors to leads", "leads to qualified", "qualified to won", "visitors")
+    sampled = {"max_rhat": 1.001, "min_ess_bulk": 2000.0, "min_ess_tail": 1500.0, "divergences": 0}
+    provenance = {
+        "fit_hash": fit_hash(loaded, history, DEFAULT_SEED, DEFAULT_DRAWS),
+        "seed": DEFAULT_SEED,
+        "draws": DEFAULT_DRAWS,
+        "failures": list(failures),
+    }
+    path = posterior_path(loaded)
+    save(
+        replace(
+            known,
+            diagnostics=tuple({"part": name, **sampled, "draws": 4000} for name in names),
+            provenance=known.provenance | provenance,
+        ),
+        path,
+    )
+    return path
+
+
+@pytest.fixture
+def small_study(tmp_path: Path) -> Path:
+    """A small company in a folder of its own: study and data, no fit."""
+    (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
+    (tmp_path / "small.csv").write_text(counts(), encoding="utf-8")
+    return tmp_path / "small.toml"
+
+
+@pytest.fixture
+def fitted_study(small_study: Path) -> Path:
+    """The small company with a saved posterior of known constants: every job but the fit runs in a moment."""
+    save_by_hand(small_study)
+    return small_study

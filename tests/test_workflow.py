@@ -1,0 +1,386 @@
+"""The jobs of the command line on a small company: what a saved fit is good for, and what each job leaves behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import STUDY, save_by_hand
+from typer.testing import CliRunner
+
+from forecast import posterior as saving
+from forecast import workflow
+from forecast.cli import app
+from forecast.errors import StudyError, UsageError
+from forecast.export import FILES
+from forecast.planning import Silent
+
+
+class Fitted(Exception):  # noqa: N818 - a signal, not a failure
+    """Raised in place of a fit, to see that one would have been made."""
+
+
+@pytest.fixture(autouse=True)
+def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever fits is caught."""
+
+    def caught(_: Any, history: Any, **__: Any) -> None:
+        raise Fitted(history.labels[-1])
+
+    monkeypatch.setattr(workflow, "fit_posterior", caught)
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn and written, which is most of the time that a run from a saved fit takes."""
+    monkeypatch.setattr(workflow, "write_outputs", lambda *_: None)
+
+
+class Notes(Silent):
+    """Progress that remembers its steps."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, text: str) -> None:
+        """Note it."""
+        self.steps.append(text)
+
+
+def edited(study: Path, old: str, new: str) -> Path:
+    """The study with one text replaced."""
+    text = study.read_text(encoding="utf-8")
+    assert old in text
+    study.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return study
+
+
+def listing(folder: Path) -> list[str]:
+    """Everything below a folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+# A saved fit
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "plan.periods=6",
+        "plan.spend={ppc = 1000}",
+        "plan.target={won = 3}",
+        "budget.total=5000",
+        "budget.change=0.1",
+        "currency=USD",
+        "channels.ppc.locked=true",
+        "budget.limits.ppc.max=7000",
+    ],
+)
+def test_plan_and_budget_need_no_new_fit(fitted_study: Path, no_report: None, change: str):
+    """What the model does not depend on can be changed at will."""
+    made = workflow.run(fitted_study, out=fitted_study.parent / "out", overrides=[change])
+    assert made.summary["provenance"]["fitted_now"] is False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "funnel.market=b2c",
+        "funnel.delay.won=60 days",
+        "funnel.rate.won=[0.2, 0.3]",
+        "funnel.value=5000",
+        "channels.ppc.kind=seo",
+        "economics.gross_margin=0.5",
+        "history.through=2026-05",
+        "history.from=2025-02",
+        "priors.range_reads_as=0.8",
+    ],
+)
+def test_funnel_priors_and_window_need_a_new_fit(fitted_study: Path, change: str):
+    """What the model depends on is fitted again, and nothing is written when that does not come about."""
+    before = listing(fitted_study.parent)
+    with pytest.raises(Fitted):
+        workflow.run(fitted_study, out=fitted_study.parent / "out", overrides=[change])
+    assert listing(fitted_study.parent) == before
+
+
+@pytest.mark.parametrize(("option", "value"), [("seed", 2), ("seed", 0), ("draws", 8000)])
+def test_another_seed_or_number_of_draws_is_another_fit(fitted_study: Path, option: str, value: int):
+    """A result is that of its seed and draws."""
+    with pytest.raises(Fitted):
+        workflow.run(fitted_study, out=fitted_study.parent / "out", **{option: value})
+
+
+def test_changed_data_need_a_new_fit(fitted_study: Path, no_report: None):
+    """One number changed in the data is another history; the same numbers under another file name are not."""
+    data = fitted_study.parent / "small.csv"
+    data.rename(fitted_study.parent / "renamed.csv")
+    edited(fitted_study, "small.csv", "renamed.csv")
+    workflow.run(fitted_study, out=fitted_study.parent / "out")
+    edited(fitted_study.parent / "renamed.csv", "2025-03,seo,0,900,29,", "2025-03,seo,0,900,30,")
+    with pytest.raises(Fitted):
+        workflow.run(fitted_study, out=fitted_study.parent / "out")
+
+
+def test_a_fit_that_failed_its_checks_is_used_only_when_told_to_go_on(small_study: Path, no_report: None):
+    """Saved by --go-on, it is fitted again by a plain run; with --go-on the outputs are stamped FAIL."""
+    save_by_hand(small_study, failures=("visitors: 3 divergences (must be 0)",))
+    with pytest.raises(Fitted):
+        workflow.run(small_study, out=small_study.parent / "out")
+    made = workflow.run(small_study, out=small_study.parent / "out", go_on=True)
+    assert made.summary["verdict"]["status"] == "FAIL"
+
+
+def test_a_new_fit_is_saved_before_the_forecast(small_study: Path, monkeypatch: pytest.MonkeyPatch):
+    """What took longest is kept beside the study, also when the rest of the run goes wrong."""
+    path = save_by_hand(small_study)
+    made = saving.load(path)
+    path.unlink()
+    monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
+    monkeypatch.setattr(workflow, "forecast_plan", lambda *_, **__: (_ for _ in ()).throw(Fitted))
+    with pytest.raises(Fitted):
+        workflow.run(small_study, out=small_study.parent / "out")
+    assert listing(small_study.parent) == ["small.csv", "small.nc", "small.toml"]
+
+
+def test_fit_saves_the_posterior_and_judges_it(small_study: Path, monkeypatch: pytest.MonkeyPatch):
+    """`fit` alone: the posterior beside the study, its verdict and its diagnostics."""
+    path = save_by_hand(small_study, failures=("visitors: 3 divergences (must be 0)",))
+    made = saving.load(path)
+    path.unlink()
+    monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
+    result = workflow.fit(small_study, go_on=True)
+    assert result.path == path
+    assert path.is_file()
+    assert result.summary["verdict"]["status"] == "FAIL"
+    assert result.summary["diagnostics"][0]["part"] == "visitors to leads"
+
+
+# Run
+
+
+def test_run_writes_to_reports_name_and_tells_its_steps(fitted_study: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without --out the folder is reports/NAME below where the command runs."""
+    monkeypatch.chdir(fitted_study.parent)
+    notes = Notes()
+    made = workflow.run(Path("small.toml"), progress=notes)
+    assert made.folder == Path("reports/small")
+    assert set(listing(made.folder)) == set(FILES)
+    assert notes.steps == [
+        "reading the study and its data",
+        "looking for a saved fit",
+        "dividing the budget",
+        "simulating the funnel",
+        "making the tables",
+        "writing the report",
+    ]
+    assert made.summary["seconds"]["write"] > 0
+
+
+def test_a_second_run_replaces_the_first(fitted_study: Path):
+    """The same folder holds the newer plan; files of others stay."""
+    out = fitted_study.parent / "out"
+    workflow.run(fitted_study, out=out)
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    workflow.run(fitted_study, out=out, overrides=["plan.periods=1"])
+    assert set(pd.read_csv(out / "forecast.csv")["period"]) == {"2026-07", "total"}
+    assert set(listing(out)) == {*FILES, "notes.txt"}
+
+
+def test_channel_names_are_text_and_nothing_else(small_study: Path):
+    """A name that is a formula, markup or a link comes through every file as the text that it is."""
+    names = {"ppc": '=HYPERLINK("http://x.y","=1+1")', "seo": "#import <b>$x^2$ @é, ;'"}
+    data = small_study.parent / "small.csv"
+    table = pd.read_csv(data)
+    table["channel"] = table["channel"].map(names)
+    table.to_csv(data, index=False)
+    edited(small_study, '[channels.ppc]\nkind = "ppc"\n', "")
+    save_by_hand(small_study)
+    out = workflow.run(small_study, out=small_study.parent / "out").folder
+    channels = set(pd.read_csv(out / "forecast.csv")["channel"])
+    assert channels == {f"'{names['ppc']}", names["seo"], "total"}
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert [row["channel"] for row in summary["allocation"]] == [names["ppc"]]
+    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+# A period that is still running
+
+
+@pytest.fixture
+def open_study(small_study: Path) -> Path:
+    """The small company without `through`, with a fit of what was complete in June 2026."""
+    save_by_hand(edited(small_study, 'through = "2026-06"\n', ""))
+    return small_study
+
+
+@pytest.mark.parametrize("job", ["run", "allocate", "fit", "check"])
+def test_every_command_leaves_the_running_period_out(
+    open_study: Path, no_report: None, job: str, monkeypatch: pytest.MonkeyPatch
+):
+    """In July a half-filled July row is not read, by any command: else `allocate` would not know the fit of `run`."""
+    data = open_study.parent / "small.csv"
+    with data.open("a", encoding="utf-8") as stream:
+        stream.write("2026-07,ppc,900,450,10,2,0,0\n2026-07,seo,0,400,10,2,0,0\n")
+    monkeypatch.setattr("forecast.cli._today", lambda: date(2026, 7, 14))
+    out = ["--out", str(open_study.parent / "out")] if job == "run" else []
+    made = CliRunner().invoke(app, [job, str(open_study), "--json", *out])
+    if job == "fit":
+        assert "Fitted: 2026-06" in made.stderr
+        return
+    assert made.exit_code == 0, made.stderr
+    said = json.loads(made.stdout)
+    if job == "run":
+        assert (said["as_of"], said["provenance"]["fitted_now"]) == ("2026-06", False)
+    if job == "check":
+        assert said["periods"] == ["2025-01", "2026-06"]
+        assert (
+            next(row for row in said["audit"] if row["check"] == "Last period complete")["status"] == "REVIEW"
+        )
+
+
+# Allocate
+
+
+def test_allocate_follows_total_change_and_limits(fitted_study: Path):
+    """Money in, money divided: the total is spent where it returns more than itself, within change and limits."""
+    table = workflow.allocate(fitted_study, total=6000).allocation
+    assert table["channel"].tolist() == ["ppc"]
+    assert table["recommended"].item() == pytest.approx(6000)
+    table = workflow.allocate(fitted_study, total=50_000, change=0.1).allocation
+    assert table["recommended"].item() == pytest.approx(1.1 * table["current"].item())
+    table = workflow.allocate(fitted_study, total=50_000, overrides=["budget.limits.ppc.max=7000"]).allocation
+    assert table["recommended"].item() == pytest.approx(7000)
+
+
+def test_allocate_writes_nothing(fitted_study: Path):
+    """It answers, and leaves the folder as it was."""
+    before = listing(fitted_study.parent)
+    result = workflow.allocate(fitted_study, total=6000)
+    assert listing(fitted_study.parent) == before
+    assert result.summary["headline"]["gain_q10"] <= result.summary["headline"]["gain_q90"]
+
+
+def test_allocate_says_when_the_fit_is_of_something_else(fitted_study: Path):
+    """Another funnel than the saved one: fit first."""
+    with pytest.raises(
+        UsageError, match=r"fitted on other data, funnel or priors .* run `forecast fit` first"
+    ):
+        workflow.allocate(fitted_study, overrides=["funnel.market=b2c"])
+
+
+# Check
+
+
+def test_check_reads_everything_and_fits_nothing(small_study: Path):
+    """Periods, channels, stages, and the worst status of the audit."""
+    result = workflow.check(small_study)
+    assert result.summary["periods"] == ["2025-01", "2026-06"]
+    assert result.summary["channels"] == ["ppc", "seo"]
+    assert result.summary["stages"] == ["visitors", "leads", "qualified", "won"]
+    assert result.summary["status"] == "REVIEW"
+    assert len(result.summary["audit"]) == len(result.audit)
+
+
+@pytest.mark.parametrize("job", [workflow.check, workflow.run])
+def test_a_revenue_target_needs_revenue(small_study: Path, job: Any):
+    """Said before anything is fitted, with the three ways out."""
+    data = small_study.parent / "small.csv"
+    pd.read_csv(data).drop(columns="revenue").to_csv(data, index=False)
+    with pytest.raises(StudyError, match=r"small\.toml:15: plan\.target: .*funnel\.value.*won = 45"):
+        job(small_study)
+    assert workflow.check(small_study, overrides=["funnel.value=4000"]).summary["status"] == "REVIEW"
+    assert workflow.check(small_study, overrides=["plan.target={won = 9}"]).summary["status"] == "FAIL"
+
+
+@pytest.mark.parametrize("job", [workflow.check, workflow.run])
+def test_limits_that_cannot_be_met_are_told_before_the_fit(small_study: Path, job: Any):
+    """The least that the limits ask for is more than the total: with the numbers and the ways out."""
+    limits = ["budget.total=1000", "budget.limits.ppc.min=4000"]
+    with pytest.raises(
+        UsageError, match=r"at least 4,000 EUR .*\(ppc 4,000\).* 3,000 more .*raise the total"
+    ):
+        job(small_study, overrides=limits)
+
+
+# Init
+
+
+def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
+    """Study, data and notebook, an empty folder for reports; the study is sound as it stands."""
+    made = workflow.init(tmp_path / "plan" / "2027")
+    home = tmp_path / "plan" / "2027"
+    assert listing(home) == [
+        "models",
+        "models/demo.csv",
+        "models/demo.toml",
+        "notebooks",
+        "notebooks/quarterly.py",
+        "reports",
+    ]
+    assert set(made) == {home / name for name in listing(home) if "." in name}
+    assert workflow.check(home / "models" / "demo.toml").summary["status"] in ("PASS", "REVIEW")
+    notebook = (home / "notebooks" / "quarterly.py").read_text(encoding="utf-8")
+    assert 'STUDY = "../models/demo.toml"' in notebook
+
+
+def test_a_quarter_can_be_planned_inside_the_new_folder(
+    tmp_path: Path, demo_run: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """`forecast check`, then `forecast run --set`, from within the folder."""
+    workflow.init(tmp_path / "plan")
+    shutil.copyfile(demo_run.folder / "posterior.nc", tmp_path / "plan" / "models" / "demo.nc")
+    monkeypatch.chdir(tmp_path / "plan")
+    assert CliRunner().invoke(app, ["check", "models/demo.toml"]).exit_code == 0
+    made = CliRunner().invoke(app, ["run", "models/demo.toml", "--set", "plan.periods=2", "--quiet"])
+    assert made.exit_code == 0, made.stderr
+    assert "Report: reports/demo/report.pdf" in made.stdout
+    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == set(FILES)
+
+
+def test_init_overwrites_nothing(tmp_path: Path):
+    """A study that is there already is named, and stays; nothing is added beside it."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "demo.toml").write_text(STUDY, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"demo\.toml exists already; nothing was written"):
+        workflow.init(tmp_path)
+    assert listing(tmp_path) == ["models", "models/demo.toml"]
+    assert (tmp_path / "models" / "demo.toml").read_text(encoding="utf-8") == STUDY
+
+
+@pytest.mark.parametrize("where", ["notebooks", "reports", "models"])
+def test_init_that_fails_leaves_nothing_behind(tmp_path: Path, where: str):
+    """A file where a folder should be: named, and what was made by then is taken away again."""
+    (tmp_path / where).write_text("a file", encoding="utf-8")
+    with pytest.raises(UsageError, match=f"{where}: cannot be written"):
+        workflow.init(tmp_path)
+    assert listing(tmp_path) == [where]
+
+
+def test_init_on_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Half a copy is taken away with its folders."""
+
+    def full(source: Path, target: Path) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(workflow.shutil, "copyfile", full)
+    with pytest.raises(UsageError, match="No space left on device"):
+        workflow.init(tmp_path / "new" / "plan")
+    assert listing(tmp_path) == []
+
+
+def test_summary_is_plain_data(fitted_study: Path):
+    """Numbers of the summary are those of the tables, and everything can be written as JSON."""
+    made = workflow.run(fitted_study, out=fitted_study.parent / "out")
+    written = json.loads((made.folder / "summary.json").read_text(encoding="utf-8"))
+    table = pd.read_csv(made.folder / "forecast.csv")
+    total = table[(table["period"] == "total") & (table["channel"] == "total")].set_index("measure")
+    for row in written["totals"]:
+        np.testing.assert_allclose(row["mean"], total.loc[row["measure"], "mean"], rtol=1e-8)
