@@ -76,7 +76,7 @@ class Allocation:
     low, high: near-optimal range; marginal, marginal_current: return of the next unit of money; gain (draw,): expected
     contribution of the recommendation less the current plan's, by posterior draw; extrapolated: share of the
     recommended spend above the highest ever seen in a period; residual: largest gap of a free channel's marginal
-    return to lambda.
+    return to lambda; allowed: whether the current plan itself keeps total and limits.
     """
 
     current: Array
@@ -93,6 +93,7 @@ class Allocation:
     residual: float
     unspent: float
     reason: str
+    allowed: bool = True
 
     @property
     def p_better(self) -> float:
@@ -101,7 +102,9 @@ class Allocation:
 
     @property
     def material(self) -> bool:
-        """Whether a move is worth making: P(gain > 1 % of the current expected contribution) > 0.8."""
+        """Whether a move must be made, or is worth making: P(gain > 1 % of the expected contribution) > 0.8."""
+        if not self.allowed:
+            return True
         bar = MATERIAL_SHARE * max(float(self.value_current.sum() - self.current.sum()), 0.0)
         return float((self.gain > bar).mean()) > MATERIAL_CHANCE
 
@@ -264,6 +267,7 @@ def allocate(
         residual=float(np.abs(marginal[free] / price - 1.0).max()) if free.any() else 0.0,
         unspent=unspent,
         reason=_why_unspent(unspent, best, limits),
+        allowed=_fits(current, limits),
     ), curves
 
 

@@ -332,6 +332,7 @@ def _big_deal(history: History, study: Study) -> Row | None:
     if "revenue" not in history.counts:
         return None
     year = PERIODS_PER_YEAR[history.period]
+    shown = min(year, len(history.periods))
     if history.counting == "leads":
         recent = history.deals.loc[
             history.deals["period"] >= np.datetime64(history.periods[-year:][0], "ns"), "amount"
@@ -347,7 +348,9 @@ def _big_deal(history: History, study: Study) -> Row | None:
         if history.counting == "leads"
         else "the largest deal that was the only one of its row"
     )
-    text = f"{known}, {biggest:,.0f} {study.currency}, is {share:.0%} of the revenue of the last {min(year, len(history.periods))} periods"
+    text = (
+        f"{known}, {biggest:,.0f} {study.currency}, is {share:.0%} of the revenue of the last {shown} periods"
+    )
     advice = "One such deal moves every average: look at the forecast with and without it."
     return _row("No single deal dominates", text if share > BIG_DEAL else "", text, advice)
 

@@ -91,12 +91,12 @@ def failures(posterior: Posterior) -> list[str]:
     """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
     found = []
     for part in posterior.diagnostics:
-        if part["max_rhat"] >= MAX_RHAT:
+        if not part["max_rhat"] < MAX_RHAT:  # so, and not >=: what is not a number does not pass
             found.append(
                 f"{part['part']}: R-hat {part['max_rhat']:.3f} at {part['worst']} (must be below {MAX_RHAT})"
             )
-        if min(part["min_ess_bulk"], part["min_ess_tail"]) <= MIN_ESS:
-            least = min(part["min_ess_bulk"], part["min_ess_tail"])
+        least = min(part["min_ess_bulk"], part["min_ess_tail"])
+        if not least > MIN_ESS:
             found.append(f"{part['part']}: effective sample size {least:.0f} (must be above {MIN_ESS:.0f})")
         if part["divergences"] > 0:
             found.append(f"{part['part']}: {part['divergences']} divergences (must be 0)")
@@ -106,7 +106,7 @@ def failures(posterior: Posterior) -> list[str]:
 def _misses(part: dict[str, Any]) -> bool:
     """Whether a part's diagnosis misses a bar of `failures`."""
     least = min(part["min_ess_bulk"], part["min_ess_tail"])
-    return bool(part["divergences"] or part["max_rhat"] >= MAX_RHAT or least <= MIN_ESS)
+    return bool(part["divergences"] or not (part["max_rhat"] < MAX_RHAT and least > MIN_ESS))
 
 
 VALUE_THIN = 4  # deal values mix slowly and cost next to nothing

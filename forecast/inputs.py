@@ -39,8 +39,9 @@ LOSS_DAYS = 30.0
 MONTHS_OF_CARRY = 8
 MIN_MONTHS_FOR_SEASON = 13
 EARLY_PERIODS = 6
-# Geometry only: information (n p q tau^2) from which a channel's level is centred (half-way harms both ends).
-CENTRED_FROM, TYPICAL_SPREAD = 60.0, 0.4
+# Geometry only: how far a channel's level is centred, by the information n p q tau^2 in its data. In between, where few
+# channels make either end diverge, most of the way: (from, weight), measured on demo and made companies.
+CENTRING, TYPICAL_SPREAD = ((0.0, 0.0), (25.0, 0.7), (100.0, 1.0)), 0.4
 TYPICAL_NOISE = 0.15  # of traffic, for the choice of parameterisation only
 
 
@@ -134,6 +135,11 @@ def _walk_centred(drift: Array, precision: Array) -> Array:
     return typical / (typical + 0.5)
 
 
+def _level_centred(information: Array) -> Array:
+    least, weight = np.array(CENTRING).T
+    return weight[np.searchsorted(least, information, side="right") - 1]
+
+
 def rate_prior_of(study: Study, stage: str) -> LogitNormal:
     """Prior of the company-level rate into `stage`: the study's own range, else the market's benchmark."""
     own = study.funnel.rate.get(stage)
@@ -187,7 +193,7 @@ def _common_data(
         "y": y,
         "weight": weight,
         "mu_prior": np.array([rate.mean, rate.sd]),
-        "centred": (information >= CENTRED_FROM).astype(float),
+        "centred": _level_centred(information),
         "drift_prior": drift,
         "walk_centred": _walk_centred(drift, (n * weight) * share * (1.0 - share)),
         "noise_prior": np.array(2.0 / RATE_NOISE),

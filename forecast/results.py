@@ -295,6 +295,7 @@ def gain_of(allocation: Allocation, names: list[str]) -> dict[str, Any]:
         "gain_relative": float(gain.mean()) / base if base > 0 else math.nan,
         "p_better": allocation.p_better,
         "material": allocation.material,
+        "current_allowed": allocation.allowed,
         "price": allocation.price,
         "unspent": allocation.unspent,
         "unspent_reason": allocation.reason,
@@ -311,6 +312,8 @@ def gain_of(allocation: Allocation, names: list[str]) -> dict[str, Any]:
             if ups and downs
             else (f"Spend more on {_listed(ups)}." if ups else f"Spend less on {_listed(downs)}.")
         )
+        if not allocation.allowed:
+            text = f"The current plan does not keep the limits of the budget. {text}"
     return result | {"recommendation": text}
 
 

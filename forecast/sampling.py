@@ -64,6 +64,7 @@ def diagnose(sampled: Draws, part: Part, divergences: int) -> dict[str, Any]:
         }
         for method in ({"method": "bulk"}, {"method": "tail", "prob": (0.05, 0.95)})
     )
+    rhat = {name: math.inf if math.isnan(value) else value for name, value in rhat.items()}
     least = min(bulk, key=lambda name: min(bulk[name], tail[name]))
     worst = max(rhat, key=lambda name: rhat[name])
     return {
@@ -87,7 +88,7 @@ def _columns(sampled: Draws, part: Part) -> Draws:
         series = values.reshape(*values.shape[:2], -1)
         for i in range(series.shape[2]):
             columns[f"{name}[{i}]" if values.ndim > 2 else name] = series[:, :, i]
-    if "own_steps" in sampled:
+    if "own_steps" in sampled and sampled["own_steps"].shape[2] > 1:  # a walk of one period stands at zero
         paths = walk(sampled["own_drift"], part.data["walk_centred"][1], sampled["own_steps"])
         for c in range(paths.shape[3]):
             columns[f"own walk, channel {c}"] = paths[:, :, -1, c]

@@ -273,6 +273,9 @@ def recommendation(study: Mapping[str, Any], head: Mapping[str, Any], table: pd.
     )
     if not head.get("material", True):
         return f"No material change: keep the current split. The best split that the model finds would add {worth}."
+    if not head.get("current_allowed", True):
+        said = f"The current plan does not keep the limits of the budget. {move(study, head, table)}"
+        return f"{said} Against the current plan that is {worth}."
     return f"{move(study, head, table)} That adds {worth}."
 
 
@@ -291,6 +294,9 @@ def move(study: Mapping[str, Any], head: Mapping[str, Any], table: pd.DataFrame)
         said = f"Spend {more} more on {listed(ups)}." if ups else f"Spend {less} less on {listed(downs)}."
     else:
         said = "Keep the current split."
+    total = change.sum() + (float(head["unspent"]) if known(head.get("unspent")) else 0.0)
+    if ups and downs and abs(total) > least:
+        said += f" The whole budget is {money(abs(total), cur)} {'above' if total > 0 else 'below'} the current plan."
     if known(head.get("unspent")) and float(head["unspent"]) > least:
         reason = clean(head.get("unspent_reason") or "no channel brings back the next unit of money")
         said += f" {money(head['unspent'], cur)} stays unspent: {reason}."

@@ -161,6 +161,14 @@ def test_walks_are_slower_in_weeks_than_in_months():
     assert week / month == pytest.approx(math.sqrt(52 / 12))
 
 
+def test_levels_are_centred_by_what_the_data_say():
+    """Information n p q 0.16 below 25: not at all; to 100: most of the way; above: fully."""
+    leads = np.tile([10.0, 80.0, 400.0], (12, 1))  # n p q 0.16 = 3.6, 29 and 144 at a rate of a half
+    past = history({"leads": leads, "won": leads / 2}, channels=["few", "some", "many"])
+    data, _ = inputs.transition_data(B2B, past, "leads", "won")
+    assert data["centred"].tolist() == [0.0, 0.7, 1.0]
+
+
 # Traffic
 
 
