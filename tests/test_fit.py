@@ -82,7 +82,7 @@ def test_the_likelihood_of_a_static_rate_is_that_of_a_beta(delayed: bool):
     data, _ = inputs.transition_data(
         asked, history({"leads": leads, "won": won}, channels=["one"], periods=24), "leads", "won"
     )
-    data["early"] = np.zeros(1)
+    data |= {"early": np.zeros(1), "centred": np.zeros(1)}  # then `mu` alone moves the rate
     part = Part("won", "won", "calendar", data | STILL)
     density, sizes = log_density(part), sizes_of(part)
     names = [name for name, shape in sizes for _ in range(int(np.prod(shape)))]
