@@ -1,0 +1,294 @@
+"""Studies of every shape, fitted for real with few draws: each comes to a report, and its numbers make sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, save_by_hand
+
+from forecast import fit as fitting
+from forecast import planning
+from forecast.allocate import Allocation
+from forecast.errors import FitError, UsageError
+from forecast.planning import Forecast, fit_hash, fit_posterior, forecast_plan
+from forecast.posterior import Posterior, load
+from forecast.report import report_pdf
+from forecast.results import gain_of
+from forecast.sentences import recommendation
+from forecast.sources import read_history
+from forecast.study import Study, load_study
+
+BUNDLED = ROOT / "forecast" / "bundled"
+TWO = ("ppc", "seo")
+STAMP = 1_790_000_000
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps and no second try: these tests look at shapes, not at the fit."""
+    monkeypatch.setattr(fitting, "TUNE", 200)
+    monkeypatch.setattr(fitting, "_misses", lambda _: False)
+
+
+def demo(channels: tuple[str, ...] = TWO) -> pd.DataFrame:
+    """Counts of some channels of the demo."""
+    table = pd.read_csv(BUNDLED / "demo.csv")
+    return table[table["channel"].isin(channels)]
+
+
+def weeks() -> pd.DataFrame:
+    """Sixty weeks of two channels, drawn from Poisson and binomial counts."""
+    rng, rows = np.random.default_rng(5), []
+    for start in pd.date_range("2025-01-06", periods=60, freq="7D"):
+        for channel, level in (("ppc", 300.0), ("seo", 200.0)):
+            spend = round(float(level * rng.lognormal(0, 0.3)), 2)
+            visitors = rng.poisson(level * (spend / level) ** 0.6)
+            leads = rng.binomial(visitors, 0.05)
+            qualified = rng.binomial(leads, 0.4)
+            won = rng.binomial(qualified, 0.3)
+            revenue = round(float(rng.gamma(won / 0.6, 1800)), 2) if won else 0.0
+            rows.append((start.date().isoformat(), channel, spend, visitors, leads, qualified, won, revenue))
+    names = ["period", "channel", "spend", "visitors", "leads", "qualified", "won", "revenue"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def falling(table: pd.DataFrame) -> pd.DataFrame:
+    """Counts as they are in cohorts: no later stage above an earlier one."""
+    table = table.copy()
+    for before, stage in (("visitors", "leads"), ("leads", "qualified"), ("qualified", "won")):
+        table[stage] = table[[before, stage]].min(axis=1)
+    return table
+
+
+def idle(table: pd.DataFrame, channel: str) -> pd.DataFrame:
+    """The same with zeros in one channel."""
+    counts = table.columns.drop(["period", "channel"])
+    return table.assign(**{name: table[name].where(table["channel"] != channel, 0) for name in counts})
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A study: its counts, the lines of its [history] and of [funnel] and after, and what the report then has."""
+
+    counts: Callable[[], pd.DataFrame]
+    history: str = ""
+    rest: str = ""
+    money: bool = True
+    budget: bool = True
+
+    def study(self, folder: Path) -> Study:
+        """Written to a folder, and read."""
+        self.counts().to_csv(folder / "counts.csv", index=False)
+        text = f'name = "s"\n[history]\ncounts = "counts.csv"\n{self.history}\n[funnel]\nmarket = "b2b"\n{self.rest}'
+        (folder / "s.toml").write_text(text, encoding="utf-8")
+        return load_study(folder / "s.toml")
+
+
+REVENUE, WINS = "[plan]\ntarget = { revenue = 40_000 }\n", "[plan]\ntarget = { won = 12 }\n"
+SHAPES = {
+    "two stages": Shape(
+        lambda: demo()[["period", "channel", "spend", "leads", "won", "revenue"]],
+        rest='stages = ["leads", "won"]\n' + WINS,
+    ),
+    "one channel": Shape(lambda: demo(("ppc",)), rest=REVENUE),
+    "no revenue": Shape(lambda: demo().drop(columns="revenue"), rest=WINS, money=False, budget=False),
+    "assumed value": Shape(lambda: demo().drop(columns="revenue"), rest="value = 5000\n" + REVENUE),
+    "no spend": Shape(lambda: demo().drop(columns="spend"), rest=REVENUE, budget=False),
+    "twelve months": Shape(lambda: demo().query("period >= '2025-11'"), rest=REVENUE),
+    "one month": Shape(lambda: demo().query("period >= '2026-10'"), rest=REVENUE),
+    "late channel": Shape(lambda: demo().query("channel == 'seo' or period >= '2026-04'"), rest=REVENUE),
+    "cohorts": Shape(lambda: falling(demo()), history='counting = "cohort"', rest=REVENUE),
+    "no wins": Shape(lambda: demo().assign(won=0, revenue=0), rest=WINS, money=False, budget=False),
+    "a channel of zeros": Shape(lambda: idle(demo(), "seo"), rest=REVENUE),
+    "stopped channel": Shape(lambda: demo().query("channel == 'seo' or period <= '2026-04'"), rest=REVENUE),
+    "no delays": Shape(demo, rest="delay.qualified = 0\ndelay.won = 0\n" + REVENUE),
+    "visitors not counted": Shape(lambda: demo().drop(columns="visitors"), rest=REVENUE),
+    "two years ahead": Shape(demo, rest=REVENUE.replace("[plan]\n", "[plan]\nperiods = 24\n")),
+    "weeks": Shape(weeks, history='period = "week"', rest=REVENUE.replace("[plan]\n", "[plan]\nperiods = 6\n")),
+}  # fmt: skip
+FAST = ("two stages", "no revenue", "no spend", "late channel")
+
+
+def whole_job(study: Study) -> tuple[Posterior, Forecast]:
+    """History, fit, forecast and report."""
+    history = read_history(study)
+    posterior = fit_posterior(study, history, draws=400, go_on=True)
+    made = forecast_plan(study, history, posterior)
+    assert report_pdf(made.tables, timestamp=STAMP).startswith(b"%PDF")
+    return posterior, made
+
+
+def check_numbers(made: Forecast, *, money: bool, budget: bool) -> None:
+    """Finite, not negative, adding up; money only where deals have a value, a budget only where there is spend too."""
+    table, head = made.tables.forecast, made.tables.headline
+    numbers = table.drop(columns=["period", "channel", "measure"])
+    assert np.isfinite(numbers).all(axis=None)
+    assert (numbers[table["measure"] != "contribution"] >= 0).all(axis=None)
+    means = table.pivot_table(index=["period", "channel"], columns="measure", values="mean")
+    inside = means.drop(columns="revenue_after_horizon", errors="ignore")
+    np.testing.assert_allclose(inside["won"], inside["won_from_pipeline"] + inside["won_from_new"])
+    channels = inside.drop("total", level="channel").groupby("period").sum()
+    np.testing.assert_allclose(channels, inside.xs("total", level="channel"), rtol=1e-8, atol=1e-6)
+    assert ("revenue" in means) == money
+    assert np.isfinite(head["revenue_mean"]) == money
+    if money:
+        np.testing.assert_allclose(
+            inside["revenue"], inside["revenue_from_pipeline"] + inside["revenue_from_new"], rtol=1e-8
+        )
+    assert 0 <= head["p_target"] <= 1
+    assert len(made.tables.allocation) > 0 if budget else made.tables.allocation.empty
+    assert list(made.plans) == (["given", "recommended"] if budget else ["given"])
+    assert (made.outlook["plan"].values == list(made.plans)).all()
+    known = made.tables.funnel.dropna(subset="mean")
+    assert known["mean"].between(0, 1).all()
+    assert (known["q10"] <= known["q90"]).all()
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SHAPES]
+)
+def test_studies_of_every_shape_come_through(tmp_path: Path, name: str):
+    """No error and no warning; finite numbers that add up, and about as many wins a quarter as the history had."""
+    shape = SHAPES[name]
+    study = shape.study(tmp_path)
+    _, made = whole_job(study)
+    check_numbers(made, money=shape.money, budget=shape.budget)
+    past = read_history(study).counts["won"].sum("channel")
+    usual = float(past.mean()) * study.plan.periods
+    won = made.tables.headline["won_mean"]
+    if name in ("no wins", "stopped channel"):
+        assert won < max(usual, 1.0)
+    else:
+        assert 0.4 * usual < won < 2.5 * usual
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activity", [True, False], ids=["with activity", "without activity"])
+def test_leads_come_through(tmp_path: Path, activity: bool):
+    """Dated leads, with the spend and traffic beside them or alone: the same wins, a budget only with spend."""
+    for name in ("demo_leads.csv", "demo_activity.csv"):
+        (tmp_path / name).write_bytes((BUNDLED / name).read_bytes())
+    text = (BUNDLED / "demo_leads.toml").read_text(encoding="utf-8")
+    if not activity:
+        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("activity"))
+    (tmp_path / "s.toml").write_text(text, encoding="utf-8")
+    posterior, made = whole_job(load_study(tmp_path / "s.toml"))
+    check_numbers(made, money=True, budget=activity)
+    assert posterior.stages == (["leads", "qualified", "won"] if activity else ["qualified", "won"])
+    assert 30 < made.tables.headline["won_mean"] < 100
+
+
+# The pieces
+
+
+@pytest.fixture
+def by_hand(small_study: Path) -> tuple[Study, Posterior]:
+    """The small company and its posterior of known constants."""
+    posterior = load(save_by_hand(small_study))
+    return load_study(small_study), posterior
+
+
+def test_a_forecast_needs_no_files_and_no_clock(by_hand: tuple[Study, Posterior]):
+    """The Python API: same study, posterior and seed, same tables; another seed, other luck around the same means."""
+    study, posterior = by_hand
+    history = read_history(study)
+    one, two, other = (forecast_plan(study, history, posterior, seed=seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(one.tables.forecast, two.tables.forecast)
+    assert not one.tables.forecast.equals(other.tables.forecast)
+    head, again = one.tables.headline, other.tables.headline
+    assert head["won_mean"] == pytest.approx(again["won_mean"], rel=0.03)
+    assert one.tables.study["horizon"] == ["2026-07", "2026-08", "2026-09"]
+
+
+def test_money_that_is_planned_is_spent(by_hand: tuple[Study, Posterior]):
+    """Spend of the given plan is what the study says, in every draw."""
+    study, posterior = by_hand
+    plan = study.plan.model_copy(update={"spend": {"ppc": 1234.0}})
+    made = forecast_plan(study.model_copy(update={"plan": plan}), read_history(study), posterior)
+    spend = made.outlook["spend"].sel(plan="given", channel="ppc")
+    assert (spend == 1234.0).all()
+
+
+def test_steps_are_timed_and_told(by_hand: tuple[Study, Posterior]):
+    """Seconds by step, for the summary."""
+    study, posterior = by_hand
+    clock = planning.Clock(planning.Silent())
+    forecast_plan(study, read_history(study), posterior, clock=clock)
+    assert set(clock.seconds) == {"allocate", "simulate", "tables"}
+    assert all(seconds >= 0 for seconds in clock.seconds.values())
+
+
+def test_the_hash_of_a_fit_is_of_what_it_depends_on(by_hand: tuple[Study, Posterior]):
+    """Name, currency, plan and locks leave it; margin, seed and draws do not."""
+    study, _ = by_hand
+    history = read_history(study)
+    first = fit_hash(study, history, 1, 4000)
+    for update in (
+        {"name": "other"},
+        {"currency": "USD"},
+        {"plan": study.plan.model_copy(update={"periods": 9})},
+    ):
+        assert fit_hash(study.model_copy(update=update), history, 1, 4000) == first
+    margin = study.economics.model_copy(update={"gross_margin": 0.5})
+    others = [
+        fit_hash(study.model_copy(update={"economics": margin}), history, 1, 4000),
+        fit_hash(study, history, 2, 4000),
+        fit_hash(study, history, 1, 5000),
+        fit_hash(study, history.as_of("2026-05"), 1, 4000),
+    ]
+    assert len({first, *others}) == 5
+
+
+def test_too_few_draws_are_refused(by_hand: tuple[Study, Posterior]):
+    """A sample that cannot pass its checks is not drawn at all."""
+    study, _ = by_hand
+    with pytest.raises(UsageError, match=r"--draws: expected at least 400 .* got 399"):
+        fit_posterior(study, read_history(study), draws=399)
+
+
+def test_a_fit_that_fails_its_checks_is_no_posterior(
+    by_hand: tuple[Study, Posterior], monkeypatch: pytest.MonkeyPatch
+):
+    """FitError names the part and the bar; with `go_on` it is kept, with its failures on record."""
+    study, posterior = by_hand
+    bad = posterior.diagnostics[0] | {"max_rhat": float("nan"), "worst": "mu"}
+    broken = Posterior(posterior.data, (bad,), posterior.provenance)
+    monkeypatch.setattr(fitting, "fit", lambda *_, **__: broken)
+    with pytest.raises(FitError, match=r"visitors to leads: R-hat nan at mu .*\n.*--go-on"):
+        fit_posterior(study, read_history(study))
+    kept = fit_posterior(study, read_history(study), go_on=True)
+    assert kept.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]
+
+
+def test_a_plan_beyond_the_budget_is_said_to_be(by_hand: tuple[Study, Posterior]):
+    """Where the current plan is over the total there is no keeping it, however little the change gains."""
+    study, posterior = by_hand
+    lower = study.model_copy(update={"budget": study.budget.model_copy(update={"total": 4000.0})})
+    made = forecast_plan(lower, read_history(lower), posterior).tables
+    assert made.headline["material"]
+    assert made.headline["gain_mean"] < 0
+    assert made.headline["recommendation"].startswith(
+        "The current plan does not keep the limits of the budget. Spend less on ppc"
+    )
+    text = recommendation(made.study, made.headline, made.allocation)
+    assert text.startswith("The current plan does not keep the limits of the budget. Spend 2")
+    assert "Against the current plan that is −" in text
+
+
+def test_moves_under_another_total_name_the_total():
+    """What is moved and what is cut are both said."""
+    names, cut = ["a", "b"], np.array([4000.0, 1500.0])
+    empty = np.zeros(2)
+    allocation = Allocation(
+        current=np.array([5000.0, 1000.0]), recommended=cut, low=cut, high=cut, value_current=empty,
+        value_recommended=empty, marginal=empty, marginal_current=empty, gain=np.full(10, -200.0), extrapolated=empty,
+        price=2.0, residual=0.0, unspent=0.0, reason="", allowed=False,
+    )  # fmt: skip
+    table = pd.DataFrame({"channel": names, "current": allocation.current, "recommended": cut})
+    text = recommendation({"currency": "EUR"}, gain_of(allocation, names), table).replace("\xa0", " ")
+    assert "Move 500 EUR from a to b. The whole budget is 500 EUR below the current plan." in text
