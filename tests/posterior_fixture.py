@@ -14,6 +14,7 @@ from scipy.special import logit
 from forecast.history import History, dataset, no_deals
 from forecast.periods import shift
 from forecast.posterior import Posterior, to_dataset
+from forecast.simulate import Future, future_paths, simulate
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -130,3 +131,42 @@ def posterior(
 def mean_and_error(draws: Array) -> tuple[Array, Array]:
     """Mean over the first axis and its standard error, at least that of one unit in all draws (for counts of zero)."""
     return draws.mean(axis=0), np.maximum(draws.std(axis=0), 1.0 / np.sqrt(len(draws))) / np.sqrt(len(draws))
+
+
+# A company of two channels
+
+RATES = {"leads": 0.05, "qualified": 0.4, "won": 0.25}
+DELAYS = {"qualified": (0.5, 0.8), "won": (1.5, 0.8)}
+TWO = {"visitors": [1000, 400], "leads": [50, 20], "qualified": [20, 8], "won": [5, 2], "spend": [3000, 1000]}
+PLAN = np.array([[3000.0, 1000.0]] * 3)
+
+
+def run(
+    known: Posterior, past: History, plans: dict[str, Array] | Array, *, seed: int = 1, replicates: int = 2
+) -> tuple[xr.Dataset, Future]:
+    """Outlook and future paths of one seed."""
+    given = plans if isinstance(plans, dict) else {"given": plans}
+    horizon = len(next(iter(given.values())))
+    future = future_paths(known, past, horizon, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed + 1000)
+    return simulate(
+        known, past, study(economics={"gross_margin": 0.6}), given, future, rng=rng, replicates=replicates
+    ), future
+
+
+def rich() -> tuple[Posterior, History]:
+    """Two channels, delays, noise, drift and carry-over: nothing switched off."""
+    past = history(TWO)
+    known = posterior(
+        past,
+        RATES,
+        draws=300,
+        delays=DELAYS,
+        traffic=[1000.0, 400.0],
+        traffic_noise=0.2,
+        noise=0.2,
+        drift=0.05,
+        base=0.1,
+        carry=[0.3, 0.0],
+    )
+    return known, past
