@@ -111,7 +111,8 @@ def response(
     `channels`, and without the first `skip` periods of `spend`.
     """
     lags = inputs.carry_periods(period)
-    past = np.concatenate([np.repeat(future.past_spend[:1], lags, axis=0), future.past_spend])[-lags:]
+    early = future.past_spend[: inputs.EARLY_PERIODS].mean(axis=0, keepdims=True)
+    past = np.concatenate([np.repeat(early, lags, axis=0), future.past_spend])[-lags:]
     path = (np.concatenate([past, spend]) / future.reference)[:, channels]
     carry = posterior.array("carry")[:, None, channels] + 1e-12
     weights = carry ** np.arange(lags + 1)[:, None]

@@ -120,8 +120,17 @@ def small_study(tmp_path: Path) -> Path:
     return tmp_path / "small.toml"
 
 
+@pytest.fixture(scope="session")
+def fit_by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small company's posterior of known constants, made once."""
+    home = tmp_path_factory.mktemp("small")
+    (home / "small.toml").write_text(STUDY, encoding="utf-8")
+    (home / "small.csv").write_text(counts(), encoding="utf-8")
+    return save_by_hand(home / "small.toml")
+
+
 @pytest.fixture
-def fitted_study(small_study: Path) -> Path:
-    """The small company with a saved posterior of known constants: every job but the fit runs in a moment."""
-    save_by_hand(small_study)
+def fitted_study(small_study: Path, fit_by_hand: Path) -> Path:
+    """The small company with its posterior saved: every job but the fit runs in a moment."""
+    shutil.copyfile(fit_by_hand, small_study.with_suffix(".nc"))
     return small_study

@@ -86,7 +86,7 @@ def test_the_settings_of_the_card_are_the_ones_in_use():
     for stated in (
         f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {planning.DEFAULT_DRAWS} draws in all",
         f"target acceptance {fit.TARGET_ACCEPT}.",
-        f"once more with target acceptance {fit.RETRY_ACCEPT}, twice the tuning and twice the draws",
+        f"at most twice: target acceptance {fit.RETRY_ACCEPT}, then {fit.LAST_ACCEPT}",
         f"worst parameter) | below {fit.MAX_RHAT} |",
         f"bulk and tail | above {fit.MIN_ESS:.0f} |",
         f"it is {days['qualified']:.0f} days into `qualified`, {days['won']:.0f} days into `won`, none into `leads`",

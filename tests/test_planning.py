@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, save_by_hand
+from conftest import ROOT
 
 from forecast import fit as fitting
 from forecast import planning
@@ -187,10 +187,9 @@ def test_leads_come_through(tmp_path: Path, activity: bool):
 
 
 @pytest.fixture
-def by_hand(small_study: Path) -> tuple[Study, Posterior]:
+def by_hand(fitted_study: Path) -> tuple[Study, Posterior]:
     """The small company and its posterior of known constants."""
-    posterior = load(save_by_hand(small_study))
-    return load_study(small_study), posterior
+    return load_study(fitted_study), load(fitted_study.with_suffix(".nc"))
 
 
 def test_a_forecast_needs_no_files_and_no_clock(by_hand: tuple[Study, Posterior]):
