@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import STUDY, save_by_hand
@@ -181,16 +180,6 @@ def test_run_writes_to_reports_name_and_tells_its_steps(fitted_study: Path, monk
         "writing the report",
     ]
     assert made.summary["seconds"]["write"] > 0
-
-
-def test_a_second_run_replaces_the_first(fitted_study: Path):
-    """The same folder holds the newer plan; files of others stay."""
-    out = fitted_study.parent / "out"
-    workflow.run(fitted_study, out=out)
-    (out / "notes.txt").write_text("mine", encoding="utf-8")
-    workflow.run(fitted_study, out=out, overrides=["plan.periods=1"])
-    assert set(pd.read_csv(out / "forecast.csv")["period"]) == {"2026-07", "total"}
-    assert set(listing(out)) == {*FILES, "notes.txt"}
 
 
 def test_channel_names_are_text_and_nothing_else(small_study: Path):
@@ -374,13 +363,3 @@ def test_init_on_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
     with pytest.raises(UsageError, match="No space left on device"):
         workflow.init(tmp_path / "new" / "plan")
     assert listing(tmp_path) == []
-
-
-def test_summary_is_plain_data(fitted_study: Path):
-    """Numbers of the summary are those of the tables, and everything can be written as JSON."""
-    made = workflow.run(fitted_study, out=fitted_study.parent / "out")
-    written = json.loads((made.folder / "summary.json").read_text(encoding="utf-8"))
-    table = pd.read_csv(made.folder / "forecast.csv")
-    total = table[(table["period"] == "total") & (table["channel"] == "total")].set_index("measure")
-    for row in written["totals"]:
-        np.testing.assert_allclose(row["mean"], total.loc[row["measure"], "mean"], rtol=1e-8)
