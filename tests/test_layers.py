@@ -14,6 +14,7 @@ MAX_LINES = 450
 
 FLOORS: list[set[str]] = [
     {"errors"},
+    {"jobs"},
     {"periods", "benchmarks", "presets", "worlds", "study_file"},
     {"study", "files"},
     {"funnel", "delay", "history", "rows", "leads", "synthetic"},
