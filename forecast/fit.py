@@ -15,7 +15,7 @@ from scipy.special import expit
 from forecast import inputs
 from forecast.errors import FitError
 from forecast.history import History
-from forecast.posterior import Posterior, to_dataset
+from forecast.posterior import CERTAIN, Posterior, log_worth, to_dataset
 from forecast.sampling import CHAINS, Draws, Part, Progress, diagnose, sample_kernel, walk
 from forecast.study import Study
 
@@ -69,7 +69,7 @@ def fit(
             )
             variables |= _losses(run.sample(lost), lost, stage)
     variables |= _values(run, study, history)
-    worth, worth_sd = _log_worth(variables, steps, study)
+    worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     traffic = Part("traffic", steps[0][0], "traffic", inputs.traffic_data(study, history, worth, worth_sd))
     variables |= _traffic(run.sample(traffic), traffic, history)
     coords = {
@@ -110,7 +110,6 @@ def _misses(part: dict[str, Any]) -> bool:
 
 
 VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
-CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 
 
 class _Run:
@@ -207,18 +206,6 @@ def _values(run: _Run, study: Study, history: History) -> dict[str, tuple[tuple[
     d = run.sample(Part("value", "deal value", "value", data))
     mean = np.exp(d["mu"][..., None] + d["tau"][..., None] * d["z"])
     return {"deal_mean": (("draw", "channel"), _flat(mean)), "deal_cv": (("draw",), _flat(d["cv"]))}
-
-
-def _log_worth(
-    variables: Mapping[str, tuple[tuple[str, ...], Array]], steps: list[tuple[str, str]], study: Study
-) -> tuple[Array | None, Array | None]:
-    """Mean and sd over draws of log(margin that one unit of traffic brings), by channel; None without a deal value."""
-    if "deal_mean" not in variables:
-        return None, None
-    worth = np.log(variables["deal_mean"][1] * study.economics.gross_margin)
-    for _, stage in steps:
-        worth = worth + np.log(expit(variables[f"logit_rate_{stage}"][1][:, -1]))
-    return worth.mean(axis=0), worth.std(axis=0)
 
 
 def _traffic(d: Draws, part: Part, history: History) -> dict[str, tuple[tuple[str, ...], Array]]:

@@ -28,10 +28,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from forecast.errors import DataError, UsageError
 
 SCHEMA = 1
+CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 Array = NDArray[np.float64]
 
 
@@ -67,6 +69,18 @@ def to_dataset(
         for name, (dims, values) in variables.items()
     }
     return xr.Dataset(arrays, coords=dict(coords))
+
+
+def log_worth(
+    variables: Mapping[str, tuple[tuple[str, ...], Array]], steps: list[tuple[str, str]], margin: float
+) -> tuple[Array | None, Array | None]:
+    """Mean and sd over draws of log(margin that one unit of traffic brings), by channel; None without a deal value."""
+    if "deal_mean" not in variables:
+        return None, None
+    worth = np.log(variables["deal_mean"][1] * margin)
+    for _, stage in steps:
+        worth = worth + np.log(expit(variables[f"logit_rate_{stage}"][1][:, -1]))
+    return worth.mean(axis=0), worth.std(axis=0)
 
 
 def netcdf(data: xr.Dataset, **options: Any) -> bytes:

@@ -15,7 +15,7 @@ MAX_LINES = 450
 FLOORS: list[set[str]] = [
     {"errors"},
     {"jobs"},
-    {"periods", "benchmarks", "presets", "worlds", "study_file"},
+    {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian"},
     {"study", "files"},
     {"funnel", "delay", "history", "rows", "leads", "synthetic"},
     {"sources", "audit", "inputs"},
@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"traffic_kernels"},
     {"native"},
     {"sampling"},
-    {"fit"},
+    {"fit", "instant"},
     {"simulate"},
     {"allocate", "economics"},
     {"information"},

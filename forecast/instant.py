@@ -1,0 +1,394 @@
+"""The instant mode: a posterior in closed form, within a second and without a sampler, for a preview.
+
+The model is that of `forecast.model`, with three approximations. The likelihood of every cell is replaced by the
+normal one that has its mean and variance at the fitted rate (iterated weighted least squares on the logit and log
+scales); spend response is straight in its parameters around the fitted ones; scales and delays are averaged over some
+sixty points, weighted by their evidence. Levels, walks and season are then linear and Gaussian, and solved exactly.
+
+The draws have the same names as a sampled posterior's, so simulation, budget and report take them unchanged. Source:
+Breslow & Clayton 1993 (penalised quasi-likelihood); Rue, Martino & Chopin 2009 (averaging over scales).
+
+numpy and scipy only: pymc, nutpie and numba are not loaded.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, gammaln, logit
+
+from forecast import inputs
+from forecast.delay import delay_pmf
+from forecast.errors import FitError
+from forecast.gaussian import Averaged, Scales, Solved, shares, solve, walk_basis
+from forecast.history import History
+from forecast.posterior import CERTAIN, Posterior, log_worth, to_dataset
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+Variables = dict[str, tuple[tuple[str, ...], Array]]
+
+PREVIEW = "preview"
+LEAST_RATE = 1e-6
+STEP = 2.0  # furthest a logit or log mean moves in one iteration
+
+
+def instant_posterior(study: Study, history: History, *, seed: int, draws: int = 4000) -> Posterior:
+    """The closed-form posterior of a study and its history: same variables as `forecast.fit.fit`, `draws` draws.
+
+    Same study, history, seed and draws: the same bytes. `provenance["method"]` is "preview", and there are no
+    diagnostics, because nothing was sampled.
+
+    Raises FitError where there is nothing to fit.
+    """
+    started = time.perf_counter()
+    steps = inputs.transitions(history)
+    if not steps:
+        raise FitError(f"the history has counts for fewer than two of the stages {', '.join(history.stages)}")
+    variables: Variables = {}
+    ages: dict[str, int] = {}
+    for before, stage in steps:
+        data, calendar = inputs.transition_data(study, history, before, stage)
+        ages[stage] = int(data["age_weights"].shape[1])
+        if history.counting == "cohort":
+            variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
+        found = _Rates(data, calendar=calendar).draws(draws, _rng(seed, stage))
+        found["path"][:, :, inputs.enters_later(history, stage)] = CERTAIN
+        variables[f"logit_rate_{stage}"] = (("draw", "period", "channel"), found["path"])
+        for name in ("drift", "own_drift", "noise", "delay_mean", "delay_cv"):
+            variables[f"{name}_{stage}"] = (("draw",), found[name])
+        if stage in history.losses:
+            lost = _Rates(inputs.loss_data(history, before, stage), calendar=False)
+            found = lost.draws(draws, _rng(seed, f"lost before {stage}"))
+            variables[f"loss_logit_{stage}"] = (("draw", "period", "channel"), found["path"])
+            for name in ("delay_mean", "delay_cv"):
+                variables[f"loss_{name}_{stage}"] = (("draw",), found[name])
+    variables |= _values(study, history, draws, _rng(seed, "value"))
+    worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
+    data = inputs.traffic_data(study, history, worth, worth_sd)
+    variables |= _Traffic(data).draws(history, draws, _rng(seed, "traffic"))
+    provenance = {
+        "ages": ages,
+        "stages": [steps[0][0], *(stage for _, stage in steps)],
+        "seed": seed,
+        "draws": draws,
+        "method": PREVIEW,
+        "fit_hash": "",
+        "failures": [],
+        "data_sha256": history.sources,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    coords = {"period": history.counts["period"].values, "channel": history.channels}
+    return Posterior(to_dataset(variables, coords), (), provenance)
+
+
+def _rng(seed: int, part: str) -> np.random.Generator:
+    return np.random.default_rng([seed, *f"instant {part}".encode()])
+
+
+class _Rates(Averaged):
+    """One transition: logit rate = mu + level of the channel + common walk + own walk, observed through delays."""
+
+    def __init__(self, data: dict[str, Any], *, calendar: bool) -> None:
+        self.data, self.calendar = data, calendar
+        self.delayed = bool(data["delayed"] > 0)
+        self.periods, self.channels = data["n"].shape
+        self.basis = walk_basis(self.periods)
+        rates = np.array([4.0, *data["drift_prior"], data["noise_prior"]])
+        prior = np.asarray(data["delay_prior"], dtype=float)
+        normal = np.array([prior[::2], prior[1::2]]) if self.delayed else np.zeros((2, 0))
+        self.split = _Split(data, normal) if self.delayed and data["by_cohort"].any() else None
+        self.scales = Scales(rates, normal, normal if self.split is None else self.split.start)
+        share = (data["y"] * data["weight"]).sum(axis=0) + 1.0
+        share = share / ((data["n"] * data["weight"]).sum(axis=0) + 1.0 / expit(data["mu_prior"][0]))
+        self.eta = np.repeat(logit(np.clip(share, 1e-4, 0.95))[None, :], self.periods, axis=0)
+
+    def size(self) -> int:
+        """Numbers held a point."""
+        return self.channels * self.periods * (self.periods + 4 * self.basis.shape[1])
+
+    def _pmf(self, points: Array) -> Array:
+        ages = self.data["age_weights"].shape[1]
+        if not self.delayed:
+            return np.repeat(np.eye(1, ages), len(points), axis=0)
+        return delay_pmf(np.exp(points[:, 4]), np.exp(points[:, 5]), ages)
+
+    def _observed(self, points: Array) -> tuple[Array, Array, Array]:
+        """Trials and share seen so far (G, C, T), and the periods whose rates each row mixes (G, C, T, T)."""
+        n, f = self.data["n"].T, self._pmf(points)
+        shape = (len(points), self.channels, self.periods)
+        if not self.calendar:
+            seen = np.minimum(np.cumsum(f, axis=1) @ self.data["age_weights"].T, 1.0)
+            mix = np.broadcast_to(np.eye(self.periods), (1, 1, self.periods, self.periods))
+            return np.broadcast_to(n, shape), np.broadcast_to(seen[:, None, :], shape), mix
+        if not self.delayed:
+            mix = np.broadcast_to(np.eye(self.periods), (1, 1, self.periods, self.periods))
+            return np.broadcast_to(n, shape), np.ones(shape), mix
+        lag = np.subtract.outer(np.arange(self.periods), np.arange(self.periods))
+        inside = (lag >= 0) & (lag < f.shape[1])
+        flow = np.where(inside, f[:, np.clip(lag, 0, f.shape[1] - 1)], 0.0)[:, None] * n[None, :, None, :]
+        older = np.cumsum(f[:, ::-1], axis=1)[:, ::-1]  # share that waits at least so long
+        after = np.concatenate([older[:, 1:], np.zeros((len(f), self.periods + 1))], axis=1)[
+            :, : self.periods
+        ]
+        flow[..., 0] += after[:, None, :] * self.data["early"][None, :, None]
+        expected = flow.sum(axis=-1)
+        mix = flow / np.maximum(expected, 1e-12)[..., None]
+        y = self.data["y"].T
+        trials = y + 0.25 * np.logaddexp(0.0, (expected - y) / 0.25)
+        return trials, np.ones(shape), mix
+
+    def solved(self, points: Array) -> tuple[Solved, Array]:
+        """Working observations on the logit scale at these points, and the model they make."""
+        tau, drift, own, noise = np.exp(points[:, :4]).T
+        trials, seen, mix = self._observed(points)
+        eta, y, weight = self.eta.T, self.data["y"].T, self.data["weight"].T
+        rate = np.clip((mix @ expit(eta)[None, :, :, None])[..., 0], LEAST_RATE, 1 - LEAST_RATE)
+        p = np.clip(rate * seen, 1e-9, 1 - 1e-9)
+        slope = trials * seen * rate * (1 - rate)
+        alike = noise[:, None, None] ** 2 * p * (1 - p)
+        alike = alike / (1 + alike)  # correlation of two units of one cell
+        variance = trials * p * (1 - p) * (1 + np.maximum(trials - 1, 0.0) * alike)
+        use = (weight > 0) & (trials * seen > 1e-6)
+        precision = np.where(use, slope**2 / np.where(use, variance, 1.0), 0.0)
+        miss = np.where(use, (y - trials * p) / np.where(use, slope, 1.0), 0.0)
+        z = (mix @ eta[None, :, :, None])[..., 0] + miss - self.data["mu_prior"][0]
+        mixed = mix @ self.basis
+        ones = np.broadcast_to(np.ones((self.periods, 1)), (*mixed.shape[:-1], 1))
+        tall = (len(points), self.channels, self.periods)
+
+        def loadings(level: Array | float, walk: Array) -> Array:
+            columns = (np.asarray(level).reshape(-1, 1, 1, 1) * ones, walk[:, None, None, None] * mixed)
+            widths = (1, mixed.shape[-1])
+            return np.concatenate(
+                [np.broadcast_to(c, (*tall, w)) for c, w in zip(columns, widths, strict=True)], axis=-1
+            )
+
+        solved = solve(z, precision, loadings(self.data["mu_prior"][1], drift), loadings(tau, own))
+        extra = -np.where(use, np.log(np.where(use, slope, 1.0)), 0.0).sum(axis=(1, 2))
+        if self.split is not None:
+            extra = extra + self.split.log_likelihood(self._pmf(points))
+        return solved, extra
+
+    def _path(self, points: Array, a: Array, b: Array) -> Array:
+        """Logit rates (draw, period, channel) from the effects."""
+        tau, drift, own = np.exp(points[:, :3]).T
+        mu = self.data["mu_prior"][0] + self.data["mu_prior"][1] * a[:, :1]
+        common = mu + drift[:, None] * (a[:, 1:] @ self.basis.T)
+        single = tau[:, None, None] * b[:, :, :1] + own[:, None, None] * (b[:, :, 1:] @ self.basis.T)
+        return np.ascontiguousarray((common[:, None, :] + single).swapaxes(1, 2))
+
+    def move(self, solved: Solved, point: Array) -> None:
+        """Linearise around the posterior mean, in bounded steps."""
+        a, b = solved.means(0)
+        eta = self._path(point[None], a[None], b[None])[0]
+        self.eta = self.eta + np.clip(eta - self.eta, -STEP, STEP)
+
+    def draws(self, draws: int, rng: np.random.Generator) -> dict[str, Array]:
+        """Path of the logit rate, scales and delay, draw first."""
+        points, a, b = self.joint(draws, rng)
+        delay = np.exp(points[:, 4:]) if self.delayed else np.stack([np.zeros(draws), np.full(draws, 0.8)], 1)
+        names = ("drift", "own_drift", "noise")
+        scales = dict(zip(names, np.exp(points[:, 1:4]).T, strict=True))
+        return {"path": self._path(points, a, b), "delay_mean": delay[:, 0], "delay_cv": delay[:, 1]} | scales
+
+
+class _Split:
+    """What dated moves say of the delay: sum_a n_a log f_a - sum_t n_t log F_(T-t), as in `forecast.model`."""
+
+    def __init__(self, data: dict[str, Any], normal: Array) -> None:
+        self.by_age, self.by_cohort = data["by_age"], data["by_cohort"]
+        grid = np.linspace(-3.0, 3.0, 41)
+        mean, cv = (normal[0] + normal[1] * x[..., None] for x in np.meshgrid(grid, grid, indexing="ij"))
+        log_mean, log_cv = mean[..., 0].ravel(), cv[..., 1].ravel()
+        pmf = delay_pmf(np.exp(log_mean), np.exp(log_cv), len(self.by_age))
+        z = np.stack([log_mean, log_cv], axis=1)
+        log_weights = self.log_likelihood(pmf) - 0.5 * (((z - normal[0]) / normal[1]) ** 2).sum(axis=1)
+        weights = np.exp(log_weights - log_weights.max())
+        middle = weights @ z / weights.sum()
+        sd = np.sqrt(weights @ (z - middle) ** 2 / weights.sum() + (6.0 / 40 * normal[1] / 4) ** 2)
+        self.start = np.array([middle, 1.3 * sd])
+
+    def log_likelihood(self, pmf: Array) -> Array:
+        """Of the split by age, for each row of delays."""
+        seen = np.cumsum(pmf, axis=1)
+        return np.asarray(np.log(pmf + 1e-12) @ self.by_age - np.log(seen + 1e-12) @ self.by_cohort)
+
+
+RESPONSE = ("elasticity", "base", "carry")
+
+
+class _Traffic(Averaged):
+    """Traffic: log mean = mu + level + response to spend + season + walks + days; and today's budget as evidence."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
+        self.periods, self.channels = data["y"].shape
+        self.basis = walk_basis(self.periods)
+        self.rates = np.array([2.0, *data["drift_prior"], data["noise_prior"], 20.0])
+        self.scales = Scales(self.rates, np.zeros((2, 0)), np.zeros((2, 0)))
+        self.z = np.zeros((3, self.channels))
+        y = data["y"]
+        level = np.log((y * data["weight"]).sum(axis=0) + 0.5) - np.log(data["weight"].sum(axis=0) + 0.5)
+        self.log_mean = np.where(y * data["weight"] > 0, np.log(y + 0.5), level)
+        self.now = level
+
+    def size(self) -> int:
+        """Numbers held a point."""
+        return self.channels * self.periods * 5 * (self.basis.shape[1] + 12)
+
+    def shares(self, z: Array) -> Array:
+        """Elasticity, base and carry-over (3, ..., C) from standard normal z of that shape."""
+        priors = np.stack([self.data[f"{name}_prior"] for name in RESPONSE])
+        wide = (slice(None), *(None,) * (z.ndim - 2), slice(None))
+        value = expit(priors[:, 0][wide] + priors[:, 1][wide] * z)
+        value[2] *= self.data["carries"]
+        return value
+
+    def response(self, z: Array) -> Array:
+        """Log response to the spend of the past (T, C), without what shifts by a constant."""
+        beta, base, carry = self.shares(z)
+        lags = self.data["spend_lags"]
+        weights = (carry + 1e-12) ** np.arange(len(lags))[:, None]
+        acting = np.einsum("kc,ktc->tc", weights / weights.sum(axis=0), lags)
+        value = np.log(base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9)))
+        return np.asarray(self.data["responds"] * value)
+
+    def marginal(self, z: Array) -> Array:
+        """Log marginal return at today's spend less the log of traffic now (C,)."""
+        beta, base, _ = self.shares(z)
+        d = self.data
+        value = d["log_worth"] + np.log(beta) + np.log1p(-base) + beta * d["log_current"] - d["log_spend"]
+        return np.asarray(value)
+
+    def solved(self, points: Array) -> tuple[Solved, Array]:
+        """Working observations on the log scale at these points, with a last row for the marginal returns."""
+        d = self.data
+        tau, drift, own, noise, season = np.exp(points).T
+        groups, rows = len(points), self.periods + 1
+        mean = np.exp(self.log_mean)
+        use = d["weight"] > 0
+        variance = 1.0 / mean + noise[:, None, None] ** 2 + 1e-4
+        h = np.zeros((groups, self.channels, rows))
+        h[:, :, :-1] = np.where(use, 1.0 / variance, 0.0).swapaxes(1, 2)
+        h[:, :, -1] = d["tuned"] / d["marginal_sd"] ** 2
+        width, j = 1e-3, np.zeros((self.channels, rows, 3))
+        response, marginal = self.response(self.z), self.marginal(self.z)
+        for i in range(3):
+            step = self.z + width * np.eye(3)[i][:, None]
+            j[:, :-1, i] = ((self.response(step) - response) / width).T
+            j[:, -1, i] = (self.marginal(step) - marginal) / width
+        z = np.zeros((self.channels, rows))
+        miss = np.where(use, d["y"] / mean - 1.0, 0.0)
+        z[:, :-1] = (self.log_mean + miss - response - d["log_days"][:, None]).T
+        z[:, -1] = -marginal
+        z += (j @ self.z.T[:, :, None])[..., 0]
+        z -= d["level_prior"]
+        walk = np.vstack([self.basis, self.basis[-1:]])
+        basis = np.vstack([d["season_basis"], np.zeros((1, d["season_basis"].shape[1]))])
+        middle = -np.eye(rows)[:, -1:]
+        ones = np.ones((rows, 1))
+        common = np.concatenate(
+            [
+                np.broadcast_to(1.5 * ones, (groups, rows, 1)),
+                drift[:, None, None] * walk,
+                season[:, None, None] * basis,
+                np.broadcast_to(middle, (groups, rows, 1)),
+            ],
+            axis=-1,
+        )
+        common = np.broadcast_to(common[:, None], (groups, self.channels, *common.shape[1:]))
+        single = np.concatenate([tau[:, None, None] * ones, own[:, None, None] * walk], axis=-1)
+        wide = (groups, self.channels, rows)
+        single = np.concatenate(
+            [
+                np.broadcast_to(single[:, None], (*wide, single.shape[-1])),
+                np.broadcast_to(j, (*wide, 3)),
+            ],
+            axis=-1,
+        )
+        return solve(np.broadcast_to(z, wide), h, common, single), np.zeros(groups)
+
+    def _level(self, points: Array, a: Array, b: Array, row: slice) -> Array:
+        """Level with walks but without season and response (draw, C, periods of `row`)."""
+        tau, drift, own = np.exp(points[:, :3]).T
+        q, walk = self.basis.shape[1], self.basis[row]
+        common = self.data["level_prior"] + 1.5 * a[:, :1] + drift[:, None] * (a[:, 1 : 1 + q] @ walk.T)
+        single = tau[:, None, None] * b[:, :, :1] + own[:, None, None] * (b[:, :, 1 : 1 + q] @ walk.T)
+        return np.asarray(common[:, None] + single)
+
+    def move(self, solved: Solved, point: Array) -> None:
+        """Linearise around the posterior mean, in bounded steps."""
+        a, b = solved.means(0)
+        q = self.basis.shape[1]
+        level = self._level(point[None], a[None], b[None], slice(None))[0].T
+        season = np.exp(point[4]) * self.data["season_basis"] @ a[1 + q : -1]
+        self.z = self.z + np.clip(b[:, 1 + q :].T - self.z, -1.0, 1.0)
+        self.z = np.clip(self.z, -3.0, 3.0)
+        wanted = level + self.response(self.z) + (season + self.data["log_days"])[:, None]
+        self.log_mean = self.log_mean + np.clip(wanted - self.log_mean, -STEP, STEP)
+
+    def draws(self, history: History, draws: int, rng: np.random.Generator) -> Variables:
+        """The variables of traffic, as `forecast.fit` has them."""
+        points, a, b = self.joint(draws, rng)
+        q = self.basis.shape[1]
+        season = np.exp(points[:, 4:]) * a[:, 1 + q : -1] @ inputs.season_table(history).T
+        elasticity, base, carry = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
+        scales = np.exp(points[:, 1:4]).T
+        return {
+            "traffic": (("draw", "channel"), self._level(points, a, b, slice(-1, None))[..., 0]),
+            "season": (("draw", "season_of_year"), season),
+            "elasticity": (("draw", "channel"), elasticity),
+            "base": (("draw", "channel"), base),
+            "carry": (("draw", "channel"), carry),
+            "drift_traffic": (("draw",), scales[0]),
+            "own_drift_traffic": (("draw",), scales[1]),
+            "noise_traffic": (("draw",), scales[2]),
+        }
+
+
+def _values(study: Study, history: History, draws: int, rng: np.random.Generator) -> Variables:
+    """Deal values: cv and spread between channels on a grid, means by channel in closed form given both."""
+    channels, data = len(history.channels), inputs.value_data(history)
+    if data is None:
+        if study.funnel.value is None:
+            return {}
+        return {
+            "deal_mean": (("draw", "channel"), np.full((draws, channels), study.funnel.value)),
+            "deal_cv": (("draw",), np.zeros(draws)),
+        }
+    deals, revenue = data["deals"], data["revenue"]
+    log_cv = np.log(0.8) + 0.4 * np.linspace(-4.5, 4.5, 181)
+    tau = 0.4 * np.linspace(0.05, 2.5, 25)
+    have = deals > 0
+    seen = np.where(have, np.log(np.where(have, revenue, 1.0) / np.where(have, deals, 1.0)), 0.0)
+    a = np.exp(-2.0 * log_cv)
+    log_lik = (
+        a * (deals.sum() * np.log(a) - deals @ seen + data["deals_log_revenue"].sum() - deals.sum())
+        - gammaln(np.multiply.outer(a, data["sizes"])) @ data["size_cells"]
+        - 0.5 * ((log_cv - np.log(0.8)) / 0.4) ** 2
+    )
+    error = np.where(
+        have, np.exp(2.0 * log_cv)[:, None] / np.where(have, deals, 1.0), np.inf
+    )  # (cv, channel)
+    spread = 1.0 / (tau[:, None] ** 2 + error[:, None, :])  # (cv, tau, channel)
+    prior_mean, prior_sd = data["level_prior"]
+    total = spread.sum(axis=-1) + 1.0 / prior_sd**2
+    middle = ((spread * seen).sum(axis=-1) + prior_mean / prior_sd**2) / total
+    miss = (spread * seen**2).sum(axis=-1) + prior_mean**2 / prior_sd**2 - total * middle**2
+    log_weights = log_lik[:, None] - 0.5 * (tau / 0.4) ** 2 - 0.5 * miss - 0.5 * np.log(total)
+    kept = np.where(np.isfinite(error), 2.0 * np.pi * error, 1.0)
+    log_weights += 0.5 * np.log(kept).sum(axis=-1)[:, None]
+    log_weights += 0.5 * np.log(np.where(spread > 0, spread, 1.0)).sum(axis=-1)
+    weights = np.exp(log_weights - log_weights.max()).ravel()
+    chosen = rng.permutation(np.repeat(np.arange(weights.size), shares(weights, draws)))
+    i, j = np.divmod(chosen, len(tau))
+    mu = middle[i, j] + rng.standard_normal(draws) / np.sqrt(total[i, j])
+    own = tau[j][:, None] ** 2 * spread[i, j]  # weight of a channel's own deals
+    mean = mu[:, None] + own * (seen - mu[:, None])
+    sd = tau[j][:, None] * np.sqrt(1.0 - own)
+    value = np.exp(mean + sd * rng.standard_normal((draws, channels)))
+    return {"deal_mean": (("draw", "channel"), value), "deal_cv": (("draw",), np.exp(log_cv[i]))}
