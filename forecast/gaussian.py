@@ -101,7 +101,7 @@ def _log_diagonal(root: Array) -> Array:
     return np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
-def walk_basis(periods: int, most: int = 36) -> Array:
+def walk_basis(periods: int, most: int = 24) -> Array:
     """Columns whose sum, weighted by independent N(0, 1), is a random walk of unit steps with mean zero.
 
     Shape (periods, columns). Exact up to `most` + 1 periods; longer walks bend only at evenly spaced knots, the last
