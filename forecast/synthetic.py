@@ -31,9 +31,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.worlds import DEALS, DELAYS, Channel, Floats, Stage, World, demo_world, gamma, response, season
+from forecast.worlds import (
+    DEALS,
+    DELAYS,
+    Channel,
+    Floats,
+    Shift,
+    Stage,
+    World,
+    demo_world,
+    gamma,
+    response,
+    season,
+)
 
-__all__ = ["Channel", "Company", "Stage", "World", "counts", "demo_world", "generate", "response", "write"]
+__all__ = [
+    "Channel",
+    "Company",
+    "Shift",
+    "Stage",
+    "World",
+    "counts",
+    "demo_world",
+    "generate",
+    "response",
+    "write",
+]
 
 BURN_IN = 18  # months before the first period
 FUTURE = 12  # months after the last one, kept for scoring
@@ -64,6 +87,7 @@ class Company:
     truth: dict[str, Any]
     all_leads: pd.DataFrame
     all_activity: pd.DataFrame
+    cell_rates: dict[str, Floats]
 
 
 def generate(world: World, rng: np.random.Generator) -> Company:
@@ -97,6 +121,7 @@ def generate(world: World, rng: np.random.Generator) -> Company:
         truth={},
         all_leads=all_leads,
         all_activity=all_activity,
+        cell_rates=cell_rates,
     )
     company.truth.update(_truth(world, clock, path, mean_rates), later=_later(company, clock))
     return company
@@ -194,8 +219,15 @@ def _spend(world: World, clock: _Clock, rng: np.random.Generator) -> Floats:
     level = np.array([c.spend for c in world.channels])
     sd = np.array([c.spend_sd for c in world.channels])
     spend = np.round(level * np.exp(sd * rng.normal(size=(clock.n_active, level.size))))
+    spend *= _running(world, clock)
     spend[clock.window.stop :] = np.round(spend[clock.window.stop - 3 : clock.window.stop].mean(axis=0))
     return spend
+
+
+def _running(world: World, clock: _Clock) -> NDArray[np.bool_]:
+    """Which channels there are, dims (active month, channel)."""
+    first = np.array([BURN_IN + c.starts if c.starts else 0 for c in world.channels])
+    return np.arange(clock.n_active)[:, None] >= first
 
 
 def _walk(world: World, clock: _Clock, sd: float, rng: np.random.Generator, *, series: int = 1) -> Floats:
@@ -227,6 +259,7 @@ def _traffic(world: World, clock: _Clock, spend: Floats, rng: np.random.Generato
     walk = _walk(world, clock, world.traffic_drift, rng)[: clock.n_active]
     log_season = season(world)[clock.calendar_month[: clock.n_active], None]
     mean = np.array([c.visitors for c in world.channels]) * lift * np.exp(log_season + walk)
+    mean *= _running(world, clock)
     return walk[:, 0], rng.poisson(gamma(rng, mean, world.traffic_noise))
 
 
@@ -244,7 +277,10 @@ def _rates(
         p0 = np.array([getattr(c, key) for c in world.channels])
         common = _walk(world, clock, spec.drift, rng)
         own = _walk(world, clock, world.channel_drift, rng, series=p0.size)
-        p = 1 / (1 + np.exp(-(np.log(p0 / (1 - p0)) + common + own)))
+        shifted = np.zeros((clock.n_rates, 1))
+        if world.shift is not None:
+            shifted[BURN_IN + world.shift.month :] = getattr(world.shift, stage)
+        p = 1 / (1 + np.exp(-(np.log(p0 / (1 - p0)) + common + own + shifted)))
         k = np.maximum(1 / (spec.noise**2 * p * (1 - p) + 1e-9) - 1, 1e-3)
         mean[stage], cell[stage] = p, rng.beta(p * k, (1 - p) * k)
     return mean, cell

@@ -27,7 +27,8 @@ class Channel:
     visitors: a month at the reference spend (contacts of an outbound channel, attendees of events); spend:
     the reference, currency a month; spend_sd: log sd of the spend around it; elasticity, base, carry_over:
     e, b and alpha of the module's formula; conversion, qualification, close: average rates into leads,
-    qualified, won, in (0, 1); deal_mean: currency.
+    qualified, won, in (0, 1); deal_mean: currency; starts: months after the company's first period in which
+    the channel begins (0: it has always been there).
     """
 
     name: str
@@ -42,6 +43,17 @@ class Channel:
     base: float = 0.05
     carry_over: float = 0.0
     spend_sd: float = 0.25
+    starts: int = 0
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A break that stays: from `month` on (months after the first period) a logit change of each rate."""
+
+    month: int
+    leads: float = 0.0
+    qualified: float = 0.0
+    won: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class World:
     rates: Literal["walk", "ar1"] = "walk"
     delay: Literal["lognormal", "weibull"] = "lognormal"
     deals: Literal["gamma", "lognormal"] = "gamma"
+    shift: Shift | None = None
 
     def __post_init__(self) -> None:
         """Check families, names and ranges."""
@@ -99,6 +112,9 @@ class World:
             raise ValueError("leads.delay_days must be 0: a lead is created in the month of its visit")
         if self.months < 3:  # the current plan is the mean of the last three
             raise ValueError(f"months must be at least 3; got {self.months}")
+        for month in (*(c.starts for c in self.channels), self.shift.month if self.shift else 0):
+            if not 0 <= month < self.months:
+                raise ValueError(f"starts and shift.month must lie in the {self.months} months; got {month}")
         for c in self.channels:
             shares = (c.elasticity, c.conversion, c.qualification, c.close)
             if not (min(shares) > 0 and max(shares) < 1 and 0 <= c.base <= 1 and 0 <= c.carry_over < 1):

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from forecast import synthetic, worlds
-from forecast.synthetic import Channel, Stage, World, counts, demo_world, generate, response
+from forecast.synthetic import Channel, Shift, Stage, World, counts, demo_world, generate, response
 
 BUNDLED = Path(synthetic.__file__).parent / "bundled"
 FILES = ("demo.csv", "demo_leads.csv", "demo_activity.csv", "demo_truth.json")
@@ -461,3 +461,35 @@ def test_nothing_is_shared_with_the_model(module):
     roots = {name if name.startswith("forecast") else name.split(".")[0] for name in named | plain}
 
     assert roots - set(sys.stdlib_module_names) <= {"numpy", "pandas", "forecast.worlds"}
+
+
+def test_a_late_channel_has_nothing_before_it_starts(company):
+    """And the others stay as they were: the same draws serve both worlds."""
+    world = company.world
+    late = replace(world.channels[0], starts=world.months - 5)
+    made = generate(replace(world, channels=(late, *world.channels[1:])), np.random.default_rng(3))
+    table = counts(made)
+    mine = table[table["channel"] == late.name].reset_index(drop=True)
+    assert (mine.loc[: world.months - 6, ["spend", "visitors", "leads", "won"]] == 0).all(axis=None)
+    assert (mine.loc[world.months - 5 :, ["spend", "visitors"]] > 0).all(axis=None)
+    usual = counts(generate(world, np.random.default_rng(3)))
+    same = ["spend", "period", "channel"]
+    others = table["channel"] != late.name
+    pd.testing.assert_frame_equal(table.loc[others, same], usual.loc[others, same])
+
+
+def test_a_shift_moves_the_rates_from_its_month_on(company):
+    """By its logit, at its stages, and nothing before."""
+    world = company.world
+    shifted = replace(world, shift=Shift(20, qualified=-0.5))
+    path, usual = (generate(w, np.random.default_rng(5)).truth["rate_path"] for w in (shifted, world))
+    name = world.channels[0].name
+
+    def logit(values):
+        p = np.array(values)
+        return np.log(p / (1 - p))
+
+    moved = logit(path["qualified"][name]) - logit(usual["qualified"][name])
+    assert moved[:20] == pytest.approx(0.0, abs=1e-4)
+    assert moved[20:] == pytest.approx(-0.5, abs=1e-4)
+    assert path["leads"] == usual["leads"]

@@ -1,0 +1,225 @@
+"""Forecasts of made companies beside what came: the product, its preview, the reachable limit and the baselines.
+
+    python benchmarks/worlds.py --out FILE.jsonl [--worlds 64] [--workers 2] [--counting calendar,leads] [--first 0]
+    python benchmarks/worlds.py --out FILE.jsonl --report
+
+Each world is drawn from one of the families of benchmarks/world_families.py, most of which break an assumption of the
+model. Asked: total revenue of the three months after the as-of date, with spend at the current plan. Told, by family
+and in all: CRPS relative to the mean of the reachable forecast, coverage of the central 50, 80 and 90 % bands with its
+standard error, and the bias of the mean. Resumable: a second call goes on where the first one stopped.
+
+The study gives each delay as a user would, wrong by a factor of exp(0.3 z). Needs the extra `bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scoringrules
+
+sys.path.insert(0, str(Path(__file__).parent))  # worker processes start from elsewhere
+
+from reachable import reachable
+from world_families import FAMILIES
+
+from forecast import simulate as simulation
+from forecast.baselines import BASELINES
+from forecast.history import History
+from forecast.instant import instant_posterior
+from forecast.jobs import finished, pool, run_jobs
+from forecast.planning import fit_posterior
+from forecast.posterior import Posterior
+from forecast.sources import read_history, read_plan
+from forecast.study import Study, load_study
+from forecast.synthetic import Company, counts, generate
+
+HORIZON = 3
+DRAWS = 4000
+BANDS = (0.5, 0.8, 0.9)
+PRODUCT, PREVIEW, LIMIT = "product", "preview", "reachable"
+
+
+def study_text(company: Company, counting: str, delays: dict[str, float]) -> str:
+    """The study file of a company, as its user would write it."""
+    files = {
+        "calendar": 'counts = "counts.csv"\ncounting = "calendar"',
+        "cohort": 'counts = "counts.csv"\ncounting = "cohort"',
+        "leads": 'leads = "leads.csv"\nactivity = "activity.csv"',
+    }
+    channels = "\n".join(f'"{c.name}" = {{ kind = "{c.kind}" }}' for c in company.world.channels)
+    return f"""name = "world"
+[history]
+{files[counting]}
+[funnel]
+stages = ["visitors", "leads", "qualified", "won"]
+market = "b2b"
+delay.qualified = "{delays["qualified"]:.0f} days"
+delay.won = "{delays["won"]:.0f} days"
+[channels]
+{channels}
+[economics]
+gross_margin = 0.6
+[plan]
+periods = {HORIZON}
+spend = "current"
+"""
+
+
+def read(company: Company, counting: str, delays: dict[str, float], folder: Path) -> tuple[Study, History]:
+    """The company through its files, as the product reads them."""
+    starts = {c.name: c.starts for c in company.world.channels}
+    first = np.datetime64(company.world.first, "M")
+
+    def running(table: pd.DataFrame) -> pd.DataFrame:
+        month = (np.array(table["period"].to_numpy(), dtype="datetime64[M]") - first).astype(int)
+        return table[month >= table["channel"].map(starts).to_numpy()]
+
+    if counting == "leads":
+        company.leads.to_csv(folder / "leads.csv", index=False, date_format="%Y-%m-%d")
+        running(company.activity).to_csv(folder / "activity.csv", index=False)
+    else:
+        running(counts(company, counting)).to_csv(folder / "counts.csv", index=False)
+    path = folder / "world.toml"
+    path.write_text(study_text(company, counting, delays), encoding="utf-8")
+    study = load_study(path)
+    return study, read_history(study)
+
+
+def outlook(study: Study, history: History, posterior: Posterior, seed: int) -> np.ndarray:
+    """Draws of total revenue over the horizon at the current plan."""
+    paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
+    plan = np.asarray(read_plan(study, history).values, dtype=float)
+    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    data = simulation.simulate(
+        posterior, history, study, {"given": plan}, future, rng=np.random.default_rng(chance)
+    )
+    return data["revenue"].sel(plan="given").sum(["period", "channel"]).values
+
+
+def score(draws: np.ndarray, came: float) -> dict[str, float]:
+    """CRPS, mean, rank of what came, and the bands' edges."""
+    edges = {f"q{100 * p:g}": float(np.quantile(draws, p)) for b in BANDS for p in ((1 - b) / 2, (1 + b) / 2)}
+    return {
+        "crps": float(scoringrules.crps_ensemble(came, draws, estimator="qd")),
+        "mean": float(draws.mean()),
+        "pit": float((draws < came).mean() + 0.5 * (draws == came).mean()),
+        **edges,
+    }
+
+
+def one_world(job: tuple[int, tuple[str, ...], int]) -> dict[str, Any]:
+    """World number `i`: its family, what came, and the scores by method."""
+    number, countings, draws = job
+    family = list(FAMILIES)[number % len(FAMILIES)]
+    rng = np.random.default_rng([2611, number])
+    company = generate(FAMILIES[family](rng), rng)
+    came = float(company.truth["later"]["totals"][str(HORIZON)]["total"]["revenue"])
+    guess = {
+        k: company.truth["delay"][k]["mean_days"] * np.exp(0.3 * rng.normal()) for k in ("qualified", "won")
+    }
+    scores = {LIMIT: score(reachable(company, HORIZON, rng.spawn(1)[0], 1000), came)}
+    seconds, gates = {}, {}
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for counting in countings:
+            study, history = read(company, counting, guess, Path(name))
+            if counting == "calendar":
+                for label, baseline in BASELINES.items():
+                    scores[label] = score(baseline(history, HORIZON, rng.spawn(1)[0], 4000), came)
+            quick = instant_posterior(study, history, seed=number, draws=draws)
+            scores[f"{PREVIEW}, {counting}"] = score(outlook(study, history, quick, number), came)
+            started = time.perf_counter()
+            posterior = fit_posterior(study, history, seed=number, draws=draws, go_on=True)
+            seconds[counting] = round(time.perf_counter() - started, 1)
+            gates[counting] = posterior.provenance.get("failures", [])
+            scores[f"{PRODUCT}, {counting}"] = score(outlook(study, history, posterior, number), came)
+    return {"family": family, "came": came, "scores": scores, "seconds": seconds, "gates": gates}
+
+
+def table(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows by method: worlds, CRPS / mean, coverage with standard errors (points), bias."""
+    rows = []
+    for method in records[0]["scores"]:
+        found = [(r["scores"][method], r["came"], r["scores"][LIMIT]["mean"]) for r in records]
+        relative = np.array([s["crps"] / mean for s, _, mean in found])
+        row = {
+            "method": method,
+            "worlds": len(found),
+            "CRPS/mean": relative.mean(),
+            "s.e.": relative.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan,
+            "bias": np.mean([(s["mean"] - came) / mean for s, came, mean in found]),
+        }
+        for band in BANDS:
+            low, high = f"q{100 * (1 - band) / 2:g}", f"q{100 * (1 + band) / 2:g}"
+            share = np.mean([s[low] <= came <= s[high] for s, came, _ in found])
+            row[f"{band:.0%}"] = f"{share:.1%} ± {np.sqrt(share * (1 - share) / len(found)):.1%}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def report(records: list[dict[str, Any]]) -> None:
+    """Print the tables: all worlds, then each family."""
+    families = ["all", *dict.fromkeys(r["family"] for r in records)]
+    for family in families:
+        mine = records if family == "all" else [r for r in records if r["family"] == family]
+        print(f"\n{family}")
+        print(table(mine).to_string(index=False, float_format="{:.3f}".format))
+    whole = table(records).set_index("method")["CRPS/mean"]
+    best = min(BASELINES, key=lambda name: whole[name])
+    for method in whole.index:
+        if method.startswith((PRODUCT, PREVIEW, LIMIT)):
+            gap = (whole[best] - whole[method]) / (whole[best] - whole[LIMIT])
+            less = 1 - whole[method] / whole[best]
+            print(f"{method}: {less:.1%} below the best baseline ({best}); {gap:.0%} of the way to the limit")
+    for counting in records[0]["seconds"]:
+        seconds = np.array([r["seconds"][counting] for r in records])
+        missed = sum(bool(r["gates"][counting]) for r in records)
+        print(
+            f"{counting}: {np.median(seconds):.1f} s a fit (median), gate missed in {missed} of {len(records)}"
+        )
+
+
+def main() -> None:
+    """Run the worlds that are not there yet, and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--worlds", type=int, default=64)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=DRAWS)
+    parser.add_argument("--counting", default="calendar,leads")
+    parser.add_argument("--report", action="store_true", help="only print what is there")
+    options = parser.parse_args()
+    countings = tuple(options.counting.split(","))
+    settings = {"counting": list(countings), "draws": options.draws}
+    if options.report:
+        records = list(finished(options.out, settings).values())
+    else:
+        jobs = {
+            f"{i:04d}": (i, countings, options.draws)
+            for i in range(options.first, options.first + options.worlds)
+        }
+
+        def done(key: str, record: dict[str, Any]) -> None:
+            print(key, record.get("family"), record.get("seconds"), record.get("error", ""), flush=True)
+
+        with pool(options.workers) as executor:
+            found = run_jobs(
+                one_world, jobs, executor=executor, results=options.out, settings=settings, done=done
+            )
+        records = [r for r in found.values() if "error" not in r]
+    report(records)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What a forecast must beat: the methods that cost nothing, as draws of the total over the horizon.
+
+    spreadsheet      last six periods' wins per channel as a Poisson rate, times the channel's mean deal
+    seasonal naive   the same periods of last year; normal error of the seasonal differences
+    AutoETS          exponential smoothing chosen by AICc (statsforecast), on total revenue by period
+    AutoARIMA        the same with ARIMA (statsforecast)
+
+ETS and ARIMA tell a mean and a variance by step, not the law of a sum. Both are linear in their shocks e, so the error
+h steps ahead is e_h + psi_1 e_(h-1) + ... and var_h = sigma^2 (1 + psi_1^2 + ... + psi_(h-1)^2): the variances give
+|psi|, taken as positive (shocks last), and with them the variance of the sum
+
+    Var(sum of H) = sigma^2 sum_j (1 + psi_1 + ... + psi_(H-j))^2,    j = 1 .. H
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import UsageError
+from forecast.history import History
+from forecast.periods import periods_per_year
+
+Array = NDArray[np.float64]
+
+RECENT = 6  # periods that the spreadsheet looks back on
+LEVEL = 80  # of the interval that the standard deviations of statsforecast are read from
+
+
+def total_of(history: History, measure: str) -> Array:
+    """A measure summed over channels, by period; blanks count as nothing."""
+    return np.asarray(np.nansum(history.counts[measure].values, axis=1), dtype=float)
+
+
+def spreadsheet(history: History, horizon: int, rng: np.random.Generator, draws: int) -> Array:
+    """Revenue over the horizon: per channel Poisson(horizon x mean wins of the last six periods) x mean deal."""
+    won, revenue = (np.nan_to_num(history.counts[m].values.astype(float)) for m in ("won", "revenue"))
+    deals = np.maximum(won.sum(axis=0), 0.0)
+    overall = revenue.sum() / max(deals.sum(), 1.0)
+    value = np.divide(revenue.sum(axis=0), deals, out=np.full(deals.size, overall), where=deals > 0)
+    recent = won[-RECENT:]
+    return np.asarray(rng.poisson(horizon * recent.mean(axis=0), (draws, deals.size)) @ value, dtype=float)
+
+
+def seasonal_naive(history: History, horizon: int, rng: np.random.Generator, draws: int) -> Array:
+    """Revenue of the same periods a year ago, with the error that this rule made so far.
+
+    Raises UsageError for a history of less than a year and two periods.
+    """
+    y, season = total_of(history, "revenue"), round(periods_per_year(history.period))
+    if y.size < season + 2:
+        raise UsageError(f"seasonal naive: expected at least {season + 2} periods of history, got {y.size}")
+    centre = sum(y[y.size - season + h % season] for h in range(horizon))
+    errors = y[season:] - y[:-season]
+    sd = float(np.sqrt(np.mean(errors**2) * horizon))
+    return np.maximum(centre + sd * rng.standard_normal(draws), 0.0)
+
+
+def _statsforecast(name: str) -> Callable[[History, int, np.random.Generator, int], Array]:
+    def forecast(history: History, horizon: int, rng: np.random.Generator, draws: int) -> Array:
+        try:
+            from statsforecast import models
+        except ImportError as error:
+            text = f"{name} needs statsforecast: pip install growth-forecast[bench]"
+            raise UsageError(text) from error
+        season = round(periods_per_year(history.period))
+        y = total_of(history, "revenue")
+        model = getattr(models, name)(season_length=season if y.size >= 2 * season else 1)
+        found: dict[str, Any] = model.forecast(y=y, h=horizon, level=[LEVEL])
+        z = NormalDist().inv_cdf(0.5 + LEVEL / 200)
+        sd = (found[f"hi-{LEVEL}"] - found[f"lo-{LEVEL}"]) / (2 * z)
+        centre, spread = float(np.sum(found["mean"])), sd_of_sum(np.asarray(sd, dtype=float))
+        return np.maximum(centre + spread * rng.standard_normal(draws), 0.0)
+
+    forecast.__doc__ = f"Total revenue over the horizon by statsforecast's {name}, normal, at least zero."
+    return forecast
+
+
+def sd_of_sum(sd: Array) -> float:
+    """Standard deviation of the sum of forecasts 1 .. H from their own: see above."""
+    first = max(float(sd[0]), 1e-12)
+    psi = np.sqrt(np.maximum(np.diff((sd / first) ** 2), 0.0))
+    weights = np.cumsum(np.concatenate([[1.0], psi]))
+    return first * float(np.sqrt((weights**2).sum()))
+
+
+auto_ets = _statsforecast("AutoETS")
+auto_arima = _statsforecast("AutoARIMA")
+
+BASELINES: dict[str, Callable[[History, int, np.random.Generator, int], Array]] = {
+    "spreadsheet": spreadsheet,
+    "seasonal naive": seasonal_naive,
+    "AutoETS": auto_ets,
+    "AutoARIMA": auto_arima,
+}
