@@ -67,7 +67,7 @@ def test_seasonal_naive_repeats_last_year() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
 def test_the_spread_of_a_sum_follows_from_the_spreads_of_its_steps(alpha: float) -> None:
-    """Exponential smoothing: error at step h is e_h + alpha (e_1 + .. + e_(h-1)); white noise and a walk are its ends."""
+    """Exponential smoothing: error at step h is e_h + alpha (e_1 + .. + e_(h-1))."""
     steps = np.array([np.sqrt(1 + (h - 1) * alpha**2) for h in (1, 2, 3)])
     shocks = np.random.default_rng(2).normal(size=(200_000, 3))
     errors = shocks + alpha * (np.cumsum(shocks, axis=1) - shocks)
