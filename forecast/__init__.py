@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same table for type checkers and editors
     from forecast.errors import DataError, FitError, ForecastError, GateError, StudyError, UsageError
     from forecast.funnel import Funnel, funnel_value
     from forecast.history import History
+    from forecast.instant import instant_posterior
     from forecast.planning import fit_posterior, forecast_plan
     from forecast.posterior import load as load_posterior
     from forecast.posterior import save as save_posterior
@@ -35,6 +36,7 @@ __all__ = [
     "fit_posterior",
     "forecast_plan",
     "funnel_value",
+    "instant_posterior",
     "load_posterior",
     "load_study",
     "read_history",
@@ -59,6 +61,7 @@ _LAZY: dict[str, tuple[str, str]] = {
     "fit_posterior": ("planning", "fit_posterior"),
     "forecast_plan": ("planning", "forecast_plan"),
     "funnel_value": ("funnel", "funnel_value"),
+    "instant_posterior": ("instant", "instant_posterior"),
     "load_posterior": ("posterior", "load"),
     "load_study": ("study", "load_study"),
     "read_history": ("sources", "read_history"),

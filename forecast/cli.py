@@ -88,6 +88,9 @@ Overrides = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 GoOn = Annotated[bool, typer.Option("--go-on", help="Go on with a fit that failed its diagnostics.")]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="A closed-form approximation in place of the fit, for a first look.")
+]
 
 app = typer.Typer(
     cls=Commands,
@@ -228,12 +231,14 @@ def run(
     draws: Draws = None,
     overrides: Overrides = None,
     go_on: GoOn = False,
+    preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """The whole job: check, fit, forecast, recommend a budget, write report and tables.
 
-    Fits only if the data, the funnel or the priors have changed since the saved fit.
+    Fits only if the data, the funnel or the priors have changed since the saved fit. --preview neither fits nor reads a
+    saved fit: the numbers come from a closed form within seconds, and every output says so.
     """
     from forecast import workflow
 
@@ -243,6 +248,7 @@ def run(
         "draws": draws,
         "overrides": overrides or (),
         "go_on": go_on,
+        "preview": preview,
     }
     with console.progress(quiet=quiet) as progress:
         result = workflow.run(study, **options, progress=progress, today=_today())

@@ -232,6 +232,7 @@ def _tables(
             "data_sha256": history.sources,
             "study_sha256": _study_hash(study),
             "fit_hash": posterior.provenance.get("fit_hash", ""),
+            "method": posterior.provenance.get("method", "nuts"),
             "command": command,
             "fitted": "",
         },

@@ -24,6 +24,7 @@ from forecast.audit import audit as audit_history
 from forecast.errors import StudyError, UsageError
 from forecast.export import check_folder, write_outputs
 from forecast.history import History
+from forecast.instant import instant_posterior
 from forecast.periods import period_label
 from forecast.planning import (
     DEFAULT_DRAWS,
@@ -158,27 +159,35 @@ def run(
     progress: Progress | None = None,
     today: date | None = None,
     saved: Path | None = None,
+    preview: bool = False,
 ) -> RunResult:
     """The whole job: read, fit unless a saved fit still holds, forecast, recommend, write all outputs to a folder.
 
-    `saved`: where the posterior is kept (default: NAME.nc beside the study).
+    `saved`: where the posterior is kept (default: NAME.nc beside the study). `preview`: the instant posterior in closed
+    form in place of a fit, whether or not one is saved; none is written, and the outputs say so.
     """
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
     folder = out or Path("reports") / loaded.name
     check_folder(folder)
-    clock.step("fit", "looking for a saved fit")
-    posterior, fitted = _posterior(
-        loaded,
-        history,
-        saved or posterior_path(loaded),
-        _seed(seed),
-        draws or DEFAULT_DRAWS,
-        go_on,
-        clock.progress,
-    )
-    result = forecast_plan(loaded, history, posterior, seed=_seed(seed), clock=clock, command="forecast run")
+    if preview:
+        clock.step("fit", "approximating the fit in closed form")
+        posterior = instant_posterior(loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS)
+        fitted = False
+    else:
+        clock.step("fit", "looking for a saved fit")
+        posterior, fitted = _posterior(
+            loaded,
+            history,
+            saved or posterior_path(loaded),
+            _seed(seed),
+            draws or DEFAULT_DRAWS,
+            go_on,
+            clock.progress,
+        )
+    command = "forecast run --preview" if preview else "forecast run"
+    result = forecast_plan(loaded, history, posterior, seed=_seed(seed), clock=clock, command=command)
     clock.step("write", "writing the report")
     summary = _summary(result, posterior, clock.seconds, fitted=fitted)
     write_outputs(folder, result.tables, result.outlook, summary)
