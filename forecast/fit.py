@@ -16,7 +16,7 @@ from forecast import inputs
 from forecast.errors import FitError
 from forecast.history import History
 from forecast.posterior import CERTAIN, Posterior, log_worth, to_dataset
-from forecast.sampling import CHAINS, Draws, Part, Progress, diagnose, sample_kernel, walk
+from forecast.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel, walk
 from forecast.study import Study
 
 __all__ = ["Progress", "failures", "fit"]
@@ -29,6 +29,8 @@ RETRY_ACCEPT = 0.99
 LAST_ACCEPT = 0.997  # of few channels with little data: one second attempt in thirty still diverges once
 MAX_RHAT = 1.01
 MIN_ESS = 400.0
+MIN_BFMI = 0.3  # Betancourt 2016
+MAX_AT_DEPTH = 0.01
 
 
 def fit(
@@ -89,24 +91,31 @@ def fit(
 
 def failures(posterior: Posterior) -> list[str]:
     """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
+    return [said for part in posterior.diagnostics for said in _misses(part)]
+
+
+def _misses(part: dict[str, Any]) -> list[str]:
+    """The bars that a part's diagnosis misses. What an older file does not tell is not held against it."""
     found = []
-    for part in posterior.diagnostics:
-        if not part["max_rhat"] < MAX_RHAT:  # so, and not >=: what is not a number does not pass
-            found.append(
-                f"{part['part']}: R-hat {part['max_rhat']:.3f} at {part['worst']} (must be below {MAX_RHAT})"
-            )
-        least = min(part["min_ess_bulk"], part["min_ess_tail"])
-        if not least > MIN_ESS:
-            found.append(f"{part['part']}: effective sample size {least:.0f} (must be above {MIN_ESS:.0f})")
-        if part["divergences"] > 0:
-            found.append(f"{part['part']}: {part['divergences']} divergences (must be 0)")
-    return found
-
-
-def _misses(part: dict[str, Any]) -> bool:
-    """Whether a part's diagnosis misses a bar of `failures`."""
+    if not part["max_rhat"] < MAX_RHAT:  # so, and not >=: what is not a number does not pass
+        found.append(
+            f"{part['part']}: R-hat {part['max_rhat']:.3f} at {part['worst']} (must be below {MAX_RHAT})"
+        )
     least = min(part["min_ess_bulk"], part["min_ess_tail"])
-    return bool(part["divergences"] or not (part["max_rhat"] < MAX_RHAT and least > MIN_ESS))
+    if not least > MIN_ESS:
+        found.append(f"{part['part']}: effective sample size {least:.0f} (must be above {MIN_ESS:.0f})")
+    if part["divergences"] > 0:
+        found.append(f"{part['part']}: {part['divergences']} divergences (must be 0)")
+    if not part.get("min_bfmi", math.inf) > MIN_BFMI:
+        found.append(f"{part['part']}: E-BFMI {part['min_bfmi']:.2f} (must be above {MIN_BFMI})")
+    if not part.get("at_depth", 0.0) < MAX_AT_DEPTH:
+        found.append(
+            f"{part['part']}: {part['at_depth']:.1%} of the draws cut off at the greatest tree depth "
+            f"(must be below {MAX_AT_DEPTH:.0%})"
+        )
+    if not part.get("draws", 0) >= part.get("asked", 0):
+        found.append(f"{part['part']}: {part['draws']} draws (must be {part['asked']})")
+    return found
 
 
 VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
@@ -124,24 +133,27 @@ class _Run:
         """Sample a part; again with smaller steps and more draws, at most twice, where the gate is missed."""
         self.progress.step(f"fitting {part.label}")
         started = time.perf_counter()
-        sampled, divergences = self._once(part, TARGET_ACCEPT, TUNE, self.draws, attempt=0)
-        found = diagnose(sampled, part, divergences)
+        sampled, moved = self._once(part, TARGET_ACCEPT, TUNE, self.draws, attempt=0)
+        found = diagnose(sampled, part, moved)
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT), start=1):
             if not _misses(found):
                 break
             self.progress.step(f"fitting {part.label} again, with smaller steps")
-            sampled, divergences = self._once(part, accept, 2 * TUNE, 2 * self.draws, attempt=attempt)
-            found = diagnose(sampled, part, divergences)
+            sampled, moved = self._once(part, accept, 2 * TUNE, 2 * self.draws, attempt=attempt)
+            found = diagnose(sampled, part, moved)
             sampled = {name: values[:, 1::2] for name, values in sampled.items()}
+        found["asked"] = self.draws * CHAINS
         found["seconds"] = round(time.perf_counter() - started, 2)
         self.diagnostics.append(found)
         return sampled
 
-    def _once(self, part: Part, accept: float, tune: int, draws: int, *, attempt: int) -> tuple[Draws, int]:
+    def _once(
+        self, part: Part, accept: float, tune: int, draws: int, *, attempt: int
+    ) -> tuple[Draws, Course]:
         words = [self.seed, attempt, *part.name.encode()]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
         every = VALUE_THIN if part.kind == "value" else 1
-        sampled, divergences = sample_kernel(
+        sampled, moved = sample_kernel(
             part,
             seed=seed,
             draws=draws * every,
@@ -150,7 +162,7 @@ class _Run:
             cores=self.cores,
             progress=self.progress,
         )
-        return {name: values[:, ::every] for name, values in sampled.items()}, divergences
+        return {name: values[:, ::every] for name, values in sampled.items()}, moved
 
 
 def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:

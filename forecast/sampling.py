@@ -43,7 +43,26 @@ class Part:
     data: Mapping[str, Array]
 
 
-def diagnose(sampled: Draws, part: Part, divergences: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Course:
+    """How the chains moved: divergences, least E-BFMI of a chain, share of draws cut off at the greatest tree depth."""
+
+    divergences: int
+    bfmi: float = math.inf
+    at_depth: float = 0.0
+
+
+def course(diverging: Array, energy: Array, at_depth: Array) -> Course:
+    """The course of the chains from sampler statistics of shape (chain, draw).
+
+    E-BFMI of a chain: mean squared step of the energy over its variance (Betancourt 2016); below 0.3 the chain hardly
+    reaches the tails.
+    """
+    steps, variance = (np.diff(energy, axis=1) ** 2).mean(axis=1), energy.var(axis=1, ddof=1)
+    return Course(int(diverging.sum()), float((steps / variance).min()), float(at_depth.mean()))
+
+
+def diagnose(sampled: Draws, part: Part, moved: Course) -> dict[str, Any]:
     """Worst R-hat (rank-normalised, folded), bulk and tail ESS over the parameters and today's level of each channel.
 
     The steps of the channels' own walks are left out: there are hundreds, each close to its prior. Where they end is
@@ -74,7 +93,9 @@ def diagnose(sampled: Draws, part: Part, divergences: int) -> dict[str, Any]:
         "min_ess_bulk": min(bulk.values()),
         "min_ess_tail": min(tail.values()),
         "least": least,
-        "divergences": divergences,
+        "divergences": moved.divergences,
+        "min_bfmi": moved.bfmi,
+        "at_depth": moved.at_depth,
         "draws": int(next(iter(columns.values())).size),
     }
 
@@ -185,8 +206,8 @@ def sample_kernel(
     target_accept: float,
     cores: int,
     progress: Progress | None = None,
-) -> tuple[Draws, int]:
-    """NUTS by nutpie on the compiled kernel: (draws by parameter, constrained; number of divergences).
+) -> tuple[Draws, Course]:
+    """NUTS by nutpie on the compiled kernel: (draws by parameter, constrained; how the chains moved).
 
     Raises FitError where no chain can start, Interrupted where nutpie came back short (it swallows Ctrl-C).
     """
@@ -221,7 +242,8 @@ def sample_kernel(
     points = trace.posterior["point"].values
     if points.shape[:2] != (CHAINS, draws):
         raise Interrupted(STOPPED)
-    return _constrained(points, sizes), int(trace.sample_stats["diverging"].values.sum())
+    moves = (trace.sample_stats[name].values for name in ("diverging", "energy", "maxdepth_reached"))
+    return _constrained(points, sizes), course(*moves)
 
 
 def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
@@ -237,7 +259,7 @@ def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Dra
 
 def sample_pymc(
     part: Part, *, seed: int, draws: int, tune: int, target_accept: float, cores: int
-) -> tuple[Draws, int]:
+) -> tuple[Draws, Course]:
     """The same as `sample_kernel`, from the PyMC definition with PyMC's own NUTS: slow, and the same posterior."""
     import pymc as pm
 
@@ -259,9 +281,8 @@ def sample_pymc(
             quiet=True,
             compute_convergence_checks=False,
         )
-    return {name: trace.posterior[name].values for name, _ in sizes_of(part)}, int(
-        trace.sample_stats["diverging"].sum()
-    )
+    moves = (trace.sample_stats[name].values for name in ("diverging", "energy", "reached_max_treedepth"))
+    return {name: trace.posterior[name].values for name, _ in sizes_of(part)}, course(*moves)
 
 
 def walk(sigma: Array, centred: float, steps: Array) -> Array:

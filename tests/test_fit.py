@@ -20,7 +20,7 @@ from forecast.errors import FitError, Interrupted
 from forecast.fit import failures, fit
 from forecast.history import History
 from forecast.posterior import Posterior
-from forecast.sampling import Draws, Part, diagnose, log_density, sample_kernel, sizes_of
+from forecast.sampling import Course, Draws, Part, diagnose, log_density, sample_kernel, sizes_of
 from forecast.study import Study
 
 SAMPLER = {"draws": 500, "tune": 300, "target_accept": 0.9, "cores": 2}
@@ -375,7 +375,7 @@ def test_a_part_that_misses_the_gate_is_sampled_again(monkeypatch, misses: int):
         calls.append(given)
         rng = np.random.default_rng(len(calls))
         draws = {n: rng.lognormal(0.0, 1.0, (4, given["draws"], *shape)) for n, shape in sizes_of(part)}
-        return draws, 3 if len(calls) <= misses else 0
+        return draws, Course(3 if len(calls) <= misses else 0)
 
     monkeypatch.setattr(module, "sample_kernel", stand_in)
     notes = Notes()
@@ -407,7 +407,27 @@ def test_failures_are_sentences_with_the_bar():
     assert judged(max_rhat=1.0234) == ["leads to won: R-hat 1.023 at mu (must be below 1.01)"]
     assert judged(min_ess_tail=312.4) == ["leads to won: effective sample size 312 (must be above 400)"]
     assert judged(divergences=2) == ["leads to won: 2 divergences (must be 0)"]
+    assert judged(min_bfmi=0.214) == ["leads to won: E-BFMI 0.21 (must be above 0.3)"]
+    assert judged(min_bfmi=0.8, at_depth=0.009, draws=4000, asked=4000) == []
+    depth = "leads to won: 2.5% of the draws cut off at the greatest tree depth (must be below 1%)"
+    assert judged(at_depth=0.025) == [depth]
+    assert judged(draws=3000, asked=4000) == ["leads to won: 3000 draws (must be 4000)"]
     assert len(judged(max_rhat=1.5, min_ess_bulk=9.0, divergences=1)) == 3
+
+
+def test_the_energy_tells_chains_that_hardly_move():
+    """E-BFMI is 2 where the energy is drawn anew each time, and 2 (1 - r) for steps of autocorrelation r."""
+    rng = np.random.default_rng(4)
+    fresh = rng.normal(size=(4, 20_000))
+    slow = fresh.copy()
+    for i in range(1, slow.shape[1]):
+        slow[1, i] = 0.95 * slow[1, i - 1] + np.sqrt(1 - 0.95**2) * fresh[1, i]
+    nothing = np.zeros(fresh.shape, dtype=bool)
+    assert sampling.course(nothing, fresh, nothing).bfmi == pytest.approx(2.0, abs=0.1)
+    moved = sampling.course(nothing, slow, nothing)
+    assert moved.bfmi == pytest.approx(0.1, abs=0.03)
+    assert (moved.divergences, moved.at_depth) == (0, 0.0)
+    assert sampling.course(nothing, fresh, np.arange(80_000).reshape(4, -1) < 800).at_depth == 0.01
 
 
 def test_diagnoses_see_one_chain_astray():
@@ -416,12 +436,12 @@ def test_diagnoses_see_one_chain_astray():
     rng = np.random.default_rng(3)
     draws = {name: rng.normal(0.0, 1.0, (4, 500, *shape)) for name, shape in sizes_of(part)}
     draws["own_drift"] = np.exp(draws["own_drift"])
-    good = diagnose(draws, part, 0)
+    good = diagnose(draws, part, Course(0))
     assert good["max_rhat"] < 1.01
     assert good["min_ess_bulk"] > 1200
     assert good["draws"] == 2000
     draws["delay_cv"][2] += 3.0
-    bad = diagnose(draws, part, 0)
+    bad = diagnose(draws, part, Course(0))
     assert bad["worst"] == "delay_cv"
     assert bad["max_rhat"] > 1.1
     assert bad["min_ess_bulk"] < 50
