@@ -15,7 +15,7 @@ from scipy.special import expit
 from forecast import inputs
 from forecast.errors import FitError
 from forecast.history import History
-from forecast.posterior import CERTAIN, Posterior, log_worth, to_dataset
+from forecast.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
 from forecast.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel, walk
 from forecast.study import Study
 
@@ -77,6 +77,7 @@ def fit(
     coords = {
         "period": history.counts["period"].values,
         "channel": history.channels,
+        "kept": kept_draws(run.draws * CHAINS),
     }
     provenance = {
         "ages": run.ages,
@@ -185,6 +186,7 @@ def _rates(
 ) -> dict[str, tuple[tuple[str, ...], Array]]:
     """Variables of a transition; channels that enter the funnel `later` pass it with certainty."""
     delayed = float(part.data["delayed"])
+    early = {f"before_{stage}": (("draw",), _flat(d["before"]))} if "before" in d else {}
     path = _flat(_logit_rate(d, part.data))
     path[:, :, later] = CERTAIN
     return {
@@ -194,6 +196,7 @@ def _rates(
         f"noise_{stage}": (("draw",), _flat(d["noise"])),
         f"delay_mean_{stage}": (("draw",), _flat(d["delay_mean"]) * delayed),
         f"delay_cv_{stage}": (("draw",), _flat(d["delay_cv"])),
+        **early,
     }
 
 
@@ -235,8 +238,10 @@ def _traffic(d: Draws, part: Part, history: History) -> dict[str, tuple[tuple[st
     def share(name: str, z: str) -> Array:
         return expit(data[name][0] + data[name][1] * _flat(d[z]))
 
+    kept = kept_draws(now.shape[0] * now.shape[1])
     return {
         "traffic": (("draw", "channel"), _flat(now)),
+        "log_traffic_path": (("kept", "period", "channel"), _traffic_path(d, data, kept)),
         "season": (("draw", "season_of_year"), season),
         "elasticity": (("draw", "channel"), share("elasticity_prior", "z_elasticity")),
         "base": (("draw", "channel"), share("base_prior", "z_base")),
@@ -245,3 +250,26 @@ def _traffic(d: Draws, part: Part, history: History) -> dict[str, tuple[tuple[st
         "own_drift_traffic": (("draw",), _flat(d["own_drift"])),
         "noise_traffic": (("draw",), _flat(d["noise"])),
     }
+
+
+def _traffic_path(d: Draws, data: Mapping[str, Array], kept: NDArray[np.int64]) -> Array:
+    """log nu of `model.traffic_model` over the history, for the draws `kept`: (draw, period, channel)."""
+    few = {name: _flat(values)[kept] for name, values in d.items()}
+    beta, base, carry = (
+        expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * few[f"z_{name}"])[:, None]
+        for name in ("elasticity", "base", "carry")
+    )
+    lags = np.arange(len(data["spend_lags"]))[:, None, None, None]
+    weights = (carry * data["carries"] + 1e-12) ** lags
+    acting = (weights / weights.sum(axis=0) * data["spend_lags"][:, None]).sum(axis=0)
+    response = np.log(base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9)))
+    season = (
+        few["season_sd"][:, None] ** (1.0 - data["season_centred"]) * few["season"] @ data["season_basis"].T
+    )
+    walks = (
+        walk(few[sd][None], data["walk_centred"][i], few[steps][None])[0]
+        for i, (sd, steps) in enumerate((("drift", "steps"), ("own_drift", "own_steps")))
+    )
+    common, own = walks
+    shared = season + common + data["log_days"]
+    return np.asarray(few["level"][:, None] + data["responds"] * response + shared[..., None] + own)

@@ -11,6 +11,11 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
     elasticity, base, carry (draw, channel); drift_traffic, own_drift_traffic, noise_traffic (draw)
     deal_mean (draw, channel), deal_cv (draw)      currency; cv 0 is an assumed value
 
+and for the posterior predictive checks, from a sampled fit:
+
+    before_<stage> (draw)                          entries before the window, calendar counts, over their early mean
+    log_traffic_path (kept, period, channel)       log of the expected units of each period, for the draws `kept`
+
 Large paths are rounded to float32 on the way in, so that a posterior read from its file gives the same bytes as the one
 just fitted.
 """
@@ -32,7 +37,7 @@ from scipy.special import expit
 
 from forecast.errors import DataError, UsageError
 
-SCHEMA = 1
+SCHEMA = 2
 CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 Array = NDArray[np.float64]
 
@@ -58,6 +63,11 @@ class Posterior:
     def stages(self) -> list[str]:
         """Destination stages with a fitted rate, in funnel order."""
         return list(self.provenance["stages"])[1:]
+
+
+def kept_draws(draws: int) -> NDArray[np.int64]:
+    """The draws, at most a thousand of `draws` and evenly spread, of which the whole path of traffic is kept."""
+    return np.unique(np.linspace(0, draws - 1, min(draws, 1000)).astype(np.int64))
 
 
 def to_dataset(

@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"native"},
     {"sampling"},
     {"fit", "instant"},
-    {"simulate"},
+    {"simulate", "predictive"},
     {"allocate", "economics"},
     {"information"},
     {"tables", "results", "verdict"},
