@@ -279,6 +279,7 @@ def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_
         "draws": 500,
         "overrides": ["plan.periods=6", "name=x"],
         "go_on": False,
+        "preview": False,
     }
 
 
