@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,13 @@ from forecast.errors import FitError
 from forecast.history import History
 from forecast.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
 from forecast.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel, walk
+from forecast.sensitivity import Pull, Quantities, part_sensitivities, sensitivity_of, surprise
 from forecast.study import Study
 
 __all__ = ["Progress", "failures", "fit"]
 
 Array = NDArray[np.float64]
+Variables = dict[str, tuple[tuple[str, ...], Array]]
 
 TUNE = 600
 TARGET_ACCEPT = 0.95
@@ -50,8 +52,8 @@ def fit(
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
     started = time.perf_counter()
-    run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress)
-    variables: dict[str, tuple[tuple[str, ...], Array]] = {}
+    run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
+    variables: Variables = {}
     steps = inputs.transitions(history)
     if not steps:
         raise FitError(f"the history has counts for fewer than two of the stages {', '.join(history.stages)}")
@@ -61,19 +63,23 @@ def fit(
         run.ages[stage] = int(data["age_weights"].shape[1])
         if history.counting == "cohort":
             variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
-        variables |= _rates(run.sample(part), part, stage, inputs.enters_later(history, stage))
+        d = run.sample(part)
+        variables |= _rates(d, part, stage, inputs.enters_later(history, stage))
+        run.weigh_rates(d, part, stage, variables)
         if stage in history.losses:
             lost = Part(
                 f"lost before {stage}",
                 f"losses before {stage}",
                 "cohort",
-                inputs.loss_data(history, before, stage),
+                inputs.loss_data(history, before, stage, variables, run.ages[stage]),
             )
             variables |= _losses(run.sample(lost), lost, stage)
     variables |= _values(run, study, history)
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     traffic = Part("traffic", steps[0][0], "traffic", inputs.traffic_data(study, history, worth, worth_sd))
-    variables |= _traffic(run.sample(traffic), traffic, history)
+    d = run.sample(traffic)
+    variables |= _traffic(d, traffic, history)
+    run.weigh_response(d, traffic, variables["elasticity"][1])
     coords = {
         "period": history.counts["period"].values,
         "channel": history.channels,
@@ -85,6 +91,7 @@ def fit(
         "seed": seed,
         "chains": CHAINS,
         "tune": TUNE,
+        "sensitivity": run.weighed(variables, [stage for _, stage in steps]),
         "seconds": round(time.perf_counter() - started, 3),
     }
     return Posterior(to_dataset(variables, coords), tuple(run.diagnostics), provenance)
@@ -125,7 +132,12 @@ VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
 class _Run:
     """Seeds by the name of a part, progress, and the diagnostics gathered on the way."""
 
-    def __init__(self, seed: int, draws: int, cores: int, progress: Progress) -> None:
+    def __init__(
+        self, seed: int, draws: int, cores: int, progress: Progress, channels: Sequence[str] = ()
+    ) -> None:
+        self.channels = channels
+        self.sensitivity: list[dict[str, Any]] = []
+        self.pulls: list[Pull] = []
         self.seed, self.draws, self.cores, self.progress = seed, math.ceil(draws / CHAINS), cores, progress
         self.diagnostics: list[dict[str, Any]] = []
         self.ages: dict[str, int] = {}
@@ -165,6 +177,55 @@ class _Run:
         )
         return {name: values[:, ::every] for name, values in sampled.items()}, moved
 
+    def weigh(self, d: Draws, part: Part, quantities: Quantities) -> list[dict[str, Any]]:
+        """How far quantities of a part rest on their priors."""
+        found, pull = part_sensitivities(d, part, quantities, self.channels)
+        self.sensitivity += found
+        self.pulls.append(pull)
+        return found
+
+    def weigh_rates(self, d: Draws, part: Part, stage: str, variables: Variables) -> None:
+        """How far rates and delay of a transition rest on their priors, and how far data and prior lie apart."""
+        scales = ("mu", "tau", "drift", "own_drift", "noise")
+        rates = f"rate into {stage}"
+        quantities = {
+            rates: (variables[f"logit_rate_{stage}"][1][:, -1], scales),
+            "company": (_flat(d["mu"]), ("mu",)),
+        }
+        if part.data["delayed"]:
+            quantities["delay"] = (_flat(d["delay_mean"]), ("delay_mean", "delay_cv"))
+        for record in self.weigh(d, part, quantities):
+            if record["quantity"] == "company":
+                record |= {"quantity": rates, "surprise": surprise(_flat(d["mu"]), *part.data["mu_prior"])}
+            if record["quantity"] == "delay":
+                log_mean = np.log(quantities["delay"][0])
+                prior = part.data["delay_prior"][:2]
+                record |= {"quantity": f"delay into {stage}", "surprise": surprise(log_mean, *prior)}
+
+    def weigh_response(self, d: Draws, part: Part, elasticity: Array) -> None:
+        """The same for the elasticities of channels that respond to spend."""
+        for record in self.weigh(d, part, {"elasticity": (elasticity, ("z_elasticity",))}):
+            c = self.channels.index(record["channel"])
+            if part.data["responds"][c]:
+                record["surprise"] = surprise(_flat(d["z_elasticity"])[:, c], 0.0, 1.0)
+            else:
+                self.sensitivity.remove(record)
+
+    def weighed(self, variables: Variables, stages: list[str]) -> list[dict[str, Any]]:
+        """All records, with each channel's share of what today's traffic brings, and that sum itself as "headline"."""
+        brings = np.exp(variables["traffic"][1])
+        for stage in stages:
+            brings = brings * expit(variables[f"logit_rate_{stage}"][1][:, -1])
+        if "deal_mean" in variables:
+            brings = brings * variables["deal_mean"][1]
+        total = brings.sum(axis=1)
+        share = dict(zip(self.channels, (brings / total[:, None]).mean(axis=0), strict=True))
+        headline = {"quantity": "headline", "part": "", "channel": ""} | sensitivity_of(total, self.pulls)
+        return [
+            headline,
+            *(record | {"share": float(share.get(record["channel"], 1.0))} for record in self.sensitivity),
+        ]
+
 
 def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:
     mu, tau, w = d["mu"][..., None], d["tau"][..., None], data["centred"]
@@ -181,9 +242,7 @@ def _flat(values: Array) -> Array:
     return values.reshape(-1, *values.shape[2:])
 
 
-def _rates(
-    d: Draws, part: Part, stage: str, later: NDArray[np.bool_]
-) -> dict[str, tuple[tuple[str, ...], Array]]:
+def _rates(d: Draws, part: Part, stage: str, later: NDArray[np.bool_]) -> Variables:
     """Variables of a transition; channels that enter the funnel `later` pass it with certainty."""
     delayed = float(part.data["delayed"])
     early = {f"before_{stage}": (("draw",), _flat(d["before"]))} if "before" in d else {}
@@ -200,7 +259,15 @@ def _rates(
     }
 
 
-def _losses(d: Draws, part: Part, stage: str) -> dict[str, tuple[tuple[str, ...], Array]]:
+def _delayed_rate(
+    variables: Mapping[str, tuple[tuple[str, ...], Array]], stage: str
+) -> tuple[Array, Array, Array]:
+    """Path of the logit rate into `stage`, mean and cv of its delay."""
+    path, mean, cv = (variables[f"{name}_{stage}"][1] for name in ("logit_rate", "delay_mean", "delay_cv"))
+    return path, mean, cv
+
+
+def _losses(d: Draws, part: Part, stage: str) -> Variables:
     return {
         f"loss_logit_{stage}": (("draw", "period", "channel"), _flat(_logit_rate(d, part.data))),
         f"loss_delay_mean_{stage}": (("draw",), _flat(d["delay_mean"])),
@@ -208,7 +275,7 @@ def _losses(d: Draws, part: Part, stage: str) -> dict[str, tuple[tuple[str, ...]
     }
 
 
-def _values(run: _Run, study: Study, history: History) -> dict[str, tuple[tuple[str, ...], Array]]:
+def _values(run: _Run, study: Study, history: History) -> Variables:
     data = inputs.value_data(history)
     shape = (run.draws * CHAINS, len(history.channels))
     if data is None:
@@ -218,12 +285,14 @@ def _values(run: _Run, study: Study, history: History) -> dict[str, tuple[tuple[
             "deal_mean": (("draw", "channel"), np.full(shape, study.funnel.value)),
             "deal_cv": (("draw",), np.zeros(shape[0])),
         }
-    d = run.sample(Part("value", "deal value", "value", data))
-    mean = np.exp(d["mu"][..., None] + d["tau"][..., None] * d["z"])
-    return {"deal_mean": (("draw", "channel"), _flat(mean)), "deal_cv": (("draw",), _flat(d["cv"]))}
+    part = Part("value", "deal value", "value", data)
+    d = run.sample(part)
+    mean = _flat(np.exp(d["mu"][..., None] + d["tau"][..., None] * d["z"]))
+    run.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
+    return {"deal_mean": (("draw", "channel"), mean), "deal_cv": (("draw",), _flat(d["cv"]))}
 
 
-def _traffic(d: Draws, part: Part, history: History) -> dict[str, tuple[tuple[str, ...], Array]]:
+def _traffic(d: Draws, part: Part, history: History) -> Variables:
     data = part.data
     now = (
         d["level"]

@@ -7,12 +7,14 @@ One dictionary per part of the funnel (each transition, losses, traffic, deal va
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from forecast.benchmarks import (
     CHANNEL_PRIORS,
@@ -34,7 +36,7 @@ DRIFT_A_MONTH = (0.064, 0.04)
 # Prior means of the noise of a cell: logit scale for rates, log scale for traffic.
 RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
 OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
-LOSS_PRIOR = LogitNormal(0.0, 1.2)
+LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share whose loss is dated
 LOSS_DAYS = 30.0
 MONTHS_OF_CARRY = 8
 MIN_MONTHS_FOR_SEASON = 13
@@ -173,12 +175,28 @@ def transition_data(study: Study, history: History, before: str, stage: str) -> 
     return data, True
 
 
-def loss_data(history: History, before: str, stage: str) -> dict[str, Any]:
-    """Data of the units lost while waiting for `stage`: a transition with dated losses as its success."""
+def loss_data(
+    history: History, before: str, stage: str, path: Array, mean: Array, cv: Array
+) -> dict[str, Any]:
+    """Data of the units lost, with a date, while waiting for `stage`: of those that never move, the share s so lost.
+
+    Taken of the units that never move, the share stays in [0, 1] whatever share p moves: with both taken of all units
+    and drawn apart, p + q may pass 1, and nothing would be left for those that stay open for good. A cohort of n, of
+    which y have moved by now, holds (n - y) (1 - p) / (1 - p F) units that never will, F the share of the delay that it
+    has lived through; p and F are posterior means. `path` (draw, period, channel) is the logit rate into `stage`, `mean`
+    and `cv` (draw) its delay.
+    """
     n = _filled(history, before)
+    moved = history.triangles[stage].values.sum(axis=1).astype(float)
+    lost = history.losses[stage].values
+    some = slice(None, None, max(len(mean) // 200, 1))
+    rate = (1.0 / (1.0 + np.exp(-path[some].astype(float)))).mean(axis=0)
+    seen = np.cumsum(delay_pmf(mean[some], cv[some], len(n)), axis=1).mean(axis=0)[::-1, None]
+    never = np.maximum(n - moved, 0.0) * (1.0 - rate) / np.maximum(1.0 - rate * np.minimum(seen, 1.0), 1e-12)
+    known = _present(history, before) & (n >= moved + lost.sum(axis=1))
     prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, 0.8, 0.5)
-    weight = _present(history, before).astype(float)
-    return _triangle_data(history, n, history.losses[stage].values, weight, prior, LOSS_PRIOR)
+    trials = np.maximum(never, lost.sum(axis=1))
+    return _triangle_data(history, trials, lost, known.astype(float), prior, LOSS_PRIOR)
 
 
 def _common_data(

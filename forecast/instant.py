@@ -61,7 +61,8 @@ def instant_posterior(study: Study, history: History, *, seed: int, draws: int =
         for name in ("drift", "own_drift", "noise", "delay_mean", "delay_cv"):
             variables[f"{name}_{stage}"] = (("draw",), found[name])
         if stage in history.losses:
-            lost = _Rates(inputs.loss_data(history, before, stage), calendar=False)
+            data = inputs.loss_data(history, before, stage, variables, ages[stage])
+            lost = _Rates(data, calendar=False)
             found = lost.draws(draws, _rng(seed, f"lost before {stage}"))
             variables[f"loss_logit_{stage}"] = (("draw", "period", "channel"), found["path"])
             for name in ("delay_mean", "delay_cv"):

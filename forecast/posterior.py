@@ -5,7 +5,8 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
     logit_rate_<stage>   (draw, period, channel)   path of the logit rate over the history
     drift_<stage>, own_drift_<stage>, noise_<stage> (draw)   walk sds per period (common, own), cell noise (logit sd)
     delay_mean_<stage> (periods), delay_cv_<stage>  (draw)
-    loss_logit_<stage> (draw, period, channel), loss_delay_mean_<stage>, loss_delay_cv_<stage>   where losses are dated
+    loss_logit_<stage> (draw, period, channel), loss_delay_mean_<stage>, loss_delay_cv_<stage>   where losses are dated:
+                         logit share lost with a date, of the units that never move on
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
     season (draw, season_of_year)   log effect by season of the year
     elasticity, base, carry (draw, channel); drift_traffic, own_drift_traffic, noise_traffic (draw)

@@ -4,10 +4,10 @@ Each draw gives future rates and traffic (walks go on without drift), then chanc
 moves on, split over delays by sequential binomials, so that the counts of a draw conserve units exactly. Units already
 inside the funnel at the as-of date move on with the chance that their age leaves them:
 
-    P(move at age a + h | still open at age a) = p f_(a+h) / (1 - p F_a - q G_a)
+    P(move at age a + h | still open at age a) = p f_(a+h) / (1 - p F_a - (1 - p) q G_a)
 
-(q and G: share and delay of dated losses). Under calendar counts who is still open is unknown, and the entries of each
-past period are thinned by p f_(a+h) instead.
+(q and G: share of those that never move on that is lost with a date, and the delay of the loss). Under calendar counts
+who is still open is unknown, and the entries of each past period are thinned by p f_(a+h) instead.
 
 Two plans are compared on common random numbers by layers: what both plans bring, what only the first brings, what only
 the second brings, thinned side by side with the same rates. A difference of plans then holds no noise of its own.
@@ -278,12 +278,22 @@ class _Chunk:
         arrivals[..., at_once] = entries[..., at_once]
         return arrivals, tail
 
-    def _noisy(self, rate: Array, stage: str) -> Array:
-        """Rates of single cohorts: Beta around the expected one, with the noise that the history showed."""
+    def _noisy(
+        self, rate: Array, stage: str, seen: tuple[Array, Array] | None = None, lived: Array | float = 1.0
+    ) -> Array:
+        """Rates of single cohorts: Beta around the expected one, with the noise that the history showed.
+
+        What a cohort has shown so far (`seen`: entries, moves) tells of its own rate: Beta(k p + y, k (1 - p) + n F - y),
+        F the share of the delay that it has lived through.
+        """
         noise = self.draw(f"noise_{stage}").reshape(-1, *([1] * (rate.ndim - 1)))
         inner = np.clip(rate, 1e-9, 1 - 1e-9)
         kappa = 1.0 / (noise**2 * inner * (1 - inner) + 1e-6)
-        return np.clip(self.rng.beta(inner * kappa, (1 - inner) * kappa), 0.0, 1.0 - 1e-12)
+        a, b = inner * kappa, (1 - inner) * kappa
+        if seen is not None:
+            entered, moved = seen
+            a, b = a + moved, b + np.maximum(entered * lived - moved, 0.0)
+        return np.clip(self.rng.beta(a, b), 0.0, 1.0 - 1e-12)
 
     def _pmf(self, stage: str, mean: Array, cv: Array) -> Array:
         ages = _ages(self.posterior, stage)
@@ -300,15 +310,15 @@ class _Chunk:
             return result
         cohort = np.maximum(rows - (len(units) - len(self.history.periods)), 0)
         path = self.posterior.data[f"logit_rate_{stage}"].values
-        p = self._noisy(expit(path[self.rows][:, cohort].astype(float)), stage)
+        rate = expit(path[self.rows][:, cohort].astype(float))
         weights = waited[rows].T
         cdf = np.cumsum(f, axis=1)
         still = np.ones_like(p)
         if known_open:
             still -= p * (cdf[:, :ages] @ weights)[:, :, None]
             if f"loss_logit_{stage}" in self.posterior.data:
-                still -= self._lost(stage, cohort, weights, ages)
-                still = np.maximum(still, p * (1.0 - cdf[:, :ages] @ weights)[:, :, None] + 1e-12)
+                still -= (1.0 - p) * self._lost(stage, cohort, weights, ages)
+            still = np.maximum(still, 1e-12)
         left = np.broadcast_to(units[rows], p.shape).copy()
         gone = np.zeros_like(p)
         for h in range(self.horizon):
@@ -323,10 +333,10 @@ class _Chunk:
         return result
 
     def _lost(self, stage: str, cohort: Counts, weights: Array, ages: int) -> Array:
-        """Share of each past cohort that has been lost, with a date, by now: q G_a."""
+        """Share of those of each past cohort that never move on that has been lost, with a date, by now: q G_a."""
         q = expit(self.posterior.data[f"loss_logit_{stage}"].values[self.rows][:, cohort].astype(float))
         g = delay_pmf(self.draw(f"loss_delay_mean_{stage}"), self.draw(f"loss_delay_cv_{stage}"), ages)
-        return q * (np.cumsum(g, axis=1) @ weights)[:, :, None]
+        return s * np.minimum(np.cumsum(g, axis=1) @ weights, 1.0)[:, :, None]
 
     def _revenue(self, won: Counts) -> Array:
         """Revenue of `won` deals: Gamma(won / cv^2, mean cv^2), the sum of that many gamma deals."""

@@ -131,7 +131,17 @@ def test_a_triangle_keeps_its_units():
     )
     data, calendar = inputs.transition_data(B2B, past, "leads", "won")
     assert not calendar
-    for made in (data, inputs.loss_data(past, "leads", "won")):
+    fitted = {
+        "logit_rate_won": (("draw", "period", "channel"), np.full((3, 6, 2), -1.0)),
+        "delay_mean_won": (("draw",), np.ones(3)),
+        "delay_cv_won": (("draw",), np.ones(3)),
+    }
+    losses = inputs.loss_data(past, "leads", "won", fitted, 20)
+    moved, rate = triangle.sum(axis=1), 1 / (1 + np.e)
+    assert losses["n"][0] == pytest.approx(90 - moved[0], rel=0.02)  # nearly all that will move have moved
+    fresh = (1 - rate) / (1 - rate * delay_pmf(1.0, 1.0, 20)[0])
+    assert losses["n"][-1] == pytest.approx((90 - moved[-1]) * fresh)
+    for made in (data, losses):
         assert (made["y"] == triangle.sum(axis=1)).all()
         assert made["by_age"][:6].tolist() == triangle.sum(axis=(0, 2)).tolist()
         assert made["by_age"].sum() == made["by_cohort"].sum() == triangle.sum()

@@ -197,14 +197,14 @@ def test_three_months_of_delay_leave_three_quarters_of_a_quarter():
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_open_leads_move_with_the_chance_that_their_age_leaves_them(lost: bool):
-    """P(move at a + h | open at a) = p f_(a+h) / (1 - p F_a - q G_a), cohort by cohort, against the simulation."""
-    p, q, periods, ages = 0.4, 0.5, 5, 12
+    """P(move at a + h | open at a) = p f_(a+h) / (1 - p F_a - (1 - p) q G_a), cohort by cohort, and the simulation."""
+    p, q, periods, ages = 0.4, 0.8, 5, 12
     f, g = delay_pmf(1.5, 0.8, ages), delay_pmf(1.0, 0.6, ages)
     reached, gone = (np.zeros((periods, periods, 1), dtype=np.int64) for _ in range(2))
     for cohort in range(periods):  # what is seen is what is expected of 1,000 units a cohort
         for age in range(periods - cohort):
             reached[cohort, age] = round(1000 * p * f[age])
-            gone[cohort, age] = round(1000 * q * g[age])
+            gone[cohort, age] = round(1000 * (1 - p) * q * g[age])
     past = history(
         {"leads": 1000.0, "won": 100.0},
         channels=["one"],
@@ -228,7 +228,7 @@ def test_open_leads_move_with_the_chance_that_their_age_leaves_them(lost: bool):
     expected = np.zeros(3)
     for cohort in range(periods):
         age = periods - 1 - cohort
-        still = 1 - p * f[: age + 1].sum() - (q * g[: age + 1].sum() if lost else 0.0)
+        still = 1 - p * f[: age + 1].sum() - ((1 - p) * q * g[: age + 1].sum() if lost else 0.0)
         for h in range(3):
             expected[h] += open_now[cohort] * p * f[age + 1 + h] / still
     outlook, _ = run(known, past, np.zeros((3, 1)), replicates=1)
