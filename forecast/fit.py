@@ -259,14 +259,6 @@ def _rates(d: Draws, part: Part, stage: str, later: NDArray[np.bool_]) -> Variab
     }
 
 
-def _delayed_rate(
-    variables: Mapping[str, tuple[tuple[str, ...], Array]], stage: str
-) -> tuple[Array, Array, Array]:
-    """Path of the logit rate into `stage`, mean and cv of its delay."""
-    path, mean, cv = (variables[f"{name}_{stage}"][1] for name in ("logit_rate", "delay_mean", "delay_cv"))
-    return path, mean, cv
-
-
 def _losses(d: Draws, part: Part, stage: str) -> Variables:
     return {
         f"loss_logit_{stage}": (("draw", "period", "channel"), _flat(_logit_rate(d, part.data))),

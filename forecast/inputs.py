@@ -176,23 +176,29 @@ def transition_data(study: Study, history: History, before: str, stage: str) -> 
 
 
 def loss_data(
-    history: History, before: str, stage: str, path: Array, mean: Array, cv: Array
+    history: History,
+    before: str,
+    stage: str,
+    variables: Mapping[str, tuple[tuple[str, ...], Array]],
+    ages: int,
 ) -> dict[str, Any]:
     """Data of the units lost, with a date, while waiting for `stage`: of those that never move, the share s so lost.
 
     Taken of the units that never move, the share stays in [0, 1] whatever share p moves: with both taken of all units
     and drawn apart, p + q may pass 1, and nothing would be left for those that stay open for good. A cohort of n, of
-    which y have moved by now, holds (n - y) (1 - p) / (1 - p F) units that never will, F the share of the delay that it
-    has lived through; p and F are posterior means. `path` (draw, period, channel) is the logit rate into `stage`, `mean`
-    and `cv` (draw) its delay.
+    which y have moved by now, holds (n - y) (1 - p) / (1 - p F) units that never will, F the share of the delay, of
+    `ages` ages, that it has lived through; p and F are posterior means. `variables` of the posterior hold the logit
+    rate into `stage` and its delay, by draw.
     """
+    path, mean, cv = (variables[f"{name}_{stage}"][1] for name in ("logit_rate", "delay_mean", "delay_cv"))
     n = _filled(history, before)
     moved = history.triangles[stage].values.sum(axis=1).astype(float)
     lost = history.losses[stage].values
     some = slice(None, None, max(len(mean) // 200, 1))
-    rate = (1.0 / (1.0 + np.exp(-path[some].astype(float)))).mean(axis=0)
-    seen = np.cumsum(delay_pmf(mean[some], cv[some], len(n)), axis=1).mean(axis=0)[::-1, None]
-    never = np.maximum(n - moved, 0.0) * (1.0 - rate) / np.maximum(1.0 - rate * np.minimum(seen, 1.0), 1e-12)
+    rate = expit(path[some].astype(float)).mean(axis=0)
+    seen = np.minimum(np.cumsum(delay_pmf(mean[some], cv[some], ages), axis=1).mean(axis=0), 1.0)
+    lived = seen[np.minimum(len(n) - 1 - np.arange(len(n)), ages - 1), None]
+    never = np.maximum(n - moved, 0.0) * (1.0 - rate) / np.maximum(1.0 - rate * lived, 1e-12)
     known = _present(history, before) & (n >= moved + lost.sum(axis=1))
     prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, 0.8, 0.5)
     trials = np.maximum(never, lost.sum(axis=1))

@@ -6,7 +6,7 @@ inside the funnel at the as-of date move on with the chance that their age leave
 
     P(move at age a + h | still open at age a) = p f_(a+h) / (1 - p F_a - (1 - p) q G_a)
 
-(q and G: share of those that never move on that is lost with a date, and the delay of the loss). Under calendar counts
+(q and G: of the units that never move on, the share lost with a date, and the delay of the loss). Under calendar counts
 who is still open is unknown, and the entries of each past period are thinned by p f_(a+h) instead.
 
 Two plans are compared on common random numbers by layers: what both plans bring, what only the first brings, what only
@@ -283,8 +283,8 @@ class _Chunk:
     ) -> Array:
         """Rates of single cohorts: Beta around the expected one, with the noise that the history showed.
 
-        What a cohort has shown so far (`seen`: entries, moves) tells of its own rate: Beta(k p + y, k (1 - p) + n F - y),
-        F the share of the delay that it has lived through.
+        What a cohort has shown so far (`seen`: entries, moves) tells of its own rate: Beta(k p + y, k (1 - p) + n F -
+        y), F the share of the delay that it has lived through.
         """
         noise = self.draw(f"noise_{stage}").reshape(-1, *([1] * (rate.ndim - 1)))
         inner = np.clip(rate, 1e-9, 1 - 1e-9)
@@ -313,9 +313,13 @@ class _Chunk:
         rate = expit(path[self.rows][:, cohort].astype(float))
         weights = waited[rows].T
         cdf = np.cumsum(f, axis=1)
-        still = np.ones_like(p)
-        if known_open:
-            still -= p * (cdf[:, :ages] @ weights)[:, :, None]
+        still = np.ones_like(rate)
+        if not known_open:
+            p = self._noisy(rate, stage)
+        else:
+            lived = np.minimum(cdf[:, :ages] @ weights, 1.0)[:, :, None]
+            p = self._noisy(rate, stage, self._outcome(before, stage, rows), lived)
+            still -= p * lived
             if f"loss_logit_{stage}" in self.posterior.data:
                 still -= (1.0 - p) * self._lost(stage, cohort, weights, ages)
             still = np.maximum(still, 1e-12)
@@ -332,11 +336,20 @@ class _Chunk:
         result[:, self.horizon] = self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
         return result
 
+    def _outcome(self, before: str, stage: str, rows: Counts) -> tuple[Array, Array]:
+        """Entries and moves so far of the past cohorts in `rows`, dims (cohort, channel)."""
+        entered = np.nan_to_num(self.history.counts[before].values)
+        if stage in self.history.triangles:
+            moved = self.history.triangles[stage].values.sum(axis=1)
+        else:
+            moved = np.nan_to_num(self.history.counts[stage].values)
+        return entered[rows].astype(float), moved[rows].astype(float)
+
     def _lost(self, stage: str, cohort: Counts, weights: Array, ages: int) -> Array:
-        """Share of those of each past cohort that never move on that has been lost, with a date, by now: q G_a."""
+        """Of the units of each past cohort that never move on, the share lost with a date by now: q G_a."""
         q = expit(self.posterior.data[f"loss_logit_{stage}"].values[self.rows][:, cohort].astype(float))
         g = delay_pmf(self.draw(f"loss_delay_mean_{stage}"), self.draw(f"loss_delay_cv_{stage}"), ages)
-        return s * np.minimum(np.cumsum(g, axis=1) @ weights, 1.0)[:, :, None]
+        return q * np.minimum(np.cumsum(g, axis=1) @ weights, 1.0)[:, :, None]
 
     def _revenue(self, won: Counts) -> Array:
         """Revenue of `won` deals: Gamma(won / cv^2, mean cv^2), the sum of that many gamma deals."""

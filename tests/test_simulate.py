@@ -235,6 +235,37 @@ def test_open_leads_move_with_the_chance_that_their_age_leaves_them(lost: bool):
     within(outlook["won"].values[0, :, :, 0], expected)
 
 
+def test_what_a_cohort_has_shown_tells_of_its_own_rate():
+    """Where cells differ much, the rate of a cohort that has mostly played out is its own, whatever the others are."""
+    ages, periods = 8, 3
+    f = delay_pmf(2.0, 0.6, ages)
+    lived = f[:periods].sum()
+    reached = np.zeros((periods, periods, 1), dtype=np.int64)
+    reached[0, :, 0] = np.rint(1000 * 0.4 * f[:periods])
+    leads = np.array([[1000.0], [0.0], [0.0]])
+    past = history(
+        {"leads": leads, "won": 100.0},
+        channels=["one"],
+        periods=periods,
+        counting="leads",
+        triangles={"won": reached},
+    )
+    known = posterior(
+        past,
+        {"won": 0.15},
+        draws=4000,
+        delays={"won": (2.0, 0.6)},
+        ages=ages,
+        noise=1.5,
+        traffic=1e-9,
+        deal_mean=None,
+    )
+    outlook, _ = run(known, past, np.zeros((5, 1)), replicates=1)
+    later = outlook["won"].values[0].sum(axis=(1, 2))
+    still_open = 1000 - reached.sum()
+    assert later.mean() == pytest.approx(still_open * 0.4 * (1 - lived) / (1 - 0.4 * lived), rel=0.06)
+
+
 def test_two_roads_to_the_value_of_a_plan():
     """Mean contribution of the simulation plus spend is the value that the allocation computes without chance."""
     past = history(TWO)
