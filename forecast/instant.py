@@ -25,7 +25,7 @@ from forecast.delay import delay_pmf
 from forecast.errors import FitError
 from forecast.gaussian import Averaged, Scales, Solved, shares, solve, walk_basis
 from forecast.history import History
-from forecast.posterior import CERTAIN, Posterior, log_worth, to_dataset
+from forecast.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -82,7 +82,11 @@ def instant_posterior(study: Study, history: History, *, seed: int, draws: int =
         "data_sha256": history.sources,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    coords = {"period": history.counts["period"].values, "channel": history.channels}
+    coords = {
+        "period": history.counts["period"].values,
+        "channel": history.channels,
+        "kept": kept_draws(draws),
+    }
     return Posterior(to_dataset(variables, coords), (), provenance)
 
 
@@ -258,6 +262,20 @@ class _Traffic(Averaged):
         value = np.log(base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9)))
         return np.asarray(self.data["responds"] * value)
 
+    def path(self, points: Array, a: Array, b: Array) -> Array:
+        """Log mean of every period of the history (draw, period, channel), all told."""
+        q, lags = self.basis.shape[1], self.data["spend_lags"]
+        beta, base, carry = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
+        weights = (carry + 1e-12) ** np.arange(len(lags))[:, None, None]
+        acting = np.einsum("kdc,ktc->dtc", weights / weights.sum(axis=0), lags)
+        base = base[:, None]
+        response = np.log(base + (1.0 - base) * np.exp(beta[:, None] * np.log(acting + 1e-9)))
+        season = (
+            np.exp(points[:, 4:]) * a[:, 1 + q : -1] @ self.data["season_basis"].T + self.data["log_days"]
+        )
+        level = self._level(points, a, b, slice(None)).swapaxes(1, 2)
+        return np.asarray(level + self.data["responds"] * response + season[..., None])
+
     def marginal(self, z: Array) -> Array:
         """Log marginal return at today's spend less the log of traffic now (C,)."""
         beta, base, _ = self.shares(z)
@@ -339,7 +357,9 @@ class _Traffic(Averaged):
         season = np.exp(points[:, 4:]) * a[:, 1 + q : -1] @ inputs.season_table(history).T
         elasticity, base, carry = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
         scales = np.exp(points[:, 1:4]).T
+        kept = kept_draws(draws)
         return {
+            "log_traffic_path": (("kept", "period", "channel"), self.path(points[kept], a[kept], b[kept])),
             "traffic": (("draw", "channel"), self._level(points, a, b, slice(-1, None))[..., 0]),
             "season": (("draw", "season_of_year"), season),
             "elasticity": (("draw", "channel"), elasticity),
