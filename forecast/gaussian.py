@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ Array = NDArray[np.float64]
 ROUNDS = (48, 48, 64)  # points by round: each proposes the next, the last one is kept
 LEAST_POINTS = 12.0  # effective points of a round that proposes the next
 ITERATIONS = 6
+SMALL_PRODUCT, SMALL_VECTOR = 200_000, 8_000  # multiplications that OpenBLAS leaves to one thread
 CHUNK = 2e6  # numbers held at once: bounds memory where many channels meet many periods
 WIDER, LEAST_SD = 1.2, 0.12  # of a proposal, so that it covers what it is fitted to
 
@@ -57,10 +59,10 @@ class Solved:
     def draw(self, point: int, draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """Draws of the common effects (draw, P) and of the own ones (draw, C, Q) at one grid point."""
         root, load = self.common_root[point], self.load[point]
-        a = self.common_mean[point] + rng.standard_normal((draws, len(root))) @ root.T
+        a = self.common_mean[point] + product(rng.standard_normal((draws, len(root))), root.T)
         white = self.shift[point] + rng.standard_normal((draws, *self.shift[point].shape))
-        white -= (a @ load.reshape(-1, load.shape[-1]).T).reshape(white.shape)
-        b = (self.own_root[point] @ white.transpose(1, 2, 0)).transpose(2, 0, 1)
+        white -= product(a, load.reshape(-1, load.shape[-1]).T).reshape(white.shape)
+        b = product(white.transpose(1, 0, 2), self.own_root[point].swapaxes(-1, -2)).transpose(1, 0, 2)
         return a, b
 
 
@@ -74,13 +76,13 @@ def solve(z: Array, precision: Array, common: Array, own: Array) -> Solved:
         own: loadings W of a channel's own effects, (G, C, R, Q).
     """
     weighted = (precision[..., None] * own).swapaxes(-1, -2)
-    root = np.linalg.cholesky(np.eye(own.shape[-1]) + weighted @ own)
+    root = np.linalg.cholesky(np.eye(own.shape[-1]) + product(weighted, own))
     inverse = np.linalg.inv(root)
-    load = inverse @ (weighted @ common)
+    load = inverse @ product(weighted, common)
     shift = (inverse @ (weighted @ z[..., None]))[..., 0]
     heavy = (precision[..., None] * common).swapaxes(-1, -2)
     q = ((heavy @ z[..., None])[..., 0] - (load.swapaxes(-1, -2) @ shift[..., None])[..., 0]).sum(axis=1)
-    total = np.eye(common.shape[-1]) + (heavy @ common - load.swapaxes(-1, -2) @ load).sum(axis=1)
+    total = np.eye(common.shape[-1]) + (product(heavy, common) - load.swapaxes(-1, -2) @ load).sum(axis=1)
     total_root = np.linalg.cholesky(total)
     total_inverse = np.linalg.inv(total_root)
     white = (total_inverse @ q[..., None])[..., 0]
@@ -95,6 +97,22 @@ def solve(z: Array, precision: Array, common: Array, own: Array) -> Solved:
     common_root = total_inverse.swapaxes(-1, -2)
     mean = (common_root @ white[..., None])[..., 0]
     return Solved(evidence, mean, common_root, inverse.swapaxes(-1, -2), shift, load)
+
+
+def product(a: Array, b: Array) -> Array:
+    """Matrix product a @ b in pieces so small that one thread does each.
+
+    BLAS shares larger ones among threads, and the last digit then depends on how many cores there are.
+    """
+    rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
+    most = SMALL_PRODUCT // max(inner * columns, 1) if columns > 1 else SMALL_VECTOR // max(inner, 1)
+    step = max(most, 2)
+    if rows <= step and (rows > 1 or inner * columns <= SMALL_VECTOR):
+        return np.asarray(a @ b)
+    if rows == 1:
+        return np.asarray((np.concatenate([a, a], axis=-2) @ b)[..., :1, :])
+    cuts = np.linspace(0, rows, -(-rows // step) + 1).astype(int)
+    return np.concatenate([a[..., i:j, :] @ b for i, j in pairwise(cuts)], axis=-2)
 
 
 def _log_diagonal(root: Array) -> Array:

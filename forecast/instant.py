@@ -23,7 +23,7 @@ from scipy.special import expit, gammaln, logit
 from forecast import inputs
 from forecast.delay import delay_pmf
 from forecast.errors import FitError
-from forecast.gaussian import Averaged, Scales, Solved, shares, solve, walk_basis
+from forecast.gaussian import Averaged, Scales, Solved, product, shares, solve, walk_basis
 from forecast.history import History
 from forecast.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
 from forecast.study import Study
@@ -126,7 +126,7 @@ class _Rates(Averaged):
         n, f = self.data["n"].T, self._pmf(points)
         shape = (len(points), self.channels, self.periods)
         if not self.calendar:
-            seen = np.minimum(np.cumsum(f, axis=1) @ self.data["age_weights"].T, 1.0)
+            seen = np.minimum(product(np.cumsum(f, axis=1), self.data["age_weights"].T), 1.0)
             mix = np.broadcast_to(np.eye(self.periods), (1, 1, self.periods, self.periods))
             return np.broadcast_to(n, shape), np.broadcast_to(seen[:, None, :], shape), mix
         if not self.delayed:
@@ -151,7 +151,7 @@ class _Rates(Averaged):
         tau, drift, own, noise = np.exp(points[:, :4]).T
         trials, seen, mix = self._observed(points)
         eta, y, weight = self.eta.T, self.data["y"].T, self.data["weight"].T
-        rate = np.clip((mix @ expit(eta)[None, :, :, None])[..., 0], LEAST_RATE, 1 - LEAST_RATE)
+        rate = np.clip(product(mix, expit(eta)[None, :, :, None])[..., 0], LEAST_RATE, 1 - LEAST_RATE)
         p = np.clip(rate * seen, 1e-9, 1 - 1e-9)
         slope = trials * seen * rate * (1 - rate)
         alike = noise[:, None, None] ** 2 * p * (1 - p)
@@ -160,8 +160,8 @@ class _Rates(Averaged):
         use = (weight > 0) & (trials * seen > 1e-6)
         precision = np.where(use, slope**2 / np.where(use, variance, 1.0), 0.0)
         miss = np.where(use, (y - trials * p) / np.where(use, slope, 1.0), 0.0)
-        z = (mix @ eta[None, :, :, None])[..., 0] + miss - self.data["mu_prior"][0]
-        mixed = mix @ self.basis
+        z = product(mix, eta[None, :, :, None])[..., 0] + miss - self.data["mu_prior"][0]
+        mixed = product(mix, self.basis)
         ones = np.broadcast_to(np.ones((self.periods, 1)), (*mixed.shape[:-1], 1))
         tall = (len(points), self.channels, self.periods)
 
@@ -182,8 +182,8 @@ class _Rates(Averaged):
         """Logit rates (draw, period, channel) from the effects."""
         tau, drift, own = np.exp(points[:, :3]).T
         mu = self.data["mu_prior"][0] + self.data["mu_prior"][1] * a[:, :1]
-        common = mu + drift[:, None] * (a[:, 1:] @ self.basis.T)
-        single = tau[:, None, None] * b[:, :, :1] + own[:, None, None] * (b[:, :, 1:] @ self.basis.T)
+        common = mu + drift[:, None] * product(a[:, 1:], self.basis.T)
+        single = tau[:, None, None] * b[:, :, :1] + own[:, None, None] * product(b[:, :, 1:], self.basis.T)
         return np.ascontiguousarray((common[:, None, :] + single).swapaxes(1, 2))
 
     def move(self, solved: Solved, point: Array) -> None:
@@ -220,7 +220,9 @@ class _Split:
     def log_likelihood(self, pmf: Array) -> Array:
         """Of the split by age, for each row of delays."""
         seen = np.cumsum(pmf, axis=1)
-        return np.asarray(np.log(pmf + 1e-12) @ self.by_age - np.log(seen + 1e-12) @ self.by_cohort)
+        return np.asarray(
+            (np.log(pmf + 1e-12) * self.by_age - np.log(seen + 1e-12) * self.by_cohort).sum(axis=1)
+        )
 
 
 RESPONSE = ("elasticity", "base", "carry")
@@ -270,9 +272,8 @@ class _Traffic(Averaged):
         acting = np.einsum("kdc,ktc->dtc", weights / weights.sum(axis=0), lags)
         base = base[:, None]
         response = np.log(base + (1.0 - base) * np.exp(beta[:, None] * np.log(acting + 1e-9)))
-        season = (
-            np.exp(points[:, 4:]) * a[:, 1 + q : -1] @ self.data["season_basis"].T + self.data["log_days"]
-        )
+        season = product(np.exp(points[:, 4:]) * a[:, 1 + q : -1], self.data["season_basis"].T)
+        season = season + self.data["log_days"]
         level = self._level(points, a, b, slice(None)).swapaxes(1, 2)
         return np.asarray(level + self.data["responds"] * response + season[..., None])
 
@@ -335,8 +336,8 @@ class _Traffic(Averaged):
         """Level with walks but without season and response (draw, C, periods of `row`)."""
         tau, drift, own = np.exp(points[:, :3]).T
         q, walk = self.basis.shape[1], self.basis[row]
-        common = self.data["level_prior"] + 1.5 * a[:, :1] + drift[:, None] * (a[:, 1 : 1 + q] @ walk.T)
-        single = tau[:, None, None] * b[:, :, :1] + own[:, None, None] * (b[:, :, 1 : 1 + q] @ walk.T)
+        common = self.data["level_prior"] + 1.5 * a[:, :1] + drift[:, None] * product(a[:, 1 : 1 + q], walk.T)
+        single = tau[:, None, None] * b[:, :, :1] + own[:, None, None] * product(b[:, :, 1 : 1 + q], walk.T)
         return np.asarray(common[:, None] + single)
 
     def move(self, solved: Solved, point: Array) -> None:
@@ -354,7 +355,7 @@ class _Traffic(Averaged):
         """The variables of traffic, as `forecast.fit` has them."""
         points, a, b = self.joint(draws, rng)
         q = self.basis.shape[1]
-        season = np.exp(points[:, 4:]) * a[:, 1 + q : -1] @ inputs.season_table(history).T
+        season = product(np.exp(points[:, 4:]) * a[:, 1 + q : -1], inputs.season_table(history).T)
         elasticity, base, carry = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
         scales = np.exp(points[:, 1:4]).T
         kept = kept_draws(draws)
@@ -389,7 +390,7 @@ def _values(study: Study, history: History, draws: int, rng: np.random.Generator
     a = np.exp(-2.0 * log_cv)
     log_lik = (
         a * (deals.sum() * np.log(a) - deals @ seen + data["deals_log_revenue"].sum() - deals.sum())
-        - gammaln(np.multiply.outer(a, data["sizes"])) @ data["size_cells"]
+        - (gammaln(np.multiply.outer(a, data["sizes"])) * data["size_cells"]).sum(axis=1)
         - 0.5 * ((log_cv - np.log(0.8)) / 0.4) ** 2
     )
     error = np.where(
