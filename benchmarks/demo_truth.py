@@ -67,7 +67,7 @@ def intervals(posterior: Posterior, channels: list[str], truth: dict[str, Any]) 
 def one(study: Study, truth: dict[str, Any], seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Intervals of one company and the outcome of its next three months."""
     history = read_history(study)
-    posterior = fit_posterior(study, history, seed=seed, go_on=True)
+    posterior = fit_posterior(study, history, seed=seed)
     outlook = forecast_plan(study, history, posterior, seed=seed).outlook
     came = truth["later"]["totals"]["3"]["total"]
     row: dict[str, Any] = {"checks": "; ".join(posterior.provenance["failures"]) or "pass"}

@@ -68,7 +68,7 @@ def forecast(source: Path, as_of: str, draws: int) -> list[dict[str, object]]:
         study = load_study(folder / "olist.toml")
         history = read_history(study)
         started = time.perf_counter()
-        posterior = fit_posterior(study, history, seed=1, draws=draws, go_on=True)
+        posterior = fit_posterior(study, history, seed=1, draws=draws)
         seconds = time.perf_counter() - started
         future = future_paths(posterior, history, 3, np.random.default_rng(2))
         plan = {"given": np.zeros((3, len(history.channels)))}

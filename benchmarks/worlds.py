@@ -137,7 +137,7 @@ def one_world(job: tuple[int, tuple[str, ...], int]) -> dict[str, Any]:
             quick = instant_posterior(study, history, seed=number, draws=draws)
             scores[f"{PREVIEW}, {counting}"] = score(outlook(study, history, quick, number), came)
             started = time.perf_counter()
-            posterior = fit_posterior(study, history, seed=number, draws=draws, go_on=True)
+            posterior = fit_posterior(study, history, seed=number, draws=draws)
             seconds[counting] = round(time.perf_counter() - started, 1)
             gates[counting] = posterior.provenance.get("failures", [])
             scores[f"{PRODUCT}, {counting}"] = score(outlook(study, history, posterior, number), came)

@@ -170,7 +170,7 @@ def _revenue(history: History, study: Study) -> Row:
         value = f"{study.funnel.value:,.0f} {study.currency} a deal is assumed; no revenue is recorded"
         return check, REVIEW, value, "Record revenue: an assumed value has no band of its own."
     advice = "Record revenue, or give an assumed deal value: funnel.value. Until then nothing can be said in money."
-    return check, FAIL, "no revenue is recorded and none is assumed", advice
+    return check, REVIEW, "no revenue is recorded and none is assumed", advice
 
 
 def _presence(history: History) -> NDArray[np.bool_]:

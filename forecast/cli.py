@@ -7,6 +7,7 @@ become one message on stderr and their exit code (EXIT_CODES below).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,11 +15,11 @@ import typer
 from typer.core import TyperGroup
 
 from forecast import console
-from forecast.errors import ForecastError
+from forecast.errors import FitError, ForecastError
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
-    "4 the fit failed its diagnostics; 5 a gate that was asked for failed; 130 interrupted."
+    "4 the verdict is FAIL; 5 a gate that was asked for failed; 130 interrupted."
 )
 
 
@@ -87,7 +88,10 @@ Overrides = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-GoOn = Annotated[bool, typer.Option("--go-on", help="Go on with a fit that failed its diagnostics.")]
+GoOn = Annotated[
+    bool,
+    typer.Option("--go-on", help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."),
+]
 Preview = Annotated[
     bool, typer.Option("--preview", help="A closed-form approximation in place of the fit, for a first look.")
 ]
@@ -116,10 +120,26 @@ def _show(result: Any, text: str, *, as_json: bool) -> None:
     typer.echo(console.as_json(result) if as_json else text)
 
 
-def _show_run(result: Any, *, as_json: bool) -> None:
+def _stop_at_fail(summary: Mapping[str, Any], where: str, *, go_on: bool) -> None:
+    """Leave with exit code 4 where the verdict is FAIL: what was written is there, stamped, and stderr says why."""
+    verdict = summary.get("verdict", {})
+    if verdict.get("status") != "FAIL" or go_on:
+        return
+    failed = [
+        f"{c['name']}: {c['value']} (expected {c['threshold']})"
+        for c in verdict["checks"]
+        if c["status"] == "FAIL"
+    ]
+    reasons = "\n  ".join(failed)
+    typer.echo(f"FAIL:\n  {reasons}\n{where} --go-on ends with exit code 0.", err=True)
+    raise typer.Exit(FitError.exit_code)
+
+
+def _show_run(result: Any, *, as_json: bool, go_on: bool = False) -> None:
     places = f"Report: {result.folder / 'report.pdf'}\nTables: {result.folder}/"
     text = f"{console.summary_text(result.summary)}\n\n{places}"
     _show({**result.summary, "folder": str(result.folder)}, text.lstrip(), as_json=as_json)
+    _stop_at_fail(result.summary, f"The outputs are in {result.folder}/, stamped FAIL.", go_on=go_on)
 
 
 @app.command(short_help="the whole job on a synthetic company that comes along")
@@ -212,15 +232,17 @@ def fit(
 ) -> None:
     """Fit the model of every stage, check the fit and save it as NAME.nc beside the study.
 
-    R-hat, effective sample size and divergences are checked; a fit that fails ends with exit code 4.
+    Sampling is checked, and whether the model could have made the history. A fit that fails is saved with what it
+    failed, and ends with exit code 4.
     """
     from forecast import workflow
 
     with console.progress(quiet=quiet) as progress:
-        options: dict[str, Any] = {"seed": seed, "draws": draws, "overrides": overrides or (), "go_on": go_on}
+        options: dict[str, Any] = {"seed": seed, "draws": draws, "overrides": overrides or ()}
         result = workflow.fit(study, **options, progress=progress, today=_today())
     text = f"{console.summary_text(result.summary)}\nPosterior: {result.path}".lstrip()
     _show({**result.summary, "path": str(result.path)}, text, as_json=json)
+    _stop_at_fail(result.summary, f"The posterior is saved as {result.path}, marked as failed.", go_on=go_on)
 
 
 @app.command(short_help="the whole job: fit, forecast, budget, report")
@@ -239,6 +261,9 @@ def run(
 
     Fits only if the data, the funnel or the priors have changed since the saved fit. --preview neither fits nor reads a
     saved fit: the numbers come from a closed form within seconds, and every output says so.
+
+    Where the verdict is FAIL the outputs are written with FAIL on every page, and the exit code is 4. If it was the fit
+    that failed, the numbers are those of --preview; --go-on keeps those of the fit, and ends with 0.
     """
     from forecast import workflow
 
@@ -252,7 +277,7 @@ def run(
     }
     with console.progress(quiet=quiet) as progress:
         result = workflow.run(study, **options, progress=progress, today=_today())
-    _show_run(result, as_json=json)
+    _show_run(result, as_json=json, go_on=go_on)
 
 
 def _today() -> Any:
@@ -274,6 +299,7 @@ def allocate(
     ] = None,
     seed: Seed = None,
     overrides: Overrides = None,
+    go_on: GoOn = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -289,7 +315,9 @@ def allocate(
             "change": change,
             "seed": seed,
             "overrides": overrides or (),
+            "go_on": go_on,
         }
         result = workflow.allocate(study, **options, progress=progress, today=_today())
     text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
     _show(result.summary, text, as_json=json)
+    _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)

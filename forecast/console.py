@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 10.0
+MOST_CHECKS = 8
 RATE_FORMS = "write it as 3% or as 0.03"
 
 
@@ -283,11 +284,25 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     """The verdict and the headline of a run in a few lines, as far as the summary has them."""
     verdict, headline = summary.get("verdict", {}), summary.get("headline", {})
     lines = [
-        verdict.get("sentence") if isinstance(verdict, Mapping) else str(verdict),
+        *(_verdict_lines(verdict) if isinstance(verdict, Mapping) else [str(verdict)]),
         headline.get("recommendation") if isinstance(headline, Mapping) else str(headline),
         _gain_text(headline, str(summary.get("currency", ""))) if isinstance(headline, Mapping) else "",
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
+    """The sentence of a verdict, and each check that it did not pass with what to do; the worst first."""
+    status = verdict.get("status")
+    lines = [f"{status}. {verdict['sentence']}" if status else str(verdict.get("sentence", ""))]
+    failed = [c for c in verdict.get("checks", []) if c["status"] != "PASS"]
+    failed.sort(key=lambda c: c["status"] != "FAIL")
+    for check in failed[:MOST_CHECKS]:
+        bar = f" (expected {check['threshold']})" if check["threshold"] not in ("", "PASS") else ""
+        lines.append(f"  {check['status']:<6}  {check['name']}: {check['value']}{bar}")
+        lines += [f"          -> {check['advice']}"] if check["advice"] else []
+    left = len(failed) - MOST_CHECKS
+    return [*lines, *([f"  ... and {left} more in the report"] if left > 0 else [])]
 
 
 def _gain_text(headline: Mapping[str, Any], currency: str) -> str:

@@ -4,7 +4,7 @@
      +-- UsageError              2  a wrong option, an output folder that cannot be written
      +-- StudyError              2  the study file; all its problems at once
      +-- DataError               3  the input data; all their problems at once
-     +-- FitError                4  the fit failed its diagnostics
+     +-- FitError                4  there is nothing to fit, or no chain could start
      +-- GateError               5  a gate that was asked for failed
      +-- Interrupted           130  stopped by the user
 
@@ -63,7 +63,7 @@ class DataError(_ProblemsError):
 
 
 class FitError(ForecastError):
-    """The fit did not pass its diagnostics, so nothing may be built on it."""
+    """A fit could not be made at all; one that fails its diagnostics is made, and its verdict is FAIL."""
 
     exit_code = 4
 

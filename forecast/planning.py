@@ -11,7 +11,7 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,15 @@ from forecast import allocate as budget
 from forecast import economics, results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
-from forecast.errors import FitError, UsageError
+from forecast.errors import UsageError
 from forecast.history import History
 from forecast.periods import period_label
 from forecast.posterior import SCHEMA, Posterior
+from forecast.predictive import predictive_checks
 from forecast.sources import read_plan
 from forecast.study import Study
 from forecast.tables import Tables
+from forecast.tails import deal_law
 from forecast.verdict import verdict
 
 DEFAULT_SEED = 1
@@ -109,9 +111,12 @@ def fit_posterior(
     seed: int = DEFAULT_SEED,
     draws: int = DEFAULT_DRAWS,
     progress: Progress | None = None,
-    go_on: bool = False,
 ) -> Posterior:
-    """Fit the model and judge its sampling. Raises FitError where a diagnostic fails, unless told to go on."""
+    """Fit the model, judge its sampling, and see whether it could have made the history.
+
+    A posterior that fails its diagnostics is returned too, with what failed in `provenance["failures"]`: the verdict of
+    everything made from it is then FAIL. Raises FitError only where there is nothing to return.
+    """
     from forecast.fit import failures, fit
 
     if draws < LEAST_DRAWS:
@@ -119,20 +124,35 @@ def fit_posterior(
             f"--draws: expected at least {LEAST_DRAWS} (a smaller sample cannot pass its checks), got {draws}"
         )
     posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent())
-    found = failures(posterior)
-    if found and not go_on:
-        raise FitError(
-            "the fit failed its diagnostics, so nothing was written:\n  " + "\n  ".join(found) + "\n"
-            "Give a longer history, merge small channels, or raise --draws; --go-on writes the outputs stamped FAIL."
-        )
     extra = {
         "fit_hash": fit_hash(study, history, seed, draws),
         "draws": draws,
-        "failures": found,
+        "method": "nuts",
+        "failures": failures(posterior),
         "versions": _versions(),
         "data_sha256": history.sources,
     }
-    return replace(posterior, provenance=posterior.provenance | extra)
+    return checked(study, history, replace(posterior, provenance=posterior.provenance | extra), seed)
+
+
+def checked(study: Study, history: History, posterior: Posterior, seed: int) -> Posterior:
+    """The posterior with its posterior predictive checks on record."""
+    found = predictive_checks(study, history, posterior, rng=np.random.default_rng([seed, 2]))
+    return replace(posterior, provenance=posterior.provenance | {"predictive": found})
+
+
+def judge(
+    study: Study, history: History, posterior: Posterior, allocation: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit."""
+    return verdict(
+        posterior,
+        list(posterior.provenance.get("failures", [])),
+        pd.DataFrame(columns=["check", "status", "evidence", "advice"]),
+        results.delay_table(study, history, posterior),
+        results.allocation_table(study, [], None) if allocation is None else allocation,
+        deals=deal_law(history),
+    )
 
 
 def forecast_plan(
@@ -212,7 +232,14 @@ def _tables(
             "draws": int(outlook.sizes["draw"]),
             "limits": _limits(study, plan),
         },
-        verdict=verdict(posterior, list(posterior.provenance.get("failures", [])), audit, delays, table),
+        verdict=verdict(
+            posterior,
+            list(posterior.provenance.get("failures", [])),
+            audit,
+            delays,
+            table,
+            deals=deal_law(history),
+        ),
         headline=results.headline(study, outlook, allocation, simulation.REPLICATES, names),
         history=results.history_table(history),
         forecast=results.forecast_table(outlook, "given", labels, stages),
@@ -233,6 +260,7 @@ def _tables(
             "study_sha256": _study_hash(study),
             "fit_hash": posterior.provenance.get("fit_hash", ""),
             "method": posterior.provenance.get("method", "nuts"),
+            "failures": "; ".join(posterior.provenance.get("failures", [])),
             "command": command,
             "fitted": "",
         },

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,11 @@ from forecast.planning import (
     Forecast,
     Progress,
     Silent,
+    checked,
     fit_hash,
     fit_posterior,
     forecast_plan,
+    judge,
 )
 from forecast.posterior import Posterior, check_place, load, save
 from forecast.sources import read_history, read_plan
@@ -126,22 +128,19 @@ def fit(
     seed: int | None = None,
     draws: int | None = None,
     overrides: Sequence[str] = (),
-    go_on: bool = False,
     progress: Progress | None = None,
     today: date | None = None,
 ) -> FitResult:
-    """Fit a study, judge the fit, and save the posterior beside the study."""
+    """Fit a study, judge the fit, and save the posterior beside the study, with what it failed where it did."""
     loaded, history, _ = _read(study, overrides, today)
     path = posterior_path(loaded)
     check_place(path)
     posterior = fit_posterior(
-        loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress, go_on=go_on
+        loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress
     )
     save(posterior, path)
-    good = not posterior.provenance["failures"]
-    sentence = "The fit passed its diagnostics." if good else "The fit FAILED its diagnostics."
     summary = {
-        "verdict": {"status": "PASS" if good else "FAIL", "sentence": sentence},
+        "verdict": judge(loaded, history, posterior),
         "diagnostics": list(posterior.diagnostics),
         "provenance": posterior.provenance,
     }
@@ -164,28 +163,23 @@ def run(
     """The whole job: read, fit unless a saved fit still holds, forecast, recommend, write all outputs to a folder.
 
     `saved`: where the posterior is kept (default: NAME.nc beside the study). `preview`: the instant posterior in closed
-    form in place of a fit, whether or not one is saved; none is written, and the outputs say so.
+    form in place of a fit, whether or not one is saved; none is written, and the outputs say so. `go_on`: with a fit
+    that failed its diagnostics the numbers are the fit's all the same, not the preview's.
     """
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
     folder = out or Path("reports") / loaded.name
     check_folder(folder)
+    asked = _seed(seed), draws or DEFAULT_DRAWS
     if preview:
         clock.step("fit", "approximating the fit in closed form")
-        posterior = instant_posterior(loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS)
-        fitted = False
+        posterior, fitted = _preview(loaded, history, *asked), False
     else:
         clock.step("fit", "looking for a saved fit")
-        posterior, fitted = _posterior(
-            loaded,
-            history,
-            saved or posterior_path(loaded),
-            _seed(seed),
-            draws or DEFAULT_DRAWS,
-            go_on,
-            clock.progress,
-        )
+        place = saved or posterior_path(loaded)
+        posterior, fitted = _posterior(loaded, history, place, *asked, clock.progress)
+        posterior = _usable(loaded, history, posterior, go_on=go_on)
     command = "forecast run --preview" if preview else "forecast run"
     result = forecast_plan(loaded, history, posterior, seed=_seed(seed), clock=clock, command=command)
     clock.step("write", "writing the report")
@@ -196,18 +190,34 @@ def run(
 
 
 def _posterior(
-    study: Study, history: History, path: Path, seed: int, draws: int, go_on: bool, progress: Progress
+    study: Study, history: History, path: Path, seed: int, draws: int, progress: Progress
 ) -> tuple[Posterior, bool]:
-    """The saved posterior if it was fitted on just this, else a new one (saved); and whether it is new."""
+    """The saved posterior if it was fitted on just this, else a new one (saved); and whether it is new.
+
+    One that failed its diagnostics is kept with what failed: the same data would fail again.
+    """
     if path.is_file():
         saved = load(path)
-        same = saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws)
-        if same and (go_on or not saved.provenance.get("failures")):
+        if saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws):
             return saved, False
     check_place(path)
-    posterior = fit_posterior(study, history, seed=seed, draws=draws, progress=progress, go_on=go_on)
+    posterior = fit_posterior(study, history, seed=seed, draws=draws, progress=progress)
     save(posterior, path)
     return posterior, True
+
+
+def _preview(study: Study, history: History, seed: int, draws: int) -> Posterior:
+    """The closed form, checked against the history like a fit."""
+    return checked(study, history, instant_posterior(study, history, seed=seed, draws=draws), seed)
+
+
+def _usable(study: Study, history: History, fitted: Posterior, *, go_on: bool) -> Posterior:
+    """The fit; where it failed its diagnostics the preview in its place, with what the fit failed."""
+    failed = list(fitted.provenance.get("failures", []))
+    if go_on or not failed:
+        return fitted
+    made = _preview(study, history, int(fitted.provenance["seed"]), int(fitted.provenance["draws"]))
+    return replace(made, diagnostics=fitted.diagnostics, provenance=made.provenance | {"failures": failed})
 
 
 def allocate(
@@ -217,10 +227,14 @@ def allocate(
     change: float | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
+    go_on: bool = False,
     progress: Progress | None = None,
     today: date | None = None,
 ) -> AllocateResult:
-    """Divide another budget from the saved posterior, without fitting. Raises DataError where there is no fit."""
+    """Divide another budget from the saved posterior, without fitting; `go_on` as in `run`.
+
+    Raises DataError where there is no fit.
+    """
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
     loaded, history, plan = _read(study, changed, today)
     (progress or Silent()).step("dividing the budget")
@@ -231,6 +245,7 @@ def allocate(
             f"{posterior_path(loaded)}: fitted on other data, funnel or priors than the study has now; "
             "run `forecast fit` first"
         )
+    posterior = _usable(loaded, history, posterior, go_on=go_on)
     paths, _ = np.random.SeedSequence([_seed(seed), 1]).spawn(2)
     future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
     allocation, _ = budget.allocate(posterior, history, loaded, plan, future, total=total)
@@ -239,6 +254,7 @@ def allocate(
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
+        "verdict": judge(loaded, history, posterior, table),
         "headline": results.gain_of(allocation, names),
         "allocation": table.to_dict("records"),
     }

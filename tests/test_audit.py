@@ -58,7 +58,7 @@ TRACES: dict[str, tuple[dict[tuple[int, str], dict[int, Any]], str, str]] = {
     "Counts fall along the funnel": ({(m, "seo"): {3: 60} for m in range(14)}, "REVIEW", "seo: 840 qualified of 700"),
     "Enough wins": ({key: {4: 1, 5: 5000} for key in EVERY}, "REVIEW", "28 won in 14 months"),
     "Spend recorded": ({key: {0: ""} for key in EVERY}, "REVIEW", "no spend is recorded"),
-    "Deal value known": ({key: {5: ""} for key in EVERY}, "FAIL", "no revenue is recorded and none is assumed"),
+    "Deal value known": ({key: {5: ""} for key in EVERY}, "REVIEW", "no revenue is recorded and none is assumed"),
     "Periods with zero spend": ({(3, "ppc"): {0: 0}}, "REVIEW", "ppc in 2025-04"),
     "Spend without traffic": ({(3, "ppc"): {1: 0}}, "REVIEW", "ppc in 2025-04"),
     "Traffic without spend": ({(m, "seo"): {0: 0} for m in range(14)}, "REVIEW", "no spend in any period: seo"),

@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian"},
     {"study", "files"},
     {"funnel", "delay", "history", "rows", "leads", "synthetic"},
-    {"sources", "audit", "inputs", "baselines"},
+    {"sources", "audit", "inputs", "baselines", "tails"},
     {"model", "kernels", "posterior"},
     {"traffic_kernels"},
     {"native"},

@@ -14,8 +14,8 @@ from conftest import ROOT
 from forecast import fit as fitting
 from forecast import planning
 from forecast.allocate import Allocation
-from forecast.errors import FitError, UsageError
-from forecast.planning import Forecast, fit_hash, fit_posterior, forecast_plan
+from forecast.errors import UsageError
+from forecast.planning import Forecast, fit_hash, fit_posterior, forecast_plan, judge
 from forecast.posterior import Posterior, load
 from forecast.report import report_pdf
 from forecast.results import gain_of
@@ -32,7 +32,7 @@ STAMP = 1_790_000_000
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few steps and no second try: these tests look at shapes, not at the fit."""
     monkeypatch.setattr(fitting, "TUNE", 200)
-    monkeypatch.setattr(fitting, "_misses", lambda _: False)
+    monkeypatch.setattr(fitting, "_misses", lambda _: [])
 
 
 def demo(channels: tuple[str, ...] = TWO) -> pd.DataFrame:
@@ -117,7 +117,7 @@ FAST = ("two stages", "no revenue", "no spend", "late channel")
 def whole_job(study: Study) -> tuple[Posterior, Forecast]:
     """History, fit, forecast and report."""
     history = read_history(study)
-    posterior = fit_posterior(study, history, draws=400, go_on=True)
+    posterior = fit_posterior(study, history, draws=400)
     made = forecast_plan(study, history, posterior)
     assert report_pdf(made.tables, timestamp=STAMP).startswith(b"%PDF")
     return posterior, made
@@ -250,18 +250,21 @@ def test_too_few_draws_are_refused(by_hand: tuple[Study, Posterior]):
         fit_posterior(study, read_history(study), draws=399)
 
 
-def test_a_fit_that_fails_its_checks_is_no_posterior(
+def test_a_fit_that_fails_its_checks_is_marked(
     by_hand: tuple[Study, Posterior], monkeypatch: pytest.MonkeyPatch
 ):
-    """FitError names the part and the bar; with `go_on` it is kept, with its failures on record."""
+    """It is returned with what it failed, part and bar, and its verdict is FAIL."""
     study, posterior = by_hand
     bad = posterior.diagnostics[0] | {"max_rhat": float("nan"), "worst": "mu"}
     broken = Posterior(posterior.data, (bad,), posterior.provenance)
+    monkeypatch.undo()  # the gate is judged here
     monkeypatch.setattr(fitting, "fit", lambda *_, **__: broken)
-    with pytest.raises(FitError, match=r"visitors to leads: R-hat nan at mu .*\n.*--go-on"):
-        fit_posterior(study, read_history(study))
-    kept = fit_posterior(study, read_history(study), go_on=True)
-    assert kept.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]
+    history = read_history(study)
+    marked = fit_posterior(study, history)
+    assert marked.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]
+    verdict = judge(study, history, marked)
+    assert verdict["status"] == "FAIL"
+    assert [c["name"] for c in verdict["checks"] if c["status"] == "FAIL"] == ["R-hat"]
 
 
 def test_a_plan_beyond_the_budget_is_said_to_be(by_hand: tuple[Study, Posterior]):

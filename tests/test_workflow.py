@@ -127,13 +127,53 @@ def test_changed_data_need_a_new_fit(fitted_study: Path, no_report: None):
         workflow.run(fitted_study, out=fitted_study.parent / "out")
 
 
-def test_a_fit_that_failed_its_checks_is_used_only_when_told_to_go_on(small_study: Path, no_report: None):
-    """Saved by --go-on, it is fitted again by a plain run; with --go-on the outputs are stamped FAIL."""
-    save_by_hand(small_study, failures=("visitors: 3 divergences (must be 0)",))
-    with pytest.raises(Fitted):
-        workflow.run(small_study, out=small_study.parent / "out")
-    made = workflow.run(small_study, out=small_study.parent / "out", go_on=True)
-    assert made.summary["verdict"]["status"] == "FAIL"
+FAILED = "visitors: 3 divergences (must be 0)"
+
+
+def test_a_fit_that_failed_its_checks_gives_way_to_the_preview(small_study: Path, no_report: None):
+    """No second fit of the same data: the preview's numbers stamped FAIL, or with `go_on` the fit's, stamped too."""
+    save_by_hand(small_study, failures=(FAILED,))
+    made = workflow.run(small_study, out=small_study.parent / "out").summary
+    kept = workflow.run(small_study, out=small_study.parent / "out", go_on=True).summary
+    assert [s["provenance"]["method"] for s in (made, kept)] == ["preview", "nuts"]
+    assert made["totals"] != kept["totals"]
+    for summary in (made, kept):
+        assert summary["verdict"]["status"] == "FAIL"
+        assert summary["provenance"]["failures"] == FAILED
+        assert FAILED in [c["value"] for c in summary["verdict"]["checks"] if c["status"] == "FAIL"]
+        assert summary["diagnostics"][0]["part"] == "visitors to leads"
+    assert "PREVIEW" in made["verdict"]["sentence"]
+    assert "PREVIEW" not in kept["verdict"]["sentence"]
+
+
+def test_a_fail_ends_with_4_and_leaves_stamped_outputs(small_study: Path):
+    """Files, stdout and a reason on stderr as ever, then exit code 4; with --go-on the same stamp and 0."""
+    save_by_hand(small_study, failures=(FAILED,))
+    out = small_study.parent / "out"
+    call = ["run", str(small_study), "--out", str(out), "--json", "--quiet"]
+    made = CliRunner().invoke(app, call)
+    assert made.exit_code == 4
+    assert json.loads(made.stdout)["verdict"]["status"] == "FAIL"
+    assert FAILED in made.stderr
+    assert f"The outputs are in {out}/, stamped FAIL." in made.stderr
+    assert set(listing(out)) == set(FILES)
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["verdict"]["status"] == "FAIL"
+    made = CliRunner().invoke(app, [*call, "--go-on"])
+    assert (made.exit_code, made.stderr) == (0, "")
+    assert json.loads(made.stdout)["verdict"]["status"] == "FAIL"
+
+
+def test_allocate_on_a_failed_fit_answers_and_ends_with_4(small_study: Path):
+    """The split of the preview is printed; with --go-on that of the fit."""
+    save_by_hand(small_study, failures=(FAILED,))
+    made = CliRunner().invoke(app, ["allocate", str(small_study), "--json", "--quiet"])
+    kept = CliRunner().invoke(app, ["allocate", str(small_study), "--json", "--quiet", "--go-on"])
+    assert [made.exit_code, kept.exit_code] == [4, 0]
+    assert FAILED in made.stderr
+    splits = [json.loads(m.stdout) for m in (made, kept)]
+    assert [s["verdict"]["status"] for s in splits] == ["FAIL", "FAIL"]
+    brings = [s["allocation"][0]["expected_contribution_current"] for s in splits]
+    assert brings[0] != brings[1]
 
 
 def test_a_new_fit_is_saved_before_the_forecast(small_study: Path, monkeypatch: pytest.MonkeyPatch):
@@ -149,16 +189,20 @@ def test_a_new_fit_is_saved_before_the_forecast(small_study: Path, monkeypatch: 
 
 
 def test_fit_saves_the_posterior_and_judges_it(small_study: Path, monkeypatch: pytest.MonkeyPatch):
-    """`fit` alone: the posterior beside the study, its verdict and its diagnostics."""
-    path = save_by_hand(small_study, failures=("visitors: 3 divergences (must be 0)",))
+    """`fit` alone: the posterior beside the study, failed or not, its verdict and its diagnostics; FAIL ends with 4."""
+    path = save_by_hand(small_study, failures=(FAILED,))
     made = saving.load(path)
     path.unlink()
     monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
-    result = workflow.fit(small_study, go_on=True)
+    result = workflow.fit(small_study)
     assert result.path == path
     assert path.is_file()
     assert result.summary["verdict"]["status"] == "FAIL"
     assert result.summary["diagnostics"][0]["part"] == "visitors to leads"
+    said = CliRunner().invoke(app, ["fit", str(small_study), "--quiet"])
+    assert said.exit_code == 4
+    assert f"The posterior is saved as {path}, marked as failed." in said.stderr
+    assert CliRunner().invoke(app, ["fit", str(small_study), "--quiet", "--go-on"]).exit_code == 0
 
 
 # Run
@@ -285,7 +329,7 @@ def test_a_revenue_target_needs_revenue(small_study: Path, job: Any):
     with pytest.raises(StudyError, match=r"small\.toml:15: plan\.target: .*funnel\.value.*won = 45"):
         job(small_study)
     assert workflow.check(small_study, overrides=["funnel.value=4000"]).summary["status"] == "REVIEW"
-    assert workflow.check(small_study, overrides=["plan.target={won = 9}"]).summary["status"] == "FAIL"
+    assert workflow.check(small_study, overrides=["plan.target={won = 9}"]).summary["status"] == "REVIEW"
 
 
 @pytest.mark.parametrize("job", [workflow.check, workflow.run])
