@@ -268,15 +268,15 @@ def _losses(d: Draws, part: Part, stage: str) -> Variables:
 
 
 def _values(run: _Run, study: Study, history: History) -> Variables:
-    data = inputs.value_data(history)
+    data, value = inputs.value_data(history), inputs.known_value(study, history)
     shape = (run.draws * CHAINS, len(history.channels))
-    if data is None:
-        if study.funnel.value is None:
-            return {}
+    if value is not None:
         return {
-            "deal_mean": (("draw", "channel"), np.full(shape, study.funnel.value)),
+            "deal_mean": (("draw", "channel"), np.broadcast_to(value, shape).copy()),
             "deal_cv": (("draw",), np.zeros(shape[0])),
         }
+    if data is None:
+        return {}
     part = Part("value", "deal value", "value", data)
     d = run.sample(part)
     mean = _flat(np.exp(d["mu"][..., None] + d["tau"][..., None] * d["z"]))

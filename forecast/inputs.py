@@ -38,6 +38,7 @@ RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
 OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
 LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share whose loss is dated
 LOSS_DAYS = 30.0
+ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price, told by so many cells
 MONTHS_OF_CARRY = 8
 MIN_MONTHS_FOR_SEASON = 13
 EARLY_PERIODS = 6
@@ -390,12 +391,11 @@ def traffic_data(
     }
 
 
-def value_data(history: History) -> dict[str, Any] | None:
-    """Data of the deal value model, by deal where amounts are known, else by cell; None where there is no revenue."""
-    channels = len(history.channels)
+def _deals(history: History) -> tuple[NDArray[np.int64], Array, Array] | None:
+    """Channel, wins and money of single deals where amounts are known, else of cells; None without revenue."""
     if history.counting == "leads" and len(history.deals):
         known = history.deals[history.deals["amount"] > 0]
-        index = np.array([history.channels.index(name) for name in known["channel"]], dtype=int)
+        index = np.array([history.channels.index(name) for name in known["channel"]], dtype=np.int64)
         wins, money = np.ones(len(known)), known["amount"].to_numpy(dtype=float)
     elif "revenue" in history.counts:
         revenue, won = _filled(history, "revenue"), _filled(history, "won")
@@ -403,8 +403,33 @@ def value_data(history: History) -> dict[str, Any] | None:
         wins, money = won[rows, index], revenue[rows, index]
     else:
         return None
-    if not len(money):
+    return (index, wins, money) if len(money) else None
+
+
+def known_value(study: Study, history: History) -> Array | None:
+    """Deal value by channel that needs no fit, (channel,); None where deals vary or nothing is known.
+
+    A price: deals of a channel whose money per win has next to no spread, sum (R - m W)^2 / (m^2 W) over the cells
+    below ONE_PRICE^2 a degree of freedom. A law of deals fitted to that would have no width, and no sampler follows it.
+    Else, without revenue, the value that the study assumes.
+    """
+    channels, seen = len(history.channels), _deals(history)
+    if seen is None:
+        return None if study.funnel.value is None else np.full(channels, study.funnel.value)
+    index, wins, money = seen
+    deals, total = np.bincount(index, wins, channels), np.bincount(index, money, channels)
+    mean = np.where(deals > 0, total / np.maximum(deals, 1e-300), total.sum() / deals.sum())
+    freedom = len(money) - int((deals > 0).sum())
+    spread = ((money / mean[index] - wins) ** 2 / wins).sum()
+    return mean if freedom >= LEAST_CELLS and spread < ONE_PRICE**2 * freedom else None
+
+
+def value_data(history: History) -> dict[str, Any] | None:
+    """Data of the deal value model, by deal where amounts are known, else by cell; None where there is no revenue."""
+    channels, seen = len(history.channels), _deals(history)
+    if seen is None:
         return None
+    index, wins, money = seen
     sizes, cells = np.unique(wins, return_counts=True)
     return {
         "deals": np.bincount(index, wins, channels),

@@ -375,13 +375,14 @@ class _Traffic(Averaged):
 def _values(study: Study, history: History, draws: int, rng: np.random.Generator) -> Variables:
     """Deal values: cv and spread between channels on a grid, means by channel in closed form given both."""
     channels, data = len(history.channels), inputs.value_data(history)
-    if data is None:
-        if study.funnel.value is None:
-            return {}
+    value = inputs.known_value(study, history)
+    if value is not None:
         return {
-            "deal_mean": (("draw", "channel"), np.full((draws, channels), study.funnel.value)),
+            "deal_mean": (("draw", "channel"), np.broadcast_to(value, (draws, channels)).copy()),
             "deal_cv": (("draw",), np.zeros(draws)),
         }
+    if data is None:
+        return {}
     deals, revenue = data["deals"], data["revenue"]
     log_cv = np.log(0.8) + 0.4 * np.linspace(-4.5, 4.5, 181)
     tau = 0.4 * np.linspace(0.05, 2.5, 25)

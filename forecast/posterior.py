@@ -10,7 +10,7 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
     season (draw, season_of_year)   log effect by season of the year
     elasticity, base, carry (draw, channel); drift_traffic, own_drift_traffic, noise_traffic (draw)
-    deal_mean (draw, channel), deal_cv (draw)      currency; cv 0 is an assumed value
+    deal_mean (draw, channel), deal_cv (draw)      currency; cv 0 is one price, or an assumed value
 
 and for the posterior predictive checks, from a sampled fit:
 

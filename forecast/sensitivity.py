@@ -180,7 +180,10 @@ def _weights(component: Array) -> tuple[Array, Array]:
 
     made = []
     for alpha in ALPHAS:
-        log_w = np.asarray(array_stats.power_scale_lw(component, alpha=alpha))  # type: ignore[no-untyped-call]
+        try:
+            log_w = np.asarray(array_stats.power_scale_lw(component, alpha=alpha))  # type: ignore[no-untyped-call]
+        except ValueError:  # all draws of the tail alike: nothing there to smooth
+            log_w = (alpha - 1.0) * component
         w = np.exp(log_w - log_w.max())
         made.append(w / w.sum())
     return made[0], made[1]

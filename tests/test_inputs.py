@@ -309,3 +309,19 @@ def test_no_revenue_is_no_model():
     """Neither deals nor revenue, or revenue that is zero throughout."""
     assert inputs.value_data(history(COUNTS)) is None
     assert inputs.value_data(history({**COUNTS, "revenue": 0.0})) is None
+
+
+def test_one_price_is_known_without_a_fit():
+    """Deals of one price by channel need no law; with a spread of 5 %, or told by too few cells, they do."""
+    rng = np.random.default_rng(1)
+    won = rng.integers(1, 9, (12, 2)).astype(float)
+    won[:, 1] = 0.0
+    won[3, 1] = 4.0
+    price = np.array([4000.0, 900.0])
+    past = history({"leads": 90.0, "won": won, "revenue": won * price})
+    np.testing.assert_allclose(inputs.known_value(B2B, past), price)
+    varied = history({"leads": 90.0, "won": won, "revenue": won * price * rng.lognormal(0, 0.05, won.shape)})
+    assert inputs.known_value(B2B, varied) is None
+    assert inputs.known_value(B2B, past.as_of("2025-05")) is None
+    assert inputs.known_value(B2B, history(COUNTS)) is None
+    assert inputs.known_value(study(funnel={"value": 70.0}), history(COUNTS)).tolist() == [70.0, 70.0]
