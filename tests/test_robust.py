@@ -6,6 +6,7 @@ tests sample.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, command
 from scipy.special import expit
 
 from forecast import fit as fitting
 from forecast.errors import DataError
 from forecast.history import History
 from forecast.instant import instant_posterior
+from forecast.jobs import pool, run_jobs
 from forecast.planning import Forecast, fit_posterior, forecast_plan
 from forecast.posterior import Posterior
 from forecast.report import report_pdf
@@ -50,7 +52,8 @@ def scaled(factor: float) -> Table:
     made = table.assign(visitors=rng.poisson(table["visitors"] * factor), spend=table["spend"] * factor)
     for (before, stage), share in zip(pairwise(COUNTS), shares, strict=True):
         made[stage] = rng.binomial(made[before], share.clip(0.0, 1.0))
-    return made.assign(revenue=np.round(made["won"] * 4800.0))
+    money = np.where(made["won"] > 0, rng.standard_gamma(made["won"].clip(lower=1) / 0.64) * 4800 * 0.64, 0.0)
+    return made.assign(revenue=np.round(money))
 
 
 def where(table: Table, rows: pd.Series, **columns: float | str) -> Table:
@@ -156,6 +159,7 @@ LEADS_WON = ["period", "channel", "spend", "leads", "won", "revenue"]
 VISITORS_WON = ["period", "channel", "spend", "visitors", "won", "revenue"]
 CASES = {
     "heavy tails": Case(heavy),
+    "one price": Case(lambda: demo().assign(revenue=lambda table: table["won"] * 990.0)),
     "from": Case(demo, 'from = "2025-07"'),
     "twelve months": Case(demo, 'from = "2025-11"'),
     "five months of a channel": Case(late),
@@ -315,6 +319,7 @@ def test_leads_without_losses_or_amounts(tmp_path: Path, keep: float):
 
 SAMPLED = (
     "heavy tails",
+    "one price",
     "from",
     "five months of a channel",
     "a year without spend",
@@ -333,7 +338,7 @@ def test_odd_histories_come_through_sampled(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(fitting, "TUNE", 300)
     asked = study(CASES[name], tmp_path)
     past, _, quick = instantly(asked)
-    made = forecast_plan(asked, past, fit_posterior(asked, past, draws=800, go_on=True))
+    made = forecast_plan(asked, past, fit_posterior(asked, past, draws=800))
     check(made, past)
     assert report_pdf(made.tables, timestamp=STAMP).startswith(b"%PDF")
     won, other = (total_draws(one.outlook, "given", "won") for one in (made, quick))
@@ -443,3 +448,66 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str):
     case, word = REFUSED[name]
     with pytest.raises(DataError, match=word):
         read_history(study(case, tmp_path))
+
+
+# The same again
+
+HASHES = """\
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_robust import digest
+print(digest(Path(sys.argv[2]), sampled=sys.argv[3] == "sampled"))
+"""
+
+
+def digest(file: Path, *, sampled: bool) -> str:
+    """A hash of all draws of a study, sampled or in closed form."""
+    asked = load_study(file)
+    past = read_history(asked)
+    if sampled:
+        fitting.TUNE = 100
+        posterior = fit_posterior(asked, past, draws=400)
+    else:
+        posterior = instant_posterior(asked, past, seed=1, draws=DRAWS)
+    found = hashlib.sha256()
+    for name in sorted(posterior.data):
+        found.update(name.encode() + posterior.data[name].values.tobytes())
+    return found.hexdigest()
+
+
+def sampled_job(file: str) -> dict[str, str]:
+    """A fit as a job of a worker."""
+    return {"draws": digest(Path(file), sampled=True)}
+
+
+@pytest.mark.slow
+def test_a_preview_is_the_same_on_one_core_or_two(tmp_path: Path):
+    """Threads of BLAS, hash order, working folder: the same bytes, also of many channels and a long history."""
+    study(CASES["weeks"], tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for file in (BUNDLED / "demo_leads.toml", tmp_path / "s.toml"):
+        told = set()
+        for threads, cwd, seed in (("1", tmp_path, "0"), ("2", elsewhere, "7")):
+            env = {"OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": seed}
+            made = command(str(ROOT / "tests"), str(file), "instant", cwd=cwd, code=HASHES, **env)
+            assert made.returncode == 0, made.stderr
+            told.add(made.stdout)
+        assert len(told) == 1
+
+
+@pytest.mark.slow
+def test_a_fit_is_the_same_in_any_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In this process, in one of two workers, in a new process with no cache of compiled code: the same draws."""
+    monkeypatch.setattr(fitting, "TUNE", fitting.TUNE)  # `digest` shortens it
+    study(Case(demo), tmp_path)
+    file = str(tmp_path / "s.toml")
+    expected = run_jobs(sampled_job, {"here": file})["here"]["draws"]
+    with pool(2) as workers:
+        found = run_jobs(sampled_job, {"a": file, "b": file}, executor=workers)
+    assert {job["draws"] for job in found.values()} == {expected}
+    cold = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    made = command(str(ROOT / "tests"), file, "sampled", cwd=tmp_path, code=HASHES, **cold)
+    assert made.stdout.strip() == expected, made.stderr
+    assert any((tmp_path / "cache").rglob("*.nbi"))
