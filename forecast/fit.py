@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,16 +44,21 @@ def fit(
     draws: int = 4000,
     progress: Progress,
     cores: int | None = None,
+    fixed: Mapping[str, Mapping[str, Array]] | None = None,
+    attempts: int = 3,
 ) -> Posterior:
     """Fit every part and return the joint posterior of `draws` draws.
 
     Rates and delays first, then deal value, then traffic, whose prior shrinks the marginal returns at today's budget
-    and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges.
+    and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges. `fixed`:
+    arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
+    that misses its checks is sampled anew with smaller steps, up to so many `attempts`.
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
     started = time.perf_counter()
     run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
+    run.fixed, run.attempts = fixed or {}, attempts
     variables: Variables = {}
     steps = inputs.transitions(history)
     if not steps:
@@ -141,14 +147,17 @@ class _Run:
         self.seed, self.draws, self.cores, self.progress = seed, math.ceil(draws / CHAINS), cores, progress
         self.diagnostics: list[dict[str, Any]] = []
         self.ages: dict[str, int] = {}
+        self.fixed: Mapping[str, Mapping[str, Array]] = {}
+        self.attempts = 3
 
     def sample(self, part: Part) -> Draws:
         """Sample a part; again with smaller steps and more draws, at most twice, where the gate is missed."""
         self.progress.step(f"fitting {part.label}")
+        part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
         sampled, moved = self._once(part, TARGET_ACCEPT, TUNE, self.draws, attempt=0)
         found = diagnose(sampled, part, moved)
-        for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT), start=1):
+        for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
             if not _misses(found):
                 break
             self.progress.step(f"fitting {part.label} again, with smaller steps")

@@ -14,7 +14,7 @@ MAX_LINES = 450
 
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"jobs"},
+    {"jobs", "uniform"},
     {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian"},
     {"study", "files"},
     {"funnel", "delay", "history", "rows", "leads", "synthetic"},
@@ -35,6 +35,7 @@ FLOORS: list[set[str]] = [
     {"report", "workbook"},
     {"export"},
     {"planning"},
+    {"calibration"},
     {"workflow"},
     {"console"},
     {"cli"},

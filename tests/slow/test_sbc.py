@@ -1,0 +1,23 @@
+"""A short simulation-based calibration of each kind of input; `make sbc` does the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from forecast.calibration import KINDS, RANKS, one_fit
+from forecast.jobs import pool, run_jobs
+from forecast.uniform import table
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_ranks_of_the_truth_are_uniform(kind: str, tmp_path: Path) -> None:
+    """Sixteen fits: no quantity where chance alone would come to the same in one of ten thousand cases."""
+    jobs = {str(i): (kind, i) for i in range(16)}
+    with pool(2) as executor:
+        records = run_jobs(one_fit, jobs, executor=executor, results=tmp_path / "sbc.jsonl")
+    found = table([record["ranks"] for record in records.values()], RANKS)
+    assert (found["fits"] == 16).all()
+    assert (found["p"] > 1e-4).all(), found[found["p"] <= 1e-4].to_string()
