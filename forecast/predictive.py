@@ -21,20 +21,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, stdtr
 from scipy.stats import rankdata
 
 from forecast import inputs
 from forecast.delay import delay_pmf
 from forecast.history import History
-from forecast.posterior import CERTAIN, Posterior, kept_draws
+from forecast.periods import season_of
+from forecast.posterior import Posterior, kept_draws
 from forecast.study import Study
 
 Array = NDArray[np.float64]
 
-RECENT = 6  # periods
+RECENT, LATEST = 6, 2  # periods
+LEAST_STEPS = 8
 OUTER = 0.1  # a cell beyond these quantiles of its own replicas, on either side, lies outside its 80 % band
-FAMILIES = ("totals", "recent", "largest", "zeros", "dispersion", "band", "memory", "jumps", "ages")
+FAMILIES = ("totals", "recent", "latest", "largest", "zeros", "dispersion", "band", "memory", "jumps", "ages")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Cells:
     mean: Array  # (draw, period, channel), as are the next two
     variance: Array
     replica: Array
+    exposure: (
+        Array  # (period, channel): what the mean would be proportional to, did rates and levels never move
+    )
 
 
 def predictive_checks(
@@ -54,18 +59,17 @@ def predictive_checks(
 ) -> list[dict[str, Any]]:
     """One record per family of statistics and part: family, part, channel, p, seen, expected.
 
-    Families: `totals` of channels, of the `recent` periods, the `largest` cell, number of `zeros`, `dispersion` of the
-    cells, share of cells outside their 80 % `band` (PIT), `memory` (autocorrelation of residuals), `jumps` of the
-    rates, `ages` of moves where dates are known. `channel` is where the statistic is farthest out, "" where it has
-    none; seen and expected are in the units of the statistic; `overall` (sums only): all channels, relative to what was
-    expected. p is of one part: who reads several takes that into account.
+    Families: `totals` of channels, of the `recent` and the `latest` periods, the `largest` cell, number of `zeros`,
+    `dispersion` of the cells, share of cells outside their 80 % `band` (PIT), `memory` (residuals that follow each
+    other), `jumps` of traffic and rates, `ages` of moves where dates are known. `channel` is where the statistic is
+    farthest out; seen and expected are in its units; `overall` (sums only): all channels, relative to the expected.
+    p is of one part: who reads several takes that into account.
     """
     found: list[dict[str, Any]] = []
     for cells in _parts(study, history, posterior, rng):
         if cells.used.any():
-            found += _judge(cells, history.channels)
+            found += _judge(cells, history.channels, history.labels)
     for before, stage in inputs.transitions(history):
-        found += _jumps(posterior, history, f"{before} to {stage}", stage, rng)
         if stage in history.triangles:
             found.append(_ages(posterior, history, f"{before} to {stage}", stage, rng))
     return found
@@ -97,8 +101,14 @@ def _traffic(
     noise2 = posterior.array("noise_traffic")[rows, None, None] ** 2 + 1e-4
     gamma = rng.standard_gamma(np.broadcast_to(1.0 / noise2, mean.shape)) * noise2
     replica = rng.poisson(np.minimum(gamma * mean, 1e15)).astype(float)
-    name = posterior.provenance["stages"][0]
-    return Cells(name, data["y"], data["weight"] > 0, mean, mean + mean**2 * noise2, replica)
+    beta, base, carry = (posterior.array(name)[rows].mean(axis=0) for name in ("elasticity", "base", "carry"))
+    weights = (carry + 1e-12) ** np.arange(len(data["spend_lags"]))[:, None, None]
+    acting = (weights / weights.sum(axis=0) * data["spend_lags"]).sum(axis=0)
+    response = np.where(data["responds"] > 0, base + (1.0 - base) * (acting + 1e-9) ** beta, 1.0)
+    season = posterior.array("season")[rows].mean(axis=0)[season_of(history.periods, history.period)]
+    exposure = response * np.exp(season + data["log_days"])[:, None]
+    used, name = data["weight"] > 0, posterior.provenance["stages"][0]
+    return Cells(name, data["y"], used, mean, mean + mean**2 * noise2, replica, exposure)
 
 
 def _transition(
@@ -139,6 +149,7 @@ def _transition(
         trials * p,
         trials * p * (1.0 - p) * more,
         rng.binomial(whole, drawn).astype(float),
+        trials.mean(axis=0) if calendar else (trials * p / rate).mean(axis=0),
     )
 
 
@@ -181,13 +192,13 @@ def _revenue(
     used = (deals > 0) & (seen > 0)
     mean = posterior.array("deal_mean")[rows, None, :]
     replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
-    return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica)
+    return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals)
 
 
 # ------------------------------------------------------------------------------------------------------ statistics
 
 
-def _judge(cells: Cells, channels: list[str]) -> list[dict[str, Any]]:
+def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[str, Any]]:
     """The families of one part that need only its cells."""
     there = cells.used.any(axis=0)
     names = [name for name, yes in zip(channels, there, strict=True) if yes]
@@ -199,7 +210,7 @@ def _judge(cells: Cells, channels: list[str]) -> list[dict[str, Any]]:
     z, z_rep = np.where(used, (y - mean) / scale, 0.0), np.where(used, (replica - mean) / scale, 0.0)
     found = [
         {"family": family} | _sums(names, y[-last:], mean[:, -last:], variance[:, -last:], replica[:, -last:])
-        for family, last in (("totals", len(y)), ("recent", RECENT))
+        for family, last in (("totals", len(y)), ("recent", RECENT), ("latest", LATEST))
     ]
     t, c = np.unravel_index(z.mean(axis=0).argmax(), y.shape)
     p = _p_value(z.max(axis=(1, 2)), z_rep.max(axis=(1, 2)))
@@ -218,8 +229,9 @@ def _judge(cells: Cells, channels: list[str]) -> list[dict[str, Any]]:
     found.append(_record("band", p, outside, outside_rep.mean()))
     if len(y) > RECENT:
         r, r_rep = _memory(z), _memory(z_rep)
-        found.append(_record("memory", _two_sided(r, r_rep), r.mean(), r_rep.mean()))
-    return [{"part": cells.name} | record for record in found]
+        found.append(_record("memory", _p_value(r, r_rep), r.mean(), r_rep.mean()))
+    jumps = [] if cells.name == "revenue" else _jumps(cells, names, labels)
+    return [*({"part": cells.name} | record for record in found), *jumps]
 
 
 def _record(family: str, p: float, seen: float, expected: float, channel: str = "") -> dict[str, Any]:
@@ -255,7 +267,11 @@ def _with_total(sums: Array) -> Array:
 
 
 def _memory(z: Array) -> Array:
-    """Correlation of residuals with those of the period before, over all channels; by draw."""
+    """Correlation of residuals with those of the period before, over all channels; by draw.
+
+    Only a positive one makes totals less sure than they look. A slightly negative one is usual under calendar counts: a
+    unit that moved on early is missing later, which the law of effective trials leaves out.
+    """
     ahead, behind = z[:, 1:], z[:, :-1]
     size = np.sqrt((ahead**2).sum(axis=(1, 2)) * (behind**2).sum(axis=(1, 2)))
     return np.asarray((ahead * behind).sum(axis=(1, 2)) / np.maximum(size, 1e-12))
@@ -270,27 +286,29 @@ def _two_sided(seen: Array, replicas: Array) -> float:
     return min(1.0, 2.0 * min(_p_value(seen, replicas), _p_value(-seen, -replicas)))
 
 
-def _jumps(
-    posterior: Posterior, history: History, part: str, stage: str, rng: np.random.Generator
-) -> list[dict[str, Any]]:
-    """The largest step of the rates of all channels from one period to the next, against walks of the fitted size.
+def _jumps(cells: Cells, names: list[str], labels: list[str]) -> list[dict[str, Any]]:
+    """The change from one period to the next that stands out among all such changes: one test a series.
 
-    In units of the walk's own step; a sudden change of market or of counting is a step that no such walk takes.
+    A walk follows a sudden change of market, or of counting, and learns its size from it, so that residuals show
+    nothing. Here the counts are set against what a rate that never moves would make (square roots, for an even
+    spread), and their changes are judged by each other (Grubbs 1950): all channels together, and each by itself.
     """
-    rows = _kept(posterior)
-    path = posterior.data[f"logit_rate_{stage}"].values[rows].astype(float)
-    path = path[:, :, (path[0] < CERTAIN).any(axis=0)]
-    if path.shape[1] < 3 or not path.shape[2]:
+    there = cells.used.any(axis=0)
+    y, exposure = (_with_total(np.where(cells.used, a, 0.0)[:, there]) for a in (cells.seen, cells.exposure))
+    if len(y) <= LEAST_STEPS:
         return []
-    common, own = (posterior.array(f"{name}_{stage}")[rows, None] for name in ("drift", "own_drift"))
-    if not common.any():
-        return []
-    steps = np.abs(np.diff(path, axis=1).mean(axis=2)) / np.sqrt(common**2 + own**2 / path.shape[2])
-    usual = np.abs(rng.standard_normal(steps.shape)).max(axis=1)
-    at = int(steps.mean(axis=0).argmax()) + 1
-    largest = steps.max(axis=1)
-    p = _p_value(largest, usual)
-    return [{"part": part} | _record("jumps", p, largest.mean(), usual.mean(), history.labels[at])]
+    usual = exposure * y.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-9)
+    changes = np.diff(2.0 * (np.sqrt(y + 0.375) - np.sqrt(usual + 0.375)), axis=0)
+    n = len(changes)
+    spread = changes.std(axis=0, ddof=1)
+    far = np.abs(changes - changes.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
+    g2 = np.minimum(far.max(axis=0) ** 2, (n - 1) ** 2 / n * (1 - 1e-12))
+    p = np.minimum(1.0, 2.0 * n * stdtr(n - 2, -np.sqrt(n * (n - 2) * g2 / ((n - 1) ** 2 - n * g2))))
+    worst = int(p.argmin())
+    at = int(far[:, worst].argmax()) + 1
+    place = f"{[*names, 'all channels'][worst] if len(names) > 1 else names[0]} in {labels[at]}"
+    least = min(1.0, float(p[worst]) * len(p))
+    return [{"part": cells.name} | _record("jumps", least, y[at, worst], usual[at, worst], place)]
 
 
 def _ages(

@@ -26,7 +26,7 @@ DELAY_LEARNT = 0.2
 LEAST_P = 0.01  # of a family of posterior predictive checks, over all parts of the funnel
 MISSES_RECENT = 0.25  # all channels, last periods, relative: with a small p, no longer usable
 SENSITIVE = 0.05  # power-scaling sensitivity (Kallioinen et al. 2024)
-LEARNT = "sensitivity to priors below 0.05, or to data above"
+LEARNT = "the data's pull above 0.05"
 SHARE_THAT_MATTERS = 0.1  # of what today's traffic brings
 MOVE_THAT_MATTERS = 0.02  # of the total spend
 CLEARLY = 10.0  # difference of AIC
@@ -146,6 +146,10 @@ _FAMILIES = {
         "last periods",
         "something has changed that the model does not know of: find out what, and trust this step of the funnel less",
     ),
+    "latest": (
+        "latest periods",
+        "the last two periods are off: are they complete? Else leave them out (history.through)",
+    ),
     "largest": (
         "largest period",
         "one period lies beyond what the model can make: check that row; if it is right, expect more such periods",
@@ -167,8 +171,8 @@ _FAMILIES = {
         "good and bad periods follow each other otherwise than by chance: take bands of totals with care",
     ),
     "jumps": (
-        "steps of the rates",
-        "the rate changed in one step: if the counting changed, start after it (history.from); if not, learn why",
+        "steps from one period to the next",
+        "this changed in one step: if the counting changed, start after it (history.from); if not, learn why",
     ),
     "ages": (
         "shape of the delay",
@@ -184,7 +188,7 @@ def _predictive(records: Records) -> list[Check]:
         mine = [r for r in records if r["family"] == family]
         if not mine:
             continue
-        missed = [r for r in mine if family == "recent" and _by_far(r, len(mine))]
+        missed = [r for r in mine if family in ("recent", "latest") and _by_far(r, len(mine))]
         worst = min(missed or mine, key=lambda r: r["p"])
         p = min(1.0, worst["p"] * len(mine))
         wrong = "FAIL" if missed else "REVIEW" if p < LEAST_P else ""
@@ -218,7 +222,7 @@ def _priors(records: Records) -> list[Check]:
     if not records:
         return []
     weak = [
-        _named(r)
+        f"{_named(r)} ({r['likelihood']:.2f})"
         for r in records
         if _kind(r) == "rate" and r["channel"] and _mostly_prior(r) and r["share"] >= SHARE_THAT_MATTERS
     ]
@@ -234,7 +238,7 @@ def _priors(records: Records) -> list[Check]:
         *(
             _check(
                 "what today's traffic brings",
-                f"sensitivity to priors {r['prior']:.2f}, to data {r['likelihood']:.2f}",
+                f"pull of the priors {r['prior']:.2f}, of the data {r['likelihood']:.2f}",
                 LEARNT,
                 "REVIEW" if _mostly_prior(r) else "",
                 "the forecast rests on assumptions more than on data: state rates, delays and values that you trust",
@@ -289,7 +293,11 @@ def _elasticities(records: Records, allocation: pd.DataFrame) -> list[Check]:
         return []
     total = float(allocation["current"].sum())
     move = (allocation["recommended"] - allocation["current"]).abs() > MOVE_THAT_MATTERS * total
-    weak = [c for c in allocation.loc[move, "channel"] if c in asked and _mostly_prior(asked[c])]
+    weak = [
+        f"{c} ({asked[c]['likelihood']:.2f})"
+        for c in allocation.loc[move, "channel"]
+        if c in asked and _mostly_prior(asked[c])
+    ]
     return [
         _check(
             "response to spend learnt",

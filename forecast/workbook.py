@@ -60,6 +60,7 @@ MONEYS = (
     "horizon acquires. Contribution is gross margin times eventual revenue, less spend."
 )
 CAUSE = "What is attributed to a channel is not always caused by it: see the caveats in report.pdf."
+FAILED = "FAIL: not for decisions"
 WIDEST = 60
 
 
@@ -91,6 +92,10 @@ def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
         _headline(book, style, tables, title, list(sheets))
         for name, table in sheets.items():
             _sheet(book, style, name, table)
+        if tables.verdict["status"] == "FAIL":
+            for sheet in book.worksheets():
+                sheet.set_header(f"&C&B{FAILED}")
+                sheet.set_tab_color("#D55E00")
     path.write_bytes(file.getvalue())
 
 
@@ -101,6 +106,7 @@ class _Styles:
         self.head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "bottom"})
         self.title = book.add_format({"bold": True, "font_size": 14})
         self.bold = book.add_format({"bold": True})
+        self.fail = book.add_format({"bold": True, "font_size": 14, "font_color": "#D55E00"})
         self.text = book.add_format({"text_wrap": True, "valign": "top"})
         kinds = (MONEY, CENTS, COUNT, SHARE, RATIO, DAYS, RHAT)
         self.number = {kind: book.add_format({"num_format": kind}) for kind in kinds}
@@ -114,7 +120,8 @@ def _headline(book: Workbook, style: _Styles, tables: Tables, title: str, sheets
     study, head = tables.study, tables.headline
     when = f"{study['horizon'][0]} to {study['horizon'][-1]}"
     sheet.write_string(0, 0, title, style.title)
-    sheet.write_string(1, 0, f"{tables.verdict['status']}: {tables.verdict['sentence']}", style.bold)
+    verdict = style.fail if tables.verdict["status"] == "FAIL" else style.bold
+    sheet.write_string(1, 0, f"{tables.verdict['status']}: {tables.verdict['sentence']}", verdict)
     sheet.write_string(
         2, 0, f"Horizon {when}, as of the end of {study['as_of']}; amounts in {study['currency']}"
     )
