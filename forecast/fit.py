@@ -18,7 +18,7 @@ from forecast.errors import FitError
 from forecast.history import History
 from forecast.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
 from forecast.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel, walk
-from forecast.sensitivity import Pull, Quantities, part_sensitivities, sensitivity_of, surprise
+from forecast.sensitivity import Pull, Quantities, company_rate, part_sensitivities, sensitivity_of, surprise
 from forecast.study import Study
 
 __all__ = ["Progress", "failures", "fit"]
@@ -197,15 +197,14 @@ class _Run:
         """How far rates and delay of a transition rest on their priors, and how far data and prior lie apart."""
         scales = ("mu", "tau", "drift", "own_drift", "noise")
         rates = f"rate into {stage}"
-        quantities = {
-            rates: (variables[f"logit_rate_{stage}"][1][:, -1], scales),
-            "company": (_flat(d["mu"]), ("mu",)),
-        }
+        path = variables[f"logit_rate_{stage}"][1]
+        company = company_rate(path, part.data["mu_prior"])
+        quantities = {rates: (path[:, -1], scales), "company": (company[0], ("mu", "tau"))}
         if part.data["delayed"]:
             quantities["delay"] = (_flat(d["delay_mean"]), ("delay_mean", "delay_cv"))
         for record in self.weigh(d, part, quantities):
             if record["quantity"] == "company":
-                record |= {"quantity": rates, "surprise": surprise(_flat(d["mu"]), *part.data["mu_prior"])}
+                record |= {"quantity": rates, "surprise": surprise(*company)}
             if record["quantity"] == "delay":
                 log_mean = np.log(quantities["delay"][0])
                 prior = part.data["delay_prior"][:2]

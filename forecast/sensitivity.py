@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.kernels import POSITIVE
-from forecast.posterior import kept_draws
+from forecast.posterior import CERTAIN, kept_draws
 from forecast.sampling import Draws, Part, log_density, sizes_of
 
 Array = NDArray[np.float64]
 
 ALPHAS = (0.99, 1.01)
 LEAST_LEARNT = 0.1
+TAU_SQUARED = 6.0 / 16.0  # mean of tau^2, tau ~ Gamma(2, 4)
 TOP = {
     "mu",
     "tau",
@@ -116,6 +117,18 @@ def surprise(values: Array, mean: float, sd: float) -> float:
     z = (values - mean) / sd
     learnt = 1.0 - float(z.var())
     return float(z.mean()) / math.sqrt(learnt) if learnt > LEAST_LEARNT else 0.0
+
+
+def company_rate(path: Array, prior: Array) -> tuple[Array, float, float]:
+    """Mean logit rate over periods and channels, by draw, and the mean and sd that the prior gave it.
+
+    The sd holds the company's own and the spread of channels around it, tau ~ Gamma(2, 4). The prior's centre itself
+    is no measure: where all channels lie far away, a large tau explains them without moving it.
+    """
+    there = (path[0] < CERTAIN).any(axis=0)
+    channels = max(int(there.sum()), 1)
+    sd = math.sqrt(float(prior[1]) ** 2 + TAU_SQUARED / channels)
+    return path[:, :, there].mean(axis=(1, 2)) if there.any() else path[:, 0, 0], float(prior[0]), sd
 
 
 def _log_likelihood(few: Draws, part: Part, channels: int) -> Array:

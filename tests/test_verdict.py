@@ -1,0 +1,195 @@
+"""The verdict: each check passes on sound values and fails on its own bar, with advice that says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+import xarray as xr
+
+from forecast.posterior import Posterior
+from forecast.verdict import verdict
+
+PART = {
+    "part": "leads to won", "max_rhat": 1.002, "min_ess_bulk": 900.0, "min_ess_tail": 800.0, "divergences": 0,
+    "min_bfmi": 0.8, "at_depth": 0.0, "draws": 4000, "asked": 4000,
+}  # fmt: skip
+AUDIT = pd.DataFrame(columns=["check", "status", "evidence", "advice"])
+DELAYS = pd.DataFrame(columns=["stage", "learnt"])
+SPLIT = pd.DataFrame(
+    {"channel": ["ppc", "seo"], "current": [100.0, 100.0], "recommended": [150.0, 101.0], "extrapolated": 0.0}
+)
+
+
+def judged(provenance: dict[str, Any] | None = None, **given: Any) -> dict[str, Any]:
+    """The verdict on one part with `part` changed, and whatever else is given."""
+    posterior = Posterior(xr.Dataset(), (PART | given.pop("part", {}),), provenance or {})
+    tables = {"audit": AUDIT, "delays": DELAYS, "allocation": SPLIT.head(0)} | given
+    failures = tables.pop("failures", [])
+    return verdict(posterior, failures, **tables)
+
+
+def check(found: dict[str, Any], name: str) -> dict[str, Any]:
+    """One check of a verdict; it has advice where it did not pass, and only there."""
+    chosen: dict[str, Any] = next(c for c in found["checks"] if c["name"] == name)
+    assert bool(chosen["advice"]) == (chosen["status"] != "PASS")
+    return chosen
+
+
+def test_a_sound_run_passes():
+    """Nothing to say: PASS, every check with value and threshold."""
+    found = judged()
+    assert found["status"] == "PASS"
+    assert [c["name"] for c in found["checks"]] == [
+        "R-hat", "effective sample size", "divergences", "E-BFMI", "cut off at the greatest tree depth",
+        "number of draws",
+    ]  # fmt: skip
+    assert all(c["value"] and c["threshold"] and not c["advice"] for c in found["checks"])
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("R-hat", {"max_rhat": 1.01}),
+        ("R-hat", {"max_rhat": float("nan")}),
+        ("effective sample size", {"min_ess_tail": 400.0}),
+        ("divergences", {"divergences": 1}),
+        ("E-BFMI", {"min_bfmi": 0.3}),
+        ("cut off at the greatest tree depth", {"at_depth": 0.01}),
+        ("number of draws", {"draws": 3999}),
+    ],
+)
+def test_each_bar_of_sampling_fails_alone(name: str, harm: dict[str, Any]):
+    """On the bar is not above it; what is not a number does not pass."""
+    found = judged(part=harm)
+    assert found["status"] == "FAIL"
+    assert [c["name"] for c in found["checks"] if c["status"] != "PASS"] == [name]
+    assert check(found, name)["status"] == "FAIL"
+
+
+def test_an_older_file_is_judged_by_what_it_tells():
+    """Diagnostics without energy and number asked for still have R-hat, sample size and divergences."""
+    old = {k: v for k, v in PART.items() if k not in ("min_bfmi", "at_depth", "asked")}
+    found = verdict(Posterior(xr.Dataset(), (old,), {}), [], AUDIT, DELAYS, SPLIT.head(0))
+    assert [c["name"] for c in found["checks"]] == ["R-hat", "effective sample size", "divergences"]
+
+
+def test_failures_on_record_fail_whatever_stands_in_for_the_fit():
+    """A preview in place of a failed fit is a FAIL that names the failure; a preview asked for is a REVIEW."""
+    asked = verdict(Posterior(xr.Dataset(), (), {"method": "preview"}), [], AUDIT, DELAYS, SPLIT.head(0))
+    assert (asked["status"], asked["sentence"][:7]) == ("REVIEW", "PREVIEW")
+    found = judged({"method": "preview"}, part={"divergences": 2}, failures=["leads to won: 2 divergences"])
+    assert found["status"] == "FAIL"
+    assert check(found, "divergences")["status"] == "FAIL"
+    assert "the PREVIEW in closed form, not the fit" in found["sentence"]
+    found = judged(failures=["leads to won: 2 divergences"])
+    assert check(found, "sampling")["value"] == "leads to won: 2 divergences"
+
+
+def ppc(family: str, p: float, overall: float = 0.0) -> list[dict[str, Any]]:
+    """Two parts of one family, one of them with this p."""
+    common = {"family": family, "seen": 40.0, "expected": 80.0, "overall": overall}
+    return [
+        common | {"part": "visitors", "channel": "seo", "p": 0.5},
+        common | {"part": "leads to won", "channel": "ppc", "p": p},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("family", "p", "overall", "status"),
+    [
+        ("zeros", 0.006, 0.0, "PASS"),  # 0.006 for one of two parts is 0.012
+        ("zeros", 0.004, 0.0, "REVIEW"),
+        ("totals", 0.001, -0.5, "REVIEW"),
+        ("recent", 0.001, -0.24, "REVIEW"),
+        ("recent", 0.001, -0.26, "FAIL"),
+        ("latest", 0.001, 0.26, "FAIL"),
+        ("latest", 0.2, 0.9, "PASS"),  # far off, and no farther than chance
+    ],
+)
+def test_a_model_that_could_not_have_made_the_history(family: str, p: float, overall: float, status: str):
+    """The smallest p counts for all parts; only a large miss of the last periods forbids the numbers."""
+    found = judged({"predictive": ppc(family, p, overall)})
+    named = [c for c in found["checks"] if c["name"].startswith("model and history: ")]
+    assert [c["status"] for c in named] == [status]
+    assert found["status"] == status
+    if status != "PASS":
+        assert named[0]["value"].startswith("leads to won, ppc: 40 seen, 80 expected (p ")
+
+
+def weighed(quantity: str, channel: str = "", **values: float) -> dict[str, Any]:
+    """A record of sensitivity."""
+    return {"quantity": quantity, "channel": channel, "prior": 0.0, "likelihood": 0.1, "share": 0.5} | values
+
+
+def test_conflict_of_prior_and_data():
+    """Beyond chance for their number: 2.9 sd among three rates is, among ten elasticities it is not."""
+    rates = [weighed(f"rate into {s}", surprise=0.5) for s in ("leads", "qualified")]
+    found = judged({"sensitivity": [*rates, weighed("rate into won", surprise=-3.0)]})
+    conflict = check(found, "priors and data agree")
+    assert conflict["status"] == "REVIEW"
+    assert conflict["value"] == "rate into won: 3.0 sd below the prior"
+    assert "funnel.rate" in conflict["advice"]
+    many = [weighed("elasticity", f"c{i}", surprise=0.1) for i in range(9)]
+    found = judged({"sensitivity": [*many, weighed("elasticity", "ppc", surprise=3.0)]})
+    assert check(found, "priors and data agree")["status"] == "PASS"
+    assert check(judged({"sensitivity": rates}), "priors and data agree")["status"] == "PASS"
+
+
+def test_rates_that_are_the_benchmark_matter_by_their_share():
+    """Prior above and data below 0.05, in a channel that brings a tenth; both above is learning, not a prior."""
+    mostly = {"prior": 0.09, "likelihood": 0.01}
+    for values, status in (
+        (mostly, "REVIEW"),
+        (mostly | {"share": 0.05}, "PASS"),
+        (mostly | {"likelihood": 0.08}, "PASS"),
+    ):
+        found = judged({"sensitivity": [weighed("rate into won", "seo", **values)]})
+        assert check(found, "rates learnt from the data")["status"] == status
+    headline = {"quantity": "headline", "channel": "", "prior": 0.2, "likelihood": 0.02}
+    assert check(judged({"sensitivity": [headline]}), "what today's traffic brings")["status"] == "REVIEW"
+
+
+def test_an_elasticity_that_is_assumed_matters_where_money_is_moved():
+    """ppc gets half as much again, seo next to nothing: only ppc's elasticity is asked about."""
+    blind = {"prior": 0.12, "likelihood": 0.01}
+    name = "response to spend learnt"
+    found = judged({"sensitivity": [weighed("elasticity", "ppc", **blind)]}, allocation=SPLIT)
+    assert check(found, name)["value"] == "ppc (0.01)"
+    assert check(found, name)["status"] == "REVIEW"
+    found = judged({"sensitivity": [weighed("elasticity", "seo", **blind)]}, allocation=SPLIT)
+    assert check(found, name)["status"] == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("difference", "cv", "status"),
+    [(30.0, 1.4, "REVIEW"), (30.0, 0.9, "PASS"), (8.0, 1.4, "PASS"), (-30.0, 1.4, "PASS")],
+)
+def test_the_law_of_the_deals_is_named(difference: float, cv: float, status: str):
+    """REVIEW where the lognormal is clearly better and deals are wide; the better law is named in any case."""
+    better = "lognormal" if difference > 0 else "gamma"
+    deals = {"difference": difference, "cv": cv, "deals": 200, "better": better}
+    found = check(judged(deals=deals), "law of the deals")
+    assert found["status"] == status
+    assert found["value"].startswith(f"{better} fits better (AIC by {abs(difference):.0f}), 200 single deals")
+
+
+@pytest.mark.parametrize(("inside", "status"), [(11, "REVIEW"), (12, "PASS"), (19, "PASS"), (20, "REVIEW")])
+def test_calibration_of_the_backtest(inside: int, status: str):
+    """Of 20 outcomes 12 to 19 lie in an honest 80 % band in 19 cases out of 20."""
+    found = check(judged(calibration={"inside": inside, "outcomes": 20}), "calibration in the backtest")
+    assert (found["status"], found["threshold"]) == (status, "12 to 19")
+    assert ("narrow" in found["advice"], "wide" in found["advice"]) == (inside < 12, inside > 19)
+
+
+def test_delays_audit_and_extrapolation():
+    """A delay of which less than a fifth is learnt, what the audit found, money beyond any spend seen."""
+    delays = pd.DataFrame({"stage": ["qualified", "won"], "learnt": [0.5, 0.1]})
+    audit = pd.DataFrame([("Enough wins", "FAIL", "0 won", "add older periods")], columns=AUDIT.columns)
+    found = judged(delays=delays, audit=audit, allocation=SPLIT.assign(extrapolated=[0.06, 0.05]))
+    assert check(found, "delay into qualified")["status"] == "PASS"
+    assert check(found, "delay into won")["status"] == "REVIEW"
+    assert check(found, "extrapolation")["value"] == "ppc"
+    assert check(found, "data: Enough wins")["status"] == "FAIL"
+    assert found["status"] == "FAIL"
