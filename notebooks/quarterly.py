@@ -55,7 +55,7 @@ forecast.audit_history(history, study).set_index("check")
 saved = study.folder / f"{study.name}.nc"
 posterior = forecast.load_posterior(saved) if saved.exists() else None
 asked = planning.fit_hash(study, history, SEED, DRAWS)
-if posterior is None or posterior.provenance["fit_hash"] != asked or posterior.provenance["failures"]:
+if posterior is None or posterior.provenance["fit_hash"] != asked:
     posterior = forecast.fit_posterior(study, history, seed=SEED, draws=DRAWS)
     forecast.save_posterior(posterior, saved)
 pd.DataFrame(posterior.diagnostics)[
