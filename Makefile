@@ -21,7 +21,7 @@ test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 	$(PY) -m pytest -m slow
 
 sbc: $(READY) ## calibration: 600 companies from the model's own prior, fitted (resumable; an hour on 2 cores)
-	$(PY) benchmarks/sbc.py --out build/sbc --figure build/sbc/sbc.svg
+	$(PY) benchmarks/sbc.py --out build/sbc --figures build/sbc
 
 check: lint test ## everything before a commit: format, lint, types, tests (documentation included)
 

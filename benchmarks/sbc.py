@@ -1,7 +1,7 @@
 """Simulation-based calibration of the whole model: companies from its own prior, fitted, the truth ranked.
 
     python benchmarks/sbc.py --out FOLDER [--kinds calendar,cohort,leads] [--fits 200] [--workers 2]
-    python benchmarks/sbc.py --out FOLDER --report [--figure FILE.svg]
+    python benchmarks/sbc.py --out FOLDER --report [--figures FOLDER]
 
 Writes FOLDER/<kind>.jsonl, a line a fit; a second call goes on where the first one stopped. The table tells of each
 quantity whether the ECDF of its ranks stays inside a band that holds a uniform one with 95 % in all its length.
@@ -15,16 +15,28 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
+from scipy.stats import binom
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
 
-from forecast.calibration import DRAWS, KINDS, PERIODS, RANKS, one_fit
+from forecast.calibration import DRAWS, RANKS, one_fit
 from forecast.jobs import finished, pool, run_jobs
-from forecast.uniform import band, simultaneous_level, table
+from forecast.prior_draws import KINDS, LEVEL, PERIODS, SPEND, VALUE
+from forecast.uniform import band, simultaneous_level, surely_outside, table
 
+MAX_RHAT = 1.05  # for the tally only
 Records = dict[str, dict[str, Any]]
-SETTINGS = {"periods": PERIODS, "draws": DRAWS, "ranks": RANKS}
+SETTINGS = {
+    "design": 2,  # raised with every change of the companies or of what is ranked
+    "periods": PERIODS,
+    "channels": len(SPEND),
+    "level": list(LEVEL),
+    "value": list(VALUE),
+    "draws": DRAWS,
+    "ranks": RANKS,
+}
 
 
 def run(kind: str, fits: int, workers: int, path: Path) -> Records:
@@ -38,41 +50,60 @@ def run(kind: str, fits: int, workers: int, path: Path) -> Records:
         return run_jobs(one_fit, jobs, executor=executor, results=path, settings=SETTINGS, done=done)
 
 
-def report(kinds: dict[str, Records], figure: Path | None) -> None:
-    """Print the table of each kind; draw all ECDF differences."""
-    drawn = []
+def report(kinds: dict[str, Records], figures: Path | None) -> None:
+    """Print the table of each kind, and draw its ECDF differences."""
+    tables = []
     for kind, records in kinds.items():
-        good = [r["ranks"] for r in records.values() if "ranks" in r]
-        errors = [r["error"] for r in records.values() if "error" in r]
+        good = [record for record in records.values() if "ranks" in record]
         if not good:
             continue
-        found = table(good, RANKS)
-        outside = int((~found["inside"]).sum())
+        found = table([record["ranks"] for record in good], RANKS).assign(kind=kind)
+        moved = sum(record["divergences"] > 0 for record in good)
+        rough = sum(record["max_rhat"] > MAX_RHAT for record in good)
         print(
-            f"\n{kind}: {len(good)} fits, {len(errors)} that raised; {outside} of {len(found)} quantities outside"
+            f"\n{kind}: {len(good)} fits, {len(records) - len(good)} that raised, {moved} with a divergence, "
+            f"{rough} with R-hat above {MAX_RHAT}; {int((~found['inside']).sum())} of {len(found)} quantities outside"
         )
-        print(found.to_string(index=False, float_format="{:.3f}".format))
-        drawn += [(kind, row["quantity"], row["inside"], good) for row in found.to_dict("records")]
-    if figure is not None and drawn:
-        draw(drawn, figure)
+        print(found.drop(columns="kind").to_string(index=False, float_format="{:.3f}".format))
+        tables.append(found)
+        if figures is not None:
+            draw(kind, found, [record["ranks"] for record in good], figures / f"sbc-{kind}.svg")
+    if tables:
+        summary(pd.concat(tables, ignore_index=True))
 
 
-def draw(drawn: list[tuple[str, str, bool, list[dict[str, float]]]], path: Path) -> None:
-    """A small panel for each kind and quantity: ECDF of the ranks less the uniform's, in its band."""
-    columns = 6
-    rows = -(-len(drawn) // columns)
-    mpl.rcParams["svg.hashsalt"] = "sbc"
-    fig, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 1.35 * rows), sharex=True, sharey=True)
-    for ax in axes.flat[len(drawn) :]:
+def summary(found: pd.DataFrame) -> None:
+    """What lies outside, in all: by itself, and with the number of quantities counted in (Holm)."""
+    total, outside = len(found), int((~found["inside"]).sum())
+    print(
+        f"\n{outside} of {total} quantities outside their 95 % band; of uniform ranks {0.05 * total:.1f} would be, and "
+        f"as many or more with probability {binom.sf(outside - 1, total, 0.05):.3f} (taken as independent)"
+    )
+    sure = found[surely_outside(found)]
+    print(f"outside with the number of quantities counted in (Holm, 5 %): {len(sure)}")
+    for row in sure.to_dict("records"):
+        print(
+            f"  {row['kind']}: {row['quantity']} (mean rank {row['mean rank']:.3f}, spread {row['spread']:.3f})"
+        )
+
+
+def draw(kind: str, found: pd.DataFrame, records: list[dict[str, float]], path: Path) -> None:
+    """A small panel for each quantity: ECDF of the ranks less the uniform's, in its band."""
+    columns = 7
+    rows = -(-len(found) // columns)
+    mpl.rcParams |= {"svg.hashsalt": "sbc", "svg.fonttype": "path"}
+    fig, axes = plt.subplots(rows, columns, figsize=(1.75 * columns, 1.2 * rows), sharex=True, sharey=True)
+    for ax in axes.flat[len(found) :]:
         ax.axis("off")
-    for ax, (kind, name, inside, good) in zip(axes.flat, drawn, strict=False):
-        ranks = np.array([record[name] for record in good])
+    for ax, (name, inside) in zip(axes.flat, found[["quantity", "inside"]].to_numpy(), strict=False):
+        ranks = np.array([record[name] for record in records if name in record])
         at, low, high = band(ranks.size, RANKS, simultaneous_level(ranks.size, RANKS))
         counts = np.cumsum(np.bincount(np.rint(ranks * RANKS).astype(int), minlength=RANKS + 1))[:-1]
         ax.fill_between(at, low, high, color="#d9e2ec", lw=0)
         ax.plot(at, counts / ranks.size - at, color="#1f4e79" if inside else "#b3261e", lw=1)
-        ax.set_title(f"{kind}: {name}", fontsize=6, color="black" if inside else "#b3261e")
+        ax.set_title(name, fontsize=6, color="black" if inside else "#b3261e", pad=2)
         ax.tick_params(labelsize=5)
+    fig.suptitle(f"{kind}: ECDF of the ranks less the uniform's, 95 % simultaneous band", fontsize=8)
     fig.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(path, metadata={"Date": None})
@@ -89,7 +120,7 @@ def main() -> None:
     parser.add_argument("--fits", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="only print what is there")
-    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--figures", type=Path, help="a folder for sbc-<kind>.svg")
     options = parser.parse_args()
     kinds = {}
     for kind in options.kinds.split(","):
@@ -97,7 +128,7 @@ def main() -> None:
         kinds[kind] = (
             finished(path, SETTINGS) if options.report else run(kind, options.fits, options.workers, path)
         )
-    report(kinds, options.figure)
+    report(kinds, options.figures)
 
 
 if __name__ == "__main__":

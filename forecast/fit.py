@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,19 +46,21 @@ def fit(
     cores: int | None = None,
     fixed: Mapping[str, Mapping[str, Array]] | None = None,
     attempts: int = 3,
+    watch: Callable[[Part, Draws], None] | None = None,
 ) -> Posterior:
     """Fit every part and return the joint posterior of `draws` draws.
 
     Rates and delays first, then deal value, then traffic, whose prior shrinks the marginal returns at today's budget
     and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges. `fixed`:
     arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
-    that misses its checks is sampled anew with smaller steps, up to so many `attempts`.
+    that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `watch` is shown every part as
+    it was sampled, with its draws.
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
     started = time.perf_counter()
     run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
-    run.fixed, run.attempts = fixed or {}, attempts
+    run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
     variables: Variables = {}
     steps = inputs.transitions(history)
     if not steps:
@@ -149,6 +151,7 @@ class _Run:
         self.ages: dict[str, int] = {}
         self.fixed: Mapping[str, Mapping[str, Array]] = {}
         self.attempts = 3
+        self.watch: Callable[[Part, Draws], None] | None = None
 
     def sample(self, part: Part) -> Draws:
         """Sample a part; again with smaller steps and more draws, at most twice, where the gate is missed."""
@@ -167,6 +170,8 @@ class _Run:
         found["asked"] = self.draws * CHAINS
         found["seconds"] = round(time.perf_counter() - started, 2)
         self.diagnostics.append(found)
+        if self.watch is not None:
+            self.watch(part, sampled)
         return sampled
 
     def _once(

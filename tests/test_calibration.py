@@ -5,12 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 from scipy.stats import beta
 
-from forecast.calibration import CHANNELS, KINDS, PERIODS, STAGES, make_company
-from forecast.uniform import band, least_tail, simultaneous_level, table
+from forecast import inputs
+from forecast.calibration import _log_likelihood, true_point
+from forecast.kernels import POSITIVE
+from forecast.prior_draws import (
+    CHANNELS,
+    KINDS,
+    LEVEL,
+    PERIODS,
+    SPEND,
+    STAGES,
+    fixed_arrays,
+    make_company,
+    study_of,
+)
+from forecast.sampling import Part, log_density, sizes_of, walk
+from forecast.uniform import band, chance_of_less, least_tail, simultaneous_level, surely_outside, table
 
 BINS = 49
 
@@ -78,12 +93,114 @@ def test_true_values_have_one_entry_for_each_channel_or_season() -> None:
     assert {"loss_logit_won", "delay_mean_won", "deal_cv", "own_drift_traffic"} <= set(truth)
 
 
+def part_of(company: Any, stage: str) -> Part:
+    """A transition of a company as the fit has it."""
+    study = study_of(company.history.counting)
+    before = STAGES[STAGES.index(stage) - 1]
+    data, calendar = inputs.transition_data(study, company.history, before, stage)
+    return Part(stage, stage, "calendar" if calendar else "cohort", data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage"), [("calendar", "won"), ("cohort", "qualified"), ("leads", "leads")]
+)
+def test_the_true_point_gives_the_true_rates(kind: str, stage: str) -> None:
+    """Level and walks read back from the unconstrained point, as the fit reads its draws, end in today's rate."""
+    company = made(kind, 8)
+    part, values, at = part_of(company, stage), {}, 0
+    point = true_point(part, company.points[stage])
+    for name, shape in sizes_of(part):
+        size = int(np.prod(shape))
+        value = point[at : at + size].reshape(1, 1, *shape)
+        values[name] = np.exp(value) if name in POSITIVE else value
+        at += size
+    assert at == point.size
+    mu, tau, w = values["mu"][..., None], values["tau"][..., None], part.data["centred"]
+    level = mu + tau ** (1 - w) * (values["level_raw"] - w * mu)
+    common = walk(values["drift"], part.data["walk_centred"][0], values["steps"])
+    own = walk(values["own_drift"], part.data["walk_centred"][1], values["own_steps"])
+    today = level[0, 0] + common[0, 0, -1] + own[0, 0, -1]
+    np.testing.assert_allclose(today, company.truth[f"logit_rate_{stage}"])
+
+
+def test_the_log_likelihood_is_the_part_of_the_density_that_knows_the_data() -> None:
+    """Between two points that differ in the noise alone: density less prior; without data it is nothing."""
+    company = made("cohort", 9)
+    part = part_of(company, "won")
+    point = true_point(part, company.points["won"])
+    other = point.copy()
+    other[list(dict(sizes_of(part))).index("noise") + len(CHANNELS) - 1] += (
+        0.5  # level_raw is one per channel
+    )
+    one, two = _log_likelihood(part, np.stack([point, other]))
+    rate = float(part.data["noise_prior"])
+    noise, more = company.points["won"]["noise"], company.points["won"]["noise"] * np.exp(0.5)
+    prior = 2 * 0.5 - rate * (more - noise)
+    density = log_density(part)
+    assert density(other)[0] - density(point)[0] == pytest.approx(two - one + prior)
+    blank = Part("won", "won", part.kind, part.data | {"weight": np.zeros_like(part.data["weight"])})
+    assert _log_likelihood(blank, point[None])[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_marginal_returns_are_shrunk_as_the_fit_shrinks_them() -> None:
+    """Rejection and weighting are two roads to one prior: the same mean squared miss, within four standard errors."""
+    company, rng, n = made("calendar", 1), np.random.default_rng(6), 50_000
+    study = study_of("calendar")
+    data = inputs.traffic_data(study, company.history, None, None) | fixed_arrays(study)["traffic"]
+    level = rng.normal(rng.normal(LEVEL[0], LEVEL[1], n), rng.gamma(2.0, 0.5, n), (len(SPEND), n)).T
+    free = {f"z_{name}": rng.normal(size=level.shape) for name in ("elasticity", "base")}
+    free["marginal_return"] = rng.normal(size=(n, 1))
+    miss = _miss(free, level, data)[:, SPEND > 0]
+    weights, squares = np.exp(-0.5 * (miss**2).sum(axis=1)), (miss**2).mean(axis=1)
+    expected = np.average(squares, weights=weights)
+    kept = []
+    for seed in range(60):
+        point, truth = made("calendar", seed).points["traffic"], made("calendar", seed).truth
+        kept.append((_miss(point, truth["traffic"], data)[SPEND > 0] ** 2).mean())
+    spread = np.sqrt(np.average((squares - expected) ** 2, weights=weights) / len(kept))
+    assert np.mean(kept) == pytest.approx(expected, abs=4 * spread)
+    assert squares.mean() > expected + 8 * spread  # which a prior without the shrinkage does not meet
+
+
+def _miss(point: Any, now: Any, data: Any) -> Any:
+    """How far log marginal returns lie from their middle, in sds; see `model.traffic_model`."""
+    beta, base = (
+        expit(data[f"{k}_prior"][0] + data[f"{k}_prior"][1] * point[f"z_{k}"]) for k in ("elasticity", "base")
+    )
+    gain = np.log(beta) + np.log1p(-base) + beta * data["log_current"] - data["log_spend"]
+    return (data["log_worth"] + now + gain - point["marginal_return"]) / data["marginal_sd"]
+
+
 def test_bands_hold_a_uniform_sample_as_often_as_they_say() -> None:
     """95 % of samples of uniform ranks stay inside in all their length; Monte Carlo error of 600 samples."""
     limit = simultaneous_level(60, BINS)
     rng = np.random.default_rng(3)
     inside = np.mean([least_tail(rng.integers(0, BINS + 1, 60) / BINS, BINS) >= limit for _ in range(600)])
     assert inside == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 600) + 0.01)
+
+
+def test_counting_in_the_number_of_quantities_leaves_what_is_far_outside() -> None:
+    """Holm: the least p against level / m, the next against level / (m - 1); nothing after the first that passes."""
+    p = np.array([0.04, 0.0001, 0.012, 0.9, 0.02])
+    found = surely_outside(pd.DataFrame({"p": p}))
+    assert found.tolist() == [False, True, True, False, False]
+    assert surely_outside(pd.DataFrame({"p": [0.001, 0.002]})).all()
+
+
+def test_a_quantity_may_be_missing_from_some_fits() -> None:
+    """Its row counts the fits that have it."""
+    records = [{"a": round(i * BINS / 39) / BINS} | ({"b": 0.5} if i % 2 else {}) for i in range(40)]
+    found = table(records, BINS).set_index("quantity")
+    assert found["fits"].to_dict() == {"a": 40, "b": 20}
+    assert found.loc["a", "inside"]
+    assert not found.loc["b", "inside"]
+    assert found.loc["b", "excess"] > 1
+
+
+def test_the_chance_of_a_band_is_exact() -> None:
+    """Two ranks in three classes, by hand: of nine pairs, both in the first and both in the last have tail 2 / 9."""
+    assert chance_of_less(2 / 9, 2, 2) == pytest.approx(2 / 9)
+    assert least_tail(np.array([0.0, 0.0]), 2) == pytest.approx(2 / 9)
 
 
 def test_the_band_drawn_is_the_band_tested() -> None:

@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"study", "files"},
     {"funnel", "delay", "history", "rows", "leads", "synthetic"},
     {"sources", "audit", "inputs", "baselines", "tails"},
-    {"model", "kernels", "posterior"},
+    {"model", "kernels", "posterior", "prior_draws"},
     {"traffic_kernels"},
     {"native"},
     {"sampling"},

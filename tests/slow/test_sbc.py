@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from forecast.calibration import KINDS, RANKS, one_fit
+from forecast.calibration import RANKS, one_fit
 from forecast.jobs import pool, run_jobs
+from forecast.prior_draws import KINDS
 from forecast.uniform import table
 
 
