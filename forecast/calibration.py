@@ -24,6 +24,7 @@ from forecast.planning import Silent
 from forecast.posterior import Posterior
 from forecast.prior_draws import HORIZON, KINDS, Made, fixed_arrays, make_company, study_of
 from forecast.sampling import Draws, Part, log_density, sizes_of
+from forecast.waves import coordinates
 
 Array = NDArray[np.float64]
 Seen = dict[str, tuple[Part, Draws]]
@@ -123,8 +124,8 @@ def true_point(part: Part, point: Mapping[str, Any]) -> Array:
     """The unconstrained point of a part at true parameters, walks and levels divided as the part's data say."""
     data, given = part.data, dict(point)
     if part.kind != "value":
-        for i, (scale, steps) in enumerate((("drift", "steps"), ("own_drift", "own_steps"))):
-            given[steps] = given[steps] / given[scale] ** (1.0 - float(data["walk_centred"][i]))
+        scales = given["drift"], given["own_drift"]
+        given |= coordinates(given["steps"], given["own_steps"], scales, data)
     if part.kind == "traffic":
         given["season"] = given["season"] / given["season_sd"] ** (1.0 - float(data["season_centred"]))
     elif part.kind != "value":

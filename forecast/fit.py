@@ -17,9 +17,10 @@ from forecast import inputs
 from forecast.errors import FitError
 from forecast.history import History
 from forecast.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
-from forecast.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel, walk
+from forecast.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel
 from forecast.sensitivity import Pull, Quantities, company_rate, part_sensitivities, sensitivity_of, surprise
 from forecast.study import Study
+from forecast.waves import walks
 
 __all__ = ["Progress", "failures", "fit"]
 
@@ -160,6 +161,7 @@ class _Run:
         started = time.perf_counter()
         sampled, moved = self._once(part, TARGET_ACCEPT, TUNE, self.draws, attempt=0)
         found = diagnose(sampled, part, moved)
+        attempts, gradients = 1, moved.gradients
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
             if not _misses(found):
                 break
@@ -167,7 +169,8 @@ class _Run:
             sampled, moved = self._once(part, accept, 2 * TUNE, 2 * self.draws, attempt=attempt)
             found = diagnose(sampled, part, moved)
             sampled = {name: values[:, 1::2] for name, values in sampled.items()}
-        found["asked"] = self.draws * CHAINS
+            attempts, gradients = attempts + 1, gradients + moved.gradients
+        found |= {"asked": self.draws * CHAINS, "attempts": attempts, "gradients": gradients}
         found["seconds"] = round(time.perf_counter() - started, 2)
         self.diagnostics.append(found)
         if self.watch is not None:
@@ -243,12 +246,8 @@ class _Run:
 def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:
     mu, tau, w = d["mu"][..., None], d["tau"][..., None], data["centred"]
     level = mu + tau ** (1.0 - w) * (d["level_raw"] - w * mu)
-    common = walk(d["drift"], data["walk_centred"][0], d["steps"])
-    return (
-        level[:, :, None, :]
-        + common[..., None]
-        + walk(d["own_drift"], data["walk_centred"][1], d["own_steps"])
-    )
+    common, own = walks(d, data)
+    return np.asarray(level[:, :, None, :] + common[..., None] + own)
 
 
 def _flat(values: Array) -> Array:
@@ -299,11 +298,8 @@ def _values(run: _Run, study: Study, history: History) -> Variables:
 
 def _traffic(d: Draws, part: Part, history: History) -> Variables:
     data = part.data
-    now = (
-        d["level"]
-        + walk(d["drift"], data["walk_centred"][0], d["steps"])[:, :, -1, None]
-        + walk(d["own_drift"], data["walk_centred"][1], d["own_steps"])[:, :, -1]
-    )
+    common, own = walks(d, data)
+    now = d["level"] + common[:, :, -1, None] + own[:, :, -1]
     season = (
         _flat(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"])
         @ inputs.season_table(history).T
@@ -340,10 +336,6 @@ def _traffic_path(d: Draws, data: Mapping[str, Array], kept: NDArray[np.int64]) 
     season = (
         few["season_sd"][:, None] ** (1.0 - data["season_centred"]) * few["season"] @ data["season_basis"].T
     )
-    walks = (
-        walk(few[sd][None], data["walk_centred"][i], few[steps][None])[0]
-        for i, (sd, steps) in enumerate((("drift", "steps"), ("own_drift", "own_steps")))
-    )
-    common, own = walks
+    common, own = walks(few, data)
     shared = season + common + data["log_days"]
     return np.asarray(few["level"][:, None] + data["responds"] * response + shared[..., None] + own)

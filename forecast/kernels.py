@@ -25,6 +25,7 @@ jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=False)
 
 def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the parameters of a transition, in the order of the point."""
+    waves = max(periods - 1, 1)
     shapes: list[tuple[str, tuple[int, ...]]] = [
         ("mu", ()),
         ("tau", ()),
@@ -32,8 +33,8 @@ def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[
         ("drift", ()),
         ("own_drift", ()),
         ("noise", ()),
-        ("steps", (periods,)),
-        ("own_steps", (periods, channels)),
+        ("waves", (waves,)),
+        ("own_waves", (waves, channels)),
         ("delay_mean", ()),
         ("delay_cv", ()),
     ]
@@ -76,39 +77,83 @@ def scale_prior(log_value: float, rate: float) -> Any:
 
 
 @jit
-def walk_forward(steps: Array, sigma: float, centred: float, out: Array) -> None:
-    """Fills `out` with the mean-zero walk sigma^(1 - centred) (cumsum(steps) - mean)."""
-    total, mean = 0.0, 0.0
-    for t in range(steps.shape[0]):
-        total += steps[t]
-        out[t] = total
-        mean += total
-    mean /= steps.shape[0]
-    scale = sigma ** (1.0 - centred)
-    for t in range(steps.shape[0]):
-        out[t] = scale * (out[t] - mean)
+def walks_forward(
+    r: Array,
+    s: Array,
+    log_drift: float,
+    log_own: float,
+    walk_centred: Array,
+    own_centred: Array,
+    basis: Array,
+    common: Array,
+    scale: Array,
+    path: Array,
+) -> None:
+    """Fills `path` (channel, period) with the sum of the common walk and the channel's own; see `forecast.waves`.
+
+    `r` (wave,) and `s` (wave * channel,) are the sampled coordinates. `common` (wave,) takes the common coefficients
+    and `scale` (wave, channel) the own walks' factors tau^(1 - w), both for the way back.
+    """
+    waves, channels = own_centred.shape
+    for k in range(waves):
+        common[k] = math.exp((1.0 - walk_centred[k]) * log_drift) * r[k]
+        for c in range(channels):
+            scale[k, c] = math.exp((1.0 - own_centred[k, c]) * log_own)
+    path[:] = 0.0
+    for c in range(channels):
+        out = path[c]
+        for k in range(waves):
+            high = common[k] + scale[k, c] * (s[k * channels + c] - own_centred[k, c] * common[k])
+            wave = basis[k]
+            for t in range(wave.shape[0]):
+                out[t] += high * wave[t]
 
 
 @jit
-def walk_backward(
-    path: Array, g_path: Array, sigma: float, centred: float, steps: Array, g_steps: Array
+def walks_backward(
+    g_path: Array,
+    r: Array,
+    s: Array,
+    log_drift: float,
+    log_own: float,
+    walk_centred: Array,
+    own_centred: Array,
+    basis: Array,
+    common: Array,
+    scale: Array,
+    g_r: Array,
+    g_s: Array,
 ) -> Any:
-    """Fills the gradient of the steps, their prior Normal(0, sigma^centred) included; (log prior, d / d log sigma)."""
-    mean, g_log_sigma, lp = 0.0, 0.0, 0.0
-    for t in range(path.shape[0]):
-        mean += g_path[t]
-        g_log_sigma += (1.0 - centred) * g_path[t] * path[t]
-    mean /= path.shape[0]
-    scale, precision = sigma ** (1.0 - centred), sigma ** (-2.0 * centred)
-    log_width = centred * math.log(sigma)
-    running = 0.0
-    for t in range(path.shape[0] - 1, -1, -1):
-        running += scale * (g_path[t] - mean)
-        pull = precision * steps[t]
-        g_steps[t] = running - pull
-        lp -= 0.5 * steps[t] * pull + log_width
-        g_log_sigma += centred * (steps[t] * pull - 1.0)
-    return lp, g_log_sigma
+    """Fills the gradients of `r` and `s`, their priors included: (log prior, d / d log drift, d / d log own drift)."""
+    waves, channels = own_centred.shape
+    across = np.ascontiguousarray(basis.T)
+    drift, own_drift = math.exp(log_drift), math.exp(log_own)
+    g_common, g = np.zeros(waves), np.empty(waves)
+    lp, g_log_drift, g_log_own = 0.0, 0.0, 0.0
+    for c in range(channels):
+        g[:] = 0.0
+        for t in range(across.shape[0]):
+            pull, row = g_path[c, t], across[t]
+            for k in range(waves):
+                g[k] += pull * row[k]
+        for k in range(waves):
+            w, spread = own_centred[k, c], scale[k, c]
+            width = own_drift / spread
+            off = s[k * channels + c] - w * common[k]
+            z = off / width
+            lp -= 0.5 * z * z + w * log_own
+            g_s[k * channels + c] = g[k] * spread - z / width
+            g_common[k] += g[k] * (1.0 - w * spread) + w * z / width
+            g_log_own += g[k] * (1.0 - w) * spread * off + w * (z * z - 1.0)
+    for k in range(waves):
+        w = walk_centred[k]
+        spread = math.exp((1.0 - w) * log_drift)
+        width = drift / spread
+        z = r[k] / width
+        lp -= 0.5 * z * z + w * log_drift
+        g_r[k] = g_common[k] * spread - z / width
+        g_log_drift += g_common[k] * (1.0 - w) * common[k] + w * (z * z - 1.0)
+    return lp, g_log_drift, g_log_own
 
 
 @jit
@@ -174,6 +219,8 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
     centred: Array,
     drift_prior: Array,
     walk_centred: Array,
+    own_centred: Array,
+    basis: Array,
     noise_prior: float,
     delay_prior: Array,
     delayed: float,
@@ -185,29 +232,28 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
 ) -> float:
     """Log density and gradient of `model.transition_model`; data as there."""
     periods, channels = n.shape
-    ages = age_weights.shape[1]
+    waves, ages = basis.shape[0], age_weights.shape[1]
     o_level, o_drift = 2, 2 + channels
-    o_steps = o_drift + 3
-    o_own = o_steps + periods
-    o_delay = o_own + periods * channels
+    o_waves = o_drift + 3
+    o_own = o_waves + waves
+    o_delay = o_own + waves * channels
     mu, log_tau = x[0], x[1]
-    tau = math.exp(log_tau)
-    drift, own_drift, noise = math.exp(x[o_drift]), math.exp(x[o_drift + 1]), math.exp(x[o_drift + 2])
+    tau, noise = math.exp(log_tau), math.exp(x[o_drift + 2])
     mean, cv = math.exp(x[o_delay]), math.exp(x[o_delay + 1])
     before = math.exp(x[o_delay + 2]) if calendar else 1.0
 
-    # Rates.
-    common = np.empty(periods)
-    walk_forward(x[o_steps:o_own], drift, walk_centred[0], common)
-    own = np.empty((channels, periods))
-    own_steps = np.ascontiguousarray(x[o_own:o_delay].reshape(periods, channels).T)
-    pi = np.empty((periods, channels))
+    # Rates, by channel and period from here on.
+    common, scale, path = np.empty(waves), np.empty((waves, channels)), np.empty((channels, periods))
+    walks_forward(
+        x[o_waves:o_own], x[o_own:o_delay], x[o_drift], x[o_drift + 1],
+        walk_centred, own_centred, basis, common, scale, path,
+    )  # fmt: skip
+    pi, g_pi = np.empty((channels, periods)), np.zeros((channels, periods))
     for c in range(channels):
         w = centred[c]
         level = mu + tau ** (1.0 - w) * (x[o_level + c] - w * mu)
-        walk_forward(own_steps[c], own_drift, walk_centred[1], own[c])
         for t in range(periods):
-            pi[t, c] = 1.0 / (1.0 + math.exp(-(level + common[t] + own[c, t])))
+            pi[c, t] = 1.0 / (1.0 + math.exp(-(level + path[c, t])))
 
     # Delay.
     f, d_mean, d_sigma = np.empty(ages), np.empty(ages), np.empty(ages)
@@ -216,28 +262,46 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         f[:] = 0.0
         f[0] = 1.0
     g_f = np.zeros(ages)
-    g_pi = np.zeros((periods, channels))
     lp, g_noise, g_before = 0.0, 0.0, 0.0
 
     if calendar:
-        tail = np.zeros(periods)  # share of the delay that reaches back before the window
+        tail, through = (
+            np.zeros(periods),
+            np.zeros(periods),
+        )  # tail: share of a delay that began before the window
         for t in range(periods):
             for a in range(t + 1, ages):
                 tail[t] += f[a]
-        for t in range(periods):
-            for c in range(channels):
+        units, moving = np.empty(periods), np.empty(periods)
+        back_units, back_moving = (
+            np.empty(periods),
+            np.empty(periods),
+        )  # last period first: ages run forward in them
+        expected, successes = np.empty(periods), np.empty(periods)
+        g_expected, g_successes = np.empty(periods), np.empty(periods)
+        g_moving = np.empty(periods)
+        last = periods - 1
+        for c in range(channels):
+            rate, seed = pi[c], before * early[c]
+            for t in range(periods):
+                units[t] = n[t, c]
+                moving[t] = n[t, c] * rate[t]
+                back_units[last - t], back_moving[last - t] = units[t], moving[t]
+                expected[t] = seed * tail[t]
+                successes[t] = seed * tail[t] * rate[0]
+            for a in range(min(ages, periods)):
+                share = f[a]
+                for t in range(periods - a):
+                    expected[a + t] += share * units[t]
+                    successes[a + t] += share * moving[t]
+            for t in range(periods):
+                g_expected[t] = g_successes[t] = 0.0
                 if weight[t, c] == 0.0:
                     continue
-                seed = before * early[c]
-                expected, successes = seed * tail[t], seed * tail[t] * pi[0, c]
-                for a in range(min(ages, t + 1)):
-                    units = f[a] * n[t - a, c]
-                    expected += units
-                    successes += units * pi[t - a, c]
-                p = successes / (expected + 1e-9)
-                trials, d_trials = n[t, c], 0.0
+                p = successes[t] / (expected[t] + 1e-9)
+                trials, d_trials = units[t], 0.0
                 if delayed > 0.0:
-                    u = (expected - y[t, c]) / SOFT
+                    u = (expected[t] - y[t, c]) / SOFT
                     if u > 0.0:
                         trials = y[t, c] + SOFT * (u + math.log1p(math.exp(-u)))
                     else:
@@ -249,16 +313,27 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
                 g_noise += weight[t, c] * d_noise
                 if clipped != p:
                     d_p = 0.0
-                g_s = weight[t, c] * d_p / (expected + 1e-9)
-                g_e = weight[t, c] * d_n * d_trials - g_s * p
+                g_successes[t] = weight[t, c] * d_p / (expected[t] + 1e-9)
+                g_expected[t] = weight[t, c] * d_n * d_trials - g_successes[t] * p
+            g_moving[:] = 0.0
+            for a in range(min(ages, periods)):
+                share = f[a]
+                for t in range(periods - a):
+                    g_moving[t] += share * g_successes[a + t]
+            for t in range(periods):
+                g_pi[c, t] += g_moving[t] * units[t]
+                g_e, g_s, start = g_expected[t], g_successes[t], last - t
                 for a in range(min(ages, t + 1)):
-                    g_f[a] += n[t - a, c] * (g_e + g_s * pi[t - a, c])
-                    g_pi[t - a, c] += g_s * f[a] * n[t - a, c]
-                through = seed * (g_e + g_s * pi[0, c])
-                for a in range(t + 1, ages):
-                    g_f[a] += through
-                g_before += through * tail[t]
-                g_pi[0, c] += g_s * seed * tail[t]
+                    g_f[a] += g_e * back_units[start + a] + g_s * back_moving[start + a]
+                pull = seed * (g_e + g_s * rate[0])
+                through[t] += pull
+                g_before += pull * tail[t]
+                g_pi[c, 0] += g_s * seed * tail[t]
+        running = 0.0
+        for a in range(1, ages):
+            if a <= periods:
+                running += through[a - 1]
+            g_f[a] += running
     else:
         seen = np.cumsum(f)
         g_seen = np.zeros(ages)
@@ -275,14 +350,14 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
             for c in range(channels):
                 if weight[t, c] == 0.0:
                     continue
-                p = pi[t, c] * capped
+                p = pi[c, t] * capped
                 clipped = min(max(p, 1e-9), 1.0 - 1e-9)
                 value, _, d_p, d_noise = _beta_binomial(y[t, c], n[t, c], clipped, noise)
                 lp += weight[t, c] * value
                 g_noise += weight[t, c] * d_noise
                 if clipped == p:
-                    g_pi[t, c] += weight[t, c] * d_p * capped
-                    g_lived += weight[t, c] * d_p * pi[t, c]
+                    g_pi[c, t] += weight[t, c] * d_p * capped
+                    g_lived += weight[t, c] * d_p * pi[c, t]
             if lived < 1.0:
                 for a in range(ages):
                     g_seen[a] += g_lived * age_weights[t, a]
@@ -311,21 +386,13 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         grad[o_delay + 2] = g_before - x[o_delay + 2] / 0.0625
 
     # Back through the rates.
-    g_common = np.zeros(periods)
-    g_own, g_own_steps = np.empty(periods), np.empty(periods)
-    g_mu, g_log_tau, g_log_own = 0.0, 0.0, 0.0
+    g_mu, g_log_tau = 0.0, 0.0
     for c in range(channels):
         w = centred[c]
         g_level = 0.0
         for t in range(periods):
-            g_own[t] = g_pi[t, c] * pi[t, c] * (1.0 - pi[t, c])
-            g_common[t] += g_own[t]
-            g_level += g_own[t]
-        prior, g_scale = walk_backward(own[c], g_own, own_drift, walk_centred[1], own_steps[c], g_own_steps)
-        lp += prior
-        g_log_own += g_scale
-        for t in range(periods):
-            grad[o_own + t * channels + c] = g_own_steps[t]
+            g_pi[c, t] *= pi[c, t] * (1.0 - pi[c, t])
+            g_level += g_pi[c, t]
         spread, offset = tau ** (1.0 - w), x[o_level + c] - w * mu
         width = tau**w
         z = offset / width
@@ -333,9 +400,10 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         grad[o_level + c] = g_level * spread - z / width
         g_mu += g_level * (1.0 - w * spread) + w * z / width
         g_log_tau += g_level * (1.0 - w) * spread * offset + w * (z * z - 1.0)
-    prior, g_log_drift = walk_backward(
-        common, g_common, drift, walk_centred[0], x[o_steps:o_own], grad[o_steps:o_own]
-    )
+    prior, g_log_drift, g_log_own = walks_backward(
+        g_pi, x[o_waves:o_own], x[o_own:o_delay], x[o_drift], x[o_drift + 1], walk_centred, own_centred, basis,
+        common, scale, grad[o_waves:o_own], grad[o_own:o_delay],
+    )  # fmt: skip
     lp += prior
     z = (mu - mu_prior[0]) / mu_prior[1]
     lp -= 0.5 * z * z + math.log(mu_prior[1])

@@ -56,14 +56,19 @@ def _phi(z: Tensor) -> Tensor:
     return 0.5 * pt.erfc(-z / np.sqrt(2.0))
 
 
-def _walk(name: str, sigma: Tensor, centred: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Random walk along the first axis with mean zero (anchoring at an end would correlate with the level).
+def _walks(d: Mapping[str, Tensor], drift: Tensor, own_drift: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The common random walk plus each channel's own, dims period and channel, in the waves of `forecast.waves`.
 
-    Partly centred: increments are sigma^(1-w) r with r ~ Normal(0, sigma^w), w near 1 where data pin each period.
+    Both have mean zero: anchored at an end they would correlate with the level.
     """
-    steps = pm.Normal(name, 0.0, sigma**centred, shape=shape)
-    path = pt.cumsum(steps, axis=0)
-    return sigma ** (1.0 - centred) * (path - path.mean(axis=0))
+    periods, channels = shape
+    waves = max(periods - 1, 1)
+    v, w = d["walk_centred"], d["own_centred"]
+    common = drift ** (1.0 - v) * pm.Normal("waves", 0.0, drift**v, shape=waves)
+    shared = w * common[:, None]
+    raw = pm.Normal("own_waves", shared, own_drift**w, shape=(waves, channels))
+    own = own_drift ** (1.0 - w) * (raw - shared)
+    return pt.dot(d["basis"].T, common[:, None] + own)
 
 
 def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
@@ -92,11 +97,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"])
-        eta = (
-            level
-            + _walk("steps", drift, d["walk_centred"][0], (periods,))[:, None]
-            + _walk("own_steps", own_drift, d["walk_centred"][1], (periods, channels))
-        )
+        eta = level + _walks(d, drift, own_drift, (periods, channels))
         pi = pm.math.sigmoid(eta)
         delay_mean = pm.LogNormal("delay_mean", d["delay_prior"][0], d["delay_prior"][1])
         delay_cv = pm.LogNormal("delay_cv", d["delay_prior"][2], d["delay_prior"][3])
@@ -173,14 +174,9 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"])
-        common = _walk("steps", drift, d["walk_centred"][0], (periods,))
-        own = _walk("own_steps", own_drift, d["walk_centred"][1], (periods, channels))
-        shared = (
-            season_sd ** (1.0 - d["season_centred"]) * pt.dot(d["season_basis"], season)
-            + common
-            + d["log_days"]
-        )
-        log_nu = level + d["responds"] * response + shared[:, None] + own
+        walk = _walks(d, drift, own_drift, (periods, channels))
+        shared = season_sd ** (1.0 - d["season_centred"]) * pt.dot(d["season_basis"], season) + d["log_days"]
+        log_nu = level + d["responds"] * response + shared[:, None] + walk
         size = 1.0 / (noise**2 + 1e-4)
         y, nu = d["y"], pt.exp(log_nu)
         log_lik = (
@@ -190,7 +186,7 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
             + y * (log_nu - pt.log(size + nu))
         )
         pm.Potential("counts", pt.sum(d["weight"] * log_lik))
-        now = level + common[-1] + own[-1]
+        now = level + walk[-1]
         marginal = (
             d["log_worth"] + now + pt.log(beta) + pt.log1p(-base) + beta * d["log_current"] - d["log_spend"]
         )

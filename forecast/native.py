@@ -63,16 +63,20 @@ def _transition(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     o += 3 * tc
     mu_prior, centred = d[o : o + 2], d[o + 2 : o + 2 + c]
     o += 2 + c
-    drift_prior, walk_centred, noise_prior = d[o : o + 2], d[o + 2 : o + 4], d[o + 4]
-    delay_prior, delayed = d[o + 5 : o + 9], d[o + 9]
-    o += 10
+    w = max(t - 1, 1)
+    drift_prior, walk_centred = d[o : o + 2], d[o + 2 : o + 2 + w]
+    o += 2 + w
+    own_centred, basis = d[o : o + w * c].reshape((w, c)), d[o + w * c : o + w * c + w * t].reshape((w, t))
+    o += w * c + w * t
+    noise_prior, delay_prior, delayed = d[o], d[o + 1 : o + 5], d[o + 5]
+    o += 6
     age_weights = d[o : o + t * a].reshape((t, a))
     o += t * a
     by_age, by_cohort, early = d[o : o + a], d[o + a : o + 2 * a], d[o + 2 * a : o + 2 * a + c]
     out = carray(gradient, (dim,))
     value = transition_kernel(
-        carray(x, (dim,)), out, n, y, weight, mu_prior, centred, drift_prior, walk_centred, noise_prior, delay_prior,
-        delayed, age_weights, by_age, by_cohort, early, d[4] > 0.0,
+        carray(x, (dim,)), out, n, y, weight, mu_prior, centred, drift_prior, walk_centred, own_centred, basis,
+        noise_prior, delay_prior, delayed, age_weights, by_age, by_cohort, early, d[4] > 0.0,
     )  # fmt: skip
     carray(logp, (1,))[0] = value
     return _status(value, out)
@@ -98,18 +102,18 @@ def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     o += t * s
     log_days = d[o : o + t]
     o += t
-    drift_prior, walk_centred, noise_prior, season_centred = (
-        d[o : o + 2],
-        d[o + 2 : o + 4],
-        d[o + 4],
-        d[o + 5],
-    )
-    o += 6
+    w = max(t - 1, 1)
+    drift_prior, walk_centred = d[o : o + 2], d[o + 2 : o + 2 + w]
+    o += 2 + w
+    own_centred, waves = d[o : o + w * c].reshape((w, c)), d[o + w * c : o + w * c + w * t].reshape((w, t))
+    o += w * c + w * t
+    noise_prior, season_centred = d[o], d[o + 1]
+    o += 2
     out = carray(gradient, (dim,))
     value = traffic_kernel(
         carray(x, (dim,)), out, y, weight, level_prior, responds, spend_lags, elasticity, base, carries, carry, basis,
-        log_days, drift_prior, walk_centred, noise_prior, season_centred, d[o : o + c], d[o + c : o + 2 * c],
-        d[o + 2 * c : o + 3 * c], d[o + 3 * c : o + 4 * c], d[o + 4 * c : o + 5 * c],
+        log_days, drift_prior, walk_centred, own_centred, waves, noise_prior, season_centred, d[o : o + c],
+        d[o + c : o + 2 * c], d[o + 2 * c : o + 3 * c], d[o + 3 * c : o + 4 * c], d[o + 4 * c : o + 5 * c],
     )  # fmt: skip
     carray(logp, (1,))[0] = value
     return _status(value, out)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import FitError, Interrupted
+from forecast.waves import walks
 
 Array = NDArray[np.float64]
 Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
@@ -45,11 +46,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Course:
-    """How the chains moved: divergences, least E-BFMI of a chain, share of draws cut off at the greatest tree depth."""
+    """How the chains moved: divergences, least E-BFMI of a chain, share of draws cut off at the greatest tree depth.
+
+    steps: mean leapfrog steps a draw; gradients: all that were taken, warm-up included (0: not counted).
+    """
 
     divergences: int
     bfmi: float = math.inf
     at_depth: float = 0.0
+    steps: float = 0.0
+    gradients: int = 0
 
 
 def course(diverging: Array, energy: Array, at_depth: Array) -> Course:
@@ -65,7 +71,7 @@ def course(diverging: Array, energy: Array, at_depth: Array) -> Course:
 def diagnose(sampled: Draws, part: Part, moved: Course) -> dict[str, Any]:
     """Worst R-hat (rank-normalised, folded), bulk and tail ESS over the parameters and today's level of each channel.
 
-    The steps of the channels' own walks are left out: there are hundreds, each close to its prior. Where they end is
+    The waves of the channels' own walks are left out: there are hundreds, each close to its prior. Where they end is
     in.
     """
     from arviz_stats.base.array import array_stats
@@ -96,6 +102,8 @@ def diagnose(sampled: Draws, part: Part, moved: Course) -> dict[str, Any]:
         "divergences": moved.divergences,
         "min_bfmi": moved.bfmi,
         "at_depth": moved.at_depth,
+        "steps": moved.steps,
+        "gradients": moved.gradients,
         "draws": int(next(iter(columns.values())).size),
     }
 
@@ -104,15 +112,15 @@ def _columns(sampled: Draws, part: Part) -> Draws:
     """The single numbers that `diagnose` looks at, each (chain, draw)."""
     columns: Draws = {}
     for name, values in sampled.items():
-        if name == "own_steps":
+        if name == "own_waves":
             continue
         series = values.reshape(*values.shape[:2], -1)
         for i in range(series.shape[2]):
             columns[f"{name}[{i}]" if values.ndim > 2 else name] = series[:, :, i]
-    if "own_steps" in sampled and sampled["own_steps"].shape[2] > 1:  # a walk of one period stands at zero
-        paths = walk(sampled["own_drift"], part.data["walk_centred"][1], sampled["own_steps"])
-        for c in range(paths.shape[3]):
-            columns[f"own walk, channel {c}"] = paths[:, :, -1, c]
+    if "own_waves" in sampled and part.data["y"].shape[0] > 1:  # a walk of one period stands at zero
+        _, own = walks(sampled, part.data)
+        for c in range(own.shape[3]):
+            columns[f"own walk, channel {c}"] = own[:, :, -1, c]
     return columns
 
 
@@ -243,7 +251,9 @@ def sample_kernel(
     if points.shape[:2] != (CHAINS, draws):
         raise Interrupted(STOPPED)
     moves = (trace.sample_stats[name].values for name in ("diverging", "energy", "maxdepth_reached"))
-    return _constrained(points, sizes), course(*moves)
+    steps, warming = (stats["n_steps"].values for stats in (trace.sample_stats, trace.warmup_sample_stats))
+    moved = replace(course(*moves), steps=float(steps.mean()), gradients=int(steps.sum() + warming.sum()))
+    return _constrained(points, sizes), moved
 
 
 def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
@@ -283,10 +293,3 @@ def sample_pymc(
         )
     moves = (trace.sample_stats[name].values for name in ("diverging", "energy", "reached_max_treedepth"))
     return {name: trace.posterior[name].values for name, _ in sizes_of(part)}, course(*moves)
-
-
-def walk(sigma: Array, centred: float, steps: Array) -> Array:
-    """Walks as `model._walk` has them, from (chain, draw) sds and (chain, draw, period, ...) steps."""
-    path = np.cumsum(steps, axis=2)
-    path -= path.mean(axis=2, keepdims=True)
-    return (sigma ** (1.0 - centred)).reshape(*sigma.shape, *([1] * (steps.ndim - 2))) * path

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from forecast.kernels import Array, jit, log_gamma_and_digamma, scale_prior, walk_backward, walk_forward
+from forecast.kernels import Array, jit, log_gamma_and_digamma, scale_prior, walks_backward, walks_forward
 
 
 def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the parameters of traffic, in the order of the point."""
+    waves = max(periods - 1, 1)
     return [
         ("mu", ()),
         ("tau", ()),
@@ -23,8 +24,8 @@ def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, 
         ("drift", ()),
         ("own_drift", ()),
         ("noise", ()),
-        ("steps", (periods,)),
-        ("own_steps", (periods, channels)),
+        ("waves", (waves,)),
+        ("own_waves", (waves, channels)),
         ("marginal_return", ()),
     ]
 
@@ -51,6 +52,8 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
     log_days: Array,
     drift_prior: Array,
     walk_centred: Array,
+    own_centred: Array,
+    basis: Array,
     noise_prior: float,
     season_centred: float,
     log_worth: Array,
@@ -67,27 +70,28 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
     o_sd = o_carry + channels
     o_season = o_sd + 1
     o_drift = o_season + seasons
-    o_steps = o_drift + 3
-    o_own = o_steps + periods
-    o_middle = o_own + periods * channels
+    waves = basis.shape[0]
+    o_waves = o_drift + 3
+    o_own = o_waves + waves
+    o_middle = o_own + waves * channels
     mu, log_tau, middle = x[0], x[1], x[o_middle]
     tau, season_sd = math.exp(log_tau), math.exp(x[o_sd])
-    drift, own_drift, noise = math.exp(x[o_drift]), math.exp(x[o_drift + 1]), math.exp(x[o_drift + 2])
-    common = np.empty(periods)
-    walk_forward(x[o_steps:o_own], drift, walk_centred[0], common)
+    noise = math.exp(x[o_drift + 2])
+    common, scale = np.empty(waves), np.empty((waves, channels))
+    path, g_path = np.empty((channels, periods)), np.zeros((channels, periods))
+    walks_forward(
+        x[o_waves:o_own], x[o_own:o_middle], x[o_drift], x[o_drift + 1],
+        walk_centred, own_centred, basis, common, scale, path,
+    )  # fmt: skip
     season_scale, season_width = season_sd ** (1.0 - season_centred), season_sd**season_centred
     seasonal = season_scale * (season_basis @ x[o_season:o_drift])
     size = 1.0 / (noise * noise + 1e-4)
     g_size0, p_size0 = log_gamma_and_digamma(size)
-    lp, d_size, g_mu, g_log_tau, g_log_own, g_middle = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    g_common = np.zeros(periods)
-    own, own_steps = np.empty(periods), np.empty(periods)
-    g_own, g_own_steps = np.empty(periods), np.empty(periods)
+    lp, d_size, g_mu, g_log_tau, g_middle = 0.0, 0.0, 0.0, 0.0, 0.0
+    g_season = np.zeros(periods)
+    acting, d_acting = np.empty(periods), np.empty(periods)
     carry_weights, d_carry_weights = np.empty(lags), np.empty(lags)
     for c in range(channels):
-        for t in range(periods):
-            own_steps[t] = x[o_own + t * channels + c]
-        walk_forward(own_steps, own_drift, walk_centred[1], own)
         level = x[o_level + c]
         beta = 1.0 / (1.0 + math.exp(-(elasticity_prior[0, c] + elasticity_prior[1, c] * x[o_beta + c])))
         base = 1.0 / (1.0 + math.exp(-(base_prior[0, c] + base_prior[1, c] * x[o_base + c])))
@@ -103,16 +107,19 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
             carry_weights[k] /= total
             d_carry_weights[k] = (d_carry_weights[k] - carry_weights[k] * d_total) / total
         g_level, g_beta, g_base, g_carry = 0.0, 0.0, 0.0, 0.0
+        if responds[c] > 0.0:
+            acting[:] = 1e-9
+            d_acting[:] = 0.0
+            for k in range(lags):
+                for t in range(periods):
+                    acting[t] += carry_weights[k] * spend_lags[k, t, c]
+                    d_acting[t] += d_carry_weights[k] * spend_lags[k, t, c]
         for t in range(periods):
-            g_own[t] = 0.0
             if weight[t, c] == 0.0:
                 continue
             log_response, d_beta, d_base, d_carry = 0.0, 0.0, 0.0, 0.0
             if responds[c] > 0.0:
-                u, d_u = 1e-9, 0.0
-                for k in range(lags):
-                    u += carry_weights[k] * spend_lags[k, t, c]
-                    d_u += d_carry_weights[k] * spend_lags[k, t, c]
+                u, d_u = acting[t], d_acting[t]
                 log_u = math.log(u)
                 power = math.exp(beta * log_u)
                 mix = base + (1.0 - base) * power
@@ -120,7 +127,7 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
                 d_beta = (1.0 - base) * power * log_u / mix
                 d_base = (1.0 - power) / mix
                 d_carry = (1.0 - base) * beta * power / u / mix * d_u
-            log_nu = level + log_response + seasonal[t] + common[t] + log_days[t] + own[t]
+            log_nu = level + log_response + seasonal[t] + log_days[t] + path[c, t]
             nu = math.exp(log_nu)
             g_y, p_y = log_gamma_and_digamma(y[t, c] + size)
             log_ratio = math.log(size + nu)
@@ -131,14 +138,14 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
             d_size += weight[t, c] * (
                 p_y - p_size0 + math.log(size) - log_ratio + 1.0 - (size + y[t, c]) / (size + nu)
             )
-            g_own[t] = g
-            g_common[t] += g
+            g_path[c, t] = g
+            g_season[t] += g
             g_level += g
             g_beta += g * d_beta
             g_base += g * d_base
             g_carry += g * d_carry
         if tuned[c] > 0.0:
-            now = level + common[periods - 1] + own[periods - 1]
+            now = level + path[c, periods - 1]
             marginal = (
                 log_worth[c] + now + math.log(beta) + math.log1p(-base) + beta * log_current[c] - log_spend[c]
             )
@@ -147,14 +154,9 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
             pull = -tuned[c] * miss / marginal_sd[c]
             g_middle -= pull
             g_level += pull
-            g_own[periods - 1] += pull
+            g_path[c, periods - 1] += pull
             g_beta += pull * (1.0 / beta + log_current[c])
             g_base -= pull / (1.0 - base)
-        prior, g_scale = walk_backward(own, g_own, own_drift, walk_centred[1], own_steps, g_own_steps)
-        lp += prior
-        g_log_own += g_scale
-        for t in range(periods):
-            grad[o_own + t * channels + c] = g_own_steps[t]
         grad[o_beta + c] = g_beta * beta * (1.0 - beta) * elasticity_prior[1, c] - x[o_beta + c]
         grad[o_base + c] = g_base * base * (1.0 - base) * base_prior[1, c] - x[o_base + c]
         grad[o_carry + c] = g_carry * carries[c] * share * (1.0 - share) * carry_prior[1, c] - x[o_carry + c]
@@ -168,17 +170,16 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
     for j in range(seasons):
         g, z = 0.0, x[o_season + j] / season_width
         for t in range(periods):
-            g += g_common[t] * season_scale * season_basis[t, j]
+            g += g_season[t] * season_scale * season_basis[t, j]
         g_log_season += (1.0 - season_centred) * g * x[o_season + j] + season_centred * (z * z - 1.0)
         grad[o_season + j] = g - z / season_width
         lp -= 0.5 * z * z + math.log(season_width)
-    # The season is no part of the marginal return at current spend, so that pull joins the walk only here.
-    g_common[periods - 1] -= g_middle
     lp += 2.0 * x[o_sd] - 20.0 * season_sd
     grad[o_sd] = g_log_season + 2.0 - 20.0 * season_sd
-    prior, g_log_drift = walk_backward(
-        common, g_common, drift, walk_centred[0], x[o_steps:o_own], grad[o_steps:o_own]
-    )
+    prior, g_log_drift, g_log_own = walks_backward(
+        g_path, x[o_waves:o_own], x[o_own:o_middle], x[o_drift], x[o_drift + 1], walk_centred, own_centred, basis,
+        common, scale, grad[o_waves:o_own], grad[o_own:o_middle],
+    )  # fmt: skip
     lp += prior
     z = (mu - level_prior) / 1.5
     lp -= 0.5 * z * z

@@ -24,8 +24,9 @@ from forecast.prior_draws import (
     make_company,
     study_of,
 )
-from forecast.sampling import Part, log_density, sizes_of, walk
+from forecast.sampling import Part, log_density, sizes_of
 from forecast.uniform import band, chance_of_less, least_tail, simultaneous_level, surely_outside, table
+from forecast.waves import walks
 
 BINS = 49
 
@@ -117,8 +118,7 @@ def test_the_true_point_gives_the_true_rates(kind: str, stage: str) -> None:
     assert at == point.size
     mu, tau, w = values["mu"][..., None], values["tau"][..., None], part.data["centred"]
     level = mu + tau ** (1 - w) * (values["level_raw"] - w * mu)
-    common = walk(values["drift"], part.data["walk_centred"][0], values["steps"])
-    own = walk(values["own_drift"], part.data["walk_centred"][1], values["own_steps"])
+    common, own = walks(values, part.data)
     today = level[0, 0] + common[0, 0, -1] + own[0, 0, -1]
     np.testing.assert_allclose(today, company.truth[f"logit_rate_{stage}"])
 

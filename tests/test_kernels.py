@@ -16,9 +16,20 @@ from scipy.stats import betabinom
 from forecast import kernels, native
 from forecast.model import traffic_model, transition_model, value_model
 from forecast.sampling import Part, log_density, sizes_of
+from forecast.waves import walk_waves
 
 PERIODS, CHANNELS, AGES = 8, 3, 10
 Data = dict[str, np.ndarray]
+
+
+def coordinates() -> Data:
+    """Walks of every centring."""
+    rng = np.random.default_rng(13)
+    return {
+        "walk_centred": rng.uniform(0.0, 1.0, PERIODS - 1),
+        "own_centred": rng.uniform(0.0, 1.0, (PERIODS - 1, CHANNELS)),
+        "basis": walk_waves(PERIODS),
+    }
 
 
 def transition(*, delayed: bool, calendar: bool) -> Data:
@@ -41,7 +52,7 @@ def transition(*, delayed: bool, calendar: bool) -> Data:
         "mu_prior": np.array([-1.1, 0.5]),
         "centred": np.array([0.0, 0.6, 1.0]),
         "drift_prior": np.array([25.0, 40.0]),
-        "walk_centred": np.array([0.4, 0.2]),
+        **coordinates(),
         "noise_prior": np.array(10.0),
         "delay_prior": np.array([np.log(1.5), 0.3, np.log(0.8), 0.2]),
         "delayed": np.array(float(delayed)),
@@ -75,7 +86,7 @@ def traffic(*, carry: bool, tuned: bool) -> Data:
         "season_basis": rng.normal(0.0, 1.0, (PERIODS, 2)),
         "log_days": rng.normal(0.0, 0.05, PERIODS),
         "drift_prior": np.array([25.0, 40.0]),
-        "walk_centred": np.array([0.4, 0.2]),
+        **coordinates(),
         "noise_prior": np.array(8.0),
         "season_centred": np.array(0.5),
         "log_worth": np.array([1.0, 1.0, 1.5]),
