@@ -376,6 +376,7 @@ _SAMPLING: Columns = {
     "Smallest bulk ESS": ("min_ess_bulk", lambda r: whole(r["min_ess_bulk"])),
     "Smallest tail ESS": ("min_ess_tail", lambda r: whole(r["min_ess_tail"])),
     "Divergences": ("divergences", lambda r: whole(r["divergences"])),
+    "Smallest E-BFMI": ("min_bfmi", lambda r: number(r["min_bfmi"], 2) if known(r.get("min_bfmi")) else ""),
     "Draws": ("draws", lambda r: whole(r["draws"])),
 }
 

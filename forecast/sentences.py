@@ -217,7 +217,9 @@ ELASTICITY_NOTE = (
     f"Elasticity 0.5: 10{NBSP}% more spend brings about 5{NBSP}% more traffic. Evidence 0{NBSP}%: the number is the "
     f"prior; 100{NBSP}%: it is the data."
 )
-SAMPLING_NOTE = "Sound: R-hat below 1.01, both effective sample sizes (ESS) above 400, no divergences."
+SAMPLING_NOTE = (
+    "Sound: R-hat below 1.01, both effective sample sizes (ESS) above 400, no divergences, E-BFMI above 0.3."
+)
 PROVENANCE_NOTE = (
     "Study and data are named by the SHA-256 of their content: the same study, data, seed and versions give the same "
     "report."

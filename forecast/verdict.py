@@ -13,7 +13,7 @@ periods by a quarter can FAIL; every other doubt is one that a reader can weigh,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -53,6 +53,7 @@ PREVIEW = Check(
     "REVIEW",
     "a closed-form approximation, no sampling: bands are approximate; run without --preview before you decide",
 )
+STANDS_IN = "it stands in for the fit that failed: bands are approximate"
 PREVIEW_SENTENCE = "PREVIEW: closed-form approximation, no sampling; bands are approximate."
 FALLBACK_SENTENCE = (
     "The fit failed its checks; the numbers shown are the PREVIEW in closed form, not the fit."
@@ -79,9 +80,9 @@ def verdict(
     known = posterior.provenance
     preview = known.get("method") == "preview"
     weighed = known.get("sensitivity", [])
-    checks = [PREVIEW] * preview + _sampling(
-        posterior.diagnostics
-    )  # a preview in place of a fit has that fit's
+    checks = _sampling(posterior.diagnostics)  # of the fit that failed, where a preview stands in for it
+    if preview:
+        checks.insert(0, replace(PREVIEW, advice=STANDS_IN) if failures else PREVIEW)
     if failures and not any(c.status == "FAIL" for c in checks):
         checks.append(Check("sampling", "; ".join(failures[:3]), "all parts pass", "FAIL", DO_NOT_USE))
     checks += [
@@ -126,7 +127,7 @@ def _sampling(parts: Records) -> list[Check]:
     gates = [
         ("R-hat", f"{rhat:.3f}", "below 1.01", rhat < 1.01),
         ("effective sample size", f"{ess:.0f}", "above 400", ess > 400),
-        ("divergences", str(divergences), "0", divergences == 0),
+        ("divergences", _where(divergences, parts), "0", divergences == 0),
     ]
     if all("min_bfmi" in p for p in parts):
         bfmi, depth = min(p["min_bfmi"] for p in parts), max(p["at_depth"] for p in parts)
@@ -137,6 +138,11 @@ def _sampling(parts: Records) -> list[Check]:
         drawn, asked = min((p["draws"], p["asked"]) for p in parts)
         gates.append(("number of draws", f"{drawn}", f"at least {asked}", short >= 0))
     return [_check(name, value, bar, "" if good else "FAIL", DO_NOT_USE) for name, value, bar, good in gates]
+
+
+def _where(divergences: int, parts: Records) -> str:
+    names = ", ".join(str(p["part"]) for p in parts if p["divergences"])
+    return f"{divergences} ({names})" if names else str(divergences)
 
 
 # family -> (name of the check, what to do)

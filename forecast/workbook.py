@@ -33,6 +33,8 @@ BY_COLUMN = {
     **dict.fromkeys(("mean_days", "prior_days"), DAYS),
     "won_mean": COUNT,
     "max_rhat": RHAT,
+    "min_bfmi": RATIO,
+    "at_depth": SHARE,
 }
 BY_SHEET = {
     "Funnel": dict.fromkeys((*STATISTICS, "history", "benchmark_low", "benchmark_high"), SHARE),
