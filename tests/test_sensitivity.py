@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 from posterior_fixture import history, study
+from scipy.special import gammaln
 
 from forecast import inputs
-from forecast.fit import _logit_rate
+from forecast.fit import _logit_rate, _traffic_path
+from forecast.posterior import kept_draws
 from forecast.sampling import Draws, Part, sample_kernel
-from forecast.sensitivity import Pull, company_rate, part_sensitivities, sensitivity_of, surprise
+from forecast.sensitivity import (
+    Pull,
+    _log_likelihood,
+    company_rate,
+    part_sensitivities,
+    sensitivity_of,
+    surprise,
+)
 
 SAMPLER = {"draws": 500, "tune": 300, "target_accept": 0.9, "cores": 2}
 MONTHS = 36
@@ -69,6 +78,20 @@ def responding(spread: float) -> tuple[Draws, Part]:
     part = Part("traffic", "visitors", "traffic", inputs.traffic_data(known, past, None, None))
     draws, _ = sample_kernel(part, seed=1, **SAMPLER)
     return draws, part
+
+
+def test_the_kept_path_of_traffic_is_the_one_that_was_fitted():
+    """Negative binomial around the kept path is, draw by draw, the likelihood of the kernel, up to a constant."""
+    draws, part = responding(0.8)
+    kept = kept_draws(2000)
+    log_nu = _traffic_path(draws, part.data, kept)
+    size = 1.0 / (draws["noise"].ravel()[kept, None, None] ** 2 + 1e-4)
+    y = part.data["y"]
+    cells = gammaln(y + size) - gammaln(size) + size * np.log(size) + y * log_nu
+    cells -= (y + size) * np.log(size + np.exp(log_nu))
+    few = {name: values.reshape(-1, *values.shape[2:])[kept] for name, values in draws.items()}
+    by_channel = _log_likelihood(few, part, 2)
+    np.testing.assert_allclose((part.data["weight"] * cells).sum(axis=1), by_channel, rtol=1e-9)
 
 
 def test_an_elasticity_without_variation_of_spend_is_its_prior():
