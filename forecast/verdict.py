@@ -244,8 +244,8 @@ def _priors(records: Records) -> list[Check]:
         *(
             _check(
                 "what today's traffic brings",
-                f"pull of the priors {r['prior']:.2f}, of the data {r['likelihood']:.2f}",
-                LEARNT,
+                f"pull of the priors {r['prior']:.2f}",
+                "below 0.05, or the data's above",
                 "REVIEW" if _mostly_prior(r) else "",
                 "the forecast rests on assumptions more than on data: state rates, delays and values that you trust",
             )
