@@ -4,7 +4,9 @@
     python benchmarks/sbc.py --out FOLDER --report [--figures FOLDER]
 
 Writes FOLDER/<kind>.jsonl, a line a fit; a second call goes on where the first one stopped. The table tells of each
-quantity whether the ECDF of its ranks stays inside a band that holds a uniform one with 95 % in all its length.
+quantity whether the ECDF of its ranks stays inside a band that holds a uniform one with 95 % in all its length. A
+fourth kind, `working`, draws calendar counts from the law that the fit takes them for: what is outside there too has
+another cause.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from forecast.fit import fit
 from forecast.kernels import POSITIVE
 from forecast.planning import Silent
 from forecast.posterior import Posterior
-from forecast.prior_draws import HORIZON, KINDS, Made, fixed_arrays, make_company, study_of
+from forecast.prior_draws import HORIZON, KINDS, WORKING, Made, fixed_arrays, make_company, study_of
 from forecast.sampling import Draws, Part, log_density, sizes_of
 from forecast.waves import coordinates
 
@@ -39,9 +39,9 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
     Returns {"ranks": {...}, "divergences": of all parts, "max_rhat": of the worst}.
     """
     kind, number = job
-    making, ranking = np.random.default_rng([KINDS.index(kind), number]).spawn(2)
+    making, ranking = np.random.default_rng([(*KINDS, WORKING).index(kind), number]).spawn(2)
     made = make_company(kind, making)
-    study = study_of(kind)
+    study = study_of(made.history.counting)
     seen: Seen = {}
     posterior = fit(
         study,
@@ -105,6 +105,8 @@ def part_ranks(seen: Seen, made: Made, rng: np.random.Generator) -> dict[str, fl
 
 def later_ranks(posterior: Posterior, made: Made, rng: np.random.Generator) -> dict[str, float]:
     """Ranks of what came in the horizon, all channels and periods together, among draws of the simulation."""
+    if not made.later:
+        return {}
     plan = np.repeat(inputs.current_spend(made.history)[None], HORIZON, axis=0)
     future = simulation.future_paths(posterior, made.history, HORIZON, rng)
     study = study_of(made.history.counting)
@@ -112,7 +114,7 @@ def later_ranks(posterior: Posterior, made: Made, rng: np.random.Generator) -> d
         posterior, made.history, study, {"given": plan}, future, rng=rng, replicates=1
     )
     rows = _spread(posterior.draws)
-    ranks = {}
+    ranks: dict[str, float] = {}
     for name, came in made.later.items():
         if name in outlook:
             total = outlook[name].sel(plan="given").sum(["period", "channel"]).values[rows]

@@ -36,6 +36,9 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 KINDS = ("calendar", "cohort", "leads")
+WORKING = (
+    "working"  # calendar counts drawn from the law that the fit takes them for, see `_Maker._by_working_law`
+)
 STAGES = ("visitors", "leads", "qualified", "won")
 PERIODS, HORIZON = 18, 3
 CHANNELS = {"ads": "ppc", "search": "seo", "word of mouth": "other"}
@@ -97,7 +100,8 @@ class Made:
 class _Step:
     """A transition drawn from its prior: cell rates over window and horizon, the delay, the true values."""
 
-    cells: Array  # (period, channel), horizon included
+    expected: Array  # rates (period, channel), horizon included
+    cells: Array  # the same with the noise of cells
     pmf: Array
     truth: dict[str, Any]
     point: dict[str, Any]
@@ -107,7 +111,9 @@ class _Maker:
     """Draws companies of one kind."""
 
     def __init__(self, kind: str, rng: np.random.Generator) -> None:
-        self.kind, self.rng, self.study = kind, rng, study_of(kind)
+        self.working = kind == WORKING
+        self.kind = "calendar" if self.working else kind
+        self.rng, self.study = rng, study_of(self.kind)
         self.names = list(CHANNELS)
         self.starts = shift(np.datetime64("2024-01-01", "D"), np.arange(PERIODS + HORIZON), "month")
         self.spend = np.rint(SPEND * np.exp(0.4 * rng.normal(size=(PERIODS, len(SPEND)))))
@@ -143,6 +149,8 @@ class _Maker:
             arrived = _by_arrival(moved)
             if self.kind == "calendar" and step.pmf.size > 1:
                 arrived += self._from_before(entries, step)
+                if self.working:
+                    arrived = self._by_working_law(entries, step)
             entries = counted[stage] = arrived
         later = {stage: float(values[PERIODS:].sum()) for stage, values in counted.items()}
         if self.kind == "cohort":  # of later periods, whatever the cohort; older cohorts included
@@ -150,7 +158,7 @@ class _Maker:
         history, value, points["value"], later["revenue"] = self._deals(
             counted, triangles, losses, entries[PERIODS:].sum(axis=0)
         )
-        return Made(history, truth | value, points, later)
+        return Made(history, truth | value, points, {} if self.working else later)
 
     def _history(
         self,
@@ -221,7 +229,7 @@ class _Maker:
             names = ("delay_mean", "delay_cv", *(["before"] if self.kind == "calendar" else []))
             truth |= {f"{name}_{stage}": point[name] for name in names}
             pmf = delay_pmf(point["delay_mean"], point["delay_cv"], data["age_weights"].shape[1])
-        return _Step(cells, pmf, truth, point)
+        return _Step(np.clip(expit(path), 1e-9, 1 - 1e-9), cells, pmf, truth, point)
 
     def _moved(self, entries: Counts, step: _Step) -> tuple[Counts, Counts]:
         """Moves by period of entry, age and channel, and the units that never move, by period of entry and channel."""
@@ -252,6 +260,24 @@ class _Maker:
                 ages = self.rng.multinomial(n, step.pmf)[back : back + len(entries)]
                 arrived[: len(ages), c] += ages
         return arrived
+
+    def _by_working_law(self, entries: Counts, step: _Step) -> Counts:
+        """Arrivals as a beta-binomial share of effective trials, each period by itself; see `model.transition_model`.
+
+        What this leaves out, units drawn one by one show; companies of this kind tell that apart from other faults.
+        """
+        total, f = len(entries), step.pmf
+        lag = np.subtract.outer(np.arange(total), np.arange(total))
+        share = np.where((lag >= 0) & (lag < f.size), f[np.clip(lag, 0, f.size - 1)], 0.0)
+        older = 1.0 - np.cumsum(f)
+        early = step.point["before"] * entries[: inputs.EARLY_PERIODS].mean(axis=0)
+        waited = np.append(older, np.zeros(total))[:total, None] * early
+        trials = share @ entries + waited
+        p = (share @ (entries * step.expected) + waited * step.expected[0]) / (trials + 1e-9)
+        p = np.clip(p, 1e-9, 1 - 1e-9)
+        kappa = 1.0 / (step.point["noise"] ** 2 * p * (1.0 - p) + 1e-6)
+        whole = np.floor(trials + self.rng.random(trials.shape)).astype(np.int64)
+        return np.asarray(self.rng.binomial(whole, self.rng.beta(p * kappa, (1.0 - p) * kappa)))
 
     def _lost(self, never: Counts, step: _Step, stage: str) -> tuple[Counts, dict[str, Any], dict[str, Any]]:
         """Dated losses of the units that never move, by period of entry and age."""
@@ -390,5 +416,5 @@ def _seen(moved: Counts) -> Counts:
 
 
 def make_company(kind: str, rng: np.random.Generator) -> Made:
-    """One company from the prior; `kind` is how it is counted: calendar, cohort or leads."""
+    """One company from the prior; `kind` is how it is counted: calendar, cohort or leads; or "working"."""
     return _Maker(kind, rng).make()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,14 @@ from forecast.calibration import _log_likelihood, true_point
 from forecast.kernels import POSITIVE
 from forecast.prior_draws import (
     CHANNELS,
+    HORIZON,
     KINDS,
     LEVEL,
     PERIODS,
     SPEND,
     STAGES,
+    _by_arrival,
+    _Maker,
     fixed_arrays,
     make_company,
     study_of,
@@ -83,6 +87,23 @@ def test_units_move_at_the_true_rate() -> None:
         noise = (company.truth["noise_leads"] * p * (1 - p)) ** 2 + p * (1 - p) / np.maximum(visitors, 1.0)
         variance += noise.sum()
     assert abs(got - expected) < 4 * np.sqrt(variance)
+
+
+def test_the_working_law_expects_what_units_one_by_one_bring() -> None:
+    """Arrivals by period: the same mean, once with every unit drawn and once as a share of effective trials."""
+    maker = _Maker("calendar", np.random.default_rng(12))
+    step = maker._step("leads", "qualified")
+    step = replace(step, cells=step.expected)
+    entries = np.tile([300, 200, 100], (PERIODS + HORIZON, 1))
+    exact, working = [], []
+    for _ in range(200):
+        exact.append(_by_arrival(maker._moved(entries, step)[0]) + maker._from_before(entries, step))
+        working.append(maker._by_working_law(entries, step))
+    one, two = np.array(exact, dtype=float), np.array(working, dtype=float)
+    error = np.sqrt((one.var(axis=0) + two.var(axis=0)) / 200)
+    z = (one.mean(axis=0) - two.mean(axis=0)) / error
+    assert np.abs(z).max() < 4.5
+    assert np.abs(z).mean() == pytest.approx(np.sqrt(2 / np.pi), abs=0.35)
 
 
 def test_true_values_have_one_entry_for_each_channel_or_season() -> None:
@@ -155,8 +176,9 @@ def test_marginal_returns_are_shrunk_as_the_fit_shrinks_them() -> None:
     expected = np.average(squares, weights=weights)
     kept = []
     for seed in range(60):
-        point, truth = made("calendar", seed).points["traffic"], made("calendar", seed).truth
-        kept.append((_miss(point, truth["traffic"], data)[SPEND > 0] ** 2).mean())
+        other = made("calendar", seed)
+        miss = _miss(other.points["traffic"], other.truth["traffic"], data)
+        kept.append((miss[SPEND > 0] ** 2).mean())
     spread = np.sqrt(np.average((squares - expected) ** 2, weights=weights) / len(kept))
     assert np.mean(kept) == pytest.approx(expected, abs=4 * spread)
     assert squares.mean() > expected + 8 * spread  # which a prior without the shrinkage does not meet
