@@ -28,10 +28,9 @@ from forecast.jobs import finished, pool, run_jobs
 from forecast.prior_draws import KINDS, LEVEL, PERIODS, SPEND, VALUE
 from forecast.uniform import band, simultaneous_level, surely_outside, table
 
-MAX_RHAT = 1.05  # for the tally only
 Records = dict[str, dict[str, Any]]
 SETTINGS = {
-    "design": 2,  # raised with every change of the companies or of what is ranked
+    "design": 3,  # raised with every change of the companies or of what is ranked
     "periods": PERIODS,
     "channels": len(SPEND),
     "level": list(LEVEL),
@@ -61,10 +60,10 @@ def report(kinds: dict[str, Records], figures: Path | None) -> None:
             continue
         found = table([record["ranks"] for record in good], RANKS).assign(kind=kind)
         moved = sum(record["divergences"] > 0 for record in good)
-        rough = sum(record["max_rhat"] > MAX_RHAT for record in good)
+        again = sum(record["again"] for record in good)
         print(
             f"\n{kind}: {len(good)} fits, {len(records) - len(good)} that raised, {moved} with a divergence, "
-            f"{rough} with R-hat above {MAX_RHAT}; {int((~found['inside']).sum())} of {len(found)} quantities outside"
+            f"{again} fitted again; {int((~found['inside']).sum())} of {len(found)} quantities outside"
         )
         print(found.drop(columns="kind").to_string(index=False, float_format="{:.3f}".format))
         tables.append(found)

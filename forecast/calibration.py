@@ -30,30 +30,39 @@ Array = NDArray[np.float64]
 Seen = dict[str, tuple[Part, Draws]]
 
 DRAWS, RANKS = 1200, 99  # posterior draws of a fit, and how many of them a rank is taken among
+MOST_DIVERGENCES, MOST_RHAT = 10, 1.05
 UNSEEN = ("weight", "by_age", "by_cohort", "deals", "revenue", "deals_log_revenue", "size_cells")
 
 
 def one_fit(job: tuple[str, int]) -> dict[str, Any]:
     """Make company `number` of a kind, fit it, rank.
 
-    Returns {"ranks": {...}, "divergences": of all parts, "max_rhat": of the worst}.
+    One attempt of the fit; where that goes badly (`rough`), once more with the further attempts that a fit has. Ranks
+    are uniform given the data, so that what is decided by looking at the data or the sampler leaves them uniform.
+
+    Returns {"ranks": {...}, "divergences": of all parts, "max_rhat": of the worst, "again": whether fitted twice}.
     """
     kind, number = job
     making, ranking = np.random.default_rng([(*KINDS, WORKING).index(kind), number]).spawn(2)
     made = make_company(kind, making)
     study = study_of(made.history.counting)
     seen: Seen = {}
-    posterior = fit(
-        study,
-        made.history,
-        seed=number,
-        draws=DRAWS,
-        progress=Silent(),
-        cores=1,
-        fixed=fixed_arrays(study),
-        attempts=1,
-        watch=lambda part, draws: seen.update({part.name: (part, draws)}),
-    )
+    for attempts in (1, 3):
+        posterior = fit(
+            study,
+            made.history,
+            seed=number,
+            draws=DRAWS,
+            progress=Silent(),
+            cores=1,
+            fixed=fixed_arrays(study),
+            attempts=attempts,
+            watch=lambda part, draws: seen.update({part.name: (part, draws)}),
+        )
+        divergences = sum(part["divergences"] for part in posterior.diagnostics)
+        rhat = max(part["max_rhat"] for part in posterior.diagnostics)
+        if not rough(divergences, rhat):
+            break
     ranks = (
         ranks_of(posterior, made, ranking)
         | part_ranks(seen, made, ranking)
@@ -61,9 +70,15 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
     )
     return {
         "ranks": {name: round(rank, 6) for name, rank in ranks.items()},
-        "divergences": sum(part["divergences"] for part in posterior.diagnostics),
-        "max_rhat": round(max(part["max_rhat"] for part in posterior.diagnostics), 4),
+        "divergences": divergences,
+        "max_rhat": round(rhat, 4),
+        "again": attempts > 1,
     }
+
+
+def rough(divergences: int, rhat: float) -> bool:
+    """Whether a first attempt, of fewer draws than a fit has, is too bad to be ranked."""
+    return divergences > MOST_DIVERGENCES or rhat > MOST_RHAT
 
 
 def ranks_of(posterior: Posterior, made: Made, rng: np.random.Generator) -> dict[str, float]:
