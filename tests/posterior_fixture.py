@@ -81,7 +81,8 @@ def posterior(
     """Draws that are all alike unless a parameter varies over draws.
 
     rates by destination stage, broadcast to (draw, period, channel); delays: stage -> (mean in periods, cv); losses:
-    stage -> (share lost of those that never move on, mean, cv); traffic: units per mean period at reference spend, broadcast to (draw, channel);
+    stage -> (share lost of those that never move on, mean, cv); traffic: units per mean period at reference spend,
+    broadcast to (draw, channel);
     deal_mean None: deals have no value.
     """
     shape = (draws, len(past.channels))
