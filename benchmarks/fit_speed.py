@@ -1,113 +1,126 @@
-"""One transition sampled by three roads: nutpie on the compiled PyMC graph, on a Python callable, on C functions.
+"""Every part of the bundled company (7 channels x 36 months) sampled by the product and by PyMC's own default sampler.
 
-    python benchmarks/fit_speed.py [--stage qualified] [--draws 1000] [--tune 600]
+    python benchmarks/fit_speed.py [--study demo|demo_leads] [--parts qualified,won,...] [--no-pymc]
 
-The bundled company, leads -> qualified, the same density in all three (tests/test_kernels.py), in one process, one
-after the other. Ratios inside one run are what counts: machines differ and are shared.
+product: nutpie on the C functions, as in a fit (600 tuning steps and 1,000 draws in each of 4 chains, target .95).
+PyMC: `pm.sample` without nutpie, with its defaults (1,000 tuning steps, 1,000 draws, target .8) on the PyMC definition
+of the same density (tests/test_kernels.py holds the two against each other); what a run of one draw takes counts as its
+compilation. Both on 2 cores, one after the other in one process: ratios inside a run are what counts. ESS: the least,
+bulk or tail, over what the gate looks at.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
 
-from forecast import inputs, sampling
-from forecast.model import transition_model
+from forecast import fit as fitting
+from forecast import sampling
+from forecast.planning import Silent
+from forecast.sampling import Draws, Part
 from forecast.sources import read_history
 from forecast.study import load_study
 
 BUNDLED = Path(__file__).parents[1] / "forecast" / "bundled"
+CORES, SEED = 2, 1
 
 
-def the_part(stage: str) -> sampling.Part:
-    """The transition into `stage` of the bundled company."""
-    study = load_study(BUNDLED / "demo.toml")
-    history = read_history(study)
-    before = next(b for b, s in inputs.transitions(history) if s == stage)
-    data, calendar = inputs.transition_data(study, history, before, stage)
-    return sampling.Part(stage, f"{before} to {stage}", "calendar" if calendar else "cohort", data)
+def parts_of(study_name: str) -> dict[str, Part]:
+    """The parts of a fit, by name, with the data that the fit gives them."""
+    study = load_study(BUNDLED / f"{study_name}.toml")
+    found: dict[str, Part] = {}
+
+    def keep(part: Part, _: Draws) -> None:
+        found[part.name] = part
+
+    fitting.fit(
+        study,
+        read_history(study),
+        seed=SEED,
+        draws=400,
+        progress=Silent(),
+        cores=CORES,
+        attempts=1,
+        watch=keep,
+    )
+    return found
 
 
-def models(part: sampling.Part) -> dict[str, Any]:
-    """Name -> function that makes a model nutpie can sample."""
-    import nutpie
-
-    size = sum(math.prod(shape) for _, shape in sampling.sizes_of(part))
-
-    def from_pymc() -> Any:
-        import pytensor
-
-        pytensor.config.numba__fastmath = False
-        return nutpie.compile_pymc_model(transition_model(part.data, calendar=part.kind == "calendar"))
-
-    def from_python() -> Any:
-        density, middle = sampling.log_density(part), sampling._start(part)
-        density(middle)
-        return nutpie.compiled_pyfunc.from_pyfunc(
-            size,
-            lambda: density,
-            lambda *_: lambda x: {"point": x.copy()},
-            [np.dtype("float64")],
-            [(size,)],
-            ["point"],
-            make_initial_point_fn=lambda seed: middle + np.random.default_rng(seed).normal(0.0, 0.1, size),
-        )
-
+def product(part: Part) -> dict[str, Any]:
+    """One attempt of the product's sampler."""
+    started = time.perf_counter()
+    draws, moved = sampling.sample_kernel(
+        part, seed=SEED, draws=1000, tune=fitting.TUNE, target_accept=fitting.TARGET_ACCEPT, cores=CORES
+    )
+    seconds = time.perf_counter() - started
     return {
-        "PyMC graph": from_pymc,
-        "Python callable": from_python,
-        "C functions": lambda: sampling._nutpie_model(part, size),
+        "road": "product",
+        "compile s": 0.0,
+        "sample s": seconds,
+        "steps a draw": moved.steps,
+        "us a gradient": CORES * seconds / moved.gradients * 1e6,
+        **_quality(draws, part, moved, seconds),
+    }
+
+
+def pymc_default(part: Part) -> dict[str, Any]:
+    """PyMC's own NUTS, as `pm.sample` runs without nutpie; a run of one draw tells what compiling takes."""
+    started = time.perf_counter()
+    sampling.sample_pymc(part, seed=SEED, draws=1, tune=1, target_accept=0.8, cores=CORES)
+    compiled = time.perf_counter()
+    draws, moved = sampling.sample_pymc(
+        part, seed=SEED, draws=1000, tune=1000, target_accept=0.8, cores=CORES
+    )
+    compiling = compiled - started
+    seconds = time.perf_counter() - compiled - compiling
+    return {
+        "road": "PyMC",
+        "compile s": compiling,
+        "sample s": seconds,
+        "steps a draw": np.nan,
+        "us a gradient": np.nan,
+        **_quality(draws, part, moved, seconds),
+    }
+
+
+def _quality(draws: Draws, part: Part, moved: sampling.Course, seconds: float) -> dict[str, Any]:
+    found = sampling.diagnose(draws, part, replace(moved))
+    least = min(found["min_ess_bulk"], found["min_ess_tail"])
+    return {
+        "divergences": moved.divergences,
+        "R-hat": round(found["max_rhat"], 3),
+        "min ESS": least,
+        "ESS a second": least / seconds,
     }
 
 
 def main() -> None:
-    """Print the table."""
-    import nutpie
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", default="qualified")
-    parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--tune", type=int, default=600)
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--study", default="demo")
+    parser.add_argument("--parts", default="", help="default: all")
+    parser.add_argument("--no-pymc", action="store_true")
     given = parser.parse_args()
-    part = the_part(given.stage)
-    rows = []
-    for name, make in models(part).items():
-        started = time.perf_counter()
-        model = make()
-        ready = time.perf_counter()
-        trace = nutpie.sample(
-            model,
-            draws=given.draws,
-            tune=given.tune,
-            chains=4,
-            cores=2,
-            seed=1,
-            target_accept=0.95,
-            progress_bar=False,
-        )
-        seconds = time.perf_counter() - ready
-        steps = trace.sample_stats["n_steps"].values.sum() * (1 + given.tune / given.draws)
-        levels = (
-            trace.posterior["point"].values[:, :, 0]
-            if "point" in trace.posterior
-            else trace.posterior["mu"].values
-        )
-        ess = float(array_stats.ess(levels, chain_axis=0, draw_axis=1, method="bulk"))
-        rows.append(
-            {"road": name, "compile s": ready - started, "sample s": seconds, "us per gradient": 2e6 * seconds / steps,
-             "steps per draw": float(trace.sample_stats["n_steps"].values.mean()),
-             "divergences": int(trace.sample_stats["diverging"].values.sum()),
-             "ESS of mu": ess, "ESS per second": ess / seconds}
-        )  # fmt: skip
-    pd.set_option("display.width", 200)
-    print(pd.DataFrame(rows).round(1).to_string(index=False))
+    parts = parts_of(given.study)
+    for name in [name for name in given.parts.split(",") if name] or list(parts):
+        part = parts[name]
+        rows = [product(part)] + ([] if given.no_pymc else [pymc_default(part)])
+        print(f"\n{given.study}, {part.label}")
+        print(pd.DataFrame(rows).round(1).to_string(index=False), flush=True)
+        if len(rows) == 2:
+            ratio = rows[0]["ESS a second"] / rows[1]["ESS a second"]
+            whole = [row["min ESS"] / (row["compile s"] + row["sample s"]) for row in rows]
+            print(
+                f"ESS a second: {ratio:.1f} times PyMC's, {whole[0] / whole[1]:.1f} times with its compilation"
+            )
 
 
 if __name__ == "__main__":
