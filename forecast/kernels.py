@@ -14,13 +14,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from forecast.gamma_kernels import PAIRS, Array, beta_binomials, exps, jit
 
 SOFT = 0.25
-jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=False)
 
 
 def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[str, tuple[int, ...]]]:
@@ -44,29 +41,6 @@ def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[
 POSITIVE = frozenset(
     {"tau", "drift", "own_drift", "noise", "delay_mean", "delay_cv", "before", "season_sd", "cv"}
 )
-
-
-@jit
-def log_gamma_and_digamma(x: float) -> Any:
-    """log Gamma(x) and its derivative for x > 0, by recurrence up to 7 and Stirling's series (abs. error < 1e-11)."""
-    shift, product = 0.0, 1.0
-    while x < 7.0:
-        shift += 1.0 / x
-        product *= x
-        x += 1.0
-    r = 1.0 / x
-    r2 = r * r
-    log_x = math.log(x)
-    tail = r * (
-        1 / 12 - r2 * (1 / 360 - r2 * (1 / 1260 - r2 * (1 / 1680 - r2 * (1 / 1188 - r2 * 691 / 360360))))
-    )
-    value = (x - 0.5) * log_x - x + 0.9189385332046727 + tail
-    if product != 1.0:
-        value -= math.log(product)
-    series = r2 * (
-        1 / 12 - r2 * (1 / 120 - r2 * (1 / 252 - r2 * (1 / 240 - r2 * (1 / 132 - r2 * 691 / 32760))))
-    )
-    return value, log_x - 0.5 * r - series - shift
 
 
 @jit
@@ -98,7 +72,8 @@ def walks_forward(
     for k in range(waves):
         common[k] = math.exp((1.0 - walk_centred[k]) * log_drift) * r[k]
         for c in range(channels):
-            scale[k, c] = math.exp((1.0 - own_centred[k, c]) * log_own)
+            scale[k, c] = (1.0 - own_centred[k, c]) * log_own
+        exps(scale[k], scale[k])
     path[:] = 0.0
     for c in range(channels):
         out = path[c]
@@ -182,33 +157,6 @@ def _pmf(mean: float, cv: float, f: Array, d_mean: Array, d_sigma: Array) -> Any
 
 
 @jit
-def _beta_binomial(y: float, n: float, p: float, noise: float) -> Any:
-    """log BetaBinomial of `model._log_beta_binomial` and its derivatives in n, p and noise."""
-    q = 1.0 - p
-    kappa = 1.0 / (noise * noise * p * q + 1e-6)
-    a, b = p * kappa, q * kappa
-    g_n1, p_n1 = log_gamma_and_digamma(n + 1.0)
-    g_fail1, p_fail1 = log_gamma_and_digamma(n - y + 1.0)
-    g_kn, p_kn = log_gamma_and_digamma(kappa + n)
-    g_k, p_k = log_gamma_and_digamma(kappa)
-    g_bn, p_bn = log_gamma_and_digamma(b + n - y)
-    g_b, p_b = log_gamma_and_digamma(b)
-    value = g_n1 - g_fail1 + g_bn - g_b - g_kn + g_k
-    d_a = 0.0
-    if y > 0.0:
-        g_ay, p_ay = log_gamma_and_digamma(a + y)
-        g_a, p_a = log_gamma_and_digamma(a)
-        value += g_ay - g_a
-        d_a = p_ay - p_a
-    d_b = p_bn - p_b
-    d_kappa = p * d_a + q * d_b + p_k - p_kn
-    k2 = kappa * kappa
-    d_p = kappa * (d_a - d_b) - k2 * noise * noise * (q - p) * d_kappa
-    d_noise = -k2 * 2.0 * noise * p * q * d_kappa
-    return value, p_n1 - p_fail1 + p_bn - p_kn, d_p, d_noise
-
-
-@jit
 def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, and the gradient one pass
     x: Array,
     grad: Array,
@@ -248,12 +196,15 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         x[o_waves:o_own], x[o_own:o_delay], x[o_drift], x[o_drift + 1],
         walk_centred, own_centred, basis, common, scale, path,
     )  # fmt: skip
-    pi, g_pi = np.empty((channels, periods)), np.zeros((channels, periods))
+    pi, g_pi, odds = np.empty((channels, periods)), np.zeros((channels, periods)), np.empty(periods)
     for c in range(channels):
         w = centred[c]
         level = mu + tau ** (1.0 - w) * (x[o_level + c] - w * mu)
         for t in range(periods):
-            pi[c, t] = 1.0 / (1.0 + math.exp(-(level + path[c, t])))
+            odds[t] = -(level + path[c, t])
+        exps(odds, odds)
+        for t in range(periods):
+            pi[c, t] = 1.0 / (1.0 + odds[t])
 
     # Delay.
     f, d_mean, d_sigma = np.empty(ages), np.empty(ages), np.empty(ages)
@@ -263,6 +214,19 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         f[0] = 1.0
     g_f = np.zeros(ages)
     lp, g_noise, g_before = 0.0, 0.0, 0.0
+    successes_seen, weights = np.ascontiguousarray(y.T), np.ascontiguousarray(weight.T)
+    p, trials, d_trials, d_n, d_p = (
+        np.empty(periods),
+        np.empty(periods),
+        np.empty(periods),
+        np.empty(periods),
+        np.empty(periods),
+    )
+    arguments, values, slopes = (
+        np.empty(PAIRS * periods),
+        np.empty(PAIRS * periods),
+        np.empty(PAIRS * periods),
+    )
 
     if calendar:
         tail, through = (
@@ -290,41 +254,40 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
                 expected[t] = seed * tail[t]
                 successes[t] = seed * tail[t] * rate[0]
             for a in range(min(ages, periods)):
-                share = f[a]
+                share, due, moved = f[a], expected[a:], successes[a:]
                 for t in range(periods - a):
-                    expected[a + t] += share * units[t]
-                    successes[a + t] += share * moving[t]
+                    due[t] += share * units[t]
+                    moved[t] += share * moving[t]
             for t in range(periods):
-                g_expected[t] = g_successes[t] = 0.0
+                p[t] = min(max(successes[t] / (expected[t] + 1e-9), 1e-9), 1.0 - 1e-9)
+                trials[t], d_trials[t] = units[t], 0.0
                 if weight[t, c] == 0.0:
-                    continue
-                p = successes[t] / (expected[t] + 1e-9)
-                trials, d_trials = units[t], 0.0
-                if delayed > 0.0:
+                    trials[t] = max(units[t], y[t, c])
+                elif delayed > 0.0:  # y + a smooth maximum of what is due beyond it and nothing
                     u = (expected[t] - y[t, c]) / SOFT
-                    if u > 0.0:
-                        trials = y[t, c] + SOFT * (u + math.log1p(math.exp(-u)))
-                    else:
-                        trials = y[t, c] + SOFT * math.log1p(math.exp(u))
-                    d_trials = 1.0 / (1.0 + math.exp(-u))
-                clipped = min(max(p, 1e-9), 1.0 - 1e-9)
-                value, d_n, d_p, d_noise = _beta_binomial(y[t, c], trials, clipped, noise)
-                lp += weight[t, c] * value
-                g_noise += weight[t, c] * d_noise
-                if clipped != p:
-                    d_p = 0.0
-                g_successes[t] = weight[t, c] * d_p / (expected[t] + 1e-9)
-                g_expected[t] = weight[t, c] * d_n * d_trials - g_successes[t] * p
+                    low = math.exp(-abs(u))
+                    trials[t] = y[t, c] + SOFT * (max(u, 0.0) + math.log1p(low))
+                    d_trials[t] = (1.0 if u > 0.0 else low) / (1.0 + low)
+            value, slope = beta_binomials(
+                successes_seen[c], trials, p, weights[c], noise, arguments, values, slopes, d_n, d_p
+            )
+            lp += value
+            g_noise += slope
+            for t in range(periods):
+                raw = successes[t] / (expected[t] + 1e-9)
+                g_successes[t] = d_p[t] / (expected[t] + 1e-9) if raw == p[t] else 0.0
+                g_expected[t] = d_n[t] * d_trials[t] - g_successes[t] * raw
             g_moving[:] = 0.0
             for a in range(min(ages, periods)):
-                share = f[a]
+                share, ahead = f[a], g_successes[a:]
                 for t in range(periods - a):
-                    g_moving[t] += share * g_successes[a + t]
+                    g_moving[t] += share * ahead[t]
             for t in range(periods):
                 g_pi[c, t] += g_moving[t] * units[t]
-                g_e, g_s, start = g_expected[t], g_successes[t], last - t
+                g_e, g_s = g_expected[t], g_successes[t]
+                ago, moved_ago = back_units[last - t :], back_moving[last - t :]
                 for a in range(min(ages, t + 1)):
-                    g_f[a] += g_e * back_units[start + a] + g_s * back_moving[start + a]
+                    g_f[a] += g_e * ago[a] + g_s * moved_ago[a]
                 pull = seed * (g_e + g_s * rate[0])
                 through[t] += pull
                 g_before += pull * tail[t]
@@ -341,26 +304,28 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
             lp += by_age[a] * math.log(f[a] + 1e-12) - by_cohort[a] * math.log(seen[a] + 1e-12)
             g_f[a] += by_age[a] / (f[a] + 1e-12)
             g_seen[a] -= by_cohort[a] / (seen[a] + 1e-12)
+        lived, g_lived = np.zeros(periods), np.zeros(periods)
         for t in range(periods):
-            lived = 0.0
             for a in range(ages):
-                lived += age_weights[t, a] * seen[a]
-            capped = min(lived, 1.0)
-            g_lived = 0.0
-            for c in range(channels):
-                if weight[t, c] == 0.0:
-                    continue
-                p = pi[c, t] * capped
-                clipped = min(max(p, 1e-9), 1.0 - 1e-9)
-                value, _, d_p, d_noise = _beta_binomial(y[t, c], n[t, c], clipped, noise)
-                lp += weight[t, c] * value
-                g_noise += weight[t, c] * d_noise
-                if clipped == p:
-                    g_pi[c, t] += weight[t, c] * d_p * capped
-                    g_lived += weight[t, c] * d_p * pi[c, t]
-            if lived < 1.0:
+                lived[t] += age_weights[t, a] * seen[a]
+        for c in range(channels):
+            for t in range(periods):
+                trials[t] = n[t, c] if weight[t, c] > 0.0 else max(n[t, c], y[t, c])
+                p[t] = min(max(pi[c, t] * min(lived[t], 1.0), 1e-9), 1.0 - 1e-9)
+            value, slope = beta_binomials(
+                successes_seen[c], trials, p, weights[c], noise, arguments, values, slopes, d_n, d_p
+            )
+            lp += value
+            g_noise += slope
+            for t in range(periods):
+                capped = min(lived[t], 1.0)
+                if p[t] == pi[c, t] * capped:
+                    g_pi[c, t] += d_p[t] * capped
+                    g_lived[t] += d_p[t] * pi[c, t]
+        for t in range(periods):
+            if lived[t] < 1.0:
                 for a in range(ages):
-                    g_seen[a] += g_lived * age_weights[t, a]
+                    g_seen[a] += g_lived[t] * age_weights[t, a]
         running = 0.0
         for a in range(ages - 1, -1, -1):
             running += g_seen[a]

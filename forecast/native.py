@@ -11,14 +11,15 @@ The data block is one float64 vector: sizes and scalars first, then every array 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, types  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
-from forecast.kernels import jit, transition_kernel
+from forecast.gamma_kernels import cached_by_sources, jit
+from forecast.kernels import transition_kernel
 from forecast.traffic_kernels import traffic_kernel, value_kernel
 
 Array = NDArray[np.float64]
@@ -26,6 +27,16 @@ Array = NDArray[np.float64]
 _POINTER = types.CPointer(types.double)  # type: ignore[no-untyped-call]
 _LOGP = types.int64(types.uint64, _POINTER, _POINTER, _POINTER, _POINTER)
 _EXPAND = types.int64(types.uint64, types.uint64, _POINTER, _POINTER, _POINTER)
+
+
+def _kept(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A C function of this signature, kept on disk by the content of all kernels."""
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        with cached_by_sources():
+            return cfunc(signature, cache=True)(function)
+
+    return compiled
 
 
 @jit
@@ -50,7 +61,7 @@ def pack(kind: str, data: Mapping[str, Array]) -> Array:
     return np.concatenate([[float(len(body) + 1)], body])
 
 
-@cfunc(_LOGP, cache=True)
+@_kept(_LOGP)
 def _transition(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     n_all = int(carray(block, (1,))[0])
     d = carray(block, (n_all,))
@@ -82,7 +93,7 @@ def _transition(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     return _status(value, out)
 
 
-@cfunc(_LOGP, cache=True)
+@_kept(_LOGP)
 def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     n_all = int(carray(block, (1,))[0])
     d = carray(block, (n_all,))
@@ -119,7 +130,7 @@ def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     return _status(value, out)
 
 
-@cfunc(_LOGP, cache=True)
+@_kept(_LOGP)
 def _value(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     n_all = int(carray(block, (1,))[0])
     d = carray(block, (n_all,))
@@ -137,7 +148,7 @@ def _value(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
 LOGP = {"calendar": _transition, "cohort": _transition, "traffic": _traffic, "value": _value}
 
 
-@cfunc(_EXPAND, cache=True)
+@_kept(_EXPAND)
 def point(dim: Any, expanded: Any, x: Any, out: Any, block: Any) -> Any:  # noqa: ARG001 - nutpie's signature
     """The unconstrained point itself, as nutpie's expanded draw."""
     carray(out, (dim,))[:] = carray(x, (dim,))

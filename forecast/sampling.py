@@ -160,7 +160,7 @@ def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
 
 
 def _start(part: Part) -> Array:
-    """Where chains begin, before jitter: the prior's middle, with traffic at its own mean level."""
+    """Where chains begin, before jitter: the prior's middle, with levels where the counts are."""
     data = part.data
     point: dict[str, Any] = {name: 0.0 for name, _ in sizes_of(part)}
     point |= {"tau": math.log(0.4), "noise": math.log(0.15), "cv": math.log(0.8), "season_sd": math.log(0.1)}
@@ -173,9 +173,22 @@ def _start(part: Part) -> Array:
         point["level"] = np.log(np.maximum(totals / np.maximum(cells, 1.0), 0.1))
     else:
         point["mu"] = float(data["mu_prior"][0])
-        point["level_raw"] = data["centred"] * data["mu_prior"][0]
+        middle, w = float(data["mu_prior"][0]), data["centred"]
+        entered, moved = ((data[name] * data["weight"]).sum(axis=0) for name in ("n", "y"))
+        share = np.clip((moved + 1.0) / (entered + 2.0), 1e-4, 0.9)
+        level = np.log(share / (1.0 - share))
+        point["level_raw"] = w * middle + (level - middle) * 0.4 ** (w - 1.0)  # at the tau of the start
         point["delay_mean"], point["delay_cv"] = float(data["delay_prior"][0]), float(data["delay_prior"][2])
     return np.concatenate([np.broadcast_to(point[name], shape).ravel() for name, shape in sizes_of(part)])
+
+
+def _jitter(part: Part) -> Array:
+    """Sds of the jitter around the start: a tenth, and of waves a tenth of their own width at the start."""
+    widths = {name: np.full(shape, 0.1) for name, shape in sizes_of(part)}
+    if "waves" in widths:
+        widths["waves"] = 0.1 * 0.05 ** part.data["walk_centred"]
+        widths["own_waves"] = 0.1 * 0.03 ** part.data["own_centred"]
+    return np.concatenate([width.ravel() for width in widths.values()])
 
 
 def _nutpie_model(part: Part, dimension: int) -> Any:
@@ -184,7 +197,7 @@ def _nutpie_model(part: Part, dimension: int) -> Any:
 
     from forecast import native
 
-    middle = _start(part)
+    middle, spread = _start(part), _jitter(part)
 
     return CompiledPyMCModel(
         dims={},
@@ -193,7 +206,9 @@ def _nutpie_model(part: Part, dimension: int) -> Any:
         _shapes={"point": (dimension,)},
         compiled_logp_func=native.LOGP[part.kind],
         compiled_expand_func=native.point,
-        initial_point_func=lambda seed: middle + np.random.default_rng(seed).normal(0.0, 0.1, dimension),
+        initial_point_func=lambda seed: (
+            middle + spread * np.random.default_rng(seed).normal(0.0, 1.0, dimension)
+        ),
         shared_data={},
         shared_var_keys={},
         user_data=native.pack(part.kind, part.data),

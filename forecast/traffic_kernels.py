@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from forecast.kernels import Array, jit, log_gamma_and_digamma, scale_prior, walks_backward, walks_forward
+from forecast.gamma_kernels import Array, exps, jit, log_gamma_and_digamma, log_gammas, logs
+from forecast.kernels import scale_prior, walks_backward, walks_forward
 
 
 def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
@@ -36,7 +37,7 @@ def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @jit
-def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the gradient one pass
+def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, and the gradient one pass
     x: Array,
     grad: Array,
     y: Array,
@@ -86,64 +87,82 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
     season_scale, season_width = season_sd ** (1.0 - season_centred), season_sd**season_centred
     seasonal = season_scale * (season_basis @ x[o_season:o_drift])
     size = 1.0 / (noise * noise + 1e-4)
+    log_size = math.log(size)
     g_size0, p_size0 = log_gamma_and_digamma(size)
     lp, d_size, g_mu, g_log_tau, g_middle = 0.0, 0.0, 0.0, 0.0, 0.0
     g_season = np.zeros(periods)
     acting, d_acting = np.empty(periods), np.empty(periods)
+    log_acting, power, mix, log_mix = (
+        np.empty(periods),
+        np.empty(periods),
+        np.empty(periods),
+        np.empty(periods),
+    )
+    log_nu, nu, total, log_total = np.empty(periods), np.empty(periods), np.empty(periods), np.empty(periods)
+    log_counts, slopes = np.empty(periods), np.empty(periods)
     carry_weights, d_carry_weights = np.empty(lags), np.empty(lags)
     for c in range(channels):
         level = x[o_level + c]
         beta = 1.0 / (1.0 + math.exp(-(elasticity_prior[0, c] + elasticity_prior[1, c] * x[o_beta + c])))
         base = 1.0 / (1.0 + math.exp(-(base_prior[0, c] + base_prior[1, c] * x[o_base + c])))
-        share = 1.0 / (1.0 + math.exp(-(carry_prior[0, c] + carry_prior[1, c] * x[o_carry + c])))
-        carry = carries[c] * share + 1e-12
-        total, d_total = 0.0, 0.0
+        lasts = 1.0 / (1.0 + math.exp(-(carry_prior[0, c] + carry_prior[1, c] * x[o_carry + c])))
+        carry = carries[c] * lasts + 1e-12
+        whole, d_whole, lasting, before = 0.0, 0.0, 1.0, 0.0  # carry^k and carry^(k - 1)
         for k in range(lags):
-            carry_weights[k] = carry**k
-            d_carry_weights[k] = k * carry ** (k - 1) if k > 0 else 0.0
-            total += carry_weights[k]
-            d_total += d_carry_weights[k]
+            carry_weights[k] = lasting
+            d_carry_weights[k] = k * before
+            whole += carry_weights[k]
+            d_whole += d_carry_weights[k]
+            lasting, before = lasting * carry, lasting
         for k in range(lags):
-            carry_weights[k] /= total
-            d_carry_weights[k] = (d_carry_weights[k] - carry_weights[k] * d_total) / total
+            carry_weights[k] /= whole
+            d_carry_weights[k] = (d_carry_weights[k] - carry_weights[k] * d_whole) / whole
         g_level, g_beta, g_base, g_carry = 0.0, 0.0, 0.0, 0.0
+        for t in range(periods):
+            total[t] = y[t, c] + size
+        log_gammas(total, log_counts, slopes)
+        log_mix[:] = 0.0
         if responds[c] > 0.0:
             acting[:] = 1e-9
             d_acting[:] = 0.0
             for k in range(lags):
+                if k > 1 and abs(d_carry_weights[k]) < 1e-17:  # nothing is left of spend so long ago
+                    break
                 for t in range(periods):
                     acting[t] += carry_weights[k] * spend_lags[k, t, c]
                     d_acting[t] += d_carry_weights[k] * spend_lags[k, t, c]
+            logs(acting, log_acting)
+            for t in range(periods):
+                power[t] = beta * log_acting[t]
+            exps(power, power)
+            for t in range(periods):
+                mix[t] = base + (1.0 - base) * power[t]
+            logs(mix, log_mix)
+        for t in range(periods):
+            log_nu[t] = level + log_mix[t] + seasonal[t] + log_days[t] + path[c, t]
+        exps(log_nu, nu)
+        for t in range(periods):
+            total[t] = size + nu[t]
+        logs(total, log_total)
         for t in range(periods):
             if weight[t, c] == 0.0:
                 continue
-            log_response, d_beta, d_base, d_carry = 0.0, 0.0, 0.0, 0.0
-            if responds[c] > 0.0:
-                u, d_u = acting[t], d_acting[t]
-                log_u = math.log(u)
-                power = math.exp(beta * log_u)
-                mix = base + (1.0 - base) * power
-                log_response = math.log(mix)
-                d_beta = (1.0 - base) * power * log_u / mix
-                d_base = (1.0 - power) / mix
-                d_carry = (1.0 - base) * beta * power / u / mix * d_u
-            log_nu = level + log_response + seasonal[t] + log_days[t] + path[c, t]
-            nu = math.exp(log_nu)
-            g_y, p_y = log_gamma_and_digamma(y[t, c] + size)
-            log_ratio = math.log(size + nu)
             lp += weight[t, c] * (
-                g_y - g_size0 + size * (math.log(size) - log_ratio) + y[t, c] * (log_nu - log_ratio)
+                log_counts[t]
+                - g_size0
+                + size * (log_size - log_total[t])
+                + y[t, c] * (log_nu[t] - log_total[t])
             )
-            g = weight[t, c] * (y[t, c] - (y[t, c] + size) * nu / (size + nu))
-            d_size += weight[t, c] * (
-                p_y - p_size0 + math.log(size) - log_ratio + 1.0 - (size + y[t, c]) / (size + nu)
-            )
+            share = (y[t, c] + size) / total[t]
+            g = weight[t, c] * (y[t, c] - share * nu[t])
+            d_size += weight[t, c] * (slopes[t] - p_size0 + log_size - log_total[t] + 1.0 - share)
             g_path[c, t] = g
             g_season[t] += g
             g_level += g
-            g_beta += g * d_beta
-            g_base += g * d_base
-            g_carry += g * d_carry
+            if responds[c] > 0.0:
+                g_beta += g * (1.0 - base) * power[t] * log_acting[t] / mix[t]
+                g_base += g * (1.0 - power[t]) / mix[t]
+                g_carry += g * (1.0 - base) * beta * power[t] / acting[t] / mix[t] * d_acting[t]
         if tuned[c] > 0.0:
             now = level + path[c, periods - 1]
             marginal = (
@@ -159,7 +178,7 @@ def traffic_kernel(  # noqa: C901, PLR0915 - numba wants one function, and the g
             g_base -= pull / (1.0 - base)
         grad[o_beta + c] = g_beta * beta * (1.0 - beta) * elasticity_prior[1, c] - x[o_beta + c]
         grad[o_base + c] = g_base * base * (1.0 - base) * base_prior[1, c] - x[o_base + c]
-        grad[o_carry + c] = g_carry * carries[c] * share * (1.0 - share) * carry_prior[1, c] - x[o_carry + c]
+        grad[o_carry + c] = g_carry * carries[c] * lasts * (1.0 - lasts) * carry_prior[1, c] - x[o_carry + c]
         lp -= 0.5 * (x[o_beta + c] ** 2 + x[o_base + c] ** 2 + x[o_carry + c] ** 2)
         z = (level - mu) / tau
         lp -= 0.5 * z * z + log_tau

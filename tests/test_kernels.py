@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pymc as pm
 import pytensor
@@ -13,7 +16,7 @@ import pytest
 from scipy.special import digamma, gammaln
 from scipy.stats import betabinom
 
-from forecast import kernels, native
+from forecast import gamma_kernels, native
 from forecast.model import traffic_model, transition_model, value_model
 from forecast.sampling import Part, log_density, sizes_of
 from forecast.waves import walk_waves
@@ -233,23 +236,75 @@ def test_the_c_function_is_the_kernel(part: Part):
 
 
 def test_log_gamma_and_digamma_are_those_of_scipy():
-    """Absolute error below 1e-10 of the larger of value and one, from 1e-6 to 1e7."""
-    for x in np.geomspace(1e-6, 1e7, 400):
-        ours = kernels.log_gamma_and_digamma(x)
+    """Absolute error below 1e-10 of the larger of value and one, from 1e-6 to 1e7, one by one and all at once."""
+    x = np.geomspace(1e-6, 1e7, 401)
+    single = np.array([gamma_kernels.log_gamma_and_digamma(each) for each in x]).T
+    value, slope = np.empty_like(x), np.empty_like(x)
+    gamma_kernels.log_gammas(x, value, slope)
+    for ours in (single, np.stack([value, slope])):
         assert ours[0] == pytest.approx(gammaln(x), rel=1e-11, abs=1e-10)
         assert ours[1] == pytest.approx(digamma(x), rel=1e-11, abs=1e-10)
 
 
+def test_exponentials_and_logarithms_are_those_of_numpy():
+    """To one part in 1e14; what is not a number stays so."""
+    x, y, out = np.linspace(-699.0, 699.0, 1001), np.geomspace(1e-300, 1e300, 1001), np.empty(1001)
+    gamma_kernels.exps(x, out)
+    assert out == pytest.approx(np.exp(x), rel=1e-14)
+    gamma_kernels.logs(y, out)
+    assert out == pytest.approx(np.log(y), rel=1e-14, abs=1e-15)
+    gamma_kernels.exps(np.array([np.nan]), out[:1])
+    assert np.isnan(out[0])
+
+
+def test_gamma_functions_do_not_know_their_neighbours():
+    """The same bits whatever stands beside a number and however many there are."""
+    x = np.geomspace(1e-3, 1e4, 37)
+    value, slope = np.empty_like(x), np.empty_like(x)
+    gamma_kernels.log_gammas(x, value, slope)
+    for i in range(len(x)):
+        one, two = np.empty(1), np.empty(1)
+        gamma_kernels.log_gammas(x[i : i + 1], one, two)
+        assert one[0] == value[i]
+        assert two[0] == slope[i]
+
+
 def test_beta_binomial_is_that_of_scipy():
-    """With a = p kappa, b = (1 - p) kappa, up to log(n + 1) terms that scipy counts the same way."""
+    """With a = p kappa, b = (1 - p) kappa, up to log(n + 1) terms that scipy counts the same way; weights count."""
     rng = np.random.default_rng(3)
     for _ in range(50):
-        n, p, noise = int(rng.integers(1, 400)), rng.uniform(0.02, 0.9), rng.uniform(0.05, 0.6)
-        y = int(rng.integers(0, n + 1))
+        noise, weight = rng.uniform(0.05, 0.6), np.array([1.0, 0.0, 0.5])
+        n, p = rng.integers(1, 400, 3).astype(float), rng.uniform(0.02, 0.9, 3)
+        y = np.floor(rng.uniform(0.0, 1.0, 3) * (n + 1))
+        room = np.empty((3, 3 * gamma_kernels.PAIRS))
+        got, _ = gamma_kernels.beta_binomials(y, n, p, weight, noise, *room, np.empty(3), np.empty(3))
+        got -= (weight * gammaln(y + 1.0)).sum()  # the constant in y is left out of the kernel
         kappa = 1.0 / (noise**2 * p * (1 - p) + 1e-6)
-        got = kernels._beta_binomial(float(y), float(n), p, noise)[0]
-        full = got - gammaln(y + 1.0)  # the constant in y is left out of the kernel
-        assert full == pytest.approx(betabinom.logpmf(y, n, p * kappa, (1 - p) * kappa), abs=1e-6)
+        expected = betabinom.logpmf(y, n, p * kappa, (1 - p) * kappa)
+        assert got == pytest.approx((weight * expected).sum(), abs=1e-6)
+
+
+def test_compiled_kernels_are_kept_by_the_content_of_their_sources(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """A change of any kernel file moves the cache of all: numba would go on running what a function calls elsewhere."""
+
+    def where() -> str:
+        with gamma_kernels.cached_by_sources():
+            return str(numba.config.CACHE_DIR)
+
+    before = numba.config.CACHE_DIR
+    for name in gamma_kernels.SOURCES:
+        shutil.copy(Path(gamma_kernels.__file__).parent / f"{name}.py", tmp_path)
+    monkeypatch.setattr(gamma_kernels, "__file__", str(tmp_path / "gamma_kernels.py"))
+    found = {where(), where()}
+    assert len(found) == 1
+    for name in gamma_kernels.SOURCES:
+        changed = tmp_path / f"{name}.py"
+        changed.write_text(changed.read_text(encoding="utf-8") + "# changed", encoding="utf-8")
+        found.add(where())
+    assert len(found) == 1 + len(gamma_kernels.SOURCES)
+    assert before == numba.config.CACHE_DIR
 
 
 def test_a_blank_cell_says_nothing():

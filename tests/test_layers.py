@@ -15,7 +15,7 @@ MAX_LINES = 450
 FLOORS: list[set[str]] = [
     {"errors"},
     {"jobs", "uniform"},
-    {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian", "waves"},
+    {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian", "gamma_kernels", "waves"},
     {"study", "files"},
     {"funnel", "delay", "history", "rows", "leads", "synthetic"},
     {"sources", "audit", "inputs", "baselines", "tails"},
