@@ -28,6 +28,7 @@ from forecast.jobs import finished, pool, run_jobs
 from forecast.prior_draws import KINDS, LEVEL, PERIODS, SPEND, VALUE
 from forecast.uniform import band, simultaneous_level, surely_outside, table
 
+FROM, TO = "<!-- results -->", "<!-- end of results -->"
 Records = dict[str, dict[str, Any]]
 SETTINGS = {
     "design": 3,  # raised with every change of the companies or of what is ranked
@@ -51,48 +52,77 @@ def run(kind: str, fits: int, workers: int, path: Path) -> Records:
         return run_jobs(one_fit, jobs, executor=executor, results=path, settings=SETTINGS, done=done)
 
 
-def report(kinds: dict[str, Records], figures: Path | None) -> None:
-    """Print the table of each kind, and draw its ECDF differences."""
-    tables = []
+def report(kinds: dict[str, Records], figures: Path | None, page: Path | None) -> None:
+    """Print the table of each kind, and draw its ECDF differences; renew the results of a page."""
+    tables, heads = [], []
     for kind, records in kinds.items():
-        good = [record for record in records.values() if "ranks" in record]
+        fitted = [record for record in records.values() if "ranks" in record]
+        good = [record for record in fitted if not record["rough"]]
         if not good:
             continue
         found = table([record["ranks"] for record in good], RANKS).assign(kind=kind)
         moved = sum(record["divergences"] > 0 for record in good)
-        again = sum(record["again"] for record in good)
-        print(
-            f"\n{kind}: {len(good)} fits, {len(records) - len(good)} that raised, {moved} with a divergence, "
-            f"{again} fitted again; {int((~found['inside']).sum())} of {len(found)} quantities outside"
+        outside = int((~found["inside"]).sum())
+        heads.append(
+            f"{kind}: {len(fitted)} fits, {len(records) - len(fitted)} that raised, {len(fitted) - len(good)} left out "
+            f"as rough; of the others {moved} with a divergence; {outside} of {len(found)} quantities outside"
         )
+        print(f"\n{heads[-1]}")
         print(found.drop(columns="kind").to_string(index=False, float_format="{:.3f}".format))
         tables.append(found)
         if figures is not None:
             draw(kind, found, [record["ranks"] for record in good], figures / f"sbc-{kind}.svg")
-    if tables:
-        summary(pd.concat(tables, ignore_index=True))
+    if not tables:
+        return
+    found = pd.concat(tables, ignore_index=True)
+    sentences = summary(found)
+    print("\n" + "\n".join(sentences))
+    if page is not None:
+        before, _, rest = page.read_text(encoding="utf-8").partition(FROM)
+        _, _, after = rest.partition(TO)
+        lists = "\n".join(f"- {line}" for line in [*heads, *sentences])
+        text = f"{before}{FROM}\n{lists}\n\n{in_markdown(found)}\n{TO}{after}"
+        page.write_text(text, encoding="utf-8")
 
 
-def summary(found: pd.DataFrame) -> None:
+def in_markdown(found: pd.DataFrame) -> str:
+    """Quantities by kinds: the excess over the band, in bold where outside, with mean rank and spread."""
+    kinds = list(found["kind"].unique())
+    lines = [f"| quantity | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
+    for name, rows in found.groupby("quantity", sort=False):
+        cells = []
+        for kind in kinds:
+            row = next((r for r in rows.to_dict("records") if r["kind"] == kind), None)
+            if row is None:
+                cells.append("")
+                continue
+            text = f"{row['excess']:.2f} ({row['mean rank']:.2f}, {row['spread']:.2f})"
+            cells.append(text if row["inside"] else f"**{text}**")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def summary(found: pd.DataFrame) -> list[str]:
     """What lies outside, in all: by itself, and with the number of quantities counted in (Holm)."""
     total, outside = len(found), int((~found["inside"]).sum())
-    print(
-        f"\n{outside} of {total} quantities outside their 95 % band; of uniform ranks {0.05 * total:.1f} would be, and "
-        f"as many or more with probability {binom.sf(outside - 1, total, 0.05):.3f} (taken as independent)"
+    chance = binom.sf(outside - 1, total, 0.05)
+    first = (
+        f"{outside} of {total} quantities outside their 95 % band; of uniform ranks {0.05 * total:.1f} would be, and "
+        f"as many or more with probability {chance:.3f} (taken as independent)"
     )
-    sure = found[surely_outside(found)]
-    print(f"outside with the number of quantities counted in (Holm, 5 %): {len(sure)}")
-    for row in sure.to_dict("records"):
-        print(
-            f"  {row['kind']}: {row['quantity']} (mean rank {row['mean rank']:.3f}, spread {row['spread']:.3f})"
-        )
+    sure = found[surely_outside(found)].to_dict("records")
+    names = [f"{row['quantity']} ({row['kind']}, p = {row['p']:.1g})" for row in sure]
+    return [
+        first,
+        f"outside with the number of quantities counted in (Holm, 5 %): {', '.join(names) or 'none'}",
+    ]
 
 
 def draw(kind: str, found: pd.DataFrame, records: list[dict[str, float]], path: Path) -> None:
     """A small panel for each quantity: ECDF of the ranks less the uniform's, in its band."""
     columns = 7
     rows = -(-len(found) // columns)
-    mpl.rcParams |= {"svg.hashsalt": "sbc", "svg.fonttype": "path"}
+    mpl.rcParams |= {"svg.hashsalt": "sbc", "svg.fonttype": "none"}
     fig, axes = plt.subplots(rows, columns, figsize=(1.75 * columns, 1.2 * rows), sharex=True, sharey=True)
     for ax in axes.flat[len(found) :]:
         ax.axis("off")
@@ -122,6 +152,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="only print what is there")
     parser.add_argument("--figures", type=Path, help="a folder for sbc-<kind>.svg")
+    parser.add_argument("--page", type=Path, help="a page whose results, between two marks, are renewed")
     options = parser.parse_args()
     kinds = {}
     for kind in options.kinds.split(","):
@@ -129,7 +160,7 @@ def main() -> None:
         kinds[kind] = (
             finished(path, SETTINGS) if options.report else run(kind, options.fits, options.workers, path)
         )
-    report(kinds, options.figures)
+    report(kinds, options.figures, options.page)
 
 
 if __name__ == "__main__":

@@ -37,32 +37,30 @@ UNSEEN = ("weight", "by_age", "by_cohort", "deals", "revenue", "deals_log_revenu
 def one_fit(job: tuple[str, int]) -> dict[str, Any]:
     """Make company `number` of a kind, fit it, rank.
 
-    One attempt of the fit; where that goes badly (`rough`), once more with the further attempts that a fit has. Ranks
-    are uniform given the data, so that what is decided by looking at the data or the sampler leaves them uniform.
+    One attempt of the fit, with fewer draws than a study's. One that goes badly is marked `rough`, to be left out, as a
+    study's fit that misses its checks is not used: ranks are uniform given the data, so that what is decided by looking
+    at the data or the sampler leaves them uniform.
 
-    Returns {"ranks": {...}, "divergences": of all parts, "max_rhat": of the worst, "again": whether fitted twice}.
+    Returns {"ranks": {...}, "divergences": of all parts, "max_rhat": of the worst, "rough": whether to be left out}.
     """
     kind, number = job
     making, ranking = np.random.default_rng([(*KINDS, WORKING).index(kind), number]).spawn(2)
     made = make_company(kind, making)
     study = study_of(made.history.counting)
     seen: Seen = {}
-    for attempts in (1, 3):
-        posterior = fit(
-            study,
-            made.history,
-            seed=number,
-            draws=DRAWS,
-            progress=Silent(),
-            cores=1,
-            fixed=fixed_arrays(study),
-            attempts=attempts,
-            watch=lambda part, draws: seen.update({part.name: (part, draws)}),
-        )
-        divergences = sum(part["divergences"] for part in posterior.diagnostics)
-        rhat = max(part["max_rhat"] for part in posterior.diagnostics)
-        if not rough(divergences, rhat):
-            break
+    posterior = fit(
+        study,
+        made.history,
+        seed=number,
+        draws=DRAWS,
+        progress=Silent(),
+        cores=1,
+        fixed=fixed_arrays(study),
+        attempts=1,
+        watch=lambda part, draws: seen.update({part.name: (part, draws)}),
+    )
+    divergences = sum(part["divergences"] for part in posterior.diagnostics)
+    rhat = max(part["max_rhat"] for part in posterior.diagnostics)
     ranks = (
         ranks_of(posterior, made, ranking)
         | part_ranks(seen, made, ranking)
@@ -72,7 +70,7 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
         "ranks": {name: round(rank, 6) for name, rank in ranks.items()},
         "divergences": divergences,
         "max_rhat": round(rhat, 4),
-        "again": attempts > 1,
+        "rough": rough(divergences, rhat),
     }
 
 
