@@ -97,12 +97,19 @@ def table(records: Sequence[Mapping[str, float]], bins: int) -> pd.DataFrame:
                 "fits": len(ranks),
                 "mean rank": ranks.mean(),
                 "spread": ranks.std() * math.sqrt(12.0),
-                "excess": float(np.where(difference > 0, difference / high, difference / low).max()),
+                "excess": _excess(difference, at, low, high),
                 "p": chance_of_less(tail, len(ranks), bins),
                 "inside": bool(tail >= limit),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _excess(difference: Array, at: Array, low: Array, high: Array) -> float:
+    """Greatest share of the band's width, but for edges that no ECDF can pass: all ranks above a point, or below it."""
+    edge = np.where(difference > 0, high, low)
+    passable = (edge + at > 1e-9) & (edge + at < 1.0 - 1e-9)
+    return float((difference[passable] / edge[passable]).max(initial=0.0))
 
 
 def surely_outside(found: pd.DataFrame, *, level: float = 0.05) -> NDArray[np.bool_]:
