@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-mpl.use("svg")
+mpl.use("agg")
 from matplotlib import pyplot as plt
 
 from forecast.calibration import DRAWS, RANKS, one_fit
@@ -71,7 +71,7 @@ def report(kinds: dict[str, Records], figures: Path | None, page: Path | None) -
         print(found.drop(columns="kind").to_string(index=False, float_format="{:.3f}".format))
         tables.append(found)
         if figures is not None:
-            draw(kind, found, [record["ranks"] for record in good], figures / f"sbc-{kind}.svg")
+            draw(kind, found, [record["ranks"] for record in good], figures / f"sbc-{kind}.png")
     if not tables:
         return
     found = pd.concat(tables, ignore_index=True)
@@ -122,7 +122,6 @@ def draw(kind: str, found: pd.DataFrame, records: list[dict[str, float]], path: 
     """A small panel for each quantity: ECDF of the ranks less the uniform's, in its band."""
     columns = 7
     rows = -(-len(found) // columns)
-    mpl.rcParams |= {"svg.hashsalt": "sbc", "svg.fonttype": "none"}
     fig, axes = plt.subplots(rows, columns, figsize=(1.75 * columns, 1.2 * rows), sharex=True, sharey=True)
     for ax in axes.flat[len(found) :]:
         ax.axis("off")
@@ -137,7 +136,7 @@ def draw(kind: str, found: pd.DataFrame, records: list[dict[str, float]], path: 
     fig.suptitle(f"{kind}: ECDF of the ranks less the uniform's, 95 % simultaneous band", fontsize=8)
     fig.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(path, metadata={"Date": None})
+    fig.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(fig)
 
 
@@ -151,7 +150,7 @@ def main() -> None:
     parser.add_argument("--fits", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="only print what is there")
-    parser.add_argument("--figures", type=Path, help="a folder for sbc-<kind>.svg")
+    parser.add_argument("--figures", type=Path, help="a folder for sbc-<kind>.png")
     parser.add_argument("--page", type=Path, help="a page whose results, between two marks, are renewed")
     options = parser.parse_args()
     kinds = {}
