@@ -140,10 +140,10 @@ def true_point(part: Part, point: Mapping[str, Any]) -> Array:
     data, given = part.data, dict(point)
     if part.kind != "value":
         scales = given["drift"], given["own_drift"]
-        given |= coordinates(given["steps"], given["own_steps"], scales, data)
-    if part.kind == "traffic":
-        given["season"] = given["season"] / given["season_sd"] ** (1.0 - float(data["season_centred"]))
-    elif part.kind != "value":
+        if part.kind == "traffic":
+            given["season"] = given["season"] / given["season_sd"] ** (1.0 - float(data["season_centred"]))
+        given |= coordinates(given["steps"], given["own_steps"], scales, data, given)
+    if part.kind in ("calendar", "cohort"):
         w = data["centred"]
         given["level_raw"] = (given["level"] - given["mu"]) / given["tau"] ** (1.0 - w) + w * given["mu"]
     pieces = [

@@ -29,6 +29,7 @@ Variables = dict[str, tuple[tuple[str, ...], Array]]
 
 TUNE = 600
 TARGET_ACCEPT = 0.95
+TRAFFIC_ACCEPT = 0.9  # traffic does not diverge there, and its trajectories halve
 RETRY_ACCEPT = 0.99
 LAST_ACCEPT = 0.997  # of few channels with little data: one second attempt in thirty still diverges once
 MAX_RHAT = 1.01
@@ -159,7 +160,9 @@ class _Run:
         self.progress.step(f"fitting {part.label}")
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
-        sampled, moved = self._once(part, TARGET_ACCEPT, TUNE, self.draws, attempt=0)
+        sampled, moved = self._once(
+            part, TRAFFIC_ACCEPT if part.kind == "traffic" else TARGET_ACCEPT, TUNE, self.draws, attempt=0
+        )
         found = diagnose(sampled, part, moved)
         attempts, gradients = 1, moved.gradients
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):

@@ -28,7 +28,7 @@ from forecast.delay import ages_needed, delay_pmf
 from forecast.history import History
 from forecast.periods import DAYS_PER_PERIOD, period_days, periods_per_year, season_of
 from forecast.study import Study
-from forecast.waves import walk_waves, waves_centred
+from forecast.waves import onto_waves, walk_waves, waves_centred
 
 Array = NDArray[np.float64]
 
@@ -43,11 +43,9 @@ ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price,
 MONTHS_OF_CARRY = 8
 MIN_MONTHS_FOR_SEASON = 13
 EARLY_PERIODS = 6
-# Geometry only: how far a channel's level is centred, by the information n p q tau^2 in its data. In between, where few
-# channels make either end diverge, most of the way: (from, weight), measured on demo and made companies.
-CENTRING, TYPICAL_SPREAD = ((0.0, 0.0), (25.0, 0.7), (100.0, 1.0)), 0.4
+TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of parameterisation only
 # Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
-# a funnel of the walk and its sd (measured: 1 stalls on rich data, 0 mixes at half the speed).
+# a funnel of the walk and its sd (measured: 1 stalls, 0 mixes at half the speed).
 TYPICAL_DRIFT = 0.25
 TYPICAL_NOISE = 0.15  # of a cell, for the choice of parameterisation only
 
@@ -140,9 +138,20 @@ def _walk_geometry(history: History, precision: Array, delay: Array) -> dict[str
     return {"walk_centred": common, "own_centred": own, "basis": walk_waves(len(precision))}
 
 
-def _level_centred(information: Array) -> Array:
-    least, weight = np.array(CENTRING).T
-    return weight[np.searchsorted(least, information, side="right") - 1]
+def _level_centred(share: Array, precision: Array) -> Array:
+    """How far to centre the channels' levels, as `waves` centres walks; geometry, not model.
+
+    The spread of the levels is estimated by moments and lowered by a standard error of its log: where few channels
+    leave it open, too much centring makes a funnel of levels and spread.
+    """
+    some = precision > 0
+    c = int(some.sum())
+    if c < 2:
+        return np.zeros(len(share))
+    error = (1.0 / precision[some]).mean()
+    seen = np.log(share[some] / (1.0 - share[some])).var(ddof=1)
+    spread = (max(seen - error, 0.0) * (c - 1) + TYPICAL_SPREAD**2) / c * math.exp(-2.0 / math.sqrt(2.0 * c))
+    return np.asarray(precision * spread / (1.0 + precision * spread))
 
 
 def rate_prior_of(study: Study, stage: str) -> LogitNormal:
@@ -212,18 +221,18 @@ def _common_data(
     history: History, n: Array, y: Array, weight: Array, prior: DelayPrior, rate: LogitNormal, ages: int
 ) -> dict[str, Any]:
     entered, moved = (n * weight).sum(axis=0), (y * weight).sum(axis=0)
-    share = (moved + 1.0) / (entered + moved + 2.0)
-    information = entered * share * (1.0 - share) * TYPICAL_SPREAD**2
+    share = (moved + 1.0) / (np.maximum(entered, moved) + 2.0)
     units = n * weight * share * (1.0 - share)
+    precision = units / (1.0 + units * TYPICAL_NOISE**2)
     delay = delay_pmf(prior.mean, prior.cv, ages) if history.counting == "calendar" else np.ones(1)
     return {
         "n": n,
         "y": y,
         "weight": weight,
         "mu_prior": np.array([rate.mean, rate.sd]),
-        "centred": _level_centred(information),
+        "centred": _level_centred(share, precision.sum(axis=0)),
         "drift_prior": _drift_prior(history),
-        **_walk_geometry(history, units / (1.0 + units * TYPICAL_NOISE**2), delay),
+        **_walk_geometry(history, precision, delay),
         "noise_prior": np.array(2.0 / RATE_NOISE),
         "delay_prior": prior.array,
         "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
@@ -384,7 +393,8 @@ def traffic_data(
         "drift_prior": _drift_prior(history),
         **_walk_geometry(history, precision, np.ones(1)),
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
-        "season_centred": np.array(0.5),
+        "season_centred": np.array(0.8),
+        "season_waves": onto_waves(basis),
         "log_worth": log_worth,
         "log_current": np.log(filled / reference),
         "log_spend": np.log(filled),

@@ -59,18 +59,20 @@ def walks_forward(
     walk_centred: Array,
     own_centred: Array,
     basis: Array,
+    beside: Array,
     common: Array,
     scale: Array,
     path: Array,
 ) -> None:
     """Fills `path` (channel, period) with the sum of the common walk and the channel's own; see `forecast.waves`.
 
-    `r` (wave,) and `s` (wave * channel,) are the sampled coordinates. `common` (wave,) takes the common coefficients
-    and `scale` (wave, channel) the own walks' factors tau^(1 - w), both for the way back.
+    `r` (wave,) and `s` (wave * channel,) are the sampled coordinates, `beside` (wave,) what else moves all channels.
+    `common` (wave,) takes the common coefficients and `scale` (wave, channel) the own walks' factors tau^(1 - w), both
+    for the way back.
     """
     waves, channels = own_centred.shape
     for k in range(waves):
-        common[k] = math.exp((1.0 - walk_centred[k]) * log_drift) * r[k]
+        common[k] = math.exp((1.0 - walk_centred[k]) * log_drift) * (r[k] - walk_centred[k] * beside[k])
         for c in range(channels):
             scale[k, c] = (1.0 - own_centred[k, c]) * log_own
         exps(scale[k], scale[k])
@@ -78,7 +80,8 @@ def walks_forward(
     for c in range(channels):
         out = path[c]
         for k in range(waves):
-            high = common[k] + scale[k, c] * (s[k * channels + c] - own_centred[k, c] * common[k])
+            apart = s[k * channels + c] - own_centred[k, c] * (common[k] + beside[k])
+            high = common[k] + scale[k, c] * apart
             wave = basis[k]
             for t in range(wave.shape[0]):
                 out[t] += high * wave[t]
@@ -94,17 +97,20 @@ def walks_backward(
     walk_centred: Array,
     own_centred: Array,
     basis: Array,
+    beside: Array,
     common: Array,
     scale: Array,
     g_r: Array,
     g_s: Array,
+    g_beside: Array,
 ) -> Any:
-    """Fills the gradients of `r` and `s`, their priors included: (log prior, d / d log drift, d / d log own drift)."""
+    """Fills the gradients of `r`, `s` and `beside`: (log prior of r and s, d / d log drift, d / d log own drift)."""
     waves, channels = own_centred.shape
     across = np.ascontiguousarray(basis.T)
     drift, own_drift = math.exp(log_drift), math.exp(log_own)
     g_common, g = np.zeros(waves), np.empty(waves)
     lp, g_log_drift, g_log_own = 0.0, 0.0, 0.0
+    g_beside[:] = 0.0
     for c in range(channels):
         g[:] = 0.0
         for t in range(across.shape[0]):
@@ -114,19 +120,21 @@ def walks_backward(
         for k in range(waves):
             w, spread = own_centred[k, c], scale[k, c]
             width = own_drift / spread
-            off = s[k * channels + c] - w * common[k]
+            off = s[k * channels + c] - w * (common[k] + beside[k])
             z = off / width
             lp -= 0.5 * z * z + w * log_own
             g_s[k * channels + c] = g[k] * spread - z / width
             g_common[k] += g[k] * (1.0 - w * spread) + w * z / width
+            g_beside[k] += w * (z / width - g[k] * spread)
             g_log_own += g[k] * (1.0 - w) * spread * off + w * (z * z - 1.0)
     for k in range(waves):
         w = walk_centred[k]
         spread = math.exp((1.0 - w) * log_drift)
         width = drift / spread
-        z = r[k] / width
+        z = (r[k] - w * beside[k]) / width
         lp -= 0.5 * z * z + w * log_drift
         g_r[k] = g_common[k] * spread - z / width
+        g_beside[k] -= w * g_r[k]
         g_log_drift += g_common[k] * (1.0 - w) * common[k] + w * (z * z - 1.0)
     return lp, g_log_drift, g_log_own
 
@@ -192,9 +200,10 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
 
     # Rates, by channel and period from here on.
     common, scale, path = np.empty(waves), np.empty((waves, channels)), np.empty((channels, periods))
+    beside, g_beside = np.zeros(waves), np.empty(waves)
     walks_forward(
         x[o_waves:o_own], x[o_own:o_delay], x[o_drift], x[o_drift + 1],
-        walk_centred, own_centred, basis, common, scale, path,
+        walk_centred, own_centred, basis, beside, common, scale, path,
     )  # fmt: skip
     pi, g_pi, odds = np.empty((channels, periods)), np.zeros((channels, periods)), np.empty(periods)
     for c in range(channels):
@@ -367,7 +376,7 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         g_log_tau += g_level * (1.0 - w) * spread * offset + w * (z * z - 1.0)
     prior, g_log_drift, g_log_own = walks_backward(
         g_pi, x[o_waves:o_own], x[o_own:o_delay], x[o_drift], x[o_drift + 1], walk_centred, own_centred, basis,
-        common, scale, grad[o_waves:o_own], grad[o_own:o_delay],
+        beside, common, scale, grad[o_waves:o_own], grad[o_own:o_delay], g_beside,
     )  # fmt: skip
     lp += prior
     z = (mu - mu_prior[0]) / mu_prior[1]

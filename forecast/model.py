@@ -56,16 +56,19 @@ def _phi(z: Tensor) -> Tensor:
     return 0.5 * pt.erfc(-z / np.sqrt(2.0))
 
 
-def _walks(d: Mapping[str, Tensor], drift: Tensor, own_drift: Tensor, shape: tuple[int, int]) -> Tensor:
+def _walks(
+    d: Mapping[str, Tensor], drift: Tensor, own_drift: Tensor, shape: tuple[int, int], beside: Tensor = 0.0
+) -> Tensor:
     """The common random walk plus each channel's own, dims period and channel, in the waves of `forecast.waves`.
 
-    Both have mean zero: anchored at an end they would correlate with the level.
+    Both have mean zero: anchored at an end they would correlate with the level. `beside`: waves (wave,) of what else
+    moves all channels alike.
     """
     periods, channels = shape
     waves = max(periods - 1, 1)
     v, w = d["walk_centred"], d["own_centred"]
-    common = drift ** (1.0 - v) * pm.Normal("waves", 0.0, drift**v, shape=waves)
-    shared = w * common[:, None]
+    common = drift ** (1.0 - v) * (pm.Normal("waves", v * beside, drift**v, shape=waves) - v * beside)
+    shared = w * (common + beside)[:, None]
     raw = pm.Normal("own_waves", shared, own_drift**w, shape=(waves, channels))
     own = own_drift ** (1.0 - w) * (raw - shared)
     return pt.dot(d["basis"].T, common[:, None] + own)
@@ -174,8 +177,9 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"])
-        walk = _walks(d, drift, own_drift, (periods, channels))
-        shared = season_sd ** (1.0 - d["season_centred"]) * pt.dot(d["season_basis"], season) + d["log_days"]
+        season = season_sd ** (1.0 - d["season_centred"]) * season
+        walk = _walks(d, drift, own_drift, (periods, channels), pt.dot(d["season_waves"], season))
+        shared = pt.dot(d["season_basis"], season) + d["log_days"]
         log_nu = level + d["responds"] * response + shared[:, None] + walk
         size = 1.0 / (noise**2 + 1e-4)
         y, nu = d["y"], pt.exp(log_nu)

@@ -120,11 +120,14 @@ def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     o += w * c + w * t
     noise_prior, season_centred = d[o], d[o + 1]
     o += 2
+    season_waves = d[o : o + w * s].reshape((w, s))
+    o += w * s
     out = carray(gradient, (dim,))
     value = traffic_kernel(
         carray(x, (dim,)), out, y, weight, level_prior, responds, spend_lags, elasticity, base, carries, carry, basis,
-        log_days, drift_prior, walk_centred, own_centred, waves, noise_prior, season_centred, d[o : o + c],
-        d[o + c : o + 2 * c], d[o + 2 * c : o + 3 * c], d[o + 3 * c : o + 4 * c], d[o + 4 * c : o + 5 * c],
+        log_days, drift_prior, walk_centred, own_centred, waves, noise_prior, season_centred,
+        season_waves, d[o : o + c], d[o + c : o + 2 * c], d[o + 2 * c : o + 3 * c], d[o + 3 * c : o + 4 * c],
+        d[o + 4 * c : o + 5 * c],
     )  # fmt: skip
     carray(logp, (1,))[0] = value
     return _status(value, out)

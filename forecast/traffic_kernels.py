@@ -57,6 +57,7 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
     basis: Array,
     noise_prior: float,
     season_centred: float,
+    season_waves: Array,
     log_worth: Array,
     log_current: Array,
     log_spend: Array,
@@ -80,12 +81,13 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
     noise = math.exp(x[o_drift + 2])
     common, scale = np.empty(waves), np.empty((waves, channels))
     path, g_path = np.empty((channels, periods)), np.zeros((channels, periods))
-    walks_forward(
-        x[o_waves:o_own], x[o_own:o_middle], x[o_drift], x[o_drift + 1],
-        walk_centred, own_centred, basis, common, scale, path,
-    )  # fmt: skip
     season_scale, season_width = season_sd ** (1.0 - season_centred), season_sd**season_centred
     seasonal = season_scale * (season_basis @ x[o_season:o_drift])
+    beside, g_beside = season_scale * (season_waves @ x[o_season:o_drift]), np.empty(waves)
+    walks_forward(
+        x[o_waves:o_own], x[o_own:o_middle], x[o_drift], x[o_drift + 1],
+        walk_centred, own_centred, basis, beside, common, scale, path,
+    )  # fmt: skip
     size = 1.0 / (noise * noise + 1e-4)
     log_size = math.log(size)
     g_size0, p_size0 = log_gamma_and_digamma(size)
@@ -185,21 +187,23 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
         grad[o_level + c] = g_level - z / tau
         g_mu += z / tau
         g_log_tau += z * z - 1.0
+    prior, g_log_drift, g_log_own = walks_backward(
+        g_path, x[o_waves:o_own], x[o_own:o_middle], x[o_drift], x[o_drift + 1], walk_centred, own_centred, basis,
+        beside, common, scale, grad[o_waves:o_own], grad[o_own:o_middle], g_beside,
+    )  # fmt: skip
+    lp += prior
     g_log_season = 0.0
     for j in range(seasons):
         g, z = 0.0, x[o_season + j] / season_width
         for t in range(periods):
             g += g_season[t] * season_scale * season_basis[t, j]
+        for k in range(waves):
+            g += g_beside[k] * season_scale * season_waves[k, j]
         g_log_season += (1.0 - season_centred) * g * x[o_season + j] + season_centred * (z * z - 1.0)
         grad[o_season + j] = g - z / season_width
         lp -= 0.5 * z * z + math.log(season_width)
     lp += 2.0 * x[o_sd] - 20.0 * season_sd
     grad[o_sd] = g_log_season + 2.0 - 20.0 * season_sd
-    prior, g_log_drift, g_log_own = walks_backward(
-        g_path, x[o_waves:o_own], x[o_own:o_middle], x[o_drift], x[o_drift + 1], walk_centred, own_centred, basis,
-        common, scale, grad[o_waves:o_own], grad[o_own:o_middle],
-    )  # fmt: skip
-    lp += prior
     z = (mu - level_prior) / 1.5
     lp -= 0.5 * z * z
     grad[0] = g_mu - z / 1.5

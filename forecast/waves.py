@@ -14,8 +14,12 @@ The common walk a_k and a channel's own o_kc are sampled partly centred, by weig
     a_k = sigma^(1 - v_k) r_k,                       r_k ~ Normal(0, sigma^v_k)
     o_kc = tau^(1 - w_kc) (s_kc - w_kc a_k),         s_kc ~ Normal(w_kc a_k, tau^w_kc)
 
-At weight 1 a channel's own data speak of the sum a_k + o_kc directly; at weight 0 the prior rules. Source:
-Papaspiliopoulos, Roberts & Skold 2007.
+At weight 1 a channel's own data speak of the sum a_k + o_kc directly; at weight 0 the prior rules. What else moves all
+channels alike, the season with its own waves e_k, is in that sum too: both centres move with it,
+
+    a_k = sigma^(1 - v_k) (r_k - v_k e_k),   o_kc = tau^(1 - w_kc) (s_kc - w_kc (a_k + e_k)).
+
+Source: Papaspiliopoulos, Roberts & Skold 2007.
 """
 
 from __future__ import annotations
@@ -44,6 +48,12 @@ def _half_chord(periods: int) -> Array:
     return np.asarray(np.sin(np.pi * np.arange(1.0, periods) / (2.0 * periods)))
 
 
+def onto_waves(paths: Array) -> Array:
+    """The waves of paths (period, column), their means left out: (wave, column)."""
+    basis = walk_waves(len(paths))
+    return np.asarray((basis @ paths) / np.maximum((basis**2).sum(axis=1), 1e-300)[:, None])
+
+
 def waves_centred(drift: Array, precision: Array, delay: Array) -> tuple[Array, Array]:
     """How far to centre the common waves, shape (wave,), and the channels' own, (wave, channel).
 
@@ -70,17 +80,23 @@ def waves_centred(drift: Array, precision: Array, delay: Array) -> tuple[Array, 
 def walks(draws: Mapping[str, Array], data: Mapping[str, Array]) -> tuple[Array, Array]:
     """The common walk (..., period) and the channels' own (..., period, channel) of draws in sampled coordinates.
 
-    `draws` hold drift, own_drift (...), waves (..., wave) and own_waves (..., wave, channel).
+    `draws` hold drift, own_drift (...), waves (..., wave) and own_waves (..., wave, channel); of traffic also season_sd
+    (...) and season (..., column).
     """
     v, w, basis = data["walk_centred"], data["own_centred"], walk_waves(len(data["y"]))
-    common = draws["drift"][..., None] ** (1.0 - v) * draws["waves"]
-    own = draws["own_waves"] - w * common[..., None]
+    beside = _season_waves(draws, data)
+    common = draws["drift"][..., None] ** (1.0 - v) * (draws["waves"] - v * beside)
+    own = draws["own_waves"] - w * (common + beside)[..., None]
     own *= draws["own_drift"][..., None, None] ** (1.0 - w)
     return common @ basis, np.swapaxes(np.swapaxes(own, -1, -2) @ basis, -1, -2)
 
 
 def coordinates(
-    steps: Array, own_steps: Array, scales: tuple[float, float], data: Mapping[str, Array]
+    steps: Array,
+    own_steps: Array,
+    scales: tuple[float, float],
+    data: Mapping[str, Array],
+    season: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """Sampled coordinates (`waves`, `own_waves`) of walks given by their steps: the other way round of `walks`.
 
@@ -88,9 +104,18 @@ def coordinates(
         steps: of the common walk, shape (period,); own_steps: (period, channel). The first one moves nothing.
         scales: sds of the two, at which the coordinates are taken.
         data: arrays of a part, as `walks` takes them.
+        season: sampled coordinates of the season (season_sd, season), of traffic.
     """
-    v, w, basis = data["walk_centred"], data["own_centred"], walk_waves(len(steps))
-    onto = basis.T / np.maximum((basis**2).sum(axis=1), 1e-300)
-    common, own = (np.cumsum(path, axis=0).T @ onto for path in (steps, own_steps))
-    own_waves = own.T * scales[1] ** (w - 1.0) + w * common[:, None]
-    return {"waves": common * scales[0] ** (v - 1.0), "own_waves": own_waves}
+    v, w = data["walk_centred"], data["own_centred"]
+    beside = _season_waves(season or {}, data)
+    common, own = (onto_waves(np.cumsum(path, axis=0)) for path in (steps[:, None], own_steps))
+    own_waves = own * scales[1] ** (w - 1.0) + w * (common[:, 0] + beside)[:, None]
+    return {"waves": common[:, 0] * scales[0] ** (v - 1.0) + v * beside, "own_waves": own_waves}
+
+
+def _season_waves(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+    """The waves e_k of the season, (..., wave); zeros where there is none."""
+    if "season_waves" not in data:
+        return np.zeros(len(data["walk_centred"]))
+    scale = np.asarray(draws["season_sd"])[..., None] ** (1.0 - data["season_centred"])
+    return np.asarray(scale * draws["season"] @ data["season_waves"].T)

@@ -172,11 +172,19 @@ def test_walks_are_slower_in_weeks_than_in_months():
 
 
 def test_levels_are_centred_by_what_the_data_say():
-    """Information n p q 0.16 below 25: not at all; to 100: most of the way; above: fully."""
-    leads = np.tile([10.0, 80.0, 400.0], (12, 1))  # n p q 0.16 = 3.6, 29 and 144 at a rate of a half
-    past = history({"leads": leads, "won": leads / 2}, channels=["few", "some", "many"])
-    data, _ = inputs.transition_data(B2B, past, "leads", "won")
-    assert data["centred"].tolist() == [0.0, 0.7, 1.0]
+    """More units, or levels farther apart: farther. Alike or alone: next to nothing to centre on."""
+    leads = np.tile([10.0, 80.0, 400.0], (12, 1))
+    names = ["few", "some", "many"]
+
+    def centred(leads: Array, rate: Array) -> Array:
+        past = history({"leads": leads, "won": leads * rate}, channels=names[: leads.shape[1]])
+        return np.asarray(inputs.transition_data(B2B, past, "leads", "won")[0]["centred"])
+
+    apart, close = centred(leads, np.array([0.2, 0.4, 0.6])), centred(leads, np.array([0.4, 0.4, 0.4]))
+    assert (np.diff(apart) > 0).all()
+    assert ((apart > 0) & (apart < 1)).all()
+    assert (close < apart).all()
+    assert centred(leads[:, :1], np.array([0.4])).tolist() == [0.0]
 
 
 # Traffic

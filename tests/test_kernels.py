@@ -92,6 +92,7 @@ def traffic(*, carry: bool, tuned: bool) -> Data:
         **coordinates(),
         "noise_prior": np.array(8.0),
         "season_centred": np.array(0.5),
+        "season_waves": rng.normal(0.0, 1.0, (PERIODS - 1, 2)),
         "log_worth": np.array([1.0, 1.0, 1.5]),
         "log_current": np.array([0.1, 0.0, -0.2]),
         "log_spend": np.array([7.0, 0.0, 8.0]),

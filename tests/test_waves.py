@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forecast.waves import coordinates, walk_waves, walks, waves_centred
+from forecast.waves import coordinates, onto_waves, walk_waves, walks, waves_centred
 
 
 @pytest.mark.parametrize("periods", [2, 3, 7, 36])
@@ -49,6 +49,28 @@ def test_the_same_walk_in_other_coordinates():
     assert np.diff(common) == pytest.approx(steps[1:])
     assert np.diff(own, axis=0) == pytest.approx(apart[1:])
     assert common.mean() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_season_moves_the_centres_and_not_the_walks():
+    """Walks come back from coordinates taken beside a season; centred all the way, they are the sum with its waves."""
+    rng = np.random.default_rng(5)
+    steps, apart, basis = rng.normal(size=8), rng.normal(size=(8, 4)), rng.normal(size=(8, 2))
+    season = {"season_sd": np.array(0.3), "season": rng.normal(size=2)}
+    data = {
+        "walk_centred": rng.uniform(0.0, 1.0, 7),
+        "own_centred": rng.uniform(0.0, 1.0, (7, 4)),
+        "season_centred": np.array(0.5),
+        "season_waves": onto_waves(basis),
+        "y": np.zeros((8, 4)),
+    }
+    for given in (data, data | {"walk_centred": np.ones(7), "own_centred": np.ones((7, 4))}):
+        sampled = coordinates(steps, apart, (0.1, 0.2), given, season)
+        scales = {"drift": np.array(0.1), "own_drift": np.array(0.2)}
+        common, own = walks(sampled | scales | season, given)
+        assert np.diff(common) == pytest.approx(steps[1:])
+        assert np.diff(own, axis=0) == pytest.approx(apart[1:])
+    path = common + 0.3**0.5 * basis @ season["season"]
+    assert sampled["waves"] @ walk_waves(8) == pytest.approx(path - path.mean())
 
 
 def test_waves_are_centred_by_what_the_data_say():
