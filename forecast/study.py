@@ -15,9 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -27,7 +25,16 @@ from pydantic import (
 
 from forecast import benchmarks, periods
 from forecast.errors import StudyError
-from forecast.study_file import Problem, Problems, Source, drop_unknown, explain, nearest, read_source
+from forecast.study_file import (
+    Problem,
+    Problems,
+    Source,
+    Table,
+    drop_unknown,
+    explain,
+    nearest,
+    read_source,
+)
 
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 RESERVED = frozenset(
@@ -37,14 +44,6 @@ LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "amount", "period", "sp
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
 
 NonNegative = Annotated[float, Field(ge=0)]
-
-
-class _Table(BaseModel):
-    """A table of the study: strict types, no unknown keys, frozen, no NaN or infinity."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
 
 def _as_text(value: object) -> object:
@@ -62,14 +61,14 @@ def _as_days(value: object) -> object:
     return float(match[1]) * DAYS_PER_UNIT[match[2]]
 
 
-class DatabaseSpec(_Table):
+class DatabaseSpec(Table):
     """A database: the environment variable that holds its address, and the query to run there."""
 
     dsn_env: str
     query: str
 
 
-class HistorySpec(_Table):
+class HistorySpec(Table):
     """Where the history comes from and how it counts.
 
     Exactly one of `counts`, `leads`, `database` is given. `from_` ("from" in the file) and `through` are periods, both
@@ -84,7 +83,7 @@ class HistorySpec(_Table):
     period: Literal["month", "week", "quarter"] = "month"
     from_: Annotated[str | None, BeforeValidator(_as_text)] = Field(default=None, alias="from")
     through: Annotated[str | None, BeforeValidator(_as_text)] = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     preset: Literal["hubspot", "salesforce", "pipedrive"] | None = None
 
     @model_validator(mode="after")
@@ -130,7 +129,7 @@ class HistorySpec(_Table):
         return first, last
 
 
-class FunnelSpec(_Table):
+class FunnelSpec(Table):
     """The chain of stages, and what is known of it before the data: rates, delays, a deal value.
 
     `delay` holds days by destination stage (0: no delay); `rate` the central half of the rate into a stage, in [0, 1];
@@ -139,8 +138,8 @@ class FunnelSpec(_Table):
 
     stages: tuple[str, ...] = ("visitors", "leads", "qualified", "won")
     market: Literal["b2b", "b2c", "none"] = "none"
-    delay: dict[str, Annotated[NonNegative, BeforeValidator(_as_days)]] = {}
-    rate: dict[str, tuple[float, float]] = {}
+    delay: dict[str, Annotated[NonNegative, BeforeValidator(_as_days)]] = Field(default_factory=dict)
+    rate: dict[str, tuple[float, float]] = Field(default_factory=dict)
     value: Annotated[float, Field(gt=0)] | None = None
 
     @field_validator("stages")
@@ -198,7 +197,7 @@ class FunnelSpec(_Table):
         )
 
 
-class ChannelSpec(_Table):
+class ChannelSpec(Table):
     """What kind a channel is (it sets priors, nothing else), and whether its spend is kept as it is."""
 
     kind: str = "other"
@@ -215,13 +214,19 @@ class ChannelSpec(_Table):
         return kind
 
 
-class EconomicsSpec(_Table):
-    """Gross margin on revenue, in (0, 1]."""
+class EconomicsSpec(Table):
+    """Gross margin on revenue, in (0, 1], and what sales can take.
+
+    `capacity`: units a period that sales can take into the stage before won (None: all that come); what exceeds it
+    waits, and `capacity_decay` of those that wait are lost each period.
+    """
 
     gross_margin: Annotated[float, Field(gt=0, le=1)] = 1.0
+    capacity: Annotated[float, Field(gt=0)] | None = None
+    capacity_decay: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 
-class TargetSpec(_Table):
+class TargetSpec(Table):
     """What the horizon should reach: revenue (currency) or won (customers), one of them."""
 
     revenue: Annotated[float, Field(gt=0)] | None = None
@@ -279,7 +284,7 @@ def _is_amount(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
-class PlanSpec(_Table):
+class PlanSpec(Table):
     """The horizon, the spend planned over it, and the target.
 
     `spend` is "current" (mean of the last three periods), a CSV, or an amount per channel and period.
@@ -290,7 +295,7 @@ class PlanSpec(_Table):
     target: TargetSpec | None = None
 
 
-class LimitSpec(_Table):
+class LimitSpec(Table):
     """Least and most spend of a channel over the horizon, in currency; a side left out follows `budget.change`."""
 
     min: NonNegative | None = None
@@ -305,12 +310,12 @@ class LimitSpec(_Table):
         return self
 
 
-class BudgetSpec(_Table):
+class BudgetSpec(Table):
     """The budget over the horizon: its total, how far each channel may move, limits, and the objective."""
 
     total: Annotated[Literal["current"] | float, BeforeValidator(_total)] = "current"
     change: Annotated[float | None, BeforeValidator(_change)] = 0.5
-    limits: dict[str, LimitSpec] = {}
+    limits: dict[str, LimitSpec] = Field(default_factory=dict)
     objective: str = "profit"
 
     @field_validator("objective")
@@ -323,14 +328,14 @@ class BudgetSpec(_Table):
         return objective
 
 
-class PriorsSpec(_Table):
+class PriorsSpec(Table):
     """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd)."""
 
     range_reads_as: Annotated[float, Field(gt=0, lt=1)] = 0.5
     marginal_return_sd: Annotated[float, Field(gt=0)] = 0.5
 
 
-class Study(_Table):
+class Study(Table):
     """One forecasting question: history, funnel, channels, economics, plan, budget, priors.
 
     `folder` is where the study lies; paths of data in it are relative to that. `path` is None for a study made in code.
@@ -340,7 +345,7 @@ class Study(_Table):
     currency: Annotated[str, Field(min_length=1, max_length=8)] = "EUR"
     history: HistorySpec
     funnel: FunnelSpec = FunnelSpec()
-    channels: dict[str, ChannelSpec] = {}
+    channels: dict[str, ChannelSpec] = Field(default_factory=dict)
     economics: EconomicsSpec = EconomicsSpec()
     plan: PlanSpec = PlanSpec()
     budget: BudgetSpec = BudgetSpec()

@@ -14,11 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from forecast.errors import StudyError, UsageError
 
 Key = tuple[str, ...]
+
+
+class Table(BaseModel):
+    """A table of the study: strict types, no unknown keys, frozen, no NaN or infinity."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
 
 _HEADER = re.compile(r"^\s*\[\[?\s*(?P<key>[^\[\]=]+?)\s*\]\]?\s*(?:#.*)?$")
 _ENTRY = re.compile(
@@ -150,13 +159,21 @@ def _tuples(value: Any) -> Any:
 
 
 def _lines_of(text: str) -> dict[str, int]:
-    """The line of each table header and each key, by dotted key; a key inside an inline table has its table's line."""
+    """The line of each table header and each key, by dotted key; a key inside an inline table has its table's line.
+
+    Tables of a list ([[lift_test]]) are counted from 1: the second one's keys are lift_test.2.channel and so on.
+    """
     lines: dict[str, int] = {}
     table: Key = ()
+    count: dict[Key, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
             table = _key_of(header["key"])
             lines.setdefault(".".join(table), number)
+            if line.lstrip().startswith("[["):
+                count[table] = count.get(table, 0) + 1
+                table = (*table, str(count[table]))
+                lines[".".join(table)] = number
         elif entry := _ENTRY.match(line):
             lines.setdefault(".".join((*table, *_key_of(entry["key"]))), number)
     return lines
@@ -203,12 +220,23 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     found: list[Problem] = []
     for detail in error.errors(include_url=False):
         loc = tuple(str(part) for part in detail["loc"] if not isinstance(part, int))
+        key = _place_of(detail["loc"], inside=isinstance(detail["input"], dict))
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, Problems):
-            found += [Problem(".".join(filter(None, (*loc, part.key))), part.text) for part in cause.problems]
+            found += [Problem(".".join(filter(None, (*key, part.key))), part.text) for part in cause.problems]
         else:
-            found.append(Problem(".".join(loc), _text_of(dict(detail), loc, model)))
+            found.append(Problem(".".join(key), _text_of(dict(detail), loc, model)))
     return found
+
+
+def _place_of(loc: tuple[int | str, ...], *, inside: bool) -> Key:
+    """Pydantic's location as a key: which table of a list (from 1) is told, which value of a list is not."""
+    last = len(loc) if inside else len(loc) - 1
+    return tuple(
+        str(part + 1) if isinstance(part, int) else part
+        for i, part in enumerate(loc)
+        if not isinstance(part, int) or i < last
+    )
 
 
 def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> str:
