@@ -2,7 +2,8 @@
 
     python benchmarks/fit_speed.py [--study demo|demo_leads] [--parts qualified,won,...] [--no-pymc] [--pymc-tune N]
 
-product: nutpie on the C functions, as in a fit (600 tuning steps and 1,000 draws in each of 4 chains, target .95).
+product: nutpie on the C functions, as in the first attempt of a fit (400 tuning steps and 1,000 draws in each of 4
+chains, target .9).
 PyMC: `pm.sample` without nutpie, with its defaults (1,000 tuning steps, 1,000 draws, target .8) on the PyMC definition
 of the same density (tests/test_kernels.py holds the two against each other); what a run of ten draws takes counts as
 its compilation. Both on 2 cores, one after the other in one process: read ratios inside a run. ESS: the least,
