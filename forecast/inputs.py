@@ -1,7 +1,7 @@
 """The arrays that the models take, made from a history and a study: data with a blank at weight zero, and priors.
 
-One dictionary per part of the funnel (each transition, losses, traffic, deal value), with the same names in
-`forecast.model` and in the kernels.
+One dictionary per part of the funnel (each transition, losses, deal value; traffic in `traffic_inputs`), with the same
+names in `forecast.model` and in the kernels.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from forecast.benchmarks import (
 )
 from forecast.delay import ages_needed, delay_pmf
 from forecast.history import History
-from forecast.periods import DAYS_PER_PERIOD, period_days, periods_per_year, season_of
+from forecast.periods import DAYS_PER_PERIOD, period_days, periods_per_year
 from forecast.study import Study
-from forecast.waves import onto_waves, walk_waves, waves_centred
+from forecast.waves import walk_waves, waves_centred
 
 Array = NDArray[np.float64]
 
@@ -94,12 +94,12 @@ def has_stopped(history: History) -> NDArray[np.bool_]:
 
     A zero alone is no end: only a channel with spend in the past that now shows neither spend nor units has stopped.
     """
-    last = _entries(history)[-1]
+    last = entries_of(history)[-1]
     spend = spend_of(history)
     return np.isnan(last) | ((last == 0) & (spend[-1] == 0) & (spend > 0).any(axis=0))
 
 
-def _entries(history: History) -> Array:
+def entries_of(history: History) -> Array:
     """Units entering the funnel by period and channel, each channel at its own first stage; blanks are NaN."""
     steps = transitions(history)
     chain = [steps[0][0], *(stage for _, stage in steps)] if steps else list(history.stages)
@@ -125,13 +125,13 @@ def _present(history: History, *names: str) -> NDArray[np.bool_]:
     return np.logical_and.reduce([np.isfinite(history.counts[name].values) for name in names])
 
 
-def _drift_prior(history: History) -> Array:
+def drift_prior(history: History) -> Array:
     """Rates of the Gamma(2, rate) priors of the two walks' sds per period."""
     per_month = math.sqrt(12.0 / periods_per_year(history.period))
     return 2.0 / (np.array(DRIFT_A_MONTH) * per_month)
 
 
-def _walk_geometry(history: History, precision: Array, delay: Array) -> dict[str, Array]:
+def walk_geometry(history: History, precision: Array, delay: Array) -> dict[str, Array]:
     """Coordinates of the walks, see `waves`; the information of a cell ends where its own noise begins."""
     usual = TYPICAL_DRIFT * np.array(DRIFT_A_MONTH) * math.sqrt(12.0 / periods_per_year(history.period))
     common, own = waves_centred(usual, precision, delay)
@@ -231,8 +231,8 @@ def _common_data(
         "weight": weight,
         "mu_prior": np.array([rate.mean, rate.sd]),
         "centred": _level_centred(share, precision.sum(axis=0)),
-        "drift_prior": _drift_prior(history),
-        **_walk_geometry(history, precision, delay),
+        "drift_prior": drift_prior(history),
+        **walk_geometry(history, precision, delay),
         "noise_prior": np.array(2.0 / RATE_NOISE),
         "delay_prior": prior.array,
         "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
@@ -358,48 +358,6 @@ def channel_priors(study: Study, history: History) -> dict[str, Array]:
         "base_prior": np.array([(p.base.mean, p.base.sd) for p in priors]).T,
         "carries": np.array([0.0 if p.carry_over is None else 1.0 for p in priors]),
         "carry_prior": np.array(carry).T,
-    }
-
-
-def traffic_data(
-    study: Study, history: History, log_worth: Array | None, worth_sd: Array | None
-) -> dict[str, Any]:
-    """Data of the traffic model; `log_worth`: mean log margin that a unit of traffic brings, by channel, and its sd."""
-    entries, spend = _entries(history), spend_of(history)
-    y = np.nan_to_num(entries)
-    responds = (spend > 0).any(axis=0)
-    weight = np.isfinite(entries) & ~((y == 0) & (spend == 0) & responds)
-    reference, current = spend_reference(history), current_spend(history)
-    tuned = responds & (current > 0)
-    unknown = np.zeros(len(history.channels))
-    if log_worth is None or worth_sd is None:
-        tuned, log_worth, worth_sd = np.zeros_like(tuned), unknown, unknown
-    basis = season_table(history)[season_of(history.periods, history.period)]
-    filled = np.where(current > 0, current, 1.0)
-    precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
-    return {
-        "y": y,
-        "weight": weight.astype(float),
-        "level_prior": np.array(math.log(max(y[weight].mean() if weight.any() else 1.0, 0.1))),
-        "responds": responds.astype(float),
-        "spend_lags": lagged(spend / reference, carry_periods(history.period)),
-        **{
-            k: v for k, v in channel_priors(study, history).items() if k in ("elasticity_prior", "base_prior")
-        },
-        "carries": channel_priors(study, history)["carries"],
-        "carry_prior": channel_priors(study, history)["carry_prior"],
-        "season_basis": basis,
-        "log_days": log_days(history.periods, history.period),
-        "drift_prior": _drift_prior(history),
-        **_walk_geometry(history, precision, np.ones(1)),
-        "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
-        "season_centred": np.array(0.8),
-        "season_waves": onto_waves(basis),
-        "log_worth": log_worth,
-        "log_current": np.log(filled / reference),
-        "log_spend": np.log(filled),
-        "marginal_sd": np.sqrt(study.priors.marginal_return_sd**2 + worth_sd**2),
-        "tuned": tuned.astype(float),
     }
 
 

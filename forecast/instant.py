@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, gammaln, logit
 
-from forecast import inputs
+from forecast import inputs, traffic_inputs
 from forecast.delay import delay_pmf
 from forecast.errors import FitError
 from forecast.gaussian import Averaged, Scales, Solved, product, shares, solve, walk_basis
@@ -69,7 +69,7 @@ def instant_posterior(study: Study, history: History, *, seed: int, draws: int =
                 variables[f"loss_{name}_{stage}"] = (("draw",), found[name])
     variables |= _values(study, history, draws, _rng(seed, "value"))
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
-    data = inputs.traffic_data(study, history, worth, worth_sd)
+    data = traffic_inputs.traffic_data(study, history, worth, worth_sd)
     variables |= _Traffic(data).draws(history, draws, _rng(seed, "traffic"))
     provenance = {
         "ages": ages,
@@ -243,6 +243,17 @@ class _Traffic(Averaged):
         self.log_mean = np.where(y * data["weight"] > 0, np.log(y + 0.5), level)
         self.now = level
 
+    def lifts(self, z: Array) -> Array:
+        """What a lift test would measure of each period's traffic at reference spend, as a multiple of it (E, T)."""
+        d, c = self.data, self.data["lift_channel"].astype(int)
+        beta, base, carry = (x[c, None] for x in self.shares(z))
+        weights = (carry + 1e-12) ** np.arange(len(d["spend_lags"]))
+        until = np.cumsum(np.pad(weights / weights.sum(axis=1, keepdims=True), ((0, 0), (1, 0))), axis=1)
+        before = d["lift_spend"][:, :1] + 1e-9
+        share = np.take_along_axis(until, d["lift_age"].astype(int), axis=1)
+        acting = np.maximum(before + d["lift_spend"][:, 1:] * share, 1e-9)
+        return np.asarray(d["lift_share"] * (1.0 - base) * (acting**beta - before**beta))
+
     def size(self) -> int:
         """Numbers held a point."""
         return self.channels * self.periods * 5 * (self.basis.shape[1] + 12)
@@ -285,37 +296,50 @@ class _Traffic(Averaged):
         return np.asarray(value)
 
     def solved(self, points: Array) -> tuple[Solved, Array]:
-        """Working observations on the log scale at these points, with a last row for the marginal returns."""
+        """Working observations on the log scale at these points; rows after the periods: marginal returns, lift tests.
+
+        A lift test is a straight line in log traffic and response around the fitted ones.
+        """
         d = self.data
         tau, drift, own, noise, season = np.exp(points).T
-        groups, rows = len(points), self.periods + 1
+        groups, last, tests = len(points), self.periods, len(d["lift"])
+        rows = last + 1 + tests
         mean = np.exp(self.log_mean)
         use = d["weight"] > 0
         variance = 1.0 / mean + noise[:, None, None] ** 2 + 1e-4
         h = np.zeros((groups, self.channels, rows))
-        h[:, :, :-1] = np.where(use, 1.0 / variance, 0.0).swapaxes(1, 2)
-        h[:, :, -1] = d["tuned"] / d["marginal_sd"] ** 2
+        h[:, :, :last] = np.where(use, 1.0 / variance, 0.0).swapaxes(1, 2)
+        h[:, :, last] = d["tuned"] / d["marginal_sd"] ** 2
+        of = d["lift_channel"].astype(int)
+        h[:, of, last + 1 + np.arange(tests)] = d["lift_sd"] ** -2.0
         width, j = 1e-3, np.zeros((self.channels, rows, 3))
-        response, marginal = self.response(self.z), self.marginal(self.z)
+        response, marginal, lifts = self.response(self.z), self.marginal(self.z), self.lifts(self.z)
+        log_traffic = (self.log_mean - response)[:, of].T
+        traffic = np.exp(log_traffic)
         for i in range(3):
             step = self.z + width * np.eye(3)[i][:, None]
-            j[:, :-1, i] = ((self.response(step) - response) / width).T
-            j[:, -1, i] = (self.marginal(step) - marginal) / width
+            j[:, :last, i] = ((self.response(step) - response) / width).T
+            j[:, last, i] = (self.marginal(step) - marginal) / width
+            slope = (traffic * (self.lifts(step) - lifts)).sum(axis=1) / width
+            j[of, last + 1 + np.arange(tests), i] = slope
         z = np.zeros((self.channels, rows))
         miss = np.where(use, d["y"] / mean - 1.0, 0.0)
-        z[:, :-1] = (self.log_mean + miss - response - d["log_days"][:, None]).T
-        z[:, -1] = -marginal
+        z[:, :last] = (self.log_mean + miss - response - d["log_days"][:, None]).T
+        z[:, last] = -marginal
+        slopes = traffic * lifts  # of what a test measures, by log traffic
+        apart = (slopes * (log_traffic - d["log_days"] - 1.0)).sum(axis=1)
+        z[of, last + 1 + np.arange(tests)] = d["lift"] + apart
         z += (j @ self.z.T[:, :, None])[..., 0]
-        z -= d["level_prior"]
-        walk = np.vstack([self.basis, self.basis[-1:]])
-        basis = np.vstack([d["season_basis"], np.zeros((1, d["season_basis"].shape[1]))])
-        middle = -np.eye(rows)[:, -1:]
-        ones = np.ones((rows, 1))
+        ones = np.concatenate([np.ones(last + 1), slopes.sum(axis=1)])[:, None]
+        z -= d["level_prior"] * ones[:, 0]
+        walk = np.vstack([self.basis, self.basis[-1:], slopes @ self.basis])
+        season_basis = np.vstack([d["season_basis"], 0.0 * d["season_basis"][:1], slopes @ d["season_basis"]])
+        middle = -np.eye(rows)[:, last : last + 1]
         common = np.concatenate(
             [
                 np.broadcast_to(1.5 * ones, (groups, rows, 1)),
                 drift[:, None, None] * walk,
-                season[:, None, None] * basis,
+                season[:, None, None] * season_basis,
                 np.broadcast_to(middle, (groups, rows, 1)),
             ],
             axis=-1,

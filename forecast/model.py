@@ -150,8 +150,12 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
     Channels with `responds` = 0 have no spend term. Where a unit of traffic has a known worth, the marginal returns at
     current spend are shrunk together (today's budget is itself evidence): log mROI_c ~ Normal(mu_m, marginal_sd).
 
+    A lift test measured the traffic of its m periods with spend x + dx less that with spend x, a period:
+    lift ~ Normal(1/m sum_t nu_t(x + S_t dx) - nu_t(x), lift_sd), S_t the share of the carry-over's weights that
+    periods since the test began have; a null or negative lift counts like any other.
+
     Args:
-        data: the arrays of `inputs.traffic_data`; dims period (T), channel (C), lag first where there are lags.
+        data: the arrays of `traffic_inputs.traffic_data`; dims period (T), channel (C), lag first where there are lags.
     """
     periods, channels = data["y"].shape
     lags = data["spend_lags"].shape[0]
@@ -200,7 +204,21 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
             "current_budget",
             -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(d["marginal_sd"]))),
         )
+        expected = _lift(d, level + shared[:, None] + walk, beta, base, weights)
+        pm.Potential("lift_tests", -0.5 * pt.sum(((d["lift"] - expected) / d["lift_sd"]) ** 2))
     return model
+
+
+def _lift(d: Mapping[str, Tensor], log_level: Tensor, beta: Tensor, base: Tensor, weights: Tensor) -> Tensor:
+    """What each lift test should have measured, (test,). `log_level`: of traffic at reference spend, as (T, C)."""
+    c, age = d["lift_channel"].astype("int64"), d["lift_age"].astype("int64")
+    until = pt.concatenate([pt.zeros((1, weights.shape[1])), pt.cumsum(weights, axis=0)])
+    before, change = (d["lift_spend"][:, i][:, None] for i in (0, 1))
+    before = before + 1e-9
+    acting = pt.maximum(before + change * until[age, c[:, None]], 1e-9)
+    beta, base = beta[c][:, None], base[c][:, None]
+    gain = (1.0 - base) * (pt.exp(beta * pt.log(acting)) - pt.exp(beta * pt.log(before)))
+    return pt.sum(d["lift_share"] * pt.exp(log_level.T[c]) * gain, axis=1)
 
 
 def value_model(data: Mapping[str, Array]) -> pm.Model:

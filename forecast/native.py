@@ -52,7 +52,8 @@ def pack(kind: str, data: Mapping[str, Array]) -> Array:
         sizes = [float(len(data["deals"])), float(len(data["sizes"]))]
     elif kind == "traffic":
         periods, channels = data["y"].shape
-        sizes = [periods, channels, data["spend_lags"].shape[0], data["season_basis"].shape[1]]
+        lags, seasons = data["spend_lags"].shape[0], data["season_basis"].shape[1]
+        sizes = [periods, channels, lags, seasons, len(data["lift"])]
     else:
         periods, channels = data["n"].shape
         sizes = [periods, channels, data["age_weights"].shape[1], float(kind == "calendar")]
@@ -97,9 +98,9 @@ def _transition(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
 def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     n_all = int(carray(block, (1,))[0])
     d = carray(block, (n_all,))
-    t, c, k, s = int(d[1]), int(d[2]), int(d[3]), int(d[4])
+    t, c, k, s, e = int(d[1]), int(d[2]), int(d[3]), int(d[4]), int(d[5])
     tc = t * c
-    o = 5
+    o = 6
     y, weight = d[o : o + tc].reshape((t, c)), d[o + tc : o + 2 * tc].reshape((t, c))
     o += 2 * tc
     level_prior, responds = d[o], d[o + 1 : o + 1 + c]
@@ -122,12 +123,19 @@ def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     o += 2
     season_waves = d[o : o + w * s].reshape((w, s))
     o += w * s
+    b = o + 5 * c  # today's budget before, lift tests from here on
+    share, age = (
+        d[b + e : b + e + e * t].reshape((e, t)),
+        d[b + e + e * t : b + e + 2 * e * t].reshape((e, t)),
+    )
+    b += e + 2 * e * t
     out = carray(gradient, (dim,))
     value = traffic_kernel(
         carray(x, (dim,)), out, y, weight, level_prior, responds, spend_lags, elasticity, base, carries, carry, basis,
         log_days, drift_prior, walk_centred, own_centred, waves, noise_prior, season_centred,
         season_waves, d[o : o + c], d[o + c : o + 2 * c], d[o + 2 * c : o + 3 * c], d[o + 3 * c : o + 4 * c],
-        d[o + 4 * c : o + 5 * c],
+        d[o + 4 * c : o + 5 * c], d[o + 5 * c : o + 5 * c + e], share, age, d[b : b + 2 * e].reshape((e, 2)),
+        d[b + 2 * e : b + 3 * e], d[b + 3 * e : b + 4 * e],
     )  # fmt: skip
     carray(logp, (1,))[0] = value
     return _status(value, out)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, stdtr
 from scipy.stats import rankdata
 
-from forecast import inputs
+from forecast import inputs, traffic_inputs
 from forecast.delay import delay_pmf
 from forecast.history import History
 from forecast.periods import season_of
@@ -96,7 +96,7 @@ def _parts(study: Study, history: History, posterior: Posterior, rng: np.random.
 def _traffic(
     study: Study, history: History, posterior: Posterior, rows: NDArray[np.int64], rng: np.random.Generator
 ) -> Cells:
-    data = inputs.traffic_data(study, history, None, None)
+    data = traffic_inputs.traffic_data(study, history, None, None)
     mean = np.exp(posterior.array("log_traffic_path"))
     noise2 = posterior.array("noise_traffic")[rows, None, None] ** 2 + 1e-4
     gamma = rng.standard_gamma(np.broadcast_to(1.0 / noise2, mean.shape)) * noise2

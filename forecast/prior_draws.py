@@ -26,7 +26,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast import inputs
+from forecast import inputs, traffic_inputs
 from forecast.delay import delay_pmf
 from forecast.history import History, dataset
 from forecast.periods import season_of, shift
@@ -299,7 +299,10 @@ class _Maker:
 
     def _traffic(self) -> tuple[dict[str, Any], dict[str, Any], Counts]:
         """True values, parameters, visitors by period, horizon included."""
-        data = inputs.traffic_data(self.study, self.empty, None, None) | fixed_arrays(self.study)["traffic"]
+        data = (
+            traffic_inputs.traffic_data(self.study, self.empty, None, None)
+            | fixed_arrays(self.study)["traffic"]
+        )
         path, point = self._tuned_traffic(data)
         beta, base, carry = (_share(data, point, name) for name in ("elasticity", "base", "carry"))
         carry = carry * data["carries"]

@@ -23,6 +23,7 @@ from forecast.history import History
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.posterior import Posterior
 from forecast.study import Study
+from forecast.traffic_inputs import lift_data
 
 Array = NDArray[np.float64]
 LEVELS = {"q05": 0.05, "q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90, "q95": 0.95}
@@ -238,7 +239,7 @@ def response_table(names: list[str], allocation: Allocation, curves: Curves, see
 def evidence_table(study: Study, history: History, posterior: Posterior, names: list[str]) -> pd.DataFrame:
     """Elasticity of each paid channel, and how much of it is data: 1 - posterior variance / prior variance (logit)."""
     prior = inputs.channel_priors(study, history)["elasticity_prior"]
-    spend = inputs.spend_of(history)
+    spend, measured = inputs.spend_of(history), lift_data(study, history)
     rows = []
     for name in names:
         i = history.channels.index(name)
@@ -247,7 +248,9 @@ def evidence_table(study: Study, history: History, posterior: Posterior, names: 
         paid = spend[spend[:, i] > 0, i]
         spread = float(np.log(paid).std()) if len(paid) > 1 else 0.0
         verb = "is learnt mostly from the data" if evidence >= 0.5 else "is mostly the prior"
-        sentence = f"spend varied by about {spread:.0%} from period to period: the elasticity {verb}"
+        tests = int((measured["lift_channel"] == i).sum())
+        told = f" and {tests} lift test{'s' if tests > 1 else ''} counted" if tests else ""
+        sentence = f"spend varied by about {spread:.0%} from period to period{told}: the elasticity {verb}"
         rows.append(
             {"channel": name, "elasticity_mean": float(draws.mean()), "q10": float(np.quantile(draws, 0.1))}
             | {"q90": float(np.quantile(draws, 0.9)), "evidence": evidence, "sentence": sentence}

@@ -48,6 +48,7 @@ SILENCED = (
     "revenue",
     "deals_log_revenue",
     "size_cells",
+    "lift_share",
 )  # data -> no data
 
 
@@ -154,8 +155,11 @@ def _log_likelihood(few: Draws, part: Part, channels: int) -> Array:
     if part.kind == "value":
         made = [density(**given) - nothing]
     else:
-        weight = given.pop("weight")
-        made = [density(weight=weight * (np.arange(channels) == c)) - nothing for c in range(channels)]
+        weight, made = given.pop("weight"), []
+        tests = given.pop("lift_share", np.zeros((0, 0)))
+        for c in range(channels):
+            own = {"lift_share": tests * (part.data["lift_channel"] == c)[:, None]} if len(tests) else {}
+            made.append(density(weight=weight * (np.arange(channels) == c), **own) - nothing)
         if any(v.any() for v in given.values()):
             made.append(density(**given) - nothing)
     return np.stack(made, axis=1)

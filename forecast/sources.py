@@ -32,9 +32,12 @@ def read_history(study: Study, *, today: date | None = None) -> History:
     """Read and validate the history that a study names.
 
     `today`, if given, keeps periods that have not ended out of counts, unless `history.through` asks for them.
-    Raises DataError for what is wrong in the files and StudyError for channels that the data do not have.
+    Raises DataError for what is wrong in the files and StudyError for channels that the data do not have and for lift
+    tests that they cannot place.
     """
-    return _from_counts(study, today) if study.history.leads is None else _from_leads(study, today)
+    history = _from_counts(study, today) if study.history.leads is None else _from_leads(study, today)
+    _check_lift_tests(study, history)
+    return history
 
 
 # Counts
@@ -251,6 +254,29 @@ def _check_channels(study: Study, known: Iterable[str]) -> None:
         for key, name in named.items()
         if name not in there
     ]
+    if problems:
+        raise StudyError(problems)
+
+
+def _check_lift_tests(study: Study, history: History) -> None:
+    """A lift test needs a channel with recorded spend, and its periods must lie in the history."""
+    problems, paid, kind = [], _spenders(history), history.period
+    known = f"{period_label(history.periods[0], kind)} to {period_label(history.last, kind)}"
+    for number, test in enumerate(study.lift_tests, start=1):
+        place, name = study.place(f"lift_test.{number}.channel"), test.channel
+        if name not in history.channels:
+            text = f'the data have no channel "{name}"; they have {", ".join(history.channels)}'
+            problems.append(f"{place}: {text}{nearest(name, history.channels)}")
+        elif name not in paid:
+            remedy = (
+                "so there is no response to calibrate; take the test out, or record the channel's past spend"
+            )
+            problems.append(f'{place}: "{name}" has no recorded spend, {remedy}')
+        for key, start in zip(("from", "to"), test.window(kind), strict=True):
+            if not history.periods[0] <= start <= history.last and (key == "from" or test.to is not None):
+                text = f"expected a period of the history, {known}; came {period_label(start, kind)}"
+                remedy = "take the test out, or let the history reach so far"
+                problems.append(f"{study.place(f'lift_test.{number}.{key}')}: {text}; {remedy}")
     if problems:
         raise StudyError(problems)
 

@@ -35,6 +35,7 @@ from forecast.study_file import (
     nearest,
     read_source,
 )
+from forecast.study_lift import LiftTestSpec, window_problems
 
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 RESERVED = frozenset(
@@ -336,7 +337,7 @@ class PriorsSpec(Table):
 
 
 class Study(Table):
-    """One forecasting question: history, funnel, channels, economics, plan, budget, priors.
+    """One forecasting question: history, funnel, channels, economics, plan, budget, priors, lift tests.
 
     `folder` is where the study lies; paths of data in it are relative to that. `path` is None for a study made in code.
     """
@@ -350,6 +351,7 @@ class Study(Table):
     plan: PlanSpec = PlanSpec()
     budget: BudgetSpec = BudgetSpec()
     priors: PriorsSpec = PriorsSpec()
+    lift_tests: tuple[LiftTestSpec, ...] = Field(default=(), alias="lift_test")
     folder: Path = Path()
     path: Path | None = None
     _source: Source | None = PrivateAttr(default=None)
@@ -381,6 +383,7 @@ class Study(Table):
                     "funnel.stages", 'expected the stage "leads" among them, because the history is leads'
                 )
             )
+        found += window_problems(self.lift_tests, self.history.period)
         if found:
             raise Problems(found)
         return self
@@ -388,19 +391,21 @@ class Study(Table):
     def fit_key(self) -> dict[str, Any]:
         """What the fit depends on besides the content of the data: ready for JSON, to be hashed.
 
-        Holds how the history is read, funnel, channel kinds, priors and gross margin; not the plan, the budget, the
-        name, the currency, locks, nor file names (`History.fingerprint` stands for the data themselves).
+        Holds how the history is read, funnel, channel kinds, priors, gross margin, lift tests; not plan, budget, name,
+        currency, locks, nor file names (`History.fingerprint` stands for the data themselves).
         """
         history = self.history.model_dump(
             mode="json", include={"counting", "period", "from_", "through", "columns", "preset"}
         )
         kinds = {name: spec.kind for name, spec in sorted(self.channels.items()) if spec.kind != "other"}
+        tests = [test.model_dump(mode="json", exclude={"note"}) for test in self.lift_tests]
         return {
             "history": history,
             "funnel": self.funnel.model_dump(mode="json"),
             "kinds": kinds,
             "priors": self.priors.model_dump(mode="json"),
             "gross_margin": self.economics.gross_margin,
+            **({"lift_tests": tests} if tests else {}),
         }
 
     def kind_of(self, channel: str) -> str:

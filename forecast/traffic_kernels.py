@@ -37,6 +37,55 @@ def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @jit
+def lift_test(
+    lift: float,
+    sd: float,
+    share: Array,
+    age: Array,
+    spend: Array,
+    beta: float,
+    base: float,
+    traffic: Array,
+    weights: Array,
+    d_weights: Array,
+    g_path: Array,
+    g_season: Array,
+) -> tuple[float, float, float, float, float]:
+    """Log density of one lift test and its slopes by level, elasticity, base and carry-over.
+
+    Those by the path are added to `g_path` and `g_season`. traffic: at reference spend, by period; weights, d_weights:
+    of carry-over by lag, and their slopes. Only periods of the test are looked at.
+    """
+    before = spend[0] + 1e-9
+    log_before = math.log(before)
+    power_before = math.exp(beta * log_before)
+    d_beta, d_base, d_carry = 0.0, 0.0, 0.0
+    gain = np.zeros(share.shape[0])
+    for t in range(share.shape[0]):
+        if share[t] == 0.0:
+            continue
+        acting, d_acting = 0.0, 0.0
+        for k in range(int(age[t])):
+            acting += weights[k]
+            d_acting += d_weights[k]
+        acting = max(before + spend[1] * acting, 1e-9)
+        log_acting = math.log(acting)
+        power = math.exp(beta * log_acting)
+        units = share[t] * traffic[t]
+        gain[t] = units * (1.0 - base) * (power - power_before)
+        d_beta += units * (1.0 - base) * (power * log_acting - power_before * log_before)
+        d_base -= units * (power - power_before)
+        d_carry += units * (1.0 - base) * beta * power / acting * spend[1] * d_acting
+    expected = gain.sum()
+    miss = (lift - expected) / sd
+    pull = miss / sd
+    for t in range(share.shape[0]):
+        g_path[t] += pull * gain[t]
+        g_season[t] += pull * gain[t]
+    return -0.5 * miss * miss, pull * expected, pull * d_beta, pull * d_base, pull * d_carry
+
+
+@jit
 def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, and the gradient one pass
     x: Array,
     grad: Array,
@@ -63,6 +112,12 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
     log_spend: Array,
     marginal_sd: Array,
     tuned: Array,
+    lift_channel: Array,
+    lift_share: Array,
+    lift_age: Array,
+    lift_spend: Array,
+    lift: Array,
+    lift_sd: Array,
 ) -> float:
     """Log density and gradient of `model.traffic_model`; data as there."""
     periods, channels = y.shape
@@ -178,6 +233,20 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
             g_path[c, periods - 1] += pull
             g_beta += pull * (1.0 / beta + log_current[c])
             g_base -= pull / (1.0 - base)
+        for e in range(lift.shape[0]):
+            if lift_channel[e] != c:
+                continue
+            for t in range(periods):  # traffic at reference spend
+                total[t] = nu[t] / mix[t] if responds[c] > 0.0 else nu[t]
+            value, d_level, d_beta, d_base, d_carry = lift_test(
+                lift[e], lift_sd[e], lift_share[e], lift_age[e], lift_spend[e], beta, base, total,
+                carry_weights, d_carry_weights, g_path[c], g_season,
+            )  # fmt: skip
+            lp += value
+            g_level += d_level
+            g_beta += d_beta
+            g_base += d_base
+            g_carry += d_carry
         grad[o_beta + c] = g_beta * beta * (1.0 - beta) * elasticity_prior[1, c] - x[o_beta + c]
         grad[o_base + c] = g_base * base * (1.0 - base) * base_prior[1, c] - x[o_base + c]
         grad[o_carry + c] = g_carry * carries[c] * lasts * (1.0 - lasts) * carry_prior[1, c] - x[o_carry + c]

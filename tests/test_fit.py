@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 from scipy.stats import beta, norm
 
 from forecast import fit as module
-from forecast import inputs, sampling
+from forecast import inputs, sampling, traffic_inputs
 from forecast.benchmarks import CHANNEL_PRIORS
 from forecast.delay import delay_pmf
 from forecast.errors import FitError, Interrupted
@@ -148,7 +148,7 @@ def test_without_data_the_posterior_is_the_benchmark():
     assert float((expit(d["mu"]) < 0.2468).mean()) == pytest.approx(0.5, abs=0.04)
     assert float((d["delay_mean"] < 45 / 30.4375).mean()) == pytest.approx(0.5, abs=0.04)
     assert np.log(d["delay_mean"]).std() == pytest.approx(0.3, rel=0.1)
-    data = inputs.traffic_data(asked, past, None, None)
+    data = traffic_inputs.traffic_data(asked, past, None, None)
     d = sampled(Part("traffic", "traffic", "traffic", data | nothing), draws=1000)
     elasticity = expit(data["elasticity_prior"][0] + data["elasticity_prior"][1] * d["z_elasticity"])
     for i, kind in enumerate(("ppc", "other")):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from posterior_fixture import history, study
 
-from forecast import inputs, kernels, traffic_kernels
+from forecast import inputs, kernels, traffic_inputs, traffic_kernels
 from forecast.benchmarks import CHANNEL_PRIORS, WIDE
 from forecast.delay import delay_pmf
 
@@ -35,7 +35,9 @@ def test_data_stand_in_the_order_of_the_kernels():
     past = history({**COUNTS, "revenue": 9000.0})
     data, _ = inputs.transition_data(B2B, past, "leads", "qualified")
     assert list(data) == arguments(kernels.transition_kernel)
-    assert list(inputs.traffic_data(B2B, past, None, None)) == arguments(traffic_kernels.traffic_kernel)
+    assert list(traffic_inputs.traffic_data(B2B, past, None, None)) == arguments(
+        traffic_kernels.traffic_kernel
+    )
     value = inputs.value_data(past)
     assert value is not None
     assert list(value) == arguments(traffic_kernels.value_kernel)
@@ -167,7 +169,7 @@ def test_cohorts_wait_for_as_long_as_they_have_been_in_their_stage():
 
 def test_walks_are_slower_in_weeks_than_in_months():
     """A year of steps has the same spread: sd per week = sd per month / sqrt(52 / 12)."""
-    month, week = (inputs._drift_prior(history(COUNTS, period=kind)) for kind in ("month", "week"))
+    month, week = (inputs.drift_prior(history(COUNTS, period=kind)) for kind in ("month", "week"))
     assert week / month == pytest.approx(math.sqrt(52 / 12))
 
 
@@ -176,7 +178,7 @@ def test_levels_are_centred_by_what_the_data_say():
     leads = np.tile([10.0, 80.0, 400.0], (12, 1))
     names = ["few", "some", "many"]
 
-    def centred(leads: Array, rate: Array) -> Array:
+    def centred(leads: np.ndarray, rate: np.ndarray) -> np.ndarray:
         past = history({"leads": leads, "won": leads * rate}, channels=names[: leads.shape[1]])
         return np.asarray(inputs.transition_data(B2B, past, "leads", "won")[0]["centred"])
 
@@ -261,7 +263,9 @@ def test_structural_zeros_of_a_paid_channel_weigh_nothing():
     visitors, spend = np.full((12, 2), 100.0), np.zeros((12, 2))
     spend[6:, 0] = 500.0
     visitors[:6] = 0.0
-    data = inputs.traffic_data(B2B, history({"visitors": visitors, "won": 1.0, "spend": spend}), None, None)
+    data = traffic_inputs.traffic_data(
+        B2B, history({"visitors": visitors, "won": 1.0, "spend": spend}), None, None
+    )
     assert data["responds"].tolist() == [1.0, 0.0]
     assert data["weight"][:, 0].tolist() == [0.0] * 6 + [1.0] * 6
     assert data["weight"][:, 1].tolist() == [1.0] * 12
@@ -270,9 +274,9 @@ def test_structural_zeros_of_a_paid_channel_weigh_nothing():
 def test_todays_budget_is_evidence_only_where_traffic_has_a_worth():
     """Without a deal value nothing is tuned; with one, the channels with spend in the last three periods."""
     past = history({**COUNTS, "spend": np.column_stack([np.full(12, 3000.0), [1000.0] * 9 + [0.0] * 3])})
-    assert not inputs.traffic_data(B2B, past, None, None)["tuned"].any()
+    assert not traffic_inputs.traffic_data(B2B, past, None, None)["tuned"].any()
     worth = np.array([1.5, 2.5])
-    data = inputs.traffic_data(B2B, past, worth, np.array([0.0, 0.4]))
+    data = traffic_inputs.traffic_data(B2B, past, worth, np.array([0.0, 0.4]))
     assert data["tuned"].tolist() == [1.0, 0.0]
     assert data["log_worth"].tolist() == worth.tolist()
     assert data["marginal_sd"] == pytest.approx([0.5, math.hypot(0.5, 0.4)])

@@ -66,8 +66,25 @@ def transition(*, delayed: bool, calendar: bool) -> Data:
     }
 
 
-def traffic(*, carry: bool, tuned: bool) -> Data:
-    """Three channels, one without spend and one with blank cells; carry-over and a tuned budget on demand."""
+def lifts(tests: int) -> Data:
+    """More spend and less, with carry-over under way and done with, and all spend gone."""
+    share, age = np.zeros((3, PERIODS)), np.zeros((3, PERIODS))
+    for row, (start, length) in enumerate(((2, 3), (0, 1), (PERIODS - 2, 2))):
+        share[row, start : start + length] = 1.0 / length
+        age[row, start : start + length] = np.arange(1, length + 1)
+    age[2, -1] = 4.0
+    return {
+        "lift_channel": np.array([0.0, 2.0, 0.0])[:tests],
+        "lift_share": share[:tests],
+        "lift_age": age[:tests],
+        "lift_spend": np.array([[1.0, 0.7], [0.9, -0.9], [1.3, -0.4]])[:tests],
+        "lift": np.array([60.0, -80.0, 5.0])[:tests],
+        "lift_sd": np.array([15.0, 30.0, 8.0])[:tests],
+    }
+
+
+def traffic(*, carry: bool, tuned: bool, tests: int = 0) -> Data:
+    """Three channels, one without spend and one with blank cells; carry-over, tuned budget, lift tests on demand."""
     rng = np.random.default_rng(12)
     lags = 4
     spend = rng.lognormal(0.0, 0.3, (lags, PERIODS, CHANNELS))
@@ -98,6 +115,7 @@ def traffic(*, carry: bool, tuned: bool) -> Data:
         "log_spend": np.array([7.0, 0.0, 8.0]),
         "marginal_sd": np.array([0.5, 1.0, 0.6]),
         "tuned": pays * tuned,
+        **lifts(tests),
     }
 
 
@@ -179,10 +197,10 @@ def test_cohort_transition_is_the_model():
 
 
 def test_traffic_is_the_model():
-    """With and without carry-over, with and without a tuned budget, blank cells and a channel without spend."""
+    """With and without carry-over, tuned budget and lift tests; blank cells and a channel without spend."""
     cases = [
-        Part("x", "x", "traffic", traffic(carry=carry, tuned=tuned))
-        for carry, tuned in ((True, True), (True, False), (False, True))
+        Part("x", "x", "traffic", traffic(carry=carry, tuned=tuned, tests=tests))
+        for carry, tuned, tests in ((True, True, 0), (True, False, 3), (False, True, 1), (True, True, 3))
     ]
     agree(Definition(traffic_model(cases[0].data), cases[0]), cases)
 
@@ -197,9 +215,10 @@ PARTS = [
     Part("x", "x", "calendar", transition(delayed=True, calendar=True)),
     Part("x", "x", "cohort", transition(delayed=True, calendar=False)),
     Part("x", "x", "traffic", traffic(carry=True, tuned=True)),
+    Part("lift tests", "x", "traffic", traffic(carry=True, tuned=True, tests=3)),
     Part("x", "x", "value", value()),
 ]
-every_part = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.kind)
+every_part = pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind} {part.name}")
 
 
 @every_part
