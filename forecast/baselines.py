@@ -2,8 +2,11 @@
 
     spreadsheet      last six periods' wins per channel as a Poisson rate, times the channel's mean deal
     seasonal naive   the same periods of last year; normal error of the seasonal differences
-    AutoETS          exponential smoothing chosen by AICc (statsforecast), on total revenue by period
+    drift            the last period, moved on by the average step so far; normal error of a random walk with drift
+    AutoETS          exponential smoothing chosen by AICc (statsforecast), on the total by period
     AutoARIMA        the same with ARIMA (statsforecast)
+
+Each forecasts revenue, or the count of a stage where one is named, over all channels of the history that it is given.
 
 ETS and ARIMA tell a mean and a variance by step, not the law of a sum. Both are linear in their shocks e, so the error
 h steps ahead is e_h + psi_1 e_(h-1) + ... and var_h = sigma^2 (1 + psi_1^2 + ... + psi_(h-1)^2): the variances give
@@ -14,6 +17,7 @@ h steps ahead is e_h + psi_1 e_(h-1) + ... and var_h = sigma^2 (1 + psi_1^2 + ..
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from statistics import NormalDist
 from typing import Any
@@ -26,6 +30,7 @@ from forecast.history import History
 from forecast.periods import periods_per_year
 
 Array = NDArray[np.float64]
+Baseline = Callable[..., Array]  # (history, horizon, rng, draws, measure)
 
 RECENT = 6  # periods that the spreadsheet looks back on
 LEVEL = 80  # of the interval that the standard deviations of statsforecast are read from
@@ -36,8 +41,16 @@ def total_of(history: History, measure: str) -> Array:
     return np.asarray(np.nansum(history.counts[measure].values, axis=1), dtype=float)
 
 
-def spreadsheet(history: History, horizon: int, rng: np.random.Generator, draws: int) -> Array:
-    """Revenue over the horizon: per channel Poisson(horizon x mean wins of the last six periods) x mean deal."""
+def spreadsheet(
+    history: History, horizon: int, rng: np.random.Generator, draws: int, measure: str = "revenue"
+) -> Array:
+    """Revenue over the horizon: per channel Poisson(horizon x mean wins of the last six periods) x mean deal.
+
+    The count of a stage likewise, from its own last six periods.
+    """
+    if measure != "revenue":
+        counts = np.nan_to_num(history.counts[measure].values.astype(float))[-RECENT:]
+        return rng.poisson(horizon * counts.mean(axis=0), (draws, counts.shape[1])).sum(axis=1).astype(float)
     won, revenue = (np.nan_to_num(history.counts[m].values.astype(float)) for m in ("won", "revenue"))
     deals = np.maximum(won.sum(axis=0), 0.0)
     overall = revenue.sum() / max(deals.sum(), 1.0)
@@ -46,12 +59,14 @@ def spreadsheet(history: History, horizon: int, rng: np.random.Generator, draws:
     return np.asarray(rng.poisson(horizon * recent.mean(axis=0), (draws, deals.size)) @ value, dtype=float)
 
 
-def seasonal_naive(history: History, horizon: int, rng: np.random.Generator, draws: int) -> Array:
-    """Revenue of the same periods a year ago, with the error that this rule made so far.
+def seasonal_naive(
+    history: History, horizon: int, rng: np.random.Generator, draws: int, measure: str = "revenue"
+) -> Array:
+    """The same periods a year ago, with the error that this rule made so far.
 
     Raises UsageError for a history of less than a year and two periods.
     """
-    y, season = total_of(history, "revenue"), round(periods_per_year(history.period))
+    y, season = total_of(history, measure), round(periods_per_year(history.period))
     if y.size < season + 2:
         raise UsageError(f"seasonal naive: expected at least {season + 2} periods of history, got {y.size}")
     centre = sum(y[y.size - season + h % season] for h in range(horizon))
@@ -60,15 +75,35 @@ def seasonal_naive(history: History, horizon: int, rng: np.random.Generator, dra
     return np.maximum(centre + sd * rng.standard_normal(draws), 0.0)
 
 
-def _statsforecast(name: str) -> Callable[[History, int, np.random.Generator, int], Array]:
-    def forecast(history: History, horizon: int, rng: np.random.Generator, draws: int) -> Array:
+def drift(
+    history: History, horizon: int, rng: np.random.Generator, draws: int, measure: str = "revenue"
+) -> Array:
+    """A random walk with drift: the sum of H steps ahead has mean H y + m H (H + 1) / 2, m the mean step so far.
+
+    Its variance is s^2 (1^2 + .. + H^2 + (H (H + 1) / 2)^2 / n) for n steps of standard deviation s.
+    Raises UsageError for a history of fewer than three periods.
+    """
+    y = total_of(history, measure)
+    if y.size < 3:
+        raise UsageError(f"drift: expected at least 3 periods of history, got {y.size}")
+    steps, ahead = np.diff(y), horizon * (horizon + 1) / 2
+    squares = horizon * (horizon + 1) * (2 * horizon + 1) / 6
+    sd = float(steps.std(ddof=1)) * float(np.sqrt(squares + ahead**2 / steps.size))
+    centre = horizon * y[-1] + float(steps.mean()) * ahead
+    return np.maximum(centre + sd * rng.standard_normal(draws), 0.0)
+
+
+def _statsforecast(name: str) -> Baseline:
+    def forecast(
+        history: History, horizon: int, rng: np.random.Generator, draws: int, measure: str = "revenue"
+    ) -> Array:
         try:
             from statsforecast import models
         except ImportError as error:
-            text = f"{name} needs statsforecast: pip install growth-forecast[bench]"
+            text = f"{name} needs statsforecast: pip install 'growth-forecast[bench]'"
             raise UsageError(text) from error
         season = round(periods_per_year(history.period))
-        y = total_of(history, "revenue")
+        y = total_of(history, measure)
         model = getattr(models, name)(season_length=season if y.size >= 2 * season else 1)
         found: dict[str, Any] = model.forecast(y=y, h=horizon, level=[LEVEL])
         z = NormalDist().inv_cdf(0.5 + LEVEL / 200)
@@ -76,7 +111,7 @@ def _statsforecast(name: str) -> Callable[[History, int, np.random.Generator, in
         centre, spread = float(np.sum(found["mean"])), sd_of_sum(np.asarray(sd, dtype=float))
         return np.maximum(centre + spread * rng.standard_normal(draws), 0.0)
 
-    forecast.__doc__ = f"Total revenue over the horizon by statsforecast's {name}, normal, at least zero."
+    forecast.__doc__ = f"The total over the horizon by statsforecast's {name}, normal, at least zero."
     return forecast
 
 
@@ -91,9 +126,18 @@ def sd_of_sum(sd: Array) -> float:
 auto_ets = _statsforecast("AutoETS")
 auto_arima = _statsforecast("AutoARIMA")
 
-BASELINES: dict[str, Callable[[History, int, np.random.Generator, int], Array]] = {
+BASELINES: dict[str, Baseline] = {
     "spreadsheet": spreadsheet,
     "seasonal naive": seasonal_naive,
+    "drift": drift,
     "AutoETS": auto_ets,
     "AutoARIMA": auto_arima,
 }
+
+SLOW = ("AutoETS", "AutoARIMA")  # from statsforecast: half a second each
+
+
+def installed() -> list[str]:
+    """The baselines that can be made here; those of statsforecast only where it is installed."""
+    there = importlib.util.find_spec("statsforecast") is not None
+    return [name for name in BASELINES if there or name not in SLOW]

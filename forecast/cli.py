@@ -321,3 +321,53 @@ def allocate(
     text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
     _show(result.summary, text, as_json=json)
     _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)
+
+
+@app.command(short_help="how wrong it would have been: forecasts of the past beside what came")
+def backtest(
+    study: StudyFile,
+    origins: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many origins, the latest ones.")
+    ] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, max=24, metavar="N", help="Periods ahead.")] = None,
+    every: Annotated[int | None, typer.Option(min=1, metavar="N", help="Periods between origins.")] = None,
+    spend: Annotated[
+        Literal["actual", "planned"] | None,
+        typer.Option(help="Spend of the tested periods: as it came, or the current plan of then."),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="NAME", help="Compare with this one only. Repeatable."),
+    ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with 5 where a threshold of the study is missed.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes. Default: one a core.")
+    ] = None,
+    out: Out = None,
+    seed: Seed = None,
+    draws: Draws = None,
+    overrides: Overrides = None,
+    preview: Preview = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Forecast the past from what was known then, and score it by what came, beside simple methods.
+
+    Every origin is fitted anew to its own past. What is not given follows [backtest] in the study. Writes backtest.json
+    and backtest.csv into reports/NAME/; the next run shows them in its report and its verdict. A backtest that is
+    stopped goes on where it was.
+    """
+    from forecast import backtest as backtests
+    from forecast.backtest_text import backtest_text
+
+    options: dict[str, Any] = {"origins": origins, "horizon": horizon, "every": every, "spend": spend}
+    options |= {"out": out, "seed": seed, "draws": draws, "overrides": overrides or (), "preview": preview}
+    options |= {"names": baseline or None, "workers": workers, "today": _today()}
+    with console.progress(quiet=quiet) as progress:
+        result = backtests.backtest(study, **options, progress=progress)
+    text = f"{backtest_text(result.summary)}\n\nTables: {result.folder}/backtest.csv"
+    _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
+    if gate:
+        backtests.check_gate(result.summary)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,20 @@ def write_outputs(folder: Path, tables: Tables, outlook: xr.Dataset | None, summ
     if outlook is not None:
         made["draws.nc"] = lambda path: write_draws(outlook, path)
     check_folder(folder)
+    write_files(folder, {name: made[name] for name in FILES if name in made})
+
+
+def write_files(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> None:
+    """Make every file in a temporary folder, then move them into `folder` in their order.
+
+    Raises UsageError where the disk says no.
+    """
     try:
         with tempfile.TemporaryDirectory(dir=_existing(folder), prefix=".writing-") as unfinished:
             for name, write in made.items():
                 write(Path(unfinished) / name)
             folder.mkdir(parents=True, exist_ok=True)
-            for name in (name for name in FILES if name in made):
+            for name in made:
                 (Path(unfinished) / name).replace(folder / name)
     except OSError as error:
         reason = error.strerror or error

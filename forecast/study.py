@@ -25,6 +25,7 @@ from pydantic import (
 
 from forecast import benchmarks, periods
 from forecast.errors import StudyError
+from forecast.study_backtest import BacktestSpec
 from forecast.study_file import (
     Problem,
     Problems,
@@ -116,11 +117,8 @@ class HistorySpec(Table):
                 except ValueError as error:
                     found.append(Problem(key, str(error)))
         if len(starts) == 2 and starts["from"] > starts["through"]:
-            found.append(
-                Problem(
-                    "through", f'expected a period not before from = "{self.from_}"; came "{self.through}"'
-                )
-            )
+            text = f'expected a period not before from = "{self.from_}"; came "{self.through}"'
+            found.append(Problem("through", text))
         return found
 
     def window(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
@@ -337,7 +335,7 @@ class PriorsSpec(Table):
 
 
 class Study(Table):
-    """One forecasting question: history, funnel, channels, economics, plan, budget, priors, lift tests.
+    """One forecasting question: history, funnel, channels, economics, plan, budget, priors, lift tests, backtest.
 
     `folder` is where the study lies; paths of data in it are relative to that. `path` is None for a study made in code.
     """
@@ -352,6 +350,7 @@ class Study(Table):
     budget: BudgetSpec = BudgetSpec()
     priors: PriorsSpec = PriorsSpec()
     lift_tests: tuple[LiftTestSpec, ...] = Field(default=(), alias="lift_test")
+    backtest: BacktestSpec = BacktestSpec()
     folder: Path = Path()
     path: Path | None = None
     _source: Source | None = PrivateAttr(default=None)
