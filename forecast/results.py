@@ -41,17 +41,19 @@ def summarise(draws: Array, levels: Mapping[str, float] = LEVELS, *, sd: bool = 
 def forecast_table(outlook: xr.Dataset, plan: str, labels: list[str], stages: list[str]) -> pd.DataFrame:
     """forecast.csv for one plan: period, channel, measure, mean, sd and quantiles, with totals.
 
-    `revenue_after_horizon` has no period inside the horizon and comes with period `total` only.
+    `revenue_after_horizon` has no period inside the horizon and comes with period `total` only; the total of `waiting`
+    over the periods is who waits at their end.
     """
     order = [*stages, "spend", "revenue", "contribution", "won_from_pipeline", "won_from_new"]
-    order += ["revenue_from_pipeline", "revenue_from_new", "revenue_after_horizon"]
+    order += ["revenue_from_pipeline", "revenue_from_new", "revenue_after_horizon", "handled", "waiting"]
     channels = [*map(str, outlook["channel"].values), "total"]
     frames = []
     for measure in (name for name in order if name in outlook):
         draws = np.asarray(outlook[measure].sel(plan=plan).values, dtype=float)
         periods = [*labels, "total"] if draws.ndim == 3 else ["total"]
         if draws.ndim == 3:
-            draws = np.concatenate([draws, draws.sum(axis=1, keepdims=True)], axis=1)
+            whole = draws[:, -1:] if measure == "waiting" else draws.sum(axis=1, keepdims=True)
+            draws = np.concatenate([draws, whole], axis=1)
         else:
             draws = draws[:, None, :]
         summary = {name: values.ravel() for name, values in summarise(in_total(draws)).items()}

@@ -11,6 +11,8 @@ who is still open is unknown, and the entries of each past period are thinned by
 
 Two plans are compared on common random numbers by layers: what both plans bring, what only the first brings, what only
 the second brings, thinned side by side with the same rates. A difference of plans then holds no noise of its own.
+Where sales can take only so many (`forecast.capacity`), each plan has a queue of its own, and what both handle stays
+shared.
 
 numpy only; `slot` H after the H periods of the horizon collects what lands later.
 """
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast import inputs
+from forecast.capacity import COMMON, FIRST, PIPELINE, through_sales
 from forecast.delay import delay_pmf
 from forecast.history import History
 from forecast.periods import period_range, season_of, shift
@@ -39,7 +42,6 @@ REPLICATES = (
     2  # chance replicates of each posterior draw: tells luck from ignorance, and steadies the quantiles
 )
 CHUNK = 1000  # posterior draws simulated at once: bounds memory
-PIPELINE, COMMON, FIRST = 0, 1, 2  # layers; plan i alone is layer FIRST + i
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,9 @@ def simulate(
     `won_after_horizon` (`won_after_from_pipeline` of them), `revenue_after_horizon` (of units in the funnel by the end
     of the horizon) and `revenue_eventual` (all revenue of cohorts that the horizon acquires, carry-over included).
     `contribution` = gross margin x that eventual revenue - spend, dated by acquisition (the split over periods is the
-    expected one; carry-over counts in the last). Draws: posterior draw i gives draws i x replicates onwards.
+    expected one; carry-over counts in the last). Draws: posterior draw i gives draws i x replicates onwards. Where the
+    study gives a capacity of sales also `handled`, units that sales took in front of the last stage, and `waiting`,
+    those that wait at the end of a period. Nobody waits at the as-of date: who is inside then is in the hands of sales.
     """
     spends = list(plans.values())
     if not 1 <= len(spends) <= 2:
@@ -173,7 +177,7 @@ def simulate(
     pieces = []
     for start in range(0, posterior.draws, CHUNK):
         rows = np.repeat(np.arange(start, min(start + CHUNK, posterior.draws)), replicates)
-        part = _Chunk(posterior, history, future, rows, rng.spawn(1)[0])
+        part = _Chunk(posterior, history, future, rows, rng.spawn(1)[0], study)
         pieces.append(part.run([(inside[rows], later[rows]) for inside, later in traffic]))
     joined = {name: np.concatenate([piece[name] for piece in pieces], axis=1) for name in pieces[0]}
     rows = np.repeat(np.arange(posterior.draws), replicates)
@@ -187,9 +191,16 @@ class _Chunk:
     """Some draws of the funnel run forward; arrays are (layer, draw, slot, channel)."""
 
     def __init__(
-        self, posterior: Posterior, history: History, future: Future, rows: Counts, rng: np.random.Generator
+        self,
+        posterior: Posterior,
+        history: History,
+        future: Future,
+        rows: Counts,
+        rng: np.random.Generator,
+        study: Study,
     ) -> None:
         self.posterior, self.history, self.future, self.rows, self.rng = posterior, history, future, rows, rng
+        self.room, self.decay = study.economics.capacity, study.economics.capacity_decay
         self.horizon = future.log_traffic.shape[1]
 
     def draw(self, name: str) -> Array:
@@ -200,17 +211,22 @@ class _Chunk:
         entries, tail = self._traffic(traffic)
         stages = {self.posterior.provenance["stages"][0]: entries}
         before = self.posterior.provenance["stages"][0]
+        result: dict[str, Array | Counts] = {}
         for stage in self.posterior.stages:
+            if self.room is not None and stage == self.posterior.stages[-1]:
+                limited = inputs.entry_stage(self.history) < len(stages)  # others are counted as wins alone
+                queued = through_sales(entries, tail, limited, self.room, self.decay, self.rng.spawn(1)[0])
+                entries, tail = queued.entries, queued.tail
+                result |= {"handled": queued.handled, "waiting": queued.waiting}
             entries, tail = self._transition(before, stage, entries, tail)
             stages[stage] = entries
             before = stage
-        result: dict[str, Array | Counts] = {}
         enters = inputs.entry_stage(self.history)
         for position, (name, layers) in enumerate(stages.items()):
             counted = layers[:, :, : self.horizon] * (enters <= position)
             result[name] = self._by_plan(counted, len(traffic))
         new = entries.copy()
-        new[PIPELINE] = 0
+        new[PIPELINE] = new[FIRST + len(traffic) :] = 0
         old = entries - new
         result["won_from_pipeline"] = self._by_plan(old[:, :, : self.horizon], len(traffic))
         result["won_from_new"] = self._by_plan(new[:, :, : self.horizon], len(traffic))
@@ -219,7 +235,7 @@ class _Chunk:
         if "deal_mean" in self.posterior.data:
             money, tail_money = self._revenue(entries), self._revenue(tail[:, :, None])[:, :, 0]
             fresh = money.copy()
-            fresh[PIPELINE] = 0.0
+            fresh[PIPELINE] = fresh[FIRST + len(traffic) :] = 0.0
             result["revenue"] = self._by_plan(money[:, :, : self.horizon], len(traffic))
             result["revenue_from_new"] = self._by_plan(fresh[:, :, : self.horizon], len(traffic))
             result["revenue_after_horizon"] = self._by_plan(money[:, :, self.horizon], len(traffic))
@@ -229,7 +245,7 @@ class _Chunk:
     @staticmethod
     def _by_plan(layers: NDArray, plans: int) -> NDArray:  # type: ignore[type-arg]
         shared = layers[PIPELINE] + layers[COMMON]
-        return np.stack([shared + layers[FIRST + i] for i in range(plans)])
+        return np.stack([shared + layers[FIRST + i :: plans].sum(axis=0) for i in range(plans)])
 
     def _traffic(self, traffic: list[tuple[Array, Array]]) -> tuple[Counts, Counts]:
         """Negative binomial traffic as Poisson of a shared gamma; a plan's own part is what it has above the least."""

@@ -92,9 +92,9 @@ def test_draws_are_simulated_in_bounded_chunks(monkeypatch):
     seen: list[int] = []
 
     class Counting(module._Chunk):
-        def __init__(self, posterior, history, future, rows, rng):
+        def __init__(self, posterior, history, future, rows, rng, study):
             seen.append(len(rows))
-            super().__init__(posterior, history, future, rows, rng)
+            super().__init__(posterior, history, future, rows, rng, study)
 
     monkeypatch.setattr(module, "_Chunk", Counting)
     outlook, _ = run(known, past, PLAN, replicates=3)

@@ -1,0 +1,148 @@
+"""What sales can take: units wait in a queue in front of the last stage, first in, first out, and some give up.
+
+    handled_t = min(waiting_(t-1) still there + arrivals_t, capacity_t)
+    waiting_t = waiting_(t-1) still there + arrivals_t - handled_t,    of which a share `decay` is lost before t + 1
+
+All channels share the capacity: of a cohort (what arrived in one period) that sales can take only in part, every
+channel has its share. With inflow L above the capacity C the queue settles at waiting = (L - C) / decay.
+
+Units come in layers: those of the pipeline, what both plans bring, what only one brings. Plans have queues of their
+own, on common random numbers as far as they wait for the same, and what both handle in a period stays shared.
+
+After the horizon sales first take who still waits, and of what arrives later the share that a queue as crowded as the
+last periods lets through. Whom the waiting keep away by then is not counted against the plan that left them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+# Layers; plan i alone is layer FIRST + i. After a queue, so many layers again: of the pipeline, what plan i alone has.
+PIPELINE, COMMON, FIRST = 0, 1, 2
+
+LATEST = 3  # periods at the end of the horizon that tell how crowded it is afterwards
+PATIENCE = 120  # periods after which what still waits is given up
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Units by when sales takes them, (layer, draw, slot, channel) and (layer, draw, channel); by plan, the queue.
+
+    handled, waiting: (plan, draw, period, channel), taken in a period and waiting at its end.
+    """
+
+    entries: Counts
+    tail: Counts
+    handled: Counts
+    waiting: Counts
+
+
+def through_sales(
+    entries: Counts,
+    tail: Counts,
+    limited: NDArray[np.bool_],
+    capacity: float,
+    decay: float,
+    rng: np.random.Generator,
+) -> Queued:
+    """Send layers of units that enter the stage before the last through sales; channels not `limited` pass by.
+
+    Args:
+        entries: (layer, draw, slot, channel), the last slot being all that enters after the horizon.
+        tail: (layer, draw, channel), what carry-over brings after the horizon.
+        limited: channels that sales handles.
+        capacity: units a period; decay: share of those that wait lost each period.
+        rng: not used for anything else, so that a capacity that never binds changes nothing.
+    """
+    kinds = np.stack([entries[[PIPELINE, COMMON, layer]] for layer in range(FIRST, len(entries))])
+    later = np.stack([tail[[PIPELINE, COMMON, layer]] for layer in range(FIRST, len(tail))])
+    arrivals = kinds[:, :, :, :-1] * limited
+    handled, waiting = queue(arrivals, capacity, decay, rng)
+    share = later_share(arrivals, capacity)[:, None, :, None]
+    handled[:, :, :, -1] += coupled_binomial(kinds[:, :, :, -1] * limited, share, rng)
+    inside = handled[:, :, :, :-1].sum(axis=1)
+    tails = np.where(limited, coupled_binomial(later, share, rng), later)
+    return Queued(_layers(handled + kinds * ~limited), _layers(tails), inside, waiting.sum(axis=1))
+
+
+def _layers(kinds: Counts) -> Counts:
+    """Units (plan, kind, ...) as layers: what plans share first, then the rest."""
+    shared = kinds.min(axis=0)
+    own = [each[COMMON] - shared[COMMON] + each[FIRST] for each in kinds]
+    old = [each[PIPELINE] - shared[PIPELINE] for each in kinds]
+    return np.stack([shared[PIPELINE], shared[COMMON], *own, *old])
+
+
+def capacities(capacity: float, periods: int) -> Counts:
+    """Whole units that sales can take in each period; fractions add up over the periods."""
+    return np.diff(np.floor(capacity * np.arange(periods + 1) + 1e-9)).astype(np.int64)
+
+
+def queue(arrivals: Counts, capacity: float, decay: float, rng: np.random.Generator) -> tuple[Counts, Counts]:
+    """Send arrivals (plan, kind, draw, period, channel) through sales.
+
+    Returns the units handled, of the same dims with one slot more (what still waits at the end of the horizon and is
+    handled later, ahead of all that comes then), and those that wait at the end of each period, before some give up.
+    Units are whole and conserved: handled, lost and waiting add up to what arrived.
+    """
+    plans, kinds, draws, periods, channels = arrivals.shape
+    handled = np.zeros((plans, kinds, draws, periods + 1, channels), dtype=np.int64)
+    waiting = np.zeros(arrivals.shape, dtype=np.int64)
+    inside = np.zeros_like(arrivals)  # by period of arrival: who waits
+    room = capacities(capacity, periods + PATIENCE)
+    for t in range(periods + PATIENCE):
+        if t < periods:
+            inside[:, :, :, t] = arrivals[:, :, :, t]
+        elif not inside.any():
+            break
+        taken = _serve(inside, int(room[t]), rng.random((draws,)))
+        inside = inside - taken
+        handled[:, :, :, min(t, periods)] += taken.sum(axis=3)
+        if t < periods:
+            waiting[:, :, :, t] = inside.sum(axis=3)
+        inside = inside - coupled_binomial(inside, np.full((plans, 1, 1, 1, 1), decay), rng)
+    return handled, waiting
+
+
+def coupled_binomial(n: Counts, p: Array, rng: np.random.Generator) -> Counts:
+    """Binomial(n, p) of each plan (first axis), alike between plans as far as n and p are; p broadcasts to n."""
+    p = np.broadcast_to(p, n.shape)
+    same, least = n.min(axis=0), p.min(axis=0)
+    both = rng.binomial(same, least)
+    rest = np.clip((p - least) / np.maximum(1.0 - least, 1e-12), 0.0, 1.0)
+    return np.stack(
+        [both + rng.binomial(same - both, rest[i]) + rng.binomial(n[i] - same, p[i]) for i in range(len(n))]
+    )
+
+
+def later_share(arrivals: Counts, capacity: float) -> Array:
+    """Share of what arrives after the horizon that sales will handle, (plan, draw): as crowded as at its end.
+
+    In a queue that has settled, C of L arrivals are handled and the others give up.
+    """
+    latest = arrivals[:, :, :, -LATEST:]
+    inflow = latest.sum(axis=(1, 3, 4))
+    return np.asarray(np.minimum(1.0, capacity * latest.shape[3] / np.maximum(inflow, 1)))
+
+
+def _serve(inside: Counts, room: int, u: Array) -> Counts:
+    """Who of `inside` (plan, kind, draw, cohort, channel) is taken: oldest cohorts first, at most `room` units a draw.
+
+    Of the cohort that is taken in part every n / k-th unit is, from a random start `u` (draw,): shares are kept to one
+    unit, and a small difference between plans stays small.
+    """
+    cohort = np.moveaxis(inside, (2, 3), (1, 2))  # plan, draw, cohort, kind, channel
+    line = cohort.reshape(*cohort.shape[:3], -1)
+    size = line.sum(axis=3)
+    ahead = np.cumsum(size, axis=2) - size
+    share = np.clip(room - ahead, 0, size) / np.maximum(size, 1)
+    start = np.clip(u, 1e-6, 1.0 - 1e-6)[None, :, None, None]
+    until = np.floor(np.cumsum(line, axis=3) * share[..., None] + start).astype(np.int64)
+    taken = np.diff(until, axis=3, prepend=0)
+    return np.moveaxis(taken.reshape(cohort.shape), (1, 2), (2, 3))
