@@ -194,7 +194,7 @@ def test_the_table_adds_up_what_flows_and_not_what_stands():
 
 
 def test_where_sales_are_full_more_leads_bring_nothing():
-    """Room for half of what comes, and nobody waits: half as much again spent brings nothing, unlike without a limit."""
+    """Room for half of what comes, and nobody waits: half as much again spent brings nothing; unlimited it does."""
     past = history(TWO)
     known = posterior(past, RATES, draws=800, traffic=[1000.0, 400.0], traffic_noise=0.1, elasticity=0.8)
     plans = {"one": np.repeat(PLAN, 2, axis=0), "two": np.repeat(1.5 * PLAN, 2, axis=0)}
