@@ -36,7 +36,7 @@ from forecast.study_file import (
     nearest,
     read_source,
 )
-from forecast.study_lift import LiftTestSpec, window_problems
+from forecast.study_lift import LiftTestSpec, MarginalSpread, window_problems
 
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 RESERVED = frozenset(
@@ -331,7 +331,7 @@ class PriorsSpec(Table):
     """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd)."""
 
     range_reads_as: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    marginal_return_sd: Annotated[float, Field(gt=0)] = 0.5
+    marginal_return_sd: MarginalSpread = 0.5
 
 
 class Study(Table):

@@ -1,4 +1,4 @@
-"""Lift tests in the study: what an experiment measured of a channel's response to spend."""
+"""What the study knows of the response to spend beside the counts: lift tests, and how well tuned the budget is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from forecast.periods import parse_period
 from forecast.study_file import Problem, Table
+
+# Sd of the log of marginal returns between channels. "not tuned": a factor of seven either way, next to no pull.
+TUNED = {"not tuned": 2.0, "somewhat tuned": 0.5, "carefully tuned": 0.25}
+
+
+def _spread(value: object) -> object:
+    """A word for how well today's budget is tuned, as the spread of marginal returns that it leaves."""
+    if isinstance(value, str) and value not in TUNED:
+        raise ValueError(f"expected a number above 0, or one of {', '.join(TUNED)}")
+    return TUNED[value] if isinstance(value, str) else value
+
+
+MarginalSpread = Annotated[float, BeforeValidator(_spread), Field(gt=0)]
 
 
 def _as_text(value: object) -> object:

@@ -328,3 +328,21 @@ def test_kinds_and_markets_are_those_of_the_benchmarks(tmp_path: Path) -> None:
         assert ChannelSpec(kind=kind).kind == kind
     for market in MARKETS:
         assert FunnelSpec.model_validate({"market": market}).market == market
+
+
+def test_how_well_tuned_the_budget_is_may_be_a_word(tmp_path: Path) -> None:
+    """Each word is a number, the default is "somewhat tuned", and the number is what the fit depends on."""
+    path = write(tmp_path, LEAST)
+    found = [
+        load_study(path, [f"priors.marginal_return_sd={word}"]).priors.marginal_return_sd
+        for word in ("carefully tuned", "somewhat tuned", "not tuned")
+    ]
+    assert found == sorted(found)
+    assert found[1] == load_study(path).priors.marginal_return_sd
+    assert (
+        load_study(path, ["priors.marginal_return_sd=somewhat tuned"]).fit_key() == load_study(path).fit_key()
+    )
+    (told,) = problems(tmp_path, LEAST, 'priors.marginal_return_sd="very tuned"')
+    assert "expected a number above 0, or one of not tuned, somewhat tuned, carefully tuned; came" in told
+    (told,) = problems(tmp_path, LEAST, "priors.marginal_return_sd=0")
+    assert "expected a number above 0; came 0" in told
