@@ -248,7 +248,10 @@ def _check_channels(study: Study, known: Iterable[str]) -> None:
     """Every channel that the study names must be in the data."""
     there = sorted(known)
     named = {f"channels.{name}": name for name in study.channels}
-    named |= {f"budget.limits.{name}": name for name in study.budget.limits}
+    for key in ("limits", "lots", "fees"):
+        named |= {f"budget.{key}.{name}": name for name in getattr(study.budget, key)}
+    for number, group in enumerate(study.budget.groups, start=1):
+        named |= {f"budget.group.{number}.channels: {name}": name for name in group.channels}
     problems = [
         f'{study.place(key)}: the data have no channel "{name}"; they have {", ".join(there)}{nearest(name, there)}'
         for key, name in named.items()

@@ -26,6 +26,7 @@ from pydantic import (
 from forecast import benchmarks, periods
 from forecast.errors import StudyError
 from forecast.study_backtest import BacktestSpec
+from forecast.study_budget import BudgetSpec, EconomicsSpec, NonNegative, is_amount
 from forecast.study_file import (
     Problem,
     Problems,
@@ -44,8 +45,6 @@ RESERVED = frozenset(
 )
 LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "amount", "period", "spend")
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
-
-NonNegative = Annotated[float, Field(ge=0)]
 
 
 def _as_text(value: object) -> object:
@@ -213,18 +212,6 @@ class ChannelSpec(Table):
         return kind
 
 
-class EconomicsSpec(Table):
-    """Gross margin on revenue, in (0, 1], and what sales can take.
-
-    `capacity`: units a period that sales can take into the stage before won (None: all that come); what exceeds it
-    waits, and `capacity_decay` of those that wait are lost each period.
-    """
-
-    gross_margin: Annotated[float, Field(gt=0, le=1)] = 1.0
-    capacity: Annotated[float, Field(gt=0)] | None = None
-    capacity_decay: Annotated[float, Field(ge=0, le=1)] = 0.2
-
-
 class TargetSpec(Table):
     """What the horizon should reach: revenue (currency) or won (customers), one of them."""
 
@@ -256,31 +243,9 @@ def _spend_plan(value: object) -> object:
             'expected "current", the name of a CSV (period, channel, spend), or { channel = spend a period }'
         )
     for channel, amount in value.items():
-        if not _is_amount(amount):
+        if not is_amount(amount):
             raise ValueError(f'"{channel}": expected an amount a period, 0 or more; came {amount!r}')
     return {channel: float(amount) for channel, amount in value.items()}
-
-
-def _total(value: object) -> object:
-    if value == "current":
-        return value
-    if not _is_amount(value):
-        raise ValueError('expected "current" or an amount over the horizon, 0 or more')
-    return float(value)  # type: ignore[arg-type]
-
-
-def _change(value: object) -> object:
-    if value is None or value == "none":
-        return None
-    if not _is_amount(value):
-        raise ValueError('expected a share such as 0.5, or "none"')
-    if float(value) > 10:  # type: ignore[arg-type]
-        raise ValueError("expected a share (50 % is 0.5)")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 class PlanSpec(Table):
@@ -292,39 +257,6 @@ class PlanSpec(Table):
     periods: Annotated[int, Field(ge=1, le=24)] = 3
     spend: Annotated[str | dict[str, float], BeforeValidator(_spend_plan)] = "current"
     target: TargetSpec | None = None
-
-
-class LimitSpec(Table):
-    """Least and most spend of a channel over the horizon, in currency; a side left out follows `budget.change`."""
-
-    min: NonNegative | None = None
-    max: NonNegative | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("expected min, max or both, over the horizon")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"expected min <= max; came min = {self.min:g}, max = {self.max:g}")
-        return self
-
-
-class BudgetSpec(Table):
-    """The budget over the horizon: its total, how far each channel may move, limits, and the objective."""
-
-    total: Annotated[Literal["current"] | float, BeforeValidator(_total)] = "current"
-    change: Annotated[float | None, BeforeValidator(_change)] = 0.5
-    limits: dict[str, LimitSpec] = Field(default_factory=dict)
-    objective: str = "profit"
-
-    @field_validator("objective")
-    @classmethod
-    def _available(cls, objective: str) -> str:
-        if objective in {"revenue", "target", "cvar"}:
-            raise ValueError(f'"{objective}" is not available yet in this version: use "profit"')
-        if objective != "profit":
-            raise ValueError(f'expected "profit"; came "{objective}"')
-        return objective
 
 
 class PriorsSpec(Table):

@@ -117,7 +117,7 @@ def test_all_problems_come_at_once_each_with_its_line(tmp_path: Path) -> None:
         '[funnel]\nstages = ["visitors", "Leads", "spend"]\nmarket = "b2bb"\nrate.won = [20, 30]\nvalue = -5\n'
         'delay.won = "45 dayz"\n[channels.ppc]\nkind = "pcc"\nlockd = true\n[economics]\ngross_margin = 60\n'
         "[plan]\nperiods = 3.5\nspend = { ppc = -8000 }\ntarget = { revenue = 1, won = 3 }\n"
-        '[budget]\ntotal = "curent"\nchange = 50\nlimits.ppc = { min = 5, max = 2 }\nobjective = "cvar"\n'
+        '[budget]\ntotal = "curent"\nchange = 50\nlimits.ppc = { min = 5, max = 2 }\nobjective = "profits"\n'
     )
     found = problems(tmp_path, text)
 
@@ -141,7 +141,7 @@ def test_all_problems_come_at_once_each_with_its_line(tmp_path: Path) -> None:
         ("s.toml:23: budget.total:", 'came "curent"'),
         ("s.toml:24: budget.change:", "50 % is 0.5"),
         ("s.toml:25: budget.limits.ppc:", "min <= max"),
-        ("s.toml:26: budget.objective:", "not available yet in this version"),
+        ("s.toml:26: budget.objective:", 'did you mean "profit"?'),
     ]
     for place, words in expected:
         assert any(problem.startswith(place) and words in problem for problem in found), (place, words, found)
