@@ -55,7 +55,7 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
         draws=DRAWS,
         progress=Silent(),
         cores=1,
-        fixed=fixed_arrays(study),
+        fixed=fixed_arrays(),
         attempts=1,
         watch=lambda part, draws: seen.update({part.name: (part, draws)}),
     )

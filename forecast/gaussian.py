@@ -274,3 +274,16 @@ class Averaged:
         common = np.concatenate([a for a, _ in effects])[order]
         own = np.concatenate([b for _, b in effects])[order]
         return np.repeat(points, counts, axis=0)[order], common, own
+
+
+def median_spread(seen: Array, variance: Array, prior: Array) -> float:
+    """Posterior median of s where seen_c ~ Normal(m, s^2 + variance_c), m ~ Normal(0, 1), log s ~ Normal(prior)."""
+    steps = np.linspace(-3.0, 3.0, 121)
+    spread = np.exp(prior[0] + prior[1] * steps)
+    total = spread[:, None] ** 2 + variance
+    share = 1.0 / total
+    middle = (share * seen).sum(axis=1) / (share.sum(axis=1) + 1.0)
+    squares = (share * seen**2).sum(axis=1) - middle**2 * (share.sum(axis=1) + 1.0)
+    log_weight = -0.5 * (squares + np.log(total).sum(axis=1) + np.log1p(share.sum(axis=1)) + steps**2)
+    weight = np.exp(log_weight - log_weight.max())
+    return float(np.interp(0.5, np.cumsum(weight) / weight.sum(), spread))

@@ -2,8 +2,9 @@
 
 The model is that of `forecast.model`, with three approximations. The likelihood of every cell is replaced by the
 normal one that has its mean and variance at the fitted rate (iterated weighted least squares on the logit and log
-scales); spend response is straight in its parameters around the fitted ones; scales and delays are averaged over some
-sixty points, weighted by their evidence. Levels, walks and season are then linear and Gaussian, and solved exactly.
+scales); spend response is straight in its parameters around the fitted ones, and marginal returns lie apart as average
+returns say; scales and delays are averaged over some sixty points, weighted by their evidence. Levels, walks and season
+are then linear and Gaussian, and solved exactly.
 
 The draws have the same names as a sampled posterior's, so simulation, budget and report take them unchanged. Source:
 Breslow & Clayton 1993 (penalised quasi-likelihood); Rue, Martino & Chopin 2009 (averaging over scales).
@@ -23,7 +24,7 @@ from scipy.special import expit, gammaln, logit
 from forecast import inputs, traffic_inputs
 from forecast.delay import delay_pmf
 from forecast.errors import FitError
-from forecast.gaussian import Averaged, Scales, Solved, product, shares, solve, walk_basis
+from forecast.gaussian import Averaged, Scales, Solved, median_spread, product, shares, solve, walk_basis
 from forecast.history import History
 from forecast.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
 from forecast.study import Study
@@ -40,16 +41,13 @@ def instant_posterior(study: Study, history: History, *, seed: int, draws: int =
     """The closed-form posterior of a study and its history: same variables as `forecast.fit.fit`, `draws` draws.
 
     Same study, history, seed and draws: the same bytes. `provenance["method"]` is "preview", and there are no
-    diagnostics, because nothing was sampled.
-
-    Raises FitError where there is nothing to fit.
+    diagnostics, because nothing was sampled. Raises FitError where there is nothing to fit.
     """
     started = time.perf_counter()
     steps = inputs.transitions(history)
     if not steps:
         raise FitError(f"the history has counts for fewer than two of the stages {', '.join(history.stages)}")
-    variables: Variables = {}
-    ages: dict[str, int] = {}
+    variables, ages = Variables(), dict[str, int]()
     for before, stage in steps:
         data, calendar = inputs.transition_data(study, history, before, stage)
         ages[stage] = int(data["age_weights"].shape[1])
@@ -107,8 +105,8 @@ class _Rates(Averaged):
         normal = np.array([prior[::2], prior[1::2]]) if self.delayed else np.zeros((2, 0))
         self.split = _Split(data, normal) if self.delayed and data["by_cohort"].any() else None
         self.scales = Scales(rates, normal, normal if self.split is None else self.split.start)
-        share = (data["y"] * data["weight"]).sum(axis=0) + 1.0
-        share = share / ((data["n"] * data["weight"]).sum(axis=0) + 1.0 / expit(data["mu_prior"][0]))
+        entered, moved = ((data[k] * data["weight"]).sum(axis=0) for k in ("n", "y"))
+        share = (moved + 1.0) / (entered + 1.0 / expit(data["mu_prior"][0]))
         self.eta = np.repeat(logit(np.clip(share, 1e-4, 0.95))[None, :], self.periods, axis=0)
 
     def size(self) -> int:
@@ -238,10 +236,10 @@ class _Traffic(Averaged):
         self.rates = np.array([2.0, *data["drift_prior"], data["noise_prior"], 20.0])
         self.scales = Scales(self.rates, np.zeros((2, 0)), np.zeros((2, 0)))
         self.z = np.zeros((3, self.channels))
-        y = data["y"]
-        level = np.log((y * data["weight"]).sum(axis=0) + 0.5) - np.log(data["weight"].sum(axis=0) + 0.5)
-        self.log_mean = np.where(y * data["weight"] > 0, np.log(y + 0.5), level)
-        self.now = level
+        y, weight = data["y"], data["weight"]
+        level = np.log((y * weight).sum(axis=0) + 0.5) - np.log(weight.sum(axis=0) + 0.5)
+        self.log_mean = np.where(y * weight > 0, np.log(y + 0.5), level)
+        self.spread = self.spread_of_returns()
 
     def lifts(self, z: Array) -> Array:
         """What a lift test would measure of each period's traffic at reference spend, as a multiple of it (E, T)."""
@@ -288,12 +286,23 @@ class _Traffic(Averaged):
         level = self._level(points, a, b, slice(None)).swapaxes(1, 2)
         return np.asarray(level + self.data["responds"] * response + season[..., None])
 
+    def spread_of_returns(self) -> float:
+        """How far log marginal returns lie apart, from average returns of the last year and prior elasticities."""
+        d, on = self.data, self.data["tuned"] > 0
+        z, step = np.zeros((3, len(on))), np.array([[1e-3], [0.0], [0.0]])
+        slope = (self.marginal(z + step) - self.marginal(z)) / 1e-3
+        y, weight = d["y"][-12:], d["weight"][-12:]
+        level = np.log(np.maximum((weight * y).sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0), 0.1))
+        seen, variance = level + self.marginal(z), d["worth_sd"] ** 2 + slope**2
+        return median_spread(seen[on], variance[on], d["spread_prior"])
+
     def marginal(self, z: Array) -> Array:
         """Log marginal return at today's spend less the log of traffic now (C,)."""
         beta, base, _ = self.shares(z)
         d = self.data
-        value = d["log_worth"] + np.log(beta) + np.log1p(-base) + beta * d["log_current"] - d["log_spend"]
-        return np.asarray(value)
+        return np.asarray(
+            d["log_worth"] + np.log(beta) + np.log1p(-base) + beta * d["log_current"] - d["log_spend"]
+        )
 
     def solved(self, points: Array) -> tuple[Solved, Array]:
         """Working observations on the log scale at these points; rows after the periods: marginal returns, lift tests.
@@ -309,7 +318,7 @@ class _Traffic(Averaged):
         variance = 1.0 / mean + noise[:, None, None] ** 2 + 1e-4
         h = np.zeros((groups, self.channels, rows))
         h[:, :, :last] = np.where(use, 1.0 / variance, 0.0).swapaxes(1, 2)
-        h[:, :, last] = d["tuned"] / d["marginal_sd"] ** 2
+        h[:, :, last] = d["tuned"] / (self.spread**2 + d["worth_sd"] ** 2)
         of = d["lift_channel"].astype(int)
         h[:, of, last + 1 + np.arange(tests)] = d["lift_sd"] ** -2.0
         width, j = 1e-3, np.zeros((self.channels, rows, 3))

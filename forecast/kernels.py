@@ -39,7 +39,18 @@ def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[
 
 
 POSITIVE = frozenset(
-    {"tau", "drift", "own_drift", "noise", "delay_mean", "delay_cv", "before", "season_sd", "cv"}
+    {
+        "tau",
+        "drift",
+        "own_drift",
+        "noise",
+        "delay_mean",
+        "delay_cv",
+        "before",
+        "season_sd",
+        "cv",
+        "return_spread",
+    }
 )
 
 

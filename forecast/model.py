@@ -148,7 +148,8 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
 
     x~ is spend with geometric carry-over (share alpha_c lasts into the next period, weights normalised to one).
     Channels with `responds` = 0 have no spend term. Where a unit of traffic has a known worth, the marginal returns at
-    current spend are shrunk together (today's budget is itself evidence): log mROI_c ~ Normal(mu_m, marginal_sd).
+    current spend are shrunk together (today's budget is itself evidence): log mROI_c ~ Normal(mu_m, sd_c), sd_c^2 =
+    s^2 + var(log worth_c), s ~ LogNormal: how well tuned the budget is, learnt from how far average returns lie apart.
 
     A lift test measured the traffic of its m periods with spend x + dx less that with spend x, a period:
     lift ~ Normal(1/m sum_t nu_t(x + S_t dx) - nu_t(x), lift_sd), S_t the share of the carry-over's weights that
@@ -199,10 +200,12 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
             d["log_worth"] + now + pt.log(beta) + pt.log1p(-base) + beta * d["log_current"] - d["log_spend"]
         )
         middle = pm.Normal("marginal_return", 0.0, 1.0)
-        miss = (marginal - middle) / d["marginal_sd"]
+        spread = pm.LogNormal("return_spread", d["spread_prior"][0], d["spread_prior"][1])
+        apart = pt.sqrt(spread**2 + d["worth_sd"] ** 2)
+        miss = (marginal - middle) / apart
         pm.Potential(
             "current_budget",
-            -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(d["marginal_sd"]))),
+            -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(apart))),
         )
         expected = _lift(d, level + shared[:, None] + walk, beta, base, weights)
         pm.Potential("lift_tests", -0.5 * pt.sum(((d["lift"] - expected) / d["lift_sd"]) ** 2))

@@ -122,7 +122,8 @@ def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     noise_prior, season_centred = d[o], d[o + 1]
     o += 2
     season_waves = d[o : o + w * s].reshape((w, s))
-    o += w * s
+    spread_prior = d[o + w * s : o + w * s + 2]
+    o += w * s + 2
     b = o + 5 * c  # today's budget before, lift tests from here on
     share, age = (
         d[b + e : b + e + e * t].reshape((e, t)),
@@ -133,9 +134,9 @@ def _traffic(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     value = traffic_kernel(
         carray(x, (dim,)), out, y, weight, level_prior, responds, spend_lags, elasticity, base, carries, carry, basis,
         log_days, drift_prior, walk_centred, own_centred, waves, noise_prior, season_centred,
-        season_waves, d[o : o + c], d[o + c : o + 2 * c], d[o + 2 * c : o + 3 * c], d[o + 3 * c : o + 4 * c],
-        d[o + 4 * c : o + 5 * c], d[o + 5 * c : o + 5 * c + e], share, age, d[b : b + 2 * e].reshape((e, 2)),
-        d[b + 2 * e : b + 3 * e], d[b + 3 * e : b + 4 * e],
+        season_waves, spread_prior, d[o : o + c], d[o + c : o + 2 * c], d[o + 2 * c : o + 3 * c],
+        d[o + 3 * c : o + 4 * c], d[o + 4 * c : o + 5 * c], d[o + 5 * c : o + 5 * c + e], share, age,
+        d[b : b + 2 * e].reshape((e, 2)), d[b + 2 * e : b + 3 * e], d[b + 3 * e : b + 4 * e],
     )  # fmt: skip
     carray(logp, (1,))[0] = value
     return _status(value, out)

@@ -67,15 +67,14 @@ def study_of(kind: str) -> Study:
     )
 
 
-def fixed_arrays(study: Study) -> dict[str, dict[str, Array]]:
+def fixed_arrays() -> dict[str, dict[str, Array]]:
     """What the fit reads from the data in its priors, held to what companies are drawn from; see `fit.fit`."""
     paid = (SPEND > 0).astype(float)
-    sd = math.hypot(study.priors.marginal_return_sd, WORTH[1])
     return {
         "traffic": {
             "level_prior": np.array(LEVEL[0]),
             "log_worth": np.full(SPEND.shape, WORTH[0]),
-            "marginal_sd": np.full(SPEND.shape, sd),
+            "worth_sd": np.full(SPEND.shape, WORTH[1]),
             "tuned": paid,
         },
         "value": {"level_prior": np.array(VALUE)},
@@ -301,7 +300,7 @@ class _Maker:
         """True values, parameters, visitors by period, horizon included."""
         data = (
             traffic_inputs.traffic_data(self.study, self.empty, None, None)
-            | fixed_arrays(self.study)["traffic"]
+            | fixed_arrays()["traffic"]
         )
         path, point = self._tuned_traffic(data)
         beta, base, carry = (_share(data, point, name) for name in ("elasticity", "base", "carry"))
@@ -325,7 +324,8 @@ class _Maker:
     def _tuned_traffic(self, data: Mapping[str, Array]) -> tuple[Array, dict[str, Any]]:
         """Path of log traffic and parameters from the prior with its shrinkage of marginal returns, by rejection.
 
-        A draw is kept with probability exp(-0.5 sum of (log marginal return - its common middle)^2 / sd^2).
+        A draw is kept with a probability in proportion to the normal density of its log marginal returns around their
+        common middle; the sd of a channel is at least that of the worth of its traffic.
         """
         while True:
             mu, tau = self.rng.normal(*LEVEL), self._scale(2.0)
@@ -341,8 +341,11 @@ class _Maker:
             beta, base = _share(data, point, "elasticity"), _share(data, point, "base")
             gain = np.log(beta * (1.0 - base)) + beta * data["log_current"] - data["log_spend"]
             marginal = data["log_worth"] + path[PERIODS - 1] + gain
-            miss = (marginal - point["marginal_return"]) / data["marginal_sd"]
-            if self.rng.random() < np.exp(-0.5 * (data["tuned"] * miss**2).sum()):
+            point["return_spread"] = math.exp(self.rng.normal(*data["spread_prior"]))
+            sd = np.hypot(point["return_spread"], data["worth_sd"])
+            miss = (marginal - point["marginal_return"]) / sd
+            kept = np.exp(-0.5 * miss**2) * data["worth_sd"] / sd
+            if self.rng.random() < np.prod(kept[data["tuned"] > 0]):
                 return path, point
 
     def _response(self, spend: Array, beta: Array, base: Array, carry: Array) -> Array:

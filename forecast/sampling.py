@@ -168,7 +168,7 @@ def _start(part: Part) -> Array:
     if part.kind == "value":
         point["mu"] = float(data["level_prior"][0])
     elif part.kind == "traffic":
-        point["mu"] = float(data["level_prior"])
+        point["mu"], point["return_spread"] = float(data["level_prior"]), float(data["spread_prior"][0])
         totals, cells = (data["y"] * data["weight"]).sum(axis=0), data["weight"].sum(axis=0)
         point["level"] = np.log(np.maximum(totals / np.maximum(cells, 1.0), 0.1))
     else:

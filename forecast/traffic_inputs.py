@@ -30,6 +30,7 @@ from forecast.waves import onto_waves
 
 Array = NDArray[np.float64]
 
+RETURN_SPREAD = 0.8  # log sd of what is believed of the spread of marginal returns
 TRANSPORT = 0.1  # sd, as a share of the lift, with which a test speaks for the company's everyday
 
 
@@ -63,10 +64,11 @@ def traffic_data(
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
         "season_centred": np.array(0.8),
         "season_waves": onto_waves(basis),
+        "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),
         "log_worth": log_worth,
         "log_current": np.log(filled / reference),
         "log_spend": np.log(filled),
-        "marginal_sd": np.sqrt(study.priors.marginal_return_sd**2 + worth_sd**2),
+        "worth_sd": worth_sd,
         "tuned": tuned.astype(float),
         **lift_data(study, history),
     }

@@ -28,6 +28,7 @@ def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, 
         ("waves", (waves,)),
         ("own_waves", (waves, channels)),
         ("marginal_return", ()),
+        ("return_spread", ()),
     ]
 
 
@@ -107,10 +108,11 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
     noise_prior: float,
     season_centred: float,
     season_waves: Array,
+    spread_prior: Array,
     log_worth: Array,
     log_current: Array,
     log_spend: Array,
-    marginal_sd: Array,
+    worth_sd: Array,
     tuned: Array,
     lift_channel: Array,
     lift_share: Array,
@@ -132,6 +134,7 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
     o_own = o_waves + waves
     o_middle = o_own + waves * channels
     mu, log_tau, middle = x[0], x[1], x[o_middle]
+    spread, g_log_spread = math.exp(x[o_middle + 1]), 0.0
     tau, season_sd = math.exp(log_tau), math.exp(x[o_sd])
     noise = math.exp(x[o_drift + 2])
     common, scale = np.empty(waves), np.empty((waves, channels))
@@ -225,9 +228,11 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
             marginal = (
                 log_worth[c] + now + math.log(beta) + math.log1p(-base) + beta * log_current[c] - log_spend[c]
             )
-            miss = (marginal - middle) / marginal_sd[c]
-            lp -= 0.5 * tuned[c] * (miss * miss + 2.0 * math.log(marginal_sd[c]))
-            pull = -tuned[c] * miss / marginal_sd[c]
+            sd = math.sqrt(spread * spread + worth_sd[c] * worth_sd[c])
+            miss = (marginal - middle) / sd
+            lp -= 0.5 * tuned[c] * (miss * miss + 2.0 * math.log(sd))
+            pull = -tuned[c] * miss / sd
+            g_log_spread += tuned[c] * (miss * miss - 1.0) * (spread / sd) ** 2
             g_middle -= pull
             g_level += pull
             g_path[c, periods - 1] += pull
@@ -289,6 +294,9 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
     grad[o_drift + 2] = -2.0 * noise * noise * size * size * d_size + g
     lp -= 0.5 * middle * middle
     grad[o_middle] = g_middle - middle
+    z = (x[o_middle + 1] - spread_prior[0]) / spread_prior[1]
+    lp -= 0.5 * z * z
+    grad[o_middle + 1] = g_log_spread - z / spread_prior[1]
     return lp
 
 

@@ -167,12 +167,14 @@ def test_marginal_returns_are_shrunk_as_the_fit_shrinks_them() -> None:
     """Rejection and weighting are two roads to one prior: the same mean squared miss, within four standard errors."""
     company, rng, n = made("calendar", 1), np.random.default_rng(6), 50_000
     study = study_of("calendar")
-    data = traffic_inputs.traffic_data(study, company.history, None, None) | fixed_arrays(study)["traffic"]
+    data = traffic_inputs.traffic_data(study, company.history, None, None) | fixed_arrays()["traffic"]
     level = rng.normal(rng.normal(LEVEL[0], LEVEL[1], n), rng.gamma(2.0, 0.5, n), (len(SPEND), n)).T
     free = {f"z_{name}": rng.normal(size=level.shape) for name in ("elasticity", "base")}
     free["marginal_return"] = rng.normal(size=(n, 1))
+    free["return_spread"] = np.exp(rng.normal(*data["spread_prior"], size=(n, 1)))
     miss = _miss(free, level, data)[:, SPEND > 0]
-    weights, squares = np.exp(-0.5 * (miss**2).sum(axis=1)), (miss**2).mean(axis=1)
+    sd = np.hypot(free["return_spread"], data["worth_sd"])[:, SPEND > 0]
+    weights, squares = np.exp(-0.5 * (miss**2).sum(axis=1)) / sd.prod(axis=1), (miss**2).mean(axis=1)
     expected = np.average(squares, weights=weights)
     kept = []
     for seed in range(60):
@@ -190,7 +192,8 @@ def _miss(point: Any, now: Any, data: Any) -> Any:
         expit(data[f"{k}_prior"][0] + data[f"{k}_prior"][1] * point[f"z_{k}"]) for k in ("elasticity", "base")
     )
     gain = np.log(beta) + np.log1p(-base) + beta * data["log_current"] - data["log_spend"]
-    return (data["log_worth"] + now + gain - point["marginal_return"]) / data["marginal_sd"]
+    sd = np.hypot(point["return_spread"], data["worth_sd"])
+    return (data["log_worth"] + now + gain - point["marginal_return"]) / sd
 
 
 def test_bands_hold_a_uniform_sample_as_often_as_they_say() -> None:

@@ -279,7 +279,7 @@ def test_todays_budget_is_evidence_only_where_traffic_has_a_worth():
     data = traffic_inputs.traffic_data(B2B, past, worth, np.array([0.0, 0.4]))
     assert data["tuned"].tolist() == [1.0, 0.0]
     assert data["log_worth"].tolist() == worth.tolist()
-    assert data["marginal_sd"] == pytest.approx([0.5, math.hypot(0.5, 0.4)])
+    assert data["worth_sd"] == pytest.approx([0.0, 0.4])
     assert data["log_spend"][0] == pytest.approx(math.log(3000.0))
     assert data["log_current"][0] == pytest.approx(0.0, abs=1e-12)
 
