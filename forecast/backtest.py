@@ -58,6 +58,7 @@ Array = NDArray[np.float64]
 DRAWS = (
     1000  # posterior draws an origin: a quantile of a total is known to a fifth of a band's width or better
 )
+WARM_UP = 200  # draws of each chain's warm-up: half a study's, and quantiles of totals within three parts in a hundred
 SIMULATED = 4000  # draws of each outlook, chance replicates included
 LINES = "origins-{}.jsonl"
 
@@ -204,11 +205,17 @@ def _posterior(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
 
         return instant_posterior(origin.study, origin.past, seed=setup.seed, draws=setup.draws), {}
     from forecast.calibration import rough
-    from forecast.fit import failures, fit
+    from forecast.fit import TUNE, failures, fit
 
     def made(draws: int, attempts: int) -> tuple[Posterior, dict[str, Any]]:
-        options: dict[str, Any] = {"seed": setup.seed, "progress": Silent(), "cores": origin.cores}
-        posterior = fit(origin.study, origin.past, draws=draws, attempts=attempts, **options)
+        options: dict[str, Any] = {
+            "seed": setup.seed,
+            "progress": Silent(),
+            "cores": origin.cores,
+            "weigh": False,
+        }
+        tune = WARM_UP if attempts == 1 else TUNE
+        posterior = fit(origin.study, origin.past, draws=draws, attempts=attempts, tune=tune, **options)
         return posterior, {
             "max_rhat": max(part["max_rhat"] for part in posterior.diagnostics),
             "divergences": sum(part["divergences"] for part in posterior.diagnostics),
@@ -276,6 +283,7 @@ def _settings(study: Study, setup: Setup) -> dict[str, Any]:
         "study": study_hash(study),
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(setup).items()},
         "model": [VERSION, SCHEMA],
+        "warm_up": WARM_UP,
     }
 
 

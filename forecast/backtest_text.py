@@ -130,3 +130,54 @@ def gate_text(gate: Mapping[str, Any]) -> str:
         if check["advice"]:
             lines.append(f"        -> {check['advice']}")
     return "\n".join(lines)
+
+
+def score_text(summary: Mapping[str, Any]) -> str:
+    """The content of score.json: each measure as forecast and as it came, and where the miss came from."""
+    come, horizon = summary["come"], summary["horizon"]
+    span = come[0] if len(come) == 1 else f"{come[0]} to {come[-1]}"
+    left = (
+        ""
+        if len(come) == len(horizon)
+        else f" ({len(come)} of {len(horizon)} {summary['period']}s have come)"
+    )
+    title = f"{summary['name']} as forecast as of {summary['as_of']}, {span}{left}"
+    rows = [["measure", "expected", "80 % band", "came", "error", "inside", "CRPS"]]
+    for row in summary["scores"]:
+        if (row["period"], row["channel"]) != ("total", "total"):
+            continue
+        error = percent(row["mean"] / row["came"] - 1, sign=True) if row["came"] else ""
+        inside = "yes" if row["inside80"] else "below" if row["came"] < row["q10"] else "above"
+        spread = f"{_number(row['q10'])} to {_number(row['q90'])}"
+        name = row["measure"].replace("_", " ")
+        rows.append(
+            [name, _number(row["mean"]), spread, _number(row["came"]), error, inside, _number(row["crps"])]
+        )
+    return "\n\n".join([title, table(rows), _attribution_text(summary)])
+
+
+def _attribution_text(summary: Mapping[str, Any]) -> str:
+    """Blocks in the order of the funnel: what each was expected to be, is now, and moved."""
+    measures = list(dict.fromkeys(p["measure"] for p in summary["attribution"]))
+    total = {
+        (p["block"], p["measure"]): p["amount"] for p in summary["attribution"] if p["channel"] == "total"
+    }
+    known: dict[str, list[Mapping[str, Any]]] = {}
+    for block in summary["blocks"]:
+        known.setdefault(block["block"], []).append(block)
+    units = {m: f"{m}, {summary['currency']}" if m == "revenue" else m for m in measures}
+    rows = [["where the miss came from", "as forecast", "as it came", *units.values()]]
+    for name in dict.fromkeys(block for block, _ in total):
+        then, now = (", ".join(_valued(b, b[key]) for b in known.get(name, [])) for key in ("then", "now"))
+        rows.append([name, then, now, *(f"{total.get((name, m), 0.0):+,.1f}" for m in measures)])
+    sums = [sum(a for (_, m), a in total.items() if m == measure) for measure in measures]
+    rows.append(["came less expected", "", "", *(f"{amount:+,.1f}" for amount in sums)])
+    return table(rows)
+
+
+def _valued(block: Mapping[str, Any], value: float) -> str:
+    if block["unit"] == "share":
+        return percent(value)
+    if block["unit"] == "days":
+        return f"{value:.0f} days into {block['stage']}"
+    return _number(value)

@@ -371,3 +371,30 @@ def backtest(
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
     if gate:
         backtests.check_gate(result.summary)
+
+
+@app.command(short_help="a saved run beside what came, and where the miss came from")
+def score(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="The folder that a run wrote.", show_default=False)
+    ],
+    study: StudyFile,
+    plan: Annotated[
+        Literal["given", "recommended"], typer.Option(help="Which of its plans was followed.")
+    ] = "given",
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Score a saved run by what came since, and say which part of the funnel the miss came from.
+
+    Reads the history of the study as it is now. Shares of spend, traffic, rates, delay, deal value and chance add up to
+    what came less what was expected. Writes score.json into RUN_DIR.
+    """
+    from forecast import actuals
+    from forecast.backtest_text import score_text
+
+    with console.progress(quiet=quiet) as progress:
+        options: dict[str, Any] = {"plan": plan, "overrides": overrides or (), "today": _today()}
+        result = actuals.score_run(run, study, **options, progress=progress)
+    _show(result.summary, f"{score_text(result.summary)}\n\nScores: {result.path}", as_json=json)

@@ -47,6 +47,9 @@ def fit(
     cores: int | None = None,
     fixed: Mapping[str, Mapping[str, Array]] | None = None,
     attempts: int = 3,
+    tune: int = TUNE,
+    accept: float = TARGET_ACCEPT,
+    weigh: bool = True,
     watch: Callable[[Part, Draws], None] | None = None,
 ) -> Posterior:
     """Fit every part and return the joint posterior of `draws` draws.
@@ -54,14 +57,16 @@ def fit(
     Rates and delays first, then deal value, then traffic, whose prior shrinks the marginal returns at today's budget
     and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges. `fixed`:
     arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
-    that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `watch` is shown every part as
-    it was sampled, with its draws.
+    that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `tune`, `accept`: warm-up
+    draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is shown every
+    part as it was sampled, with its draws.
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
     started = time.perf_counter()
     run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
     run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
+    run.tune, run.accept, run.weighing = tune, accept, weigh
     variables: Variables = {}
     steps = inputs.transitions(history)
     if not steps:
@@ -101,8 +106,8 @@ def fit(
         "stages": [steps[0][0], *(stage for _, stage in steps)],
         "seed": seed,
         "chains": CHAINS,
-        "tune": TUNE,
-        "sensitivity": run.weighed(variables, [stage for _, stage in steps]),
+        "tune": tune,
+        "sensitivity": run.weighed(variables, [stage for _, stage in steps]) if weigh else [],
         "seconds": round(time.perf_counter() - started, 3),
     }
     return Posterior(to_dataset(variables, coords), tuple(run.diagnostics), provenance)
@@ -153,7 +158,7 @@ class _Run:
         self.diagnostics: list[dict[str, Any]] = []
         self.ages: dict[str, int] = {}
         self.fixed: Mapping[str, Mapping[str, Array]] = {}
-        self.attempts = 3
+        self.attempts, self.tune, self.accept, self.weighing = 3, TUNE, TARGET_ACCEPT, True
         self.watch: Callable[[Part, Draws], None] | None = None
 
     def sample(self, part: Part) -> Draws:
@@ -161,7 +166,7 @@ class _Run:
         self.progress.step(f"fitting {part.label}")
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
-        sampled, moved = self._once(part, TARGET_ACCEPT, TUNE, self.draws, attempt=0)
+        sampled, moved = self._once(part, self.accept, self.tune, self.draws, attempt=0)
         found = diagnose(sampled, part, moved)
         attempts, gradients = 1, moved.gradients
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
@@ -197,7 +202,9 @@ class _Run:
         return {name: values[:, ::every] for name, values in sampled.items()}, moved
 
     def weigh(self, d: Draws, part: Part, quantities: Quantities) -> list[dict[str, Any]]:
-        """How far quantities of a part rest on their priors."""
+        """How far quantities of a part rest on their priors; nothing where that is not asked."""
+        if not self.weighing:
+            return []
         found, pull = part_sensitivities(d, part, quantities, self.channels)
         self.sensitivity += found
         self.pulls.append(pull)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from forecast import allocate as budget
 from forecast import economics, results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
+from forecast.backtest_summary import calibration_of
 from forecast.errors import UsageError
 from forecast.history import History
 from forecast.periods import period_label
@@ -163,8 +165,12 @@ def forecast_plan(
     seed: int = DEFAULT_SEED,
     clock: Clock | None = None,
     command: str = "",
+    backtest: Mapping[str, Any] | None = None,
 ) -> Forecast:
-    """Simulate the plan, recommend a split, simulate that too, and make every table. Imports no sampler."""
+    """Simulate the plan, recommend a split, simulate that too, and make every table. Imports no sampler.
+
+    `backtest`: the summary of one that belongs to these data (`forecast.backtest.saved`), for verdict and report.
+    """
     clock = clock or Clock(Silent())
     clock.step("allocate", "dividing the budget")
     plan = np.asarray(read_plan(study, history).values, dtype=float)
@@ -178,7 +184,9 @@ def forecast_plan(
     clock.step("simulate", "simulating the funnel")
     outlook = simulation.simulate(posterior, history, study, plans, future, rng=np.random.default_rng(chance))
     clock.step("tables", "making the tables")
-    tables = _tables(study, history, posterior, future, plans, outlook, allocation, curves, seed, command)
+    tables = _tables(
+        study, history, posterior, future, plans, outlook, allocation, curves, seed, command, backtest or {}
+    )
     clock.stop()
     return Forecast(tables, outlook, plans)
 
@@ -194,6 +202,7 @@ def _tables(
     curves: budget.Curves | None,
     seed: int,
     command: str,
+    backtest: Mapping[str, Any],
 ) -> Tables:
     plan, names = plans["given"], results.paid_names(history, plans["given"])
     labels = [period_label(start, history.period) for start in future.starts]
@@ -239,6 +248,7 @@ def _tables(
             delays,
             table,
             deals=deal_law(history),
+            calibration=calibration_of(backtest),
         ),
         headline=results.headline(study, outlook, allocation, simulation.REPLICATES, names),
         history=results.history_table(history),
@@ -264,6 +274,7 @@ def _tables(
             "command": command,
             "fitted": "",
         },
+        backtest=dict(backtest),
     )
 
 

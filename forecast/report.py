@@ -21,6 +21,7 @@ import typst
 from matplotlib.ft2font import FT2Font
 
 from forecast import sentences
+from forecast.backtest_chapter import backtest_chapter
 from forecast.chapters import Cell, Row, chapters, part, table, total
 from forecast.sentences import (
     NBSP,
@@ -123,8 +124,14 @@ def document(tables: Tables) -> dict[str, Any]:
         "verdict": _verdict(tables.verdict),
         "tiles": _tiles(tables),
         "front": _front(tables),
-        "chapters": chapters(tables),
+        "chapters": _chapters(tables),
     }
+
+
+def _chapters(tables: Tables) -> list[dict[str, Any]]:
+    """All chapters; the past stands before the evidence."""
+    *first, evidence = chapters(tables)
+    return [*first, *backtest_chapter(tables), evidence]
 
 
 def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,10 @@ import pandas as pd
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Everything a reader is told, as raw numbers (floats, currency units, rates in [0, 1]); nothing is formatted."""
+    """Everything a reader is told, as raw numbers (floats, currency units, rates in [0, 1]); nothing is formatted.
+
+    backtest: the content of backtest.json where one belongs to these data; else empty.
+    """
 
     study: dict[str, Any]
     verdict: dict[str, Any]
@@ -28,3 +31,4 @@ class Tables:
     audit: pd.DataFrame
     sampling: pd.DataFrame
     provenance: dict[str, Any]
+    backtest: dict[str, Any] = field(default_factory=dict)

@@ -18,9 +18,9 @@ from typing import Any
 
 import pandas as pd
 from scipy.special import ndtr
-from scipy.stats import binom
 
 from forecast.posterior import Posterior
+from forecast.scores import region
 
 DELAY_LEARNT = 0.2
 LEAST_P = 0.01  # of a family of posterior predictive checks, over all parts of the funnel
@@ -341,14 +341,22 @@ def _deals(found: Mapping[str, Any]) -> Check:
 
 
 def _calibration(found: Mapping[str, Any]) -> Check:
-    """Coverage of the 80 % band in a backtest, against the exact binomial region that holds 95 % of the cases."""
+    """Coverage of the 80 % band in a backtest, against the exact binomial region that holds 95 % of the cases.
+
+    Outcomes of horizons that overlap count as the `independent` ones that they are worth.
+    """
     n, inside = int(found["outcomes"]), int(found["inside"])
-    low, high = int(binom.ppf(0.025, n, BAND)), int(binom.ppf(0.975, n, BAND))
-    way = "narrow" if inside < low else "wide"
+    worth = min(int(found.get("independent", n)), n)
+    low, high = region(worth, BAND)
+    share = inside / n * worth if n else 0.0
+    way = "narrow" if share < low else "wide"
+    quick = " (closed form)" if found.get("method") == "preview" else ""
     return _check(
-        "calibration in the backtest",
+        f"calibration in the backtest{quick}",
         f"{inside} of {n} outcomes inside their {BAND:.0%} band",
-        f"{low} to {high}",
-        "" if low <= inside <= high else "REVIEW",
+        f"{low} to {high}"
+        if worth == n
+        else f"{low} to {high} of {worth}, which these overlapping ones are worth",
+        "" if low - 1e-9 <= share <= high + 1e-9 else "REVIEW",
         f"in the past the bands were too {way}: read them so",
     )

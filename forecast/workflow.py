@@ -21,6 +21,7 @@ from forecast import allocate as budget
 from forecast import results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
+from forecast.backtest import saved as saved_backtest
 from forecast.errors import StudyError, UsageError
 from forecast.export import check_folder, write_outputs
 from forecast.history import History
@@ -171,6 +172,7 @@ def run(
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
     folder = out or Path("reports") / loaded.name
     check_folder(folder)
+    past = saved_backtest(folder, loaded, history)
     asked = _seed(seed), draws or DEFAULT_DRAWS
     if preview:
         clock.step("fit", "approximating the fit in closed form")
@@ -181,7 +183,8 @@ def run(
         posterior, fitted = _posterior(loaded, history, place, *asked, clock.progress)
         posterior = _usable(loaded, history, posterior, go_on=go_on)
     command = "forecast run --preview" if preview else "forecast run"
-    result = forecast_plan(loaded, history, posterior, seed=_seed(seed), clock=clock, command=command)
+    told: dict[str, Any] = {"seed": _seed(seed), "command": command, "backtest": past}
+    result = forecast_plan(loaded, history, posterior, clock=clock, **told)
     clock.step("write", "writing the report")
     summary = _summary(result, posterior, clock.seconds, fitted=fitted)
     write_outputs(folder, result.tables, result.outlook, summary)
