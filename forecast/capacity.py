@@ -96,17 +96,24 @@ def queue(arrivals: Counts, capacity: float, decay: float, rng: np.random.Genera
     waiting = np.zeros(arrivals.shape, dtype=np.int64)
     inside = np.zeros_like(arrivals)  # by period of arrival: who waits
     room = capacities(capacity, periods + PATIENCE)
+    oldest = 0
     for t in range(periods + PATIENCE):
         if t < periods:
             inside[:, :, :, t] = arrivals[:, :, :, t]
-        elif not inside.any():
-            break
-        taken = _serve(inside, int(room[t]), rng.random((draws,)))
-        inside = inside - taken
+        until = min(t + 1, periods)
+        while oldest < until and not inside[:, :, :, oldest].any():
+            oldest += 1
+        if oldest == until:  # nobody is there
+            if until == periods:
+                break
+            continue
+        now = inside[:, :, :, oldest:until]
+        taken = _serve(now, int(room[t]), rng.random((draws,)))
+        now -= taken
         handled[:, :, :, min(t, periods)] += taken.sum(axis=3)
         if t < periods:
-            waiting[:, :, :, t] = inside.sum(axis=3)
-        inside = inside - coupled_binomial(inside, np.full((plans, 1, 1, 1, 1), decay), rng)
+            waiting[:, :, :, t] = now.sum(axis=3)
+        now -= coupled_binomial(now, np.full((plans, 1, 1, 1, 1), decay), rng)
     return handled, waiting
 
 
