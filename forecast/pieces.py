@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, linprog
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
-from forecast.program import InfeasibleError, Program, Solution, bound, or_zero
+from forecast.program import InfeasibleError, Program, Solution, bound, evaluate, or_zero
 
 Array = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ INTEGER_GAP = 1e-9  # relative, of the best to what is proven
 
 
 def solve_pieces(
-    program: Program, knots: list[Array], ordered: NDArray[np.bool_]
+    program: Program, knots: Array, ordered: NDArray[np.bool_]
 ) -> tuple[Solution, NDArray[np.bool_]]:
     """The best over the pieces between knots, and which curves were not filled in order.
 
@@ -44,14 +44,13 @@ class _Pieces:
     """Columns: pieces; then x where curves mix; then the extra variables; then integers."""
 
     program: Program
-    knots: list[Array]
+    knots: Array
 
     def __post_init__(self) -> None:
         program, knots = self.program, self.knots
-        widths = [np.diff(k) for k in knots]
-        self.owner = np.repeat(np.arange(len(knots)), [len(w) for w in widths])
-        self.width = np.concatenate(widths)
-        self.start = np.array([k[0] for k in knots])
+        self.owner = np.repeat(np.arange(len(knots)), knots.shape[1] - 1)
+        self.width = np.diff(knots, axis=1).ravel()
+        self.start = knots[:, 0]
         self.mixed = program.mix is not None
         self.count = len(self.width)
         self.columns = self.count + len(program.low) * self.mixed + len(program.reward)
@@ -60,10 +59,8 @@ class _Pieces:
 
     def slopes(self, table: Array) -> Array:
         """Slope of every piece of the curves of a table."""
-        columns = zip(self.knots, self.program.knots, table, strict=True)
-        return np.concatenate([np.diff(np.interp(k, a, v)) for k, a, v in columns]) / np.maximum(
-            self.width, 1e-300
-        )
+        rise = np.diff(evaluate(self.program.knots, table, self.knots), axis=1).ravel()
+        return np.asarray(rise / np.maximum(self.width, 1e-300))
 
     def run(self, integers: _Integers) -> OptimizeResult:
         """Let HiGHS solve it."""
@@ -104,8 +101,7 @@ class _Pieces:
                 most[r] -= row.weights @ self.start
             if table is not None and row.table is not None:
                 matrix[r, : self.count] += table
-                columns = zip(self.start, program.knots, row.table, strict=True)
-                most[r] -= sum(np.interp(at, k, v) for at, k, v in columns)
+                most[r] -= evaluate(program.knots, row.table, self.start).sum()
             if row.extra is not None:
                 matrix[r, self.columns - len(row.extra) :] = row.extra
         return matrix, most
@@ -144,8 +140,8 @@ class _Pieces:
             if slope is None or table is None:
                 continue
             claimed = np.bincount(self.owner, taken * slope, minlength=len(self.knots))
-            columns = zip(y, self.knots, self.program.knots, table, strict=True)
-            true = [np.interp(at, k, np.interp(k, a, v)) - np.interp(k[0], a, v) for at, k, a, v in columns]
+            shown = evaluate(self.program.knots, table, self.knots)
+            true = evaluate(self.knots - self.start[:, None], shown, y - self.start) - shown[:, 0]
             wrong |= np.abs(claimed - true) > IN_ORDER * float(np.abs(table).max())
         return wrong
 
@@ -160,6 +156,8 @@ class _Integers:
         self.variables: list[tuple[float, float]] = []
         program = made.program
         for j, knots in enumerate(made.knots):
+            if not (program.whole or ordered.any()):
+                break
             own = [int(i) for i in np.flatnonzero(made.owner == j)]
             if ordered[j]:
                 self._in_order(own, made.width)

@@ -88,59 +88,17 @@ class Solution:
 
 
 def evaluate(knots: Array, value: Array, y: Array) -> Array:
-    """Each curve at its argument, (curve,)."""
-    return np.array([np.interp(at, k, v) for at, k, v in zip(y, knots, value, strict=True)])
+    """Each curve at its argument (curve,), or at several (curve, argument)."""
+    most = np.maximum(knots[:, -1:], 1e-300)
+    lane = 2.0 * np.arange(len(knots))[:, None]  # all curves in one table, each in a lane of its own
+    at = np.clip((y if y.ndim == 2 else y[:, None]) / most, knots[:, :1] / most, 1.0)
+    found = np.interp((at + lane).ravel(), (knots / most + lane).ravel(), value.ravel()).reshape(at.shape)
+    return found if y.ndim == 2 else found[:, 0]
 
 
 def or_zero(values: Array | None, size: int) -> Array:
     """The values, or as many zeros."""
     return np.zeros(size) if values is None else values
-
-
-# ---------------------------------------------------------------------------------------------- equal marginal returns
-
-
-def falling_slopes(knots: Array, value: Array) -> Array:
-    """Slope at every knot, the mean of those beside it, made to fall."""
-    slope = np.diff(value, axis=1) / np.maximum(np.diff(knots, axis=1), 1e-300)
-    middle = (slope[:, 1:] + slope[:, :-1]) / 2
-    return np.minimum.accumulate(np.concatenate([slope[:, :1], middle, slope[:, -1:]], axis=1), axis=1)
-
-
-def concave(knots: Array, value: Array) -> NDArray[np.bool_]:
-    """Whether each curve is concave, to rounding."""
-    slope = np.diff(value, axis=1) / np.maximum(np.diff(knots, axis=1), 1e-300)
-    rise = np.maximum.accumulate(np.diff(slope, axis=1), axis=1)[:, -1]
-    return np.asarray(rise <= 1e-6 * np.abs(slope).max(axis=1) + 1e-12)
-
-
-def fill(
-    knots: Array, marginal: Array, low: Array, high: Array, total: float, cost: Array
-) -> tuple[Array, float]:
-    """The split of at most `total` whose marginal returns over cost are equal, and that excess; bisection.
-
-    Monotone in the total. What a flat piece of a curve leaves open is shared in proportion to the room.
-    """
-
-    def split(price: float) -> Array:
-        columns = zip(knots, marginal, cost, strict=True)
-        return np.clip([np.interp(-(c + price), -m, k) for k, m, c in columns], low, high)
-
-    best = split(0.0)
-    if best.sum() <= total:
-        return best, 0.0
-    below, above = 0.0, float(marginal.max()) + 1.0
-    for _ in range(100):
-        middle = (below + above) / 2
-        below, above = (middle, above) if split(middle).sum() > total else (below, middle)
-        if above - below <= 1e-15 * above:
-            break
-    best = split(above)
-    room = np.minimum(split(below) - best, high - best)
-    short = total - best.sum()
-    if short > 0 and room.sum() > 0:
-        best = best + room * min(1.0, short / room.sum())
-    return best, above
 
 
 def span(program: Program) -> tuple[Array, Array]:
@@ -174,10 +132,10 @@ def bound(program: Program, prices: Array, links: Array | None = None) -> float:
         high_x = np.where(np.isfinite(program.high), program.high, 0.0)
         total += float(np.maximum(rest * program.low, rest * high_x).sum())
         total += float(slope @ or_zero(program.shift, len(slope)))
-    for k, v, p, a, b, c in zip(program.knots, program.value, penalty, low, high, slope, strict=True):
-        inner = (k > a) & (k < b)
-        gain = v - p - c * k
-        ends = np.interp([a, b], k, v - p) - c * np.array([a, b])
-        total += max(float(gain[inner].max()) if inner.any() else -np.inf, float(ends.max()))
+    gain = program.value - penalty - slope[:, None] * program.knots
+    ends = np.stack([low, high], axis=1)
+    at_ends = evaluate(program.knots, program.value - penalty, ends) - slope[:, None] * ends
+    inner = (program.knots > low[:, None]) & (program.knots < high[:, None])
+    total += float(np.maximum(np.where(inner, gain, -np.inf).max(axis=1), at_ends.max(axis=1)).sum())
     useful = np.where(np.isfinite(program.ceiling), program.ceiling, 0.0) * np.maximum(idle, 0.0)
     return total + float(useful.sum())

@@ -1,4 +1,4 @@
-"""The best of a program: equal marginal returns where they are the answer, else pieces made finer around the answer.
+"""The best of a program: prices of the limits where they are the answer, else pieces made finer around the answer.
 
 Every curve is cut into pieces (`forecast.pieces`). A curve that a linear program does not fill in order, an S-shape
 or one whose flat end a limit would rather have, is filled in order by binaries from then on. The pieces around the
@@ -13,30 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.pieces import solve_pieces
-from forecast.program import (
-    InfeasibleError,
-    Program,
-    Solution,
-    bound,
-    concave,
-    falling_slopes,
-    fill,
-    span,
-)
+from forecast.prices import by_prices, concave, falling_slopes, fill, linear
+from forecast.program import InfeasibleError, Program, Solution, bound, span
 
 Array = NDArray[np.float64]
 
 PIECES, FINER = 24, 8  # pieces of a curve at first; of each of the three around the answer afterwards
+ROUGH = 8  # for a first idea of the prices
 COARSE = 4  # every so many of the other knots stay
 MOST_ROUNDS = 7
+# Gap, as a share of the objective, at which it is done; with few curves it costs nothing to go on, and prices gain.
+CLOSE, CLOSE_FEW, FEW = 2e-7, 1e-10, 60
 RESOLVED = 3e-5  # width of the pieces around the answer, as a share of the range, at which it is done
 LOTS_MOST = 400  # multiples of a lot that become knots
 
 
 def _only_total(program: Program) -> bool:
-    plain = program.mix is None and not program.whole and not program.reward.size and len(program.rows) <= 1
-    rows = all(row.table is None and row.extra is None and np.all(row.weights == 1.0) for row in program.rows)
-    return bool(plain and rows and concave(program.knots, program.value).all())
+    return len(program.rows) <= 1 and all(np.all(row.weights == 1.0) for row in program.rows)
 
 
 def _filled(program: Program) -> Solution:
@@ -52,25 +45,28 @@ def _filled(program: Program) -> Solution:
 
 def solve(program: Program) -> Solution:
     """The best split. Raises InfeasibleError where no split keeps all limits."""
-    if _only_total(program):
-        return _filled(program)
     ordered = np.zeros(len(program.knots), dtype=bool)
+    if linear(program):
+        if _only_total(program):
+            return _filled(program)
+        rough, _ = solve_pieces(program, _first_knots(program, ROUGH), ordered)
+        priced = by_prices(program, np.array(list(rough.prices.values())))
+        if priced is not None:
+            return priced
     first = _first_knots(program)
+    close = CLOSE if len(program.knots) > FEW else CLOSE_FEW
     knots, best = first, _in_order(program, first, ordered)
     for _ in range(MOST_ROUNDS - 1):
         y = program.arguments(best.x)
-        if max((_width(k, at) for k, at in zip(knots, y, strict=True)), default=0.0) <= RESOLVED:
+        if _width(knots, y) <= RESOLVED or (not best.whole and best.gap <= close * abs(best.value)):
             break
-        knots = [
-            k if _in_lots(program, j) else _finer(k, y[j], first[j] if ordered[j] else k[::COARSE])
-            for j, k in enumerate(knots)
-        ]
+        knots = _finer(knots, y, first if ordered.any() or program.whole else knots[:, ::COARSE])
         found = _in_order(program, knots, ordered)
         best = found if found.value >= best.value else replace(best, gap=min(best.gap, found.gap))
     return best
 
 
-def _in_order(program: Program, knots: list[Array], ordered: NDArray[np.bool_]) -> Solution:
+def _in_order(program: Program, knots: Array, ordered: NDArray[np.bool_]) -> Solution:
     """The best over pieces filled in order; `ordered` is told of the curves that need binaries for it."""
     while True:
         found, wrong = solve_pieces(program, knots, ordered)
@@ -79,40 +75,43 @@ def _in_order(program: Program, knots: list[Array], ordered: NDArray[np.bool_]) 
         ordered |= wrong
 
 
-def _in_lots(program: Program, curve: int) -> bool:
-    return program.mix is None and program.lots is not None and program.lots[curve] > 0
-
-
-def _first_knots(program: Program) -> list[Array]:
+def _first_knots(program: Program, pieces: int = PIECES) -> Array:
+    """Knots denser at low spend (curve, knot); of a channel in lots, its multiples."""
     low, high = span(program)
     if (low > high * (1 + 1e-12) + 1e-12).any():
         raise InfeasibleError
     high = np.maximum(low, high)
-    result = []
-    for j, (a, b) in enumerate(zip(low, high, strict=True)):
-        if _in_lots(program, j) and program.lots is not None and (b - a) / program.lots[j] <= LOTS_MOST:
-            lot = program.lots[j]
-            inner = lot * np.arange(np.ceil(a / lot - 1e-9), np.floor(b / lot + 1e-9) + 1)
-            result.append(np.unique(np.concatenate([[a], inner, [b]])))
-        else:
-            pieces = PIECES if concave(program.knots[j : j + 1], program.value[j : j + 1])[0] else 4 * PIECES
-            result.append(np.linspace(np.sqrt(max(a, 0.0)), np.sqrt(max(b, 0.0)), pieces + 1) ** 2)
-            result[-1][[0, -1]] = a, b
-    return result
+    pieces = pieces if concave(program.knots, program.value).all() else 4 * pieces
+    root = np.sqrt(np.maximum(low, 0.0)), np.sqrt(np.maximum(high, 0.0))
+    knots = np.linspace(*root, pieces + 1, axis=1) ** 2
+    knots[:, 0], knots[:, -1] = low, high
+    lots = np.zeros(len(low)) if program.mix is not None or program.lots is None else program.lots
+    found = [knots]
+    for j in np.flatnonzero(lots > 0):
+        if (high[j] - low[j]) / lots[j] <= LOTS_MOST:
+            inner = lots[j] * np.arange(np.ceil(low[j] / lots[j]), np.floor(high[j] / lots[j]) + 1)
+            own = np.repeat(high[:, None], len(inner), axis=1)
+            own[j] = np.clip(inner, low[j], high[j])
+            found.append(own)
+    return np.sort(np.concatenate(found, axis=1), axis=1)
 
 
-def _width(knots: Array, at: float) -> float:
-    span = knots[-1] - knots[0]
-    if span <= 0:
-        return 0.0
-    i = int(np.clip(np.searchsorted(knots, at), 1, len(knots) - 1))
-    return float((knots[i] - knots[i - 1]) / span)
+def _around(knots: Array, at: Array, before: int, after: int) -> tuple[Array, Array]:
+    """The knots so many before and after the piece that holds a point."""
+    piece = np.clip((knots < at[:, None]).sum(axis=1), 1, knots.shape[1] - 1)
+    lanes = np.arange(len(knots))
+    return knots[lanes, np.maximum(piece - before, 0)], knots[
+        lanes, np.minimum(piece + after, knots.shape[1] - 1)
+    ]
 
 
-def _finer(knots: Array, at: float, far: Array) -> Array:
+def _width(knots: Array, at: Array) -> float:
+    below, above = _around(knots, at, 1, 0)
+    return float(((above - below) / np.maximum(knots[:, -1] - knots[:, 0], 1e-300)).max(initial=0.0))
+
+
+def _finer(knots: Array, at: Array, far: Array) -> Array:
     """Finer knots around a point, those of `far` elsewhere."""
-    if knots[-1] <= knots[0]:
-        return knots
-    i = int(np.clip(np.searchsorted(knots, at), 1, len(knots) - 1))
-    near = np.linspace(knots[max(i - 2, 0)], knots[min(i + 1, len(knots) - 1)], 3 * FINER + 1)
-    return np.unique(np.concatenate([knots[[0, -1]], far, near, [at]]).clip(knots[0], knots[-1]))
+    near = np.linspace(*_around(knots, at, 2, 1), 3 * FINER + 1, axis=1)
+    clipped = np.clip(np.concatenate([near, at[:, None]], axis=1), knots[:, :1], knots[:, -1:])
+    return np.sort(np.concatenate([knots[:, [0, -1]], far, clipped], axis=1), axis=1)

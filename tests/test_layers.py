@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"errors"},
     {"jobs", "uniform", "scores", "capacity"},
     {"program"},
-    {"pieces"},
+    {"pieces", "prices"},
     {"solver"},
     {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian", "gamma_kernels", "waves"},
     {"study_lift", "study_backtest", "study_budget"},
