@@ -109,7 +109,9 @@ def response(
 ) -> Array:
     """Traffic as a multiple of its reference level, (draw, period, channel), for spend (period, channel) from now on.
 
-    b + (1 - b) (x~ / x0)^beta, where x~ carries in what was spent before; 1 for a channel without spend. Only for
+    b + (1 - b) g(z), z = x~ / x0, where x~ carries in what was spent before; 1 for a channel without spend. Histories
+    tell level and elasticity at x0, hardly ever the shape away from it: in half of the draws g is the power law z^beta,
+    in the other half Michaelis-Menten with the same level and elasticity at x0, z / ((1 - beta) z + beta). Only for
     `channels`, and without the first `skip` periods of `spend`.
     """
     lags = inputs.carry_periods(period)
@@ -122,8 +124,14 @@ def response(
     windows = np.stack([path[lags - k + skip : len(path) - k] for k in range(lags + 1)])
     acting = np.einsum("skc,kpc->spc", weights, windows)
     beta, base = posterior.array("elasticity")[:, None, channels], posterior.array("base")[:, None, channels]
-    value = base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9))
-    return np.where(future.responds[channels], value, 1.0)
+    power = np.exp(beta * np.log(acting + 1e-9))
+    shape = np.where(_saturates(posterior.draws), acting / ((1.0 - beta) * acting + beta), power)
+    return np.where(future.responds[channels], base + (1.0 - base) * shape, 1.0)
+
+
+def _saturates(draws: int) -> NDArray[np.bool_]:
+    """Which draws take the saturating form, (draw, 1, 1): every other one, however the draws are thinned."""
+    return (np.arange(draws) * 0.6180339887498949 % 1.0 < 0.5)[:, None, None]
 
 
 def expected_traffic(

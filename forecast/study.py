@@ -263,7 +263,7 @@ class PriorsSpec(Table):
     """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd)."""
 
     range_reads_as: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    marginal_return_sd: MarginalSpread = 0.5
+    marginal_return_sd: MarginalSpread = 0.2
 
 
 class Study(Table):

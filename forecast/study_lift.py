@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from forecast.periods import parse_period
 from forecast.study_file import Problem, Table
 
-# Sd of the log of marginal returns between channels. "not tuned": a factor of seven either way, next to no pull.
-TUNED = {"not tuned": 2.0, "somewhat tuned": 0.5, "carefully tuned": 0.25}
+# Sd of the log of marginal returns between channels, as believed before the data.
+TUNED = {"not tuned": 1.0, "somewhat tuned": 0.2, "carefully tuned": 0.1}
 
 
 def _spread(value: object) -> object:

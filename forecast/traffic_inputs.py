@@ -30,7 +30,7 @@ from forecast.waves import onto_waves
 
 Array = NDArray[np.float64]
 
-RETURN_SPREAD = 0.8  # log sd of what is believed of the spread of marginal returns
+RETURN_SPREAD = 1.0  # log sd of what is believed of the spread of marginal returns
 TRANSPORT = 0.1  # sd, as a share of the lift, with which a test speaks for the company's everyday
 
 

@@ -158,12 +158,13 @@ def test_means_are_the_expected_ones():
 
 
 def test_deterministic_spend_moves_traffic_by_its_elasticity():
-    """Twice the spend brings b + (1 - b) 2^beta of the traffic; a channel without recorded spend does not respond."""
+    """Twice the spend brings b + (1 - b) 2^beta of the traffic, or 2 / (2 - beta) where it saturates; none, b of it."""
     past = history({**TWO, "spend": [[3000.0, 0.0]] * 12})
     known = posterior(past, RATES, draws=3, elasticity=0.5, base=0.2)
     future = future_paths(known, past, 3, np.random.default_rng(1))
     multiple = response(known, future, np.array([[6000.0, 500.0]] * 3), "month")
-    assert multiple[:, :, 0] == pytest.approx(0.2 + 0.8 * 2**0.5, rel=1e-7)
+    assert multiple[1, :, 0] == pytest.approx(0.2 + 0.8 * 2**0.5, rel=1e-7)
+    assert multiple[[0, 2], :, 0] == pytest.approx(0.2 + 0.8 * 2 / 1.5, rel=1e-7)
     assert (multiple[:, :, 1] == 1.0).all()
     idle = response(known, future, np.zeros((3, 2)), "month")
     assert idle[:, :, 0] == pytest.approx(0.2, abs=1e-4)

@@ -88,7 +88,7 @@ def test_what_is_left_out_has_defaults(tmp_path: Path) -> None:
     assert study.funnel.stages == ("visitors", "leads", "qualified", "won")
     assert (study.plan.periods, study.plan.spend, study.plan.target) == (3, "current", None)
     assert (study.budget.total, study.budget.change) == ("current", 0.5)
-    assert (study.priors.range_reads_as, study.priors.marginal_return_sd) == (0.5, 0.5)
+    assert (study.priors.range_reads_as, study.priors.marginal_return_sd) == (0.5, 0.2)
     assert study.economics.gross_margin == 1.0
 
 
