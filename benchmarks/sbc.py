@@ -31,7 +31,7 @@ from forecast.uniform import band, simultaneous_level, surely_outside, table
 FROM, TO = "<!-- results -->", "<!-- end of results -->"
 Records = dict[str, dict[str, Any]]
 SETTINGS = {
-    "design": 3,  # raised with every change of the companies or of what is ranked
+    "design": 4,  # raised with every change of the companies or of what is ranked
     "periods": PERIODS,
     "channels": len(SPEND),
     "level": list(LEVEL),

@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 Seen = dict[str, tuple[Part, Draws]]
 
 DRAWS, RANKS = 1200, 99  # posterior draws of a fit, and how many of them a rank is taken among
+TUNE, ACCEPT = 600, 0.97  # small steps at once, because there is no second attempt
 MOST_DIVERGENCES, MOST_RHAT = 10, 1.05
 UNSEEN = ("weight", "by_age", "by_cohort", "deals", "revenue", "deals_log_revenue", "size_cells")
 
@@ -57,6 +58,8 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
         cores=1,
         fixed=fixed_arrays(),
         attempts=1,
+        tune=TUNE,
+        accept=ACCEPT,
         watch=lambda part, draws: seen.update({part.name: (part, draws)}),
     )
     divergences = sum(part["divergences"] for part in posterior.diagnostics)

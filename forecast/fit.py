@@ -58,8 +58,8 @@ def fit(
     and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges. `fixed`:
     arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
     that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `tune`, `accept`: warm-up
-    draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is shown every
-    part as it was sampled, with its draws.
+    draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is
+    shown every part as it was sampled, with its draws.
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """

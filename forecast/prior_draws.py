@@ -298,10 +298,7 @@ class _Maker:
 
     def _traffic(self) -> tuple[dict[str, Any], dict[str, Any], Counts]:
         """True values, parameters, visitors by period, horizon included."""
-        data = (
-            traffic_inputs.traffic_data(self.study, self.empty, None, None)
-            | fixed_arrays()["traffic"]
-        )
+        data = traffic_inputs.traffic_data(self.study, self.empty, None, None) | fixed_arrays()["traffic"]
         path, point = self._tuned_traffic(data)
         beta, base, carry = (_share(data, point, name) for name in ("elasticity", "base", "carry"))
         carry = carry * data["carries"]
