@@ -18,7 +18,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -49,6 +49,7 @@ __all__ = [
     "backtest",
     "one_origin",
     "origins_of",
+    "posterior_at",
     "run_backtest",
     "saved",
 ]
@@ -169,14 +170,18 @@ def _from_pipeline(history: History, known: int, horizon: int) -> Array | None:
 
 
 def one_origin(origin: Origin) -> dict[str, Any]:
-    """Fit, forecast and score one origin: a record ready for JSON.
+    """Fit, forecast and score one origin: a record ready for JSON (see `scored`)."""
+    posterior, sampling = posterior_at(origin)
+    return scored(origin, _outlook(origin, posterior), sampling)
+
+
+def scored(origin: Origin, outlook: Mapping[str, Array], sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Draws (draw, period, channel) of each measure that came, beside what came: the record of an origin.
 
     cells: one list per period (and "total"), channel (and "total") and measure, in the order of `columns`. baselines:
     by channel, measure and name, of the whole horizon. sampling: how the fit went.
     """
-    posterior, sampling = _posterior(origin)
-    outlook = _outlook(origin, posterior)
-    setup, channels = origin.setup, [*origin.past.channels, "total"]
+    channels = [*origin.past.channels, "total"]
     came, draws, keys = [], [], []
     for measure, cells in origin.came.items():
         x = in_total(outlook[measure])
@@ -184,20 +189,19 @@ def one_origin(origin: Origin) -> dict[str, Any]:
         came.append(np.concatenate([cells, cells.sum(axis=0, keepdims=True)]))
         keys += [[period, channel, measure] for period in [*origin.labels, "total"] for channel in channels]
     stacked = np.stack(came)
-    scored = {"came": stacked} | scores.score(np.stack(draws, axis=1), stacked)
-    columns = ["period", "channel", "measure", *scored]
-    values = np.stack([scored[name].ravel() for name in scored], axis=1).tolist()
+    values = {"came": stacked} | scores.score(np.stack(draws, axis=1), stacked)
+    rows = np.stack([values[name].ravel() for name in values], axis=1).tolist()
     return {
         "origin": origin.label,
         "known": len(origin.past.periods),
-        "columns": columns,
-        "cells": [[*key, *row] for key, row in zip(keys, values, strict=True)],
-        "baselines": _baselines(origin, setup, channels),
-        "sampling": sampling,
+        "columns": ["period", "channel", "measure", *values],
+        "cells": [[*key, *row] for key, row in zip(keys, rows, strict=True)],
+        "baselines": _baselines(origin, origin.setup, channels),
+        "sampling": dict(sampling),
     }
 
 
-def _posterior(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
+def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
     """The posterior at the origin; a fit that goes badly is made again as a study's fit is."""
     setup = origin.setup
     if setup.preview:
@@ -310,11 +314,13 @@ def run_backtest(
     executor: Executor | None = None,
     results: Path | None = None,
     progress: Progress | None = None,
+    job: Callable[[Origin], dict[str, Any]] = one_origin,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Records by origin, and their summary. What is not given follows the study's [backtest].
 
     names: of baselines (default: all that are installed). executor: any `concurrent.futures.Executor`; else `workers`
-    processes (default: one a core). results: a folder in which finished origins are kept, and looked for.
+    processes (default: one a core). results: a folder in which finished origins are kept, and looked for. job: what
+    makes the record of an origin.
 
     Raises DataError where no origin fits into the history, FitError where an origin could not be fitted.
     """
@@ -344,9 +350,7 @@ def run_backtest(
 
     jobs = {origin.key: origin for origin in made}
     with pool(1 if executor is not None or preview else many) as own:
-        found = run_jobs(
-            one_origin, jobs, executor=executor or own, results=lines, settings=settings, done=done
-        )
+        found = run_jobs(job, jobs, executor=executor or own, results=lines, settings=settings, done=done)
     failed = [f"{key.split(' ', maxsplit=1)[0]}: {r['error']}" for key, r in found.items() if "error" in r]
     if failed:
         raise FitError("these origins could not be forecast; the others are kept:\n  " + "\n  ".join(failed))
@@ -360,6 +364,7 @@ def run_backtest(
         "every": step,
         "asked": asked,
         "spend": setup.spend,
+        "paid": bool((inputs.spend_of(history) > 0).any()),
         "method": setup.method,
         "draws": draws,
         "seed": seed,

@@ -105,7 +105,11 @@ def _statsforecast(name: str) -> Baseline:
         season = round(periods_per_year(history.period))
         y = total_of(history, measure)
         model = getattr(models, name)(season_length=season if y.size >= 2 * season else 1)
-        found: dict[str, Any] = model.forecast(y=y, h=horizon, level=[LEVEL])
+        try:
+            found: dict[str, Any] = model.forecast(y=y, h=horizon, level=[LEVEL])
+        except Exception as error:  # short series fail there in many ways
+            text = f"{name}: cannot forecast these {y.size} periods of {measure} ({error})"
+            raise UsageError(text) from error
         z = NormalDist().inv_cdf(0.5 + LEVEL / 200)
         sd = (found[f"hi-{LEVEL}"] - found[f"lo-{LEVEL}"]) / (2 * z)
         centre, spread = float(np.sum(found["mean"])), sd_of_sum(np.asarray(sd, dtype=float))

@@ -39,21 +39,20 @@ def score(draws: ArrayLike, came: ArrayLike) -> dict[str, Array]:
 
     x, y = np.asarray(draws, dtype=float), np.asarray(came, dtype=float)
     flat, outcomes = x.reshape(len(x), -1), y.reshape(-1)
-    quantiles = np.quantile(flat, list(QUANTILES.values()), axis=0)
-    q = dict(zip(QUANTILES, quantiles, strict=True))
-    lower, upper = (np.stack([q[edges[i]] for edges in BANDS.values()], axis=1) for i in (0, 1))
+    q = dict(zip(QUANTILES, np.quantile(flat, list(QUANTILES.values()), axis=0), strict=True))
+    known = np.flatnonzero(np.isfinite(outcomes))
+    lower, upper = (np.stack([q[edges[i]][known] for edges in BANDS.values()], axis=1) for i in (0, 1))
     alpha = np.array([1.0 - LEVELS[name] for name in BANDS])
-    wis = scoringrules.weighted_interval_score(outcomes, q["q50"], lower, upper, alpha)
-    crps = np.array(
-        [
-            scoringrules.crps_ensemble(outcome, column, estimator="qd") if np.isfinite(outcome) else np.nan
-            for outcome, column in zip(outcomes, flat.T, strict=True)
-        ]
-    )
+    crps, wis = np.full(outcomes.size, np.nan), np.full(outcomes.size, np.nan)
+    if known.size:
+        wis[known] = scoringrules.weighted_interval_score(
+            outcomes[known], q["q50"][known], lower, upper, alpha
+        )
+    for i in known:
+        crps[i] = scoringrules.crps_ensemble(outcomes[i], flat[:, i], estimator="qd")
     pit = (flat < outcomes).mean(axis=0) + 0.5 * (flat == outcomes).mean(axis=0)
-    known = np.isfinite(outcomes)
-    found = {"mean": flat.mean(axis=0), **q, "crps": crps}
-    found |= {"wis": np.where(known, wis, np.nan), "pit": np.where(known, pit, np.nan)}
+    pit[~np.isfinite(outcomes)] = np.nan
+    found = {"mean": flat.mean(axis=0), **q, "crps": crps, "wis": wis, "pit": pit}
     return {name: np.asarray(values, dtype=float).reshape(y.shape) for name, values in found.items()}
 
 
