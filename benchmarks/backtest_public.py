@@ -33,6 +33,7 @@ from olist import prepare
 from forecast import scores
 from forecast import simulate as simulation
 from forecast.backtest import Origin, posterior_at, run_backtest, scored
+from forecast.backtest_summary import tidy
 from forecast.backtest_text import backtest_text
 from forecast.posterior import Posterior
 from forecast.sources import read_history
@@ -132,8 +133,15 @@ def show(
         path.write_text(study_text, encoding="utf-8")
         study = load_study(path)
         history = read_history(study)
-    _, summary = run_backtest(study, history, **options)
+    records, summary = run_backtest(study, history, **options)
     print(f"\n=== {name}\n\n{backtest_text(summary)}", flush=True)
+    frame = tidy(records)
+    known = frame[(frame["measure"] == "won_from_pipeline") & (frame["period"] == "total")]
+    known = known[known["channel"] == "total"]
+    if len(known):
+        print("\nwins of leads that were there at the origin")
+        columns = ["origin", "mean", "q05", "q10", "q50", "q90", "q95", "came", "pit"]
+        print(known[columns].to_string(index=False, float_format="{:.4g}".format))
     for measure in measures:
         rows = [m for m in summary["methods"] if m["measure"] == measure]
         print(f"\n{measure}")

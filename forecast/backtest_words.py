@@ -20,7 +20,9 @@ def span(summary: Mapping[str, Any]) -> str:
     first, last = origins[0], origins[-1]
     many = f"{len(origins)} origins, {first} to {last}" if len(origins) > 1 else f"one origin, {first}"
     ahead = f"{horizon} {period}{'s' if horizon > 1 else ''} ahead"
-    spend = ", with the spend that came" if summary["spend"] == "actual" else ", with the current plan of then"
+    spend = (
+        ", with the spend that came" if summary["spend"] == "actual" else ", with the current plan of then"
+    )
     quick = "; closed form, no sampling" if summary["method"] == "preview" else ""
     return f"{many}, {ahead}{spend if summary['paid'] else ''}{quick}."
 
