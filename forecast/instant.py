@@ -250,7 +250,8 @@ class _Traffic(Averaged):
         before = d["lift_spend"][:, :1] + 1e-9
         share = np.take_along_axis(until, d["lift_age"].astype(int), axis=1)
         acting = np.maximum(before + d["lift_spend"][:, 1:] * share, 1e-9)
-        return np.asarray(d["lift_share"] * (1.0 - base) * (acting**beta - before**beta))
+        gain = [0.5 * (x**beta + x / ((1.0 - beta) * x + beta)) for x in (before, acting)]
+        return np.asarray(d["lift_share"] * (1.0 - base) * (gain[1] - gain[0]))
 
     def size(self) -> int:
         """Numbers held a point."""

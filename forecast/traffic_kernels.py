@@ -38,6 +38,15 @@ def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
 
 
 @jit
+def both_shapes(spend: float, beta: float) -> tuple[float, float, float]:
+    """Mean of the power law z^beta and of z / ((1 - beta) z + beta), and its slopes by beta and by z."""
+    log_spend = math.log(spend)
+    power, under = math.exp(beta * log_spend), (1.0 - beta) * spend + beta
+    by_beta = 0.5 * (power * log_spend + spend * (spend - 1.0) / (under * under))
+    return 0.5 * (power + spend / under), by_beta, 0.5 * beta * (power / spend + 1.0 / (under * under))
+
+
+@jit
 def lift_test(
     lift: float,
     sd: float,
@@ -58,8 +67,7 @@ def lift_test(
     of carry-over by lag, and their slopes. Only periods of the test are looked at.
     """
     before = spend[0] + 1e-9
-    log_before = math.log(before)
-    power_before = math.exp(beta * log_before)
+    shape_before, slope_before, _ = both_shapes(before, beta)
     d_beta, d_base, d_carry = 0.0, 0.0, 0.0
     gain = np.zeros(share.shape[0])
     for t in range(share.shape[0]):
@@ -70,13 +78,12 @@ def lift_test(
             acting += weights[k]
             d_acting += d_weights[k]
         acting = max(before + spend[1] * acting, 1e-9)
-        log_acting = math.log(acting)
-        power = math.exp(beta * log_acting)
+        shape, by_beta, by_spend = both_shapes(acting, beta)
         units = share[t] * traffic[t]
-        gain[t] = units * (1.0 - base) * (power - power_before)
-        d_beta += units * (1.0 - base) * (power * log_acting - power_before * log_before)
-        d_base -= units * (power - power_before)
-        d_carry += units * (1.0 - base) * beta * power / acting * spend[1] * d_acting
+        gain[t] = units * (1.0 - base) * (shape - shape_before)
+        d_beta += units * (1.0 - base) * (by_beta - slope_before)
+        d_base -= units * (shape - shape_before)
+        d_carry += units * (1.0 - base) * by_spend * spend[1] * d_acting
     expected = gain.sum()
     miss = (lift - expected) / sd
     pull = miss / sd

@@ -64,7 +64,10 @@ se = {se:.1f}
 
 
 def slopes(folder: Path, company: Company, text: str, seed: int) -> np.ndarray:
-    """Draws of (1 - b) 2^beta: twice the usual spend, over the usual traffic (draw, channel), from the traffic part."""
+    """Draws of what twice the usual spend brings over the usual traffic (draw, channel), from the traffic part.
+
+    As in the forecast: half of the draws by the power law, half by Michaelis-Menten.
+    """
     counts(company).to_csv(folder / "counts.csv", index=False)
     (folder / "study.toml").write_text(HEAD + KINDS + text, encoding="utf-8")
     study = load_study(folder / "study.toml")
@@ -77,7 +80,8 @@ def slopes(folder: Path, company: Company, text: str, seed: int) -> np.ndarray:
         for name in ("elasticity", "base")
     )
     order = [past.channels.index(c.name) for c in company.world.channels]
-    return (base + (1.0 - base) * 2.0**beta)[:, order]
+    shape = np.where(np.arange(2000)[:, None] % 2 == 0, 2.0**beta, 2.0 / (2.0 - beta))
+    return (base + (1.0 - base) * shape)[:, order]
 
 
 def test_a_test_finds_the_truth(tmp_path: Path):
