@@ -9,6 +9,7 @@ that a machine which grows busier between them shows. Memory is the resident set
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import subprocess
 import sys
@@ -33,9 +34,10 @@ def tree(process: int) -> int:
     return total
 
 
-def run(folder: Path, *args: str) -> tuple[float, list[tuple[int, int]]]:
-    """Seconds of `forecast ARGS`, and (origins finished, memory) every half second."""
+def run(folder: Path, *args: str) -> tuple[float, float, list[tuple[int, int]]]:
+    """Seconds of `forecast ARGS`, of all its processors too, and (origins finished, memory) every half second."""
     started, seen = time.perf_counter(), []
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
         [sys.executable, "-m", "forecast", *args, "--quiet"],
         cwd=folder,
@@ -53,7 +55,9 @@ def run(folder: Path, *args: str) -> tuple[float, list[tuple[int, int]]]:
         time.sleep(0.5)
     if process.returncode:
         sys.exit(f"forecast {' '.join(args)}: exit code {process.returncode}")
-    return time.perf_counter() - started, seen
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - started, busy, seen
 
 
 def main() -> None:
@@ -70,15 +74,17 @@ def main() -> None:
             if path.suffix in (".toml", ".csv"):
                 shutil.copyfile(path, folder / path.name)
         study = given.study.name
-        first, _ = run(folder, "fit", study, "--go-on")
+        first, first_busy, _ = run(folder, "fit", study, "--go-on")
         (folder / study).with_suffix(".nc").unlink()
         options = ["--origins", str(given.origins), "--every", "1", "--out", "out"]
-        backtest, seen = run(folder, "backtest", study, *options)
-        again, _ = run(folder, "fit", study, "--go-on")
+        backtest, busy, seen = run(folder, "backtest", study, *options)
+        again, again_busy, _ = run(folder, "fit", study, "--go-on")
     print(f"one cold fit: {first:.1f} s before, {again:.1f} s after")
     print(
         f"{given.origins} origins: {backtest:.1f} s, {backtest / ((first + again) / 2):.2f} times a cold fit"
     )
+    fits = (first_busy + again_busy) / 2
+    print(f"processor time: {fits:.1f} s a fit, {busy:.1f} s the backtest, {busy / fits:.2f} times")
     for done in sorted({lines for lines, _ in seen if lines > 0}):
         most = max(memory for lines, memory in seen if lines == done)
         print(f"  {done:3d} origins done: {most / 2**20:,.0f} MB")

@@ -1,6 +1,6 @@
 """Backtests of two public data sets, beside all baselines.
 
-    python benchmarks/backtest_public.py DATA [--only olist|toy] [--preview] [--workers 2]
+    python benchmarks/backtest_public.py DATA --out FOLDER [--only olist|toy] [--preview] [--workers 2]
 
 DATA holds the folders olist/ (leads of a marketplace and the deals won from them) and toy_store/ (sessions, orders and
 revenue of a shop by month); they are no part of this project.
@@ -11,7 +11,8 @@ were there at the origin, which that does not touch.
 
 toy store: orders and revenue of the next three months, an origin every month from 12 months of history on. "Sessions
 given": the sessions of the tested months are told to the forecast, so that only the conversion is forecast. Beside it
-the orders of the last six months per session, times these sessions, as a spreadsheet would have it.
+the orders of the last six months per session, times these sessions, as a spreadsheet would have it. Finished origins are
+kept in FOLDER; a second call goes on.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ def show(
         path.write_text(study_text, encoding="utf-8")
         study = load_study(path)
         history = read_history(study)
-    records, summary = run_backtest(study, history, **options)
+    place = options.pop("out") / name.replace(" ", "-").replace(",", "")
+    records, summary = run_backtest(study, history, results=place, **options)
     print(f"\n=== {name}\n\n{backtest_text(summary)}", flush=True)
     frame = tidy(records)
     known = frame[(frame["measure"] == "won_from_pipeline") & (frame["period"] == "total")]
@@ -158,16 +160,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="where finished origins are kept")
     parser.add_argument("--only", choices=["olist", "toy"])
     parser.add_argument("--preview", action="store_true")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    options: dict[str, Any] = {"preview": given.preview, "workers": given.workers}
+    options: dict[str, Any] = {"preview": given.preview, "workers": given.workers, "out": given.out}
     if given.only != "toy":
-        show(OLIST, "olist", lambda f: prepare(given.data / "olist", f), options, ())
+        show(OLIST, "olist", lambda f: prepare(given.data / "olist", f), dict(options), ())
     if given.only != "olist":
         make = lambda f: toy_counts(given.data / "toy_store", f)  # noqa: E731
-        show(TOY, "toy store, sessions not given", make, options, ("won",))
+        show(TOY, "toy store, sessions not given", make, dict(options), ("won",))
         show(TOY, "toy store, sessions given", make, options | {"job": sessions_given}, ("won",))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same table for type checkers and editors
     from forecast.audit import audit as audit_history
+    from forecast.backtest import run_backtest
     from forecast.errors import DataError, FitError, ForecastError, GateError, StudyError, UsageError
     from forecast.funnel import Funnel, funnel_value
     from forecast.history import History
@@ -41,6 +42,7 @@ __all__ = [
     "load_study",
     "read_history",
     "read_plan",
+    "run_backtest",
     "save_posterior",
 ]
 
@@ -66,6 +68,7 @@ _LAZY: dict[str, tuple[str, str]] = {
     "load_study": ("study", "load_study"),
     "read_history": ("sources", "read_history"),
     "read_plan": ("sources", "read_plan"),
+    "run_backtest": ("backtest", "run_backtest"),
     "save_posterior": ("posterior", "save"),
 }
 
