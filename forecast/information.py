@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from forecast.allocate import Curves, Limits
+from forecast.limits import Limits
+from forecast.response import Curves
 
 Array = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from posterior_fixture import Array, history, posterior, study
 from scipy.optimize import minimize
 
-from forecast import allocate as module
 from forecast.allocate import (
+    POINTS,
     Allocation,
     Curves,
     Limits,
@@ -23,13 +23,13 @@ from forecast.allocate import (
     paid_channels,
     plan_value,
     recommended_plan,
-    response_curves,
-    water_fill,
     worth_of_traffic,
 )
 from forecast.errors import UsageError
 from forecast.history import History
+from forecast.objectives import Aim, profit
 from forecast.posterior import Posterior
+from forecast.response import response_curves, response_of, tabulated
 from forecast.simulate import Future, future_paths
 from forecast.study import Study
 
@@ -89,9 +89,15 @@ def market(
 
 def power_curves(scale: Array, beta: Array, most: float = 20_000.0) -> Curves:
     """Curves k (x / 1000)^beta, tabulated as those of a posterior are."""
-    spend = np.tile(most * np.linspace(0.0, 1.0, module.POINTS) ** 2, (len(beta), 1))
+    spend = np.tile(most * np.linspace(0.0, 1.0, POINTS) ** 2, (len(beta), 1))
     value = scale[:, None] * (spend / 1000.0) ** beta[:, None]
-    return module._tabulated(spend, value[None], np.ones((1, len(beta))))
+    return tabulated(spend, value[None], np.ones((1, len(beta))))
+
+
+def water_fill(curves: Curves, limits: Limits) -> tuple[Array, float]:
+    """The split of the highest contribution, and the return of the last unit of money."""
+    found = profit(curves, limits, Aim(), np.zeros(len(limits.low)))
+    return found.x, 1.0 + found.prices["budget.total"]
 
 
 def free(channels: int, total: float, most: float = np.inf) -> Limits:
@@ -191,10 +197,11 @@ def test_curves_are_those_of_the_simulation():
     """At its own current spend each channel's curve is its value in the plan, draw by draw, to single precision."""
     m = market()
     worth = worth_of_traffic(m.known, m.future, 0.6)
+    made = response_of(m.known, m.past, m.asked, m.future, m.plan)
     most = 4 * m.plan.sum(axis=0)  # the current spend is then the grid's middle: (1/2)^2
-    curves = response_curves(m.known, m.past, m.future, worth, m.plan, most)
+    curves = response_curves(made, most)
     current = plan_value(m.known, m.past, m.future, worth, m.plan)
-    assert curves.value[:, :, (module.POINTS - 1) // 2] == pytest.approx(current, rel=1e-6)
+    assert curves.value[:, :, (POINTS - 1) // 2] == pytest.approx(current, rel=1e-6)
     by_hand = (
         0.6 * 0.05 * 0.25 * 1000 * TRAFFIC * np.exp(m.future.log_traffic[0, :, 0] - np.log(TRAFFIC[0])).sum()
     )
@@ -298,21 +305,19 @@ def test_unspent_money_is_explained():
 
 
 def test_limits_that_ask_for_more_than_the_total_are_refused():
-    """The message holds the sum, the channels behind it, what is missing and what to do."""
-    m = market(budget={"total": 10_000.0, "change": 0.2, "limits": {"ads": {"min": 9_000.0}}})
+    """The message names the smallest set that clashes, each with its amount, and what each would have to be."""
+    m = market(budget={"total": 11_000.0, "change": 0.2, "limits": {"ads": {"min": 9_000.0}}})
     with pytest.raises(UsageError) as caught:
         m.allocate()
     text = str(caught.value)
     for part in (
-        "at least 16,200 EUR",
-        "ads 9,000",
-        "talks 4,800",
-        "mail 2,400",
-        "6,200 more",
-        "10,000",
-        "raise the total",
+        "EUR over the horizon",
+        "budget.total: at most 11,000 in total (at least 16,200 would do)",
+        "budget.limits.ads.min: ads at least 9,000 (at most 3,800 would do)",
+        "budget.change = 0.2: mail at least 2,400 (changing this alone is not enough)",
     ):
         assert part in text
+    assert "talks" not in text  # ads and mail clash with the total by themselves
 
 
 def test_a_budget_needs_spend_and_a_value():

@@ -8,16 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posterior_fixture import Array
 
-from forecast import allocate as module
-from forecast.allocate import Curves, Limits
+from forecast import response as module
 from forecast.information import expected_value_of_knowing, expected_value_of_perfect_information
+from forecast.limits import Limits
+from forecast.response import Curves
 
 
 def curves(scale: Array, beta: Array, most: float = 10_000.0) -> Curves:
     """Curves k_sc (x / 1000)^beta_sc by draw and channel."""
     spend = np.tile(most * np.linspace(0.0, 1.0, module.POINTS) ** 2, (beta.shape[1], 1))
     value = scale[:, :, None] * (spend / 1000.0) ** beta[:, :, None]
-    return module._tabulated(spend, value, np.ones((1, beta.shape[1])))
+    return module.tabulated(spend, value, np.ones((1, beta.shape[1])))
 
 
 def free(channels: int, total: float) -> Limits:
@@ -113,6 +114,6 @@ def test_ten_times_the_currency_is_ten_times_the_worth():
     made, scale, beta = uncertain()
     spend = np.tile(100_000.0 * np.linspace(0.0, 1.0, module.POINTS) ** 2, (3, 1))
     value = 10 * scale[:, :, None] * (spend / 10_000.0) ** beta[:, :, None]
-    many = module._tabulated(spend, value, np.ones((1, 3)))
+    many = module.tabulated(spend, value, np.ones((1, 3)))
     one = expected_value_of_perfect_information(made, free(3, 9_000.0))
     assert expected_value_of_perfect_information(many, free(3, 90_000.0)) == pytest.approx(10 * one, rel=1e-6)
