@@ -9,6 +9,7 @@ certain about the recommendation is said in its certificate.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +33,7 @@ from forecast.limits import BEYOND_SEEN, Limits, limits_of
 from forecast.objectives import Aim, Queue, best, smallest_budget
 from forecast.periods import period_label
 from forecast.posterior import Posterior
-from forecast.program import Solution
+from forecast.program import InfeasibleError, Solution
 from forecast.response import (
     POINTS,
     Background,
@@ -202,16 +203,19 @@ def decide(
     if capacity is not None or aim.objective == "target" or chance is not None:
         anyway = background(made, np.random.default_rng([seed, 3]))
     queue = _queue(made, curves, anyway, current) if capacity is not None and anyway is not None else None
-    if chance is not None:
-        if anyway is None:
-            raise UsageError("--chance needs a target")
+    spread_as_now = replace(limits, pattern=pattern_of(plan)[:, paid])
+    if chance is not None and anyway is not None:
         aim = replace(aim, objective="target")
-        _, _, found = smallest_budget(curves, limits, aim, anyway, current, chance)
+        _, _, found = smallest_budget(curves, spread_as_now, aim, anyway, current, chance)
+    elif study.budget.flighting == "free":
+        found, spread = _free(made, curves, limits, aim, current)
+        split = np.maximum(spread.sum(axis=0), 1e-300)
+        return _decision(
+            made, curves, replace(limits, pattern=spread / split), aim, found, spread, anyway, None
+        )
     else:
         found = best(curves, limits, aim, current=current, background=anyway, queue=queue)
     spread = pattern_of(plan)[:, paid] * found.x
-    if study.budget.flighting == "free":
-        found, spread = _free(made, limits, aim, found, spread)
     return _decision(made, curves, limits, aim, found, spread, anyway, queue)
 
 
@@ -233,11 +237,10 @@ def _queue(made: Response, curves: Curves, anyway: Background, current: Array) -
     return Queue(*rows)
 
 
-def _free(made: Response, limits: Limits, aim: Aim, found: Solution, spread: Array) -> tuple[Solution, Array]:
-    """The best plan that may differ by period, if it is better than the one spread as today."""
+def _free(made: Response, curves: Curves, limits: Limits, aim: Aim, current: Array) -> tuple[Solution, Array]:
+    """The best plan that may differ by period, or the best one spread as today where that truly brings more."""
     measure, cost = ("inside", 0.0) if aim.objective == "revenue" else ("value", aim.hurdle)
-    program = free_program(made, limits, measure=measure, cost=cost)
-    freed = solve(program)
+    freed = solve(free_program(made, limits, measure=measure, cost=cost))
     plan = freed.x.reshape(len(made.plan), -1)
 
     def exact(split: Array) -> float:
@@ -246,14 +249,12 @@ def _free(made: Response, limits: Limits, aim: Aim, found: Solution, spread: Arr
         brought = made.value(whole) if measure == "value" else (inside * made.inside).sum(axis=1)
         return float(brought[:, made.paid].sum(axis=1).mean()) - cost * float(split.sum())
 
-    kept = limits.pattern is not None or _period_rules_kept(limits, spread)
-    if exact(plan) >= exact(spread) or not kept:
-        return replace(freed, x=plan.sum(axis=0)), plan
-    return found, spread
-
-
-def _period_rules_kept(limits: Limits, spread: Array) -> bool:
-    return all((rule.weights * spread).sum() <= rule.most * (1 + 1e-9) + 1e-9 for rule in limits.rules)
+    pattern = pattern_of(made.plan)[:, made.paid]
+    with suppress(InfeasibleError):  # today's spread may not keep what is asked of single periods
+        found = best(curves, replace(limits, pattern=pattern), aim, current=current)
+        if exact(pattern * found.x) > exact(plan):
+            return found, pattern * found.x
+    return replace(freed, x=plan.sum(axis=0)), plan
 
 
 def _whole(made: Response, spread: Array) -> Array:
@@ -274,13 +275,15 @@ def _decision(
 ) -> Decision:
     paid = made.paid
     current, split = made.plan.sum(axis=0)[paid], found.x
-    allowed = limits.keeps(current)
+    allowed = limits.allows(made.plan[:, paid])
     value_current, value_best = (made.value(p)[:, paid] for p in (made.plan, _whole(made, spread)))
     gain = (value_best - value_current).sum(axis=1) - (split.sum() - current.sum())
     if limits.fees is not None:
         gain = gain - limits.fees @ ((split > 0).astype(float) - (current > 0))
+    lost = np.zeros(2)  # by waiting: recommended, current
     if anyway is not None and queue is not None:
-        gain = gain - lost_money(made, anyway, _whole(made, spread)) + lost_money(made, anyway, made.plan)
+        each = [lost_money(made, anyway, plan) for plan in (_whole(made, spread), made.plan)]
+        gain, lost = gain - each[0] + each[1], np.array([loss.mean() for loss in each])
     status = "optimal" if np.isfinite(found.gap) else "best found"
     if (
         gain.mean() < 0
@@ -293,20 +296,26 @@ def _decision(
         split, spread, value_best, gain = current, made.plan[:, paid], value_current, np.zeros_like(gain)
         status = "current plan kept"
     scape = landscape(curves, aim, split, anyway)
-    low, high = near_optimal(curves, limits, scape, split, queue)
+    idle = float(queue.reward @ found.extra) if queue is not None else 0.0
+    low, high = near_optimal(curves, limits, scape, split, queue, idle)
     marginal = curves.marginal(split)
     price = aim.hurdle + found.prices.get("budget.total", 0.0)
     left = residual(curves, limits, aim, replace(found, x=split), queue)
     unspent = max(limits.total - float(split.sum()), 0.0) if np.isfinite(limits.total) else 0.0
+    if aim.objective == "profit":  # by the exact road
+        means = [v.sum(axis=1).mean() - x.sum() for v, x in ((value_best, split), (value_current, current))]
+    else:
+        means = list(objective_values(curves, aim, split, current, anyway))
     certificate = Certificate(
-        aim.objective,
-        status,
-        *objective_values(curves, aim, split, current, anyway),
-        found.gap,
-        left,
-        {name: value for name, value in found.prices.items() if value > 1e-9},
-        evidence(curves, aim, split, current, anyway),
-        limits.keeps(split) if limits.pattern is not None else _period_rules_kept(limits, spread),
+        objective=aim.objective,
+        status=status,
+        value=float(means[0] - lost[0]),
+        value_current=float(means[1] - lost[1]),
+        gap=found.gap,
+        residual=left,
+        prices={name: value for name, value in found.prices.items() if value > 1e-9},
+        evidence=evidence(curves, aim, split, current, anyway),
+        kept=limits.keeps(split),
     )
     allocation = Allocation(
         current=current,
@@ -322,7 +331,7 @@ def _decision(
         price=price,
         residual=left if np.isfinite(left) else 0.0,
         unspent=unspent,
-        reason=_why_unspent(unspent, split, limits, aim),
+        reason=_why_unspent(unspent, split, limits, aim, certificate.prices),
         allowed=allowed,
         plan=spread,
         certificate=certificate,
@@ -346,18 +355,22 @@ def _beyond(spend: Array, seen: Array) -> Array:
     return over / np.maximum(spend.sum(axis=0), 1e-12)
 
 
-def _why_unspent(unspent: float, split: Array, limits: Limits, aim: Aim) -> str:
+def _why_unspent(unspent: float, split: Array, limits: Limits, aim: Aim, prices: dict[str, float]) -> str:
     if unspent <= AT_LIMIT * max(limits.total, 1.0):
         return ""
-    if np.all(split >= limits.high * (1 - AT_LIMIT)):
-        return "every channel is at its upper limit"
-    if limits.lots is not None and unspent < limits.lots.max():
-        return "what is left is less than a lot"
     tight = [
         row.name for row in limits.rows()[1:] if row.weights @ split >= row.most - AT_LIMIT * abs(row.most)
     ]
-    if tight:
-        return f"other limits hold it back: {', '.join(tight)}"
-    if aim.objective == "profit" and aim.floor is None:
-        return "the next unit of money would bring back less than itself in every channel that may take more"
-    return "more spend would not serve the objective"
+    returns = aim.objective == "profit" and aim.floor is None
+    reasons = {
+        "every channel is at its upper limit": bool(np.all(split >= limits.high * (1 - AT_LIMIT))),
+        "what is left is less than a lot": limits.lots is not None and unspent < limits.lots.max(),
+        f"other limits hold it back: {', '.join(tight)}": bool(tight),
+        "sales cannot take more (economics.capacity)": any(
+            name.startswith("economics.capacity") for name in prices
+        ),
+        "the next unit of money would bring back less than itself in every channel that may take more": returns,
+    }
+    return next(
+        (reason for reason, holds in reasons.items() if holds), "more spend would not serve the objective"
+    )

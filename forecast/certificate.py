@@ -79,9 +79,17 @@ def landscape(curves: Curves, aim: Aim, split: Array, anyway: Background | None)
 
 
 def near_optimal(
-    curves: Curves, limits: Limits, scape: Landscape, best_split: Array, queue: Queue | None
+    curves: Curves,
+    limits: Limits,
+    scape: Landscape,
+    best_split: Array,
+    queue: Queue | None,
+    idle: float = 0.0,
 ) -> tuple[Array, Array]:
-    """Least and most spend of each channel among plans within the allowance of the best, others re-optimised."""
+    """Least and most spend of each channel among plans within the allowance of the best, others re-optimised.
+
+    `idle`: what the variables of the queue take off the objective at the best split.
+    """
     n = len(best_split)
     pieces = NEAR_PIECES if n < MANY else NEAR_MANY
     ceiling = np.minimum(limits.high, curves.spend[:, -1])
@@ -89,7 +97,7 @@ def near_optimal(
     root[:, 0], root[:, -1] = np.minimum(limits.low, ceiling), ceiling
     at = np.clip(best_split, root[:, 0], root[:, -1])[:, None]
     knots = np.sort(np.concatenate([root, at], axis=1), axis=1)
-    bar = Row("near", np.full(n, scape.cost), scape.allowance - scape.at(best_split), -scape.value)
+    bar = Row("near", np.full(n, scape.cost), scape.allowance - scape.at(best_split) - idle, -scape.value)
     asked = program_of(
         curves, replace(limits, lots=None, fees=None), scape.knots, scape.value, cost=0.0, queue=queue
     )

@@ -9,7 +9,7 @@ of them alone must give way is a linear program with that rule made elastic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,14 @@ class Limits:
             return bool(inside and rows)
         lots = np.where(self.lots > 0, self.lots, 1.0)
         return bool(np.all((self.lots == 0) | (np.abs(x - lots * np.rint(x / lots)) <= scale)))
+
+    def allows(self, plan: Array) -> bool:
+        """Whether a plan (period, channel), spread as it is, keeps all of them."""
+        own = replace(self, rules=(), pattern=None)
+        scale = 1e-7 * max(float(plan.sum()), 1.0)
+        return own.keeps(plan.sum(axis=0)) and all(
+            float((rule.weights * plan).sum()) <= rule.most + scale for rule in self.rules
+        )
 
 
 def limits_of(study: Study, history: History, plan: Array, *, total: float | None = None) -> Limits:

@@ -97,7 +97,7 @@ def power_curves(scale: Array, beta: Array, most: float = 20_000.0) -> Curves:
 def water_fill(curves: Curves, limits: Limits) -> tuple[Array, float]:
     """The split of the highest contribution, and the return of the last unit of money."""
     found = profit(curves, limits, Aim(), np.zeros(len(limits.low)))
-    return found.x, 1.0 + found.prices["budget.total"]
+    return found.x, 1.0 + found.prices.get("budget.total", 0.0)
 
 
 def free(channels: int, total: float, most: float = np.inf) -> Limits:
