@@ -11,8 +11,9 @@ were there at the origin, which that does not touch.
 
 toy store: orders and revenue of the next three months, an origin every month from 12 months of history on. "Sessions
 given": the sessions of the tested months are told to the forecast, so that only the conversion is forecast. Beside it
-the orders of the last six months per session, times these sessions, as a spreadsheet would have it. Finished origins are
-kept in FOLDER; a second call goes on.
+the orders of the last six months per session, times these sessions, as a spreadsheet would have it.
+
+Finished origins are kept in FOLDER; a second call goes on.
 """
 
 from __future__ import annotations

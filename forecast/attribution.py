@@ -53,7 +53,6 @@ class Known:
     by stage, probability by age. value (channel,): of a deal; None where deals have none.
     """
 
-    planned: Array
     traffic: Array
     rates: dict[str, Array]
     delays: dict[str, Array]
@@ -67,7 +66,7 @@ class Pipeline:
     units: NDArray[np.int64]
     waited: Array
     known_open: bool
-    lost: Array  # of those that never move on, the share lost with a date by now
+    lost: Array  # (row, channel): of those that never move on, the share lost with a date by now
 
 
 def rate_name(stage: str) -> str:
@@ -150,7 +149,6 @@ class Funnel:
 
 def _pipeline(past: History, posterior: Posterior, before: str, stage: str) -> Pipeline:
     units, waited, known_open = simulation.open_units(past, posterior, before, stage)
-    # open_units has a row of weights for each row of units: (row, age).
     lost = np.zeros((len(units), 1))
     if f"loss_logit_{stage}" in posterior.data:
         share = _mean_rate(posterior, f"loss_logit_{stage}")
@@ -242,7 +240,7 @@ def _as_forecast(past: History, posterior: Posterior, spend: Array, seed: int) -
         for stage in posterior.stages
     }
     value = posterior.array("deal_mean").mean(axis=0) if "deal_mean" in posterior.data else None
-    return Known(spend, inside.mean(axis=0), rates, _delays(posterior, posterior.provenance["ages"]), value)
+    return Known(inside.mean(axis=0), rates, _delays(posterior, posterior.provenance["ages"]), value)
 
 
 def _as_it_came(
@@ -264,7 +262,7 @@ def _as_it_came(
             for m in ("won", "revenue")
         )
         value = np.divide(revenue, won, out=value.copy(), where=won > 0)
-    return Known(inputs.spend_of(now)[later][:, place], traffic, rates, delays, value)
+    return Known(traffic, rates, delays, value)
 
 
 def _then_and_now(

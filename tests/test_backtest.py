@@ -188,6 +188,22 @@ def test_a_channel_that_came_later_counts_in_what_came() -> None:
     assert next(c for c in record["cells"] if c[:3] == ["total", "total", "won"])[3] == 40.0
 
 
+@given(seed=st.integers(0, 1000), known=st.integers(3, 9))
+@settings(max_examples=20, deadline=None)
+def test_wins_from_the_pipeline_are_those_of_old_cohorts(seed: int, known: int) -> None:
+    """Of dated leads: what the old cohorts had won by the end of the horizon, less what they had won at the origin."""
+    triangle = np.random.default_rng(seed).integers(0, 5, (12, 12, 2))
+    triangle[np.add.outer(np.arange(12), np.arange(12)) >= 12] = 0
+    now = history({"leads": 40.0, "won": 3.0}, counting="leads", triangles={"won": triangle})
+    loaded = study(funnel={"stages": ("leads", "won")}, history={"leads": "none.csv"})
+    came = origin_at(loaded, now, known, SETUP).came["won_from_pipeline"]
+    then, later = (
+        now.as_of(now.periods[n - 1]).triangles["won"].values[:known] for n in (known, known + SETUP.horizon)
+    )
+    assert came[:, :2].sum(axis=0).tolist() == (later.sum(axis=(0, 1)) - then.sum(axis=(0, 1))).tolist()
+    assert came[:, 2].tolist() == came[:, :2].sum(axis=1).tolist()
+
+
 def finds_none_done(origin: backtests.Origin) -> dict[str, Any]:
     """A job that refuses the origins that were done before."""
     assert origin.label == "2026-02"
