@@ -243,14 +243,12 @@ class _Traffic(Averaged):
 
     def lifts(self, z: Array) -> Array:
         """What a lift test would measure of each period's traffic at reference spend, as a multiple of it (E, T)."""
-        d, c = self.data, self.data["lift_channel"].astype(int)
+        d, c, age = self.data, *(self.data[f"lift_{name}"].astype(int) for name in ("channel", "age"))
         beta, base, carry = (x[c, None] for x in self.shares(z))
         weights = (carry + 1e-12) ** np.arange(len(d["spend_lags"]))
         until = np.cumsum(np.pad(weights / weights.sum(axis=1, keepdims=True), ((0, 0), (1, 0))), axis=1)
         before, change = d["lift_spend"][:, :1] + 1e-9, d["lift_spend"][:, 1:]
-        acting = np.maximum(
-            before + change * np.take_along_axis(until, d["lift_age"].astype(int), axis=1), 1e-9
-        )
+        acting = np.maximum(before + change * np.take_along_axis(until, age, axis=1), 1e-9)
         gain = [0.5 * (x**beta + x / ((1.0 - beta) * x + beta)) for x in (before, acting)]
         return np.asarray(d["lift_share"] * (1.0 - base) * (gain[1] - gain[0]))
 
