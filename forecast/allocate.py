@@ -303,9 +303,11 @@ def _decision(
     left = residual(curves, limits, aim, replace(found, x=split), queue)
     unspent = max(limits.total - float(split.sum()), 0.0) if np.isfinite(limits.total) else 0.0
     if aim.objective == "profit":  # by the exact road
-        means = [v.sum(axis=1).mean() - x.sum() for v, x in ((value_best, split), (value_current, current))]
+        means = tuple(
+            float(v.sum(axis=1).mean() - x.sum()) for v, x in ((value_best, split), (value_current, current))
+        )
     else:
-        means = list(objective_values(curves, aim, split, current, anyway))
+        means = objective_values(curves, aim, split, current, anyway)
     certificate = Certificate(
         objective=aim.objective,
         status=status,

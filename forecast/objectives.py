@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from forecast.errors import UsageError
 from forecast.limits import Limits
 from forecast.outcomes import Chance, Risk
-from forecast.prices import concave
+from forecast.prices import hull
 from forecast.program import InfeasibleError, Program, Row, Solution
 from forecast.response import Background, Curves
 from forecast.solver import solve
@@ -37,6 +37,7 @@ STARTS = 4  # random ones, beside profit, revenue and the current plan
 STEPS, SHRINK, GROW, SMALLEST = 40, 0.35, 1.6, 1e-4
 MIXES = 12  # halvings between mean and cvar
 TOTALS = 14  # halvings for the smallest budget
+NEARLY = 5e-3  # of the range of a curve: how far it may be below a concave one
 WORTH = 1e-9  # rise of the objective, relative, that is a rise
 
 
@@ -186,16 +187,17 @@ def _climb(
 
 
 def _tamed(knots: Array, tables: Array, x: Array) -> Array:
-    """The tables, those that are not concave as straight lines with their slope at the split."""
-    bent = ~concave(knots, tables)
+    """The tables made concave where they nearly are, else straight lines with their slope at the split."""
+    bridged = hull(knots, tables)
+    bent = (bridged - tables).max(axis=1) > NEARLY * np.ptp(tables, axis=1)
     if not bent.any():
-        return tables
+        return bridged
     right = np.clip((knots < x[:, None]).sum(axis=1), 1, knots.shape[1] - 1)
     lanes = np.arange(len(knots))
     slope = (tables[lanes, right] - tables[lanes, right - 1]) / (
         knots[lanes, right] - knots[lanes, right - 1]
     )
-    return np.where(bent[:, None], slope[:, None] * knots, tables)
+    return np.where(bent[:, None], slope[:, None] * knots, bridged)
 
 
 def _inside(curves: Curves, limits: Limits, x: Array) -> Array:
@@ -215,28 +217,10 @@ def _climbed_risk(curves: Curves, limits: Limits, aim: Aim, mix: float, starts: 
     found = [_climb(look, curves, limits, _inside(curves, limits, x), 1.0) for x in (plain.x, *starts)]
     x, reached = max(found, key=lambda pair: pair[1])
     _, tables = look.look(x)
-    free = solve(program_of(curves, limits, look.spend, _hull(look.spend, tables), cost=1.0))
+    free = solve(program_of(curves, limits, look.spend, hull(look.spend, tables), cost=1.0))
     at_x = sum(np.interp(a, k, t) for a, k, t in zip(x, look.spend, tables, strict=True)) - x.sum()
     gap = max(free.value + free.gap - float(at_x), 0.0)
     return Solution(x, reached, free.prices, gap, np.zeros(0), whole=plain.whole)
-
-
-def _hull(knots: Array, tables: Array) -> Array:
-    """Concave curves not below the tables, touching them: their upper hulls."""
-    result = tables.copy()
-    for j in np.flatnonzero(~concave(knots, tables)):
-        kept: list[int] = []
-        for i, (a, b) in enumerate(zip(knots[j], tables[j], strict=True)):
-            while len(kept) > 1:
-                p, q = kept[-2], kept[-1]
-                if (tables[j, q] - tables[j, p]) * (a - knots[j, p]) > (b - tables[j, p]) * (
-                    knots[j, q] - knots[j, p]
-                ):
-                    break
-                kept.pop()
-            kept.append(i)
-        result[j] = np.interp(knots[j], knots[j, kept], tables[j, kept])
-    return result
 
 
 def _most_likely(

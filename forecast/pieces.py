@@ -20,7 +20,7 @@ from forecast.program import InfeasibleError, Program, Solution, bound, evaluate
 
 Array = NDArray[np.float64]
 
-IN_ORDER = 1e-7  # what pieces may claim too much, as a share of the largest value
+IN_ORDER = 1e-5  # what pieces may claim too much, as a share of the largest value
 INTEGER_GAP = 1e-9  # relative, of the best to what is proven
 
 

@@ -17,6 +17,9 @@ from forecast.program import Program, Solution, bound
 Array = NDArray[np.float64]
 
 MOST_STEPS, MOST_HALVES = 60, 30
+ROUNDING = (
+    1e-6  # of the range of a curve: what its slopes made to fall may take off one that counts as concave
+)
 KEPT = 1e-9  # by how much a limit may be passed, as a share of it
 CLOSE = 1e-6  # gap, as a share of the objective, up to which the split of the prices is the answer
 
@@ -29,10 +32,28 @@ def falling_slopes(knots: Array, value: Array) -> Array:
 
 
 def concave(knots: Array, value: Array) -> NDArray[np.bool_]:
-    """Whether each curve is concave, to rounding."""
-    slope = np.diff(value, axis=1) / np.maximum(np.diff(knots, axis=1), 1e-300)
-    rise = np.maximum.accumulate(np.diff(slope, axis=1), axis=1)[:, -1]
-    return np.asarray(rise <= 1e-6 * np.abs(slope).max(axis=1) + 1e-12)
+    """Whether each curve is concave, to rounding: its slopes made to fall bring as much."""
+    slope, width = np.diff(value, axis=1), np.maximum(np.diff(knots, axis=1), 1e-300)
+    falling = np.minimum.accumulate(slope / width, axis=1) * width
+    missing = np.cumsum(slope - falling, axis=1)[:, -1]
+    return np.asarray(missing <= ROUNDING * np.ptp(value, axis=1) + 1e-300)
+
+
+def hull(knots: Array, value: Array) -> Array:
+    """The least concave curves that are nowhere below, (curve, point)."""
+    result = value.copy()
+    for j in np.flatnonzero(~concave(knots, value)):
+        k, v = knots[j].tolist(), value[j].tolist()
+        kept: list[int] = []
+        for i in range(len(k)):
+            while len(kept) > 1:
+                p, q = kept[-2], kept[-1]
+                if (v[q] - v[p]) * (k[i] - k[p]) > (v[i] - v[p]) * (k[q] - k[p]):
+                    break
+                kept.pop()
+            kept.append(i)
+        result[j] = np.interp(knots[j], knots[j, kept], value[j, kept])
+    return result
 
 
 class Inverse:

@@ -25,7 +25,7 @@ from forecast.delay import delay_pmf
 from forecast.history import History
 from forecast.periods import periods_per_year
 from forecast.posterior import Posterior, kept_draws
-from forecast.prices import falling_slopes
+from forecast.prices import concave, falling_slopes, hull
 from forecast.program import evaluate
 from forecast.simulate import Future, expected_traffic, simulate
 from forecast.study import Study
@@ -77,20 +77,26 @@ class Curves:
 
     def mean_table(self, name: str) -> Array:
         """The mean over draws of a measure at `table_spend`, (channel, TABLE)."""
-        return table_of(self.measure(name).mean(axis=0))
+        return table_of(self.measure(name).mean(axis=0), self.spend)
 
 
 def tabulated(spend: Array, value: Array, pattern: Array, mean: Array | None = None) -> Curves:
     """Curves from values on a grid even in the root of spend; `mean` (channel, point) where draws are only a part."""
     table_spend = spend[:, -1:] * np.linspace(0.0, 1.0, TABLE) ** 2
-    table_value = table_of(value.mean(axis=0) if mean is None else mean)
+    table_value = table_of(value.mean(axis=0) if mean is None else mean, spend)
     return Curves(spend, value, pattern, table_spend, table_value, falling_slopes(table_spend, table_value))
 
 
-def table_of(mean: Array) -> Array:
-    """A function known at points even in the root of spend, at TABLE such points (channel, TABLE)."""
-    curve = PchipInterpolator(np.linspace(0.0, 1.0, mean.shape[1]), mean, axis=1)
-    return np.asarray(curve(np.linspace(0.0, 1.0, TABLE)))
+def table_of(mean: Array, spend: Array) -> Array:
+    """A mean known at points even in the root of spend, at TABLE such points (channel, TABLE).
+
+    What is concave at the points stays so between them: what the interpolation adds near zero is bridged.
+    """
+    root = np.linspace(0.0, 1.0, TABLE)
+    table = np.asarray(PchipInterpolator(np.linspace(0.0, 1.0, mean.shape[1]), mean, axis=1)(root))
+    falls = concave(spend, mean)
+    table[falls] = hull(spend[falls, -1:] * root**2, table[falls])
+    return table
 
 
 def paid_channels(history: History, plan: Array) -> NDArray[np.int64]:

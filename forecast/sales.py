@@ -66,7 +66,7 @@ def sales_rows(
     arriving = curves.arriving
     if arriving is None:
         raise ValueError("curves without arrivals know no queue")
-    tables = [table_of(arriving[:, :, k]) for k in range(arriving.shape[2])]
+    tables = [table_of(arriving[:, :, k], curves.spend) for k in range(arriving.shape[2])]
     n, periods, root = len(curves.spend), len(waiting_for), np.sqrt(current / curves.spend[:, -1])
     at = np.linspace(0.0, 1.0, tables[0].shape[1])
     now = np.array(
