@@ -26,13 +26,18 @@ from forecast.economics import in_total
 from forecast.errors import DataError, UsageError
 from forecast.history import History
 from forecast.periods import period_label
-from forecast.planning import DEFAULT_DRAWS, Silent
+from forecast.planning import Silent
 from forecast.posterior import Posterior
 from forecast.study import Study
 
 Array = NDArray[np.float64]
 
 WARM_UP = 200  # draws of each chain's warm-up: half a study's, and quantiles of totals within three parts in a hundred
+MOST_DIVERGENCES, MOST_RHAT = (
+    10,
+    1.1,
+)  # beyond them a fit is made again: of any parameter, so totals are far better
+AGAIN_DRAWS = 2000
 SIMULATED = 4000  # draws of each outlook, chance replicates included
 
 
@@ -166,13 +171,12 @@ def scored(origin: Origin, outlook: Mapping[str, Array], sampling: Mapping[str, 
 
 
 def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
-    """The posterior at the origin; a fit that goes badly is made again as a study's fit is."""
+    """The posterior at the origin, and how its fit went; one that went badly is made again with smaller steps."""
     setup = origin.setup
     if setup.preview:
         from forecast.instant import instant_posterior
 
         return instant_posterior(origin.study, origin.past, seed=setup.seed, draws=setup.draws), {}
-    from forecast.calibration import rough
     from forecast.fit import TUNE, failures, fit
 
     def made(draws: int, attempts: int) -> tuple[Posterior, dict[str, Any]]:
@@ -192,7 +196,8 @@ def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
         }
 
     posterior, found = made(setup.draws, 1)
-    return made(DEFAULT_DRAWS, 3) if rough(found["divergences"], found["max_rhat"]) else (posterior, found)
+    badly = found["divergences"] > MOST_DIVERGENCES or not found["max_rhat"] < MOST_RHAT
+    return made(AGAIN_DRAWS, 2) if badly else (posterior, found)
 
 
 def _outlook(origin: Origin, posterior: Posterior) -> dict[str, Array]:

@@ -87,5 +87,11 @@ def left_out(summary: Mapping[str, Any]) -> str:
 
 def sampling(summary: Mapping[str, Any]) -> str:
     """What went badly in the fits of origins; nothing where all went well."""
-    failed = summary["sampling"].get("failures", [])
-    return f"The fit of some origins missed its checks: {'; '.join(failed)}." if failed else ""
+    found = summary["sampling"]
+    failed = {text.split(": ", maxsplit=1)[0] for text in found.get("failures", [])}
+    if not failed:
+        return ""
+    return (
+        f"The fits of {len(failed)} of {len(summary['origins'])} origins missed a check of a run (worst R-hat "
+        f"{found['max_rhat']:.2f}, {found['divergences']} divergences in all): take their bands with care."
+    )

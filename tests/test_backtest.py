@@ -366,6 +366,25 @@ def test_few_outcomes_are_a_review() -> None:
     assert "too few" in backtest_text(found["summary"])
 
 
+def test_fits_that_went_badly_are_told() -> None:
+    """How many origins, and how badly; nothing where all went well."""
+    records = records_of(5, 5)
+    good = {"max_rhat": 1.02, "divergences": 0, "again": False, "failures": []}
+    bad = {
+        "max_rhat": 1.04,
+        "divergences": 3,
+        "again": True,
+        "failures": ["won: 3 divergences (must be 0)", "x: y"],
+    }
+    for i, record in enumerate(records):
+        record["sampling"] = bad if i == 2 else good
+    summary = gate_of(records)["summary"]
+    assert summary["sampling"]["again"] == ["o2"]
+    text = "The fits of 1 of 5 origins missed a check of a run (worst R-hat 1.04, 3 divergences in all)"
+    assert text in backtest_text(summary)
+    assert "missed a check of a run" not in backtest_text(gate_of(records_of(5, 5))["summary"])
+
+
 # In a run
 
 
