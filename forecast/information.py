@@ -12,27 +12,35 @@ more than its EVPPI. Source: Strong, Oakley & Brennan 2014, Medical Decision Mak
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from forecast.limits import Limits
+from forecast.pieces import solve_pieces
+from forecast.program import Program
 from forecast.response import Curves
 
 Array = NDArray[np.float64]
 
-CELLS = 128  # pieces of each channel's curve
+CELLS, COARSER = 128, 4  # pieces of each channel's curve; where other limits need a program, one of so many
 MOST_DRAWS = 1000
 OPTIMA, BINS = 60, 6  # candidate splits: best for single draws, best for draws of like phi
 
 
+@dataclass(frozen=True)
+class Worth:
+    """An amount of money over the horizon, and its Monte Carlo error."""
+
+    value: float
+    error: float
+
+
 def expected_value_of_perfect_information(curves: Curves, limits: Limits) -> float:
     """What knowing every parameter before the split would add to the expected contribution; never negative."""
-    slope, width = _pieces(curves, limits)
-    room = limits.total - limits.low.sum()
-    known = ((slope - 1.0) * _fill(slope, width, room)).sum(axis=1).mean()
-    mean = slope.mean(axis=0, keepdims=True)
-    return max(float(known - ((mean - 1.0) * _fill(mean, width, room)).sum()), 0.0)
+    return perfect_information(curves, limits).value
 
 
 def expected_value_of_knowing(curves: Curves, limits: Limits, parameter: Array) -> float:
@@ -40,17 +48,96 @@ def expected_value_of_knowing(curves: Curves, limits: Limits, parameter: Array) 
 
     Such as the elasticity of one channel. With 1,000 draws the estimate for a useless parameter is not quite zero.
     """
+    return worth_of_knowing(curves, limits, parameter).value
+
+
+def perfect_information(curves: Curves, limits: Limits, best: tuple[Array, Array] | None = None) -> Worth:
+    """The worth of knowing every parameter, with its error; `best`: what `best_by_draw` found, where it is at hand."""
+    own, known = best_by_draw(curves, limits) if best is None else best
     slope, width = _pieces(curves, limits)
-    room = limits.total - limits.low.sum()
+    rows = np.arange(len(slope)) if len(own) == len(slope) else _singles(len(slope))
+    split = _mean_best(slope, width, limits)
+    blind = (slope[rows] - 1.0) @ _filled(split[None], width, limits)[0] + _at_low(curves, limits)[rows]
+    gain = known - blind
+    return Worth(max(float(gain.mean()), 0.0), float(gain.std() / np.sqrt(len(gain))))
+
+
+def worth_of_knowing(
+    curves: Curves, limits: Limits, parameter: Array, best: tuple[Array, Array] | None = None
+) -> Worth:
+    """The worth of knowing one parameter (draw,), with its error; `best` as above."""
+    slope, width = _pieces(curves, limits)
     phi = _thinned(np.asarray(parameter, dtype=float))
     bins = np.array_split(np.argsort(phi), BINS)
     alike = np.stack([slope[rows].mean(axis=0) for rows in bins if rows.size])
-    singles = slope[:: max(len(slope) // OPTIMA, 1)][:OPTIMA]
-    best = _fill(slope.mean(axis=0, keepdims=True), width, room)
-    splits = _fill(np.concatenate([singles, alike]), width, room) - best
+    found = best_by_draw(curves, limits) if best is None else best
+    singles = found[0][:: max(len(found[0]) // OPTIMA, 1)][:OPTIMA]
+    groups = np.array([_mean_best(row[None], width, limits) for row in alike])
+    splits = _filled(np.concatenate([singles, groups]), width, limits)
+    splits = splits - _filled(_mean_best(slope, width, limits)[None], width, limits)
     fitted = _spline(phi, (slope - 1.0) @ splits.T)
-    estimate = np.maximum(fitted.max(axis=1), 0.0).mean() - max(float(fitted.mean(axis=0).max()), 0.0)
-    return float(np.clip(estimate, 0.0, expected_value_of_perfect_information(curves, limits)))
+    gain = np.maximum(fitted.max(axis=1), 0.0) - max(float(fitted.mean(axis=0).max()), 0.0)
+    most = perfect_information(curves, limits, found).value
+    return Worth(float(np.clip(gain.mean(), 0.0, most)), float(gain.std() / np.sqrt(len(gain))))
+
+
+def best_by_draw(curves: Curves, limits: Limits) -> tuple[Array, Array]:
+    """The best split of single draws (draw, channel), and their contribution (draw,).
+
+    Of up to a thousand draws where the total is the only limit beside the bounds, else of OPTIMA evenly spread ones.
+    """
+    slope, width = _pieces(curves, limits)
+    lowest = _at_low(curves, limits)
+    if not limits.rules:
+        taken = _fill(slope, width, limits.total - limits.low.sum())
+        added = taken.reshape(len(slope), len(limits.low), -1).sum(axis=2)
+    else:
+        rows = _singles(len(slope))
+        slope, lowest = slope[rows], lowest[rows]
+        added = np.array([_best_of(row, width, limits) for row in slope]) - limits.low
+        taken = _filled(added + limits.low, width, limits)
+    return limits.low + added, ((slope - 1.0) * taken).sum(axis=1) + lowest
+
+
+def _mean_best(slope: Array, width: Array, limits: Limits) -> Array:
+    """The best split (channel,) of the mean of some draws' pieces (row, piece)."""
+    mean = slope.mean(axis=0)
+    if limits.rules:
+        return _best_of(mean, width, limits)
+    taken = _fill(mean[None], width, limits.total - limits.low.sum())
+    return np.asarray(limits.low + taken.reshape(len(limits.low), -1).sum(axis=1))
+
+
+def _singles(draws: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, draws - 1, min(OPTIMA, draws)).round().astype(np.int64))
+
+
+def _at_low(curves: Curves, limits: Limits) -> Array:
+    """Contribution of every draw at the least spend, (draw,)."""
+    knots = np.linspace(0.0, 1.0, curves.spend.shape[1])
+    value = PchipInterpolator(knots, _thinned(curves.value), axis=2)
+    root = np.sqrt(np.minimum(limits.low, curves.spend[:, -1]) / curves.spend[:, -1])
+    return np.asarray(sum(value(r)[:, c] for c, r in enumerate(root)) - limits.low.sum())
+
+
+def _best_of(slope: Array, width: Array, limits: Limits) -> Array:
+    """The best split (channel,) of one draw's pieces (piece,) within limits of all kinds."""
+    n = len(limits.low)
+    knots = limits.low[:, None] + np.concatenate(
+        [np.zeros((n, 1)), np.cumsum(width.reshape(n, -1), axis=1)], axis=1
+    )
+    rise = (slope * width).reshape(n, -1)
+    value = np.concatenate([np.zeros((n, 1)), np.cumsum(rise, axis=1)], axis=1)
+    high = np.minimum(limits.high, knots[:, -1])
+    asked = Program(knots, value, limits.low, high, np.ones(n), limits.rows())
+    return solve_pieces(asked, knots[:, ::COARSER], np.zeros(n, dtype=bool))[0].x
+
+
+def _filled(splits: Array, width: Array, limits: Limits) -> Array:
+    """Spend on each piece of splits (row, channel), in order: (row, piece)."""
+    wide = width.reshape(len(limits.low), -1)
+    before = np.cumsum(wide, axis=1) - wide
+    return np.clip((splits - limits.low)[:, :, None] - before, 0.0, wide).reshape(len(splits), -1)
 
 
 def _thinned(values: Array) -> Array:

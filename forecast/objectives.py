@@ -186,6 +186,13 @@ def _climb(
     return x, reached
 
 
+def climbed_mix(curves: Curves, limits: Limits, aim: Aim, mix: float, start: Array) -> Array:
+    """The split that is best for (1 - mix) mean + mix cvar, climbed from another."""
+    if mix == 0.0:
+        return profit(curves, limits, replace(aim, objective="profit", floor=None), start).x
+    return _climb(Risk(curves, aim.risk, mix), curves, limits, _inside(curves, limits, start), 1.0)[0]
+
+
 def _tamed(knots: Array, tables: Array, x: Array) -> Array:
     """The tables made concave where they nearly are, else straight lines with their slope at the split."""
     bridged = hull(knots, tables)
