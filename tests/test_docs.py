@@ -153,11 +153,13 @@ def _table_in(annotation: object) -> type[BaseModel] | None:
 def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
     """Every key of a study by its dotted name; NAME, STAGE and COLUMN stand for names that the user gives."""
     names = {"channels": "NAME", "limits": "NAME", "delay": "STAGE", "rate": "STAGE", "columns": "COLUMN"}
+    names |= {"lots": "NAME", "fees": "NAME", "period_caps": "PERIOD"}
     found: dict[str, FieldInfo] = {}
     for field, info in model.model_fields.items():
         if field in {"folder", "path"}:
             continue
-        key = prefix + (info.alias or field) + (f".{names[field]}" if field in names else "")
+        named = field in names and prefix != "budget.group."
+        key = prefix + (info.alias or field) + (f".{names[field]}" if named else "")
         inner = _table_in(info.annotation)
         found |= {key: info} if inner is None or field == "database" else _keys(inner, f"{key}.")
     return found
@@ -167,7 +169,7 @@ def _default(key: str, info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "needed"
-    if value is None or key.endswith((".STAGE", ".COLUMN")):
+    if value is None or key.endswith((".STAGE", ".COLUMN", ".NAME", ".PERIOD")):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
