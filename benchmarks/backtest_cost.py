@@ -1,14 +1,16 @@
 """What a backtest costs: wall time of 12 origins over that of one cold fit, and memory over the origins.
 
-    python benchmarks/backtest_cost.py [--study STUDY] [--origins 12]
+    python benchmarks/backtest_cost.py [--study STUDY] [--origins 12] [--baseline NAME ...]
 
 Each command runs in a new process, as a user runs it: `forecast fit`, `forecast backtest`, `forecast fit` again, so
-that a machine which grows busier between them shows. Memory is the resident set of the command with its workers.
+that a machine which grows busier between them shows. cold: each with an empty cache of compiled kernels, as on a new
+machine; warm: with a full one. Memory is the resident set of the command with its workers.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import shutil
 import subprocess
@@ -34,19 +36,14 @@ def tree(process: int) -> int:
     return total
 
 
-def run(folder: Path, *args: str) -> tuple[float, float, list[tuple[int, int]]]:
+def run(folder: Path, cache: Path, *args: str) -> tuple[float, float, list[tuple[int, int]]]:
     """Seconds of `forecast ARGS`, of all its processors too, and (origins finished, memory) every half second."""
     started, seen = time.perf_counter(), []
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
         [sys.executable, "-m", "forecast", *args, "--quiet"],
         cwd=folder,
-        env={
-            "PYTHONPATH": str(ROOT),
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(Path.home()),
-            "OMP_NUM_THREADS": "1",
-        },
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(cache)},
         stdout=subprocess.DEVNULL,
     )
     while process.poll() is None:
@@ -67,27 +64,42 @@ def main() -> None:
     )
     parser.add_argument("--study", type=Path, default=ROOT / "forecast" / "bundled" / "demo.toml")
     parser.add_argument("--origins", type=int, default=12)
+    parser.add_argument("--kind", nargs="*", choices=["cold", "warm"], default=["cold", "warm"])
+    parser.add_argument("--baseline", nargs="*", default=[], help="these only; default: all")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in given.study.parent.glob(f"{given.study.stem}*"):
             if path.suffix in (".toml", ".csv"):
                 shutil.copyfile(path, folder / path.name)
-        study = given.study.name
-        first, first_busy, _ = run(folder, "fit", study, "--go-on")
-        (folder / study).with_suffix(".nc").unlink()
-        options = ["--origins", str(given.origins), "--every", "1", "--out", "out"]
-        backtest, busy, seen = run(folder, "backtest", study, *options)
-        again, again_busy, _ = run(folder, "fit", study, "--go-on")
-    print(f"one cold fit: {first:.1f} s before, {again:.1f} s after")
+        for kind in given.kind:
+            measure(folder, given, kind)
+
+
+def measure(folder: Path, given: argparse.Namespace, kind: str) -> None:
+    """Three commands, each with a cache of its own (cold) or with one that is full (warm)."""
+    study, cache = given.study.name, folder / "cache"
+    options = ["--origins", str(given.origins), "--every", "1", "--out", "out"]
+    if kind == "warm":
+        run(folder, cache, "fit", study, "--go-on")
+    options += [text for name in given.baseline for text in ("--baseline", name)]
+    found = []
+    for command in (["fit", study, "--go-on"], ["backtest", study, *options], ["fit", study, "--go-on"]):
+        if kind == "cold":
+            shutil.rmtree(cache, ignore_errors=True)
+        (folder / study).with_suffix(".nc").unlink(missing_ok=True)
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        found.append(run(folder, cache, *command))
+    (first, busy_first, _), (backtest, busy, seen), (again, busy_again, _) = found
+    fits, busy_fits = (first + again) / 2, (busy_first + busy_again) / 2
+    print(f"{kind}: one fit {first:.1f} s before, {again:.1f} s after")
+    print(f"  {given.origins} origins: {backtest:.1f} s, {backtest / fits:.2f} times a fit")
     print(
-        f"{given.origins} origins: {backtest:.1f} s, {backtest / ((first + again) / 2):.2f} times a cold fit"
+        f"  processor time: {busy_fits:.1f} s a fit, {busy:.1f} s the backtest, {busy / busy_fits:.2f} times"
     )
-    fits = (first_busy + again_busy) / 2
-    print(f"processor time: {fits:.1f} s a fit, {busy:.1f} s the backtest, {busy / fits:.2f} times")
     for done in sorted({lines for lines, _ in seen if lines > 0}):
         most = max(memory for lines, memory in seen if lines == done)
-        print(f"  {done:3d} origins done: {most / 2**20:,.0f} MB")
+        print(f"    {done:3d} origins done: {most / 2**20:,.0f} MB", flush=True)
 
 
 if __name__ == "__main__":
