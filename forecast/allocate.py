@@ -120,6 +120,8 @@ class Allocation:
         if not self.allowed:
             return True
         made = self.certificate
+        if made is not None and made.mode:
+            return True
         if made is not None and made.objective != "profit":
             scale = 1.0 if made.objective == "target" else abs(made.value_current)
             return made.value - made.value_current > MATERIAL_SHARE * scale
@@ -193,6 +195,7 @@ def decide(
             "a budget needs at least one channel with recorded spend, and revenue or funnel.value"
         )
     aim = replace(aim_of(study), hurdle=1.0 if marginal is None else marginal, cac=cac)
+    mode = _mode(aim, marginal, cac, chance)
     open_ended = total is None and not (marginal is None and cac is None and chance is None)
     limits = limits_of(study, history, plan, total=np.inf if open_ended else total)
     made = response_of(posterior, history, study, future, plan)
@@ -207,16 +210,41 @@ def decide(
     if chance is not None and anyway is not None:
         aim = replace(aim, objective="target")
         _, _, found = smallest_budget(curves, spread_as_now, aim, anyway, current, chance)
+        limits = replace(spread_as_now, total=float(found.x.sum()))
     elif study.budget.flighting == "free":
         found, spread = _free(made, curves, limits, aim, current)
-        split = np.maximum(spread.sum(axis=0), 1e-300)
-        return _decision(
-            made, curves, replace(limits, pattern=spread / split), aim, found, spread, anyway, None
-        )
+        limits = replace(limits, pattern=spread / np.maximum(spread.sum(axis=0), 1e-300))
+        return _decision(made, curves, limits, aim, found, spread, anyway, None, mode)
     else:
         found = best(curves, limits, aim, current=current, background=anyway, queue=queue)
     spread = pattern_of(plan)[:, paid] * found.x
-    return _decision(made, curves, limits, aim, found, spread, anyway, queue)
+    return _decision(made, curves, limits, aim, found, spread, anyway, queue, mode)
+
+
+def _mode(aim: Aim, marginal: float | None, cac: float | None, chance: float | None) -> str:
+    """What is asked in place of a fixed budget, in words. Raises UsageError for what makes no sense."""
+    if sum(value is not None for value in (marginal, cac, chance)) > 1:
+        raise UsageError("--marginal, --cac and --chance are different questions: ask one at a time")
+    if (chance is not None or aim.objective == "target") and aim.target is None:
+        asked = "--chance" if chance is not None else 'budget.objective = "target"'
+        raise UsageError(
+            f"{asked} needs a target: [plan] target = {{ revenue = 240_000 }}, or {{ won = 45 }}"
+        )
+    if marginal is not None:
+        if marginal <= 0:
+            raise UsageError(f"--marginal: expected a return above 0, such as 1.5; came {marginal:g}")
+        return f"budget whose last unit brings back {marginal:g} times itself"
+    if cac is not None:
+        if cac <= 0:
+            raise UsageError(f"--cac: expected the most that a customer may cost, above 0; came {cac:g}")
+        return f"best budget with customers that cost at most {cac:,.0f} each"
+    if chance is not None:
+        if not 0 < chance < 1:
+            raise UsageError(
+                f"--chance: expected a probability between 0 and 1, such as 80%; came {chance:g}"
+            )
+        return f"smallest budget that makes the target {chance:.0%} likely"
+    return ""
 
 
 def _most(made: Response, limits: Limits, current: Array) -> Array:
@@ -272,6 +300,7 @@ def _decision(
     spread: Array,
     anyway: Background | None,
     queue: Queue | None,
+    mode: str,
 ) -> Decision:
     paid = made.paid
     current, split = made.plan.sum(axis=0)[paid], found.x
@@ -318,6 +347,7 @@ def _decision(
         prices={name: value for name, value in found.prices.items() if value > 1e-9},
         evidence=evidence(curves, aim, split, current, anyway),
         kept=limits.keeps(split),
+        mode=mode,
     )
     allocation = Allocation(
         current=current,

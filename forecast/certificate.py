@@ -33,7 +33,8 @@ class Certificate:
     status: "optimal" (gap proven), "best found" (several starts, no proof), "current plan kept". value, value_current:
     of the objective; gap: by how much the true best may be above `value`, NaN where not proven; residual: largest
     relative gap of a free channel's marginal return to what the prices ask for, NaN where that says nothing (lots,
-    other objectives); prices: what one unit more of a limit would bring, where it binds; evidence: P(target) or cvar.
+    other objectives); prices: what one unit more of a limit would bring, where it binds; evidence: P(target) or cvar;
+    mode: what was asked in place of a fixed budget, in words.
     """
 
     objective: str
@@ -45,6 +46,7 @@ class Certificate:
     prices: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, float] = field(default_factory=dict)
     kept: bool = True  # all limits
+    mode: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -297,15 +297,32 @@ def allocate(
         float | None,
         typer.Option(parser=_share, metavar="RATE", help="Largest change of a channel, e.g. 30%."),
     ] = None,
+    marginal: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RETURN", help="No fixed budget: spend until the next unit brings this back, e.g. 1.5."
+        ),
+    ] = None,
+    cac: Annotated[
+        float | None,
+        typer.Option(metavar="MONEY", help="No fixed budget: customers cost at most this much on average."),
+    ] = None,
+    chance: Annotated[
+        float | None,
+        typer.Option(
+            parser=_share, metavar="RATE", help="The smallest budget that makes the target so likely."
+        ),
+    ] = None,
     seed: Seed = None,
     overrides: Overrides = None,
     go_on: GoOn = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Split the budget anew from the saved fit: another total, other limits. Does not fit.
+    """Split the budget anew from the saved fit: another total, limits or objective. Does not fit.
 
-    Prints the recommended spend of each channel over the horizon.
+    Prints the recommended spend of each channel over the horizon, and how firm it is: what limits cost, the range of
+    budgets that are as good, what a test would be worth, what lies beyond the spend ever seen.
     """
     from forecast import workflow
 
@@ -313,12 +330,16 @@ def allocate(
         options: dict[str, Any] = {
             "total": total,
             "change": change,
+            "marginal": marginal,
+            "cac": cac,
+            "chance": chance,
             "seed": seed,
             "overrides": overrides or (),
             "go_on": go_on,
         }
         result = workflow.allocate(study, **options, progress=progress, today=_today())
     text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
+    text += f"\n{console.decision_text(result.summary)}"
     _show(result.summary, text, as_json=json)
     _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)
 

@@ -314,3 +314,47 @@ def _gain_text(headline: Mapping[str, Any], currency: str) -> str:
     if headline.get("unspent_reason"):
         text += f"\n{float(headline['unspent']):,.0f} {currency} stay unspent: {headline['unspent_reason']}."
     return text
+
+
+def decision_text(summary: Mapping[str, Any]) -> str:
+    """What is certain about a recommended budget, what limits cost, and what would be worth knowing."""
+    made, cur = summary.get("decision", {}), str(summary.get("currency", ""))
+    told = made.get("summary", {})
+    if not told:
+        return ""
+    certificate = told["certificate"]
+    lines = [_certificate_line(certificate, cur)]
+    for name, price in sorted(certificate["prices"].items(), key=lambda item: -float(item[1]))[:MOST_CHECKS]:
+        unit = "one unit" if str(name).startswith("economics.capacity") else f"1 {cur}"
+        lines.append(f"  {name}: {unit} more would add {float(price):,.2f}")
+    regret, current = (float(told[name]["value"]) for name in ("regret", "regret_current"))
+    lines.append(
+        f"Not knowing costs {regret:,.0f} {cur} with this split, {current:,.0f} with the current one."
+    )
+    lines.append(
+        f"Within the other limits the next unit of money pays up to {float(told['stops_paying']):,.0f} {cur}."
+    )
+    lines += [
+        f"{row['channel']}: {percent(float(row['beyond']))} of its spend lies beyond what a period has seen; gain "
+        f"{float(row['gain']):,.0f}, or {float(row['gain_if_saturating']):,.0f} if it saturates from there."
+        for row in made["ledger"]
+        if float(row["beyond"]) > 0
+    ]
+    return "\n".join([*lines, str(told["advice"])])
+
+
+def _certificate_line(certificate: Mapping[str, Any], currency: str) -> str:
+    """Status, gap and the objective's own number."""
+    status, gap = str(certificate["status"]), float(certificate["gap"])
+    text = f"{status[0].upper()}{status[1:]} ({certificate['objective']})"
+    if math.isfinite(gap) and certificate["objective"] != "target":
+        text += f", at most {gap:,.2f} {currency} short of the best there is".replace("  ", " ")
+    found = certificate["evidence"]
+    if "p_target" in found:
+        text += f"; target {percent(float(found['p_target']))} likely ({percent(float(found['p_target_current']))} now)"
+    if "cvar" in found:
+        worst, now = float(found["cvar"]), float(found["cvar_current"])
+        text += f"; mean of the worst draws {worst:,.0f} {currency} ({now:,.0f} now)"
+    if "cac" in found:
+        text += f"; a customer costs {float(found['cac']):,.0f} {currency}"
+    return text + "."

@@ -14,8 +14,9 @@ Sources: model of extrapolation and test power as in docs/allocation.md; Strong,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -242,3 +243,36 @@ def ledger(made: Decision, names: Sequence[str]) -> pd.DataFrame:
             "gain_if_saturating": gain - np.where(over, value - saturating, 0.0),
         }
     )
+
+
+# ------------------------------------------------------------------------------------------------------- in one piece
+
+
+def decision_tables(made: Decision, names: Sequence[str], currency: str) -> dict[str, Any]:
+    """Everything about a decision for report, summary and files: tables by name, and `summary` of plain values."""
+    sure, certificate = sureness(made, names), made.allocation.certificate
+    told = {} if certificate is None else asdict(certificate)
+    summary = {
+        "certificate": told,
+        "regret": asdict(sure.regret),
+        "regret_current": asdict(sure.regret_current),
+        "perfect_information": asdict(sure.perfect),
+        "stops_paying": where_it_stops_paying(made),
+        "advice": advice(sure.tests, currency),
+    }
+    return {
+        "summary": summary,
+        "optimum": sure.optimum,
+        "tests": sure.tests,
+        "ledger": ledger(made, names),
+        "budget_frontier": budget_frontier(made),
+        "risk_frontier": risk_frontier(made),
+    }
+
+
+def plain(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for JSON: tables as lists of rows."""
+    return {
+        name: value.to_dict("records") if isinstance(value, pd.DataFrame) else value
+        for name, value in tables.items()
+    }

@@ -37,6 +37,10 @@ ALLOCATION = [
     "expected_contribution_recommended",
     "marginal",
     "extrapolated",
+    "optimum_low",
+    "optimum_high",
+    "highest_seen",
+    "gain_if_saturating",
 ]
 # summary.json comes last: where it lies, all the others do.
 FILES = ("forecast.csv", "allocation.csv", "report.xlsx", "report.pdf", "draws.nc", "summary.json")

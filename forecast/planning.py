@@ -24,6 +24,7 @@ from forecast import economics, results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
 from forecast.backtest_summary import calibration_of
+from forecast.decision import decision_tables
 from forecast.errors import UsageError
 from forecast.history import History
 from forecast.periods import period_label
@@ -177,15 +178,15 @@ def forecast_plan(
     paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
     future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
     plans = {"given": plan}
-    allocation = curves = None
+    decision = None
     if len(budget.paid_channels(history, plan)) and "deal_mean" in posterior.data:
-        allocation, curves = budget.allocate(posterior, history, study, plan, future)
-        plans["recommended"] = budget.recommended_plan(plan, curves, allocation, history)
+        decision = budget.decide(posterior, history, study, plan, future, seed=seed)
+        plans["recommended"] = budget.recommended_plan(plan, decision.curves, decision.allocation, history)
     clock.step("simulate", "simulating the funnel")
     outlook = simulation.simulate(posterior, history, study, plans, future, rng=np.random.default_rng(chance))
     clock.step("tables", "making the tables")
     tables = _tables(
-        study, history, posterior, future, plans, outlook, allocation, curves, seed, command, backtest or {}
+        study, history, posterior, future, plans, outlook, decision, seed, command, backtest or {}
     )
     clock.stop()
     return Forecast(tables, outlook, plans)
@@ -198,8 +199,7 @@ def _tables(
     future: simulation.Future,
     plans: dict[str, NDArray[np.float64]],
     outlook: xr.Dataset,
-    allocation: budget.Allocation | None,
-    curves: budget.Curves | None,
+    decision: budget.Decision | None,
     seed: int,
     command: str,
     backtest: Mapping[str, Any],
@@ -214,16 +214,18 @@ def _tables(
     flow = economics.expected_flow(inside, future.rates, stages[0], plan, value)
     audit = audit_history(history, study)
     delays = results.delay_table(study, history, posterior)
-    table = results.allocation_table(study, names, allocation)
+    allocation = None if decision is None else decision.allocation
+    told = {} if decision is None else decision_tables(decision, names, study.currency)
+    table = results.allocation_table(study, names, allocation, told)
     marginal = (
         {} if allocation is None else dict(zip(names, map(float, allocation.marginal_current), strict=True))
     )
     response = pd.DataFrame(
         columns=["channel", "spend", "mean", "q10", "q90", "observed_max", "current", "recommended"]
     )
-    if allocation is not None and curves is not None:
+    if decision is not None and allocation is not None:
         seen = future.past_spend.max(axis=0)[budget.paid_channels(history, plan)] * len(plan)
-        response = results.response_table(names, allocation, curves, seen)
+        response = results.response_table(names, allocation, decision.curves, seen)
     moved = "recommended" if "recommended" in plans else "given"
     target = study.plan.target
     return Tables(
@@ -275,6 +277,7 @@ def _tables(
             "fitted": "",
         },
         backtest=dict(backtest),
+        decision=told,
     )
 
 

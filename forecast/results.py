@@ -195,14 +195,27 @@ ALLOCATION_COLUMNS = [
     "marginal",
     "extrapolated",
     "locked",
+    "optimum_low",
+    "optimum_high",
+    "highest_seen",
+    "gain_if_saturating",
 ]
 
 
-def allocation_table(study: Study, names: list[str], allocation: Allocation | None) -> pd.DataFrame:
-    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend)."""
+def allocation_table(
+    study: Study, names: list[str], allocation: Allocation | None, decision: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
+    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend).
+
+    `decision`: of `forecast.decision.decision_tables`; without it the columns that need it are blank.
+    """
     if allocation is None:
         return pd.DataFrame(columns=ALLOCATION_COLUMNS)
     a = allocation
+    blank = pd.DataFrame(
+        {name: np.full(len(names), math.nan) for name in ("q10", "q90", "highest_seen", "gain_if_saturating")}
+    )
+    optimum, seen = (decision["optimum"], decision["ledger"]) if decision else (blank, blank)
     return pd.DataFrame(
         {
             "channel": names,
@@ -216,6 +229,10 @@ def allocation_table(study: Study, names: list[str], allocation: Allocation | No
             "marginal": a.marginal,
             "extrapolated": a.extrapolated,
             "locked": [name in study.channels and study.channels[name].locked for name in names],
+            "optimum_low": optimum["q10"],
+            "optimum_high": optimum["q90"],
+            "highest_seen": seen["highest_seen"],
+            "gain_if_saturating": seen["gain_if_saturating"],
         }
     )
 
@@ -317,7 +334,9 @@ def gain_of(allocation: Allocation, names: list[str]) -> dict[str, Any]:
             if ups and downs
             else (f"Spend more on {_listed(ups)}." if ups else f"Spend less on {_listed(downs)}.")
         )
-        if not allocation.allowed:
+        if allocation.certificate is not None and allocation.certificate.mode:
+            text = f"The {allocation.certificate.mode}: {allocation.recommended.sum():,.0f} over the horizon. {text}"
+        elif not allocation.allowed:
             text = f"The current plan does not keep the limits of the budget. {text}"
     return result | {"recommendation": text}
 

@@ -12,6 +12,7 @@ import pandas as pd
 class Tables:
     """Everything a reader is told, as raw numbers (floats, currency units, rates in [0, 1]); nothing is formatted.
 
+    decision: tables and summary of `forecast.decision`, where a budget is recommended; else empty.
     backtest: the content of backtest.json where one belongs to these data; else empty.
     """
 
@@ -32,3 +33,4 @@ class Tables:
     sampling: pd.DataFrame
     provenance: dict[str, Any]
     backtest: dict[str, Any] = field(default_factory=dict)
+    decision: dict[str, Any] = field(default_factory=dict)

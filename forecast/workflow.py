@@ -22,6 +22,7 @@ from forecast import results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
 from forecast.backtest import saved as saved_backtest
+from forecast.decision import decision_tables, plain
 from forecast.errors import StudyError, UsageError
 from forecast.export import check_folder, write_outputs
 from forecast.history import History
@@ -228,6 +229,9 @@ def allocate(
     *,
     total: float | None = None,
     change: float | None = None,
+    marginal: float | None = None,
+    cac: float | None = None,
+    chance: float | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
     go_on: bool = False,
@@ -236,6 +240,8 @@ def allocate(
 ) -> AllocateResult:
     """Divide another budget from the saved posterior, without fitting; `go_on` as in `run`.
 
+    In place of a total: `marginal` (spend until the next unit returns this), `cac` (customers cost at most this much),
+    `chance` (the smallest budget that makes the target so likely).
     Raises DataError where there is no fit.
     """
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
@@ -251,15 +257,18 @@ def allocate(
     posterior = _usable(loaded, history, posterior, go_on=go_on)
     paths, _ = np.random.SeedSequence([_seed(seed), 1]).spawn(2)
     future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    allocation, _ = budget.allocate(posterior, history, loaded, plan, future, total=total)
+    asked = {"total": total, "marginal": marginal, "cac": cac, "chance": chance}
+    made = budget.decide(posterior, history, loaded, plan, future, seed=_seed(seed), **asked)
     names = results.paid_names(history, plan)
-    table = results.allocation_table(loaded, names, allocation)
+    told = decision_tables(made, names, loaded.currency)
+    table = results.allocation_table(loaded, names, made.allocation, told)
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
         "verdict": judge(loaded, history, posterior, table),
-        "headline": results.gain_of(allocation, names),
+        "headline": results.gain_of(made.allocation, names),
         "allocation": table.to_dict("records"),
+        "decision": plain(told),
     }
     return AllocateResult(table, summary)
 
@@ -340,6 +349,7 @@ def _summary(
         "headline": t.headline,
         "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
         "allocation": t.allocation.to_dict("records"),
+        "decision": plain(t.decision),
         "diagnostics": list(posterior.diagnostics),
         "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
         "seconds": dict(seconds),

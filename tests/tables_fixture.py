@@ -170,6 +170,8 @@ def _budget(rng: np.random.Generator, channels: Sequence[str]) -> tuple[pd.DataF
                 "marginal": beta * at["recommended"] / recommended[k],
                 "extrapolated": max(0.0, recommended[k] - seen) / recommended[k],
                 "locked": k == len(channels) - 1 and len(channels) > 1,
+                "optimum_low": recommended[k] * 0.7, "optimum_high": recommended[k] * 1.4,
+                "highest_seen": seen / 3, "gain_if_saturating": 0.9 * (at["recommended"] - at["current"]),
             }
         )  # fmt: skip
         curves.append(

@@ -64,7 +64,7 @@ def test_forecast_csv_holds_the_table(written):
 
 
 def test_allocation_csv_has_the_columns_of_the_contract(written):
-    """Ten columns, the split unrounded."""
+    """The columns in their order, the split unrounded."""
     folder, tables = written
     back = pd.read_csv(folder / "allocation.csv")
     assert export.ALLOCATION == list(back)
