@@ -108,7 +108,6 @@ def report(folder: Path) -> None:
                 "skill over it": best["skill"],
                 "gate": s["gate"]["status"],
                 "refitted": len(s["sampling"].get("again", [])),
-                "seconds": s["seconds"],
             }
         )
     print()
