@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from forecast.baselines import BASELINES, sd_of_sum, seasonal_naive, spreadsheet
+from forecast.baselines import BASELINES, drift, sd_of_sum, seasonal_naive, spreadsheet
 from forecast.errors import UsageError
 from forecast.history import History
 
@@ -63,6 +63,32 @@ def test_seasonal_naive_repeats_last_year() -> None:
     assert draws.std() == pytest.approx(50 * np.sqrt(3), rel=0.02)
     with pytest.raises(UsageError, match="at least 14 periods of history, got 13"):
         seasonal_naive(history_of(np.ones((13, 1)), np.ones((13, 1))), 3, np.random.default_rng(1), 10)
+
+
+def test_drift_moves_on_by_the_mean_step() -> None:
+    """A straight line goes on without error; a random walk has the mean and spread of its sum over many walks."""
+    line = (100.0 + 10.0 * np.arange(12))[:, None]
+    draws = drift(history_of(line, line), 3, np.random.default_rng(1), 100, "won")
+    assert draws == pytest.approx(np.full(100, 220.0 + 230.0 + 240.0))
+    rng = np.random.default_rng(4)
+    walks = 1000.0 + np.cumsum(2.0 + rng.normal(size=(600, 33)), axis=1)
+    errors, spreads = [], []
+    for walk in walks:
+        found = drift(history_of(walk[:30, None], walk[:30, None]), 3, rng, 50)
+        errors.append(walk[30:].sum() - found.mean())
+        spreads.append(found.std())
+    assert np.mean(spreads) == pytest.approx(np.std(errors), rel=0.12)
+    with pytest.raises(UsageError, match="at least 3 periods"):
+        drift(history_of(line[:2], line[:2]), 3, rng, 10)
+
+
+def test_the_spreadsheet_counts_a_stage_by_its_own_last_six_months() -> None:
+    """Poisson of the mean of its last six periods, summed over channels."""
+    won = np.full((24, 2), [2.0, 5.0])
+    won[-6:] = [4.0, 1.0]
+    draws = spreadsheet(history_of(won, won), 3, np.random.default_rng(1), 40_000, "won")
+    assert draws.mean() == pytest.approx(15.0, abs=4 * np.sqrt(15 / 40_000))
+    assert draws.var() == pytest.approx(15.0, rel=0.05)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
