@@ -22,6 +22,7 @@ from matplotlib.ft2font import FT2Font
 
 from forecast import sentences
 from forecast.backtest_chapter import backtest_chapter
+from forecast.budget_chapter import budget_chapter
 from forecast.chapters import Cell, Row, chapters, part, table, total
 from forecast.sentences import (
     NBSP,
@@ -131,7 +132,7 @@ def document(tables: Tables) -> dict[str, Any]:
 def _chapters(tables: Tables) -> list[dict[str, Any]]:
     """All chapters; the past stands before the evidence."""
     *first, evidence = chapters(tables)
-    return [*first, *backtest_chapter(tables), evidence]
+    return [*first, *budget_chapter(tables), *backtest_chapter(tables), evidence]
 
 
 def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:

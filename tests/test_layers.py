@@ -40,8 +40,8 @@ FLOORS: list[set[str]] = [
     {"tables", "results", "verdict"},
     {"sentences", "backtest_words"},
     {"figures"},
-    {"chapters", "backtest_figures"},
-    {"backtest_chapter"},
+    {"chapters", "backtest_figures", "budget_figures"},
+    {"backtest_chapter", "budget_chapter"},
     {"report", "workbook"},
     {"export"},
     {"backtest_summary"},
@@ -117,7 +117,7 @@ def test_heavy_packages_stay_where_they_belong(module):
     _, others = _imports(_source(module))
     if module not in {"model", "sampling", "sensitivity"}:
         assert not others & SAMPLER
-    if module not in {"figures", "backtest_figures", "report"}:
+    if module not in {"figures", "backtest_figures", "budget_figures", "report"}:
         assert not others & DRAWING
 
 
