@@ -307,7 +307,7 @@ def smallest_budget(
     x, reached = at(high)
     if reached < chance:
         raise UsageError(
-            f"--chance {chance:.0%}: no budget within the limits reaches it; {x.sum():,.0f}, the most they allow, "
+            f"--chance {chance:.0%}: no budget within the limits reaches it; {high:,.0f}, the most they allow, "
             f"makes the target {reached:.0%} likely; allow a larger change, or lower the target"
         )
     total, best_x = float(x.sum()), x
