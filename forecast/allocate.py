@@ -27,7 +27,7 @@ from forecast.certificate import (
     residual,
 )
 from forecast.errors import UsageError
-from forecast.flighting import free_program
+from forecast.flighting import BOUND, free_program
 from forecast.history import History
 from forecast.limits import BEYOND_SEEN, Limits, limits_of
 from forecast.objectives import Aim, Queue, best, smallest_budget
@@ -74,6 +74,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+LEAST_PRICE = 1e-6  # of a limit, below which it does not bind
 MATERIAL_SHARE, MATERIAL_CHANCE = 0.01, 0.8
 
 
@@ -344,7 +345,11 @@ def _decision(
         value_current=float(means[1] - lost[1]),
         gap=found.gap,
         residual=left,
-        prices={name: value for name, value in found.prices.items() if value > 1e-9},
+        prices={
+            name: value
+            for name, value in found.prices.items()
+            if value > LEAST_PRICE and not name.startswith((BOUND, "--cac"))
+        },
         evidence=evidence(curves, aim, split, current, anyway),
         kept=limits.keeps(split),
         mode=mode,

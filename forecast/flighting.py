@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 
 POINTS = 25  # levels of acting spend at which the posterior is evaluated
 TABLE = 1001  # points of the curves between them
+BOUND = "bound"  # begins the name of a row that is a channel's own least or most
 LEAST_WEIGHT = 1e-4  # of the horizon's spend in a later period, below which it is left out
 
 
@@ -49,9 +50,9 @@ def free_program(made: Response, limits: Limits, *, measure: str, cost: float) -
         own = np.zeros((periods, len(paid)))
         own[:, i] = 1.0
         if limits.low[i] > 0:
-            rows.append(Row(f"least of channel {i}", -own.ravel(), -float(limits.low[i])))
+            rows.append(Row(f"{BOUND} low {i}", -own.ravel(), -float(limits.low[i])))
         if np.isfinite(limits.high[i]):
-            rows.append(Row(f"most of channel {i}", own.ravel(), float(limits.high[i])))
+            rows.append(Row(f"{BOUND} high {i}", own.ravel(), float(limits.high[i])))
     plain = arguments.shape == (count, count) and np.allclose(arguments, np.eye(count), atol=1e-9)
     extra = {} if plain else {"mix": mix, "shift": shift}
     return Program(knots, value, np.zeros(count), high.ravel(), np.full(count, cost), tuple(rows), **extra)

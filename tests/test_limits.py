@@ -193,3 +193,9 @@ def test_brute_force_over_lots_and_a_group():
     found = made.allocation.recommended
     assert made.limits.keeps(found)
     assert made.curves.mean_value(found) - found.sum() >= top - 1e-6 * abs(top)
+
+
+def test_the_page_shows_every_refusal():
+    """docs/allocation.md has the words that are tested here."""
+    page = DOC.read_text(encoding="utf-8")
+    assert not [part for *_, words in REQUESTS for part in words if part not in page]
