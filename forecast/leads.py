@@ -106,6 +106,21 @@ def read_leads(
             raise DataError(_unreadable(path, file, error)) from None
 
 
+def read_lead_rows(
+    path: Path, file: str, *, stages: Sequence[str], columns: Mapping[str, str], preset: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them."""
+    with duckdb.connect(config=_config(tempfile.gettempdir())) as connection:
+        source = _open(connection, path, file)
+        cells = _cells(source, file, stages, columns, None if preset is None else PRESETS[preset])
+        ours = {cell.title for cell in cells.values()}
+        others = {i: title.strip() for i, title in enumerate(source.header) if title.strip() not in ours}
+        picked = [f'{cell.value} AS "{name}"' for name, cell in cells.items()]
+        sql = ", ".join([*picked, *(f"{source.columns[i]} AS x{i}" for i in others)])
+        found = connection.execute(f"SELECT {sql} FROM {source.relation}", source.parameters).df()  # noqa: S608
+    return found[list(cells)], found.iloc[:, len(cells) :].set_axis(list(others.values()), axis=1)
+
+
 def _config(folder: str) -> dict[str, Any]:
     return {
         "memory_limit": MEMORY_LIMIT,

@@ -37,9 +37,9 @@ from forecast.study_file import (
     nearest,
     read_source,
 )
+from forecast.study_leads import NurturingSpec, ScoringSpec, SegmentsSpec, as_days
 from forecast.study_lift import LiftTestSpec, MarginalSpread, window_problems
 
-DAYS_PER_UNIT = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 RESERVED = frozenset(
     {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
 )
@@ -50,16 +50,6 @@ COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
 def _as_text(value: object) -> object:
     """A TOML date stands for its ISO text, so that `from = 2023-11-01` works without quotes."""
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _as_days(value: object) -> object:
-    """A delay in days from "14 days", "2 weeks", "1.5 months" or a number of days."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(day|week|month|quarter|year)s?\s*", value)
-    if match is None:
-        raise ValueError('expected a time such as "14 days", "2 weeks" or "1.5 months"')
-    return float(match[1]) * DAYS_PER_UNIT[match[2]]
 
 
 class DatabaseSpec(Table):
@@ -136,7 +126,7 @@ class FunnelSpec(Table):
 
     stages: tuple[str, ...] = ("visitors", "leads", "qualified", "won")
     market: Literal["b2b", "b2c", "none"] = "none"
-    delay: dict[str, Annotated[NonNegative, BeforeValidator(_as_days)]] = Field(default_factory=dict)
+    delay: dict[str, Annotated[NonNegative, BeforeValidator(as_days)]] = Field(default_factory=dict)
     rate: dict[str, tuple[float, float]] = Field(default_factory=dict)
     value: Annotated[float, Field(gt=0)] | None = None
 
@@ -283,6 +273,9 @@ class Study(Table):
     priors: PriorsSpec = PriorsSpec()
     lift_tests: tuple[LiftTestSpec, ...] = Field(default=(), alias="lift_test")
     backtest: BacktestSpec = BacktestSpec()
+    scoring: ScoringSpec | None = None
+    segments: SegmentsSpec | None = None
+    nurturing: NurturingSpec | None = None
     folder: Path = Path()
     path: Path | None = None
     _source: Source | None = PrivateAttr(default=None)

@@ -14,14 +14,15 @@ MAX_LINES = 450
 
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"jobs", "uniform", "scores", "capacity"},
+    {"jobs", "uniform", "scores", "capacity", "cure"},
     {"program"},
     {"pieces", "prices"},
     {"solver"},
     {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian", "gamma_kernels", "waves"},
     {"study_lift", "study_backtest", "study_budget"},
+    {"study_leads"},
     {"study", "files"},
-    {"funnel", "delay", "history", "rows", "leads", "synthetic"},
+    {"funnel", "delay", "history", "rows", "leads", "synthetic", "lifetime"},
     {"sources", "audit", "inputs", "baselines", "tails"},
     {"traffic_inputs"},
     {"model", "kernels", "posterior", "prior_draws"},
