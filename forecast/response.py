@@ -23,6 +23,7 @@ from scipy.interpolate import PchipInterpolator
 from forecast import inputs
 from forecast.delay import delay_pmf
 from forecast.history import History
+from forecast.lifetime import customer_value
 from forecast.periods import periods_per_year
 from forecast.posterior import Posterior, kept_draws
 from forecast.prices import concave, falling_slopes, hull
@@ -131,9 +132,7 @@ def _chance(future: Future) -> Array:
 def money_factor(posterior: Posterior, history: History, study: Study) -> Array:
     """Margin of a customer per unit of first revenue, (draw, channel): margin x customer value x discount by delay."""
     economics = study.economics
-    factor = np.full(
-        (posterior.draws, len(history.channels)), economics.gross_margin * economics.customer_value
-    )
+    factor = np.full((posterior.draws, len(history.channels)), economics.gross_margin * customer_value(study))
     keep = (1.0 + economics.discount_rate) ** (-1.0 / periods_per_year(history.period))
     for stage in posterior.stages if keep < 1 else ():
         mean = posterior.array(f"delay_mean_{stage}")

@@ -38,32 +38,71 @@ def _change(value: object) -> object:
     return float(value)  # type: ignore[arg-type]
 
 
+class RetentionSpec(Table):
+    """What is assumed of retention: a Beta of this `mean` and `sd`, or one with `low` to `high` as its central 80 %."""
+
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+_RETENTION = (
+    "expected a share below 1 (85 % is 0.85), { mean = 0.85, sd = 0.05 } or { low = 0.75, high = 0.92 }"
+)
+
+
+def _retention(value: object) -> object:
+    """A share below 1, or what is assumed of it; whatever else comes is told in one message."""
+    if value is None or isinstance(value, RetentionSpec):
+        return value
+    if not isinstance(value, dict):
+        if not is_amount(value) or float(value) >= 1:  # type: ignore[arg-type]
+            raise ValueError(_RETENTION)
+        return float(value)  # type: ignore[arg-type]
+    came = ", ".join(f"{key} = {given}" for key, given in value.items()) or "an empty table"
+    shares = all(is_amount(given) and 0 < float(given) < 1 for given in value.values())
+    if set(value) not in ({"mean", "sd"}, {"low", "high"}) or not shares:
+        raise ValueError(f"{_RETENTION}; came {came}")
+    if "low" in value and value["low"] >= value["high"]:
+        raise ValueError(f"expected low < high; came {came}")
+    if "mean" in value and value["sd"] ** 2 >= value["mean"] * (1 - value["mean"]):
+        most = (value["mean"] * (1 - value["mean"])) ** 0.5
+        raise ValueError(
+            f"expected sd below {most:.3g}, the most that a share of this mean can have; came {came}"
+        )
+    return RetentionSpec(**{key: float(given) for key, given in value.items()})
+
+
 class EconomicsSpec(Table):
     """Gross margin on revenue, in (0, 1], what a customer is worth beyond the first deal, and what sales can take.
 
-    `retention`: share of customers that buy again a year later (None: the first deal is all), for at most `lifetime`
-    years; `discount_rate`: a year, from the spend to when its money comes.
+    `retention`: share of customers that buy again one `renewal` later (None: the first deal is all), for at most
+    `lifetime` years; a number, or a distribution where it is not known; or `retention_table`: a CSV of customers with
+    how long they stayed. `discount_rate`: a year, from the spend to when its money comes. The worth of a customer is
+    made of them by `forecast.lifetime`. `sales_cost`: of the sales team, a period; `sales_cost_per_won`: a customer.
     `capacity`: units a period that sales can take into the stage before won (None: all that come); what exceeds it
     waits, and `capacity_decay` of those that wait are lost each period.
     """
 
     gross_margin: Annotated[float, Field(gt=0, le=1)] = 1.0
-    retention: Annotated[float, Field(ge=0, lt=1)] | None = None
+    retention: Annotated[float | RetentionSpec | None, BeforeValidator(_retention)] = None
+    retention_table: str | None = None
+    renewal: Literal["year", "quarter", "month"] = "year"
     lifetime: Annotated[float, Field(ge=1, le=50)] = 5.0
     discount_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    sales_cost: Positive | None = None
+    sales_cost_per_won: Positive | None = None
     capacity: Annotated[float, Field(gt=0)] | None = None
     capacity_decay: Annotated[float, Field(ge=0, le=1)] = 0.2
 
-    @property
-    def customer_value(self) -> float:
-        """Margin of a whole customer over that of the first deal: sum over years of (retention / (1 + discount))^year.
-
-        The last year counts in part where `lifetime` is no whole number; 1 without `retention`.
-        """
-        if self.retention is None:
-            return 1.0
-        kept, whole = self.retention / (1.0 + self.discount_rate), int(self.lifetime)
-        return sum(kept**year for year in range(whole)) + (self.lifetime - whole) * kept**whole
+    @model_validator(mode="after")
+    def _one_retention(self) -> Self:
+        if self.retention is not None and self.retention_table is not None:
+            raise Problems(
+                [Problem("retention_table", "expected one of retention and retention_table; came both")]
+            )
+        return self
 
 
 class LimitSpec(Table):

@@ -161,7 +161,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
         named = field in names and prefix != "budget.group."
         key = prefix + (info.alias or field) + (f".{names[field]}" if named else "")
         inner = _table_in(info.annotation)
-        found |= {key: info} if inner is None or field == "database" else _keys(inner, f"{key}.")
+        found |= {key: info} if inner is None or field in ("database", "retention") else _keys(inner, f"{key}.")
     return found
 
 
