@@ -173,9 +173,10 @@ class _Run:
             if not _misses(found):
                 break
             self.progress.step(f"fitting {part.label} again, with smaller steps")
-            sampled, moved = self._once(part, accept, 2 * TUNE, 2 * self.draws, attempt=attempt)
+            more = 2**attempt
+            sampled, moved = self._once(part, accept, 2 * TUNE, more * self.draws, attempt=attempt)
             found = diagnose(sampled, part, moved)
-            sampled = {name: values[:, 1::2] for name, values in sampled.items()}
+            sampled = {name: values[:, more - 1 :: more] for name, values in sampled.items()}
             attempts, gradients = attempts + 1, gradients + moved.gradients
         found |= {"asked": self.draws * CHAINS, "attempts": attempts, "gradients": gradients}
         found["seconds"] = round(time.perf_counter() - started, 2)
@@ -254,7 +255,7 @@ class _Run:
 
 def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:
     mu, tau, w = d["mu"][..., None], d["tau"][..., None], data["centred"]
-    level = mu + tau ** (1.0 - w) * (d["level_raw"] - w * mu)
+    level = mu + tau ** (1.0 - w) * (d["level_raw"] - w * mu) if len(w) > 1 else mu
     common, own = walks(d, data)
     return np.asarray(level[:, :, None, :] + common[..., None] + own)
 
@@ -300,7 +301,8 @@ def _values(run: _Run, study: Study, history: History) -> Variables:
         return {}
     part = Part("value", "deal value", "value", data)
     d = run.sample(part)
-    mean = _flat(np.exp(d["mu"][..., None] + d["tau"][..., None] * d["z"]))
+    apart = d["tau"][..., None] * d["z"] if len(history.channels) > 1 else 0.0
+    mean = _flat(np.exp(d["mu"][..., None] + apart))
     run.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
     return {"deal_mean": (("draw", "channel"), mean), "deal_cv": (("draw",), _flat(d["cv"]))}
 

@@ -34,6 +34,9 @@ Array = NDArray[np.float64]
 
 # Prior means, per sqrt(month), of the sds of the common walk and of a channel's own.
 DRIFT_A_MONTH = (0.064, 0.04)
+# Means of tau^2 under the priors of the sds between channels: of logit rates, of log traffic, of log deal values. One
+# channel tells nothing of how channels differ: its level has the prior that mu and tau make together.
+RATE_SPREAD, TRAFFIC_SPREAD, VALUE_SPREAD = 6.0 / 16.0, 6.0 / 4.0, 0.16
 # Prior means of the noise of a cell: logit scale for rates, log scale for traffic.
 RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
 OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
@@ -127,14 +130,21 @@ def _present(history: History, *names: str) -> NDArray[np.bool_]:
 
 def drift_prior(history: History) -> Array:
     """Rates of the Gamma(2, rate) priors of the two walks' sds per period."""
-    per_month = math.sqrt(12.0 / periods_per_year(history.period))
-    return 2.0 / (np.array(DRIFT_A_MONTH) * per_month)
+    return 2.0 / _typical_drift(history)
+
+
+def _typical_drift(history: History) -> Array:
+    """Prior means of the two walks' sds per period.
+
+    One channel has one walk, with the variance of both: how it divides into common and own no data could tell.
+    """
+    both = np.array(DRIFT_A_MONTH) * math.sqrt(12.0 / periods_per_year(history.period))
+    return both if len(history.channels) > 1 else np.array([math.hypot(*both), 1e-4 * both[1]])
 
 
 def walk_geometry(history: History, precision: Array, delay: Array) -> dict[str, Array]:
     """Coordinates of the walks, see `waves`; the information of a cell ends where its own noise begins."""
-    usual = TYPICAL_DRIFT * np.array(DRIFT_A_MONTH) * math.sqrt(12.0 / periods_per_year(history.period))
-    common, own = waves_centred(usual, precision, delay)
+    common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, delay)
     return {"walk_centred": common, "own_centred": own, "basis": walk_waves(len(precision))}
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from forecast.gamma_kernels import PAIRS, Array, beta_binomials, exps, jit
+from forecast.inputs import RATE_SPREAD
 
 SOFT = 0.25
 
@@ -219,7 +220,7 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
     pi, g_pi, odds = np.empty((channels, periods)), np.zeros((channels, periods)), np.empty(periods)
     for c in range(channels):
         w = centred[c]
-        level = mu + tau ** (1.0 - w) * (x[o_level + c] - w * mu)
+        level = mu if channels == 1 else mu + tau ** (1.0 - w) * (x[o_level + c] - w * mu)
         for t in range(periods):
             odds[t] = -(level + path[c, t])
         exps(odds, odds)
@@ -378,6 +379,11 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         for t in range(periods):
             g_pi[c, t] *= pi[c, t] * (1.0 - pi[c, t])
             g_level += g_pi[c, t]
+        if channels == 1:
+            lp -= 0.5 * x[o_level] ** 2
+            grad[o_level] = -x[o_level]
+            g_mu += g_level
+            continue
         spread, offset = tau ** (1.0 - w), x[o_level + c] - w * mu
         width = tau**w
         z = offset / width
@@ -390,9 +396,10 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
         beside, common, scale, grad[o_waves:o_own], grad[o_own:o_delay], g_beside,
     )  # fmt: skip
     lp += prior
-    z = (mu - mu_prior[0]) / mu_prior[1]
-    lp -= 0.5 * z * z + math.log(mu_prior[1])
-    grad[0] = g_mu - z / mu_prior[1]
+    width = math.sqrt(mu_prior[1] ** 2 + RATE_SPREAD) if channels == 1 else mu_prior[1]
+    z = (mu - mu_prior[0]) / width
+    lp -= 0.5 * z * z + math.log(width)
+    grad[0] = g_mu - z / width
     lp += 2.0 * log_tau - 4.0 * tau  # Gamma(2, 4) and the Jacobian
     grad[1] = g_log_tau + 2.0 - 4.0 * tau
     v, g = scale_prior(x[o_drift], drift_prior[0])

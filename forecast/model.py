@@ -19,6 +19,8 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
+from forecast.inputs import RATE_SPREAD, TRAFFIC_SPREAD, VALUE_SPREAD
+
 Array = NDArray[np.float64]
 Tensor = Any  # pytensor's own types say less than the names here, and mypy does not follow them
 
@@ -78,6 +80,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     """One transition: entries `n` of a stage, successes `y` into the next, by period and channel.
 
     logit pi_tc = b_c + l_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
+    with one channel b = mu ~ Normal(m, sqrt(s^2 + E tau^2)), and mu, tau no longer chase each other
 
     calendar:  y_tc ~ BetaBinomial(N*_tc, pbar_tc),  N* = F n,  pbar = F (n pi) / N*,  F_ts = f_(t-s)
     otherwise: y_tc ~ BetaBinomial(n_tc, pi_tc G_t), G_t the share of the delay that cohort t has lived through; where
@@ -91,12 +94,17 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     ages = data["age_weights"].shape[1]
     with pm.Model() as model:
         d = {name: pm.Data(name, value) for name, value in data.items()}
-        mu = pm.Normal("mu", d["mu_prior"][0], d["mu_prior"][1])
+        alone = channels == 1
+        mu = pm.Normal("mu", d["mu_prior"][0], _wider(d["mu_prior"][1], alone * RATE_SPREAD))
         tau = pm.Gamma("tau", 2.0, 4.0)
         # Partly centred: weight 1 where the channel's own data rule, 0 where the pool does.
         w = d["centred"]
-        level_raw = pm.Normal("level_raw", w * mu, tau**w, shape=channels)
-        level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
+        if alone:
+            pm.Normal("level_raw", shape=1)
+            level = pt.atleast_1d(mu)
+        else:
+            level_raw = pm.Normal("level_raw", w * mu, tau**w, shape=channels)
+            level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"])
@@ -140,6 +148,11 @@ def _effective_trials(
     return d["delayed"] * above + (1.0 - d["delayed"]) * d["n"], p
 
 
+def _wider(sd: Tensor, variance: float) -> Tensor:
+    """The sd of a normal prior, so much more variance in it."""
+    return pt.sqrt(sd**2 + variance) if variance else sd
+
+
 def traffic_model(data: Mapping[str, Array]) -> pm.Model:
     """Units that enter the funnel (visitors; leads where the funnel starts there), by period and channel.
 
@@ -165,7 +178,8 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
         d = {name: pm.Data(name, value) for name, value in data.items()}
         mu = pm.Normal("mu", d["level_prior"], 1.5)
         tau = pm.Gamma("tau", 2.0, 2.0)
-        level = pm.Normal("level", mu, tau, shape=channels)
+        own = (d["level_prior"], _wider(1.5, TRAFFIC_SPREAD)) if channels == 1 else (mu, tau)
+        level = pm.Normal("level", *own, shape=channels)
         z_beta = pm.Normal("z_elasticity", shape=channels)
         z_base = pm.Normal("z_base", shape=channels)
         z_carry = pm.Normal("z_carry", shape=channels)
@@ -196,9 +210,14 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
             + y * (log_nu - pt.log(size + nu))
         )
         pm.Potential("counts", pt.sum(d["weight"] * log_lik))
-        now = level + walk[-1]
         marginal = (
-            d["log_worth"] + now + pt.log(beta) + pt.log1p(-base) + beta * d["log_current"] - d["log_spend"]
+            d["log_worth"]
+            + level
+            + walk[-1]
+            + pt.log(beta)
+            + pt.log1p(-base)
+            + beta * d["log_current"]
+            - d["log_spend"]
         )
         middle = pm.Normal("marginal_return", 0.0, 1.0)
         spread = pm.LogNormal("return_spread", d["spread_prior"][0], d["spread_prior"][1])
@@ -230,7 +249,7 @@ def _lift(d: Mapping[str, Tensor], log_level: Tensor, beta: Tensor, base: Tensor
 def value_model(data: Mapping[str, Array]) -> pm.Model:
     """Deal value: the revenue R of W deals is Gamma(W a, a / m_c), a = 1 / cv^2, because Gamma is closed under sums.
 
-    log m_c = mu + tau z_c. The likelihood needs only sums: over cells i of channel c,
+    log m_c = mu + tau z_c (mu alone for a single channel). The likelihood needs only sums: over cells i of channel c,
     a log(a / m_c) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_c) sum R_i.
 
     Args:
@@ -239,12 +258,13 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
     channels = data["deals"].shape[0]
     with pm.Model() as model:
         d = {name: pm.Data(name, value) for name, value in data.items()}
-        mu = pm.Normal("mu", d["level_prior"][0], d["level_prior"][1])
+        alone = channels == 1
+        mu = pm.Normal("mu", d["level_prior"][0], _wider(d["level_prior"][1], alone * VALUE_SPREAD))
         tau = pm.HalfNormal("tau", 0.4)
         z = pm.Normal("z", shape=channels)
         cv = pm.LogNormal("cv", np.log(0.8), 0.4)
         a = 1.0 / cv**2
-        log_m = mu + tau * z
+        log_m = mu + (0.0 if alone else tau) * z
         log_lik = (
             a * pt.sum(d["deals"] * (pt.log(a) - log_m))
             - pt.sum(d["size_cells"] * pt.gammaln(a * d["sizes"]))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast import inputs
 from forecast.kernels import POSITIVE
 from forecast.posterior import CERTAIN, kept_draws
 from forecast.sampling import Draws, Part, log_density, sizes_of
@@ -25,7 +26,6 @@ Array = NDArray[np.float64]
 
 ALPHAS = (0.99, 1.01)
 LEAST_LEARNT = 0.1
-TAU_SQUARED = 6.0 / 16.0  # mean of tau^2, tau ~ Gamma(2, 4)
 TOP = {
     "mu",
     "tau",
@@ -128,7 +128,7 @@ def company_rate(path: Array, prior: Array) -> tuple[Array, float, float]:
     """
     there = (path[0] < CERTAIN).any(axis=0)
     channels = max(int(there.sum()), 1)
-    sd = math.sqrt(float(prior[1]) ** 2 + TAU_SQUARED / channels)
+    sd = math.sqrt(float(prior[1]) ** 2 + inputs.RATE_SPREAD / channels)
     return path[:, :, there].mean(axis=(1, 2)) if there.any() else path[:, 0, 0], float(prior[0]), sd
 
 
@@ -170,7 +170,10 @@ def _log_prior(few: Draws, data: Mapping[str, Array], name: str) -> Array:
     x = few[name]
     if name == "mu":
         given = np.atleast_1d(data["mu_prior"] if "mu_prior" in data else data["level_prior"])
-        return _normal(x, given[0], given[1] if len(given) > 1 else 1.5)
+        variance = given[1] ** 2 if len(given) > 1 else 1.5**2
+        if data["deals" if "deals" in data else "y"].shape[-1] == 1 and len(given) > 1:
+            variance += inputs.VALUE_SPREAD if "deals" in data else inputs.RATE_SPREAD
+        return _normal(x, given[0], math.sqrt(variance))
     by_name: dict[str, Callable[[], Array]] = {
         "tau": lambda: np.log(x) - (4.0 if "mu_prior" in data else 2.0) * x,
         "drift": lambda: np.log(x) - data["drift_prior"][0] * x,

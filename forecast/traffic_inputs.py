@@ -34,6 +34,14 @@ RETURN_SPREAD = 1.0  # log sd of what is believed of the spread of marginal retu
 TRANSPORT = 0.1  # sd, as a share of the lift, with which a test speaks for the company's everyday
 
 
+def _geometry(history: History, precision: Array) -> dict[str, Array]:
+    """Coordinates of the walks. A single channel's one walk is all that its counts follow: centred throughout."""
+    made = walk_geometry(history, precision, np.ones(1))
+    if len(history.channels) == 1:
+        made["walk_centred"] = np.ones_like(made["walk_centred"])
+    return made
+
+
 def traffic_data(
     study: Study, history: History, log_worth: Array | None, worth_sd: Array | None
 ) -> dict[str, Any]:
@@ -60,7 +68,7 @@ def traffic_data(
         "season_basis": basis,
         "log_days": log_days(history.periods, history.period),
         "drift_prior": drift_prior(history),
-        **walk_geometry(history, precision, np.ones(1)),
+        **_geometry(history, precision),
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
         "season_centred": np.array(0.8),
         "season_waves": onto_waves(basis),

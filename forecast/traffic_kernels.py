@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from forecast.gamma_kernels import Array, exps, jit, log_gamma_and_digamma, log_gammas, logs
+from forecast.inputs import TRAFFIC_SPREAD, VALUE_SPREAD
 from forecast.kernels import scale_prior, walks_backward, walks_forward
 
 
@@ -263,6 +264,10 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
         grad[o_base + c] = g_base * base * (1.0 - base) * base_prior[1, c] - x[o_base + c]
         grad[o_carry + c] = g_carry * carries[c] * lasts * (1.0 - lasts) * carry_prior[1, c] - x[o_carry + c]
         lp -= 0.5 * (x[o_beta + c] ** 2 + x[o_base + c] ** 2 + x[o_carry + c] ** 2)
+        if channels == 1:
+            lp -= 0.5 * (level - level_prior) ** 2 / (2.25 + TRAFFIC_SPREAD)
+            grad[o_level] = g_level - (level - level_prior) / (2.25 + TRAFFIC_SPREAD)
+            continue
         z = (level - mu) / tau
         lp -= 0.5 * z * z + log_tau
         grad[o_level + c] = g_level - z / tau
@@ -327,22 +332,24 @@ def value_kernel(
     lp, g_a, g_mu, g_log_tau = 0.0, 0.0, 0.0, 0.0
     for c in range(channels):
         z = x[2 + c]
-        log_m = mu + tau * z
+        reach = 0.0 if channels == 1 else tau
+        log_m = mu + reach * z
         scaled = revenue[c] * math.exp(-log_m)
         lp += a * (deals[c] * (log_a - log_m) + deals_log_revenue[c] - scaled)
         g_a += deals[c] * (log_a - log_m + 1.0) + deals_log_revenue[c] - scaled
         g = a * (scaled - deals[c])
         g_mu += g
-        g_log_tau += g * tau * z
-        grad[2 + c] = g * tau - z
+        g_log_tau += g * reach * z
+        grad[2 + c] = g * reach - z
         lp -= 0.5 * z * z
     for i in range(sizes.shape[0]):
         value, slope = log_gamma_and_digamma(a * sizes[i])
         lp -= size_cells[i] * value
         g_a -= size_cells[i] * sizes[i] * slope
-    z = (mu - level_prior[0]) / level_prior[1]
-    lp -= 0.5 * z * z + math.log(level_prior[1])
-    grad[0] = g_mu - z / level_prior[1]
+    width = math.sqrt(level_prior[1] ** 2 + VALUE_SPREAD) if channels == 1 else level_prior[1]
+    z = (mu - level_prior[0]) / width
+    lp -= 0.5 * z * z + math.log(width)
+    grad[0] = g_mu - z / width
     lp += log_tau - 0.5 * (tau / 0.4) ** 2  # HalfNormal(0.4) and the Jacobian
     grad[1] = g_log_tau + 1.0 - (tau / 0.4) ** 2
     z = (x[2 + channels] - math.log(0.8)) / 0.4

@@ -197,6 +197,34 @@ def test_cohort_transition_is_the_model():
     agree(Definition(transition_model(cases[0].data, calendar=False), cases[0]), cases)
 
 
+def single(data: Data) -> Data:
+    """The first channel of a part alone."""
+    per_channel = {
+        "n",
+        "y",
+        "weight",
+        "centred",
+        "own_centred",
+        "early",
+        "deals",
+        "revenue",
+        "deals_log_revenue",
+    }
+    per_channel |= {"responds", "spend_lags", "elasticity_prior", "base_prior", "carries", "carry_prior"}
+    per_channel |= {"log_worth", "log_current", "log_spend", "worth_sd", "tuned"}
+    return {k: np.ascontiguousarray(v[..., :1]) if k in per_channel else v for k, v in data.items()}
+
+
+def test_a_single_channel_has_no_pool():
+    """One channel: its level stands for itself, in rates, traffic and deal value."""
+    calendar = Part("x", "x", "calendar", single(transition(delayed=True, calendar=True)))
+    agree(Definition(transition_model(calendar.data, calendar=True), calendar), [calendar])
+    visits = Part("x", "x", "traffic", single(traffic(carry=True, tuned=True)))
+    agree(Definition(traffic_model(visits.data), visits), [visits])
+    deals = Part("x", "x", "value", single(value()))
+    agree(Definition(value_model(deals.data), deals), [deals])
+
+
 def test_traffic_is_the_model():
     """With and without carry-over, tuned budget and lift tests; blank cells and a channel without spend."""
     cases = [
