@@ -18,7 +18,7 @@ from scipy.special import logit
 from forecast import inputs
 from forecast.allocate import Allocation, Curves, paid_channels
 from forecast.benchmarks import rate_range
-from forecast.economics import Flow, in_total, ratio, unit_economics
+from forecast.economics import UNITS, Flow, chances, in_total, ratio, unit_economics
 from forecast.history import History
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.posterior import Posterior
@@ -160,27 +160,51 @@ def delay_table(study: Study, history: History, posterior: Posterior) -> pd.Data
 
 
 def economics_table(
-    history: History, flow: Flow, margin: float, marginal: Mapping[str, float]
+    history: History,
+    flow: Flow,
+    margin: float,
+    marginal: Mapping[str, float],
+    more: Mapping[str, Array] | None = None,
 ) -> pd.DataFrame:
-    """Unit economics by channel and in total; the marginal return at today's spend is an expectation."""
-    rows = []
+    """Unit economics by channel and in total; the marginal return at today's spend is an expectation.
+
+    `more`: of `customer_economics`. Where a CAC may never come back, the mean of the payback time is infinite.
+    """
     channels = [*history.channels, "total"]
-    for measure, draws in unit_economics(flow, margin).items():
-        for i, channel in enumerate(channels):
-            if np.isfinite(draws[:, i]).all():
-                rows.append(
-                    {"channel": channel, "measure": measure, "unit": "currency", **_scalars(draws[:, i])}
-                )
+    measures = unit_economics(flow, margin) | dict(more or {})
+
+    def rows_of(measure: str, band: Mapping[str, Array]) -> list[dict[str, Any]]:
+        known = ~np.isnan(band["mean"])
+        told = {"measure": measure, "unit": UNITS.get(measure, "currency")}
+        numbers = [{name: float(values[i]) for name, values in band.items()} for i in range(len(channels))]
+        return [{"channel": channels[i], **told, **numbers[i]} for i in np.flatnonzero(known)]
+
+    rows = []
+    for measure, draws in measures.items():
+        rows += rows_of(measure, _band_with_never(draws))
+    for measure, chance in chances(measures).items() if more is not None else ():
+        rows += rows_of(measure, dict.fromkeys(("mean", *BAND), chance))
     for channel, value in marginal.items():
-        rows.append(
-            {
-                "channel": channel,
-                "measure": "marginal_return",
-                "unit": "ratio",
-                **dict.fromkeys(("mean", *BAND), value),
-            }
-        )
+        told = {"channel": channel, "measure": "marginal_return", "unit": UNITS["marginal_return"]}
+        rows.append(told | dict.fromkeys(("mean", *BAND), value))
     return pd.DataFrame(rows, columns=["channel", "measure", "unit", "mean", *BAND])
+
+
+def _band_with_never(draws: Array) -> dict[str, Array]:
+    """Mean and quantiles over draws, where some may be infinite: a quantile is then one of the draws."""
+    if not np.isinf(draws).any():
+        return summarise(draws, BAND, sd=False)
+    steps = np.quantile(draws, list(BAND.values()), axis=0, method="inverted_cdf")
+    return {"mean": draws.mean(axis=0), **dict(zip(BAND, steps, strict=True))}
+
+
+def economics_totals(table: pd.DataFrame) -> dict[str, Any]:
+    """Unit economics of the whole company for summary.json: by measure its mean and band, a probability alone."""
+    told: dict[str, Any] = {}
+    for row in table[table["channel"] == "total"].to_dict("records"):
+        band = {name: row[name] for name in ("mean", *BAND)}
+        told[str(row["measure"])] = row["mean"] if row["unit"] == "probability" else band
+    return told
 
 
 ALLOCATION_COLUMNS = [

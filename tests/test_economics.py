@@ -6,8 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from posterior_fixture import study
 
-from forecast.economics import Flow, expected_flow, in_total, ratio, unit_economics
+from forecast.economics import (
+    STEP,
+    Flow,
+    chances,
+    customer_economics,
+    expected_flow,
+    in_total,
+    marginal_flow,
+    payback,
+    ratio,
+    unit_economics,
+)
+from forecast.lifetime import lifetime_of
 
 # Two channels over two periods: 10,000 visitors a period at 1 %, 4,000 at 2.5 %; 40 % qualify, 25 % of those are won.
 TRAFFIC = np.array([[[10_000.0, 4_000.0]] * 2])
@@ -116,4 +129,101 @@ def test_total_and_ratio_helpers():
     assert in_total(np.array([[1.0, 2.0]])).tolist() == [[1.0, 2.0, 3.0]]
     assert ratio(np.array([1.0, 0.0, 4.0]), np.array([0.0, 0.0, 2.0])) == pytest.approx(
         [np.nan, np.nan, 2.0], nan_ok=True
+    )
+
+
+# Customers, and the next unit of money
+
+
+def customers(
+    spend: float = 9_000.0, won: float = 3.0, beta: float = 0.5, **economics: object
+) -> dict[str, np.ndarray]:
+    """One channel and draw: 60 leads, 24 qualified, `won` customers of 5,000; leads follow spend to the power beta."""
+    spec = study(economics=economics)
+    flow = expected_flow(
+        np.array([[[60.0]]]),
+        {"qualified": np.array([[[0.4]]]), "won": np.array([[[won / 24.0]]])},
+        "leads", np.array([[spend]]), np.array([[5_000.0]]),
+    )  # fmt: skip
+    more = np.array([[[60.0]]]) * (1 + STEP) ** beta
+    margin = marginal_flow(
+        (np.array([[[60.0]]]), np.zeros((1, 1))), (more, np.zeros((1, 1))),
+        {"qualified": np.array([[[0.4]]]), "won": np.array([[[won / 24.0]]])},
+        "leads", np.array([[STEP * spend]]), np.array([[5_000.0]]),
+    )  # fmt: skip
+    made = lifetime_of(spec)
+    payments = made.draws(1, np.random.default_rng(1))
+    measures = unit_economics(flow, spec.economics.gross_margin)
+    return measures | customer_economics(flow, margin, payments, made.step, spec.economics, 1)
+
+
+def test_an_ltv_of_9000_over_a_cac_of_3000_is_3():
+    """The guide's healthy company: margin 60 % of 5,000, bought three times, and 9,000 of spend for 3 customers."""
+    made = customers(gross_margin=0.6, retention=0.999999, lifetime=3.0)
+    assert made["cac"][0] == pytest.approx([3_000.0] * 2)
+    assert made["ltv"][0] == pytest.approx([9_000.0] * 2, rel=1e-5)
+    assert made["ltv_cac"][0] == pytest.approx([3.0] * 2, rel=1e-5)
+    assert customers(spend=3_000.0)["cpl"][0, 0] == pytest.approx(50.0)
+
+
+def test_the_cost_of_sales_is_part_of_what_a_customer_costs():
+    """6,000 a period and 500 a customer on top of 9,000 for 3 customers: 5,500 each, in LTV / CAC and break-even too."""
+    made = customers(gross_margin=0.6, sales_cost=6_000.0, sales_cost_per_won=500.0)
+    assert made["cac"][0, 0] == pytest.approx(3_000.0)
+    assert made["cac_with_sales"][0] == pytest.approx([5_500.0] * 2)
+    assert made["ltv_cac"][0] == pytest.approx([3_000.0 / 5_500.0] * 2)
+    assert made["break_even_cpl_lifetime"][0] == pytest.approx([(3 * 3_000.0 - 6_000.0 - 1_500.0) / 60.0] * 2)
+
+
+def test_the_sales_team_is_shared_by_what_comes_to_it():
+    """Who has two thirds of the qualified leads bears two thirds of the team; a channel without spend bears its part."""
+    rates = {"qualified": np.full((1, 1, 2), 0.5), "won": np.array([[[0.5, 0.25]]])}
+    flow = expected_flow(
+        np.array([[[20.0, 40.0]]]), rates, "leads", np.array([[1_000.0, 0.0]]), np.full((1, 2), 1.0)
+    )
+    spec = study(economics={"sales_cost": 300.0}).economics
+    none = Flow({stage: 0.0 * u for stage, u in flow.units.items()}, np.zeros(2), flow.deal_value)
+    made = customer_economics(flow, none, np.ones((1, 1)), 1.0, spec, 1)
+    assert made["cac_with_sales"][0] == pytest.approx([1_100.0 / 5, 200.0 / 5, 1_300.0 / 10])
+
+
+@given(st.floats(0.1, 0.95), st.floats(0.1, 6.0), st.sampled_from(["year", "quarter", "month"]))
+@settings(max_examples=50, deadline=None)
+def test_the_cost_comes_back_just_where_the_lifetime_pays_it(retention, cost, renewal):
+    """Payback is finite if and only if LTV / CAC is at least 1, and within the lifetime; both roads to one answer."""
+    made = customers(
+        spend=cost * 15_000.0, retention=retention, renewal=renewal, lifetime=3.0, discount_rate=0.1
+    )
+    months, worth = made["payback_months"][0, 0], made["ltv_cac"][0, 0]
+    assert np.isfinite(months) == (worth >= 1)
+    assert np.isinf(months) or 0 < months <= 36 + 1e-9
+
+
+def test_payback_by_hand():
+    """A cost of 1.5 first margins at 50 % retention a year: the whole first year and the whole second, 24 months."""
+    made = customers(spend=1.5 * 15_000.0, retention=0.5)
+    assert made["payback_months"][0] == pytest.approx([24.0] * 2)
+    once = payback(np.array([[0.9, 1.1, np.nan]]), np.ones((1, 1)))
+    assert once[0].tolist() == pytest.approx([0.0, np.inf, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.7, 1.0])
+def test_the_next_lead_costs_the_average_over_the_elasticity(beta):
+    """With traffic like spend to the power beta, marginal CPL = CPL / beta, and so for customers."""
+    made = customers(beta=beta)
+    assert made["marginal_cpl"][0] == pytest.approx(made["cpl"][0] / beta, rel=0.01)
+    assert made["marginal_cac"][0] == pytest.approx(made["cac"][0] / beta, rel=0.01)
+    assert made["marginal_ltv_cac"][0] == pytest.approx(beta * made["ltv_cac"][0], rel=0.01)
+
+
+def test_chances_are_shares_of_draws():
+    """Three of four draws of at least 3; a channel with cheap leads and dear customers in one draw of two."""
+    found = chances(
+        {"ltv_cac": np.array([[2.0], [3.0], [4.0], [9.0]]), "payback_months": np.array([[1.0], [np.inf]] * 2)}
+    )
+    assert found["p_ltv_cac_3"][0] == 0.75
+    assert found["p_payback"][0] == 0.5
+    cpl, cac = np.array([[40.0, 60.0, 50.0]] * 2), np.array([[900.0, 400.0, 500.0], [450.0, 600.0, 500.0]])
+    assert chances({"cpl": cpl, "cac": cac})["p_cheap_but_dear"] == pytest.approx(
+        [0.5, 0.0, np.nan], nan_ok=True
     )
