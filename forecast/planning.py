@@ -24,9 +24,12 @@ from forecast import economics, results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
 from forecast.backtest_summary import calibration_of
+from forecast.benchmark_gap import gap_table
+from forecast.customers import customer_measures
 from forecast.decision import decision_tables
 from forecast.errors import UsageError
 from forecast.history import History
+from forecast.lifetime import table_hash
 from forecast.periods import period_label
 from forecast.posterior import SCHEMA, Posterior
 from forecast.predictive import predictive_checks
@@ -212,6 +215,7 @@ def _tables(
     )
     value = posterior.array("deal_mean") if "deal_mean" in posterior.data else None
     flow = economics.expected_flow(inside, future.rates, stages[0], plan, value)
+    customers = customer_measures(study, history, posterior, future, plan, flow, seed=seed)
     audit = audit_history(history, study)
     delays = results.delay_table(study, history, posterior)
     allocation = None if decision is None else decision.allocation
@@ -259,7 +263,7 @@ def _tables(
         bridge=results.bridge_table(outlook, "given"),
         funnel=results.funnel_table(study, history, flow),
         delays=delays,
-        economics=results.economics_table(history, flow, study.economics.gross_margin, marginal),
+        economics=results.economics_table(history, flow, study.economics.gross_margin, marginal, customers),
         allocation=table,
         response=response,
         evidence=results.evidence_table(study, history, posterior, names),
@@ -268,7 +272,7 @@ def _tables(
         provenance={
             "versions": posterior.provenance.get("versions", _versions()),
             "seed": seed,
-            "data_sha256": history.sources,
+            "data_sha256": history.sources | table_hash(study),
             "study_sha256": _study_hash(study),
             "fit_hash": posterior.provenance.get("fit_hash", ""),
             "method": posterior.provenance.get("method", "nuts"),
@@ -278,6 +282,7 @@ def _tables(
         },
         backtest=dict(backtest),
         decision=told,
+        benchmarks=gap_table(study, history, posterior, future, inside, flow),
     )
 
 

@@ -14,6 +14,7 @@ class Tables:
 
     decision: tables and summary of `forecast.decision`, where a budget is recommended; else empty.
     backtest: the content of backtest.json where one belongs to these data; else empty.
+    benchmarks: of `forecast.benchmark_gap`; mistakes: of `forecast.audit_mistakes`.
     """
 
     study: dict[str, Any]
@@ -34,3 +35,5 @@ class Tables:
     provenance: dict[str, Any]
     backtest: dict[str, Any] = field(default_factory=dict)
     decision: dict[str, Any] = field(default_factory=dict)
+    benchmarks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mistakes: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -27,6 +27,7 @@ from forecast.errors import StudyError, UsageError
 from forecast.export import check_folder, write_outputs
 from forecast.history import History
 from forecast.instant import instant_posterior
+from forecast.lifetime import lifetime_of
 from forecast.periods import period_label
 from forecast.planning import (
     DEFAULT_DRAWS,
@@ -102,6 +103,7 @@ def _read(
         )
     if budget_too and valued:
         budget.limits_of(loaded, history, plan)
+    lifetime_of(loaded)
     return loaded, history, plan
 
 
@@ -350,6 +352,7 @@ def _summary(
         "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
         "allocation": t.allocation.to_dict("records"),
         "decision": plain(t.decision),
+        "economics": results.economics_totals(t.economics),
         "diagnostics": list(posterior.diagnostics),
         "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
         "seconds": dict(seconds),

@@ -33,7 +33,7 @@ FLOORS: list[set[str]] = [
     {"fit", "instant"},
     {"simulate", "predictive"},
     {"response", "economics", "attribution"},
-    {"limits", "outcomes", "sales"},
+    {"limits", "outcomes", "sales", "benchmark_gap", "customers"},
     {"flighting", "objectives", "information"},
     {"certificate"},
     {"allocate"},
