@@ -40,6 +40,13 @@ BY_SHEET = {
     "Funnel": dict.fromkeys((*STATISTICS, "history", "benchmark_low", "benchmark_high"), SHARE),
     "Delays": dict.fromkeys(("q10", "q90"), DAYS),
     "Elasticities": dict.fromkeys(("q10", "q90"), RATIO),
+    "Worth of tests": dict.fromkeys(("swing", "learnt"), SHARE),
+    "Beyond spend seen": {"beyond": SHARE},
+    "Risk frontier": {"p_loss": SHARE, "mix": RATIO},
+    "Backtest": {"pit": RATIO},
+    "Backtest methods": dict.fromkeys(
+        ("relative", "bias", "bias_se", "inside50", "inside80", "inside90", "skill", "skill_se"), SHARE
+    ),
 }
 HEADINGS = {
     **{f"q{p:02d}": f"{p} %" for p in (5, 10, 25, 75, 90, 95)},
@@ -84,6 +91,8 @@ def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
             "Bridge": tables.bridge,
             "Delays": tables.delays,
             "Elasticities": tables.evidence,
+            **_decision(tables.decision),
+            **_past(tables.backtest),
             "Checks": pd.DataFrame(tables.verdict["checks"]),
             # Seconds differ from run to run, and the file must not.
             "Diagnostics": tables.sampling.drop(columns=["seconds"], errors="ignore"),
@@ -99,6 +108,29 @@ def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
                 sheet.set_header(f"&C&B{FAILED}")
                 sheet.set_tab_color("#D55E00")
     path.write_bytes(file.getvalue())
+
+
+def _decision(told: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """How firm the budget is: the best split by single draws, tests, what lies beyond the spend seen, frontiers."""
+    names = {
+        "optimum": "Best budget by draw",
+        "tests": "Worth of tests",
+        "ledger": "Beyond spend seen",
+        "budget_frontier": "Budget frontier",
+        "risk_frontier": "Risk frontier",
+    }
+    return {name: told[key] for key, name in names.items() if len(told.get(key, ()))}
+
+
+def _past(backtest: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The backtest: its headline by origin, and every method's scores."""
+    if not backtest:
+        return {}
+    methods = [
+        {k: v["share"] if isinstance(v, dict) else v for k, v in row.items() if not isinstance(v, list)}
+        for row in backtest["methods"]
+    ]
+    return {"Backtest": pd.DataFrame(backtest["rows"]), "Backtest methods": pd.DataFrame(methods)}
 
 
 class _Styles:

@@ -443,6 +443,29 @@ def test_the_chapter_of_the_report(made: tuple[list[dict[str, Any]], dict[str, A
     assert [row["cells"][0] for row in methods["tables"][0]["rows"]] == [FORECAST, *SIMPLE]
 
 
+def test_the_workbook_has_the_past(made: tuple[list[dict[str, Any]], dict[str, Any]], tmp_path: Path) -> None:
+    """A sheet of origins with what came, and one of methods with coverage as shares; none without a backtest."""
+    from datetime import UTC, datetime
+
+    from openpyxl import load_workbook
+    from tables_fixture import plausible_tables
+
+    from forecast.workbook import write_workbook
+
+    tables, when = plausible_tables(), datetime(2026, 1, 1, tzinfo=UTC)
+    write_workbook(tables, tmp_path / "without.xlsx", created=when)
+    assert not [n for n in load_workbook(tmp_path / "without.xlsx").sheetnames if "Backtest" in n]
+    write_workbook(replace(tables, backtest=made[1]), tmp_path / "with.xlsx", created=when)
+    book = load_workbook(tmp_path / "with.xlsx", data_only=True)
+    head, *rows = book["Backtest"].iter_rows(values_only=True)
+    assert [row[head.index("origin")] for row in rows] == made[1]["origins"]
+    assert [row[head.index("came")] for row in rows] == pytest.approx([r["came"] for r in made[1]["rows"]])
+    head, *rows = book["Backtest methods"].iter_rows(values_only=True)
+    own = next(row for row in rows if row[head.index("method")] == FORECAST)
+    known = next(m for m in made[1]["methods"] if m["method"] == FORECAST)
+    assert own[head.index("inside80")] == pytest.approx(known["inside80"]["share"])
+
+
 # The command
 
 

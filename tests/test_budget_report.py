@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from openpyxl import load_workbook
 from posterior_fixture import PLAN, RATES, TWO, history, posterior, study
 
 from forecast import budget_figures
@@ -20,6 +22,7 @@ from forecast.report import report_pdf
 from forecast.results import allocation_table, gain_of
 from forecast.simulate import future_paths
 from forecast.tables import Tables
+from forecast.workbook import write_workbook
 from tests.tables_fixture import plausible_tables
 
 NAMES = ["one", "two"]
@@ -59,6 +62,21 @@ def test_the_chapter_holds_the_numbers_of_the_decision(standard):
     beyond = told["ledger"].query("beyond > 0")["channel"].tolist()
     assert [row["cells"][0] for row in chapter["parts"][3]["tables"][0]["rows"]] == beyond
     assert chapter["parts"][4]["points"][0].startswith("budget.total: 1 EUR more would add")
+
+
+def test_the_workbook_holds_the_tables_of_the_decision(standard, tmp_path):
+    """Each table of the decision has its sheet, with its rows."""
+    told, tables, _ = standard
+    write_workbook(tables, tmp_path / "book.xlsx", created=datetime(2026, 1, 1, tzinfo=UTC))
+    book = load_workbook(tmp_path / "book.xlsx", data_only=True)
+    for key, name in (
+        ("tests", "Worth of tests"),
+        ("ledger", "Beyond spend seen"),
+        ("budget_frontier", "Budget frontier"),
+    ):
+        head, *rows = book[name].iter_rows(values_only=True)
+        assert list(head[:1]) == [str(told[key].columns[0]).replace("_", " ")]
+        assert len(rows) == len(told[key])
 
 
 def test_there_is_no_chapter_without_a_decision():
