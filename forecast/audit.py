@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.audit_rates import blanks, jumps, opposite
 from forecast.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
@@ -44,8 +45,11 @@ def audit(history: History, study: Study) -> pd.DataFrame:
         _traffic_without_spend(history),
         _blank_cells(history),
         _blank_channel(history),
+        blanks(history),
         _qualification(history),
         _jumps(history),
+        jumps(history),
+        opposite(history),
         _silent_periods(history),
         _wins_and_revenue(history),
         _big_deal(history, study),
