@@ -20,7 +20,7 @@ numpy only; `slot` H after the H periods of the horizon collects what lands late
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -32,6 +32,7 @@ from forecast.capacity import COMMON, FIRST, PIPELINE, through_sales
 from forecast.delay import delay_pmf
 from forecast.history import History
 from forecast.periods import period_range, season_of, shift
+from forecast.pipeline import ages_of, open_units
 from forecast.posterior import Posterior
 from forecast.study import Study
 
@@ -50,6 +51,8 @@ class Future:
 
     log_traffic (draw, period, channel): log expected units at reference spend. rates: by destination stage, expected
     rate (draw, period, channel). past_spend, reference: of the history, by (period,) channel. starts: the periods.
+    inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
+    from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
     """
 
     log_traffic: Array
@@ -60,6 +63,7 @@ class Future:
     responds: NDArray[np.bool_]
     stopped: NDArray[np.bool_]  # over, unless money is planned
     starts: NDArray[np.datetime64]
+    inflow: Mapping[str, Array] = field(default_factory=dict)
 
 
 def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
@@ -217,6 +221,7 @@ class _Chunk:
     def run(self, traffic: list[tuple[Array, Array]]) -> dict[str, Array | Counts]:
         """Counts by stage and money, by plan: see `simulate`."""
         entries, tail = self._traffic(traffic)
+        self._flow_in(self.posterior.provenance["stages"][0], entries)
         stages = {self.posterior.provenance["stages"][0]: entries}
         before = self.posterior.provenance["stages"][0]
         result: dict[str, Array | Counts] = {}
@@ -227,6 +232,7 @@ class _Chunk:
                 entries, tail = queued.entries, queued.tail
                 result |= {"handled": queued.handled, "waiting": queued.waiting}
             entries, tail = self._transition(before, stage, entries, tail)
+            self._flow_in(stage, entries)
             stages[stage] = entries
             before = stage
         enters = inputs.entry_stage(self.history)
@@ -249,6 +255,12 @@ class _Chunk:
             result["revenue_after_horizon"] = self._by_plan(money[:, :, self.horizon], len(traffic))
             result["revenue_eventual"] = self._by_plan(fresh.sum(axis=2) + tail_money, len(traffic))
         return result
+
+    def _flow_in(self, stage: str, entries: Counts) -> None:
+        """Add what enters a stage from outside the funnel; no random number is drawn where nothing does."""
+        if stage in self.future.inflow:
+            more = self.rng.poisson(self.future.inflow[stage][self.rows])
+            entries[COMMON, :, : self.horizon] += more
 
     @staticmethod
     def _by_plan(layers: NDArray, plans: int) -> NDArray:  # type: ignore[type-arg]
@@ -320,7 +332,7 @@ class _Chunk:
         return np.clip(self.rng.beta(a, b), 0.0, 1.0 - 1e-12)
 
     def _pmf(self, stage: str, mean: Array, cv: Array) -> Array:
-        ages = _ages(self.posterior, stage)
+        ages = ages_of(self.posterior, stage)
         pmf = delay_pmf(mean, cv, ages)
         return np.concatenate([pmf, np.zeros((len(pmf), self.horizon + 1))], axis=1)
 
@@ -381,34 +393,6 @@ class _Chunk:
         if not cv.any():
             return won * mean
         return self.rng.standard_gamma(won / cv**2) * (mean * cv**2)
-
-
-def _ages(posterior: Posterior, stage: str) -> int:
-    return int(posterior.provenance["ages"][stage])
-
-
-def open_units(history: History, posterior: Posterior, before: str, stage: str) -> tuple[Counts, Array, bool]:
-    """Units that may still move into `stage`: (counts by period of entry and channel, weights over ages waited, known).
-
-    known: whether the counts are of units known to be open (dated leads, cohorts), or of all that entered (calendar).
-    Calendar counts have rows for entries before the window, at its early mean, where the delay reaches back so far.
-    """
-    ages, periods = _ages(posterior, stage), len(history.periods)
-    entered = np.nan_to_num(history.counts[before].values).astype(np.int64)
-    lived = np.eye(ages)[np.minimum(periods - 1 - np.arange(periods), ages - 1)]
-    if stage in history.triangles:
-        gone = history.triangles[stage].values.sum(axis=1)
-        if stage in history.losses:
-            gone = gone + history.losses[stage].values.sum(axis=1)
-        return np.maximum(entered - gone, 0), lived, True
-    if history.counting == "cohort":
-        moved = np.nan_to_num(history.counts[stage].values).astype(np.int64)
-        waited = np.asarray(posterior.data[f"waited_{stage}"].values, dtype=float)
-        return np.maximum(entered - moved, 0), waited, True
-    missing = max(ages - periods, 0)
-    early = np.rint(entered[: inputs.EARLY_PERIODS].mean(axis=0)).astype(np.int64)
-    units = np.concatenate([np.repeat(early[None, :], missing, axis=0), entered])
-    return units[-ages:], np.eye(ages)[::-1], False
 
 
 def _acquired_share(future: Future, inside: Array, later: Array) -> Array:
