@@ -210,14 +210,14 @@ def funnel(
 
 @app.command(short_help="validate the study and its data, print the audit")
 def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> None:
-    """Read and validate the study and its data, and print the audit.
+    """Read and validate the study and its data; print the audit, and the common mistakes that need no fit to be seen.
 
     PASS needs nothing, REVIEW wants a look, FAIL means: do not trust a forecast before it is mended.
     """
     from forecast import workflow
 
     result = workflow.check(study, overrides=overrides or (), today=_today())
-    _show(result.summary, console.audit_text(result.audit), as_json=json)
+    _show(result.summary, console.audit_text(result.audit, result.mistakes), as_json=json)
 
 
 @app.command(short_help="fit the model and save it")
@@ -392,6 +392,31 @@ def backtest(
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
     if gate:
         backtests.check_gate(result.summary)
+
+
+@app.command(short_help="score the open leads: P(win), expected value, threshold")
+def rank(
+    study: StudyFile,
+    out: Out = None,
+    seed: Seed = None,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Score single leads from their features: P(win) and expected value of each open lead, best first.
+
+    Reads the file of leads that the study names; [scoring] says which further columns are features (default: all).
+    Columns that look as if they were known only after the outcome are left out, with the evidence. The score is tested
+    on the newest leads. Writes ranking.csv, scoring.json and reliability.svg. Needs no fit of the forecast.
+    """
+    from forecast import ranking
+    from forecast.ranking_text import ranking_text
+
+    options: dict[str, Any] = {"out": out, "seed": seed, "overrides": overrides or (), "today": _today()}
+    with console.progress(quiet=quiet) as progress:
+        result = ranking.rank(study, **options, progress=progress)
+    text = f"{ranking_text(result.summary, result.ranking)}\n\nRanking: {result.folder}/ranking.csv"
+    _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
 
 
 @app.command(short_help="a saved run beside what came, and where the miss came from")

@@ -230,7 +230,7 @@ def _levels(cells: pd.Series[Any]) -> tuple[str, ...]:
 
 
 def _dummies(cells: pd.Series[Any], levels: Sequence[str]) -> Array:
-    codes = pd.Categorical(cells, categories=list(levels)).codes.astype(np.int64)
+    codes = pd.Index(list(levels), dtype=object).get_indexer(pd.Index(cells.astype(object)))
     dummies = np.zeros((len(cells), len(levels)))
     rows = np.flatnonzero(codes >= 0)
     dummies[rows, codes[rows]] = 1.0

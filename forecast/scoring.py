@@ -32,6 +32,10 @@ DELAY_DAYS = 30.0  # prior mean of a delay that the study does not name
 CHUNK = 2000  # leads worked at once: bounds memory
 BETWEEN = 0.3  # log sd of mean deal values between groups, as believed before the data
 LONGEST = 3650  # days over which delays of several stages are added up
+DIVERGING = (
+    0.01  # share of the draws: a group that tells nothing has a spread near zero, where steps are hard
+)
+LIMITS = {"max_rhat": 1.02, "min_ess_bulk": 200.0}
 LEAST_MOVED = 10  # of a stage, below which nothing can be learnt from features
 
 
@@ -283,3 +287,17 @@ def chunks(table: LeadTable) -> list[LeadTable]:
         )
         for i in range(0, len(table.leads), CHUNK)
     ]
+
+
+def failures(told: dict[str, Any]) -> list[str]:
+    """What of the sampling is not as it should be; nothing where nothing was sampled."""
+    found: list[str] = []
+    if "max_rhat" not in told:
+        return found
+    if not told["max_rhat"] <= LIMITS["max_rhat"]:
+        found.append(f"R-hat {told['max_rhat']:.3f}, expected at most {LIMITS['max_rhat']}")
+    if not told["min_ess_bulk"] >= LIMITS["min_ess_bulk"]:
+        found.append(f"ESS {told['min_ess_bulk']:.0f}, expected at least {LIMITS['min_ess_bulk']:.0f}")
+    if told["divergences"] > DIVERGING * told["draws"]:
+        found.append(f"{told['divergences']} divergences, expected at most {DIVERGING:.0%} of the draws")
+    return found

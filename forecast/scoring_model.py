@@ -28,8 +28,6 @@ TUNE, DRAWS = 350, 250
 TARGET_ACCEPT = 0.9
 NUMBERS = 1  # the group of the standardised numbers: their slopes are free
 TYPICAL = 0.4  # a spread at which the normal approximation is made
-DIVERGING = 0.01  # share of the draws: a group that tells nothing has a spread near zero, where steps are hard
-LIMITS = {"max_rhat": 1.02, "min_ess_bulk": 200.0}
 
 
 @lru_cache(maxsize=4)
@@ -136,15 +134,3 @@ def _diagnose(sampled: dict[str, Array]) -> dict[str, Any]:
         for v in each
     ]
     return {"max_rhat": max(rhat), "min_ess_bulk": min(ess), "draws": CHAINS * DRAWS}
-
-
-def failures(told: dict[str, Any]) -> list[str]:
-    """What of the sampling is not as it should be."""
-    found = []
-    if not told["max_rhat"] <= LIMITS["max_rhat"]:
-        found.append(f"R-hat {told['max_rhat']:.3f}, expected at most {LIMITS['max_rhat']}")
-    if not told["min_ess_bulk"] >= LIMITS["min_ess_bulk"]:
-        found.append(f"ESS {told['min_ess_bulk']:.0f}, expected at least {LIMITS['min_ess_bulk']:.0f}")
-    if told["divergences"] > DIVERGING * told["draws"]:
-        found.append(f"{told['divergences']} divergences, expected at most {DIVERGING:.0%} of the draws")
-    return found
