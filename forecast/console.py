@@ -259,14 +259,22 @@ def _funnel_band(result: Mapping[str, Any]) -> str:
     return f"{title}\n{table(rows, left=(0, 1))}"
 
 
-def audit_text(audit: pd.DataFrame) -> str:
-    """The audit as lines: status, check, evidence, and below it what to do."""
-    lines = []
-    for row in audit.to_dict("records"):
-        lines.append(f"{row['status']:<6}  {row['check']}: {row['evidence']}")
-        if row["status"] != "PASS" and row["advice"]:
-            lines.append(f"        -> {row['advice']}")
+def audit_text(audit: pd.DataFrame, mistakes: pd.DataFrame | None = None) -> str:
+    """The audit as lines: status, check, evidence, and below it what to do; then the common mistakes likewise."""
+    lines = _checks(audit, "check")
+    if mistakes is not None:
+        lines += ["", "Common mistakes, as far as they show without a fit:", *_checks(mistakes, "mistake")]
     return "\n".join(lines)
+
+
+def _checks(table: pd.DataFrame, name: str) -> list[str]:
+    """A line for each row, and below it the advice where something is to be done."""
+    lines = []
+    for row in table.to_dict("records"):
+        lines.append(f"{row['status']:<7} {row[name]}: {row['evidence']}")
+        if row["status"] not in ("PASS", "UNKNOWN") and row["advice"]:
+            lines.append(f"        -> {row['advice']}")
+    return lines
 
 
 def allocation_text(allocation: pd.DataFrame) -> str:

@@ -23,6 +23,7 @@ from forecast import allocate as budget
 from forecast import economics, results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
+from forecast.audit_mistakes import mistakes
 from forecast.backtest_summary import calibration_of
 from forecast.benchmark_gap import gap_table
 from forecast.customers import customer_measures
@@ -230,6 +231,8 @@ def _tables(
     if decision is not None and allocation is not None:
         seen = future.past_spend.max(axis=0)[budget.paid_channels(history, plan)] * len(plan)
         response = results.response_table(names, allocation, decision.curves, seen)
+    unit = results.economics_table(history, flow, study.economics.gross_margin, marginal, customers)
+    funnel = results.funnel_table(study, history, flow)
     moved = "recommended" if "recommended" in plans else "given"
     target = study.plan.target
     return Tables(
@@ -261,9 +264,9 @@ def _tables(
         forecast=results.forecast_table(outlook, "given", labels, stages),
         forecast_recommended=results.forecast_table(outlook, moved, labels, stages),
         bridge=results.bridge_table(outlook, "given"),
-        funnel=results.funnel_table(study, history, flow),
+        funnel=funnel,
         delays=delays,
-        economics=results.economics_table(history, flow, study.economics.gross_margin, marginal, customers),
+        economics=unit,
         allocation=table,
         response=response,
         evidence=results.evidence_table(study, history, posterior, names),
@@ -283,6 +286,7 @@ def _tables(
         backtest=dict(backtest),
         decision=told,
         benchmarks=gap_table(study, history, posterior, future, inside, flow),
+        mistakes=mistakes(history, study, audit, economics=unit, funnel=funnel, allocation=table),
     )
 
 

@@ -21,6 +21,7 @@ from forecast import allocate as budget
 from forecast import results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
+from forecast.audit_mistakes import mistakes
 from forecast.backtest import saved as saved_backtest
 from forecast.decision import decision_tables, plain
 from forecast.errors import StudyError, UsageError
@@ -65,9 +66,10 @@ class FitResult:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The audit of the data, and what was read."""
+    """The audit of the data, the common mistakes that show without a fit, and what was read."""
 
     audit: pd.DataFrame
+    mistakes: pd.DataFrame
     summary: dict[str, Any]
 
 
@@ -111,6 +113,7 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
     """Read and validate study and data; audit them."""
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
     audit = audit_history(history, loaded)
+    found = mistakes(history, loaded, audit)
     summary = {
         "name": loaded.name,
         "periods": [
@@ -122,8 +125,9 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
         "counting": history.counting,
         "status": next((s for s in ("FAIL", "REVIEW") if (audit["status"] == s).any()), "PASS"),
         "audit": audit.to_dict("records"),
+        "mistakes": found.to_dict("records"),
     }
-    return CheckResult(audit, summary)
+    return CheckResult(audit, found, summary)
 
 
 def fit(
