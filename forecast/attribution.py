@@ -35,6 +35,7 @@ from forecast.delay import delay_pmf
 from forecast.history import History
 from forecast.instant import instant_posterior
 from forecast.periods import DAYS_PER_PERIOD
+from forecast.pipeline import open_units
 from forecast.posterior import Posterior
 from forecast.study import Study
 
@@ -61,7 +62,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """Units that were in the funnel at the as-of period, by stage to come: see `simulate.open_units`."""
+    """Units that were in the funnel at the as-of period, by stage to come: see `pipeline.open_units`."""
 
     units: NDArray[np.int64]
     waited: Array
@@ -148,7 +149,7 @@ class Funnel:
 
 
 def _pipeline(past: History, posterior: Posterior, before: str, stage: str) -> Pipeline:
-    units, waited, known_open = simulation.open_units(past, posterior, before, stage)
+    units, waited, known_open = open_units(past, posterior, before, stage)
     lost = np.zeros((len(units), 1))
     if f"loss_logit_{stage}" in posterior.data:
         share = _mean_rate(posterior, f"loss_logit_{stage}")

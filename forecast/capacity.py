@@ -153,3 +153,31 @@ def _serve(inside: Counts, room: int, u: Array) -> Counts:
     until = np.floor(np.cumsum(line, axis=3) * share[..., None] + start).astype(np.int64)
     taken = np.diff(until, axis=3, prepend=0)
     return np.moveaxis(taken.reshape(cohort.shape), (1, 2), (2, 3))
+
+
+def fluid_queue(arrivals: Array, room: Array, decay: float) -> tuple[Array, Array]:
+    """The queue in expected units, without chance: arrivals (kind, draw, period, channel), room (draw, period).
+
+    Returns units handled, with one slot more for those that wait at the end of the horizon and are handled after it (at
+    the last period's room), and those that wait at the end of each period. First in, first out; of a cohort taken in
+    part every kind and channel has its share. Chance makes real queues longer where room and arrivals are close.
+    """
+    kinds, draws, periods, channels = arrivals.shape
+    handled, waiting = np.zeros((kinds, draws, periods + 1, channels)), np.zeros(arrivals.shape)
+    inside = np.zeros_like(arrivals)
+    for t in range(periods + PATIENCE):
+        if t < periods:
+            inside[:, :, t] = arrivals[:, :, t]
+        elif inside.sum() < 1e-6 * max(float(arrivals.sum()), 1.0):
+            break
+        size = inside.sum(axis=(0, 3))
+        ahead = np.cumsum(size, axis=1) - size
+        most = np.maximum(room[:, min(t, periods - 1), None] - ahead, 0.0)
+        share = np.minimum(most, size) / np.maximum(size, 1e-12)
+        taken = inside * share[None, :, :, None]
+        inside -= taken
+        handled[:, :, min(t, periods)] += taken.sum(axis=2)
+        if t < periods:
+            waiting[:, :, t] = inside.sum(axis=2)
+        inside *= 1.0 - decay
+    return handled, waiting

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from posterior_fixture import PLAN, RATES, mean_and_error, rich, study
+import pytest
+from posterior_fixture import PLAN, RATES, history, mean_and_error, posterior, rich, study
 
+from forecast.capacity import fluid_queue, queue
+from forecast.delay import delay_pmf
+from forecast.expected import outcome, world_of
+from forecast.history import History
+from forecast.posterior import Posterior
 from forecast.simulate import future_paths, simulate
 
 HORIZON = len(PLAN)
@@ -47,3 +53,74 @@ def test_no_inflow_draws_nothing():
         for flow in (future, empty)
     ]
     assert made[0].identical(made[1])
+
+
+def _leads(lost: bool) -> tuple[Posterior, History]:
+    """Dated leads, a third of them still open, with losses that have a date where asked."""
+    periods, ages, p, q = 5, 12, 0.4, 0.8
+    f, g = delay_pmf(1.5, 0.8, ages), delay_pmf(1.0, 0.6, ages)
+    reached, gone = (np.zeros((periods, periods, 1), dtype=np.int64) for _ in range(2))
+    for cohort in range(periods):
+        for age in range(periods - cohort):
+            reached[cohort, age] = round(1000 * p * f[age])
+            gone[cohort, age] = round(1000 * (1 - p) * q * g[age])
+    past = history(
+        {"leads": 1000.0, "won": 100.0},
+        channels=["one"],
+        periods=periods,
+        counting="leads",
+        triangles={"won": reached},
+        losses={"won": gone} if lost else None,
+    )
+    spread = p * np.random.default_rng(3).uniform(0.8, 1.2, (600, 1, 1))
+    known = posterior(
+        past,
+        {"won": spread},
+        draws=600,
+        delays={"won": (1.5, 0.8)},
+        losses={"won": (q, 1.0, 0.6)} if lost else None,
+        ages=ages,
+        noise=0.3,
+        traffic=900.0,
+    )
+    return known, past
+
+
+@pytest.mark.parametrize("company", ["calendar", "leads", "leads with losses", "recycled"])
+def test_the_expected_road_is_the_mean_of_the_simulation(company):
+    """Stage by stage, period by period: simulation less expectation is zero within its Monte Carlo error."""
+    known, past = rich() if company in ("calendar", "recycled") else _leads(company.endswith("losses"))
+    plan = np.repeat(np.array([[3000.0, 1000.0]]), 4, axis=0)[:, : len(past.channels)]
+    asked = study(economics={"gross_margin": 0.6})
+    future = future_paths(known, past, len(plan), np.random.default_rng(1))
+    if company == "recycled":
+        future = replace(future, inflow={"qualified": np.full_like(future.log_traffic, 7.0)})
+    made = simulate(known, past, asked, {"a": plan}, future, rng=np.random.default_rng(5), replicates=4)
+    rows = np.arange(known.draws)
+    road = outcome(world_of(known, past, asked, future, plan, rows))
+    for stage, units in road.units.items():
+        _agree(made[stage].values[0], units)
+    _agree(made["revenue"].values[0], road.inside)
+    _agree(made["revenue_after_horizon"].values[0], road.after)
+    _agree(made["revenue_eventual"].values[0], road.eventual)
+    _agree(made["won_from_pipeline"].values[0].sum(axis=1), road.won[0, :, :-1].sum(axis=1))
+
+
+def _agree(simulated: np.ndarray, expected: np.ndarray) -> None:
+    """Draw by draw the difference is chance alone: means within 4.5 errors, and in sum over all cells."""
+    replicates = len(simulated) // len(expected)
+    difference = simulated - np.repeat(expected, replicates, axis=0)
+    mean, error = mean_and_error(difference)
+    assert (np.abs(mean) < 4.5 * error).all()
+
+
+def test_a_queue_in_expectation_is_the_queue_of_many_units():
+    """Where units are many, the queue of expected units and the simulated one agree; nothing is lost but by decay."""
+    rng = np.random.default_rng(4)
+    arrivals = rng.poisson(3000, (1, 2, 3, 5, 2))
+    handled, waiting = queue(arrivals, 8000.0, 0.1, rng)
+    fluid, line = fluid_queue(arrivals[0].astype(float), np.full((3, 5), 8000.0), 0.1)
+    assert np.allclose(fluid.sum(axis=(0, 3)), handled[0].sum(axis=(0, 3)), rtol=0.01, atol=100)
+    assert np.allclose(line.sum(axis=(0, 3)), waiting[0].sum(axis=(0, 3)), rtol=0.03, atol=100)
+    kept, _ = fluid_queue(arrivals[0].astype(float), np.full((3, 5), 8000.0), 0.0)
+    assert np.allclose(kept.sum(axis=(0, 2, 3)), arrivals[0].sum(axis=(0, 2, 3)))

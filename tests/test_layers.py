@@ -34,7 +34,7 @@ FLOORS: list[set[str]] = [
     {"pipeline"},
     {"simulate", "predictive"},
     {"response", "economics", "attribution"},
-    {"limits", "outcomes", "sales", "benchmark_gap", "customers"},
+    {"limits", "outcomes", "sales", "benchmark_gap", "customers", "expected"},
     {"flighting", "objectives", "information"},
     {"certificate"},
     {"allocate"},
