@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binom, norm
+from scipy.special import bdtr, bdtrc, ndtr
 
 from forecast import scores
 from forecast.errors import DataError
@@ -253,11 +253,7 @@ def _coverage(band: Mapping[str, Any], gate: GateSpec) -> dict[str, Any]:
     low = share < least
     bar = (gate.least if low else gate.most) if missed else None
     level = band["level"] if bar is None else bar
-    p = (
-        binom.cdf(math.floor(hits + 1e-9), size, level)
-        if low
-        else binom.sf(math.ceil(hits - 1e-9) - 1, size, level)
-    )
+    p = bdtr(math.floor(hits + 1e-9), size, level) if low else bdtrc(math.ceil(hits - 1e-9) - 1, size, level)
     status = "PASS" if not missed else "FAIL" if p < HARDLY else "REVIEW"
     way = "narrow: what was called four cases in five was not" if low else "wide"
     return _check(
@@ -291,8 +287,8 @@ def _bias(own: Mapping[str, Any], bar: float) -> dict[str, Any]:
     """Bias of the mean over all origins."""
     value, error = own["bias"], own["bias_se"]
     missed = bool(not abs(value) <= bar)
-    p = 2 * norm.sf((abs(value) - bar) / error) if math.isfinite(error) and error > 0 else 1.0
-    status = "PASS" if not missed else "FAIL" if p < 2 * norm.sf(CLEARLY) else "REVIEW"
+    p = 2 * ndtr((bar - abs(value)) / error) if math.isfinite(error) and error > 0 else 1.0
+    status = "PASS" if not missed else "FAIL" if p < 2 * ndtr(-CLEARLY) else "REVIEW"
     way = "above" if value > 0 else "below"
     advice = f"forecasts lay {way} what came: take that off, and find out which stage it is (forecast score)"
     return _check("bias", f"{value:+.1%}", f"within {bar:.0%}", status, advice, missed=missed)

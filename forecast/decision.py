@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from forecast import inputs
 from forecast.allocate import Decision
-from forecast.information import Worth, best_by_draw, perfect_information, worth_of_knowing
+from forecast.information import Ground, Worth, ground, worth_of_knowing
 from forecast.objectives import Aim, climbed_mix, profit
 from forecast.outcomes import Draws, Risk
 from forecast.posterior import kept_draws
@@ -56,7 +56,8 @@ class Sureness:
 
 def sureness(made: Decision, names: Sequence[str]) -> Sureness:
     """Everything about how sure a decision is."""
-    best, value = best_by_draw(made.curves, made.limits)
+    known = ground(made.curves, made.limits)
+    best, value = known.best, known.value
     rows = np.linspace(0, len(made.curves.value) - 1, len(best)).round().astype(int)
     spread = np.quantile(best, [0.1, 0.5, 0.9], axis=0)
     optimum = pd.DataFrame({"channel": list(names), "q10": spread[0], "q50": spread[1], "q90": spread[2]})
@@ -69,18 +70,18 @@ def sureness(made: Decision, names: Sequence[str]) -> Sureness:
     found = made.allocation
     return Sureness(
         optimum,
-        tests(made, names, (best, value)),
+        tests(made, names, known),
         regret(found.recommended),
         regret(found.current),
-        perfect_information(made.curves, made.limits, (best, value)),
+        known.perfect,
     )
 
 
 # ---------------------------------------------------------------------------------------------------- what to learn
 
 
-def tests(made: Decision, names: Sequence[str], best: tuple[Array, Array]) -> pd.DataFrame:
-    """What a test of each channel's elasticity is worth over the horizon, and what it should be; `best`: by draw.
+def tests(made: Decision, names: Sequence[str], start: Ground) -> pd.DataFrame:
+    """What a test of each channel's elasticity is worth over the horizon, and what it should be.
 
     Columns: channel, worth_of_knowing and its Monte Carlo error, periods and swing of the best test, learnt (share of
     the variance of the elasticity that it takes away), worth (most that it may cost), cost (expected margin lost by the
@@ -95,7 +96,7 @@ def tests(made: Decision, names: Sequence[str], best: tuple[Array, Array]) -> pd
     spread = math.log((1 + SWING) / (1 - SWING)) / 2
     rows = []
     for i, name in enumerate(names):
-        known = worth_of_knowing(made.curves, made.limits, elasticity[keep, i], best)
+        known = worth_of_knowing(start, elasticity[keep, i])
         sd = float(elasticity[:, i].std())
         sigma = math.sqrt(noise**2 + 1.0 / max(float(units[i]), 1.0))
         swing = _cost_of_swing(made, i)

@@ -38,9 +38,27 @@ class Worth:
     error: float
 
 
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What every question of worth starts from: the curves cut in pieces, and the best split of single draws.
+
+    slope (draw, piece), width (piece,): of every channel's curve between its limits; split (channel,): the best of the
+    mean; best (draw, channel), value (draw,): the best of single draws and its contribution, of up to a thousand draws
+    where the total is the only limit beside the bounds, else of OPTIMA evenly spread ones; perfect: EVPI.
+    """
+
+    limits: Limits
+    slope: Array
+    width: Array
+    split: Array
+    best: Array
+    value: Array
+    perfect: Worth
+
+
 def expected_value_of_perfect_information(curves: Curves, limits: Limits) -> float:
     """What knowing every parameter before the split would add to the expected contribution; never negative."""
-    return perfect_information(curves, limits).value
+    return ground(curves, limits).perfect.value
 
 
 def expected_value_of_knowing(curves: Curves, limits: Limits, parameter: Array) -> float:
@@ -48,55 +66,41 @@ def expected_value_of_knowing(curves: Curves, limits: Limits, parameter: Array) 
 
     Such as the elasticity of one channel. With 1,000 draws the estimate for a useless parameter is not quite zero.
     """
-    return worth_of_knowing(curves, limits, parameter).value
+    return worth_of_knowing(ground(curves, limits), parameter).value
 
 
-def perfect_information(curves: Curves, limits: Limits, best: tuple[Array, Array] | None = None) -> Worth:
-    """The worth of knowing every parameter, with its error; `best`: what `best_by_draw` found, where it is at hand."""
-    own, known = best_by_draw(curves, limits) if best is None else best
-    slope, width = _pieces(curves, limits)
-    rows = np.arange(len(slope)) if len(own) == len(slope) else _singles(len(slope))
+def ground(curves: Curves, limits: Limits) -> Ground:
+    """Cut the curves in pieces, divide the budget for single draws and for their mean, and compare."""
+    slope, width, lowest = _pieces(curves, limits)
     split = _mean_best(slope, width, limits)
-    blind = (slope[rows] - 1.0) @ _filled(split[None], width, limits)[0] + _at_low(curves, limits)[rows]
-    gain = known - blind
-    return Worth(max(float(gain.mean()), 0.0), float(gain.std() / np.sqrt(len(gain))))
-
-
-def worth_of_knowing(
-    curves: Curves, limits: Limits, parameter: Array, best: tuple[Array, Array] | None = None
-) -> Worth:
-    """The worth of knowing one parameter (draw,), with its error; `best` as above."""
-    slope, width = _pieces(curves, limits)
-    phi = _thinned(np.asarray(parameter, dtype=float))
-    bins = np.array_split(np.argsort(phi), BINS)
-    alike = np.stack([slope[rows].mean(axis=0) for rows in bins if rows.size])
-    found = best_by_draw(curves, limits) if best is None else best
-    singles = found[0][:: max(len(found[0]) // OPTIMA, 1)][:OPTIMA]
-    groups = np.array([_mean_best(row[None], width, limits) for row in alike])
-    splits = _filled(np.concatenate([singles, groups]), width, limits)
-    splits = splits - _filled(_mean_best(slope, width, limits)[None], width, limits)
-    fitted = _spline(phi, (slope - 1.0) @ splits.T)
-    gain = np.maximum(fitted.max(axis=1), 0.0) - max(float(fitted.mean(axis=0).max()), 0.0)
-    most = perfect_information(curves, limits, found).value
-    return Worth(float(np.clip(gain.mean(), 0.0, most)), float(gain.std() / np.sqrt(len(gain))))
-
-
-def best_by_draw(curves: Curves, limits: Limits) -> tuple[Array, Array]:
-    """The best split of single draws (draw, channel), and their contribution (draw,).
-
-    Of up to a thousand draws where the total is the only limit beside the bounds, else of OPTIMA evenly spread ones.
-    """
-    slope, width = _pieces(curves, limits)
-    lowest = _at_low(curves, limits)
     if not limits.rules:
+        rows = np.arange(len(slope))
         taken = _fill(slope, width, limits.total - limits.low.sum())
         added = taken.reshape(len(slope), len(limits.low), -1).sum(axis=2)
     else:
         rows = _singles(len(slope))
-        slope, lowest = slope[rows], lowest[rows]
-        added = np.array([_best_of(row, width, limits) for row in slope]) - limits.low
+        added = np.array([_best_of(row, width, limits) for row in slope[rows]]) - limits.low
         taken = _filled(added + limits.low, width, limits)
-    return limits.low + added, ((slope - 1.0) * taken).sum(axis=1) + lowest
+    value = ((slope[rows] - 1.0) * taken).sum(axis=1) + lowest[rows]
+    gain = value - (slope[rows] - 1.0) @ _filled(split[None], width, limits)[0] - lowest[rows]
+    perfect = Worth(max(float(gain.mean()), 0.0), float(gain.std() / np.sqrt(len(gain))))
+    return Ground(limits, slope, width, split, limits.low + added, value, perfect)
+
+
+def worth_of_knowing(known: Ground, parameter: Array) -> Worth:
+    """The worth of knowing one parameter (draw,), with its error."""
+    slope, width, limits = known.slope, known.width, known.limits
+    phi = _thinned(np.asarray(parameter, dtype=float))
+    bins = np.array_split(np.argsort(phi), BINS)
+    alike = np.stack([slope[rows].mean(axis=0) for rows in bins if rows.size])
+    singles = known.best[:: max(len(known.best) // OPTIMA, 1)][:OPTIMA]
+    groups = np.array([_mean_best(row[None], width, limits) for row in alike])
+    splits = _filled(np.concatenate([singles, groups]), width, limits)
+    splits = splits - _filled(known.split[None], width, limits)
+    fitted = _spline(phi, (slope - 1.0) @ splits.T)
+    gain = np.maximum(fitted.max(axis=1), 0.0) - max(float(fitted.mean(axis=0).max()), 0.0)
+    worth = float(np.clip(gain.mean(), 0.0, known.perfect.value))
+    return Worth(worth, float(gain.std() / np.sqrt(len(gain))))
 
 
 def _mean_best(slope: Array, width: Array, limits: Limits) -> Array:
@@ -110,14 +114,6 @@ def _mean_best(slope: Array, width: Array, limits: Limits) -> Array:
 
 def _singles(draws: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, draws - 1, min(OPTIMA, draws)).round().astype(np.int64))
-
-
-def _at_low(curves: Curves, limits: Limits) -> Array:
-    """Contribution of every draw at the least spend, (draw,)."""
-    knots = np.linspace(0.0, 1.0, curves.spend.shape[1])
-    value = PchipInterpolator(knots, _thinned(curves.value), axis=2)
-    root = np.sqrt(np.minimum(limits.low, curves.spend[:, -1]) / curves.spend[:, -1])
-    return np.asarray(sum(value(r)[:, c] for c, r in enumerate(root)) - limits.low.sum())
 
 
 def _best_of(slope: Array, width: Array, limits: Limits) -> Array:
@@ -144,18 +140,22 @@ def _thinned(values: Array) -> Array:
     return values[:: max(len(values) // MOST_DRAWS, 1)][:MOST_DRAWS]
 
 
-def _pieces(curves: Curves, limits: Limits) -> tuple[Array, Array]:
-    """Slopes (draw, piece) and widths (piece,) of every channel's curve between its limits, falling along a channel."""
+def _pieces(curves: Curves, limits: Limits) -> tuple[Array, Array, Array]:
+    """Slopes (draw, piece), falling along a channel, and widths (piece,) of every channel's curve between its limits.
+
+    Last, contribution of every draw at the least spend, (draw,).
+    """
     knots, value = np.linspace(0.0, 1.0, curves.spend.shape[1]), _thinned(curves.value)
-    slopes, widths = [], []
+    slopes, widths, lowest = [], [], np.full(len(value), -limits.low.sum())
     for c, most in enumerate(curves.spend[:, -1]):
         low, high = np.sqrt(np.minimum([limits.low[c], limits.high[c]], most) / most)
         root = np.linspace(low, high, CELLS + 1)
         width = np.diff(most * root**2)
-        rise = np.diff(PchipInterpolator(knots, value[:, c], axis=1)(root), axis=1)
-        slopes.append(np.minimum.accumulate(rise / np.maximum(width, 1e-12), axis=1))
+        at = PchipInterpolator(knots, value[:, c], axis=1)(root)
+        slopes.append(np.minimum.accumulate(np.diff(at, axis=1) / np.maximum(width, 1e-12), axis=1))
         widths.append(width)
-    return np.concatenate(slopes, axis=1), np.concatenate(widths)
+        lowest = lowest + at[:, 0]
+    return np.concatenate(slopes, axis=1), np.concatenate(widths), lowest
 
 
 def _fill(slope: Array, width: Array, room: float) -> Array:

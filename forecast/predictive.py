@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, stdtr
-from scipy.stats import rankdata
 
 from forecast import inputs, traffic_inputs
 from forecast.delay import delay_pmf
@@ -221,6 +220,8 @@ def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[st
     chi, chi_rep = ((each**2).sum(axis=(1, 2)) / size for each in (z, z_rep))
     found.append(_record("dispersion", _two_sided(chi, chi_rep), chi.mean(), chi_rep.mean()))
     pit = (replica < y).mean(axis=0) + 0.5 * (replica == y).mean(axis=0)
+    from scipy.stats import rankdata  # most of a second to import; a saved fit has its checks on record
+
     pit_rep = (rankdata(replica, axis=0) - 0.5) / len(replica)
     outside, outside_rep = (
         ((abs(each - 0.5) > 0.5 - OUTER) & used).sum(axis=(-2, -1)) / size for each in (pit, pit_rep)

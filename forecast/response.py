@@ -14,7 +14,7 @@ u_k(t) = p_k(t) sum_d f_k(d) u_(k+1)(t + d), with u = 1 for money inside the hor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class Curves:
     table_marginal: Array
     more: dict[str, Array] | None = None
     arriving: Array | None = None
+    _fine: dict[str, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
 
     def mean_value(self, spend: Array) -> float:
         """Expected eventual margin of a split (channel,), before spend."""
@@ -72,9 +73,11 @@ class Curves:
 
     def fine(self, name: str) -> tuple[Array, Array]:
         """Every draw's curve on more points: spend (channel, FINE), measure (draw, channel, FINE)."""
-        root = np.linspace(0.0, 1.0, FINE)
-        knots = np.linspace(0.0, 1.0, self.spend.shape[1])
-        return self.spend[:, -1:] * root**2, PchipInterpolator(knots, self.measure(name), axis=2)(root)
+        if name not in self._fine:
+            root, knots = np.linspace(0.0, 1.0, FINE), np.linspace(0.0, 1.0, self.spend.shape[1])
+            between = PchipInterpolator(knots, self.measure(name), axis=2)
+            self._fine[name] = self.spend[:, -1:] * root**2, between(root)
+        return self._fine[name]
 
     def mean_table(self, name: str) -> Array:
         """The mean over draws of a measure at `table_spend`, (channel, TABLE)."""

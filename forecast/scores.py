@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, binom
+from scipy.special import bdtr, betaincinv
 
 Array = NDArray[np.float64]
 
@@ -90,7 +90,8 @@ def region(n: int, level: float, false_alarm: float = FALSE_ALARM) -> tuple[int,
     >>> region(20, 0.8), region(100, 0.8)
     ((12, 19), (72, 88))
     """
-    low, high = binom.ppf([false_alarm / 2, 1.0 - false_alarm / 2], n, level)
+    below = bdtr(np.arange(n + 1), n, level)
+    low, high = np.searchsorted(below, [false_alarm / 2, 1.0 - false_alarm / 2])
     return int(low), int(high)
 
 
@@ -106,7 +107,7 @@ def coverage(inside: Array, level: float, worth: float | None = None) -> dict[st
     size = max(1, math.floor(min(worth if worth is not None else n, n) + 1e-9)) if n else 0
     low, high = region(size, level) if size else (0, 0)
     edges = (
-        beta.ppf([0.05, 0.95], 1 + share * size, 1 + (1 - share) * size)
+        betaincinv(1 + share * size, 1 + (1 - share) * size, np.array([0.05, 0.95]))
         if size
         else np.array([math.nan, math.nan])
     )

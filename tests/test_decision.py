@@ -17,7 +17,7 @@ from forecast.decision import (
     sureness,
     where_it_stops_paying,
 )
-from forecast.information import best_by_draw, perfect_information
+from forecast.information import ground
 from forecast.limits import Rule
 from forecast.simulate import future_paths
 
@@ -54,20 +54,18 @@ def test_regret_is_the_worth_of_perfect_information(made: Decision):
 
 def test_other_limits_go_into_the_single_draws_too(made: Decision):
     """A rule that never binds changes nothing but the number of draws; one that binds is kept in every draw."""
-    free, value = best_by_draw(made.curves, made.limits)
-    rows = np.unique(np.linspace(0, len(free) - 1, 60).round().astype(int))
+    free = ground(made.curves, made.limits)
+    rows = np.unique(np.linspace(0, len(free.best) - 1, 60).round().astype(int))
     idle = replace(made.limits, rules=(Rule("idle", "", np.ones((3, 2)), 1e9),))
-    also, same = best_by_draw(made.curves, idle)
-    assert same == pytest.approx(value[rows], rel=1e-3)
-    assert perfect_information(made.curves, idle).value == pytest.approx(
-        perfect_information(made.curves, made.limits).value, rel=0.5
-    )
+    also = ground(made.curves, idle)
+    assert also.value == pytest.approx(free.value[rows], rel=1e-3)
+    assert also.perfect.value == pytest.approx(free.perfect.value, rel=0.5)
     tight = replace(
         made.limits, rules=(Rule("share", "", np.tile([0.4, -0.6], (3, 1)), 0.0),)
     )  # one at most 60 %
-    kept, _ = best_by_draw(made.curves, tight)
+    kept = ground(made.curves, tight).best
     assert (kept[:, 0] <= 0.6 * kept.sum(axis=1) * (1 + 1e-6)).all()
-    assert also.shape == kept.shape
+    assert also.best.shape == kept.shape
 
 
 def test_a_test_is_advised_only_where_it_pays(made: Decision):
