@@ -51,6 +51,7 @@ class Risk(Draws):
         order = np.random.default_rng(0).permutation(count)
         self.score, self.mix = ndtri((order + 0.5) / count), mix
         self.worst = max(round(risk * count), 1)
+        self.average = self.mean.mean(axis=0)
 
     def outcomes(self, x: Array) -> Array:
         """Contribution of a split with chance, (draw,)."""
@@ -72,12 +73,12 @@ class Risk(Draws):
         sd = np.sqrt(np.maximum(variance, 1e-300))
         outcome = mean - x.sum() + self.score * sd
         tail = np.argpartition(outcome, self.worst - 1)[: self.worst]
-        weight = np.full(len(mean), (1.0 - self.mix) / len(mean))
-        weight[tail] += self.mix / self.worst
         reached = (1.0 - self.mix) * float(mean.mean() - x.sum()) + self.mix * float(outcome[tail].mean())
-        on_variance = np.zeros(len(mean))
-        on_variance[tail] = self.mix / self.worst * self.score[tail] / (2 * sd[tail])
-        return reached, self.tables(weight, on_variance)
+        # All draws count alike but for the worst, so only these are added up anew.
+        share = self.mix / self.worst
+        on_variance = share * self.score[tail] / (2 * sd[tail])
+        bad = share * self.mean[tail].sum(axis=0) + np.tensordot(on_variance, self.variance[tail], axes=1)
+        return reached, (1.0 - self.mix) * self.average + bad
 
 
 class Chance(Draws):
