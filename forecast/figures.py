@@ -94,7 +94,7 @@ def _plain(factor: float = 1.0) -> FuncFormatter:
     return FuncFormatter(lambda x, _: f"{x / factor:,.6g}".replace(",", THIN).replace("-", "\N{MINUS SIGN}"))
 
 
-def _name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
+def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
     """Put names on the y axis, the first on top, and return their heights."""
     at = np.arange(len(names))[::-1].astype(float)
     short = short_names(names, width)
@@ -222,7 +222,7 @@ def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "", column: str = 
     The 80 % band of each item (q10, q90) is a line at the end of its bar where it is given.
     """
     factor, label = scale_of(table[column], unit or "wins")
-    at = _name_rows(ax, [str(i) for i in table["item"]], 40)
+    at = name_rows(ax, [str(i) for i in table["item"]], 40)
     base, after_total = 0.0, False
     for y, row in zip(at, table.to_dict("records"), strict=True):
         total = row["item"] == "revenue inside the horizon"
@@ -263,7 +263,7 @@ def plot_rates(table: pd.DataFrame, ax: Axes) -> Axes:
 
     `table`: channel, mean, q10, q90, history (the crude share, a hollow mark), benchmark_low, benchmark_high.
     """
-    at = _name_rows(ax, [str(c) for c in table["channel"]])
+    at = name_rows(ax, [str(c) for c in table["channel"]])
     low, high = table["benchmark_low"].to_numpy(float), table["benchmark_high"].to_numpy(float)
     shown = np.isfinite(low) & np.isfinite(high)
     ax.barh(at[shown], (high - low)[shown], left=low[shown], height=1.0, color=RANGE)
@@ -302,7 +302,7 @@ def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes
 
     `wide`: channel, cpl_mean, cpl_q10, cpl_q90, break_even_cpl_mean, break_even_cpl_q10, break_even_cpl_q90.
     """
-    at = _name_rows(ax, [str(c) for c in wide["channel"]])
+    at = name_rows(ax, [str(c) for c in wide["channel"]])
     looks = (
         ("cpl", ORANGE, "s", 0.14, "cost of a lead"),
         ("break_even_cpl", BLUE, "o", -0.14, "break-even: worth x margin"),
@@ -335,7 +335,7 @@ def break_even_figure(wide: pd.DataFrame, *, currency: str = "") -> Figure:
 def plot_budget(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
     """Draw current and recommended spend by channel over the range that is nearly as good (low to high)."""
     factor, label = scale_of(table[["current", "recommended", "high"]], currency)
-    at = _name_rows(ax, [str(c) for c in table["channel"]])
+    at = name_rows(ax, [str(c) for c in table["channel"]])
     ax.barh(
         at, (table["high"] - table["low"]) / factor, left=table["low"] / factor, height=0.5, color="#cfe3f1"
     )

@@ -305,3 +305,21 @@ def _told(grid: Grid, tenures: Tenures) -> Tenures:
             "give economics.retention as { mean = ..., sd = ... } until then."
         )
     return tenures
+
+
+def told(study: Study) -> str:
+    """What the lifetime of customers rests on, as the end of a sentence: "..., for at most 5 years"."""
+    spec = study.economics
+    if spec.retention is None and spec.retention_table is None:
+        return "the first deal alone: the study gives no retention"
+    if len(payments(spec)[0]) == 1:
+        return "the first deal alone: the lifetime holds no renewal"
+    if spec.retention_table is not None:
+        customers = lifetime_of(study).learnt_from
+        known = f"retention learnt from {customers:,.0f} customers of {spec.retention_table}"
+    elif isinstance(spec.retention, RetentionSpec):
+        low, high = np.quantile(assumed(spec).survival[:, 1], (0.1, 0.9))
+        known = f"an assumed retention of {low:.0%} to {high:.0%} a {spec.renewal} (80%)"
+    else:
+        known = f"an assumed retention of {spec.retention:.0%} a {spec.renewal}"
+    return f"{known}, for at most {spec.lifetime:g} years, discounted at {spec.discount_rate:.0%} a year"

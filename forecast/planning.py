@@ -20,7 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast import allocate as budget
-from forecast import economics, results
+from forecast import economics, lifetime, results
 from forecast import simulate as simulation
 from forecast.audit import audit as audit_history
 from forecast.audit_mistakes import mistakes
@@ -30,7 +30,6 @@ from forecast.customers import customer_measures
 from forecast.decision import decision_tables
 from forecast.errors import UsageError
 from forecast.history import History
-from forecast.lifetime import table_hash
 from forecast.periods import period_label
 from forecast.posterior import SCHEMA, Posterior
 from forecast.predictive import predictive_checks
@@ -249,6 +248,7 @@ def _tables(
             "counting": history.counting,
             "draws": int(outlook.sizes["draw"]),
             "limits": _limits(study, plan),
+            "lifetime": lifetime.told(study),
         },
         verdict=verdict(
             posterior,
@@ -275,7 +275,7 @@ def _tables(
         provenance={
             "versions": posterior.provenance.get("versions", _versions()),
             "seed": seed,
-            "data_sha256": history.sources | table_hash(study),
+            "data_sha256": history.sources | lifetime.table_hash(study),
             "study_sha256": _study_hash(study),
             "fit_hash": posterior.provenance.get("fit_hash", ""),
             "method": posterior.provenance.get("method", "nuts"),

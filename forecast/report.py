@@ -24,6 +24,7 @@ from forecast import sentences
 from forecast.backtest_chapter import backtest_chapter
 from forecast.budget_chapter import budget_chapter
 from forecast.chapters import Cell, Row, chapters, part, table, total
+from forecast.economics_chapter import economics_chapters
 from forecast.sentences import (
     NBSP,
     band,
@@ -132,7 +133,7 @@ def document(tables: Tables) -> dict[str, Any]:
 def _chapters(tables: Tables) -> list[dict[str, Any]]:
     """All chapters; the past stands before the evidence."""
     *first, evidence = chapters(tables)
-    return [*first, *budget_chapter(tables), *backtest_chapter(tables), evidence]
+    return [*first, *economics_chapters(tables), *budget_chapter(tables), *backtest_chapter(tables), evidence]
 
 
 def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,18 @@ from forecast.tables import Tables
 
 MONEY, CENTS, COUNT, SHARE, RATIO, DAYS, RHAT = "#,##0", "#,##0.00", "#,##0.0", "0.0%", "0.00", "0.0", "0.000"
 IN_MONEY = ("spend", "revenue", "contribution")
-PER_UNIT = ("cpl", "cost_per_qualified", "worth_of_lead", "worth_of_qualified", "break_even_cpl")
+PER_UNIT = (
+    "cpl",
+    "cost_per_qualified",
+    "worth_of_lead",
+    "worth_of_qualified",
+    "break_even_cpl",
+    "marginal_cpl",
+)
 STATISTICS = ("mean", "q10", "q50", "q90")
 # What a column holds, where its name says so; every other number is an amount or a count.
 BY_COLUMN = {
-    **dict.fromkeys(("change", "extrapolated", "learnt", "evidence", "p_below"), SHARE),
+    **dict.fromkeys(("change", "extrapolated", "learnt", "evidence", "p_below", "p_above"), SHARE),
     **dict.fromkeys(("marginal", "elasticity_mean"), RATIO),
     **dict.fromkeys(("mean_days", "prior_days"), DAYS),
     "won_mean": COUNT,
@@ -38,6 +45,8 @@ BY_COLUMN = {
 }
 BY_SHEET = {
     "Funnel": dict.fromkeys((*STATISTICS, "history", "benchmark_low", "benchmark_high"), SHARE),
+    "Against the market": dict.fromkeys((*STATISTICS, "benchmark_low", "benchmark_high", "aim_rate"), SHARE)
+    | {f"won{end}{q}": COUNT for end in ("", "_eventual") for q in ("", "_q10", "_q90")},
     "Delays": dict.fromkeys(("q10", "q90"), DAYS),
     "Elasticities": dict.fromkeys(("q10", "q90"), RATIO),
     "Worth of tests": dict.fromkeys(("swing", "learnt"), SHARE),
@@ -48,6 +57,7 @@ BY_SHEET = {
         ("relative", "bias", "bias_se", "inside50", "inside80", "inside90", "skill", "skill_se"), SHARE
     ),
 }
+BY_UNIT = {"ratio": RATIO, "probability": SHARE, "months": DAYS}
 HEADINGS = {
     **{f"q{p:02d}": f"{p} %" for p in (5, 10, 25, 75, 90, 95)},
     "q50": "median",
@@ -56,6 +66,7 @@ HEADINGS = {
     "change": "change (share)",
     "extrapolated": "beyond spend seen (share)",
     "p_below": "P(below benchmark)",
+    "p_above": "P(above benchmark)",
     "history": "seen in the data",
     "learnt": "learnt from the data (share)",
     "marginal": "next unit of money brings",
@@ -87,7 +98,9 @@ def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
             "Budget": tables.allocation,
             "Response curves": tables.response,
             "Funnel": tables.funnel,
-            "Unit economics": tables.economics,
+            "Unit economics": tables.economics.replace([np.inf], np.nan),
+            **({} if tables.benchmarks.empty else {"Against the market": tables.benchmarks}),
+            **({} if tables.mistakes.empty else {"Common mistakes": tables.mistakes}),
             "Bridge": tables.bridge,
             "Delays": tables.delays,
             "Elasticities": tables.evidence,
@@ -236,8 +249,8 @@ def _kind(sheet: str, heading: str, record: dict[str, Any]) -> str:
     if kind:
         return kind
     measure = str(record.get("measure", ""))
-    if record.get("unit") == "ratio":
-        return RATIO
+    if record.get("unit") in BY_UNIT:
+        return BY_UNIT[record["unit"]]
     if measure in PER_UNIT:
         return CENTS
     return MONEY if not measure or sheet == "Unit economics" or measure.startswith(IN_MONEY) else COUNT
