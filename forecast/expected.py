@@ -49,8 +49,8 @@ class World:
 
     traffic, later (draw, channel): expected units entering the funnel, in the horizon and by carry-over after it.
     rates: by stage. lags: by stage with a delay, chance to move on after so many periods, by period of entry (draw,
-    period, age). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value (draw,
-    channel): of a deal; 1 where deals have none. at_once: by stage, channels that enter later. inflow, recovery: by
+    period, age). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
+    by the period of its win; 1 where deals have none. at_once: by stage, channels that enter later. inflow, recovery: by
     stage. room (draw, period): units that sales takes, or None; limited: channels that sales handles.
     """
 
@@ -116,6 +116,7 @@ def world_of(
             pipeline[stage] = pipeline_moves(posterior, history, before, stage, pmf, rows, horizon)
     capacity = study.economics.capacity
     value = posterior.array("deal_mean")[rows] if "deal_mean" in posterior.data else np.ones_like(later[rows])
+    value = np.broadcast_to(value[:, None, :], traffic[rows].shape)
     return World(
         traffic=traffic[rows],
         later=later[rows],
@@ -219,8 +220,8 @@ def outcome(world: World) -> Outcome:
     entry = [world.first, *world.stages]
     for position, stage in enumerate(entry[:-1]):
         units[stage] = units[stage] * ~world.at_once[entry[position + 1]]
-    money = both * world.value[None, :, None, :]
-    carried = tail * world.value
+    money = both * np.concatenate([world.value, world.value[:, -1:]], axis=1)
+    carried = tail * world.value[:, -1]
     return Outcome(
         units=units,
         won=both,
@@ -244,7 +245,8 @@ def _move(world: World, stage: str, both: Array, tail: Array) -> tuple[Array, Ar
     moving = both * rate
     if stage in world.lags:
         arrivals = _delayed(moving, world.lags[stage])
-        arrivals[OLD] += world.pipeline[stage]
+        if stage in world.pipeline:
+            arrivals[OLD] += world.pipeline[stage]
         at_once = world.at_once[stage]
         arrivals[..., at_once] = both[..., at_once]
     else:

@@ -33,6 +33,8 @@ from forecast.history import History
 from forecast.periods import period_label
 from forecast.posterior import SCHEMA, Posterior
 from forecast.predictive import predictive_checks
+from forecast.recycling import with_recycling
+from forecast.segments import segment_tables
 from forecast.sources import read_plan
 from forecast.study import Study
 from forecast.tables import Tables
@@ -180,6 +182,7 @@ def forecast_plan(
     plan = np.asarray(read_plan(study, history).values, dtype=float)
     paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
     future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    future, recycled = with_recycling(study, history, posterior, future, plan, seed=seed)
     plans = {"given": plan}
     decision = None
     if len(budget.paid_channels(history, plan)) and "deal_mean" in posterior.data:
@@ -190,6 +193,11 @@ def forecast_plan(
     clock.step("tables", "making the tables")
     tables = _tables(
         study, history, posterior, future, plans, outlook, decision, seed, command, backtest or {}
+    )
+    tables = replace(
+        tables,
+        recycling=recycled,
+        segments=segment_tables(study, history, np.random.default_rng([seed, 6])),
     )
     clock.stop()
     return Forecast(tables, outlook, plans)
@@ -301,7 +309,8 @@ def _versions() -> dict[str, str]:
 
 
 def _study_hash(study: Study) -> str:
-    text = study.model_dump_json(exclude={"folder", "path"})
+    absent = {key for key in ("scoring", "segments", "nurturing") if getattr(study, key) is None}
+    text = study.model_dump_json(exclude={"folder", "path", *absent})
     return hashlib.sha256(text.encode()).hexdigest()
 
 

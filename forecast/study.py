@@ -39,11 +39,12 @@ from forecast.study_file import (
 )
 from forecast.study_leads import NurturingSpec, ScoringSpec, SegmentsSpec, as_days
 from forecast.study_lift import LiftTestSpec, MarginalSpread, window_problems
+from forecast.study_scenario import GoalSpec, ScenarioSpec, scenario_problems
 
 RESERVED = frozenset(
     {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
 )
-LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "amount", "period", "spend")
+LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "returned", "amount", "period", "spend")
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
 
 
@@ -276,6 +277,8 @@ class Study(Table):
     scoring: ScoringSpec | None = None
     segments: SegmentsSpec | None = None
     nurturing: NurturingSpec | None = None
+    scenarios: tuple[ScenarioSpec, ...] = Field(default=(), alias="scenario")
+    goals: tuple[GoalSpec, ...] = Field(default=(), alias="goal")
     folder: Path = Path()
     path: Path | None = None
     _source: Source | None = PrivateAttr(default=None)
@@ -308,6 +311,7 @@ class Study(Table):
                 )
             )
         found += window_problems(self.lift_tests, self.history.period)
+        found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
         if found:
             raise Problems(found)
         return self

@@ -35,7 +35,7 @@ FLOORS: list[set[str]] = [
     {"fit", "instant"},
     {"pipeline"},
     {"simulate", "predictive"},
-    {"response", "economics", "attribution"},
+    {"recycling", "response", "economics", "attribution"},
     {"limits", "outcomes", "sales", "benchmark_gap", "customers", "expected"},
     {"flighting", "objectives", "information"},
     {"certificate"},
