@@ -33,22 +33,24 @@ from forecast.sentences import (
 )
 from forecast.tables import Tables
 
+# Heading, and the share of the width.
 HEADS = {
-    "cac": "Cost of a customer",
-    "cac_with_sales": "with sales",
-    "ltv": "Worth of a customer",
-    "ltv_cac": "LTV / CAC",
-    "p_ltv_cac_3": "P(at least 3)",
-    "payback_months": "Payback, months",
-    "break_even_cpl_lifetime": "Break-even lead, lifetime",
-    "marginal_cpl": "Next lead costs",
-    "marginal_cac": "Next customer costs",
+    "cac": ("Cost of a customer", 4),
+    "cac_with_sales": ("with sales", 4),
+    "ltv": ("Worth of a customer", 5),
+    "ltv_cac": ("LTV / CAC", 3),
+    "p_ltv_cac_3": (f"P(3{NBSP}or more)", 3),
+    "payback_months": ("Payback, months", 3),
+    "break_even_cpl_lifetime": ("A lead may cost", 4),
+    "marginal_cpl": ("Next lead costs", 4),
+    "marginal_cac": ("Next customer costs", 5),
 }
 COSTS_NOTE = (
     f"Medians, with the 80{NBSP}% band beneath. Cost of a customer (CAC): spend over those who are won in the end. "
     "Worth (LTV): margin over the whole relationship. Payback: months from the win until the margin, earned evenly "
-    "over each renewal period, has paid the cost; never: not within the lifetime. Next: what the next lead or customer "
-    "costs at today's spend; the average hides that the first ones came cheap or for nothing."
+    "over each renewal period, has paid the cost; never: not within the lifetime. A lead may cost: break-even over the "
+    "lifetime, sales paid. Next: what the next lead or customer costs at today's spend, without the sales team; the "
+    "average hides that the first ones came cheap or for nothing."
 )
 MARKET_NOTE = (
     f"In brackets: 80{NBSP}% band. Lifted: every channel that lies below it has this rate, from now on and for new "
@@ -132,8 +134,8 @@ def next_points(by: Mapping[str, Mapping[str, Mapping[str, Any]]], currency: str
     if "marginal_cac" in total and "cac" in total:
         times = total["marginal_cac"]["q50"] / total["cac"]["q50"]
         points.append(
-            f"The next customer costs {money(total['marginal_cac']['q50'], currency)}, {number(times, 2)} times the "
-            "average: the average counts those who come without more spend."
+            f"The next customer costs {money(total['marginal_cac']['q50'], currency)} of marketing, {number(times, 2)} "
+            "times the average: the average counts those who come without more spend."
         )
     channels = {name: rows for name, rows in by.items() if name != "total"}
     lost = [
@@ -181,7 +183,8 @@ def _costs_table(
         cells: list[Cell] = [short[name]]
         cells += [_cell(by[name][m]) if m in by[name] else MISSING for m in shown]
         rows.append((cells, name == "total"))
-    return table([f"Channel, {currency}", *(HEADS[m] for m in shown)], rows)
+    head = [f"Channel, {currency}", *(HEADS[m][0] for m in shown)]
+    return table(head, rows, widths="a" + "".join(str(HEADS[m][1]) for m in shown))
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
@@ -206,9 +209,12 @@ def _market(tables: Tables) -> dict[str, Any]:
     in_money = bool(frame["revenue"].notna().any())
     total = frame[frame["channel"] == "total"]
     rows = [(_market_cells(row, in_money, stage_word(row["stage"])), False) for row in _records(total)]
-    head = ["Rate into", "Today", "Range", "P(below)", "Lifted to", "Wins over the horizon", "in the end"]
-    head += [f"Revenue over the horizon, {cur}", "in the end"] if in_money else []
-    parts = [part(lead=market_sentence(frame, cur), tables=[table(head, rows)], note=MARKET_NOTE)]
+    head = ["Rate into", "Today", "Range", "P(below)", "Lifted to", "Wins in the horizon", "in the end"]
+    head += [f"{cur} in the horizon", "in the end"] if in_money else []
+    widths = "a44354" + ("455" if in_money else "4")
+    parts = [
+        part(lead=market_sentence(frame, cur), tables=[table(head, rows, widths=widths)], note=MARKET_NOTE)
+    ]
     low = frame[(frame["channel"] != "total") & (frame["position"] == "below") & (frame["aim"] == "low end")]
     if not low.empty:
         by_size = low.sort_values(
@@ -220,7 +226,10 @@ def _market(tables: Tables) -> dict[str, Any]:
             for r in _records(by_size.head(10))
         ]
         parts.append(
-            part("Clearly below the range", tables=[table(["Channel, rate into", *head[1:]], cells)])
+            part(
+                "Clearly below the range",
+                tables=[table(["Channel, rate into", *head[1:]], cells, widths=widths)],
+            )
         )
     return {"title": "Against the market", "parts": parts}
 
