@@ -43,7 +43,7 @@ BLANKS = {
     "na",
     "?",
 }
-RARE = 0.01
+RARE, FEW_UNITS = 0.01, 20
 
 JUMP, OPPOSITE, BLANK = (
     "Rates that jump",
@@ -188,7 +188,10 @@ def opposite(history: History) -> Row | None:
 
 def blanks(history: History) -> Row | None:
     """Whether leads without a channel convert like the others of their periods (Mantel & Haenszel 1959)."""
-    names = [i for i, name in enumerate(history.channels) if name.strip().casefold() in BLANKS]
+    stage = "leads" if "leads" in history.stages else history.stages[0]
+    units = np.nansum(history.counts[stage].values, axis=0)
+    blank = [name.strip().casefold() in BLANKS for name in history.channels]
+    names = [i for i in range(len(blank)) if blank[i] and units[i] >= FEW_UNITS]
     if not names:
         return None
     parts, odd = [], []
