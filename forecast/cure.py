@@ -26,6 +26,7 @@ OPEN, MOVED, LOST = 0, 1, 2
 TINY = 1e-300
 CV_PRIOR = (np.log(0.8), 0.4)
 LOSS_PRIOR = (0.0, 1.5)  # logit of the share lost with a date
+DRAWS_AT_ONCE = 500  # bounds memory
 DELAY_SD = 1.0  # of the log of a mean delay, where nothing better is known
 
 
@@ -138,3 +139,34 @@ def _curvature(cost: Callable[[Array], float], x: Array, step: float = 1e-3) -> 
             hessian[i, j] = hessian[j, i] = four / (4 * step**2)
     values, vectors = np.linalg.eigh(hessian)
     return np.asarray((vectors * np.maximum(values, 1e-3)) @ vectors.T)
+
+
+def expected_moves(
+    units: Array, waited: Array, rate: Array, delay: tuple[Array, Array], edges: Array, *, known: bool
+) -> Array:
+    """Expected units that move in each period, (draw, period, channel), of units that have waited so many days.
+
+        n r [F(a + e) - F(a + s)] / (1 - r F(a))    with known, where `units` leaves out those that have moved by now
+        n r [F(a + e) - F(a + s)]                   else
+
+    Args:
+        units: (cohort, channel) or (draw, cohort, channel).
+        waited: days since they began to wait, (cohort,); negative for those that begin later.
+        rate: share that ever moves, (draw,) or (draw, channel).
+        delay: mean in days and coefficient of variation, (draw,) each.
+        edges: days from now at which periods begin and end, (period + 1,).
+        known: see above.
+    """
+    laid = units[None] if units.ndim == 2 else units
+    share = (rate[:, None] if rate.ndim == 1 else rate)[:, None, None, :]
+    result = np.zeros((len(rate), edges.size - 1, laid.shape[2]))
+    for first in range(0, len(rate), DRAWS_AT_ONCE):
+        rows = slice(first, first + DRAWS_AT_ONCE)
+        mean, cv = (value[rows, None, None] for value in delay)
+        done = lognormal_cdf(waited[None, :, None] + edges[None, None, :], mean, cv)
+        steps = np.diff(done, axis=2)[..., None] * share[rows]  # (draw, cohort, period, channel)
+        if known:
+            steps = steps / (1.0 - share[rows] * done[:, :, :1, None])
+        own = laid[rows] if len(laid) > 1 else laid
+        result[rows] = (steps * own[:, :, None, :]).sum(axis=1)
+    return result

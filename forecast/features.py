@@ -132,6 +132,12 @@ def _dates(cells: pd.Series[Any]) -> pd.Series[Any]:
     return pd.to_datetime(cells.where(looks).astype("object"), errors="coerce", format="ISO8601", utc=True)
 
 
+def dates_of(values: pd.Series[Any]) -> NDArray[np.datetime64]:
+    """The cells as days; not-a-time where a cell is none."""
+    cells = _dates(text_of(values)).dt.tz_localize(None)
+    return np.asarray(cells.to_numpy().astype("datetime64[D]"))
+
+
 def days_before(values: pd.Series[Any], created: NDArray[np.datetime64]) -> pd.Series[Any]:
     """Dates as days before the lead was created (negative: after it); NaN where blank."""
     made = pd.Series(pd.to_datetime(created, utc=True), index=values.index)

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -27,24 +26,19 @@ from forecast.files import (
     FIRST_SERIAL,
     LAST_SERIAL,
     NUMBER_REMEDY,
-    PARQUET_SUFFIXES,
     Wanted,
     check_file,
     csv_fault,
-    csv_header,
-    day_text,
     find_columns,
     first_line_of,
-    literal_path,
-    read_excel_rows,
     rows_text,
 )
+from forecast.lead_files import LeadFile, config, open_leads
 from forecast.presets import PRESETS, Preset
 
 BLANK_CHANNEL = "(blank)"
 FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"
 UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
-MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 
 
 @dataclass(frozen=True)
@@ -71,34 +65,32 @@ class _Rule:
     text: str
 
 
-@dataclass(frozen=True)
-class _File:
-    """A relation in DuckDB: how to select from it, its header, its column names and types, and its row number."""
-
-    relation: str
-    parameters: list[str]
-    header: tuple[str, ...]
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    row: str
-    serials: bool = False  # whole numbers in date columns are Excel's day numbers
-
-
 def read_leads(
-    path: Path, file: str, *, kind: str, stages: Sequence[str], columns: Mapping[str, str], preset: str | None
+    path: Path,
+    file: str,
+    *,
+    kind: str,
+    stages: Sequence[str],
+    columns: Mapping[str, str],
+    preset: str | None,
+    first_course: bool = False,
 ) -> Leads:
     """Read and check a file of leads. `stages` are those from "leads" on; the first is dated by `created`.
+
+    first_course: of a lead that was lost and came back (a date in `returned`), only what happened before that counts.
 
     Raises DataError with every rule that is broken: how many rows, which, what came, and what to do.
     """
     check_file(path, file, "history.leads")
     with (
         tempfile.TemporaryDirectory(prefix="forecast-") as folder,
-        duckdb.connect(config=_config(folder)) as connection,
+        duckdb.connect(config=config(folder)) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
-        source = _open(connection, path, file)
+        source = open_leads(connection, path, file)
         cells = _cells(source, file, stages, columns, None if preset is None else PRESETS[preset])
+        if first_course:
+            cells = _first_course(source, cells, tuple(stages), columns.get("returned", "returned"))
         query = _Query(connection, source, file, cells, tuple(stages))
         try:
             return query.grouped(kind)
@@ -110,8 +102,8 @@ def read_lead_rows(
     path: Path, file: str, *, stages: Sequence[str], columns: Mapping[str, str], preset: str | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them."""
-    with duckdb.connect(config=_config(tempfile.gettempdir())) as connection:
-        source = _open(connection, path, file)
+    with duckdb.connect(config=config(tempfile.gettempdir())) as connection:
+        source = open_leads(connection, path, file)
         cells = _cells(source, file, stages, columns, None if preset is None else PRESETS[preset])
         ours = {cell.title for cell in cells.values()}
         others = {i: title.strip() for i, title in enumerate(source.header) if title.strip() not in ours}
@@ -119,66 +111,6 @@ def read_lead_rows(
         sql = ", ".join([*picked, *(f"{source.columns[i]} AS x{i}" for i in others)])
         found = connection.execute(f"SELECT {sql} FROM {source.relation}", source.parameters).df()  # noqa: S608
     return found[list(cells)], found.iloc[:, len(cells) :].set_axis(list(others.values()), axis=1)
-
-
-def _config(folder: str) -> dict[str, Any]:
-    return {
-        "memory_limit": MEMORY_LIMIT,
-        "temp_directory": folder,
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-    }
-
-
-# Opening
-
-
-def _open(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
-    suffix = path.suffix.lower()
-    if suffix in CSV_SUFFIXES:
-        return _open_csv(path, file)
-    if suffix in PARQUET_SUFFIXES:
-        return _open_parquet(connection, path, file)
-    return _open_excel(connection, path, file)
-
-
-def _open_csv(path: Path, file: str) -> _File:
-    delimiter, header = csv_header(path, file)
-    names = tuple(f"c{i}" for i in range(len(header)))
-    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    mark = "\\t" if delimiter == "\t" else delimiter
-    layout = f"header = true, auto_detect = false, columns = {{{types}}}"
-    relation = f"read_csv(?, {layout}, delim = '{mark}', quote = '\"', escape = '\"')"
-    return _File(
-        relation, [literal_path(path)], header, names, ("VARCHAR",) * len(names), "row_number() OVER () + 1"
-    )
-
-
-def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
-    relation, parameters = "read_parquet(?)", [literal_path(path)]
-    try:
-        found = connection.execute(f"DESCRIBE SELECT * FROM {relation}", parameters).fetchall()  # noqa: S608 - no outside text
-    except duckdb.Error as error:
-        raise DataError(
-            f"{file}: is not a readable Parquet file ({first_line_of(error)}); export it again."
-        ) from None
-    header = tuple(str(row[0]) for row in found)
-    quoted = tuple('"' + name.replace('"', '""') + '"' for name in header)
-    types = tuple(str(row[1]) for row in found)
-    return _File(relation, parameters, header, quoted, types, "row_number() OVER ()")
-
-
-def _open_excel(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
-    header, rows, numbers = read_excel_rows(path, file)
-    cells = {f"c{i}": [_text(row[i]) for row in rows] for i in range(len(header))}
-    connection.register("sheet", pd.DataFrame({**cells, "row_in_sheet": numbers}))
-    return _File("sheet", [], header, tuple(cells), ("VARCHAR",) * len(header), "row_in_sheet", serials=True)
-
-
-def _text(cell: object) -> str | None:
-    if cell is None or isinstance(cell, str):
-        return cell
-    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else day_text(cell)
 
 
 # Our columns in it
@@ -199,7 +131,7 @@ class _Cell:
 
 
 def _cells(
-    source: _File, file: str, stages: Sequence[str], columns: Mapping[str, str], preset: Preset | None
+    source: LeadFile, file: str, stages: Sequence[str], columns: Mapping[str, str], preset: Preset | None
 ) -> dict[str, _Cell]:
     """SQL for lead_id, channel, each stage, lost and amount; keys absent when the file has no such column."""
     own = {"lead_id": "lead_id", "channel": "channel", "created": stages[0], **{s: s for s in stages[1:]}}
@@ -226,6 +158,24 @@ def _cells(
     return cells
 
 
+def _first_course(
+    source: LeadFile, cells: dict[str, _Cell], stages: tuple[str, ...], title: str
+) -> dict[str, _Cell]:
+    """The cells without what came after a lead had come back, where it came back before it reached the second stage."""
+    names = [name.strip().casefold() for name in source.header]
+    if title.strip().casefold() not in names:
+        return cells
+    back = _day(source.columns[names.index(title.strip().casefold())], source.serials)
+    second = cells[stages[1]].value
+    again = f"(({back}) IS NOT NULL AND coalesce(({second}) >= ({back}), true))"
+
+    def first(cell: _Cell) -> _Cell:
+        text, value = (f"CASE WHEN NOT {again} THEN {sql} END" for sql in (cell.text, cell.value))
+        return _Cell(cell.title, text, value, f"({cell.given} AND NOT {again})")
+
+    return {name: first(cell) if name in stages[1:] else cell for name, cell in cells.items()}
+
+
 def _wanted(name: str, columns: Mapping[str, str], preset: Preset | None, required: bool) -> Wanted:
     if name in columns:
         return Wanted(name, (columns[name],), required=True, mapped=True)
@@ -233,7 +183,7 @@ def _wanted(name: str, columns: Mapping[str, str], preset: Preset | None, requir
     return Wanted(name, (*theirs, name), required)
 
 
-def _closing(source: _File, preset: Preset, columns: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _closing(source: LeadFile, preset: Preset, columns: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Dates of winning and losing from a closing date and an outcome, where the export has no date of its own."""
     places = {" ".join(name.split()).casefold(): i for i, name in reversed(list(enumerate(source.header)))}
     closed = next((places[name.casefold()] for name in preset.closed if name.casefold() in places), None)
@@ -251,7 +201,7 @@ def _closing(source: _File, preset: Preset, columns: Mapping[str, str]) -> dict[
     return made
 
 
-def _text_of(source: _File, position: int) -> str:
+def _text_of(source: LeadFile, position: int) -> str:
     column = source.columns[position]
     if source.types[position] != "VARCHAR":
         column = f"CAST({column} AS VARCHAR)"
@@ -275,7 +225,7 @@ class _Query:
     """The questions that are asked of one file of leads."""
 
     connection: duckdb.DuckDBPyConnection
-    source: _File
+    source: LeadFile
     file: str
     cells: Mapping[str, _Cell]
     stages: tuple[str, ...]

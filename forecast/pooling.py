@@ -26,6 +26,7 @@ SPREADS = np.array([0.05, 0.15, 0.3, 0.5, 0.8, 1.3])
 SPREAD_PRIOR = (2.0, 5.0)  # Gamma: away from zero, where a funnel would be
 LEVEL_SD = 1.5
 STEPS = 40
+MANY = 60  # columns, above which every other point of the grid does
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,12 @@ def pooled_draws(
     start = np.zeros(x.shape[1])
     start[0] = middle
     modes, factors, logs = [], [], []
-    for chosen in product(SPREADS, repeat=n_groups):
+    grid = SPREADS if x.shape[1] <= MANY else SPREADS[1::2]
+    for chosen in product(grid, repeat=n_groups):
         spreads = np.array(chosen)
         precision = np.concatenate([[LEVEL_SD**-2], spreads[groups] ** -2.0])
         mode, factor, height = mode_of(x, units, middle, precision, start)
-        prior = float(np.sum(np.log(_widths(spreads) * spreads) - SPREAD_PRIOR[1] * spreads))
+        prior = float(np.sum(np.log(_widths(spreads, grid) * spreads) - SPREAD_PRIOR[1] * spreads))
         modes.append(mode)
         factors.append(factor)
         logs.append(height + 0.5 * np.log(precision).sum() - np.log(np.diag(factor)).sum() + prior)
@@ -85,10 +87,10 @@ def pooled_draws(
     return result
 
 
-def _widths(spreads: Array) -> Array:
+def _widths(spreads: Array, grid: Array) -> Array:
     """How much room each point of the grid stands for."""
-    edges = np.concatenate([[0.0], (SPREADS[1:] + SPREADS[:-1]) / 2, [SPREADS[-1] + 0.3]])
-    return np.diff(edges)[np.searchsorted(SPREADS, spreads)]
+    edges = np.concatenate([[0.0], (grid[1:] + grid[:-1]) / 2, [grid[-1] * 1.25]])
+    return np.diff(edges)[np.searchsorted(grid, spreads)]
 
 
 def mode_of(

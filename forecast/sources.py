@@ -142,7 +142,13 @@ def _from_leads(study: Study, today: date | None) -> History:
     spec, stages = study.history, study.funnel.stages
     file, own = str(spec.leads), stages[stages.index("leads") :]
     leads = read_leads(
-        _path(study, file), file, kind=spec.period, stages=own, columns=spec.columns, preset=spec.preset
+        _path(study, file),
+        file,
+        kind=spec.period,
+        stages=own,
+        columns=spec.columns,
+        preset=spec.preset,
+        first_course=study.nurturing is not None,
     )
     rows = _read_activity(study, stages[: len(stages) - len(own)])
     _check_lead_channels(study, file, leads, rows)

@@ -44,6 +44,7 @@ from forecast.planning import (
     judge,
 )
 from forecast.posterior import Posterior, check_place, load, save
+from forecast.recycling import with_recycling
 from forecast.sources import read_history, read_plan
 from forecast.study import Study, load_study
 
@@ -263,6 +264,7 @@ def allocate(
     posterior = _usable(loaded, history, posterior, go_on=go_on)
     paths, _ = np.random.SeedSequence([_seed(seed), 1]).spawn(2)
     future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    future, _ = with_recycling(loaded, history, posterior, future, plan, seed=_seed(seed))
     asked = {"total": total, "marginal": marginal, "cac": cac, "chance": chance}
     made = budget.decide(posterior, history, loaded, plan, future, seed=_seed(seed), **asked)
     names = results.paid_names(history, plan)
@@ -357,6 +359,7 @@ def _summary(
         "allocation": t.allocation.to_dict("records"),
         "decision": plain(t.decision),
         "economics": results.economics_totals(t.economics),
+        **{key: plain(told) for key in ("segments", "recycling") if (told := getattr(t, key))},
         "diagnostics": list(posterior.diagnostics),
         "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
         "seconds": dict(seconds),
