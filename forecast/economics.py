@@ -35,7 +35,7 @@ HEALTHY = 3.0  # LTV / CAC
 UNITS = {
     **dict.fromkeys(("ltv_cac", "marginal_ltv_cac", "marginal_return"), "ratio"),
     **dict.fromkeys(("p_ltv_cac_3", "p_cheap_but_dear", "p_payback"), "probability"),
-    "payback_months": "months",
+    **dict.fromkeys(("payback_months", "marginal_payback_months"), "months"),
 }  # every other measure is in currency
 
 
@@ -155,6 +155,7 @@ def customer_economics(
         result["payback_months"] = 12.0 * step * payback(ratio(cost, won) / first, payments)
     if "marginal_cac" in result:
         result["marginal_ltv_cac"] = ratio(ltv, result["marginal_cac"])
+        result["marginal_payback_months"] = 12.0 * step * payback(result["marginal_cac"] / first, payments)
     return result
 
 

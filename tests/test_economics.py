@@ -167,7 +167,7 @@ def test_an_ltv_of_9000_over_a_cac_of_3000_is_3():
 
 
 def test_the_cost_of_sales_is_part_of_what_a_customer_costs():
-    """6,000 a period and 500 a customer on top of 9,000 for 3 customers: 5,500 each, in LTV / CAC and break-even too."""
+    """6,000 a period and 500 a customer on top of 9,000 for 3 customers: 5,500 each, in LTV/CAC and break-even too."""
     made = customers(gross_margin=0.6, sales_cost=6_000.0, sales_cost_per_won=500.0)
     assert made["cac"][0, 0] == pytest.approx(3_000.0)
     assert made["cac_with_sales"][0] == pytest.approx([5_500.0] * 2)
@@ -176,7 +176,7 @@ def test_the_cost_of_sales_is_part_of_what_a_customer_costs():
 
 
 def test_the_sales_team_is_shared_by_what_comes_to_it():
-    """Who has two thirds of the qualified leads bears two thirds of the team; a channel without spend bears its part."""
+    """Who has two thirds of the qualified leads bears two thirds of the team, with or without spend."""
     rates = {"qualified": np.full((1, 1, 2), 0.5), "won": np.array([[[0.5, 0.25]]])}
     flow = expected_flow(
         np.array([[[20.0, 40.0]]]), rates, "leads", np.array([[1_000.0, 0.0]]), np.full((1, 2), 1.0)
@@ -197,6 +197,9 @@ def test_the_cost_comes_back_just_where_the_lifetime_pays_it(retention, cost, re
     months, worth = made["payback_months"][0, 0], made["ltv_cac"][0, 0]
     assert np.isfinite(months) == (worth >= 1)
     assert np.isinf(months) or 0 < months <= 36 + 1e-9
+    later = made["marginal_payback_months"][0, 0]
+    assert later >= months
+    assert np.isfinite(later) == (made["marginal_ltv_cac"][0, 0] >= 1)
 
 
 def test_payback_by_hand():

@@ -25,6 +25,7 @@ from forecast.lifetime import (
     survival,
 )
 from forecast.study import load_study
+from forecast.workflow import check
 
 TELCO = Path(__file__).parents[2] / "shared" / "data" / "telco" / "wa_churn.csv"
 
@@ -265,3 +266,19 @@ def test_an_absent_table_is_told(tmp_path):
     with pytest.raises(DataError, match=r"r\.csv: no such file .*economics\.retention_table"):
         read_tenures(tmp_path / "r.csv", "r.csv")
     assert lifetime.table_hash(asked()) == {}
+
+
+def test_a_study_reads_its_table_before_any_fit(small_study):
+    """`check` refuses a mistake in it; the budget then takes the expected value; provenance names the file."""
+    text = small_study.read_text(encoding="utf-8") + '\n[economics]\nretention_table = "renewals.csv"\n'
+    small_study.write_text(text, encoding="utf-8")
+    table = small_study.parent / "renewals.csv"
+    table.write_text("tenure,churned\n0,1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"renewals\.csv: column tenure"):
+        check(small_study)
+    table.write_text("tenure,churned\n" + "1,1\n" * 10 + "1,0\n" * 90, encoding="utf-8")
+    assert check(small_study).summary["mistakes"][-1]["mistake"] == "Profitability not computed"
+    asked = load_study(small_study)
+    assert 3.0 < customer_value(asked) < 5.0  # five payments, about nine in ten renew
+    assert list(lifetime.table_hash(asked)) == ["renewals.csv"]
+    assert lifetime.told(asked).startswith("retention learnt from 100 customers of renewals.csv")
