@@ -242,6 +242,8 @@ def scenario_problems(
                 yield Problem(f"{place}.{key}", f'{expected}; came "{stage}"{nearest(stage, stages[1:])}')
             if lever == "capacity" and change.channels is not None:
                 yield Problem(f"{place}.{key}.channels", "sales has one capacity for all channels: remove it")
+            if lever == "delay" and (change.channels or scenario.channels) is not None:
+                yield Problem(f"{place}.{key}", "a delay is that of all channels: remove channels")
             if lever == "spend" and isinstance(change, ChangeSpec) and change.size[0] < change.size[1]:
                 yield Problem(
                     f"{place}.{key}", "spend is decided, not uncertain: give a single number, no sd"
