@@ -35,7 +35,19 @@ Array = NDArray[np.float64]
 RECENT, LATEST = 6, 2  # periods
 LEAST_STEPS = 8
 OUTER = 0.1  # a cell beyond these quantiles of its own replicas, on either side, lies outside its 80 % band
-FAMILIES = ("totals", "recent", "latest", "largest", "zeros", "dispersion", "band", "memory", "jumps", "ages")
+FAMILIES = (
+    "totals",
+    "recent",
+    "latest",
+    "largest",
+    "zeros",
+    "dispersion",
+    "band",
+    "memory",
+    "jumps",
+    "ages",
+    "together",
+)
 
 
 @dataclass(frozen=True)
@@ -60,14 +72,19 @@ def predictive_checks(
 
     Families: `totals` of channels, of the `recent` and the `latest` periods, the `largest` cell, number of `zeros`,
     `dispersion` of the cells, share of cells outside their 80 % `band` (PIT), `memory` (residuals that follow each
-    other), `jumps` of traffic and rates, `ages` of moves where dates are known. `channel` is where the statistic is
-    farthest out; seen and expected are in its units; `overall` (sums only): all channels, relative to the expected.
+    other), `jumps` of traffic and rates, `ages` of moves where dates are known, stages that move `together`. `channel`
+    is where the statistic is farthest out; seen and expected are in its units; `overall` (sums only): all channels,
+    relative to the expected.
     p is of one part: who reads several takes that into account.
     """
     found: list[dict[str, Any]] = []
+    moves: dict[str, Array] = {}
     for cells in _parts(study, history, posterior, rng):
         if cells.used.any():
             found += _judge(cells, history.channels, history.labels)
+            if cells.name != "revenue" and len(cells.seen) > LEAST_STEPS:
+                moves[cells.name] = _changes(cells)[2][:, -1]
+    found += _together(moves)
     for before, stage in inputs.transitions(history):
         if stage in history.triangles:
             found.append(_ages(posterior, history, f"{before} to {stage}", stage, rng))
@@ -294,12 +311,9 @@ def _jumps(cells: Cells, names: list[str], labels: list[str]) -> list[dict[str, 
     nothing. Here the counts are set against what a rate that never moves would make (square roots, for an even
     spread), and their changes are judged by each other (Grubbs 1950): all channels together, and each by itself.
     """
-    there = cells.used.any(axis=0)
-    y, exposure = (_with_total(np.where(cells.used, a, 0.0)[:, there]) for a in (cells.seen, cells.exposure))
-    if len(y) <= LEAST_STEPS:
+    if len(cells.seen) <= LEAST_STEPS:
         return []
-    usual = exposure * y.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-9)
-    changes = np.diff(2.0 * (np.sqrt(y + 0.375) - np.sqrt(usual + 0.375)), axis=0)
+    y, usual, changes = _changes(cells)
     n = len(changes)
     spread = changes.std(axis=0, ddof=1)
     far = np.abs(changes - changes.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
@@ -310,6 +324,40 @@ def _jumps(cells: Cells, names: list[str], labels: list[str]) -> list[dict[str, 
     place = f"{[*names, 'all channels'][worst] if len(names) > 1 else names[0]} in {labels[at]}"
     least = min(1.0, float(p[worst]) * len(p))
     return [{"part": cells.name} | _record("jumps", least, y[at, worst], usual[at, worst], place)]
+
+
+def _changes(cells: Cells) -> tuple[Array, Array, Array]:
+    """Counts, what a rate that never moves would make, and how their difference changes from period to period.
+
+    Columns: the channels that are there, and all together where they are several; changes on the scale of square roots.
+    """
+    there = cells.used.any(axis=0)
+    y, exposure = (_with_total(np.where(cells.used, a, 0.0)[:, there]) for a in (cells.seen, cells.exposure))
+    usual = exposure * y.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-9)
+    return y, usual, np.diff(2.0 * (np.sqrt(y + 0.375) - np.sqrt(usual + 0.375)), axis=0)
+
+
+def _together(moves: dict[str, Array]) -> list[dict[str, Any]]:
+    """Whether stages change together: a month that hits them all is in no stage's own law.
+
+    Correlation of the changes (period,) of all channels, for each pair of parts. Given the stage before, the model
+    has none; where there is one, totals are less sure (or surer) than they look. n changes that each follow their own
+    past by r1 are worth n / (1 + 2 r1 r1') independent ones (Bartlett 1935).
+    """
+    found = []
+    names = list(moves)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            a, b = (moves[name] - moves[name].mean() for name in (one, other))
+            if not (a.any() and b.any()):
+                continue
+            r = float(a @ b / np.sqrt((a @ a) * (b @ b)))
+            own = [float(x[1:] @ x[:-1] / (x @ x)) for x in (a, b)]
+            worth = max(len(a) / max(1.0 + 2.0 * own[0] * own[1], 0.5), 4.0)
+            t = abs(r) * np.sqrt((worth - 2.0) / max(1.0 - r * r, 1e-9))
+            record = _record("together", float(2.0 * stdtr(worth - 2.0, -t)), r, 0.0)
+            found.append({"part": f"{one} and {other}"} | record)
+    return found
 
 
 def _ages(

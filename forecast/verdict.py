@@ -184,6 +184,10 @@ _FAMILIES = {
         "shape of the delay",
         "units do not move on at the ages that the model has: read the split into periods with care, totals hold",
     ),
+    "together": (
+        "stages that move together",
+        "months are good or bad at several stages at once, which the model leaves out: take bands of totals with care",
+    ),
 }
 
 

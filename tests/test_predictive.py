@@ -79,9 +79,16 @@ def test_each_family_is_asked_of_each_part():
     """Traffic and both transitions have all but the ages; money has no zeros and no jumps."""
     found = checks(made(np.random.default_rng(1)))
     parts = {part for _, part in found}
-    assert parts == {"visitors", "visitors to leads", "leads to won", "revenue"}
-    for part in parts:
-        absent = {"ages", "zeros", "jumps"} if part == "revenue" else {"ages"}
+    single = {"visitors", "visitors to leads", "leads to won", "revenue"}
+    pairs = {
+        "visitors and visitors to leads",
+        "visitors and leads to won",
+        "visitors to leads and leads to won",
+    }
+    assert parts == single | pairs
+    assert {part for family, part in found if family == "together"} == pairs
+    for part in single:
+        absent = {"ages", "together"} | ({"zeros", "jumps"} if part == "revenue" else set())
         assert {family for family, p in found if p == part} == set(FAMILIES) - absent
 
 
@@ -123,6 +130,13 @@ def in_runs(counts: Counts) -> None:
     counts["leads"] = np.round(counts["leads"] * way)
 
 
+def shared(counts: Counts) -> None:
+    """Months that are good or bad for visitors and for their rate at once."""
+    luck = np.exp(np.random.default_rng(4).normal(0.0, 0.5, PERIODS))[:, None]
+    counts["visitors"] = np.round(counts["visitors"] * luck)
+    counts["leads"] = np.round(counts["leads"] * luck**2)
+
+
 def whale(counts: Counts) -> None:
     """One deal of a hundred times the usual size."""
     counts["revenue"][12, 0] += 500_000
@@ -141,6 +155,7 @@ def whale(counts: Counts) -> None:
         (fading, "recent", "visitors"),
         (in_runs, "memory", "visitors to leads"),
         (whale, "largest", "revenue"),
+        (shared, "together", "visitors and visitors to leads"),
     ],
 )
 def test_each_check_finds_what_it_is_for(harm: Any, family: str, part: str):
