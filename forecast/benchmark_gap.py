@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast import inputs
-from forecast.benchmarks import Range, rate_range
+from forecast.benchmarks import Range, channel_range, rate_range
 from forecast.economics import Flow, in_total, ratio
 from forecast.history import History
 from forecast.posterior import Posterior
@@ -78,41 +78,41 @@ def gap_table(
     gains over the horizon, `_eventual` with all delays run out; bands are 80 %.
     """
     market, steps = study.funnel.market, inputs.transitions(history)
-    published = {stage: found for _, stage in steps if (found := rate_range(market, stage)) is not None}
-    if not published:
+    whole = {stage: found for _, stage in steps if (found := rate_range(market, stage)) is not None}
+    if not whole:
         return pd.DataFrame(columns=COLUMNS)
     wins = {"won": (inside * inside_share(posterior, history, future)).sum(axis=1)}
     wins["won_eventual"] = flow.units["won"]
     channels, rows = [*history.channels, "total"], []
     for before, stage in steps:
-        if stage not in published:
+        if stage not in whole:
             continue
         has = ~inputs.enters_later(history, stage)
         rates = ratio(in_total(flow.units[stage] * has), in_total(flow.units[before] * has))
+        own = [channel_range(market, stage, study.kind_of(name)) or whole[stage] for name in history.channels]
+        own.append(whole[stage])
         gains = {
-            aim: _gains(rates[:, :-1], has, rate, wins, flow.deal_value)
-            for aim, rate in aims(published[stage]).items()
+            aim: _gains(rates[:, :-1], has, np.array([aims(r)[aim] for r in own[:-1]]), wins, flow.deal_value)
+            for aim in aims(whole[stage])
         }
         for i, channel in enumerate(channels):
             if (channel != "total" and not has[i]) or not np.isfinite(rates[:, i]).all():
                 continue
-            told = {"channel": channel, "stage": stage, **_rate(rates[:, i], published[stage])}
-            for aim, rate in aims(published[stage]).items():
+            told = {"channel": channel, "stage": stage, **_rate(rates[:, i], own[i])}
+            for aim, rate in aims(own[i]).items():
                 bands = {
                     name: value for m, g in gains[aim].items() for name, value in _band(m, g[:, i]).items()
                 }
-                rows.append(
-                    told | {"aim": aim, "aim_rate": rate} | bands | {"source": published[stage].source}
-                )
+                rows.append(told | {"aim": aim, "aim_rate": rate} | bands | {"source": own[i].source})
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.sort_values("channel", key=lambda c: c.map(channels.index), kind="stable", ignore_index=True)
 
 
 def _gains(
-    rates: Array, has: NDArray[np.bool_], aim: float, wins: dict[str, Array], value: Array | None
+    rates: Array, has: NDArray[np.bool_], aim: Array, wins: dict[str, Array], value: Array | None
 ) -> dict[str, Array]:
-    """Gain of lifting rates (draw, channel) to the aim, by measure, (draw, channel + 1)."""
-    lift = np.where(has & (rates > 0), np.maximum(ratio(np.full_like(rates, aim), rates), 1.0) - 1.0, 0.0)
+    """Gain of lifting rates (draw, channel) to each channel's aim, by measure, (draw, channel + 1)."""
+    lift = np.where(has & (rates > 0), np.maximum(ratio(aim * np.ones_like(rates), rates), 1.0) - 1.0, 0.0)
     found = {name: in_total(lift * won) for name, won in wins.items()}
     if value is not None:
         found |= {name.replace("won", "revenue"): in_total(lift * won * value) for name, won in wins.items()}

@@ -71,6 +71,11 @@ _RANGES: dict[str, dict[str, Range]] = {
     },
     "none": {},
 }
+# Published for a kind of channel: to compare with, no prior is made of it (who counts as reached differs too much).
+_BY_KIND: dict[tuple[str, str, str], Range] = {
+    ("b2b", "leads", "email"): Range(0.024, 0.024, f"{GUIDE}: e-mail campaign conversion B2B"),
+    ("b2c", "leads", "email"): Range(0.028, 0.028, f"{GUIDE}: e-mail campaign conversion B2C"),
+}
 _SD_FLOOR = {"won": 0.50}
 SD_FLOOR = 0.40
 WIDE = LogitNormal(-1.5, 1.5)  # a stage without any benchmark: median 18 %, 90 % from 2 % to 72 %
@@ -102,6 +107,11 @@ OTHER_DELAY_DAYS = 21.0
 def rate_range(market: str, stage: str) -> Range | None:
     """The published range of the rate into `stage` in `market`, or None where there is none."""
     return _RANGES[market].get(stage)
+
+
+def channel_range(market: str, stage: str, kind: str) -> Range | None:
+    """The published range for a kind of channel where there is one, else that of the market."""
+    return _BY_KIND.get((market, stage, kind)) or rate_range(market, stage)
 
 
 def rate_prior(low: float, high: float, central: float, floor: float = SD_FLOOR) -> LogitNormal:
