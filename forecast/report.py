@@ -25,6 +25,7 @@ from forecast.backtest_chapter import backtest_chapter
 from forecast.budget_chapter import budget_chapter
 from forecast.chapters import Cell, Row, chapters, part, table, total
 from forecast.economics_chapter import economics_chapters
+from forecast.leads_chapter import leads_chapter
 from forecast.sentences import (
     NBSP,
     band,
@@ -133,7 +134,14 @@ def document(tables: Tables) -> dict[str, Any]:
 def _chapters(tables: Tables) -> list[dict[str, Any]]:
     """All chapters; the past stands before the evidence."""
     *first, evidence = chapters(tables)
-    return [*first, *economics_chapters(tables), *budget_chapter(tables), *backtest_chapter(tables), evidence]
+    return [
+        *first,
+        *economics_chapters(tables),
+        *budget_chapter(tables),
+        *leads_chapter(tables),
+        *backtest_chapter(tables),
+        evidence,
+    ]
 
 
 def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,13 @@ BY_SHEET = {
     "Funnel": dict.fromkeys((*STATISTICS, "history", "benchmark_low", "benchmark_high"), SHARE),
     "Against the market": dict.fromkeys((*STATISTICS, "benchmark_low", "benchmark_high", "aim_rate"), SHARE)
     | {f"won{end}{q}": COUNT for end in ("", "_eventual") for q in ("", "_q10", "_q90")},
+    "Segment rates": dict.fromkeys(STATISTICS, SHARE),
+    "Segments": dict.fromkeys(("share", "p_win_mean", "p_win_q10", "p_win_q90"), SHARE),
+    "Segment mix": dict.fromkeys(("share", "q10", "q90"), SHARE),
+    "Segment shifts": dict.fromkeys(("won_mean", "won_q10", "won_q90"), RATIO),
+    "Flowing back": dict.fromkeys(
+        [f"{kind}_{q}" for kind in ("coming_back", "moving_on") for q in ("mean", "q10", "q90")], COUNT
+    ),
     "Delays": dict.fromkeys(("q10", "q90"), DAYS),
     "Elasticities": dict.fromkeys(("q10", "q90"), RATIO),
     "Worth of tests": dict.fromkeys(("swing", "learnt"), SHARE),
@@ -105,6 +112,7 @@ def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
             "Delays": tables.delays,
             "Elasticities": tables.evidence,
             **_decision(tables.decision),
+            **_leads(tables),
             **_past(tables.backtest),
             "Checks": pd.DataFrame(tables.verdict["checks"]),
             # Seconds differ from run to run, and the file must not.
@@ -133,6 +141,13 @@ def _decision(told: dict[str, Any]) -> dict[str, pd.DataFrame]:
         "risk_frontier": "Risk frontier",
     }
     return {name: told[key] for key, name in names.items() if len(told.get(key, ()))}
+
+
+def _leads(tables: Tables) -> dict[str, pd.DataFrame]:
+    """Segments of leads, and leads that flow back, where the study asks for them."""
+    names = {"rates": "Segment rates", "worth": "Segments", "mix": "Segment mix", "shift": "Segment shifts"}
+    sheets = {name: tables.segments[key] for key, name in names.items() if key in tables.segments}
+    return sheets | ({"Flowing back": tables.recycling["flow"]} if tables.recycling else {})
 
 
 def _past(backtest: dict[str, Any]) -> dict[str, pd.DataFrame]:

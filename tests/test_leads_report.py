@@ -1,0 +1,83 @@
+"""The chapter on leads: sentences, tables and figures of segments and of leads that flow back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import posterior_fixture as fixture
+import pytest
+from lead_fixture import write_study
+
+from forecast.lead_worlds import make_leads
+from forecast.leads_chapter import flow_sentence, leads_chapter, segment_sentence
+from forecast.recycling import with_recycling
+from forecast.report import document
+from forecast.segments import segment_tables
+from forecast.simulate import future_paths
+from forecast.sources import read_history
+from forecast.study import load_study
+from forecast.workbook import write_workbook
+from tests.tables_fixture import plausible_tables
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Tables of a report with the segments and the flow back of a made company."""
+    world = make_leads(np.random.default_rng(41), size=1500, returns=(0.15, 70.0, 0.3))
+    more = '\n[segments]\ncolumn = "temperature"\n\n[nurturing]\n'
+    study = load_study(write_study(tmp_path_factory.mktemp("r"), world, more))
+    history = read_history(study)
+    rates, delays = {"qualified": 0.4, "won": 0.3}, {"qualified": (0.6, 0.8), "won": (1.6, 0.8)}
+    known = fixture.posterior(history, rates, draws=100, delays=delays, traffic=40.0)
+    plan = np.zeros((3, len(history.channels)))
+    future = future_paths(known, history, 3, np.random.default_rng(1))
+    _, flow = with_recycling(study, history, known, future, plan, seed=1)
+    return replace(
+        plausible_tables(),
+        segments=segment_tables(study, history, np.random.default_rng(1)),
+        recycling=flow,
+    )
+
+
+def test_the_chapter_stands_where_it_is_asked_for_and_nowhere_else(tables):
+    """Four parts with both; none of it in a report without."""
+    (chapter,) = leads_chapter(tables)
+    assert [part["title"] for part in chapter["parts"]] == [
+        "By temperature",
+        "Rates by segment",
+        "If the mix shifts",
+        "Leads that flow back",
+    ]
+    assert leads_chapter(plausible_tables()) == []
+    titles = [one["title"] for one in document(tables)["chapters"]]
+    assert titles.index("Leads: segments and nurturing") < len(titles) - 1
+
+
+def test_sentences_say_what_the_tables_hold(tables):
+    """Best and worst segment by worth; whether the flow back is learnt or assumed."""
+    said = segment_sentence(tables.segments, "EUR")
+    worth = tables.segments["worth"].set_index("segment")["worth_mean"]
+    assert f"most in {worth.idxmax()}" in said
+    assert f"least in {worth.idxmin()}" in said
+    assert "learnt from" in flow_sentence(tables.recycling)
+    told = {**tables.recycling, "told": tables.recycling["told"] | {"learnt": False}}
+    assert "assumed by the study" in flow_sentence(told)
+
+
+def test_without_deal_values_chances_are_told(tables):
+    """No money in the sentence, no column of money."""
+    bare = {**tables.segments, "told": tables.segments["told"] | {"valued": False}}
+    bare["shift"] = bare["shift"].drop(columns=[c for c in bare["shift"] if c.startswith("revenue")])
+    assert "EUR" not in segment_sentence(bare, "EUR")
+    (chapter,) = leads_chapter(replace(tables, segments=bare))
+    assert len(chapter["parts"][0]["tables"][0]["head"]) == 4
+
+
+def test_the_workbook_has_a_sheet_for_each_table(tables, tmp_path):
+    """Segments, rates, mix, shifts and the flow back."""
+    write_workbook(tables, tmp_path / "r.xlsx", created=pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime())
+    sheets = pd.read_excel(tmp_path / "r.xlsx", sheet_name=None, engine="calamine")
+    assert {"Segment rates", "Segments", "Segment mix", "Segment shifts", "Flowing back"} <= set(sheets)
+    assert len(sheets["Segment mix"]) == len(tables.segments["mix"])
