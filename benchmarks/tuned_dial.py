@@ -3,8 +3,8 @@
     python benchmarks/tuned_dial.py --out FILE.jsonl [--worlds 40] [--workers 2] [--method preview|nuts]
     python benchmarks/tuned_dial.py --out FILE.jsonl --report
 
-The worlds are those of benchmarks/decisions.py. Each is fitted once a setting; the rows say what the default costs where
-it is wrong, and what it saves where managers had tuned the split.
+The worlds are those of benchmarks/decisions.py. Each is fitted once a setting; the rows say what the default costs
+where it is wrong, and what it saves where managers had tuned the split.
 """
 
 from __future__ import annotations
