@@ -39,8 +39,8 @@ HEADS = {
     "cac_with_sales": ("with sales", 4),
     "ltv": ("Worth of a customer", 5),
     "ltv_cac": ("LTV / CAC", 3),
-    "p_ltv_cac_3": (f"P(3{NBSP}or more)", 3),
-    "payback_months": ("Payback, months", 3),
+    "p_ltv_cac_3": (f"P(3{NBSP}or{NBSP}more)", 5),
+    "payback_months": ("Payback, months", 4),
     "break_even_cpl_lifetime": ("A lead may cost", 4),
     "marginal_cpl": ("Next lead costs", 4),
     "marginal_cac": ("Next customer costs", 5),
@@ -211,7 +211,7 @@ def _market(tables: Tables) -> dict[str, Any]:
     rows = [(_market_cells(row, in_money, stage_word(row["stage"])), False) for row in _records(total)]
     head = ["Rate into", "Today", "Range", "P(below)", "Lifted to", "Wins in the horizon", "in the end"]
     head += [f"{cur} in the horizon", "in the end"] if in_money else []
-    widths = "a44354" + ("455" if in_money else "4")
+    widths = "a44554" + ("455" if in_money else "4")
     parts = [
         part(lead=market_sentence(frame, cur), tables=[table(head, rows, widths=widths)], note=MARKET_NOTE)
     ]
