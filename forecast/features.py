@@ -34,7 +34,8 @@ Kind = Literal["number", "category", "date", "identifier"]
 class LeadTable:
     """Leads one by one: `leads` has lead_id, channel, a date per stage, lost, amount; `features` the further columns.
 
-    stages: those of the leads, the first being dated by `created`. last_day: the last date in the file.
+    stages: those of the leads, the first being dated by `created`. last_day: the last date in the file. With dates in
+    `returned` a lead that has come back by the last day is not lost any more.
     """
 
     leads: pd.DataFrame
@@ -46,7 +47,11 @@ class LeadTable:
         """The dates of a stage, or of `lost`; not-a-time where it has not happened."""
         if name not in self.leads:
             return np.full(len(self.leads), np.datetime64("NaT", "D"))
-        return self.leads[name].to_numpy().astype("datetime64[D]")
+        days = self.leads[name].to_numpy().astype("datetime64[D]")
+        if name == "lost" and "returned" in self.leads:
+            back = self.leads["returned"].to_numpy().astype("datetime64[D]")
+            days = np.where(back <= self.last_day, np.datetime64("NaT", "D"), days)
+        return days
 
     def known_at(self, day: np.datetime64) -> LeadTable:
         """The leads created by `day`, with what had happened to them by its end."""
@@ -78,6 +83,22 @@ def read_lead_table(study: Study) -> LeadTable:
     dates = [name for name in (*stages, "lost") if name in leads]
     last = max(leads[name].max() for name in dates if leads[name].notna().any())
     return LeadTable(leads, further, tuple(stages), np.datetime64(last, "D"))
+
+
+def returned_column(study: Study, table: LeadTable) -> str | None:
+    """The further column that says when a lead came back, by its title; None where there is none."""
+    wanted = study.history.columns.get("returned", "returned").strip().casefold()
+    titles = {str(name).casefold(): str(name) for name in table.features.columns}
+    return titles.get(wanted)
+
+
+def with_returns(study: Study, table: LeadTable) -> LeadTable:
+    """The same leads; where the study has nurturing, those that came back are open again from then on."""
+    column = returned_column(study, table)
+    if study.nurturing is None or column is None:
+        return table
+    leads = table.leads.assign(returned=dates_of(table.features[column]).astype("datetime64[s]"))
+    return LeadTable(leads, table.features.drop(columns=column), table.stages, table.last_day)
 
 
 def chosen(study: Study, table: LeadTable) -> list[str]:

@@ -8,7 +8,11 @@ a lead is closed. With `returns`, leads that did not qualify come back, and some
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -100,7 +104,7 @@ def make_leads(
 
 def _features(rng: np.random.Generator, size: int) -> tuple[dict[str, NDArray], Floats, Floats]:  # type: ignore[type-arg]
     channel = rng.choice(len(CHANNELS), size, p=[0.4, 0.3, 0.1, 0.2])
-    employees = np.round(np.exp(rng.normal(4.0, 1.2, size)))
+    employees = np.maximum(np.round(np.exp(rng.normal(4.0, 1.2, size))), 1.0)
     country, industry = rng.integers(0, len(COUNTRIES), size), rng.integers(0, len(INDUSTRIES), size)
     pages, mails = rng.poisson(np.exp(rng.normal(1.0, 0.7, size))), rng.poisson(1.5, size)
     heat = rng.choice(3, size, p=[0.55, 0.3, 0.15])
@@ -155,3 +159,28 @@ def _dates(start: np.datetime64, days: Floats, end: float) -> NDArray[np.datetim
     inside = days < end
     whole = np.floor(np.where(inside, days, 0.0)).astype("timedelta64[D]")
     return np.where(inside, (start + whole).astype("datetime64[s]"), np.datetime64("NaT", "s"))
+
+
+def _main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m forecast.lead_worlds",
+        description="Write leads.csv: made leads with features, some returning.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--size", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args(arguments)
+    world = make_leads(np.random.default_rng(options.seed), size=options.size, returns=(0.15, 80.0, 0.35))
+    leads = world.leads.assign(amount=world.leads["amount"].astype("Int64"))
+    leads["employees"] = leads["employees"].astype("Int64")
+    text = leads.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "leads.csv").write_text(text, encoding="utf-8")
+    except OSError as error:
+        parser.error(f"cannot write into {options.out}: {error.strerror}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -133,7 +133,8 @@ def _shift_table(frame: pd.DataFrame, currency: str, valued: bool) -> dict[str, 
     rows: list[Row] = []
     for row in _records(frame):
         cells: list[Cell] = [short[str(row["segment"])], count(row["leads_moved"])]
-        cells.append(f"{row['won_mean']:+.2f} ({row['won_q10']:+.2f} to {row['won_q90']:+.2f})")
+        wins = f"{row['won_mean']:+.2f} ({row['won_q10']:+.2f} to {row['won_q90']:+.2f})"
+        cells.append(wins.replace("-", "\N{MINUS SIGN}"))
         if valued:
             spread = f"{signed(row['revenue_q10'])} to {signed(row['revenue_q90'])}"
             cells.append({"t": signed(row["revenue_mean"]), "s": spread})

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.export import write_csv, write_files
-from forecast.features import LeadTable, chosen, encoder, kind_of, read_lead_table
+from forecast.features import LeadTable, chosen, encoder, kind_of, read_lead_table, with_returns
 from forecast.figures import figure_svg
 from forecast.history import History
 from forecast.leakage import Sign, signs
@@ -83,7 +83,7 @@ def rank(
     told.step("reading the study and its leads")
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
-    table = read_lead_table(loaded)
+    table = with_returns(loaded, read_lead_table(loaded))
     _enough(loaded, table)
     spec = loaded.scoring or ScoringSpec()
     names = chosen(loaded, table)

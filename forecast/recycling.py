@@ -24,7 +24,7 @@ from scipy.special import expit, logit
 
 from forecast.cure import MOVED, OPEN, Timing, expected_moves, fit_timing
 from forecast.errors import DataError, StudyError
-from forecast.features import LeadTable, dates_of, read_lead_table
+from forecast.features import LeadTable, dates_of, read_lead_table, returned_column
 from forecast.history import History
 from forecast.periods import shift
 from forecast.posterior import Posterior
@@ -126,9 +126,8 @@ def _table(study: Study, history: History) -> tuple[LeadTable | None, str | None
     last = shift(history.last, 1, history.period) - np.timedelta64(1, "D")
     table = read_lead_table(study)
     table = table.known_at(min(table.last_day, np.datetime64(last, "D")))
-    wanted = study.history.columns.get("returned", "returned").strip().casefold()
-    titles = {str(name).casefold(): str(name) for name in table.features.columns}
-    return (table, titles[wanted]) if wanted in titles else (None, None)
+    column = returned_column(study, table)
+    return (None, None) if column is None else (table, column)
 
 
 def _dates(

@@ -22,7 +22,7 @@ from scipy.stats import beta
 
 from forecast.cure import MOVED, fit_timing
 from forecast.errors import StudyError
-from forecast.features import BLANK, OTHER, LeadTable, read_lead_table, text_of
+from forecast.features import BLANK, OTHER, LeadTable, read_lead_table, text_of, with_returns
 from forecast.history import History
 from forecast.periods import period_index, period_label
 from forecast.pooling import Shares, pooled_draws, rates, together
@@ -59,7 +59,7 @@ def segment_tables(study: Study, history: History, rng: np.random.Generator) -> 
     """
     if study.segments is None:
         return {}
-    table = read_lead_table(study)
+    table = with_returns(study, read_lead_table(study))
     column = study.segments.column
     there = [str(name) for name in table.features.columns]
     if column not in there:

@@ -84,7 +84,7 @@ class NurturingSpec(Table):
     rate of those that came back into the next stage, alike; None: as leads that are new.
     """
 
-    rate: RateRange = (0.05, 0.05)
+    rate: RateRange = Field(default=0.05, validate_default=True)
     delay: Annotated[float, Field(gt=0), BeforeValidator(as_days)] = 90.0
     qualification: RateRange | None = None
 

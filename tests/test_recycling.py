@@ -11,6 +11,7 @@ from scipy.stats import gamma
 
 from forecast.cure import expected_moves, lognormal_cdf
 from forecast.errors import DataError, StudyError
+from forecast.features import dates_of, read_lead_table, with_returns
 from forecast.lead_worlds import make_leads
 from forecast.recycling import nurtured, with_recycling
 from forecast.simulate import future_paths, simulate
@@ -161,3 +162,18 @@ def test_what_cannot_be_is_said(world, tmp_path):
         nurtured(fixture.study(nurturing={}), past)
     with pytest.raises(ValueError, match="low <= high"):
         fixture.study(nurturing={"rate": (0.2, 0.1)})
+
+
+def test_a_lead_that_came_back_is_open_for_a_score_and_was_lost_before(company):
+    """From the day of its return it is not lost; as known before that day it is. Without nurturing it stays lost."""
+    study, _ = company
+    plain = read_lead_table(study)
+    table = with_returns(study, plain)
+    back = dates_of(plain.features["returned"])
+    row = int(np.flatnonzero(~np.isnat(back))[0])
+    assert np.isnat(table.day("lost")[row])
+    before = table.known_at(back[row] - np.timedelta64(1, "D"))
+    at = int(np.flatnonzero(before.leads["lead_id"] == plain.leads["lead_id"][row])[0])
+    assert before.day("lost")[at] == plain.day("lost")[row]
+    assert "returned" not in table.features
+    assert with_returns(study.model_copy(update={"nurturing": None}), plain) is plain

@@ -1,0 +1,100 @@
+"""Scores of leads against the true chances: `python benchmarks/scoring.py [--sizes 1500,5000,20000] [--worlds 3]`.
+
+Makes companies whose leads have features and known chances of winning, fits the score (PyMC, nutpie) on each, and rates
+it on fresh leads of the same company by the expected log score, as a share above that of the true chances.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.features import LeadTable
+from forecast.lead_worlds import LeadWorld, make_leads
+from forecast.scoring import Scorer, channel_scorer, chunks, failures, fit_scorer
+from forecast.scoring_model import sample_scores
+
+OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
+FRESH = 20_000
+
+
+def lead_table(world: LeadWorld) -> LeadTable:
+    """The leads as the package reads them from a CSV."""
+    cells = (
+        world.leads.drop(columns=OURS).astype(object).map(lambda cell: None if pd.isna(cell) else str(cell))
+    )
+    leads = world.leads[OURS].rename(columns={"created": "leads"})
+    return LeadTable(leads, cells, ("leads", "qualified", "won"), np.datetime64(world.last_day, "D"))
+
+
+def chances(scorer: Scorer, table: LeadTable) -> NDArray[np.float64]:
+    """P(win) of new leads."""
+    return np.concatenate([scorer.at_creation(part).mean(axis=0) for part in chunks(table)])
+
+
+def above(given: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Expected log score of the chances given, as a share above that of the true ones."""
+
+    def score(p: NDArray[np.float64]) -> float:
+        return float(-(truth * np.log(p) + (1 - truth) * np.log(1 - p)).mean())
+
+    return score(given) / score(truth) - 1
+
+
+def one(size: int, seed: int, strength: float) -> dict[str, object]:
+    """One company: seconds of the fit, what its sampling failed, and both scores."""
+    world = make_leads(np.random.default_rng(seed), size=size, strength=strength, leaks=False)
+    fresh = make_leads(np.random.default_rng(seed + 1000), size=FRESH, strength=strength, leaks=False)
+    table, new, truth = lead_table(world), lead_table(fresh), fresh.truth["chance"].to_numpy()
+    names = [str(name) for name in table.features.columns]
+    sampler: Callable[..., object] = lambda units, groups, seed: sample_scores(units, groups, seed=seed)  # noqa: E731
+    start = time.perf_counter()
+    scorer = fit_scorer(table, names, sampler, seed=1)  # type: ignore[arg-type]
+    seconds = time.perf_counter() - start
+    base = channel_scorer(table, seed=1)
+    given = chances(scorer, new)
+    return {
+        "leads": size,
+        "strength": strength,
+        "won by then": int(table.leads["won"].notna().sum()),
+        "seconds": round(seconds, 1),
+        "failed": "; ".join(text for fit in scorer.fits for text in failures(fit.told)) or "none",
+        "score above truth": f"{above(given, truth):.2%}",
+        "channel rate above truth": f"{above(chances(base, new), truth):.2%}",
+        "wins expected / true": f"{given.mean() / truth.mean():.3f}",
+    }
+
+
+def main() -> None:
+    """Print a row for each company."""
+    parser = argparse.ArgumentParser(description="Scores of leads against the true chances.")
+    parser.add_argument("--sizes", default="1500,5000,20000")
+    parser.add_argument("--worlds", type=int, default=3)
+    parser.add_argument("--strength", type=float, default=1.0)
+    options = parser.parse_args()
+    one(400, 1, 1.0)  # compiles
+    rows = [
+        one(int(size), 100 + i, options.strength)
+        for size in options.sizes.split(",")
+        for i in range(options.worlds if int(size) <= 10_000 else 1)
+    ]
+    print(
+        pd.DataFrame(rows).to_markdown(index=False)
+        if _tabulate()
+        else pd.DataFrame(rows).to_string(index=False)
+    )
+
+
+def _tabulate() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("tabulate") is not None
+
+
+if __name__ == "__main__":
+    main()
