@@ -30,6 +30,7 @@ from forecast.customers import customer_measures
 from forecast.decision import decision_tables
 from forecast.errors import UsageError
 from forecast.history import History
+from forecast.lever_tables import lever_tables
 from forecast.periods import period_label
 from forecast.posterior import SCHEMA, Posterior
 from forecast.predictive import predictive_checks
@@ -196,6 +197,7 @@ def forecast_plan(
     )
     tables = replace(
         tables,
+        levers=lever_tables(study, history, posterior, future, plan, outlook, seed=seed),
         recycling=recycled,
         segments=segment_tables(study, history, np.random.default_rng([seed, 6])),
     )
@@ -309,7 +311,8 @@ def _versions() -> dict[str, str]:
 
 
 def _study_hash(study: Study) -> str:
-    absent = {key for key in ("scoring", "segments", "nurturing") if getattr(study, key) is None}
+    newer = ("scoring", "segments", "nurturing", "scenarios", "goals")
+    absent = {key for key in newer if not getattr(study, key)}
     text = study.model_dump_json(exclude={"folder", "path", *absent})
     return hashlib.sha256(text.encode()).hexdigest()
 

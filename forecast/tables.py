@@ -15,6 +15,7 @@ class Tables:
     decision: tables and summary of `forecast.decision`, where a budget is recommended; else empty.
     backtest: the content of backtest.json where one belongs to these data; else empty.
     benchmarks: of `forecast.benchmark_gap`; mistakes: of `forecast.audit_mistakes`.
+    levers: of `forecast.lever_tables`.
     segments, recycling: of `forecast.segments` and `forecast.recycling`, where the study asks for them; else empty.
     """
 
@@ -36,6 +37,7 @@ class Tables:
     provenance: dict[str, Any]
     backtest: dict[str, Any] = field(default_factory=dict)
     decision: dict[str, Any] = field(default_factory=dict)
+    levers: dict[str, Any] = field(default_factory=dict)
     segments: dict[str, Any] = field(default_factory=dict)
     recycling: dict[str, Any] = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -64,8 +64,9 @@ def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
             found.append(("rate", stage, "+1 point", np.nan, rate(stage, POINT, 1.0)))
     if base.valued:
         found.append(("value", "", "+10 %", STEP, lambda w, c: raise_value(w, up, full, c)))
-    for stage in world.lags:
-        found.append(("delay", stage, "-10 %", -STEP, _faster(stage, _shorter(base, stage), full)))
+    found += [
+        ("delay", stage, "-10 %", -STEP, _faster(stage, _shorter(base, stage), full)) for stage in world.lags
+    ]
     if world.room is not None:
         room = np.full_like(world.room, 1.0 + STEP)
         found.append(("capacity", "", "+10 %", STEP, lambda w, _: more_room(w, room, full)))

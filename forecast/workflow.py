@@ -28,6 +28,7 @@ from forecast.errors import StudyError, UsageError
 from forecast.export import check_folder, write_outputs
 from forecast.history import History
 from forecast.instant import instant_posterior
+from forecast.lever_tables import check_levers
 from forecast.lifetime import lifetime_of
 from forecast.periods import period_label
 from forecast.planning import (
@@ -107,6 +108,7 @@ def _read(
     if budget_too and valued:
         budget.limits_of(loaded, history, plan)
     lifetime_of(loaded)
+    check_levers(loaded, history, len(plan))
     return loaded, history, plan
 
 
@@ -359,7 +361,7 @@ def _summary(
         "allocation": t.allocation.to_dict("records"),
         "decision": plain(t.decision),
         "economics": results.economics_totals(t.economics),
-        **{key: plain(told) for key in ("segments", "recycling") if (told := getattr(t, key))},
+        **{key: plain(told) for key in ("levers", "segments", "recycling") if (told := getattr(t, key))},
         "diagnostics": list(posterior.diagnostics),
         "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
         "seconds": dict(seconds),
