@@ -171,7 +171,7 @@ def flow_sentence(made: dict[str, Any]) -> str:
     rate = f"{percent(told['rate'])} ({percent_band(told['rate_q10'], told['rate_q90'])})"
     days = f"{number(told['delay_days'], 2)} days ({band(told['delay_days_q10'], told['delay_days_q90'], digits=2)})"
     source = (
-        f"learnt from {whole(told['back'])} of {whole(told['out'])} leads that came back"
+        f"learnt from {whole(told['back'])} that have, of {whole(told['out'])}"
         if told["learnt"]
         else "assumed by the study; the data do not show it"
     )

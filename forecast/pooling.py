@@ -1,6 +1,6 @@
 """Partially pooled logistic regression on shares of a mixture, by Laplace on a grid of spreads: numpy, in milliseconds.
 
-    eta = mu + X b,   b_k ~ Normal(0, s_group(k)),   mu ~ Normal(m0, 1.5),   s_g ~ Gamma(2, 5)
+    eta = mu + X b,   b_k ~ Normal(0, s_group(k)),   mu ~ Normal(m0, 1.5),   s_g ~ LogNormal(log 0.3, 0.5)
     log lik = sum w log(S p + U (1 - p)),   p = logit^-1(eta)
 
 S and U: chance of what was seen of a unit that moves on in the end, and of one that never does (moved: 1, 0; lost: 0,
@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 Array = NDArray[np.float64]
 
 SPREADS = np.array([0.05, 0.15, 0.3, 0.5, 0.8, 1.3])
-SPREAD_PRIOR = (2.0, 5.0)  # Gamma: away from zero, where a funnel would be
+SPREAD_PRIOR = (-1.204, 0.5)  # mean and sd of the log: away from zero, where a funnel would be
 LEVEL_SD = 1.5
 STEPS = 40
 MANY = 60  # columns, above which every other point of the grid does
@@ -72,7 +72,12 @@ def pooled_draws(
         spreads = np.array(chosen)
         precision = np.concatenate([[LEVEL_SD**-2], spreads[groups] ** -2.0])
         mode, factor, height = mode_of(x, units, middle, precision, start)
-        prior = float(np.sum(np.log(_widths(spreads, grid) * spreads) - SPREAD_PRIOR[1] * spreads))
+        prior = float(
+            np.sum(
+                np.log(_widths(spreads, grid) / spreads)
+                - 0.5 * ((np.log(spreads) - SPREAD_PRIOR[0]) / SPREAD_PRIOR[1]) ** 2
+            )
+        )
         modes.append(mode)
         factors.append(factor)
         logs.append(height + 0.5 * np.log(precision).sum() - np.log(np.diag(factor)).sum() + prior)

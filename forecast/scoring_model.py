@@ -1,6 +1,6 @@
 """The logistic regression of scores in PyMC, sampled by nutpie; compiled once for a design of given width.
 
-    eta = mu + X b,   b_k ~ Normal(0, s_group(k)),   s_g ~ Gamma(2, 5),   mu ~ Normal(m0, 1.5)
+    eta = mu + X b,   b_k ~ Normal(0, s_group(k)),   s_g ~ LogNormal(log 0.3, 0.5),   mu ~ Normal(m0, 1.5)
     log lik = sum log(S p + U (1 - p)),   p = logit^-1(eta)
 
 Channels, levels of a category, and the slopes of standardised numbers are pooled, each group with its own spread; its
@@ -27,7 +27,7 @@ CHAINS = 4
 TUNE, DRAWS = 350, 250
 TARGET_ACCEPT = 0.9
 NUMBERS = 1  # the group of the standardised numbers: their slopes are free
-TYPICAL = 0.4  # a spread at which the normal approximation is made
+TYPICAL = 0.3  # a spread at which the normal approximation is made
 
 
 @lru_cache(maxsize=4)
@@ -45,7 +45,7 @@ def _compiled(columns: int, n_groups: int) -> Any:
         group = pm.Data("group", np.zeros(columns, dtype=np.int64))
         moved, stayed = pm.Data("moved", np.ones(2)), pm.Data("stayed", np.zeros(2))
         weight, middle = pm.Data("weight", np.ones(2)), pm.Data("middle", np.zeros(()))
-        spread = pm.Gamma("spread", *SPREAD_PRIOR, shape=n_groups)
+        spread = pm.LogNormal("spread", *SPREAD_PRIOR, shape=n_groups)
         z = pm.Flat("z", shape=size, initval=np.zeros(size))
         point = mode + turned @ z
         own = spread[group]

@@ -26,7 +26,8 @@ from forecast.features import BLANK, OTHER, LeadTable, read_lead_table, text_of,
 from forecast.history import History
 from forecast.periods import period_index, period_label
 from forecast.pooling import Shares, pooled_draws, rates, together
-from forecast.scoring import DELAY_DAYS, deal_values, fate, shares
+from forecast.scoring import BETWEEN, DELAY_DAYS, deal_values, fate, shares
+from forecast.segment_rows import SegmentCounts, read_segment_counts
 from forecast.study import Study
 from forecast.study_file import nearest
 
@@ -38,6 +39,8 @@ WEEK = 7.0
 MOVE = 0.10  # of all leads, that a shift of the mix moves
 RECENT = 3  # periods whose leads a shift is told for
 TOTAL = "total"
+LEADS = "leads"
+DEAL_CV = 0.8  # of single deals, where only sums are known
 BAND = (0.1, 0.5, 0.9)
 
 
@@ -59,8 +62,40 @@ def segment_tables(study: Study, history: History, rng: np.random.Generator) -> 
     """
     if study.segments is None:
         return {}
+    found = _of_counts if study.history.leads is None else _of_leads
+    made, values, mix = found(study, history, rng)
+    if values is None and study.funnel.value is not None:
+        values = np.full((DRAWS, len(made.segments)), study.funnel.value)
+    stages = list(made.rates)
+    later = (
+        stages[stages.index(LEADS) + 1 :] if LEADS in stages[:-1] else stages
+    )  # of a lead, where there are leads
+    p_win = np.prod([made.rates[stage] for stage in later], axis=0)
+    entered = made.entered[later[0]]
+    chance = _weighted(p_win, entered)
+    worth = chance if values is None else chance * values
+    return {
+        "rates": _rates_table(made, stages),
+        "mix": mix,
+        "worth": _worth_table(made.segments, entered.sum(axis=0), chance, values, worth),
+        "shift": _shift_table(
+            made.segments, _recent(mix, made.segments), chance, worth, valued=values is not None
+        ),
+        "told": {
+            "column": study.segments.column,
+            "valued": values is not None,
+            "leads": int(entered.sum()),
+        },
+    }
+
+
+Found = tuple["SegmentRates", Array | None, pd.DataFrame]
+
+
+def _of_leads(study: Study, history: History, rng: np.random.Generator) -> Found:
+    """Rates, deal values and mix from a file of leads."""
     table = with_returns(study, read_lead_table(study))
-    column = study.segments.column
+    column = "" if study.segments is None else study.segments.column
     there = [str(name) for name in table.features.columns]
     if column not in there:
         raise StudyError(
@@ -71,22 +106,59 @@ def segment_tables(study: Study, history: History, rng: np.random.Generator) -> 
     labels = names_of(table.features[column])
     made = segment_rates(table, labels, rng, dict(study.funnel.delay))
     values = deal_values(table, made.segments, pd.Series(labels), rng, DRAWS)
-    if values is None and study.funnel.value is not None:
-        values = np.full((DRAWS, len(made.segments)), study.funnel.value)
-    first = table.stages[1]
-    p_win = np.prod([made.rates[stage] for stage in table.stages[1:]], axis=0)
-    chance = _weighted(p_win, made.entered[first])
-    worth = chance if values is None else chance * values
-    mix = _mix(table, labels, made.segments, history)
-    leads = made.entered[first].sum(axis=0)
-    per_period = _recent(mix, made.segments)
-    return {
-        "rates": _rates_table(made, table.stages[1:]),
-        "mix": mix,
-        "worth": _worth_table(made.segments, leads, chance, values, worth),
-        "shift": _shift_table(made.segments, per_period, chance, worth, valued=values is not None),
-        "told": {"column": column, "valued": values is not None, "leads": int(leads.sum())},
-    }
+    place = period_index(table.day(table.stages[0]), history.periods[0], history.period)
+    counted = [
+        [float(((place == t) & (labels == name)).sum()) for name in made.segments]
+        for t in range(len(history.periods))
+    ]
+    return made, values, _mix(np.array(counted), made.segments, history)
+
+
+def _of_counts(study: Study, history: History, rng: np.random.Generator) -> Found:
+    """Rates, deal values and mix from counts with a column of segments."""
+    found = read_segment_counts(study, history)
+    cells = _cells(len(history.channels), len(found.names))
+    groups = _groups(len(history.channels), len(found.names))
+    shape = (DRAWS, len(history.channels), len(found.names))
+    made: dict[str, Array] = {}
+    entered: dict[str, Array] = {}
+    moved: dict[str, Array] = {}
+    for stage, (came, went, trials) in found.settled(study, history).items():
+        one = np.ones(len(cells))
+        both = np.concatenate([went.ravel(), (trials - went).ravel()])
+        seen = Shares(
+            np.concatenate([cells, cells]),
+            np.repeat([1.0, 0.0], len(one)),
+            np.repeat([0.0, 1.0], len(one)),
+            both,
+        )
+        made[stage] = rates(pooled_draws(seen, groups, rng, DRAWS), cells).reshape(shape)
+        entered[stage], moved[stage] = came, went
+    whole = SegmentRates(tuple(history.channels), found.names, made, entered, moved)
+    first = LEADS if LEADS in history.stages else history.stages[0]
+    mix = _mix(np.nan_to_num(found.counts[first]).sum(axis=1), found.names, history)
+    return whole, _values_of_counts(found, rng), mix
+
+
+def _values_of_counts(found: SegmentCounts, rng: np.random.Generator) -> Array | None:
+    """Mean deal value of each segment from revenue over wins, drawn towards that of all as `deal_values` does."""
+    if "revenue" not in found.counts or "won" not in found.counts:
+        return None
+    known = np.isfinite(found.counts["revenue"]) & (np.nan_to_num(found.counts["won"]) > 0)
+    revenue, won = (np.where(known, found.counts[name], 0.0).sum(axis=(0, 1)) for name in ("revenue", "won"))
+    if won.sum() == 0:
+        return None
+    whole = np.log(revenue.sum() / won.sum()) + DEAL_CV / np.sqrt(won.sum()) * rng.standard_normal((DRAWS, 1))
+    ours = won / DEAL_CV**2
+    pull = ours / (ours + BETWEEN**-2)
+    own = np.log(np.where(revenue > 0, revenue, 1.0) / np.maximum(won, 1.0))
+    middle = pull * own + (1 - pull) * whole
+    return np.asarray(np.exp(middle + rng.standard_normal(middle.shape) / np.sqrt(ours + BETWEEN**-2)))
+
+
+def _groups(channels: int, segments: int) -> NDArray[np.int64]:
+    """Channel, segment and their pairs: a spread each."""
+    return np.repeat([0, 1, 2], [channels, segments, channels * segments])
 
 
 def _inside(table: LeadTable, history: History) -> LeadTable:
@@ -116,7 +188,7 @@ def segment_rates(
     of_channel = pd.Index(channels).get_indexer(pd.Index(table.leads["channel"].astype(object)))
     of_segment = pd.Index(segments).get_indexer(pd.Index(labels))
     cells = _cells(len(channels), len(segments))
-    groups = np.repeat([0, 1, 2], [len(channels), len(segments), len(channels) * len(segments)])
+    groups = _groups(len(channels), len(segments))
     made: dict[str, Array] = {}
     entered: dict[str, Array] = {}
     moved: dict[str, Array] = {}
@@ -181,27 +253,16 @@ def _rate_row(
     return named | {"entered": float(counts[0]), "moved": float(counts[1])} | _band(draws)
 
 
-def _mix(
-    table: LeadTable, labels: NDArray[np.object_], segments: Sequence[str], history: History
-) -> pd.DataFrame:
-    """Leads by period and segment, with the share and its 80 % band (Beta with Jeffreys' prior)."""
-    place = period_index(table.day(table.stages[0]), history.periods[0], history.period)
+def _mix(counted: Array, segments: Sequence[str], history: History) -> pd.DataFrame:
+    """Leads by period and segment, (period, segment), with the share and its 80 % band (Beta, Jeffreys' prior)."""
     rows = []
-    for t, start in enumerate(history.periods):
-        here = labels[place == t]
-        for segment in segments:
-            n = int((here == segment).sum())
-            low, high = beta.ppf([0.1, 0.9], n + 0.5, here.size - n + 0.5)
-            rows.append(
-                {
-                    "period": period_label(start, history.period),
-                    "segment": segment,
-                    "leads": n,
-                    "share": n / here.size if here.size else np.nan,
-                    "q10": float(low),
-                    "q90": float(high),
-                }
-            )
+    for start, here in zip(history.periods, counted, strict=True):
+        total = float(here.sum())
+        for segment, n in zip(segments, map(float, here), strict=True):
+            low, high = beta.ppf([0.1, 0.9], n + 0.5, total - n + 0.5)
+            named: dict[str, Any] = {"period": period_label(start, history.period), "segment": segment}
+            share = n / total if total else np.nan
+            rows.append(named | {"leads": n, "share": share, "q10": float(low), "q90": float(high)})
     return pd.DataFrame(rows)
 
 

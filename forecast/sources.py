@@ -22,6 +22,7 @@ from forecast.history import History, count_table, leads_history, recorded_stage
 from forecast.leads import BLANK_CHANNEL, Leads, read_leads
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.rows import Layout, Rows, channel_names, check_pairs, read_rows
+from forecast.segment_rows import segment_names, summed
 from forecast.study import Study
 from forecast.study_file import nearest
 
@@ -50,6 +51,9 @@ def _from_counts(study: Study, today: date | None) -> History:
         "history.counts", spec.period, ("spend", "revenue"), study.funnel.stages, columns=spec.columns
     )
     rows = read_rows(_path(study, file), file, layout)
+    if study.segments is not None:
+        segment_names(study, file)
+        rows = summed(rows)
     _check_channels(study, set(rows.channels))
     first, last = spec.window()
     reading: dict[str, str] = {}

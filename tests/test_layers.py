@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
     {"study", "files"},
     {"lead_files"},
     {"funnel", "delay", "history", "rows", "leads", "synthetic", "lifetime"},
+    {"segment_rows"},
     {"sources", "audit_rates", "inputs", "baselines", "tails", "features", "scoring_model"},
     {"traffic_inputs", "audit", "audit_mistakes", "leakage", "scoring"},
     {"model", "kernels", "posterior", "prior_draws", "segments"},
@@ -57,7 +58,7 @@ FLOORS: list[set[str]] = [
     {"backtest"},
     {"workflow"},
     {"console"},
-    {"ranking_text", "backtest_text"},
+    {"ranking_text", "scenario_text", "cli_options", "backtest_text"},
     {"cli"},
     {"__main__", "cli_reference"},
 ]

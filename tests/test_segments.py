@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import posterior_fixture as fixture
 import pytest
 from lead_fixture import lead_table, write_study
 
+from forecast.delay import delay_pmf
 from forecast.errors import StudyError
 from forecast.features import OTHER, LeadTable
 from forecast.lead_worlds import make_leads
+from forecast.segment_rows import SegmentCounts
 from forecast.segments import names_of, segment_rates, segment_tables
 from forecast.sources import read_history
 from forecast.study import load_study
@@ -116,3 +121,63 @@ def test_known_at_hides_what_came_later(world):
         known = past.day(name)
         assert not (known[~np.isnat(known)] > day).any()
     assert past.leads["amount"].notna().sum() == past.leads["won"].notna().sum()
+
+
+# Counts
+
+
+def _counts(folder: Path, rng: np.random.Generator) -> Path:
+    """Two channels, two segments, thirty months without delays, with known rates; returns the study."""
+    lines = ["period,channel,segment,spend,visitors,leads,qualified,won,revenue"]
+    for t in range(30):
+        for channel, lift in (("ppc", 0.0), ("seo", 0.1)):
+            for segment, rate in (("small", 0.3), ("large", 0.5)):
+                leads = int(rng.poisson(60))
+                qualified = int(rng.binomial(leads, rate + lift))
+                won = int(rng.binomial(qualified, 0.25))
+                label = f"{2024 + t // 12}-{t % 12 + 1:02d}"
+                row = (label, channel, segment, 500, 10 * leads, leads, qualified, won, won * 4000)
+                lines.append(",".join(map(str, row)))
+    (folder / "c.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = (
+        'name = "c"\n[history]\ncounts = "c.csv"\nthrough = "2026-06"\n[segments]\ncolumn = "segment"\n'
+        "[funnel]\ndelay.qualified = 0\ndelay.won = 0\n"
+    )
+    (folder / "c.toml").write_text(text, encoding="utf-8")
+    return folder / "c.toml"
+
+
+def test_counts_with_a_column_of_segments(tmp_path):
+    """The forecast reads their sums; rates by segment are those that made them; a column that is not there is said."""
+    path = _counts(tmp_path, np.random.default_rng(5))
+    study = load_study(path)
+    history = read_history(study)
+    raw = pd.read_csv(tmp_path / "c.csv")
+    assert history.counts["leads"].sum().item() == raw["leads"].sum()
+    assert history.channels == ["ppc", "seo"]
+    made = segment_tables(study, history, np.random.default_rng(1))
+    found = made["rates"].set_index(["stage", "channel", "segment"])
+    for channel, segment, rate in (("ppc", "small", 0.3), ("seo", "large", 0.6), ("total", "large", 0.55)):
+        row = found.loc["qualified", channel, segment]
+        assert abs(row["mean"] - rate) < 4.5 * (row["q90"] - row["q10"]) / 2.56
+    worth = made["worth"].set_index("segment")
+    assert worth.loc["large", "worth_mean"] == pytest.approx(0.55 * 0.25 * 4000, rel=0.15)
+    assert made["mix"]["leads"].sum() == raw["leads"].sum()
+    with pytest.raises(StudyError, match=r'no column "segmnt".*did you mean "segment"'):
+        read_history(load_study(path, ['segments.column="segmnt"']))
+
+
+@pytest.mark.parametrize("counting", ["calendar", "cohort"])
+def test_entries_that_had_no_time_to_move_do_not_count(counting):
+    """Steady entries: under calendar counts as many have had the time as entered; the last cohorts have not."""
+    past = fixture.history({"leads": [50, 20], "won": [5, 2]}, periods=12, counting=counting)
+    study = fixture.study(funnel={"stages": ("leads", "won"), "delay": {"won": 60}})
+    cells = {name: past.counts[name].values[:, :, None] for name in ("leads", "won")}
+    entered, moved, trials = SegmentCounts(("all",), cells).settled(study, past)["won"]
+    assert entered.ravel() == pytest.approx([600.0, 240.0])
+    assert moved.ravel() == pytest.approx([60.0, 24.0])
+    if counting == "calendar":
+        assert trials == pytest.approx(entered)
+    else:
+        lived = np.cumsum(delay_pmf(60 / 30.4375, 0.8, 40))[:12].mean()
+        assert trials == pytest.approx(entered * lived, rel=0.01)
