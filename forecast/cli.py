@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from forecast import console
+from forecast.cli_options import Draws, GoOn, Json, Out, Overrides, Preview, Quiet, Seed, StudyFile
 from forecast.errors import FitError, ForecastError
 
 EXIT_CODES = (
@@ -71,30 +72,6 @@ def _version(asked: bool) -> None:
         typer.echo(f"growth-forecast {forecast.__version__}")
         raise typer.Exit
 
-
-StudyFile = Annotated[
-    Path, typer.Argument(metavar="STUDY", help="The study (a TOML file).", show_default=False)
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Write here instead of reports/NAME/.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of all random numbers.")]
-Draws = Annotated[int | None, typer.Option("--draws", min=1, metavar="N", help="Number of draws.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key of the study: plan.periods=6. Repeatable."
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-GoOn = Annotated[
-    bool,
-    typer.Option("--go-on", help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."),
-]
-Preview = Annotated[
-    bool, typer.Option("--preview", help="A closed-form approximation in place of the fit, for a first look.")
-]
 
 app = typer.Typer(
     cls=Commands,
@@ -340,6 +317,30 @@ def allocate(
         result = workflow.allocate(study, **options, progress=progress, today=_today())
     text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
     text += f"\n{console.decision_text(result.summary)}"
+    _show(result.summary, text, as_json=json)
+    _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)
+
+
+@app.command(short_help="compare the scenarios of a study from the saved fit, without fitting")
+def scenarios(
+    study: StudyFile,
+    seed: Seed = None,
+    overrides: Overrides = None,
+    go_on: GoOn = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Compare the [[scenario]] tables of the study with the plan as it is, from the saved fit. Does not fit.
+
+    Prints what each would bring and cost, with its band, how likely it pays back, and what a period of delay costs.
+    """
+    from forecast import workflow
+    from forecast.scenario_text import scenarios_text
+
+    with console.progress(quiet=quiet) as progress:
+        options: dict[str, Any] = {"seed": seed, "overrides": overrides or (), "go_on": go_on}
+        result = workflow.scenarios(study, **options, progress=progress, today=_today())
+    text = f"{scenarios_text(result.summary)}\n\n{console.summary_text(result.summary)}"
     _show(result.summary, text, as_json=json)
     _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)
 

@@ -11,6 +11,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ ALLOCATION = [
 # summary.json comes last: where it lies, all the others do.
 FILES = ("forecast.csv", "allocation.csv", "report.xlsx", "report.pdf", "draws.nc", "summary.json")
 LAST = FILES[-1]
+LEVER_FILES = (
+    "sensitivity.csv",
+    "variance.csv",
+    "scenarios.csv",
+    "goals.csv",
+)  # each where its table is made
 
 
 def check_folder(folder: Path) -> None:
@@ -91,10 +98,13 @@ def write_outputs(folder: Path, tables: Tables, outlook: xr.Dataset | None, summ
         "report.pdf": lambda path: path.write_bytes(report_pdf(tables, timestamp=stamp)),
         "summary.json": lambda path: path.write_bytes(json_text(summary).encode()),
     }
+    for name in LEVER_FILES:
+        if (table := tables.levers.get(name.removesuffix(".csv"))) is not None:
+            made[name] = partial(write_csv, table)
     if outlook is not None:
         made["draws.nc"] = lambda path: write_draws(outlook, path)
     check_folder(folder)
-    write_files(folder, {name: made[name] for name in FILES if name in made})
+    write_files(folder, {name: made[name] for name in (*LEVER_FILES, *FILES) if name in made})
 
 
 def write_files(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> None:

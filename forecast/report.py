@@ -26,6 +26,7 @@ from forecast.budget_chapter import budget_chapter
 from forecast.chapters import Cell, Row, chapters, part, table, total
 from forecast.economics_chapter import economics_chapters
 from forecast.leads_chapter import leads_chapter
+from forecast.scenario_chapter import scenario_chapter
 from forecast.sentences import (
     NBSP,
     band,
@@ -138,6 +139,7 @@ def _chapters(tables: Tables) -> list[dict[str, Any]]:
         *first,
         *economics_chapters(tables),
         *budget_chapter(tables),
+        *scenario_chapter(tables),
         *leads_chapter(tables),
         *backtest_chapter(tables),
         evidence,

@@ -58,6 +58,10 @@ BY_SHEET = {
     "Elasticities": dict.fromkeys(("q10", "q90"), RATIO),
     "Worth of tests": dict.fromkeys(("swing", "learnt"), SHARE),
     "Beyond spend seen": {"beyond": SHARE},
+    "Sensitivity": {"elasticity": RATIO},
+    "Variance": dict.fromkeys(("share", "error"), SHARE),
+    "Goals": dict.fromkeys(("p", "chance"), SHARE),
+    "Ways to the goals": dict.fromkeys(("p", "change"), SHARE),
     "Risk frontier": {"p_loss": SHARE, "mix": RATIO},
     "Backtest": {"pit": RATIO},
     "Backtest methods": dict.fromkeys(
@@ -112,6 +116,7 @@ def write_workbook(tables: Tables, path: Path, *, created: datetime) -> None:
             "Delays": tables.delays,
             "Elasticities": tables.evidence,
             **_decision(tables.decision),
+            **_levers(tables.levers),
             **_leads(tables),
             **_past(tables.backtest),
             "Checks": pd.DataFrame(tables.verdict["checks"]),
@@ -140,6 +145,13 @@ def _decision(told: dict[str, Any]) -> dict[str, pd.DataFrame]:
         "budget_frontier": "Budget frontier",
         "risk_frontier": "Risk frontier",
     }
+    return {name: told[key] for key, name in names.items() if len(told.get(key, ()))}
+
+
+def _levers(told: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Sensitivity and variance; scenarios and goals where the study has them."""
+    names = {"sensitivity": "Sensitivity", "variance": "Variance", "scenarios": "Scenarios", "goals": "Goals"}
+    names["ways"] = "Ways to the goals"
     return {name: told[key] for key, name in names.items() if len(told.get(key, ()))}
 
 

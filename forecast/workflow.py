@@ -46,6 +46,7 @@ from forecast.planning import (
 )
 from forecast.posterior import Posterior, check_place, load, save
 from forecast.recycling import with_recycling
+from forecast.scenarios import base_of, compare
 from forecast.sources import read_history, read_plan
 from forecast.study import Study, load_study
 
@@ -80,6 +81,14 @@ class AllocateResult:
     """The recommended split, and its gain."""
 
     allocation: pd.DataFrame
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScenarioResult:
+    """The scenarios compared with the plan as it is."""
+
+    table: pd.DataFrame
     summary: dict[str, Any]
 
 
@@ -256,17 +265,7 @@ def allocate(
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
     loaded, history, plan = _read(study, changed, today)
     (progress or Silent()).step("dividing the budget")
-    posterior = load(posterior_path(loaded))
-    fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
-    if posterior.provenance.get("fit_hash") != fit_hash(loaded, history, fitted_seed, fitted_draws):
-        raise UsageError(
-            f"{posterior_path(loaded)}: fitted on other data, funnel or priors than the study has now; "
-            "run `forecast fit` first"
-        )
-    posterior = _usable(loaded, history, posterior, go_on=go_on)
-    paths, _ = np.random.SeedSequence([_seed(seed), 1]).spawn(2)
-    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    future, _ = with_recycling(loaded, history, posterior, future, plan, seed=_seed(seed))
+    posterior, future = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
     asked = {"total": total, "marginal": marginal, "cac": cac, "chance": chance}
     made = budget.decide(posterior, history, loaded, plan, future, seed=_seed(seed), **asked)
     names = results.paid_names(history, plan)
@@ -281,6 +280,53 @@ def allocate(
         "decision": plain(told),
     }
     return AllocateResult(table, summary)
+
+
+def _saved(
+    study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool
+) -> tuple[Posterior, simulation.Future]:
+    """The saved posterior of a study as it is now, and its paths over the plan. Raises DataError, UsageError."""
+    posterior = load(posterior_path(study))
+    fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
+    if posterior.provenance.get("fit_hash") != fit_hash(study, history, fitted_seed, fitted_draws):
+        raise UsageError(
+            f"{posterior_path(study)}: fitted on other data, funnel or priors than the study has now; "
+            "run `forecast fit` first"
+        )
+    posterior = _usable(study, history, posterior, go_on=go_on)
+    paths, _ = np.random.SeedSequence([seed, 1]).spawn(2)
+    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    future, _ = with_recycling(study, history, posterior, future, plan, seed=seed)
+    return posterior, future
+
+
+def scenarios(
+    study: Path,
+    *,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    go_on: bool = False,
+    progress: Progress | None = None,
+    today: date | None = None,
+) -> ScenarioResult:
+    """Compare the study's scenarios from the saved posterior, without fitting; `go_on` as in `run`."""
+    loaded, history, plan = _read(study, overrides, today)
+    if not loaded.scenarios:
+        raise UsageError(
+            f"{study}: has no scenario to compare: add one, such as\n  [[scenario]]\n"
+            '  name = "New landing page"\n  rate.leads = { times = 1.3 }\n  cost = 8000'
+        )
+    (progress or Silent()).step("comparing the scenarios")
+    posterior, future = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
+    base = base_of(posterior, history, loaded, future, plan)
+    table = compare(base, seed=_seed(seed)).table
+    summary = {
+        "name": loaded.name,
+        "currency": loaded.currency,
+        "verdict": judge(loaded, history, posterior),
+        "scenarios": table.to_dict("records"),
+    }
+    return ScenarioResult(table, summary)
 
 
 def demo(

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from forecast import workflow
 from forecast.cli import app
-from forecast.export import FILES
+from forecast.export import FILES, LEVER_FILES
 
 STAGES = ["visitors", "leads", "qualified", "won"]
 BRIDGE = ["won_from_pipeline", "won_from_new", "revenue_from_pipeline", "revenue_from_new"]
@@ -106,7 +106,7 @@ def test_the_demo_runs_and_says_where_its_report_lies(demo_run: DemoRun):
 
 def test_all_files_are_there_and_nothing_else(demo_run: DemoRun):
     """The six files of the contract and the demo's posterior; no temporary file, nothing beside the folder."""
-    assert {path.name for path in demo_run.folder.iterdir()} == {*FILES, "posterior.nc"}
+    assert {path.name for path in demo_run.folder.iterdir()} == {*FILES, *LEVER_FILES, "posterior.nc"}
     assert [path.name for path in demo_run.folder.parent.iterdir()] == ["run"]
 
 
