@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from forecast.features import LeadTable
 from forecast.lead_worlds import LeadWorld, make_leads
-from forecast.scoring import Scorer, channel_scorer, chunks, failures, fit_scorer
+from forecast.scoring import Scorer, channel_scorer, chunks, fit_scorer
 from forecast.scoring_model import sample_scores
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
@@ -63,9 +63,11 @@ def one(size: int, seed: int, strength: float) -> dict[str, object]:
         "strength": strength,
         "won by then": int(table.leads["won"].notna().sum()),
         "seconds": round(seconds, 1),
-        "failed": "; ".join(text for fit in scorer.fits for text in failures(fit.told)) or "none",
-        "score above truth": f"{above(given, truth):.2%}",
-        "channel rate above truth": f"{above(chances(base, new), truth):.2%}",
+        "R-hat": f"{max(fit.told['max_rhat'] for fit in scorer.fits):.3f}",
+        "divergences": sum(fit.told["divergences"] for fit in scorer.fits),
+        "score above truth": f"{above(given, truth):.1%}",
+        "channel rate above truth": f"{above(chances(base, new), truth):.1%}",
+        "luck of its wins": f"{world.truth['wins'].mean() / world.truth['chance'].mean():.3f}",
         "wins expected / true": f"{given.mean() / truth.mean():.3f}",
     }
 
@@ -83,17 +85,10 @@ def main() -> None:
         for size in options.sizes.split(",")
         for i in range(options.worlds if int(size) <= 10_000 else 1)
     ]
-    print(
-        pd.DataFrame(rows).to_markdown(index=False)
-        if _tabulate()
-        else pd.DataFrame(rows).to_string(index=False)
-    )
-
-
-def _tabulate() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("tabulate") is not None
+    head = list(rows[0])
+    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(value) for value in row.values()) + " |")
 
 
 if __name__ == "__main__":

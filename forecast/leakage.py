@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 
 LATE_DATES = 0.05  # share of the dates after creation that is more than clocks that differ
 PRESENCE = 0.8  # area under the curve of being filled in
+ONLY_WON = 0.8  # share won of the leads in which a cell is filled in, however few those are
 CLOSED = 0.5  # difference of the shares filled in, closed less open, leads of the same age
 SEPARATION = 0.95  # area under the curve of the value
 LEAST_WON = 20  # settled leads of either outcome, below which nothing can be said
@@ -86,11 +87,14 @@ def _late(table: LeadTable, name: str) -> tuple[str, str] | None:
 def _presence(cells: pd.Series[Any], won: Mask, settled: Mask) -> tuple[str, str] | None:
     filled = text_of(cells).notna().to_numpy()
     area = area_under_curve(filled[settled].astype(float), won[settled])
-    if max(area, 1 - area) < PRESENCE:
+    there = filled & settled
+    often = float(won[there].mean()) if there.sum() >= LEAST_WON else 0.0
+    only = often >= ONLY_WON and often >= 2 * won[settled].mean()
+    if max(area, 1 - area) < PRESENCE and not only:
         return None
     shares = filled[settled & won].mean(), filled[settled & ~won].mean()
     sign = "filled in for won leads" if area > 0.5 else "filled in for leads that were not won"
-    return sign, f"filled in for {shares[0]:.0%} of won leads, {shares[1]:.0%} of settled others"
+    return sign, f"filled in for {shares[0]:.0%} of won leads, {shares[1]:.1%} of settled others"
 
 
 def _separates(

@@ -24,7 +24,7 @@ from forecast.pooling import LEVEL_SD, SPREAD_PRIOR, Shares, level_prior, mode_o
 Array = NDArray[np.float64]
 
 CHAINS = 4
-TUNE, DRAWS = 350, 250
+TUNE, DRAWS = 400, 350
 TARGET_ACCEPT = 0.9
 NUMBERS = 1  # the group of the standardised numbers: their slopes are free
 TYPICAL = 0.3  # a spread at which the normal approximation is made

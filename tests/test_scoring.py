@@ -127,6 +127,16 @@ def test_dates_after_creation_perfect_values_and_identifiers_are_flagged(table):
     }
 
 
+def test_a_column_that_few_leads_have_but_only_won_ones_is_flagged(table):
+    """Filled in for a tenth of the won leads and for none else: too few to tell won from not won, and yet a leak."""
+    won = table.leads["won"].notna().to_numpy()
+    some = won & (np.random.default_rng(7).random(won.size) < 0.1)
+    made = pd.DataFrame({"warehouse": np.where(some, "yes", None)}, dtype=object)
+    given = LeadTable(table.leads, made, table.stages, table.last_day)
+    assert some.sum() >= 20
+    assert [sign.sign for sign in signs(given, ["warehouse"], _settled(table))] == ["filled in for won leads"]
+
+
 def test_a_count_that_goes_on_is_told_and_kept(table):
     """Pages counted up to the export are more for older leads: said, not left out."""
     age = (table.last_day - table.day("leads")).astype(int)
