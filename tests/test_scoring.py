@@ -280,7 +280,7 @@ def test_no_other_choice_of_leads_brings_more(capacity, cost):
 
 def test_a_ranking_is_written_the_same_each_time(tmp_path):
     """Columns, order, deciles and files; the same bytes for the same seed; the text says what was left out."""
-    world = make_leads(np.random.default_rng(13), size=1500)
+    world = make_leads(np.random.default_rng(13), size=900)
     study = write_study(tmp_path, world, "\n[scoring]\ncost_per_lead = 150\ncapacity = 40\n")
     made = [rank(study, out=tmp_path / name, sampler=normal_sampler) for name in ("a", "b")]
     for name in ("ranking.csv", "scoring.json", "reliability.svg"):
