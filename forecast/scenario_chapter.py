@@ -29,6 +29,7 @@ from forecast.sentences import (
 )
 from forecast.tables import Tables
 
+RATES = {"leads": "conversion", "qualified": "qualification", "won": "close rate"}
 LEVER_NOTE = (
     "One lever at a time, in all channels at once; rates and delays of units that enter the stage before within the "
     "horizon. In the end: all revenue of the horizon's cohorts. Left: +10 % each, delays -10 %, with 80 % bands. "
@@ -70,17 +71,15 @@ def lever_name(lever: str, stage: str) -> str:
     names = {"traffic": "traffic", "value": "deal value", "capacity": "room of sales"}
     if lever in names:
         return names[lever]
-    return (
-        f"rate into {stage_word(stage).lower()}"
-        if lever == "rate"
-        else f"delay of {stage_word(stage).lower()}"
-    )
+    if lever == "rate":
+        return RATES.get(stage, f"rate into {stage_word(stage)}")
+    return f"delay into {stage_word(stage)}"
 
 
 def source_name(source: str) -> str:
     """A source of variance in words."""
     kind, _, stage = source.partition(": ")
-    return f"rate into {stage_word(stage).lower()}" if kind == "rate" else source
+    return lever_name(kind, stage) if kind == "rate" else source
 
 
 # ------------------------------------------------------------------------------------------------- sensitivity
@@ -108,7 +107,8 @@ def _levers(tables: Tables) -> list[dict[str, Any]]:
     alt = f"Left: what each lever brings inside the horizon. Right: variance of the forecast by source. {lead} {text}"
     return [
         part(lead=lead, text=text, figure={"svg": figure_svg(drawn), "alt": alt}),
-        part(tables=[_lever_table(tables, total, inside, eventual), _variance_table(parts)], note=LEVER_NOTE),
+        part(tables=[_lever_table(tables, total, inside, eventual)], note=LEVER_NOTE),
+        part(tables=[_variance_table(parts)]),
     ]
 
 
@@ -129,8 +129,8 @@ def bottleneck_sentence(tables: Tables) -> str:
         ]
         if len(rows):
             low = rows.sort_values("won_eventual", ascending=False, kind="stable").iloc[0]
-            stage = clean(stage_word(str(low["stage"])).lower())
-            said += f" Below the market's range: the rate into {stage}, {percent(low['mean'])}."
+            name = clean(lever_name("rate", str(low["stage"])))
+            said += f" Below the market's range: {name}, {percent(low['mean'])}."
     return said
 
 
@@ -293,18 +293,16 @@ def _goals(tables: Tables) -> list[dict[str, Any]]:
         "Goal",
         "Periods",
         "Amount",
-        "Median, 80 % band",
+        "Median, band",
         "Probability",
-        f"Ahead at 50{NBSP}%",
-        "At the chance asked",
+        f"Ahead, 50{NBSP}%",
+        "Ahead, asked",
     ]
-    asked = [table(head, rows, "", "2222111")]
-    if ways:
-        asked.append(_ways_table(ways, cur))
     points = [
         goal_sentence(goal, [way for way in ways if way["goal"] == goal["goal"]], cur) for goal in goals
     ]
-    return [part("Goals", points=points, tables=asked, note=GOAL_NOTE)]
+    parts = [part("Goals", tables=[table(head, rows, "", "2223211")], points=points)]
+    return [*parts, part(tables=[_ways_table(ways, cur)], note=GOAL_NOTE)] if ways else parts
 
 
 def _goal_unit(goal: Mapping[str, Any], currency: str) -> str:

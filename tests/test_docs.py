@@ -27,6 +27,7 @@ import forecast
 from forecast import cli_reference
 from forecast.presets import PRESETS
 from forecast.study import Study, load_study
+from forecast.study_scenario import ChangeSpec, DelayChangeSpec, RecoverSpec
 
 ROOT = Path(forecast.__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -153,15 +154,20 @@ def _table_in(annotation: object) -> type[BaseModel] | None:
 def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
     """Every key of a study by its dotted name; NAME, STAGE and COLUMN stand for names that the user gives."""
     names = {"channels": "NAME", "limits": "NAME", "delay": "STAGE", "rate": "STAGE", "columns": "COLUMN"}
-    names |= {"lots": "NAME", "fees": "NAME", "period_caps": "PERIOD"}
+    names |= {"lots": "NAME", "fees": "NAME", "period_caps": "PERIOD", "recover": "STAGE", "units": "STAGE"}
     found: dict[str, FieldInfo] = {}
     for field, info in model.model_fields.items():
         if field in {"folder", "path"}:
             continue
-        named = field in names and prefix != "budget.group."
+        named = (
+            field in names
+            and prefix not in ("budget.group.", "nurturing.")
+            and prefix + field != "scenario.channels"
+        )
         key = prefix + (info.alias or field) + (f".{names[field]}" if named else "")
         inner = _table_in(info.annotation)
-        found |= {key: info} if inner is None or field in ("database", "retention") else _keys(inner, f"{key}.")
+        alone = field in ("database", "retention") or inner in (ChangeSpec, DelayChangeSpec, RecoverSpec)
+        found |= {key: info} if inner is None or alone else _keys(inner, f"{key}.")
     return found
 
 
@@ -173,6 +179,8 @@ def _default(key: str, info: FieldInfo) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple) and value and isinstance(value[0], float):
+        return f"{value[0]:g}"  # a range that is a single number
     if isinstance(value, tuple):
         return "[" + ", ".join(f'"{part}"' for part in value) + "]"
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"
