@@ -130,6 +130,12 @@ def text_of(values: pd.Series[Any]) -> pd.Series[Any]:
     return cells.where(cells.notna() & (cells != ""), None)
 
 
+def labels_of(values: pd.Series[Any]) -> pd.Series[Any]:
+    """The cells as text; one with nothing in it as such."""
+    cells = text_of(values).astype(object)
+    return cells.where(cells.notna(), BLANK).map(str).astype(object)
+
+
 def kind_of(values: pd.Series[Any]) -> Kind:
     """What a column holds: dates, numbers, categories, or an identifier."""
     cells = text_of(values).dropna()
@@ -202,7 +208,7 @@ class Encoder:
             if spec.blanks:
                 parts.append((~known).astype(float)[:, None])
         for name, levels in self.levels.items():
-            cells = text_of(table.features[name]).fillna(BLANK).astype(str)
+            cells = labels_of(table.features[name])
             known_level = cells.where(cells.isin(levels), OTHER)
             parts.append(_dummies(known_level, levels))
         return np.concatenate(parts, axis=1)
@@ -218,7 +224,7 @@ def encoder(table: LeadTable, names: Sequence[str]) -> Encoder:
             numbers = days_before(values, created) if kind == "date" else numbers_of(values)
             numeric.append(_settle(name, numbers.to_numpy(dtype=float), kind == "date"))
         elif kind == "category":
-            levels[name] = _levels(text_of(values).fillna(BLANK).astype(str))
+            levels[name] = _levels(labels_of(values))
     channels = tuple(sorted(set(table.leads["channel"])))
     columns, groups = [f"channel: {name}" for name in channels], [CHANNELS] * len(channels)
     for spec in numeric:

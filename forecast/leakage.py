@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from forecast.features import BLANK, LeadTable, days_before, kind_of, numbers_of, text_of
+from forecast.features import LeadTable, days_before, kind_of, labels_of, numbers_of, text_of
 
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
@@ -30,6 +30,8 @@ Array = NDArray[np.float64]
 LATE_DATES = 0.05  # share of the dates after creation that is more than clocks that differ
 PRESENCE = 0.8  # area under the curve of being filled in
 ONLY_WON = 0.8  # share won of the leads in which a cell is filled in, however few those are
+TIMES = 10.0  # and as many times more often filled in than for other settled leads
+AGES = 6  # groups of leads by age
 CLOSED = 0.5  # difference of the shares filled in, closed less open, leads of the same age
 SEPARATION = 0.95  # area under the curve of the value
 LEAST_WON = 20  # settled leads of either outcome, below which nothing can be said
@@ -87,9 +89,10 @@ def _late(table: LeadTable, name: str) -> tuple[str, str] | None:
 def _presence(cells: pd.Series[Any], won: Mask, settled: Mask) -> tuple[str, str] | None:
     filled = text_of(cells).notna().to_numpy()
     area = area_under_curve(filled[settled].astype(float), won[settled])
-    there = filled & settled
+    there, others = filled & settled, settled & ~won
     often = float(won[there].mean()) if there.sum() >= LEAST_WON else 0.0
-    only = often >= ONLY_WON and often >= 2 * won[settled].mean()
+    rarely = ((filled & others).sum() + 0.5) / (others.sum() + 1.0)
+    only = often >= ONLY_WON and filled[settled & won].mean() >= TIMES * rarely
     if max(area, 1 - area) < PRESENCE and not only:
         return None
     shares = filled[settled & won].mean(), filled[settled & ~won].mean()
@@ -105,7 +108,7 @@ def _separates(
     elif kind == "number":
         values = numbers_of(cells).to_numpy(dtype=float)
     else:
-        values = _shares_without_own(text_of(cells).fillna(BLANK).astype(str), won, settled)
+        values = _shares_without_own(labels_of(cells), won, settled)
     known = settled & np.isfinite(values)
     if min(int((won & known).sum()), int((~won & known).sum())) < LEAST_WON:
         return None
@@ -129,20 +132,21 @@ def _shares_without_own(levels: pd.Series[Any], won: Mask, settled: Mask) -> Arr
 
 
 def _closed_only(table: LeadTable, cells: pd.Series[Any], won: Mask) -> tuple[str, str] | None:
-    """Filled in once closed, blank while open: compared among leads created in the same months."""
+    """Filled in once closed, blank while open: compared among leads of about the same age."""
     filled = text_of(cells).notna().to_numpy()
     closed = won | ~np.isnat(table.day("lost"))
-    month = table.day(table.stages[0]).astype("datetime64[M]").astype(np.int64)
+    age = (table.last_day - table.day(table.stages[0])).astype(float)
+    group = np.searchsorted(np.quantile(age, np.arange(1, AGES) / AGES), age)
     gaps, weights = [], []
-    for m in np.unique(month):
-        here = month == m
+    for g in range(AGES):
+        here = group == g
         n, k = int((here & closed).sum()), int((here & ~closed).sum())
         if min(n, k) >= LEAST_WON:
             gaps.append(filled[here & closed].mean() - filled[here & ~closed].mean())
             weights.append(min(n, k))
     if not gaps or (gap := float(np.average(gaps, weights=weights))) < CLOSED:
         return None
-    return "filled in once a lead is closed", f"{gap:+.0%} more often than for open leads of the same month"
+    return "filled in once a lead is closed", f"{gap:+.0%} more often than for open leads of that age"
 
 
 def _grows(table: LeadTable, cells: pd.Series[Any]) -> tuple[str, str] | None:

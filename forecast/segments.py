@@ -22,7 +22,7 @@ from scipy.stats import beta
 
 from forecast.cure import MOVED, fit_timing
 from forecast.errors import StudyError
-from forecast.features import BLANK, OTHER, LeadTable, read_lead_table, text_of, with_returns
+from forecast.features import OTHER, LeadTable, labels_of, read_lead_table, with_returns
 from forecast.history import History
 from forecast.periods import period_index, period_label
 from forecast.pooling import Shares, pooled_draws, rates, together
@@ -171,7 +171,7 @@ def _inside(table: LeadTable, history: History) -> LeadTable:
 
 def names_of(cells: pd.Series[Any]) -> NDArray[np.object_]:
     """The segment of each lead: its text, a blank as such, and what is rarer than the twelve largest as other."""
-    text = text_of(cells).fillna(BLANK).astype(str)
+    text = labels_of(cells)
     counted = text.value_counts()
     kept = sorted(counted.index, key=lambda name: (-counted[name], name))
     if len(kept) > MOST_SEGMENTS:
