@@ -1,5 +1,7 @@
 """Scores of leads against the true chances: `python benchmarks/scoring.py [--sizes 1500,5000,20000] [--worlds 3]`.
 
+With `--olist FOLDER` (the two public Olist files) the ranking of real leads instead, whose further columns mostly leak.
+
 Makes companies whose leads have features and known chances of winning, fits the score (PyMC, nutpie) on each, and rates
 it on fresh leads of the same company by the expected log score, as a share above that of the true chances.
 """
@@ -7,8 +9,10 @@ it on fresh leads of the same company by the expected log score, as a share abov
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,11 +20,24 @@ from numpy.typing import NDArray
 
 from forecast.features import LeadTable
 from forecast.lead_worlds import LeadWorld, make_leads
+from forecast.ranking import rank
+from forecast.ranking_text import ranking_text
 from forecast.scoring import Scorer, channel_scorer, chunks, fit_scorer
 from forecast.scoring_model import sample_scores
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
 FRESH = 20_000
+OLIST = """\
+name = "olist"
+[history]
+leads = "leads.csv"
+from = "2018-01"
+through = "2018-05"
+columns = { lead_id = "mql_id", channel = "origin", created = "first_contact_date", won = "won_date" }
+[funnel]
+stages = ["leads", "won"]
+delay.won = "30 days"
+"""
 
 
 def lead_table(world: LeadWorld) -> LeadTable:
@@ -72,13 +89,33 @@ def one(size: int, seed: int, strength: float) -> dict[str, object]:
     }
 
 
+def olist(source: Path) -> None:
+    """Rank the Olist leads with every column that the file of closed deals has, and say what was left out."""
+    leads = pd.read_csv(source / "olist_marketing_qualified_leads_dataset.csv", dtype=str)
+    deals = pd.read_csv(source / "olist_closed_deals_dataset.csv", dtype=str)
+    joined = leads.merge(deals.drop(columns=["seller_id", "sdr_id", "sr_id"]), on="mql_id", how="left")
+    joined["won_date"] = joined["won_date"].str[:10]
+    early = joined["won_date"] < joined["first_contact_date"]
+    joined.loc[early, "won_date"] = joined.loc[early, "first_contact_date"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        joined.to_csv(folder / "leads.csv", index=False)
+        (folder / "olist.toml").write_text(OLIST, encoding="utf-8")
+        made = rank(folder / "olist.toml", out=folder / "out")
+        print(ranking_text(made.summary, made.ranking.head(0)))
+
+
 def main() -> None:
     """Print a row for each company."""
     parser = argparse.ArgumentParser(description="Scores of leads against the true chances.")
     parser.add_argument("--sizes", default="1500,5000,20000")
     parser.add_argument("--worlds", type=int, default=3)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--olist", type=Path)
     options = parser.parse_args()
+    if options.olist:
+        olist(options.olist)
+        return
     one(400, 1, 1.0)  # compiles
     rows = [
         one(int(size), 100 + i, options.strength)
