@@ -41,8 +41,8 @@ SCENARIO_NOTE = (
     "the end, and by the end of the horizon. A period later: what beginning one period later costs."
 )
 GOAL_NOTE = (
-    "Budget: today's split times one factor; best budget: by the solver, money may move. Rates: in all channels, from "
-    "now on. Out of reach: how likely the largest change makes it."
+    "Budget: today's split times one factor; best budget: by the solver, money may move, left out where the limits "
+    "allow none. Rates: in all channels, from now on. Out of reach: how likely the largest change makes it."
 )
 
 
@@ -238,7 +238,7 @@ def _money_table(made: Mapping[str, Any], short: Mapping[str, str], unit: str) -
                 "t": chance(cells["p_payback"]["mean"], brief=True),
                 "s": f"{chance(cells['p_payback_horizon']['mean'], brief=True)} by the end",
             },
-            f"{pays:.0f} periods" if known(pays) else "later",
+            f"{pays:.0f} period{'s' if pays > 1 else ''}" if known(pays) else "later",
             number(cells["cost_of_delay"]["mean"]),
         ]
         rows.append((row, False))
