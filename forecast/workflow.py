@@ -391,6 +391,13 @@ def _seed(seed: int | None) -> int:
     return DEFAULT_SEED if seed is None else seed
 
 
+def _lever_keys(told: dict[str, Any]) -> dict[str, Any]:
+    """Levers for summary.json; scenarios by themselves, where the study has them."""
+    levers = plain(told)
+    found = {key: levers.pop(key) for key in ("scenarios",) if key in levers}
+    return ({"levers": levers} if levers else {}) | found
+
+
 def _summary(
     result: Forecast, posterior: Posterior, seconds: dict[str, float], *, fitted: bool
 ) -> dict[str, Any]:
@@ -407,7 +414,8 @@ def _summary(
         "allocation": t.allocation.to_dict("records"),
         "decision": plain(t.decision),
         "economics": results.economics_totals(t.economics),
-        **{key: plain(told) for key in ("levers", "segments", "recycling") if (told := getattr(t, key))},
+        **_lever_keys(t.levers),
+        **{key: plain(told) for key in ("segments", "recycling") if (told := getattr(t, key))},
         "diagnostics": list(posterior.diagnostics),
         "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
         "seconds": dict(seconds),

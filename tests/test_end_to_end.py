@@ -48,6 +48,8 @@ SUMMARY = [
     "allocation",
     "decision",
     "economics",
+    "levers",
+    "scenarios",
     "diagnostics",
     "provenance",
     "seconds",
