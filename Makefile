@@ -14,8 +14,8 @@ demo: $(READY) ## the main job on the bundled data: fit, forecast, budget, repor
 	@$(PY) -m compileall -q forecast
 	@$(PY) -m forecast demo
 
-test: $(READY) ## the fast tests
-	$(PY) -m pytest
+test: $(READY) ## the fast tests, on two cores
+	$(PY) -m pytest -n 2 --dist worksteal
 
 test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 	$(PY) -m pytest -m slow

@@ -132,6 +132,8 @@ def noise_of(steps: Steps, at: int, period: str) -> tuple[float, float]:
     rate = np.where(n > 0, np.log((y + 0.5) / (np.maximum(n - y, 0) + 0.5)), np.nan)
     step = np.diff(rate)
     step[at - 1] = np.nan
+    if not np.isfinite(step).any():
+        return 0.0, least
     variance, pairs = np.nanmean(step**2), step[1:] * step[:-1]
     together = float(np.nanmean(pairs)) if np.isfinite(pairs).any() else 0.0
     return max(-together, 0.0), max(float(variance) + 2 * together, least)

@@ -105,6 +105,9 @@ def write_outputs(folder: Path, tables: Tables, outlook: xr.Dataset | None, summ
         made["draws.nc"] = lambda path: write_draws(outlook, path)
     check_folder(folder)
     write_files(folder, {name: made[name] for name in (*LEVER_FILES, *FILES) if name in made})
+    for name in LEVER_FILES:
+        if name not in made:  # of an earlier run, whose study asked for it
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_files(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> None:

@@ -6,8 +6,9 @@ is the expected road's; the chance about it is that of the simulation, grown wit
     Y_new = E_new + (Y - E) sqrt(E_new / E)
 
 Budget: today's split of every channel with spend that is not locked, times one factor, in the periods of the goal; no
-channel above the limit on spend never seen (`limits.BEYOND_SEEN`). A rate: times one factor in all channels from now on, up to 1.
-For a goal over the whole horizon `smallest` asks the budget's own solver, which may move money between channels.
+channel above the limit on spend never seen (`limits.BEYOND_SEEN`). A rate: times one factor in all channels from now
+on, up to 1. For a goal over the whole horizon `smallest` asks the budget's own solver, which may move money between
+channels.
 """
 
 from __future__ import annotations

@@ -34,7 +34,19 @@ GUIDE = [
     "--value",
     "5000",
 ]
-COMMANDS = ["demo", "init", "funnel", "check", "fit", "run", "allocate", "scenarios", "backtest", "rank", "score"]
+COMMANDS = [
+    "demo",
+    "init",
+    "funnel",
+    "check",
+    "fit",
+    "run",
+    "allocate",
+    "scenarios",
+    "backtest",
+    "rank",
+    "score",
+]
 HEAVY = {"numpy", "pandas", "xarray", "pymc", "nutpie", "arviz", "matplotlib", "duckdb", "typst", "numba"}
 
 

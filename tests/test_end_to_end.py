@@ -239,8 +239,12 @@ def test_summary_has_its_keys_and_its_numbers(summary: dict[str, Any], forecast_
     known = summary["provenance"]
     assert known["fitted_now"] is True
     told = summary["economics"]
-    assert told["cpl"]["mean"] < told["marginal_cpl"]["mean"]  # the average counts those who come without more spend
-    assert told["ltv"]["mean"] == pytest.approx(0.6 * told["deal_value"]["mean"], rel=1e-6)  # no retention is given
+    assert (
+        told["cpl"]["mean"] < told["marginal_cpl"]["mean"]
+    )  # the average counts those who come without more spend
+    assert told["ltv"]["mean"] == pytest.approx(
+        0.6 * told["deal_value"]["mean"], rel=1e-6
+    )  # no retention is given
     assert 0 < told["p_ltv_cac_3"] < 1
     assert all(re.fullmatch(r"[0-9a-f]{64}", known[key]) for key in ("fit_hash", "study_sha256"))
     assert list(known["data_sha256"]) == ["demo.csv"]

@@ -216,6 +216,14 @@ def test_a_second_run_replaces_the_first_and_leaves_other_files(tmp_path):
     assert set(export.FILES) - {"draws.nc"} | {"notes.txt"} == {p.name for p in folder.iterdir()}
 
 
+def test_a_table_that_the_study_no_longer_asks_for_goes(tmp_path):
+    """goals.csv of the run before does not stay beside outputs of a study without goals."""
+    export.write_outputs(tmp_path, small(), None, {"run": 1})
+    (tmp_path / "goals.csv").write_text("goal,p\nquarter,0.4\n")
+    export.write_outputs(tmp_path, small(), None, {"run": 2})
+    assert not (tmp_path / "goals.csv").exists()
+
+
 def test_a_folder_with_a_report_of_somebody_else_is_refused(tmp_path):
     """A report.pdf that no run has written is not overwritten."""
     (tmp_path / "report.pdf").write_text("signed original")

@@ -82,9 +82,7 @@ def test_a_run_writes_what_the_command_says(with_levers: Path, tmp_path: Path):
     out = tmp_path / "out"
     summary = workflow.run(with_levers, out=out, go_on=True).summary
     asked = workflow.scenarios(with_levers, go_on=True).table
-    assert [row["mean"] for row in summary["scenarios"]] == pytest.approx(
-        list(asked["mean"]), nan_ok=True
-    )
+    assert [row["mean"] for row in summary["scenarios"]] == pytest.approx(list(asked["mean"]), nan_ok=True)
     written = pd.read_csv(out / "scenarios.csv")
     assert written["mean"].to_numpy() == pytest.approx(asked["mean"].to_numpy(), nan_ok=True)
     assert pd.read_csv(out / "variance.csv").set_index("source").loc["total", "share"] == 1.0

@@ -17,8 +17,10 @@ from forecast import posterior as saving
 from forecast import workflow
 from forecast.cli import app
 from forecast.errors import StudyError, UsageError
-from forecast.export import FILES
+from forecast.export import FILES, LEVER_FILES
 from forecast.planning import Silent
+
+ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
 
 
 class Fitted(Exception):  # noqa: N818 - a signal, not a failure
@@ -156,7 +158,7 @@ def test_a_fail_ends_with_4_and_leaves_stamped_outputs(small_study: Path):
     assert json.loads(made.stdout)["verdict"]["status"] == "FAIL"
     assert FAILED in made.stderr
     assert f"The outputs are in {out}/, stamped FAIL." in made.stderr
-    assert set(listing(out)) == set(FILES)
+    assert set(listing(out)) == {*FILES, *ALWAYS}
     assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["verdict"]["status"] == "FAIL"
     made = CliRunner().invoke(app, [*call, "--go-on"])
     assert (made.exit_code, made.stderr) == (0, "")
@@ -214,7 +216,7 @@ def test_run_writes_to_reports_name_and_tells_its_steps(fitted_study: Path, monk
     notes = Notes()
     made = workflow.run(Path("small.toml"), progress=notes)
     assert made.folder == Path("reports/small")
-    assert set(listing(made.folder)) == set(FILES)
+    assert set(listing(made.folder)) == {*FILES, *ALWAYS}
     assert notes.steps == [
         "reading the study and its data",
         "looking for a saved fit",
@@ -370,10 +372,10 @@ def test_a_quarter_can_be_planned_inside_the_new_folder(
     shutil.copyfile(demo_run.folder / "posterior.nc", tmp_path / "plan" / "models" / "demo.nc")
     monkeypatch.chdir(tmp_path / "plan")
     assert CliRunner().invoke(app, ["check", "models/demo.toml"]).exit_code == 0
-    made = CliRunner().invoke(app, ["run", "models/demo.toml", "--set", "plan.periods=2", "--quiet"])
+    made = CliRunner().invoke(app, ["run", "models/demo.toml", "--set", "plan.periods=4", "--quiet"])
     assert made.exit_code == 0, made.stderr
     assert "Report: reports/demo/report.pdf" in made.stdout
-    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == set(FILES)
+    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == {*FILES, *LEVER_FILES}
 
 
 def test_init_overwrites_nothing(tmp_path: Path):
