@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,9 +35,22 @@ def command(*args: str, cwd: Path, code: str | None = None, **env: str) -> subpr
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    """The bundled demo, run as a user runs it, from an unrelated folder."""
-    home = tmp_path_factory.mktemp("demo")
-    return DemoRun(home / "run", command("demo", "--out", "run", "--json", cwd=home))
+    """The bundled demo, run as a user runs it, from an unrelated folder; once, however many processes test."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
+    said = home.with_name("demo.json")
+    try:
+        home.mkdir()
+    except FileExistsError:  # another process runs it
+        while not said.exists():
+            time.sleep(0.2)
+        return DemoRun(
+            home / "run", subprocess.CompletedProcess(**json.loads(said.read_text(encoding="utf-8")))
+        )
+    process = command("demo", "--out", "run", "--json", cwd=home)
+    said.with_suffix(".part").write_text(json.dumps(vars(process)), encoding="utf-8")
+    said.with_suffix(".part").rename(said)
+    return DemoRun(home / "run", process)
 
 
 @pytest.fixture

@@ -183,6 +183,7 @@ def test_draws_come_back_as_they_were(written):
         assert file["revenue"].compression == "gzip"
 
 
+@pytest.mark.slow
 def test_same_tables_same_bytes_in_any_process(tmp_path):
     """Another process, time zone, hash seed and locale write the same six files."""
     code = (

@@ -18,7 +18,7 @@ from forecast.history import History
 from forecast.sources import read_history
 from forecast.study import Study
 
-MANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FIRST = dt.date(2026, 1, 1)
 CHANNELS = ("ppc", "seo", "events")
 Lead = tuple[str, dt.date, dt.date | None, dt.date | None, dt.date | None, float | None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -364,15 +363,13 @@ def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
     assert 'STUDY = "../models/demo.toml"' in notebook
 
 
-def test_a_quarter_can_be_planned_inside_the_new_folder(
-    tmp_path: Path, demo_run: Any, monkeypatch: pytest.MonkeyPatch
-):
-    """`forecast check`, then `forecast run --set`, from within the folder."""
+def test_a_quarter_can_be_planned_inside_the_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`forecast check`, then `forecast run --preview --set`, from within the folder."""
     workflow.init(tmp_path / "plan")
-    shutil.copyfile(demo_run.folder / "posterior.nc", tmp_path / "plan" / "models" / "demo.nc")
     monkeypatch.chdir(tmp_path / "plan")
     assert CliRunner().invoke(app, ["check", "models/demo.toml"]).exit_code == 0
-    made = CliRunner().invoke(app, ["run", "models/demo.toml", "--set", "plan.periods=4", "--quiet"])
+    again = ["run", "models/demo.toml", "--preview", "--draws", "1000", "--set", "plan.periods=4", "--quiet"]
+    made = CliRunner().invoke(app, again)
     assert made.exit_code == 0, made.stderr
     assert "Report: reports/demo/report.pdf" in made.stdout
     assert set(listing(tmp_path / "plan" / "reports" / "demo")) == {*FILES, *LEVER_FILES}
