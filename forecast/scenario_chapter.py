@@ -119,7 +119,8 @@ def bottleneck_sentence(tables: Tables) -> str:
     if found:
         name = clean(lever_name(str(found["lever"]), str(found["stage"])))
         said = (
-            f"Of traffic and rates, 10{NBSP}% more {name} brings the most inside the horizon: {number(found['mean'])}{NBSP}{unit} "
+            f"Of traffic and rates, 10{NBSP}% more {name} brings the most inside the horizon: "
+            f"{number(found['mean'])}{NBSP}{unit} "
             f"({band(found['q10'], found['q90'])}, 80{NBSP}% band)."
         )
     frame = tables.benchmarks
