@@ -10,6 +10,7 @@ walks and levels that they govern. Source: Kallioinen, Paananen, Buerkner & Veht
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -201,7 +202,9 @@ def _weights(component: Array) -> tuple[Array, Array]:
     made = []
     for alpha in ALPHAS:
         try:
-            log_w = np.asarray(array_stats.power_scale_lw(component, alpha=alpha))  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings():  # a short tail, where draws follow each other: five are smoothed
+                warnings.filterwarnings("ignore", "Number of tail draws", UserWarning)
+                log_w = np.asarray(array_stats.power_scale_lw(component, alpha=alpha))  # type: ignore[no-untyped-call]
         except ValueError:  # all draws of the tail alike: nothing there to smooth
             log_w = (alpha - 1.0) * component
         w = np.exp(log_w - log_w.max())

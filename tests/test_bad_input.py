@@ -435,9 +435,9 @@ def test_budgets_that_cannot_be_divided(fitted_study: Path, options: list[str], 
     ("place", "old"),
     [
         ("write_csv", False),
-        ("write_workbook", True),
-        ("report_pdf", False),
-        ("write_draws", False),
+        pytest.param("write_workbook", True, marks=pytest.mark.slow),
+        pytest.param("report_pdf", False, marks=pytest.mark.slow),
+        pytest.param("write_draws", False, marks=pytest.mark.slow),
         ("write_draws", True),
     ],
 )
@@ -507,7 +507,7 @@ def _process(home: Path, code: str, *args: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent by POSIX means")
-@pytest.mark.parametrize("command", ["run", "fit"])
+@pytest.mark.parametrize("command", [pytest.param("run", marks=pytest.mark.slow), "fit"])
 def test_ctrl_c_during_the_fit(small_study: Path, command: str):
     """A real SIGINT while it fits: exit code 130, one line, no posterior, no outputs, no temporary file."""
     home = small_study.parent

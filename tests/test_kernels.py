@@ -215,6 +215,7 @@ def single(data: Data) -> Data:
     return {k: np.ascontiguousarray(v[..., :1]) if k in per_channel else v for k, v in data.items()}
 
 
+@pytest.mark.slow
 def test_a_single_channel_has_no_pool():
     """One channel: its level stands for itself, in rates, traffic and deal value."""
     calendar = Part("x", "x", "calendar", single(transition(delayed=True, calendar=True)))

@@ -111,7 +111,7 @@ SHAPES = {
     "two years ahead": Shape(demo, rest=REVENUE.replace("[plan]\n", "[plan]\nperiods = 24\n")),
     "weeks": Shape(weeks, history='period = "week"', rest=REVENUE.replace("[plan]\n", "[plan]\nperiods = 6\n")),
 }  # fmt: skip
-FAST = ("two stages", "no revenue", "no spend", "late channel")
+FAST = ("two stages", "no spend")
 
 
 def whole_job(study: Study) -> tuple[Posterior, Forecast]:

@@ -150,6 +150,7 @@ def test_a_small_study_has_a_report(tmp_path):
     assert not re.search(r"\bnan\b", words, re.IGNORECASE)
 
 
+@pytest.mark.slow
 @needs_poppler
 def test_a_large_study_has_a_report(tmp_path):
     """Twenty channels, six stages, 24 weeks: every channel and week is there, and page 1 stays one page."""

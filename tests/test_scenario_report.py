@@ -121,7 +121,7 @@ def _levers(deal_mean: float | None) -> dict:
     return lever_tables(asked, past, known, future, plan, outlook, seed=1)
 
 
-@pytest.mark.parametrize("deal_mean", [5000.0, None])
+@pytest.mark.parametrize("deal_mean", [pytest.param(5000.0, marks=pytest.mark.slow), None])
 def test_the_chapter_says_what_the_tables_hold(deal_mean: float | None):
     """Bottleneck, variance, scenarios and goals, in money or in wins; every figure has words."""
     tables = replace(made_tables(), levers=_levers(deal_mean))
