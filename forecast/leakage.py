@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata, spearmanr
 
 from forecast.features import LeadTable, days_before, kind_of, labels_of, numbers_of, text_of
 
@@ -51,6 +50,8 @@ class Sign:
 def area_under_curve(values: Array, positive: Mask) -> float:
     """P(a positive has a higher value than a negative), ties half: the area under the ROC curve."""
     n, m = int(positive.sum()), int((~positive).sum())
+    from scipy.stats import rankdata  # slow to import, and most runs score no leads
+
     ranks = rankdata(values)
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
@@ -156,6 +157,8 @@ def _grows(table: LeadTable, cells: pd.Series[Any]) -> tuple[str, str] | None:
     known = np.isfinite(values)
     if known.sum() < 2 * LEAST_WON or np.unique(values[known]).size < 2:
         return None
+    from scipy.stats import spearmanr  # as above
+
     together = float(spearmanr(values[known], age[known]).statistic)
     if together < GROWS:
         return None
