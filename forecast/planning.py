@@ -45,7 +45,7 @@ from forecast.verdict import verdict
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 LEAST_DRAWS = 400
-VERSION = 8  # of the models: raised when the same data would fit to another posterior
+VERSION = 9  # of the models: raised when the same data would fit to another posterior
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
 
 

@@ -24,7 +24,7 @@ from forecast.inputs import (
     spend_reference,
     walk_geometry,
 )
-from forecast.periods import season_of
+from forecast.periods import periods_per_year, season_of
 from forecast.study import Study
 from forecast.waves import onto_waves
 
@@ -32,6 +32,11 @@ Array = NDArray[np.float64]
 
 RETURN_SPREAD = 1.0  # log sd of what is believed of the spread of marginal returns
 TRANSPORT = 0.1  # sd, as a share of the lift, with which a test speaks for the company's everyday
+
+
+def _season_centred(history: History) -> Array:
+    """How far to centre the season: less than a year tells little of it, and the prior rules; geometry, not model."""
+    return np.array(0.8 * min(1.0, len(history.periods) / periods_per_year(history.period)))
 
 
 def _geometry(history: History, precision: Array) -> dict[str, Array]:
@@ -70,7 +75,7 @@ def traffic_data(
         "drift_prior": drift_prior(history),
         **_geometry(history, precision),
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
-        "season_centred": np.array(0.8),
+        "season_centred": _season_centred(history),
         "season_waves": onto_waves(basis),
         "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),
         "log_worth": log_worth,
