@@ -33,10 +33,12 @@ from worlds import read
 
 from forecast import allocate as budget
 from forecast import simulate as simulation
+from forecast.history import History
 from forecast.instant import instant_posterior
 from forecast.jobs import finished, pool, run_jobs
 from forecast.planning import fit_posterior
 from forecast.sources import read_plan
+from forecast.study import Study
 from forecast.synthetic import Company, generate
 from forecast.worlds import Channel, Floats, World, response, season
 
@@ -111,20 +113,24 @@ def oracle(company: Company, names: list[str], plan: Floats, limits: budget.Limi
     return np.repeat((low + spent.reshape(width.shape).sum(axis=0))[None] / len(plan), len(plan), axis=0)
 
 
-def one_world(job: tuple[str, int, str, int]) -> dict[str, Any]:
-    """World `number` of a kind: what was promised, what it brings, what could be had."""
-    kind, number, method, draws = job
+def company_of(kind: str, number: int, folder: Path) -> tuple[Company, Study, History]:
+    """World `number` of a kind, and what a user tells of it: counts in `folder`, delays wrong by exp(0.3 z)."""
     rng = np.random.default_rng([2613, KINDS.index(kind), number])
     company = generate(world_of(kind, number, rng), rng)
     guess = {
         k: company.truth["delay"][k]["mean_days"] * np.exp(0.3 * rng.normal()) for k in ("qualified", "won")
     }
-    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        study, history = read(company, "calendar", guess, Path(name))
-        make = instant_posterior if method == "preview" else fit_posterior
-        posterior = make(study, history, seed=number, draws=draws)
-        plan = np.asarray(read_plan(study, history).values, dtype=float)
+    return company, *read(company, "calendar", guess, folder)
+
+
+def recommendation(
+    company: Company, study: Study, history: History, job: tuple[str, int, str, int]
+) -> dict[str, Any]:
+    """What is promised to a study of a company, what it brings, what could be had."""
+    _, number, method, draws = job
+    make = instant_posterior if method == "preview" else fit_posterior
+    posterior = make(study, history, seed=number, draws=draws)
+    plan = np.asarray(read_plan(study, history).values, dtype=float)
     paths, _ = np.random.SeedSequence([number, 1]).spawn(2)
     future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
     found, curves = budget.allocate(posterior, history, study, plan, future)
@@ -147,6 +153,13 @@ def one_world(job: tuple[str, int, str, int]) -> dict[str, Any]:
         "moved": float(np.abs(recommended - plan).sum() / plan.sum() / 2),
         "gate": posterior.provenance.get("failures", []),
     }
+
+
+def one_world(job: tuple[str, int, str, int]) -> dict[str, Any]:
+    """World `number` of a kind: what was promised, what it brings, what could be had."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return recommendation(*company_of(job[0], job[1], Path(folder)), job)
 
 
 def _ratio(top: Floats, bottom: Floats, rng: np.random.Generator) -> str:

@@ -11,7 +11,7 @@ from forecast.budget_figures import frontiers_figure
 from forecast.chapters import Cell, Row, part, table
 from forecast.figures import figure_svg
 from forecast.sentences import NBSP, clean, known, number, percent, short_names, signed, whole
-from forecast.tables import Tables
+from forecast.tables import Tables, records
 
 SHOWN = 7  # rows of the frontier's table
 FRONTIER_NOTE = (
@@ -113,14 +113,10 @@ def binding(certificate: Mapping[str, Any], currency: str) -> list[str]:
     return lines
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
 def _frontier_table(frame: pd.DataFrame, currency: str) -> dict[str, Any]:
     step = max(1, -(-len(frame) // SHOWN))
     rows: list[Row] = []
-    for row in _records(frame.iloc[::step]):
+    for row in records(frame.iloc[::step]):
         band = f"{number(row['q10'])} to {number(row['q90'])}"
         cells: list[Cell] = [whole(row["spent"]), number(row["contribution"]), band, f"{row['marginal']:.2f}"]
         rows.append((cells, False))
@@ -129,7 +125,7 @@ def _frontier_table(frame: pd.DataFrame, currency: str) -> dict[str, Any]:
 
 
 def _tests_table(made: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    tests, optimum = _records(made["tests"]), _records(made["optimum"])
+    tests, optimum = records(made["tests"]), records(made["optimum"])
     short = short_names([str(row["channel"]) for row in tests])
     rows: list[Row] = []
     for test, best in zip(tests, optimum, strict=True):
@@ -159,7 +155,7 @@ def _tests_table(made: Mapping[str, Any], currency: str) -> dict[str, Any]:
 def _ledger_table(frame: pd.DataFrame, currency: str) -> dict[str, Any]:
     short = short_names([str(channel) for channel in frame["channel"]])
     rows: list[Row] = []
-    for row in _records(frame):
+    for row in records(frame):
         cells: list[Cell] = [
             short[row["channel"]],
             whole(row["highest_seen"]),

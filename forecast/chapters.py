@@ -28,7 +28,7 @@ from forecast.sentences import (
     tight,
     whole,
 )
-from forecast.tables import Tables
+from forecast.tables import Tables, records
 
 Cell = str | dict[str, Any]
 Row = tuple[list[Cell], bool]  # the cells, and whether the row stands out
@@ -62,7 +62,7 @@ def table(head: Sequence[str], rows: Iterable[Row], align: str = "", widths: str
 def total(frame: pd.DataFrame, measure: str) -> dict[str, Any]:
     """The row of a measure over all channels and the whole horizon, or nothing."""
     chosen = (frame["measure"] == measure) & (frame["channel"] == "total") & (frame["period"] == "total")
-    return next(iter(_records(frame[chosen])), {})
+    return next(iter(records(frame[chosen])), {})
 
 
 def main_measure(tables: Tables) -> str:
@@ -70,11 +70,6 @@ def main_measure(tables: Tables) -> str:
     if tables.study.get("target_measure"):
         return str(tables.study["target_measure"])
     return "revenue" if known(total(tables.forecast, "revenue").get("mean")) else "won"
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as dicts with text keys."""
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 
 
 def _figure(figure: Any, alt: str) -> dict[str, Any]:
@@ -121,7 +116,7 @@ def _fan(tables: Tables, measure: str) -> list[dict[str, Any]]:
     say, say_band = (number, band) if measure == "revenue" else (sentences.count, sentences.count_band)
     rows: list[Row] = []
     chosen = (tables.forecast["measure"] == measure) & (tables.forecast["channel"] == "total")
-    for row in _records(tables.forecast[chosen]):
+    for row in records(tables.forecast[chosen]):
         bands = [say_band(row[a], row[b]) for a, b in (("q25", "q75"), ("q10", "q90"), ("q05", "q95"))]
         last = row["period"] == "total"
         name = "whole horizon" if last else clean(row["period"])
@@ -144,7 +139,7 @@ def _bridge(tables: Tables) -> dict[str, Any]:
     in_money = bool(frame["mean"].notna().any())
     said = sentences.bridge(tables.study, frame)
     rows: list[Row] = []
-    for row in _records(frame):
+    for row in records(frame):
         cells: list[Cell] = [clean(row["item"]), sentences.count(row["won_mean"])]
         cells += [number(row["mean"]), number(row["q50"]), band(row["q10"], row["q90"])] if in_money else []
         rows.append((cells, row["item"] == "revenue inside the horizon"))
@@ -181,7 +176,7 @@ def _rates_table(frame: pd.DataFrame, stages: list[str]) -> dict[str, Any]:
     """A row for each channel, two columns for each stage of destination: the rate with its band, and P(below)."""
     names = list(dict.fromkeys(str(c) for c in frame["channel"]))
     short = short_names(names)
-    by = {(str(r["channel"]), str(r["stage"])): r for r in _records(frame)}
+    by = {(str(r["channel"]), str(r["stage"])): r for r in records(frame)}
     rows: list[Row] = []
     for name in names:
         cells: list[Cell] = [short[name]]
@@ -224,7 +219,7 @@ def economics_wide(frame: pd.DataFrame) -> pd.DataFrame:
     names = list(dict.fromkeys(str(c) for c in frame["channel"]))
     names.sort(key=lambda name: name == "total")  # stable: the total last, the channels as they come
     columns: dict[str, dict[str, float]] = {}
-    for row in _records(frame):
+    for row in records(frame):
         for statistic in ("mean", "q10", "q90"):
             columns.setdefault(f"{row['measure']}_{statistic}", {})[str(row["channel"])] = row[statistic]
     values = {key: [column.get(name, float("nan")) for name in names] for key, column in columns.items()}
@@ -249,7 +244,7 @@ def _economics(tables: Tables) -> list[dict[str, Any]]:
         parts.append(part("What a lead costs, and what it is worth", lead=said, figure=figure))
     short = short_names(list(wide["channel"]))
     rows: list[Row] = []
-    for row in _records(wide):
+    for row in records(wide):
         values = [
             _over(number(row[f"{m}_mean"]), tight(band(row[f"{m}_q10"], row[f"{m}_q90"]))) for m in shown
         ]
@@ -291,7 +286,7 @@ def _allocation_table(frame: pd.DataFrame, currency: str) -> dict[str, Any]:
     """The recommended split beside the current one, and the sum of both."""
     short = short_names([str(c) for c in frame["channel"]])
     rows: list[Row] = []
-    for row in _records(frame):
+    for row in records(frame):
         spend = [
             whole(row["current"]),
             whole(row["recommended"]),
@@ -389,7 +384,7 @@ def _listing(
         return {}
     made = table(
         list(columns),
-        [([show(r) for _, show in columns.values()], r.get("status") == "FAIL") for r in _records(frame)],
+        [([show(r) for _, show in columns.values()], r.get("status") == "FAIL") for r in records(frame)],
         align,
         widths,
     )

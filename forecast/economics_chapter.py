@@ -31,7 +31,7 @@ from forecast.sentences import (
     stage_word,
     tight,
 )
-from forecast.tables import Tables
+from forecast.tables import Tables, records
 
 # Heading, and the share of the width.
 HEADS = {
@@ -66,17 +66,13 @@ def economics_chapters(tables: Tables) -> list[dict[str, Any]]:
     return [chapter for chapter in made if chapter]
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
 # ------------------------------------------------------------------------------------------------ unit economics
 
 
 def _economics(tables: Tables) -> dict[str, Any]:
     frame, cur = tables.economics, clean(tables.study["currency"])
     by: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in _records(frame):
+    for row in records(frame):
         by.setdefault(str(row["channel"]), {})[str(row["measure"])] = row
     total = by.get("total", {})
     if "marginal_cac" not in total and "ltv_cac" not in total:
@@ -166,9 +162,7 @@ def _figure(by: Mapping[str, Mapping[str, Mapping[str, Any]]], names: list[str])
                 row |= {f"{measure}_{q}": found.get(q, math.nan) for q in ("q10", "q50", "q90")}
         rows.append(row)
     wide = pd.DataFrame(rows).dropna(how="all", subset=[c for c in rows[0] if c != "channel"])
-    said = [
-        f"{r['channel']} {number(r['ltv_cac_q50'], 2)}" for r in _records(wide) if known(r["ltv_cac_q50"])
-    ]
+    said = [f"{r['channel']} {number(r['ltv_cac_q50'], 2)}" for r in records(wide) if known(r["ltv_cac_q50"])]
     alt = f"LTV / CAC by channel with bands, average and next customer; marks at 1 and 3. {listed(said, 24)}."
     return {"svg": figure_svg(ltv_cac_figure(wide)), "alt": clean(alt)}
 
@@ -208,7 +202,7 @@ def _market(tables: Tables) -> dict[str, Any]:
         return {}
     in_money = bool(frame["revenue"].notna().any())
     total = frame[frame["channel"] == "total"]
-    rows = [(_market_cells(row, in_money, stage_word(row["stage"])), False) for row in _records(total)]
+    rows = [(_market_cells(row, in_money, stage_word(row["stage"])), False) for row in records(total)]
     head = ["Rate into", "Today", "Range", "P(below)", "Lifted to", "Wins in the horizon", "in the end"]
     head += [f"{cur} in the horizon", "in the end"] if in_money else []
     widths = "a44554" + ("455" if in_money else "4")
@@ -223,7 +217,7 @@ def _market(tables: Tables) -> dict[str, Any]:
         short = short_names([str(c) for c in low["channel"]])
         cells = [
             (_market_cells(r, in_money, f"{short[str(r['channel'])]}, {stage_word(r['stage'])}"), False)
-            for r in _records(by_size.head(10))
+            for r in records(by_size.head(10))
         ]
         parts.append(
             part(
@@ -292,7 +286,7 @@ def _mistakes(tables: Tables) -> dict[str, Any]:
         else "No trace of the seven common mistakes shows in the data."
     )
     rows: list[Row] = []
-    for row in _records(frame):
+    for row in records(frame):
         cells: list[Cell] = [clean(row["mistake"]), clean(row["status"]), clean(sentence(row["evidence"]))]
         cells.append(clean(row["advice"]) if row["status"] == "REVIEW" else "")
         rows.append((cells, row["status"] == "REVIEW"))

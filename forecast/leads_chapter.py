@@ -24,7 +24,7 @@ from forecast.sentences import (
     stage_word,
     whole,
 )
-from forecast.tables import Tables
+from forecast.tables import Tables, records
 
 SEGMENT_NOTE = (
     "Rates are averages over the window; open leads count by how much of the delay they have lived through, and few "
@@ -44,10 +44,6 @@ def leads_chapter(tables: Tables) -> list[dict[str, Any]]:
     """The chapter, or nothing where the study asks for neither segments nor nurturing."""
     parts = [*_segments(tables), *_recycling(tables)]
     return [{"title": "Leads: segments and nurturing", "parts": parts}] if parts else []
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 
 
 def _segments(tables: Tables) -> list[dict[str, Any]]:
@@ -73,7 +69,7 @@ def _segments(tables: Tables) -> list[dict[str, Any]]:
 def segment_sentence(made: dict[str, Any], currency: str) -> str:
     """Which segment is worth most and least, and how sure that is."""
     column = "worth" if made["told"]["valued"] else "p_win"
-    rows = sorted(_records(made["worth"]), key=lambda row: -row[f"{column}_mean"])
+    rows = sorted(records(made["worth"]), key=lambda row: -row[f"{column}_mean"])
     best, worst = rows[0], rows[-1]
     names = short_names([str(row["segment"]) for row in rows])
 
@@ -96,7 +92,7 @@ def segment_sentence(made: dict[str, Any], currency: str) -> str:
 def _worth_table(frame: pd.DataFrame, currency: str, valued: bool) -> dict[str, Any]:
     short = short_names([str(name) for name in frame["segment"]])
     rows: list[Row] = []
-    for row in _records(frame):
+    for row in records(frame):
         cells: list[Cell] = [short[str(row["segment"])], whole(row["leads"]), percent(row["share"])]
         cells.append({"t": percent(row["p_win_mean"]), "s": percent_band(row["p_win_q10"], row["p_win_q90"])})
         if valued:
@@ -115,7 +111,7 @@ def _rates_table(frame: pd.DataFrame) -> dict[str, Any]:
     short = short_names([str(name) for name in whole_frame["segment"]])
     rows: list[Row] = []
     for segment, own in whole_frame.groupby("segment", sort=False):
-        by = {str(row["stage"]): row for row in _records(own)}
+        by = {str(row["stage"]): row for row in records(own)}
         cells: list[Cell] = [short[str(segment)]]
         for stage in stages:
             row = by[str(stage)]
@@ -131,7 +127,7 @@ def _rates_table(frame: pd.DataFrame) -> dict[str, Any]:
 def _shift_table(frame: pd.DataFrame, currency: str, valued: bool) -> dict[str, Any]:
     short = short_names([str(name) for name in frame["segment"]])
     rows: list[Row] = []
-    for row in _records(frame):
+    for row in records(frame):
         cells: list[Cell] = [short[str(row["segment"])], count(row["leads_moved"])]
         wins = f"{row['won_mean']:+.2f} ({row['won_q10']:+.2f} to {row['won_q90']:+.2f})"
         cells.append(wins.replace("-", "\N{MINUS SIGN}"))
@@ -152,7 +148,7 @@ def _recycling(tables: Tables) -> list[dict[str, Any]]:
     frame = made["flow"]
     short = short_names([str(name) for name in frame["channel"]])
     rows: list[Row] = []
-    for i, row in enumerate(_records(frame)):
+    for i, row in enumerate(records(frame)):
         back = count_band(row["coming_back_q10"], row["coming_back_q90"])
         on = count_band(row["moving_on_q10"], row["moving_on_q90"])
         name = "All channels" if i == len(frame) - 1 else short[str(row["channel"])]
@@ -167,7 +163,7 @@ def _recycling(tables: Tables) -> list[dict[str, Any]]:
 
 def flow_sentence(made: dict[str, Any]) -> str:
     """Rate and delay of the flow back, where they come from, and what it brings over the horizon."""
-    told, total = made["told"], _records(made["flow"])[-1]
+    told, total = made["told"], records(made["flow"])[-1]
     rate = f"{percent(told['rate'])} ({percent_band(told['rate_q10'], told['rate_q90'])})"
     days = f"{number(told['delay_days'], 2)} days ({band(told['delay_days_q10'], told['delay_days_q90'], digits=2)})"
     source = (

@@ -44,6 +44,7 @@ from forecast.scoring_figures import scoring_figure
 from forecast.sources import read_history
 from forecast.study import Study, load_study
 from forecast.study_leads import ScoringSpec
+from forecast.tables import records
 from forecast.threshold import Threshold, best_threshold
 
 Array = NDArray[np.float64]
@@ -301,7 +302,7 @@ def _summary(
         ],
         "sampling": [fit.told for fit in scorer.fits],
         "holdout": None if test is None else test.summary(),
-        "reliability": [] if test is None else _plain(reliability(test)),
+        "reliability": [] if test is None else records(reliability(test)),
         "threshold": limit.told,
         "effects": _effects(scorer),
     }
@@ -309,10 +310,6 @@ def _summary(
 
 def _failures(scorer: Scorer) -> list[str]:
     return [f"{fit.stage}: {text}" for fit in scorer.fits for text in failures(fit.told)]
-
-
-def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 
 
 def _effects(scorer: Scorer) -> list[dict[str, Any]]:

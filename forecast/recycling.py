@@ -26,14 +26,13 @@ from forecast.cure import MOVED, OPEN, Timing, expected_moves, fit_timing
 from forecast.errors import DataError, StudyError
 from forecast.features import LeadTable, dates_of, read_lead_table, returned_column
 from forecast.history import History
-from forecast.periods import shift
+from forecast.periods import DAYS_PER_PERIOD, shift
 from forecast.posterior import Posterior
 from forecast.simulate import Future, expected_traffic
 from forecast.study import Study
 
 Array = NDArray[np.float64]
 
-DAYS = {"week": 7.0, "month": 30.4375, "quarter": 91.3125}
 FACTOR_OF_TWO = 0.54  # sd on the logit scale of a rate known to within a factor of two (80 %)
 Z80 = 1.2816
 DELAY_SD = 0.5  # log sd of the mean delay that the study names
@@ -193,7 +192,7 @@ def with_recycling(
         return future, {}
     found, rng = nurtured(study, history), np.random.default_rng([seed, 7])
     draws, horizon = posterior.draws, plan.shape[0]
-    period = DAYS[history.period]
+    period = DAYS_PER_PERIOD[history.period]
     past = 0 if found.learnt else EARLIER  # where no data tell who came back lately, they are worked out too
     edges: Array = period * np.arange(-past, horizon + 1, dtype=np.float64)
     rate, mean, cv = found.first.draws(rng, draws)
@@ -219,7 +218,7 @@ def _fresh(
     A lead counts as not qualified as long after it came as leads take on average to qualify, or to be lost.
     """
     rate, mean, cv = timing
-    period, stages = DAYS[history.period], list(posterior.provenance["stages"])
+    period, stages = DAYS_PER_PERIOD[history.period], list(posterior.provenance["stages"])
     entering, _ = expected_traffic(
         posterior, future, plan, future.past_spend[-3:].mean(axis=0), history.period
     )
@@ -255,7 +254,7 @@ def _moving_on(
     rng: np.random.Generator,
 ) -> Array:
     """Of those that come back, how many are expected to reach the next stage by period, (draw, period, channel)."""
-    draws, period = len(back), DAYS[history.period]
+    draws, period = len(back), DAYS_PER_PERIOD[history.period]
     now = edges[edges >= 0]
     if found.second is not None:
         rate, mean, cv = found.second.draws(rng, draws)

@@ -27,7 +27,7 @@ from forecast.sentences import (
     stage_word,
     whole,
 )
-from forecast.tables import Tables
+from forecast.tables import Tables, records
 
 RATES = {"leads": "conversion", "qualified": "qualification", "won": "close rate"}
 LEVER_NOTE = (
@@ -52,10 +52,6 @@ def scenario_chapter(tables: Tables) -> list[dict[str, Any]]:
         return []
     parts = [*_levers(tables), *_scenarios(tables), *_goals(tables)]
     return [{"title": "What would change the forecast", "parts": parts}]
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 
 
 def _unit(tables: Tables) -> str:
@@ -99,7 +95,7 @@ def _levers(tables: Tables) -> list[dict[str, Any]]:
     text = variance_sentence(parts)
     drawn = levers_figure(
         now,
-        [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in _records(now)],
+        [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(now)],
         parts,
         [clean(source_name(str(source))) for source in parts["source"]],
         currency=_unit(tables),
@@ -149,7 +145,7 @@ def variance_sentence(parts: pd.DataFrame) -> str:
 
 
 def _lever_table(tables: Tables, total: pd.DataFrame, inside: str, eventual: str) -> dict[str, Any]:
-    keyed = {(r["lever"], r["stage"], r["change"], r["measure"]): r for r in _records(total)}
+    keyed = {(r["lever"], r["stage"], r["change"], r["measure"]): r for r in records(total)}
     say, say_band = (number, band) if _valued(tables) else (count, count_band)
     rows: list[Row] = []
     for lever, stage, change, measure in keyed:
@@ -174,7 +170,7 @@ def _lever_table(tables: Tables, total: pd.DataFrame, inside: str, eventual: str
 def _variance_table(parts: pd.DataFrame) -> dict[str, Any]:
     rows: list[Row] = [
         ([clean(source_name(str(r["source"]))), percent(r["share"]), f"±{percent(r['error'])}"], False)
-        for r in _records(parts)
+        for r in records(parts)
     ]
     return table(["Source of doubt", "Share of the variance", "Monte Carlo error"], rows)
 
@@ -184,7 +180,7 @@ def _variance_table(parts: pd.DataFrame) -> dict[str, Any]:
 
 def _cells(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in _records(frame):
+    for row in records(frame):
         found.setdefault(str(row["scenario"]), {})[str(row["measure"])] = row
     return found
 
@@ -277,7 +273,7 @@ def _plain_scenarios(made: Mapping[str, Any]) -> dict[str, Any]:
 def _goals(tables: Tables) -> list[dict[str, Any]]:
     if "goals" not in tables.levers:
         return []
-    goals, ways = _records(tables.levers["goals"]), _records(tables.levers["ways"])
+    goals, ways = records(tables.levers["goals"]), records(tables.levers["ways"])
     cur, rows = clean(tables.study["currency"]), list[Row]()
     for goal in goals:
         cells: list[Cell] = [

@@ -20,7 +20,7 @@ from forecast.errors import StudyError
 from forecast.files import day_text, read_grid
 from forecast.history import History
 from forecast.leads import BLANK_CHANNEL
-from forecast.periods import period_index
+from forecast.periods import DAYS_PER_PERIOD, period_index
 from forecast.rows import Layout, Rows, read_rows
 from forecast.study import Study
 from forecast.study_file import nearest
@@ -28,7 +28,6 @@ from forecast.study_file import nearest
 Array = NDArray[np.float64]
 
 CV = 0.8
-DAYS = {"week": 7.0, "month": 30.4375, "quarter": 91.3125}
 EARLY = 3  # periods whose mean stands for what came before the window
 
 
@@ -55,7 +54,7 @@ class SegmentCounts:
 def _with_time(entered: Array, stage: str, study: Study, history: History) -> Array:
     """Entries weighted by the share of the delay that has passed, by the period in which they would move."""
     days = study.funnel.delay.get(stage, DEFAULT_DELAY_DAYS.get(stage, OTHER_DELAY_DAYS))
-    mean = float(days) / DAYS[history.period]
+    mean = float(days) / DAYS_PER_PERIOD[history.period]
     if mean <= 0:
         return entered
     ages = ages_needed(mean, CV)

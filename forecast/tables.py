@@ -42,3 +42,8 @@ class Tables:
     recycling: dict[str, Any] = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=pd.DataFrame)
     mistakes: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dicts with text keys."""
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
+from forecast.delay import delay_pmf
 from forecast.history import History, dataset, no_deals
 from forecast.periods import shift
 from forecast.posterior import Posterior, to_dataset
@@ -171,3 +172,26 @@ def rich() -> tuple[Posterior, History]:
         carry=[0.3, 0.0],
     )
     return known, past
+
+
+AGED_RATE, AGED_LOST, AGED_PERIODS, AGED_AGES = 0.4, 0.8, 5, 12
+AGED_DELAY, AGED_LOSS_DELAY = (1.5, 0.8), (1.0, 0.6)
+
+
+def aged_leads(lost: bool) -> tuple[History, np.ndarray, np.ndarray]:
+    """1,000 leads a cohort, of which what is expected was won or lost with a date, (cohort, age, channel) each."""
+    f, g = delay_pmf(*AGED_DELAY, AGED_AGES), delay_pmf(*AGED_LOSS_DELAY, AGED_AGES)
+    reached, gone = (np.zeros((AGED_PERIODS, AGED_PERIODS, 1), dtype=np.int64) for _ in range(2))
+    for cohort in range(AGED_PERIODS):
+        for age in range(AGED_PERIODS - cohort):
+            reached[cohort, age] = round(1000 * AGED_RATE * f[age])
+            gone[cohort, age] = round(1000 * (1 - AGED_RATE) * AGED_LOST * g[age])
+    past = history(
+        {"leads": 1000.0, "won": 100.0},
+        channels=["one"],
+        periods=AGED_PERIODS,
+        counting="leads",
+        triangles={"won": reached},
+        losses={"won": gone} if lost else None,
+    )
+    return past, reached, gone

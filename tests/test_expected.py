@@ -6,10 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from posterior_fixture import PLAN, RATES, history, mean_and_error, posterior, rich, study
+from posterior_fixture import (
+    AGED_AGES,
+    AGED_LOST,
+    AGED_RATE,
+    PLAN,
+    RATES,
+    aged_leads,
+    mean_and_error,
+    posterior,
+    rich,
+    study,
+)
 
 from forecast.capacity import fluid_queue, queue
-from forecast.delay import delay_pmf
 from forecast.expected import outcome, world_of
 from forecast.history import History
 from forecast.posterior import Posterior
@@ -57,21 +67,8 @@ def test_no_inflow_draws_nothing():
 
 def _leads(lost: bool) -> tuple[Posterior, History]:
     """Dated leads, a third of them still open, with losses that have a date where asked."""
-    periods, ages, p, q = 5, 12, 0.4, 0.8
-    f, g = delay_pmf(1.5, 0.8, ages), delay_pmf(1.0, 0.6, ages)
-    reached, gone = (np.zeros((periods, periods, 1), dtype=np.int64) for _ in range(2))
-    for cohort in range(periods):
-        for age in range(periods - cohort):
-            reached[cohort, age] = round(1000 * p * f[age])
-            gone[cohort, age] = round(1000 * (1 - p) * q * g[age])
-    past = history(
-        {"leads": 1000.0, "won": 100.0},
-        channels=["one"],
-        periods=periods,
-        counting="leads",
-        triangles={"won": reached},
-        losses={"won": gone} if lost else None,
-    )
+    past, _, _ = aged_leads(lost)
+    p, q, ages = AGED_RATE, AGED_LOST, AGED_AGES
     spread = p * np.random.default_rng(3).uniform(0.8, 1.2, (600, 1, 1))
     known = posterior(
         past,

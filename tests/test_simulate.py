@@ -4,7 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from posterior_fixture import DELAYS, PLAN, RATES, TWO, Array, history, mean_and_error, posterior, rich, run
+from posterior_fixture import (
+    AGED_AGES,
+    AGED_DELAY,
+    AGED_LOSS_DELAY,
+    AGED_LOST,
+    AGED_PERIODS,
+    AGED_RATE,
+    DELAYS,
+    PLAN,
+    RATES,
+    TWO,
+    Array,
+    aged_leads,
+    history,
+    mean_and_error,
+    posterior,
+    rich,
+    run,
+)
 from scipy.stats import kstest
 
 from forecast.allocate import plan_value, worth_of_traffic
@@ -199,21 +217,9 @@ def test_three_months_of_delay_leave_three_quarters_of_a_quarter():
 @pytest.mark.parametrize("lost", [False, True])
 def test_open_leads_move_with_the_chance_that_their_age_leaves_them(lost: bool):
     """P(move at a + h | open at a) = p f_(a+h) / (1 - p F_a - (1 - p) q G_a), cohort by cohort, and the simulation."""
-    p, q, periods, ages = 0.4, 0.8, 5, 12
-    f, g = delay_pmf(1.5, 0.8, ages), delay_pmf(1.0, 0.6, ages)
-    reached, gone = (np.zeros((periods, periods, 1), dtype=np.int64) for _ in range(2))
-    for cohort in range(periods):  # what is seen is what is expected of 1,000 units a cohort
-        for age in range(periods - cohort):
-            reached[cohort, age] = round(1000 * p * f[age])
-            gone[cohort, age] = round(1000 * (1 - p) * q * g[age])
-    past = history(
-        {"leads": 1000.0, "won": 100.0},
-        channels=["one"],
-        periods=periods,
-        counting="leads",
-        triangles={"won": reached},
-        losses={"won": gone} if lost else None,
-    )
+    past, reached, gone = aged_leads(lost)
+    p, q, periods, ages = AGED_RATE, AGED_LOST, AGED_PERIODS, AGED_AGES
+    f, g = delay_pmf(*AGED_DELAY, ages), delay_pmf(*AGED_LOSS_DELAY, ages)
     known = posterior(
         past,
         {"won": p},
