@@ -9,12 +9,13 @@ are medians over repeats, in milliseconds, beside the load of the machine.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
+from command import parser_of
 from scipy.sparse import csr_array
 
 from forecast.program import Array, Program, Row
@@ -68,13 +69,11 @@ def problems() -> dict[str, Program]:
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each problem."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     print(f"{'problem':<28}{'median ms':>10}{'least ms':>10}{'aim':>7}{'gap':>10}")
     for name, program in problems().items():

@@ -1,6 +1,6 @@
 """What a backtest costs: wall time of 12 origins over that of one cold fit, and memory over the origins.
 
-    python benchmarks/backtest_cost.py [--study STUDY] [--origins 12] [--baseline NAME ...]
+    python benchmarks/backtest_cost.py [--study STUDY] [--origins 12] [--kind cold warm] [--baseline NAME ...]
 
 Each command runs in a new process, as a user runs it: `forecast fit`, `forecast backtest`, `forecast fit` again, so
 that a machine which grows busier between them shows. cold: each with an empty cache of compiled kernels, as on a new
@@ -17,7 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from command import parser_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,16 +60,14 @@ def run(folder: Path, cache: Path, *args: str) -> tuple[float, float, list[tuple
     return time.perf_counter() - started, busy, seen
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print seconds, ratio and memory."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--study", type=Path, default=ROOT / "forecast" / "bundled" / "demo.toml")
     parser.add_argument("--origins", type=int, default=12)
     parser.add_argument("--kind", nargs="*", choices=["cold", "warm"], default=["cold", "warm"])
     parser.add_argument("--baseline", nargs="*", default=[], help="these only; default: all")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in given.study.parent.glob(f"{given.study.stem}*"):
@@ -79,12 +80,13 @@ def main() -> None:
 def measure(folder: Path, given: argparse.Namespace, kind: str) -> None:
     """Three commands, each with a cache of its own (cold) or with one that is full (warm)."""
     study, cache = given.study.name, folder / "cache"
+    fit = ["fit", study, "--go-on"]
     options = ["--origins", str(given.origins), "--every", "1", "--out", "out"]
     if kind == "warm":
-        run(folder, cache, "fit", study, "--go-on")
+        run(folder, cache, *fit)
     options += [text for name in given.baseline for text in ("--baseline", name)]
     found = []
-    for command in (["fit", study, "--go-on"], ["backtest", study, *options], ["fit", study, "--go-on"]):
+    for command in (fit, ["backtest", study, *options], fit):
         if kind == "cold":
             shutil.rmtree(cache, ignore_errors=True)
         (folder / study).with_suffix(".nc").unlink(missing_ok=True)

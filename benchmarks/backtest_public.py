@@ -18,19 +18,16 @@ Finished origins are kept in FOLDER; a second call goes on.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from olist import prepare
+from command import parser_of
+from olist import prepare, study_text
 
 from forecast import scores
 from forecast import simulate as simulation
@@ -41,18 +38,7 @@ from forecast.posterior import Posterior
 from forecast.sources import read_history
 from forecast.study import load_study
 
-OLIST = """
-name = "olist"
-[history]
-leads = "leads.csv"
-period = "month"
-from = "2018-01"
-through = "2018-11"
-columns = { lead_id = "mql_id", channel = "origin", created = "first_contact_date", won = "won_date" }
-[funnel]
-stages = ["leads", "won"]
-delay.won = "30 days"
-[plan]
+OLIST = f"""{study_text("2018-11")}[plan]
 periods = 3
 [backtest]
 origins = 7
@@ -155,17 +141,15 @@ def show(
             print(f"  {m['method']:15s} {shown}  in 50/80/90 %: {held}{skill}")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="where finished origins are kept")
     parser.add_argument("--only", choices=["olist", "toy"])
     parser.add_argument("--preview", action="store_true")
     parser.add_argument("--workers", type=int, default=2)
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     options: dict[str, Any] = {"preview": given.preview, "workers": given.workers, "out": given.out}
     if given.only != "toy":
         show(OLIST, "olist", lambda f: prepare(given.data / "olist", f), dict(options), ())

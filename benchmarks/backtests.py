@@ -1,6 +1,6 @@
 """Backtests of made companies: 48 months, 12 origins three months apart, the quarter after each, beside all baselines.
 
-    python benchmarks/backtests.py --out FOLDER [--companies 8] [--first 0] [--workers 2] [--preview]
+    python benchmarks/backtests.py --out FOLDER [--companies 8] [--first 0] [--origins 12] [--workers 2] [--preview]
     python benchmarks/backtests.py --out FOLDER --report
 
 Company i is of family i modulo 8 of benchmarks/world_families.py, most of which break an assumption of the model. Every
@@ -12,22 +12,19 @@ error over companies. Finished origins are kept in FOLDER; a second call goes on
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).parent))
-
+from command import resumable_parser, without_errors
 from world_families import FAMILIES
-from worlds import read
+from worlds import read, told_delays
 
 from forecast import scores
 from forecast.backtest import run_backtest
@@ -37,21 +34,21 @@ from forecast.synthetic import generate
 MONTHS, ORIGINS, HORIZON = 48, 12, 3
 
 
-def company_backtest(number: int, folder: Path, executor: Any, *, preview: bool) -> dict[str, Any]:
-    """The summary of company `number`, made from its files."""
+def company_backtest(
+    number: int, folder: Path, executor: Any, *, preview: bool, origins: int
+) -> dict[str, Any]:
+    """The summary of company `number`, made from its files, over its last `origins`."""
     family = list(FAMILIES)[number % len(FAMILIES)]
     rng = np.random.default_rng([2611, 48, number])
     company = generate(replace(FAMILIES[family](rng), months=MONTHS), rng)
-    guess = {
-        k: company.truth["delay"][k]["mean_days"] * np.exp(0.3 * rng.normal()) for k in ("qualified", "won")
-    }
+    guess = told_delays(company, rng)
     with tempfile.TemporaryDirectory() as name:
         study, history = read(company, "calendar", guess, Path(name))
     started = time.perf_counter()
     _, summary = run_backtest(
         study,
         history,
-        origins=ORIGINS,
+        origins=origins,
         horizon=HORIZON,
         every=HORIZON,
         preview=preview,
@@ -87,11 +84,13 @@ def table(found: list[dict[str, Any]], measure: str) -> pd.DataFrame:
 
 def report(folder: Path) -> None:
     """Print what is there."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("company-*.json"))]
+    paths = sorted(folder.glob("company-*.json"))
+    found = without_errors({path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths})
+    origins = max(s["asked"] for s in found)
     pd.set_option("display.width", 220)
     pd.set_option("display.max_columns", 20)
     for measure in ("revenue", "won"):
-        print(f"\n{measure} of the next {HORIZON} months, {len(found)} companies, {ORIGINS} origins each")
+        print(f"\n{measure} of the next {HORIZON} months, {len(found)} companies, {origins} origins each")
         print(table(found, measure).to_string(index=False, float_format="{:.3f}".format))
     rows = []
     for s in found:
@@ -114,18 +113,13 @@ def report(folder: Path) -> None:
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.3f}".format))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the companies that are not there yet, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--companies", type=int, default=8)
+    parser = resumable_parser(__doc__, units="companies", many=8)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--origins", type=int, default=ORIGINS, help="of each company, the latest ones")
     parser.add_argument("--preview", action="store_true")
-    parser.add_argument("--report", action="store_true", help="only print what is there")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     if not given.report:
         given.out.mkdir(parents=True, exist_ok=True)
         with pool(given.workers) as executor:
@@ -133,7 +127,9 @@ def main() -> None:
                 path = given.out / f"company-{number:02d}.json"
                 if path.is_file():
                     continue
-                summary = company_backtest(number, given.out, executor, preview=given.preview)
+                summary = company_backtest(
+                    number, given.out, executor, preview=given.preview, origins=given.origins
+                )
                 path.write_text(json.dumps(summary), encoding="utf-8")
                 print(number, summary["family"], summary["seconds"], "s", flush=True)
     report(given.out)

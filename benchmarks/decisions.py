@@ -15,28 +15,25 @@ gain: that of the recommendation less the current plan's. Resumable: a second ca
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).parent))  # worker processes start from elsewhere
-
+from command import resumable_parser, run_or_read, without_errors
 from world_families import random_world
-from worlds import read
+from worlds import read, told_delays
 
 from forecast import allocate as budget
 from forecast import simulate as simulation
 from forecast.history import History
 from forecast.instant import instant_posterior
-from forecast.jobs import finished, pool, run_jobs
 from forecast.planning import fit_posterior
+from forecast.posterior import Posterior
 from forecast.sources import read_plan
 from forecast.study import Study
 from forecast.synthetic import Company, generate
@@ -48,6 +45,7 @@ RETURN = 1.5  # margin that the next unit of money brings in every channel of a 
 OFF_TUNE = 0.2  # log sd of a tuned channel's spend around its best
 MARGIN, DRAWS, AFTER = 0.6, 4000, 24  # months after the horizon in which carry-over may still act
 STEPS = 2000  # of the oracle's curves
+METHODS = {"nuts": fit_posterior, "preview": instant_posterior}
 FAMILIES = (("hill", "ar1", "weibull"), ("exponential", "walk", "weibull"), ("hill", "walk", "lognormal"))
 
 
@@ -117,21 +115,15 @@ def company_of(kind: str, number: int, folder: Path) -> tuple[Company, Study, Hi
     """World `number` of a kind, and what a user tells of it: counts in `folder`, delays wrong by exp(0.3 z)."""
     rng = np.random.default_rng([2613, KINDS.index(kind), number])
     company = generate(world_of(kind, number, rng), rng)
-    guess = {
-        k: company.truth["delay"][k]["mean_days"] * np.exp(0.3 * rng.normal()) for k in ("qualified", "won")
-    }
-    return company, *read(company, "calendar", guess, folder)
+    return company, *read(company, "calendar", told_delays(company, rng), folder)
 
 
-def recommendation(
-    company: Company, study: Study, history: History, job: tuple[str, int, str, int]
+def gains(
+    company: Company, study: Study, history: History, posterior: Posterior, seed: int
 ) -> dict[str, Any]:
-    """What is promised to a study of a company, what it brings, what could be had."""
-    _, number, method, draws = job
-    make = instant_posterior if method == "preview" else fit_posterior
-    posterior = make(study, history, seed=number, draws=draws)
+    """What the recommendation from a posterior promises, what it truly brings, what could be had."""
     plan = np.asarray(read_plan(study, history).values, dtype=float)
-    paths, _ = np.random.SeedSequence([number, 1]).spawn(2)
+    paths, _ = np.random.SeedSequence([seed, 1]).spawn(2)
     future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
     found, curves = budget.allocate(posterior, history, study, plan, future)
     recommended = budget.recommended_plan(plan, curves, found, history)
@@ -141,7 +133,6 @@ def recommendation(
     profit = values.sum(axis=1) - np.array([p.sum() for p in (plan, recommended, best)])
     low, high = np.quantile(found.gain, [0.1, 0.9])
     return {
-        "response": company.world.response,
         "contribution": float(profit[0]),
         "real": float(profit[1] - profit[0]),
         "attainable": float(profit[2] - profit[0]),
@@ -151,6 +142,18 @@ def recommendation(
         "p_better": found.p_better,
         "material": bool(found.material),
         "moved": float(np.abs(recommended - plan).sum() / plan.sum() / 2),
+    }
+
+
+def recommendation(
+    company: Company, study: Study, history: History, job: tuple[str, int, str, int]
+) -> dict[str, Any]:
+    """The gains of a study of a company, with the family of its response and what its fit failed."""
+    _, number, method, draws = job
+    posterior = METHODS[method](study, history, seed=number, draws=draws)
+    return {
+        "response": company.world.response,
+        **gains(company, study, history, posterior, number),
         "gate": posterior.provenance.get("failures", []),
     }
 
@@ -216,33 +219,22 @@ def _mean(real: Floats, t: pd.DataFrame, rows: Floats) -> str:
     return f"{(real / t['contribution'])[rows].mean():+.2%}" if rows.any() else "never"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the worlds that are not there yet, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
+    parser = resumable_parser(__doc__, many=48)
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--worlds", type=int, default=48)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--method", choices=("nuts", "preview"), default="nuts")
-    parser.add_argument("--report", action="store_true", help="only print what is there")
-    options = parser.parse_args()
+    parser.add_argument("--method", choices=tuple(METHODS), default="nuts")
+    options = parser.parse_args(argv)
     settings = {"draws": options.draws, "method": options.method}
     for kind in options.kinds.split(","):
         path = options.out / f"{kind}_{options.method}.jsonl"
         jobs = {f"{i:04d}": (kind, i, options.method, options.draws) for i in range(options.worlds)}
-        if options.report:
-            records = finished(path, settings)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with pool(options.workers) as executor:
-                records = run_jobs(one_world, jobs, executor=executor, results=path, settings=settings)
+        records = run_or_read(options, one_world, jobs, settings, path=path)
         for key, record in records.items():
             if "error" in record:
                 print(key, record["error"])
-        report(kind, [r for r in records.values() if "error" not in r])
+        report(kind, without_errors(records))
 
 
 if __name__ == "__main__":

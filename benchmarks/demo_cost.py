@@ -1,6 +1,6 @@
 """Wall time and peak memory of the main job on the bundled data: cold, warm, and with only the plan changed.
 
-    python benchmarks/demo_cost.py
+    python benchmarks/demo_cost.py [--study STUDY]
 
 cold: no compiled kernels in the cache, as on a new machine after installation. warm: a second fit. re-plan: the same
 study with another plan and the saved fit. Each in a process of its own; seconds by step from summary.json.
@@ -16,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from command import parser_of
 
 BUNDLED = Path(__file__).parents[1] / "forecast" / "bundled"
 
@@ -52,15 +54,19 @@ print(json.dumps({"seconds": result.summary["seconds"], "peak": peak, "pymc": "p
 """
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--study", type=Path, default=BUNDLED / "demo.toml", help="its counts: NAME.csv")
+    given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in ("demo.toml", "demo.csv"):
-            shutil.copyfile(BUNDLED / file, folder / file)
-        study, out, cache = str(folder / "demo.toml"), str(folder / "out"), folder / "cache"
+        copy = folder / given.study.name
+        for file in (given.study, given.study.with_suffix(".csv")):
+            shutil.copyfile(file, folder / file.name)
+        study, out, cache = str(copy), str(folder / "out"), folder / "cache"
         rows = {"cold": cost([study, out], cache)}
-        (folder / "demo.nc").unlink()
+        copy.with_suffix(".nc").unlink()
         rows["warm"] = cost([study, out], cache)
         rows["re-plan"] = cost([study, out, "plan.periods=4"], cache)
     pd.set_option("display.width", 200)

@@ -9,14 +9,15 @@ deal values, elasticities; for scale also what the next three months brought.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from command import parser_of
 from scipy.special import expit
 
 from forecast.planning import fit_posterior, forecast_plan
@@ -25,6 +26,8 @@ from forecast.results import total_draws
 from forecast.sources import read_history
 from forecast.study import Study, load_study
 from forecast.synthetic import demo_world, generate, write
+
+BUNDLED = Path(__file__).parents[1] / "forecast" / "bundled"
 
 
 def intervals(posterior: Posterior, channels: list[str], truth: dict[str, Any]) -> pd.DataFrame:
@@ -78,13 +81,13 @@ def one(study: Study, truth: dict[str, Any], seed: int) -> tuple[pd.DataFrame, d
     return intervals(posterior, history.channels, truth), row
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table and the share inside by kind."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", type=Path, default=Path("forecast/bundled/demo.toml"))
+    parser = parser_of(__doc__)
+    parser.add_argument("--study", type=Path, default=BUNDLED / "demo.toml")
     parser.add_argument("--companies", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     pd.set_option("display.width", 160, "display.max_rows", 400, "display.precision", 4)
     if given.companies == 1:
         truth = json.loads((given.study.parent / "demo_truth.json").read_text(encoding="utf-8"))
@@ -99,7 +102,8 @@ def main() -> None:
                 write(company, Path(name), seed=given.seed + k)
                 text = given.study.read_text(encoding="utf-8")
                 (Path(name) / given.study.name).write_text(text, encoding="utf-8")
-                found, outcome = one(load_study(Path(name) / given.study.name), company.truth, given.seed)
+                study = load_study(Path(name) / given.study.name)
+                found, outcome = one(study, company.truth, given.seed)
                 tables.append(found)
                 outcomes.append(outcome)
         table = pd.concat(tables)

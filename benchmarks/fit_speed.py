@@ -12,14 +12,15 @@ bulk or tail, over what the gate looks at.
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from command import parser_of
 
 from forecast import fit as fitting
 from forecast import sampling
@@ -102,17 +103,15 @@ def _quality(draws: Draws, part: Part, moved: sampling.Course, seconds: float) -
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--study", default="demo")
     parser.add_argument("--parts", default="", help="default: all")
     parser.add_argument("--no-pymc", action="store_true")
     parser.add_argument("--pymc-tune", type=int, default=1000)
     parser.add_argument("--pymc-draws", type=int, default=1000)
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     parts = parts_of(given.study)
     for name in [name for name in given.parts.split(",") if name] or list(parts):
         part = parts[name]

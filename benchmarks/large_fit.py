@@ -8,15 +8,16 @@ qualifies and closes with its own delay in days. The fit is that of `forecast fi
 
 from __future__ import annotations
 
-import argparse
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command import parser_of
 from numpy.typing import NDArray
 
 from forecast.fit import failures, fit
@@ -113,15 +114,15 @@ class Talk:
         """Nothing to say."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--channels", type=int, default=20)
     parser.add_argument("--weeks", type=int, default=104)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="folder for the company's files")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     table = company(given.channels, given.weeks, np.random.default_rng(given.seed))
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
@@ -150,11 +151,10 @@ def main() -> None:
         "least ESS",
         "min_bfmi",
     ]
-    pd.set_option("display.width", 200)
     print(
-        shown[columns].round(
-            {"R-hat": 4, "min_bfmi": 2, "steps a draw": 1, "us a gradient": 0, "least ESS": 0}
-        )
+        shown[columns]
+        .round({"R-hat": 4, "min_bfmi": 2, "steps a draw": 1, "us a gradient": 0, "least ESS": 0})
+        .to_string()
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{seconds:.0f} s in all on {given.cores} cores ({worked:.0f} s of CPU), peak {peak:.0f} MB")

@@ -13,28 +13,20 @@ elasticity at today's spend (root mean square, over the channels that were teste
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from command import resumable_parser, run_or_read, without_errors
+from decisions import DRAWS, MARGIN, METHODS, gains, world_of
+from worlds import read, told_delays
 
-sys.path.insert(0, str(Path(__file__).parent))  # worker processes start from elsewhere
-
-from decisions import DRAWS, MARGIN, oracle, true_values, world_of
-from worlds import read
-
-from forecast import allocate as budget
-from forecast import simulate as simulation
 from forecast.history import History
-from forecast.instant import instant_posterior
-from forecast.jobs import finished, pool, run_jobs
-from forecast.planning import fit_posterior
 from forecast.posterior import Posterior
 from forecast.sources import read_plan
 from forecast.study import Study
@@ -92,9 +84,7 @@ def one_world(job: tuple[int, str, float, int]) -> dict[str, Any]:
     world = world_of("arbitrary", number, rng)
     world = replace(world, channels=tuple(replace(c, spend_sd=SPEND_SD) for c in world.channels))
     company = generate(world, rng)
-    guess = {
-        k: company.truth["delay"][k]["mean_days"] * np.exp(0.3 * rng.normal()) for k in ("qualified", "won")
-    }
+    guess = told_delays(company, rng)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -107,37 +97,17 @@ def one_world(job: tuple[int, str, float, int]) -> dict[str, Any]:
     truth = np.array([true_elasticity(world, channels[n], x) for n, x in zip(names, current, strict=True)])
     for case, given in zip(CASES, ([], [tests[first]], tests), strict=True):
         asked = Study.model_validate(study.model_dump(by_alias=True) | {"lift_test": tuple(given)})
-        make = instant_posterior if method == "preview" else fit_posterior
-        posterior = make(asked, history, seed=number, draws=draws)
+        posterior = METHODS[method](asked, history, seed=number, draws=draws)
         elasticity = elasticities(posterior, history, current)
         low, high = np.quantile(elasticity, [0.1, 0.9], axis=0)
+        told = gains(company, asked, history, posterior, number)
         found[case] = {
             "miss": (elasticity.mean(axis=0) - truth).tolist(),
             "inside": ((low <= truth) & (truth <= high)).tolist(),
             "width": (high - low).tolist(),
-            **_decided(company, posterior, history, asked, plan, number),
+            **{k: told[k] for k in ("contribution", "promised", "real", "attainable")},
         }
     return {"first": first, "cases": found}
-
-
-def _decided(
-    company: Company, posterior: Posterior, history: History, study: Study, plan: Floats, number: int
-) -> dict[str, float]:
-    """What the recommendation promises, really brings, and what could be had."""
-    paths, _ = np.random.SeedSequence([number, 1]).spawn(2)
-    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    made, curves = budget.allocate(posterior, history, study, plan, future)
-    recommended = budget.recommended_plan(plan, curves, made, history)
-    names = list(history.channels)
-    best = oracle(company, names, plan, budget.limits_of(study, history, plan))
-    values = true_values(company, names, np.stack([plan, recommended, best])).sum(axis=1)
-    profit = values - np.array([p.sum() for p in (plan, recommended, best)])
-    return {
-        "contribution": float(profit[0]),
-        "promised": float(made.gain.mean()),
-        "real": float(profit[1] - profit[0]),
-        "attainable": float(profit[2] - profit[0]),
-    }
 
 
 def report(records: list[dict[str, Any]]) -> None:
@@ -169,36 +139,22 @@ def report(records: list[dict[str, Any]]) -> None:
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.3f}".format))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the worlds that are not there yet, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--worlds", type=int, default=24)
-    parser.add_argument("--workers", type=int, default=2)
+    parser = resumable_parser(__doc__, many=24)
     parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--method", choices=("preview", "nuts"), default="preview")
+    parser.add_argument("--method", choices=tuple(METHODS), default="preview")
     parser.add_argument(
         "--error", type=float, default=0.05, help="standard error of a test, share of traffic"
     )
-    parser.add_argument("--report", action="store_true", help="only print what is there")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     settings = {"draws": options.draws, "method": options.method, "error": options.error}
-    if options.report:
-        records = list(finished(options.out, settings).values())
-    else:
-        jobs = {f"{i:04d}": (i, options.method, options.error, options.draws) for i in range(options.worlds)}
+    jobs = {f"{i:04d}": (i, options.method, options.error, options.draws) for i in range(options.worlds)}
 
-        def done(key: str, record: dict[str, Any]) -> None:
-            print(key, record.get("error", ""), flush=True)
+    def done(key: str, record: dict[str, Any]) -> None:
+        print(key, record.get("error", ""), flush=True)
 
-        with pool(options.workers) as executor:
-            made = run_jobs(
-                one_world, jobs, executor=executor, results=options.out, settings=settings, done=done
-            )
-        records = [r for r in made.values() if "error" not in r]
-    report(records)
+    report(without_errors(run_or_read(options, one_world, jobs, settings, done=done)))
 
 
 if __name__ == "__main__":

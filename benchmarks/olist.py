@@ -10,14 +10,15 @@ of the lead, here and not inside the product.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command import parser_of
 
 from forecast.planning import fit_posterior
 from forecast.simulate import future_paths, simulate
@@ -25,30 +26,38 @@ from forecast.sources import read_history
 from forecast.study import load_study
 
 LEADS, DEALS = "olist_marketing_qualified_leads_dataset.csv", "olist_closed_deals_dataset.csv"
-STUDY = """
-name = "olist"
+
+
+def study_text(through: str) -> str:
+    """The study of the leads file up to a month; it ends in its table [funnel]."""
+    return f"""name = "olist"
 [history]
 leads = "leads.csv"
 period = "month"
 from = "2018-01"
-through = "{as_of}"
+through = "{through}"
 columns = {{ lead_id = "mql_id", channel = "origin", created = "first_contact_date", won = "won_date" }}
 [funnel]
 stages = ["leads", "won"]
 delay.won = "30 days"
-value = 1000
 """
 
 
-def prepare(source: Path, folder: Path) -> pd.DataFrame:
-    """Write leads.csv of the study into `folder`: one row per lead, with its won date where it was won."""
+def joined(source: Path) -> pd.DataFrame:
+    """One row per lead, with its won date and all that the deals tell where it was won."""
     leads, deals = pd.read_csv(source / LEADS, dtype=str), pd.read_csv(source / DEALS, dtype=str)
-    joined = leads.merge(deals[["mql_id", "won_date"]], on="mql_id", how="left")
-    joined["won_date"] = joined["won_date"].str[:10]
-    early = joined["won_date"] < joined["first_contact_date"]
-    joined.loc[early, "won_date"] = joined.loc[early, "first_contact_date"]
-    joined[["mql_id", "origin", "first_contact_date", "won_date"]].to_csv(folder / "leads.csv", index=False)
-    return joined
+    table = leads.merge(deals.drop(columns=["seller_id", "sdr_id", "sr_id"]), on="mql_id", how="left")
+    table["won_date"] = table["won_date"].str[:10]
+    early = table["won_date"] < table["first_contact_date"]
+    table.loc[early, "won_date"] = table.loc[early, "first_contact_date"]
+    return table
+
+
+def prepare(source: Path, folder: Path) -> pd.DataFrame:
+    """Write leads.csv of the study into `folder`; the leads."""
+    leads = joined(source)
+    leads[["mql_id", "origin", "first_contact_date", "won_date"]].to_csv(folder / "leads.csv", index=False)
+    return leads
 
 
 def came(leads: pd.DataFrame, as_of: str, months: int | None) -> int:
@@ -64,7 +73,7 @@ def forecast(source: Path, as_of: str, draws: int) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         leads = prepare(source, folder)
-        (folder / "olist.toml").write_text(STUDY.format(as_of=as_of), encoding="utf-8")
+        (folder / "olist.toml").write_text(study_text(as_of) + "value = 1000\n", encoding="utf-8")
         study = load_study(folder / "olist.toml")
         history = read_history(study)
         started = time.perf_counter()
@@ -108,13 +117,13 @@ def forecast(source: Path, as_of: str, draws: int) -> list[dict[str, object]]:
         return rows
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("--as-of", nargs="+", default=["2018-03", "2018-04", "2018-05"])
     parser.add_argument("--draws", type=int, default=4000)
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     if not (given.source / LEADS).is_file():
         sys.exit(f"{given.source}: no {LEADS} here; give the folder that holds the two Olist files")
     rows = [row for as_of in given.as_of for row in forecast(given.source, as_of, given.draws)]

@@ -11,20 +11,17 @@ peer asks for an older PyMC. Re-plan: the same with another total, from what is 
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).parent))
-
+from command import parser_of
 from decisions import KINDS, oracle, true_values, world_of
 from worlds import read
 
@@ -106,14 +103,12 @@ def _peer(
     return result
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table, and the sums."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--python", type=Path, required=True, help="an interpreter with pymc-marketing")
     parser.add_argument("--worlds", type=int, default=3)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     rows = [row for number in range(options.worlds) for row in one_world(number, options.python)]
     t = pd.DataFrame(rows)
     print(t.to_string(index=False, float_format="{:,.2f}".format, na_rep=""))

@@ -132,6 +132,24 @@ def _expected_visitors(company: Company, months: int, names: list[str]) -> Float
     return level * lift * np.exp(log_season)[:, None]
 
 
+def _moving_on(
+    state: dict[str, Floats | Ints],
+    kind: str,
+    law: _Delay,
+    lost: _Delay,
+    dated: float,
+    today: float,
+    rng: np.random.Generator,
+) -> tuple[Floats, Ints]:
+    """Days on which open leads or deals move on in the end, those that do, and their channels."""
+    age, rate = state[f"{kind}_age"], state[f"{kind}_rate"]
+    stays = (1 - rate) * (dated * lost.survival(age) + 1 - dated)
+    later = rate * law.survival(age)
+    moves = rng.random(age.size) * (later + stays) < later
+    channel = np.asarray(state[f"{kind}_channel"])[moves]
+    return today + law.beyond(age[moves], rng) - age[moves], channel
+
+
 def _once(
     company: Company,
     state: dict[str, Floats | Ints],
@@ -177,12 +195,9 @@ def _once(
     qualified_channel = channel[moves]
 
     # Open leads.
-    age, q = state["lead_age"], state["lead_rate"]
-    stays = (1 - q) * (dated * laws["lost"].survival(age) + 1 - dated)
-    later = q * laws["qualified"].survival(age)
-    moves = rng.random(age.size) * (later + stays) < later
-    qualified = np.concatenate([qualified, today + laws["qualified"].beyond(age[moves], rng) - age[moves]])
-    qualified_channel = np.concatenate([qualified_channel, np.asarray(state["lead_channel"])[moves]])
+    later, who = _moving_on(state, "lead", laws["qualified"], laws["lost"], dated, today, rng)
+    qualified = np.concatenate([qualified, later])
+    qualified_channel = np.concatenate([qualified_channel, who])
 
     # Their deals.
     month = np.searchsorted(edges, qualified, side="right") - 1
@@ -193,12 +208,9 @@ def _once(
     winner = who[wins]
 
     # Open deals.
-    age, r = state["deal_age"], state["deal_rate"]
-    stays = (1 - r) * (dated * laws["lost"].survival(age) + 1 - dated)
-    later = r * laws["won"].survival(age)
-    wins = rng.random(age.size) * (later + stays) < later
-    won = np.concatenate([won, today + laws["won"].beyond(age[wins], rng) - age[wins]])
-    winner = np.concatenate([winner, np.asarray(state["deal_channel"])[wins]]).astype(np.int64)
+    later, who = _moving_on(state, "deal", laws["won"], laws["lost"], dated, today, rng)
+    won = np.concatenate([won, later])
+    winner = np.concatenate([winner, who]).astype(np.int64)
 
     seen = winner[won < until]
     return float(DEALS[world.deals](rng, deal[seen], world.deal_cv).sum())

@@ -11,20 +11,20 @@ another cause.
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from command import resumable_parser, run_or_read
 from scipy.stats import binom
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
 from forecast.calibration import DRAWS, RANKS, one_fit
-from forecast.jobs import finished, pool, run_jobs
 from forecast.prior_draws import KINDS, LEVEL, PERIODS, SPEND, VALUE
 from forecast.uniform import band, simultaneous_level, surely_outside, table
 
@@ -39,17 +39,6 @@ SETTINGS = {
     "draws": DRAWS,
     "ranks": RANKS,
 }
-
-
-def run(kind: str, fits: int, workers: int, path: Path) -> Records:
-    """The fits of one kind that are not there yet; all of them."""
-    jobs = {f"{i:04d}": (kind, i) for i in range(fits)}
-
-    def done(key: str, record: dict[str, Any]) -> None:
-        print(kind, key, record.get("error", ""), flush=True)
-
-    with pool(workers) as executor:
-        return run_jobs(one_fit, jobs, executor=executor, results=path, settings=SETTINGS, done=done)
 
 
 def report(kinds: dict[str, Records], figures: Path | None, page: Path | None) -> None:
@@ -140,25 +129,22 @@ def draw(kind: str, found: pd.DataFrame, records: list[dict[str, float]], path: 
     plt.close(fig)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Fit what is missing, then print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
+    parser = resumable_parser(__doc__, units="fits", many=200)
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--fits", type=int, default=200)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--report", action="store_true", help="only print what is there")
     parser.add_argument("--figures", type=Path, help="a folder for sbc-<kind>.png")
     parser.add_argument("--page", type=Path, help="a page whose results, between two marks, are renewed")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     kinds = {}
     for kind in options.kinds.split(","):
+        jobs = {f"{i:04d}": (kind, i) for i in range(options.fits)}
+
+        def done(key: str, record: dict[str, Any], kind: str = kind) -> None:
+            print(kind, key, record.get("error", ""), flush=True)
+
         path = options.out / f"{kind}.jsonl"
-        kinds[kind] = (
-            finished(path, SETTINGS) if options.report else run(kind, options.fits, options.workers, path)
-        )
+        kinds[kind] = run_or_read(options, one_fit, jobs, SETTINGS, path=path, done=done)
     report(kinds, options.figures, options.page)
 
 

@@ -8,15 +8,16 @@ it on fresh leads of the same company by the expected log score, as a share abov
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command import parser_of
 from numpy.typing import NDArray
+from olist import joined, study_text
 
 from forecast.features import LeadTable
 from forecast.lead_worlds import LeadWorld, make_leads
@@ -27,17 +28,6 @@ from forecast.scoring_model import sample_scores
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
 FRESH = 20_000
-OLIST = """\
-name = "olist"
-[history]
-leads = "leads.csv"
-from = "2018-01"
-through = "2018-05"
-columns = { lead_id = "mql_id", channel = "origin", created = "first_contact_date", won = "won_date" }
-[funnel]
-stages = ["leads", "won"]
-delay.won = "30 days"
-"""
 
 
 def lead_table(world: LeadWorld) -> LeadTable:
@@ -89,32 +79,26 @@ def one(size: int, seed: int, strength: float) -> dict[str, object]:
     }
 
 
-def olist(source: Path) -> None:
+def rank_olist(source: Path) -> None:
     """Rank the Olist leads with every column that the file of closed deals has, and say what was left out."""
-    leads = pd.read_csv(source / "olist_marketing_qualified_leads_dataset.csv", dtype=str)
-    deals = pd.read_csv(source / "olist_closed_deals_dataset.csv", dtype=str)
-    joined = leads.merge(deals.drop(columns=["seller_id", "sdr_id", "sr_id"]), on="mql_id", how="left")
-    joined["won_date"] = joined["won_date"].str[:10]
-    early = joined["won_date"] < joined["first_contact_date"]
-    joined.loc[early, "won_date"] = joined.loc[early, "first_contact_date"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        joined.to_csv(folder / "leads.csv", index=False)
-        (folder / "olist.toml").write_text(OLIST, encoding="utf-8")
+        joined(source).to_csv(folder / "leads.csv", index=False)
+        (folder / "olist.toml").write_text(study_text("2018-05"), encoding="utf-8")
         made = rank(folder / "olist.toml", out=folder / "out")
         print(ranking_text(made.summary, made.ranking.head(0)))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each company."""
-    parser = argparse.ArgumentParser(description="Scores of leads against the true chances.")
+    parser = parser_of(__doc__)
     parser.add_argument("--sizes", default="1500,5000,20000")
     parser.add_argument("--worlds", type=int, default=3)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--olist", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.olist:
-        olist(options.olist)
+        rank_olist(options.olist)
         return
     one(400, 1, 1.0)  # compiles
     rows = [

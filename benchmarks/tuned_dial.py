@@ -9,20 +9,16 @@ where it is wrong, and what it saves where managers had tuned the split.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from command import resumable_parser, run_or_read, without_errors
+from decisions import DRAWS, KINDS, METHODS, company_of, recommendation
 
-sys.path.insert(0, str(Path(__file__).parent))  # worker processes start from elsewhere
-
-from decisions import DRAWS, KINDS, company_of, recommendation
-
-from forecast.jobs import finished, pool, run_jobs
 from forecast.study import Study
 from forecast.study_lift import TUNED
 
@@ -67,31 +63,19 @@ def report(records: list[dict[str, Any]]) -> None:
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.2f}".format))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the worlds that are not there yet, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--worlds", type=int, default=40)
-    parser.add_argument("--workers", type=int, default=2)
+    parser = resumable_parser(__doc__, many=40)
     parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--method", choices=("preview", "nuts"), default="preview")
-    parser.add_argument("--report", action="store_true", help="only print what is there")
-    options = parser.parse_args()
+    parser.add_argument("--method", choices=tuple(METHODS), default="preview")
+    options = parser.parse_args(argv)
     settings = {"draws": options.draws, "method": options.method}
-    if options.report:
-        records = list(finished(options.out, settings).values())
-    else:
-        jobs = {
-            f"{kind} {i:04d}": (kind, i, options.method, options.draws)
-            for i in range(options.worlds)
-            for kind in KINDS
-        }
-        with pool(options.workers) as executor:
-            made = run_jobs(one_world, jobs, executor=executor, results=options.out, settings=settings)
-        records = [r for r in made.values() if "error" not in r]
-    report(records)
+    jobs = {
+        f"{kind} {i:04d}": (kind, i, options.method, options.draws)
+        for i in range(options.worlds)
+        for kind in KINDS
+    }
+    report(without_errors(run_or_read(options, one_world, jobs, settings)))
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ their calendar counts. Fits are those of the closed form (`forecast run --previe
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command import parser_of
 from worlds import read
 
 from forecast.instant import instant_posterior
@@ -87,12 +87,12 @@ def alarms(number: int, counting: str, harm: Harm | None) -> list[str]:
     ]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print a line a case: companies with an alarm, and by which checks."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--companies", type=int, default=40)
-    options.add_argument("--harmed", type=int, default=10)
-    asked = options.parse_args()
+    parser = parser_of(__doc__)
+    parser.add_argument("--companies", type=int, default=40)
+    parser.add_argument("--harmed", type=int, default=10)
+    asked = parser.parse_args(argv)
     warnings.simplefilter("ignore")
     cases: list[tuple[str, str, Harm | None, int]] = [
         (f"sound, {counting}", counting, None, asked.companies)

@@ -1,6 +1,7 @@
 """Forecasts of made companies beside what came: the product, its preview, the reachable limit and the baselines.
 
     python benchmarks/worlds.py --out FILE.jsonl [--worlds 64] [--workers 2] [--counting calendar,leads] [--first 0]
+                                [--baselines NAME,...]
     python benchmarks/worlds.py --out FILE.jsonl --report
 
 Each world is drawn from one of the families of benchmarks/world_families.py, most of which break an assumption of the
@@ -8,25 +9,23 @@ model. Asked: total revenue of the three months after the as-of date, with spend
 and in all: CRPS relative to the mean of the reachable forecast, coverage of the central 50, 80 and 90 % bands with its
 standard error, and the bias of the mean. Resumable: a second call goes on where the first one stopped.
 
-The study gives each delay as a user would, wrong by a factor of exp(0.3 z). Needs the extra `bench`.
+The study gives each delay as a user would, wrong by a factor of exp(0.3 z). All baselines together need the extra
+`bench`; --baselines leaves some out.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scoringrules
-
-sys.path.insert(0, str(Path(__file__).parent))  # worker processes start from elsewhere
-
+from command import resumable_parser, run_or_read, without_errors
 from reachable import reachable
 from world_families import FAMILIES
 
@@ -34,7 +33,6 @@ from forecast import simulate as simulation
 from forecast.baselines import BASELINES
 from forecast.history import History
 from forecast.instant import instant_posterior
-from forecast.jobs import finished, pool, run_jobs
 from forecast.planning import fit_posterior
 from forecast.posterior import Posterior
 from forecast.sources import read_history, read_plan
@@ -93,6 +91,13 @@ def read(company: Company, counting: str, delays: dict[str, float], folder: Path
     return study, read_history(study)
 
 
+def told_delays(company: Company, rng: np.random.Generator) -> dict[str, float]:
+    """Mean days of each delay as a user would tell them, wrong by a factor of exp(0.3 z)."""
+    return {
+        k: company.truth["delay"][k]["mean_days"] * np.exp(0.3 * rng.normal()) for k in ("qualified", "won")
+    }
+
+
 def outlook(study: Study, history: History, posterior: Posterior, seed: int) -> np.ndarray:
     """Draws of total revenue over the horizon at the current plan."""
     paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
@@ -115,16 +120,14 @@ def score(draws: np.ndarray, came: float) -> dict[str, float]:
     }
 
 
-def one_world(job: tuple[int, tuple[str, ...], int]) -> dict[str, Any]:
+def one_world(job: tuple[int, tuple[str, ...], tuple[str, ...], int]) -> dict[str, Any]:
     """World number `i`: its family, what came, and the scores by method."""
-    number, countings, draws = job
+    number, countings, names, draws = job
     family = list(FAMILIES)[number % len(FAMILIES)]
     rng = np.random.default_rng([2611, number])
     company = generate(FAMILIES[family](rng), rng)
     came = float(company.truth["later"]["totals"][str(HORIZON)]["total"]["revenue"])
-    guess = {
-        k: company.truth["delay"][k]["mean_days"] * np.exp(0.3 * rng.normal()) for k in ("qualified", "won")
-    }
+    guess = told_delays(company, rng)
     scores = {LIMIT: score(reachable(company, HORIZON, rng.spawn(1)[0], 1000), came)}
     seconds, gates = {}, {}
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
@@ -132,8 +135,9 @@ def one_world(job: tuple[int, tuple[str, ...], int]) -> dict[str, Any]:
         for counting in countings:
             study, history = read(company, counting, guess, Path(name))
             if counting == "calendar":
-                for label, baseline in BASELINES.items():
-                    scores[label] = score(baseline(history, HORIZON, rng.spawn(1)[0], 4000), came)
+                for label in names:
+                    made = BASELINES[label](history, HORIZON, rng.spawn(1)[0], 4000)
+                    scores[label] = score(made, came)
             quick = instant_posterior(study, history, seed=number, draws=draws)
             scores[f"{PREVIEW}, {counting}"] = score(outlook(study, history, quick, number), came)
             started = time.perf_counter()
@@ -173,9 +177,11 @@ def report(records: list[dict[str, Any]]) -> None:
         print(f"\n{family}")
         print(table(mine).to_string(index=False, float_format="{:.3f}".format))
     whole = table(records).set_index("method")["CRPS/mean"]
-    best = min(BASELINES, key=lambda name: whole[name])
+    best = min(
+        (name for name in BASELINES if name in whole.index), key=lambda name: whole[name], default=None
+    )
     for method in whole.index:
-        if method.startswith((PRODUCT, PREVIEW, LIMIT)):
+        if best is not None and method.startswith((PRODUCT, PREVIEW, LIMIT)):
             gap = (whole[best] - whole[method]) / (whole[best] - whole[LIMIT])
             less = 1 - whole[method] / whole[best]
             print(f"{method}: {less:.1%} below the best baseline ({best}); {gap:.0%} of the way to the limit")
@@ -187,38 +193,28 @@ def report(records: list[dict[str, Any]]) -> None:
         )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the worlds that are not there yet, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--worlds", type=int, default=64)
+    parser = resumable_parser(__doc__, many=64)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--counting", default="calendar,leads")
-    parser.add_argument("--report", action="store_true", help="only print what is there")
-    options = parser.parse_args()
+    parser.add_argument("--baselines", default=",".join(BASELINES), help="made from calendar counts")
+    options = parser.parse_args(argv)
     countings = tuple(options.counting.split(","))
+    names = tuple(options.baselines.split(","))
     settings = {"counting": list(countings), "draws": options.draws}
-    if options.report:
-        records = list(finished(options.out, settings).values())
-    else:
-        jobs = {
-            f"{i:04d}": (i, countings, options.draws)
-            for i in range(options.first, options.first + options.worlds)
-        }
+    if names != tuple(BASELINES):
+        settings["baselines"] = list(names)
+    jobs = {
+        f"{i:04d}": (i, countings, names, options.draws)
+        for i in range(options.first, options.first + options.worlds)
+    }
 
-        def done(key: str, record: dict[str, Any]) -> None:
-            print(key, record.get("family"), record.get("seconds"), record.get("error", ""), flush=True)
+    def done(key: str, record: dict[str, Any]) -> None:
+        print(key, record.get("family"), record.get("seconds"), record.get("error", ""), flush=True)
 
-        with pool(options.workers) as executor:
-            found = run_jobs(
-                one_world, jobs, executor=executor, results=options.out, settings=settings, done=done
-            )
-        records = [r for r in found.values() if "error" not in r]
-    report(records)
+    report(without_errors(run_or_read(options, one_world, jobs, settings, done=done)))
 
 
 if __name__ == "__main__":
