@@ -35,7 +35,7 @@ format: $(READY) ## format the code and mend what can be mended by itself
 	$(PY) -m ruff format .
 
 docs: $(READY) ## write docs/cli.md from the commands' own help
-	$(PY) -m forecast.cli_reference docs/cli.md
+	$(PY) tools/cli_reference.py docs/cli.md
 
 setup: $(READY) ## the environment in .venv
 

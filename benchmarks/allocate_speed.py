@@ -18,8 +18,7 @@ import numpy as np
 from command import parser_of
 from scipy.sparse import csr_array
 
-from forecast.program import Array, Program, Row
-from forecast.solver import solve
+from forecast.budget import Array, Program, Row, solve
 
 MOST, POINTS, MANY_POINTS = 20_000.0, 2001, 1001
 AIMS = {"7 channels": 20.0, "50 channels x 12 periods": 200.0}

@@ -29,13 +29,11 @@ import pandas as pd
 from command import parser_of
 from olist import prepare, study_text
 
-from forecast import scores
-from forecast import simulate as simulation
-from forecast.backtest import Origin, posterior_at, run_backtest, scored
-from forecast.backtest_summary import tidy
-from forecast.backtest_text import backtest_text
-from forecast.posterior import Posterior
-from forecast.sources import read_history
+from forecast.backtest import Origin, posterior_at, run_backtest, scored, scores, tidy
+from forecast.fit import Posterior
+from forecast.history import read_history
+from forecast.outlook import future_paths, simulate
+from forecast.report import backtest_text
 from forecast.study import load_study
 
 OLIST = f"""{study_text("2018-11")}[plan]
@@ -83,7 +81,7 @@ def sessions_given(origin: Origin) -> dict[str, Any]:
     posterior, sampling = posterior_at(origin)
     known = np.maximum(origin.came["visitors"][:, :-1], 1.0)
     paths, chance = np.random.SeedSequence([origin.setup.seed, 1]).spawn(2)
-    future = simulation.future_paths(posterior, origin.past, len(known), np.random.default_rng(paths))
+    future = future_paths(posterior, origin.past, len(known), np.random.default_rng(paths))
     future = replace(
         future,
         log_traffic=np.broadcast_to(np.log(known), future.log_traffic.shape).copy(),
@@ -91,7 +89,7 @@ def sessions_given(origin: Origin) -> dict[str, Any]:
         stopped=np.zeros_like(future.stopped),
     )
     still = posterior.data.assign(noise_traffic=posterior.data["noise_traffic"] * 0.0)
-    outlook = simulation.simulate(
+    outlook = simulate(
         Posterior(still, posterior.diagnostics, posterior.provenance),
         origin.past,
         origin.study,

@@ -28,16 +28,13 @@ from command import resumable_parser, run_or_read, without_errors
 from world_families import random_world
 from worlds import read, told_delays
 
-from forecast import allocate as budget
-from forecast import simulate as simulation
-from forecast.history import History
-from forecast.instant import instant_posterior
+from forecast.budget import MATERIAL_SHARE, Limits, allocate, limits_of, recommended_plan
+from forecast.fit import Posterior, preview
+from forecast.history import History, read_plan
+from forecast.lab import Channel, Company, Floats, World, generate, response, season
+from forecast.outlook import future_paths
 from forecast.planning import fit_posterior
-from forecast.posterior import Posterior
-from forecast.sources import read_plan
 from forecast.study import Study
-from forecast.synthetic import Company, generate
-from forecast.worlds import Channel, Floats, World, response, season
 
 KINDS = ("arbitrary", "tuned")
 SPEND_SD = {"arbitrary": 0.28, "tuned": 0.06}
@@ -45,7 +42,7 @@ RETURN = 1.5  # margin that the next unit of money brings in every channel of a 
 OFF_TUNE = 0.2  # log sd of a tuned channel's spend around its best
 MARGIN, DRAWS, AFTER = 0.6, 4000, 24  # months after the horizon in which carry-over may still act
 STEPS = 2000  # of the oracle's curves
-METHODS = {"nuts": fit_posterior, "preview": instant_posterior}
+METHODS = {"nuts": fit_posterior, "preview": preview}
 FAMILIES = (("hill", "ar1", "weibull"), ("exponential", "walk", "weibull"), ("hill", "walk", "lognormal"))
 
 
@@ -97,7 +94,7 @@ def true_values(company: Company, names: list[str], plans: Floats) -> Floats:
     return values
 
 
-def oracle(company: Company, names: list[str], plan: Floats, limits: budget.Limits) -> Floats:
+def oracle(company: Company, names: list[str], plan: Floats, limits: Limits) -> Floats:
     """The best split (period, channel) in the same limits for who knows the company; no money goes below one."""
     low, high = limits.low, np.minimum(limits.high, 10 * plan.sum(axis=0))
     grid = low + (high - low) * np.linspace(0.0, 1.0, STEPS + 1)[:, None]
@@ -124,11 +121,11 @@ def gains(
     """What the recommendation from a posterior promises, what it truly brings, what could be had."""
     plan = np.asarray(read_plan(study, history).values, dtype=float)
     paths, _ = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    found, curves = budget.allocate(posterior, history, study, plan, future)
-    recommended = budget.recommended_plan(plan, curves, found, history)
+    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    found, curves = allocate(posterior, history, study, plan, future)
+    recommended = recommended_plan(plan, curves, found, history)
     names = list(history.channels)
-    best = oracle(company, names, plan, budget.limits_of(study, history, plan))
+    best = oracle(company, names, plan, limits_of(study, history, plan))
     values = true_values(company, names, np.stack([plan, recommended, best]))
     profit = values.sum(axis=1) - np.array([p.sum() for p in (plan, recommended, best)])
     low, high = np.quantile(found.gain, [0.1, 0.9])
@@ -194,7 +191,7 @@ def report(kind: str, records: list[dict[str, Any]]) -> None:
     print("80 % band of the gain covers the true gain:", _share((t["q10"] <= real) & (real <= t["q90"])))
     print("average real gain over contribution:", f"{(real / t['contribution']).mean():+.2%}")
     calm = ~t["material"].to_numpy()
-    small = attainable <= budget.MATERIAL_SHARE * t["contribution"]
+    small = attainable <= MATERIAL_SHARE * t["contribution"]
     print("'no material change' said:", _share(calm), f"; truly at most 1 % to gain: {_share(small)}")
     print("real gain over contribution where a change was called material:", _mean(real, t, ~calm))
     rows = []

@@ -20,12 +20,12 @@ import pandas as pd
 from command import parser_of
 from scipy.special import expit
 
+from forecast.fit import Posterior
+from forecast.history import read_history
+from forecast.lab import demo_world, generate, write
 from forecast.planning import fit_posterior, forecast_plan
-from forecast.posterior import Posterior
 from forecast.results import total_draws
-from forecast.sources import read_history
 from forecast.study import Study, load_study
-from forecast.synthetic import demo_world, generate, write
 
 BUNDLED = Path(__file__).parents[1] / "forecast" / "bundled"
 

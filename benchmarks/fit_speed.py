@@ -5,7 +5,7 @@
 product: nutpie on the C functions, as in the first attempt of a fit (400 tuning steps and 1,000 draws in each of 4
 chains, target .9).
 PyMC: `pm.sample` without nutpie, with its defaults (1,000 tuning steps, 1,000 draws, target .8) on the PyMC definition
-of the same density (tests/test_kernels.py holds the two against each other); what a run of ten draws takes counts as
+of the same density (tests/fit/test_kernels.py holds both against each other); what a run of ten draws takes counts as
 its compilation. Both on 2 cores, one after the other in one process: read ratios inside a run. ESS: the least,
 bulk or tail, over what the gate looks at.
 """
@@ -22,11 +22,9 @@ import numpy as np
 import pandas as pd
 from command import parser_of
 
-from forecast import fit as fitting
-from forecast import sampling
+from forecast.fit import Draws, Part, fitting, sampling
+from forecast.history import read_history
 from forecast.planning import Silent
-from forecast.sampling import Draws, Part
-from forecast.sources import read_history
 from forecast.study import load_study
 
 BUNDLED = Path(__file__).parents[1] / "forecast" / "bundled"

@@ -21,8 +21,8 @@ from command import parser_of
 from numpy.typing import NDArray
 
 from forecast.fit import failures, fit
+from forecast.history import read_history
 from forecast.periods import period_label, shift
-from forecast.sources import read_history
 from forecast.study import load_study
 
 KINDS = ("seo", "outbound", "content", "email", "social", "events", "ppc", "other")

@@ -26,12 +26,10 @@ from command import resumable_parser, run_or_read, without_errors
 from decisions import DRAWS, MARGIN, METHODS, gains, world_of
 from worlds import read, told_delays
 
-from forecast.history import History
-from forecast.posterior import Posterior
-from forecast.sources import read_plan
+from forecast.fit import Posterior
+from forecast.history import History, read_plan
+from forecast.lab import Channel, Company, Floats, World, generate, response, season
 from forecast.study import Study
-from forecast.synthetic import Company, generate
-from forecast.worlds import Channel, Floats, World, response, season
 
 SPEND_SD = 0.05
 MONTHS, MORE = 3, 0.5  # length of a test, and by how much it raises the spend

@@ -25,11 +25,11 @@ from command import parser_of
 from decisions import KINDS, oracle, true_values, world_of
 from worlds import read
 
-from forecast import allocate as budget
-from forecast import simulate as simulation
+from forecast.budget import allocate, limits_of, recommended_plan
+from forecast.history import read_plan
+from forecast.lab import counts, generate
+from forecast.outlook import future_paths
 from forecast.planning import fit_posterior
-from forecast.sources import read_plan
-from forecast.synthetic import counts, generate
 
 CHANGE = 0.5
 
@@ -48,16 +48,16 @@ def one_world(number: int, python: Path) -> list[dict[str, Any]]:
         posterior = fit_posterior(study, history, seed=number)
         fitted = time.perf_counter() - started
         started = time.perf_counter()
-        future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(number))
-        found, curves = budget.allocate(posterior, history, study, plan, future)
+        future = future_paths(posterior, history, len(plan), np.random.default_rng(number))
+        found, curves = allocate(posterior, history, study, plan, future)
         planned = time.perf_counter() - started
-        recommended = budget.recommended_plan(plan, curves, found, history)
+        recommended = recommended_plan(plan, curves, found, history)
         started = time.perf_counter()
-        budget.allocate(posterior, history, study, plan, future, total=1.1 * plan.sum())
+        allocate(posterior, history, study, plan, future, total=1.1 * plan.sum())
         replanned = time.perf_counter() - started
         peer = _peer(python, folder, counts(company, "calendar"), names, plan, number)
     theirs = np.array([peer["plans"][0][c] for c in names])[None].repeat(len(plan), axis=0) / len(plan)
-    best = oracle(company, names, plan, budget.limits_of(study, history, plan))
+    best = oracle(company, names, plan, limits_of(study, history, plan))
     plans = {"current plan": plan, "product": recommended, "PyMC-Marketing": theirs, "oracle": best}
     values = true_values(company, names, np.stack(list(plans.values()))).sum(axis=1)
     profit = {k: v - p.sum() for (k, p), v in zip(plans.items(), values, strict=True)}

@@ -18,8 +18,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.synthetic import AR1_PHI, BURN_IN, Company
-from forecast.worlds import DEALS, DELAYS, Floats, Stage, World, gamma, response, season
+from forecast.lab import (
+    AR1_PHI,
+    BURN_IN,
+    DEALS,
+    DELAYS,
+    Company,
+    Floats,
+    Stage,
+    World,
+    gamma,
+    response,
+    season,
+)
 
 Ints = NDArray[np.int64]
 TABLE = 200_000  # draws behind a delay's survival and its conditional draws

@@ -24,9 +24,8 @@ from scipy.stats import binom
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-from forecast.calibration import DRAWS, RANKS, one_fit
-from forecast.prior_draws import KINDS, LEVEL, PERIODS, SPEND, VALUE
-from forecast.uniform import band, simultaneous_level, surely_outside, table
+from forecast.fit import KINDS, LEVEL, PERIODS, SPEND, VALUE
+from forecast.lab import DRAWS, RANKS, band, one_fit, simultaneous_level, surely_outside, table
 
 FROM, TO = "<!-- results -->", "<!-- end of results -->"
 Records = dict[str, dict[str, Any]]

@@ -19,12 +19,10 @@ from command import parser_of
 from numpy.typing import NDArray
 from olist import joined, study_text
 
-from forecast.features import LeadTable
-from forecast.lead_worlds import LeadWorld, make_leads
-from forecast.ranking import rank
-from forecast.ranking_text import ranking_text
-from forecast.scoring import Scorer, channel_scorer, chunks, fit_scorer
-from forecast.scoring_model import sample_scores
+from forecast.fit import sample_scores
+from forecast.lab import LeadWorld, make_leads
+from forecast.leads import LeadTable, Scorer, channel_scorer, chunks, fit_scorer, rank
+from forecast.report import ranking_text
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
 FRESH = 20_000

@@ -19,8 +19,7 @@ import pandas as pd
 from command import resumable_parser, run_or_read, without_errors
 from decisions import DRAWS, KINDS, METHODS, company_of, recommendation
 
-from forecast.study import Study
-from forecast.study_lift import TUNED
+from forecast.study import TUNED, Study
 
 
 def one_world(job: tuple[str, int, str, int]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     python benchmarks/verdict_alarms.py [--companies 40] [--harmed 10]
 
-Sound companies are those of `forecast.synthetic`, made lead by lead by the assumptions of the model; harms are done to
+Sound companies are those of `lab.companies`, made lead by lead by the assumptions of the model; harms are done to
 their calendar counts. Fits are those of the closed form (`forecast run --preview`), which takes a second each.
 """
 
@@ -19,10 +19,10 @@ import pandas as pd
 from command import parser_of
 from worlds import read
 
-from forecast.instant import instant_posterior
+from forecast.fit import preview
+from forecast.history import read_history
+from forecast.lab import demo_world, generate
 from forecast.planning import checked, judge
-from forecast.sources import read_history
-from forecast.synthetic import demo_world, generate
 
 Harm = Callable[[pd.DataFrame, np.random.Generator], None]
 
@@ -78,7 +78,7 @@ def alarms(number: int, counting: str, harm: Harm | None) -> list[str]:
             harm(table, rng)
             table.to_csv(path, index=False)
             history = read_history(study)
-        posterior = instant_posterior(study, history, seed=number, draws=2000)
+        posterior = preview(study, history, seed=number, draws=2000)
         found = judge(study, history, checked(study, history, posterior, number))["checks"]
     return [
         f"{c['name'].removeprefix('model and history: ')} {c['status']}"

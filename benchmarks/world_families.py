@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecast.synthetic import Channel, Shift, Stage, World, demo_world
+from forecast.lab import Channel, Shift, Stage, World, demo_world
 
 MONTHS = 36
 WEEKS_A_MONTH = 365.25 / 12 / 7

@@ -29,15 +29,13 @@ from command import resumable_parser, run_or_read, without_errors
 from reachable import reachable
 from world_families import FAMILIES
 
-from forecast import simulate as simulation
-from forecast.baselines import BASELINES
-from forecast.history import History
-from forecast.instant import instant_posterior
+from forecast.backtest import BASELINES
+from forecast.fit import Posterior, preview
+from forecast.history import History, read_history, read_plan
+from forecast.lab import Company, counts, generate
+from forecast.outlook import future_paths, simulate
 from forecast.planning import fit_posterior
-from forecast.posterior import Posterior
-from forecast.sources import read_history, read_plan
 from forecast.study import Study, load_study
-from forecast.synthetic import Company, counts, generate
 
 HORIZON = 3
 DRAWS = 4000
@@ -102,10 +100,8 @@ def outlook(study: Study, history: History, posterior: Posterior, seed: int) -> 
     """Draws of total revenue over the horizon at the current plan."""
     paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
     plan = np.asarray(read_plan(study, history).values, dtype=float)
-    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    data = simulation.simulate(
-        posterior, history, study, {"given": plan}, future, rng=np.random.default_rng(chance)
-    )
+    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    data = simulate(posterior, history, study, {"given": plan}, future, rng=np.random.default_rng(chance))
     return data["revenue"].sel(plan="given").sum(["period", "channel"]).values
 
 
@@ -138,7 +134,7 @@ def one_world(job: tuple[int, tuple[str, ...], tuple[str, ...], int]) -> dict[st
                 for label in names:
                     made = BASELINES[label](history, HORIZON, rng.spawn(1)[0], 4000)
                     scores[label] = score(made, came)
-            quick = instant_posterior(study, history, seed=number, draws=draws)
+            quick = preview(study, history, seed=number, draws=draws)
             scores[f"{PREVIEW}, {counting}"] = score(outlook(study, history, quick, number), came)
             started = time.perf_counter()
             posterior = fit_posterior(study, history, seed=number, draws=draws)

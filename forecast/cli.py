@@ -15,13 +15,37 @@ import typer
 from typer.core import TyperGroup
 
 from forecast import console
-from forecast.cli_options import Draws, GoOn, Json, Out, Overrides, Preview, Quiet, Seed, StudyFile
 from forecast.errors import FitError, ForecastError
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
     "4 the verdict is FAIL; 5 a gate that was asked for failed; 130 interrupted."
 )
+
+
+StudyFile = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="The study (a TOML file).", show_default=False)
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write here instead of reports/NAME/.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of all random numbers.")]
+Draws = Annotated[int | None, typer.Option("--draws", min=1, metavar="N", help="Number of draws.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the study: plan.periods=6. Repeatable."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+GoOn = Annotated[
+    bool,
+    typer.Option("--go-on", help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."),
+]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="A closed-form approximation in place of the fit, for a first look.")
+]
 
 
 class Commands(TyperGroup):
@@ -335,7 +359,7 @@ def scenarios(
     Prints what each would bring and cost, with its band, how likely it pays back, and what a period of delay costs.
     """
     from forecast import workflow
-    from forecast.scenario_text import scenarios_text
+    from forecast.report import scenarios_text
 
     with console.progress(quiet=quiet) as progress:
         options: dict[str, Any] = {"seed": seed, "overrides": overrides or (), "go_on": go_on}
@@ -381,18 +405,19 @@ def backtest(
     and backtest.csv into reports/NAME/; the next run shows them in its report and its verdict. A backtest that is
     stopped goes on where it was.
     """
-    from forecast import backtest as backtests
-    from forecast.backtest_text import backtest_text
+    from forecast.backtest import backtest as running_backtest
+    from forecast.backtest import check_gate
+    from forecast.report import backtest_text
 
     options: dict[str, Any] = {"origins": origins, "horizon": horizon, "every": every, "spend": spend}
     options |= {"out": out, "seed": seed, "draws": draws, "overrides": overrides or (), "preview": preview}
     options |= {"names": baseline or None, "workers": workers, "today": _today()}
     with console.progress(quiet=quiet) as progress:
-        result = backtests.backtest(study, **options, progress=progress)
+        result = running_backtest(study, **options, progress=progress)
     text = f"{backtest_text(result.summary)}\n\nTables: {result.folder}/backtest.csv"
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
     if gate:
-        backtests.check_gate(result.summary)
+        check_gate(result.summary)
 
 
 @app.command(short_help="score the open leads: P(win), expected value, threshold")
@@ -410,12 +435,12 @@ def rank(
     Columns that look as if they were known only after the outcome are left out, with the evidence. The score is tested
     on the newest leads. Writes ranking.csv, scoring.json and reliability.svg. Needs no fit of the forecast.
     """
-    from forecast import ranking
-    from forecast.ranking_text import ranking_text
+    from forecast.leads import rank as ranking_rank
+    from forecast.report import ranking_text
 
     options: dict[str, Any] = {"out": out, "seed": seed, "overrides": overrides or (), "today": _today()}
     with console.progress(quiet=quiet) as progress:
-        result = ranking.rank(study, **options, progress=progress)
+        result = ranking_rank(study, **options, progress=progress)
     text = f"{ranking_text(result.summary, result.ranking)}\n\nRanking: {result.folder}/ranking.csv"
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
 
@@ -438,10 +463,10 @@ def score(
     Reads the history of the study as it is now. Shares of spend, traffic, rates, delay, deal value and chance add up to
     what came less what was expected. Writes score.json into RUN_DIR.
     """
-    from forecast import actuals
-    from forecast.backtest_text import score_text
+    from forecast.backtest import score_run
+    from forecast.report import score_text
 
     with console.progress(quiet=quiet) as progress:
         options: dict[str, Any] = {"plan": plan, "overrides": overrides or (), "today": _today()}
-        result = actuals.score_run(run, study, **options, progress=progress)
+        result = score_run(run, study, **options, progress=progress)
     _show(result.summary, f"{score_text(result.summary)}\n\nScores: {result.path}", as_json=json)

@@ -12,8 +12,8 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from forecast import benchmarks
 from forecast.errors import UsageError
+from forecast.study import market_prior, rate_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,7 +125,7 @@ def against_benchmarks(funnel: Funnel, market: str) -> dict[str, dict[str, Any]]
     """
     places: dict[str, dict[str, Any]] = {}
     for name, stage in RATES.items():
-        published = benchmarks.rate_range(market, stage)
+        published = rate_range(market, stage)
         if published is None:
             continue
         rate = getattr(funnel, name)
@@ -148,7 +148,7 @@ def benchmark_band(visitors: float, value: float, market: str) -> dict[str, floa
     with m_k, s_k from the published ranges. Quantiles q10, q25, q50, q75, q90 in currency per period, from
     a grid of equally likely rates (no random numbers). None if a rate has no such range.
     """
-    if any(benchmarks.rate_range(market, stage) is None for stage in RATES.values()):
+    if any(rate_range(market, stage) is None for stage in RATES.values()):
         return None
     quantiles = _product_quantiles([_likely_rates(market, stage) for stage in RATES.values()])
     levels = zip(BAND_LEVELS, quantiles, strict=True)
@@ -157,7 +157,7 @@ def benchmark_band(visitors: float, value: float, market: str) -> dict[str, floa
 
 def _likely_rates(market: str, stage: str) -> list[float]:
     """Rates into a stage at the midpoints of `_GRID` equally likely slices of its benchmark prior."""
-    prior = benchmarks.market_prior(market, stage, READ_AS_CENTRAL)
+    prior = market_prior(market, stage, READ_AS_CENTRAL)
     return [prior.quantile((i + 0.5) / _GRID) for i in range(_GRID)]
 
 

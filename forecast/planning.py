@@ -19,24 +19,42 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast import allocate as budget
-from forecast import economics, lifetime, results
-from forecast import simulate as simulation
-from forecast.audit import audit as audit_history
-from forecast.audit_mistakes import mistakes
-from forecast.backtest_summary import calibration_of
-from forecast.benchmark_gap import gap_table
-from forecast.customers import customer_measures
-from forecast.decision import decision_tables
+from forecast import results
+from forecast.backtest import calibration_of
+from forecast.budget import (
+    BEYOND_SEEN,
+    Decision,
+    check_goals,
+    decide,
+    decision_tables,
+    goal_tables,
+    paid_channels,
+    recommended_plan,
+)
 from forecast.errors import UsageError
-from forecast.history import History
-from forecast.lever_tables import lever_tables
-from forecast.periods import period_label
-from forecast.posterior import SCHEMA, Posterior
-from forecast.predictive import predictive_checks
-from forecast.recycling import with_recycling
-from forecast.segments import segment_tables
-from forecast.sources import read_plan
+from forecast.fit import SCHEMA, Posterior, predictive_checks
+from forecast.history import History, audit_history, common_mistakes, read_plan
+from forecast.leads import segment_tables
+from forecast.outlook import (
+    REPLICATES,
+    Future,
+    base_of,
+    bottleneck,
+    check_scenarios,
+    compare,
+    customer_measures,
+    expected_flow,
+    expected_traffic,
+    future_paths,
+    gap_table,
+    sensitivity,
+    simulate,
+    table_hash,
+    variance_parts,
+    with_recycling,
+)
+from forecast.outlook import told as lifetime_told
+from forecast.periods import period_label, period_range, shift
 from forecast.study import Study
 from forecast.tables import Tables
 from forecast.tails import deal_law
@@ -176,21 +194,21 @@ def forecast_plan(
 ) -> Forecast:
     """Simulate the plan, recommend a split, simulate that too, and make every table. Imports no sampler.
 
-    `backtest`: the summary of one that belongs to these data (`forecast.backtest.saved`), for verdict and report.
+    `backtest`: the summary of one that belongs to these data (`backtest.running.saved`), for verdict and report.
     """
     clock = clock or Clock(Silent())
     clock.step("allocate", "dividing the budget")
     plan = np.asarray(read_plan(study, history).values, dtype=float)
     paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
     future, recycled = with_recycling(study, history, posterior, future, plan, seed=seed)
     plans = {"given": plan}
     decision = None
-    if len(budget.paid_channels(history, plan)) and "deal_mean" in posterior.data:
-        decision = budget.decide(posterior, history, study, plan, future, seed=seed)
-        plans["recommended"] = budget.recommended_plan(plan, decision.curves, decision.allocation, history)
+    if len(paid_channels(history, plan)) and "deal_mean" in posterior.data:
+        decision = decide(posterior, history, study, plan, future, seed=seed)
+        plans["recommended"] = recommended_plan(plan, decision.curves, decision.allocation, history)
     clock.step("simulate", "simulating the funnel")
-    outlook = simulation.simulate(posterior, history, study, plans, future, rng=np.random.default_rng(chance))
+    outlook = simulate(posterior, history, study, plans, future, rng=np.random.default_rng(chance))
     clock.step("tables", "making the tables")
     tables = _tables(
         study, history, posterior, future, plans, outlook, decision, seed, command, backtest or {}
@@ -209,10 +227,10 @@ def _tables(
     study: Study,
     history: History,
     posterior: Posterior,
-    future: simulation.Future,
+    future: Future,
     plans: dict[str, NDArray[np.float64]],
     outlook: xr.Dataset,
-    decision: budget.Decision | None,
+    decision: Decision | None,
     seed: int,
     command: str,
     backtest: Mapping[str, Any],
@@ -220,11 +238,9 @@ def _tables(
     plan, names = plans["given"], results.paid_names(history, plans["given"])
     labels = [period_label(start, history.period) for start in future.starts]
     stages = list(posterior.provenance["stages"])
-    inside, _ = simulation.expected_traffic(
-        posterior, future, plan, future.past_spend[-3:].mean(axis=0), history.period
-    )
+    inside, _ = expected_traffic(posterior, future, plan, future.past_spend[-3:].mean(axis=0), history.period)
     value = posterior.array("deal_mean") if "deal_mean" in posterior.data else None
-    flow = economics.expected_flow(inside, future.rates, stages[0], plan, value)
+    flow = expected_flow(inside, future.rates, stages[0], plan, value)
     customers = customer_measures(study, history, posterior, future, plan, flow, seed=seed)
     audit = audit_history(history, study)
     delays = results.delay_table(study, history, posterior)
@@ -238,7 +254,7 @@ def _tables(
         columns=["channel", "spend", "mean", "q10", "q90", "observed_max", "current", "recommended"]
     )
     if decision is not None and allocation is not None:
-        seen = future.past_spend.max(axis=0)[budget.paid_channels(history, plan)] * len(plan)
+        seen = future.past_spend.max(axis=0)[paid_channels(history, plan)] * len(plan)
         response = results.response_table(names, allocation, decision.curves, seen)
     unit = results.economics_table(history, flow, study.economics.gross_margin, marginal, customers)
     funnel = results.funnel_table(study, history, flow)
@@ -258,7 +274,7 @@ def _tables(
             "counting": history.counting,
             "draws": int(outlook.sizes["draw"]),
             "limits": _limits(study, plan),
-            "lifetime": lifetime.told(study),
+            "lifetime": lifetime_told(study),
         },
         verdict=verdict(
             posterior,
@@ -269,7 +285,7 @@ def _tables(
             deals=deal_law(history),
             calibration=calibration_of(backtest),
         ),
-        headline=results.headline(study, outlook, allocation, simulation.REPLICATES, names),
+        headline=results.headline(study, outlook, allocation, REPLICATES, names),
         history=results.history_table(history),
         forecast=results.forecast_table(outlook, "given", labels, stages),
         forecast_recommended=results.forecast_table(outlook, moved, labels, stages),
@@ -285,7 +301,7 @@ def _tables(
         provenance={
             "versions": posterior.provenance.get("versions", _versions()),
             "seed": seed,
-            "data_sha256": history.sources | lifetime.table_hash(study),
+            "data_sha256": history.sources | table_hash(study),
             "study_sha256": _study_hash(study),
             "fit_hash": posterior.provenance.get("fit_hash", ""),
             "method": posterior.provenance.get("method", "nuts"),
@@ -296,7 +312,7 @@ def _tables(
         backtest=dict(backtest),
         decision=told,
         benchmarks=gap_table(study, history, posterior, future, inside, flow),
-        mistakes=mistakes(history, study, audit, economics=unit, funnel=funnel, allocation=table),
+        mistakes=common_mistakes(history, study, audit, economics=unit, funnel=funnel, allocation=table),
     )
 
 
@@ -324,10 +340,47 @@ def _limits(study: Study, plan: NDArray[np.float64]) -> str:
     parts = [f"at most {total:,.0f} {study.currency} over the horizon"]
     if rules.change is not None:
         parts.append(f"each channel within {rules.change:.0%} of the current plan")
-    parts.append(f"no channel above {budget.BEYOND_SEEN} times the highest spend seen in a period")
+    parts.append(f"no channel above {BEYOND_SEEN} times the highest spend seen in a period")
     if rules.limits:
         parts.append("own limits for " + ", ".join(sorted(rules.limits)))
     locked = sorted(name for name, spec in study.channels.items() if spec.locked)
     if locked:
         parts.append("locked: " + ", ".join(locked))
     return "; ".join(parts) + "."
+
+
+def check_levers(study: Study, history: History, periods: int) -> None:
+    """Scenarios and goals against the history, before a fit. Raises StudyError."""
+    first, last = (shift(history.last, n, history.period) for n in (1, periods))
+    horizon = period_range(first, last, history.period)
+    check_scenarios(study, history, horizon)
+    check_goals(study, history, horizon)
+
+
+def lever_tables(
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    future: Future,
+    plan: NDArray[np.float64],
+    outlook: xr.Dataset,
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """Tables sensitivity, variance, bottleneck (a row), and scenarios, goals, ways where the study has them.
+
+    `outlook`: of the given plan, named "given", with its replicates.
+    """
+    base = base_of(posterior, history, study, future, plan)
+    found = sensitivity(base)
+    told: dict[str, Any] = {
+        "sensitivity": found,
+        "bottleneck": bottleneck(found),
+        "variance": variance_parts(base, outlook, "given", seed=seed),
+    }
+    if study.scenarios:
+        told["scenarios"] = compare(base, seed=seed).table
+        told["scenario_notes"] = {scenario.name: scenario.note for scenario in study.scenarios}
+    if study.goals:
+        told |= goal_tables(base, outlook, "given", seed=seed)
+    return told

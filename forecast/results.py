@@ -15,15 +15,20 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from forecast import inputs
-from forecast.allocate import Allocation, Curves, paid_channels
-from forecast.benchmarks import rate_range
-from forecast.economics import UNITS, Flow, chances, in_total, ratio, unit_economics
+from forecast.budget import Allocation, Curves, paid_channels
+from forecast.fit import (
+    Posterior,
+    channel_priors,
+    delay_prior,
+    enters_later,
+    lift_data,
+    spend_of,
+    transitions,
+)
 from forecast.history import History
+from forecast.outlook import UNITS, Flow, chances, in_total, ratio, unit_measures
 from forecast.periods import DAYS_PER_PERIOD, period_label
-from forecast.posterior import Posterior
-from forecast.study import Study
-from forecast.traffic_inputs import lift_data
+from forecast.study import Study, rate_range
 
 Array = NDArray[np.float64]
 LEVELS = {"q05": 0.05, "q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90, "q95": 0.95}
@@ -112,8 +117,8 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
     """Rates of the horizon's cohorts by channel and in total, beside what history shows and the market's range."""
     rows = []
     channels = [*history.channels, "total"]
-    for before, stage in inputs.transitions(history):
-        has = ~inputs.enters_later(history, stage)
+    for before, stage in transitions(history):
+        has = ~enters_later(history, stage)
         rates = ratio(in_total(flow.units[stage] * has), in_total(flow.units[before] * has))
         both = np.isfinite(history.counts[before].values) & np.isfinite(history.counts[stage].values)
         entered = in_total(np.where(both, history.counts[before].values, 0.0).sum(axis=0))
@@ -141,9 +146,9 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
 def delay_table(study: Study, history: History, posterior: Posterior) -> pd.DataFrame:
     """Mean delay into each stage in days, beside its prior, and how much of it the data taught (0 to 1)."""
     rows = []
-    for _, stage in inputs.transitions(history):
+    for _, stage in transitions(history):
         mean = posterior.array(f"delay_mean_{stage}")
-        prior = inputs.delay_prior(study, history, stage)
+        prior = delay_prior(study, history, stage)
         if not mean.any():
             continue
         days = mean * DAYS_PER_PERIOD[history.period]
@@ -171,7 +176,7 @@ def economics_table(
     `more`: of `customer_economics`. Where a CAC may never come back, the mean of the payback time is infinite.
     """
     channels = [*history.channels, "total"]
-    measures = unit_economics(flow, margin) | dict(more or {})
+    measures = unit_measures(flow, margin) | dict(more or {})
 
     def rows_of(measure: str, band: Mapping[str, Array]) -> list[dict[str, Any]]:
         known = ~np.isnan(band["mean"])
@@ -231,7 +236,7 @@ def allocation_table(
 ) -> pd.DataFrame:
     """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend).
 
-    `decision`: of `forecast.decision.decision_tables`; without it the columns that need it are blank.
+    `decision`: of `budget.sureness.decision_tables`; without it the columns that need it are blank.
     """
     if allocation is None:
         return pd.DataFrame(columns=ALLOCATION_COLUMNS)
@@ -281,8 +286,8 @@ def response_table(names: list[str], allocation: Allocation, curves: Curves, see
 
 def evidence_table(study: Study, history: History, posterior: Posterior, names: list[str]) -> pd.DataFrame:
     """Elasticity of each paid channel, and how much of it is data: 1 - posterior variance / prior variance (logit)."""
-    prior = inputs.channel_priors(study, history)["elasticity_prior"]
-    spend, measured = inputs.spend_of(history), lift_data(study, history)
+    prior = channel_priors(study, history)["elasticity_prior"]
+    spend, measured = spend_of(history), lift_data(study, history)
     rows = []
     for name in names:
         i = history.channels.index(name)

@@ -12,11 +12,11 @@ import pandas as pd
 class Tables:
     """Everything a reader is told, as raw numbers (floats, currency units, rates in [0, 1]); nothing is formatted.
 
-    decision: tables and summary of `forecast.decision`, where a budget is recommended; else empty.
+    decision: tables and summary of `budget.sureness`, where a budget is recommended; else empty.
     backtest: the content of backtest.json where one belongs to these data; else empty.
-    benchmarks: of `forecast.benchmark_gap`; mistakes: of `forecast.audit_mistakes`.
+    benchmarks: of `outlook.benchmark_gap`; mistakes: of `history.mistakes`.
     levers: of `forecast.lever_tables`.
-    segments, recycling: of `forecast.segments` and `forecast.recycling`, where the study asks for them; else empty.
+    segments, recycling: of `leads.segments` and `outlook.recycling`, where the study asks for them; else empty.
     """
 
     study: dict[str, Any]

@@ -1,8 +1,8 @@
 """How far a run can be trusted: named checks with value, threshold and advice, and the verdict they add up to.
 
     sampling          R-hat, effective sample size, divergences, E-BFMI, tree depth, number of draws
-    model and history posterior predictive checks (`forecast.predictive`)
-    priors            conflict with the data, and numbers that are mostly their prior (`forecast.sensitivity`)
+    model and history posterior predictive checks (`fit.predictive`)
+    priors            conflict with the data, and numbers that are mostly their prior (`fit.sensitivity`)
     deals             gamma or lognormal (`forecast.tails`)
     delays, data, extrapolation, calibration where a backtest gave one
 
@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 from scipy.special import ndtr
 
-from forecast.posterior import Posterior
-from forecast.scores import region
+from forecast.backtest import region
+from forecast.fit import Posterior
 
 DELAY_LEARNT = 0.2
 LEAST_P = 0.01  # of a family of posterior predictive checks, over all parts of the funnel

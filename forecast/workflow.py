@@ -17,19 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast import allocate as budget
 from forecast import results
-from forecast import simulate as simulation
-from forecast.audit import audit as audit_history
-from forecast.audit_mistakes import mistakes
 from forecast.backtest import saved as saved_backtest
-from forecast.decision import decision_tables, plain
+from forecast.budget import decide, decision_tables, limits_of, plain
 from forecast.errors import StudyError, UsageError
-from forecast.export import check_folder, write_outputs
-from forecast.history import History
-from forecast.instant import instant_posterior
-from forecast.lever_tables import check_levers
-from forecast.lifetime import lifetime_of
+from forecast.fit import Posterior, check_place, load_posterior, preview, save_posterior
+from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
+from forecast.outlook import Future, base_of, compare, future_paths, lifetime_of, with_recycling
 from forecast.periods import period_label
 from forecast.planning import (
     DEFAULT_DRAWS,
@@ -38,16 +32,14 @@ from forecast.planning import (
     Forecast,
     Progress,
     Silent,
+    check_levers,
     checked,
     fit_hash,
     fit_posterior,
     forecast_plan,
     judge,
 )
-from forecast.posterior import Posterior, check_place, load, save
-from forecast.recycling import with_recycling
-from forecast.scenarios import base_of, compare
-from forecast.sources import read_history, read_plan
+from forecast.report import check_folder, write_outputs
 from forecast.study import Study, load_study
 
 
@@ -115,7 +107,7 @@ def _read(
             "assumed deal value (funnel.value), or set the target in customers: { won = 45 }"
         )
     if budget_too and valued:
-        budget.limits_of(loaded, history, plan)
+        limits_of(loaded, history, plan)
     lifetime_of(loaded)
     check_levers(loaded, history, len(plan))
     return loaded, history, plan
@@ -125,7 +117,7 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
     """Read and validate study and data; audit them."""
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
     audit = audit_history(history, loaded)
-    found = mistakes(history, loaded, audit)
+    found = common_mistakes(history, loaded, audit)
     summary = {
         "name": loaded.name,
         "periods": [
@@ -158,7 +150,7 @@ def fit(
     posterior = fit_posterior(
         loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress
     )
-    save(posterior, path)
+    save_posterior(posterior, path)
     summary = {
         "verdict": judge(loaded, history, posterior),
         "diagnostics": list(posterior.diagnostics),
@@ -219,18 +211,18 @@ def _posterior(
     One that failed its diagnostics is kept with what failed: the same data would fail again.
     """
     if path.is_file():
-        saved = load(path)
+        saved = load_posterior(path)
         if saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws):
             return saved, False
     check_place(path)
     posterior = fit_posterior(study, history, seed=seed, draws=draws, progress=progress)
-    save(posterior, path)
+    save_posterior(posterior, path)
     return posterior, True
 
 
 def _preview(study: Study, history: History, seed: int, draws: int) -> Posterior:
     """The closed form, checked against the history like a fit."""
-    return checked(study, history, instant_posterior(study, history, seed=seed, draws=draws), seed)
+    return checked(study, history, preview(study, history, seed=seed, draws=draws), seed)
 
 
 def _usable(study: Study, history: History, fitted: Posterior, *, go_on: bool) -> Posterior:
@@ -267,7 +259,7 @@ def allocate(
     (progress or Silent()).step("dividing the budget")
     posterior, future = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
     asked = {"total": total, "marginal": marginal, "cac": cac, "chance": chance}
-    made = budget.decide(posterior, history, loaded, plan, future, seed=_seed(seed), **asked)
+    made = decide(posterior, history, loaded, plan, future, seed=_seed(seed), **asked)
     names = results.paid_names(history, plan)
     told = decision_tables(made, names, loaded.currency)
     table = results.allocation_table(loaded, names, made.allocation, told)
@@ -284,9 +276,9 @@ def allocate(
 
 def _saved(
     study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool
-) -> tuple[Posterior, simulation.Future]:
+) -> tuple[Posterior, Future]:
     """The saved posterior of a study as it is now, and its paths over the plan. Raises DataError, UsageError."""
-    posterior = load(posterior_path(study))
+    posterior = load_posterior(posterior_path(study))
     fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
     if posterior.provenance.get("fit_hash") != fit_hash(study, history, fitted_seed, fitted_draws):
         raise UsageError(
@@ -295,7 +287,7 @@ def _saved(
         )
     posterior = _usable(study, history, posterior, go_on=go_on)
     paths, _ = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = simulation.future_paths(posterior, history, len(plan), np.random.default_rng(paths))
+    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
     future, _ = with_recycling(study, history, posterior, future, plan, seed=seed)
     return posterior, future
 

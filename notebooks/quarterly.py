@@ -29,7 +29,10 @@ import numpy as np
 import pandas as pd
 
 import forecast
-from forecast import allocate, export, figures, planning, simulate
+from forecast import planning
+from forecast.budget import allocate, paid_channels
+from forecast.outlook import future_paths
+from forecast.report import plot_budget, plot_fan, write_outputs
 
 path = Path(STUDY)
 if not path.exists() and "__file__" in globals():  # run as a script from another folder
@@ -82,7 +85,7 @@ totals.set_index("measure")[["mean", "q10", "q50", "q90"]].round(0)
 measure = tables.study["target_measure"] or ("revenue" if "revenue" in result.outlook else "won")
 unit = tables.study["currency"] if measure == "revenue" else measure
 figure, ax = plt.subplots(figsize=(8, 3))
-figures.plot_fan(tables.history, tables.forecast, ax, measure=measure, unit=unit)
+plot_fan(tables.history, tables.forecast, ax, measure=measure, unit=unit)
 ax.set_title("Past, and forecast with bands of 50, 80 and 90 %")
 plt.show()
 
@@ -110,13 +113,13 @@ tables.allocation.round(2)
 
 # %%
 plan = np.asarray(forecast.read_plan(study, history), dtype=float)
-paid = allocate.paid_channels(history, plan)
+paid = paid_channels(history, plan)
 rows = []
 if len(paid) and "deal_mean" in posterior.data:
-    future = simulate.future_paths(posterior, history, len(plan), np.random.default_rng(SEED))
+    future = future_paths(posterior, history, len(plan), np.random.default_rng(SEED))
     for share in (0.8, 1.0, 1.2):
         total = share * plan.sum()
-        split, _ = allocate.allocate(posterior, history, study, plan, future, total=total)
+        split, _ = allocate(posterior, history, study, plan, future, total=total)
         spent = split.recommended.sum()
         brings = split.value_recommended.sum() - spent
         rows.append(
@@ -127,7 +130,7 @@ pd.DataFrame(rows).round(2)
 # %%
 if len(tables.allocation):
     figure, ax = plt.subplots(figsize=(8, 3))
-    figures.plot_budget(tables.allocation, ax, currency=study.currency)
+    plot_budget(tables.allocation, ax, currency=study.currency)
     plt.show()
 
 # %% [markdown]
@@ -138,5 +141,5 @@ if len(tables.allocation):
 # %%
 folder = study.folder.parent / "reports" / f"{study.name}-notebook"
 summary = {"name": study.name, "verdict": tables.verdict, "headline": tables.headline} | tables.provenance
-export.write_outputs(folder, tables, result.outlook, summary)
+write_outputs(folder, tables, result.outlook, summary)
 sorted(file.name for file in folder.iterdir())

@@ -96,9 +96,9 @@ def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
     """Save a posterior of known constants where the study's fit is looked for, as if it had been fitted."""
     from posterior_fixture import posterior
 
+    from forecast.fit import save_posterior
+    from forecast.history import read_history
     from forecast.planning import DEFAULT_DRAWS, DEFAULT_SEED, fit_hash
-    from forecast.posterior import save
-    from forecast.sources import read_history
     from forecast.study import load_study
     from forecast.workflow import posterior_path
 
@@ -116,7 +116,7 @@ def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
         "failures": list(failures),
     }
     path = posterior_path(loaded)
-    save(
+    save_posterior(
         replace(
             known,
             diagnostics=tuple({"part": name, **sampled, "draws": 4000} for name in names),

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.features import LeadTable
-from forecast.lead_worlds import LeadWorld
-from forecast.pooling import Shares, mode_of
+from forecast.lab import LeadWorld
+from forecast.leads import LeadTable, Shares, mode_of
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
 

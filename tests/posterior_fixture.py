@@ -11,11 +11,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
-from forecast.delay import delay_pmf
+from forecast.equations import delay_pmf
+from forecast.fit import Posterior, to_dataset
 from forecast.history import History, dataset, no_deals
+from forecast.outlook import Future, future_paths, simulate
 from forecast.periods import shift
-from forecast.posterior import Posterior, to_dataset
-from forecast.simulate import Future, future_paths, simulate
 from forecast.study import Study
 
 Array = NDArray[np.float64]

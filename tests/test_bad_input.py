@@ -17,8 +17,9 @@ import xarray as xr
 from conftest import ROOT, STUDY, counts, save_by_hand
 from typer.testing import CliRunner
 
-from forecast import export, workflow
+from forecast import workflow
 from forecast.cli import app
+from forecast.report import files as export
 
 USAGE, DATA = 2, 3
 PLAN = STUDY.replace("periods = 3", 'periods = 3\nspend = "plan.csv"')

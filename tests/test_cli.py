@@ -14,12 +14,12 @@ import types
 from pathlib import Path
 
 import pytest
+from cli_reference import command_names
 from typer.main import get_command
 from typer.testing import CliRunner
 
 import forecast
 from forecast import cli, console, errors
-from forecast.cli_reference import command_names
 
 ROOT = Path(forecast.__file__).parents[1]
 GUIDE = [

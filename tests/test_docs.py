@@ -18,16 +18,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cli_reference
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import forecast
-from forecast import cli_reference
-from forecast.presets import PRESETS
-from forecast.study import Study, load_study
-from forecast.study_scenario import ChangeSpec, DelayChangeSpec, RecoverSpec
+from forecast.history import PRESETS
+from forecast.study import ChangeSpec, DelayChangeSpec, RecoverSpec, Study, load_study
 
 ROOT = Path(forecast.__file__).parents[1]
 DOCS = ROOT / "docs"

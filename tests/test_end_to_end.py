@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from forecast import workflow
 from forecast.cli import app
-from forecast.export import FILES, LEVER_FILES
+from forecast.report import FILES, LEVER_FILES
 
 STAGES = ["visitors", "leads", "qualified", "won"]
 BRIDGE = ["won_from_pipeline", "won_from_new", "revenue_from_pipeline", "revenue_from_new"]

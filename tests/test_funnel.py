@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast import benchmarks, funnel
+from forecast import funnel
 from forecast.errors import UsageError
 from forecast.funnel import Funnel, clean, funnel_value
+from forecast.study import market_prior
 
 GUIDE = Funnel(visitors=1000, conversion=0.03, qualification=0.40, close=0.25, value=5000)
 
@@ -135,7 +136,7 @@ def test_benchmark_band_agrees_with_random_draws():
     rng = np.random.default_rng(7)
     product = np.full(400_000, 1000 * 5000.0)
     for stage in ("leads", "qualified", "won"):
-        prior = benchmarks.market_prior("b2b", stage, 0.5)
+        prior = market_prior("b2b", stage, 0.5)
         product /= 1 + np.exp(-rng.normal(prior.mean, prior.sd, size=product.size))
     expected = np.quantile(product, [0.10, 0.25, 0.50, 0.75, 0.90])
     assert band is not None

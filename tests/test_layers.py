@@ -1,8 +1,10 @@
-"""The floors of the package: imports point strictly down, and heavy packages stay where they belong."""
+"""The house: floors, doors that are used through their faces, and heavy packages that stay where they belong."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,154 +12,109 @@ import pytest
 import forecast
 
 PACKAGE = Path(forecast.__file__).parent
-MAX_LINES = 450
+FLOORS = """
+    errors periods progress equations words tables
+    study
+    history funnel
+    fit
+    leads
+    outlook
+    budget backtest lab
+    results verdict tails console
+    report
+    planning
+    workflow
+    cli
+    __main__
+"""
+RANK = {room: floor for floor, line in enumerate(FLOORS.strip().splitlines()) for room in line.split()}
+ONLY = {
+    "fit": {"pymc", "pytensor", "nutpie", "numba", "arviz", "arviz_stats"},
+    "report": {"matplotlib", "typst"},
+}
+INSIDE = {("lab", "fit")}  # made companies are drawn from the priors themselves
+UP = {
+    ("fit", "leads"),
+    ("backtest", "planning"),
+    ("backtest", "report"),
+    ("budget", "results"),
+    ("history", "outlook"),
+    ("leads", "planning"),
+    ("leads", "report"),
+    ("outlook", "budget"),
+    ("lab", "planning"),
+}  # arrows that still point up: a step may only shorten the list
 
-FLOORS: list[set[str]] = [
-    {"errors"},
-    {"jobs", "uniform", "scores", "capacity", "cure", "pooling", "lead_worlds", "threshold"},
-    {"program"},
-    {"pieces", "prices"},
-    {"solver"},
-    {"periods", "benchmarks", "presets", "worlds", "study_file", "gaussian", "gamma_kernels", "waves"},
-    {"study_lift", "study_backtest", "study_budget"},
-    {"study_leads"},
-    {"study_scenario"},
-    {"study", "files"},
-    {"lead_files"},
-    {"funnel", "delay", "history", "rows", "leads", "synthetic", "lifetime"},
-    {"segment_rows"},
-    {"sources", "audit_rates", "inputs", "baselines", "tails", "features", "scoring_model"},
-    {"traffic_inputs", "audit", "audit_mistakes", "leakage", "scoring"},
-    {"model", "kernels", "posterior", "prior_draws", "segments"},
-    {"traffic_kernels"},
-    {"native"},
-    {"sampling"},
-    {"sensitivity"},
-    {"fit", "instant"},
-    {"pipeline"},
-    {"simulate", "predictive"},
-    {"recycling", "response", "economics", "attribution"},
-    {"limits", "outcomes", "sales", "benchmark_gap", "customers", "expected"},
-    {"levers"},
-    {"flighting", "objectives", "information", "scenarios"},
-    {"certificate", "tornado"},
-    {"allocate"},
-    {"decision", "goals"},
-    {"lever_tables"},
-    {"tables", "results", "verdict"},
-    {"sentences", "backtest_words"},
-    {"figures"},
-    {
-        "chapters",
-        "backtest_figures",
-        "budget_figures",
-        "scoring_figures",
-        "leads_figures",
-        "economics_figures",
-    },
-    {"scenario_figures"},
-    {"leads_chapter", "scenario_chapter", "backtest_chapter", "budget_chapter", "economics_chapter"},
-    {"report", "workbook"},
-    {"export"},
-    {"backtest_summary"},
-    {"planning"},
-    {"ranking", "calibration"},
-    {"backtest_origin", "actuals"},
-    {"backtest"},
-    {"workflow"},
-    {"console"},
-    {"ranking_text", "scenario_text", "cli_options", "backtest_text"},
-    {"cli"},
-    {"__main__", "cli_reference"},
-]
-RANK = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
-
-SAMPLER = {"pymc", "nutpie", "pytensor", "arviz", "arviz_stats"}
-DRAWING = {"matplotlib", "typst"}
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+DOORS = sorted({path.parts[0] for path in FILES if len(path.parts) > 1 and path.parts[0] != "bundled"})
 
 
-def _imports(source: str) -> tuple[set[str], set[str]]:
-    """The modules of this package, and the top-level names of other packages, that a source imports."""
-    ours: set[str] = set()
-    others: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of all that a file imports, at its top or inside its functions."""
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = "forecast" + (f".{node.module}" if node.module else "") if node.level else str(node.module)
-            names = [f"{base}.{alias.name}" for alias in node.names] if base == "forecast" else [base]
-        else:
+            assert not node.level, f"forecast/{path}: imports are written whole"
+            whole = node.module in ("forecast", *(f"forecast.{door}" for door in DOORS))
+            yield from (f"{node.module}.{a.name}" if whole else str(node.module) for a in node.names)
+
+
+def room(path: Path) -> str:
+    """The folder, or the file beside the folders."""
+    return path.parts[0] if len(path.parts) > 1 else path.stem
+
+
+def is_file(dotted: str) -> bool:
+    """Whether a dotted name below the package is a file or folder of it."""
+    place = PACKAGE.joinpath(*dotted.split("."))
+    return place.with_suffix(".py").exists() or place.is_dir()
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] != "__init__.py"], ids=str)
+def test_imports_point_down_through_faces(path: Path):
+    """A file imports from floors below its own room; of another folder only what its face lists."""
+    own = room(path)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top != "forecast":
+            assert all(top not in packages or own == door for door, packages in ONLY.items()), name
             continue
-        for name in names:
-            top, _, rest = name.partition(".")
-            if top == "forecast" and rest:  # the bare package holds only its version and lazy names
-                ours.add(rest.partition(".")[0])
-            elif top != "forecast":
-                others.add(top)
-    return ours, others
+        other, _, inner = rest.partition(".")
+        if not other or other == own or not is_file(other):  # a name of the package itself: its version
+            continue
+        assert RANK[other] < RANK[own] or (own, other) in UP or not RANK[own] > 0, f"{path} imports {name}"
+        assert not (inner and is_file(f"{other}.{inner}")) or (own, other) in INSIDE, (
+            f"{path}: {name} is inside"
+        )
 
 
-def _source(module: str) -> str:
-    return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+def test_there_is_no_circle():
+    """Also between the files of one folder."""
+    graph = {}
+    for path in FILES:
+        names = {n.removeprefix("forecast.") for n in imports(path) if n.startswith("forecast.")}
+        parts = {tuple(name.split(".")) for name in names}
+        graph[path] = {
+            f
+            for f in FILES
+            for p in parts
+            for cut in (len(p), len(p) - 1)
+            if f.with_suffix("").parts == p[:cut]
+        }
+    list(TopologicalSorter(graph).static_order())
 
 
-def test_the_walk_sees_every_form_of_import():
-    """All five spellings of an import are found, also inside functions."""
-    source = (
-        "import forecast.audit\nfrom forecast import fit\nfrom forecast.study import Study\n"
-        "from . import posterior\n"
-        "def later():\n    from .tables import Tables\n    import pymc.math\n"
-    )
-    assert _imports(source) == ({"audit", "fit", "study", "posterior", "tables"}, {"pymc"})
+@pytest.mark.parametrize("door", ["", *DOORS])
+def test_a_face_lists_names_that_load_and_are_no_files(door: str):
+    """The stub beside a face is its list; a function named as a file would be replaced by it on import."""
+    import importlib
 
-
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_has_a_floor(module):
-    """A new module is given its floor here, on purpose."""
-    assert module in RANK, f"decide on which floor forecast/{module}.py belongs and add it to FLOORS"
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_down(module):
-    """A module imports only from floors below its own, never beside it or by lazy names."""
-    ours, _ = _imports(_source(module))
-    wrong = {name for name in ours if RANK.get(name, 99) >= RANK.get(module, -1)}
-    assert not wrong, f"forecast/{module}.py (floor {RANK.get(module)}) imports {sorted(wrong)}"
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_heavy_packages_stay_where_they_belong(module):
-    """Only model, sampling and sensitivity know the sampler's packages; only figures and report draw."""
-    _, others = _imports(_source(module))
-    if module not in {"model", "sampling", "sensitivity", "scoring_model"}:
-        assert not others & SAMPLER
-    if module not in {
-        "figures",
-        "backtest_figures",
-        "budget_figures",
-        "scenario_figures",
-        "scoring_figures",
-        "economics_figures",
-        "leads_figures",
-        "report",
-    }:
-        assert not others & DRAWING
-
-
-@pytest.mark.parametrize("module", ["__init__", *MODULES])
-def test_files_stay_small(module):
-    """A file that grows past the limit has two subjects."""
-    assert len(_source(module).splitlines()) <= MAX_LINES
-
-
-def test_lazy_names_are_all_there_sorted_and_no_module_names():
-    """`__all__` is sorted and complete, each name loads, and none shares its name with a module."""
-    assert forecast.__all__ == sorted(forecast.__all__)
-    assert set(forecast.__all__) == set(forecast._LAZY)
-    assert not set(forecast.__all__) & set(MODULES)
-    for name in forecast.__all__:
-        assert callable(getattr(forecast, name)), name
+    face = importlib.import_module(f"forecast.{door}".rstrip("."))
+    files = {p.stem for p in (PACKAGE / door).iterdir()}
+    assert not set(face.__all__) & files
+    for name in face.__all__:
+        assert getattr(face, name) is not None
 
 
 def test_an_unknown_name_is_an_attribute_error():

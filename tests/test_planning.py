@@ -11,16 +11,14 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from forecast import fit as fitting
 from forecast import planning
-from forecast.allocate import Allocation
+from forecast.budget import Allocation
 from forecast.errors import UsageError
+from forecast.fit import Posterior, fitting, load_posterior
+from forecast.history import read_history
 from forecast.planning import Forecast, fit_hash, fit_posterior, forecast_plan, judge
-from forecast.posterior import Posterior, load
-from forecast.report import report_pdf
+from forecast.report import recommendation, report_pdf
 from forecast.results import gain_of
-from forecast.sentences import recommendation
-from forecast.sources import read_history
 from forecast.study import Study, load_study
 
 BUNDLED = ROOT / "forecast" / "bundled"
@@ -189,7 +187,7 @@ def test_leads_come_through(tmp_path: Path, activity: bool):
 @pytest.fixture
 def by_hand(fitted_study: Path) -> tuple[Study, Posterior]:
     """The small company and its posterior of known constants."""
-    return load_study(fitted_study), load(fitted_study.with_suffix(".nc"))
+    return load_study(fitted_study), load_posterior(fitted_study.with_suffix(".nc"))
 
 
 def test_a_forecast_needs_no_files_and_no_clock(by_hand: tuple[Study, Posterior]):
@@ -258,7 +256,7 @@ def test_a_fit_that_fails_its_checks_is_marked(
     bad = posterior.diagnostics[0] | {"max_rhat": float("nan"), "worst": "mu"}
     broken = Posterior(posterior.data, (bad,), posterior.provenance)
     monkeypatch.undo()  # the gate is judged here
-    monkeypatch.setattr(fitting, "fit", lambda *_, **__: broken)
+    monkeypatch.setattr("forecast.fit.fit", lambda *_, **__: broken)
     history = read_history(study)
     marked = fit_posterior(study, history)
     assert marked.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]

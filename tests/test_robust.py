@@ -18,16 +18,13 @@ import pytest
 from conftest import ROOT, command
 from scipy.special import expit
 
-from forecast import fit as fitting
+from forecast.backtest import pool, run_jobs
 from forecast.errors import DataError
-from forecast.history import History
-from forecast.instant import instant_posterior
-from forecast.jobs import pool, run_jobs
+from forecast.fit import Posterior, fitting, preview
+from forecast.history import History, read_history
 from forecast.planning import Forecast, fit_posterior, forecast_plan
-from forecast.posterior import Posterior
 from forecast.report import report_pdf
 from forecast.results import total_draws
-from forecast.sources import read_history
 from forecast.study import Study, load_study
 
 BUNDLED = ROOT / "forecast" / "bundled"
@@ -242,7 +239,7 @@ def check(made: Forecast, past: History, *, factor: float = 3.0) -> None:
 def instantly(asked: Study) -> tuple[History, Posterior, Forecast]:
     """History, closed-form posterior, and forecast."""
     past = read_history(asked)
-    posterior = instant_posterior(asked, past, seed=1, draws=DRAWS)
+    posterior = preview(asked, past, seed=1, draws=DRAWS)
     assert all(np.isfinite(v).all() for v in posterior.data.values())
     return past, posterior, forecast_plan(asked, past, posterior)
 
@@ -469,7 +466,7 @@ def digest(file: Path, *, sampled: bool) -> str:
         fitting.TUNE = 100
         posterior = fit_posterior(asked, past, draws=400)
     else:
-        posterior = instant_posterior(asked, past, seed=1, draws=DRAWS)
+        posterior = preview(asked, past, seed=1, draws=DRAWS)
     found = hashlib.sha256()
     for name in sorted(posterior.data):
         found.update(name.encode() + posterior.data[name].values.tobytes())

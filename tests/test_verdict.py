@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from forecast.posterior import Posterior
+from forecast.fit import Posterior
 from forecast.verdict import verdict
 
 PART = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forecast.waves import coordinates, onto_waves, walk_waves, walks, waves_centred
+from forecast.equations import coordinates, onto_waves, walk_waves, walks, waves_centred
 
 
 @pytest.mark.parametrize("periods", [2, 3, 7, 36])

@@ -12,12 +12,12 @@ import pytest
 from conftest import STUDY, save_by_hand
 from typer.testing import CliRunner
 
-from forecast import posterior as saving
 from forecast import workflow
 from forecast.cli import app
 from forecast.errors import StudyError, UsageError
-from forecast.export import FILES, LEVER_FILES
+from forecast.fit import load_posterior
 from forecast.planning import Silent
+from forecast.report import FILES, LEVER_FILES
 
 ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
 
@@ -180,7 +180,7 @@ def test_allocate_on_a_failed_fit_answers_and_ends_with_4(small_study: Path):
 def test_a_new_fit_is_saved_before_the_forecast(small_study: Path, monkeypatch: pytest.MonkeyPatch):
     """What took longest is kept beside the study, also when the rest of the run goes wrong."""
     path = save_by_hand(small_study)
-    made = saving.load(path)
+    made = load_posterior(path)
     path.unlink()
     monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
     monkeypatch.setattr(workflow, "forecast_plan", lambda *_, **__: (_ for _ in ()).throw(Fitted))
@@ -192,7 +192,7 @@ def test_a_new_fit_is_saved_before_the_forecast(small_study: Path, monkeypatch: 
 def test_fit_saves_the_posterior_and_judges_it(small_study: Path, monkeypatch: pytest.MonkeyPatch):
     """`fit` alone: the posterior beside the study, failed or not, its verdict and its diagnostics; FAIL ends with 4."""
     path = save_by_hand(small_study, failures=(FAILED,))
-    made = saving.load(path)
+    made = load_posterior(path)
     path.unlink()
     monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
     result = workflow.fit(small_study)

@@ -1,6 +1,6 @@
 """Lift tests on made companies whose spend hardly varies: the truth is found where it was a guess before.
 
-Run by `make test-slow`. The companies are drawn lead by lead and share nothing with the model (forecast/synthetic.py).
+Run by `make test-slow`. The companies are drawn lead by lead and share nothing with the model (lab/companies.py).
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from forecast.sampling import Part, sample_kernel
-from forecast.sources import read_history
+from forecast.fit import Part, sample_kernel, traffic_data
+from forecast.history import read_history
+from forecast.lab import Channel, Company, World, counts, generate, response, season
 from forecast.study import load_study
-from forecast.synthetic import Channel, Company, World, counts, generate
-from forecast.traffic_inputs import traffic_data
-from forecast.worlds import response, season
 
 pytestmark = pytest.mark.slow
 

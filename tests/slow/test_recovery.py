@@ -1,6 +1,6 @@
 """Made companies, whose truth is known, fitted from their files: what is said with 90 % holds about nine times in ten.
 
-Run by `make test-slow`. The companies are drawn lead by lead and share nothing with the model (forecast/synthetic.py).
+Run by `make test-slow`. The companies are drawn lead by lead and share nothing with the model (lab/companies.py).
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from forecast import inputs
-from forecast.fit import failures, fit
-from forecast.posterior import Posterior
-from forecast.sampling import Part, sample_kernel, sample_pymc
-from forecast.sources import read_history
+from forecast.fit import (
+    Part,
+    Posterior,
+    failures,
+    fit,
+    sample_kernel,
+    sample_pymc,
+    transition_data,
+    value_data,
+)
+from forecast.history import read_history
+from forecast.lab import Channel, World, counts, generate
 from forecast.study import load_study
-from forecast.synthetic import Channel, World, counts, generate
 
 pytestmark = pytest.mark.slow
 
@@ -150,8 +156,8 @@ def test_pymc_has_the_same_posterior(tmp_path: Path):
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     study = load_study(tmp_path / "study.toml")
     past = read_history(study)
-    data, _ = inputs.transition_data(study, past, "leads", "qualified")
-    value = inputs.value_data(past)
+    data, _ = transition_data(study, past, "leads", "qualified")
+    value = value_data(past)
     assert value is not None
     for part in (Part("value", "value", "value", value), Part("qualified", "qualified", "calendar", data)):
         given: dict[str, Any] = {"draws": 2000, "tune": 800, "target_accept": 0.95, "cores": 2}

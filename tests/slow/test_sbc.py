@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from forecast.calibration import RANKS, one_fit
-from forecast.jobs import pool, run_jobs
-from forecast.prior_draws import KINDS
-from forecast.uniform import table
+from forecast.backtest import pool, run_jobs
+from forecast.fit import KINDS
+from forecast.lab import RANKS, one_fit, table
 
 # What the working law of calendar counts is known to miss: docs/calibration.md says why.
 KNOWN = {

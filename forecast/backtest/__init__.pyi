@@ -1,0 +1,17 @@
+from .actuals import score_run as score_run
+from .baselines import BASELINES as BASELINES
+from .jobs import Job as Job
+from .jobs import Record as Record
+from .jobs import finished as finished
+from .jobs import pool as pool
+from .jobs import run_jobs as run_jobs
+from .running import Origin as Origin
+from .running import backtest as backtest
+from .running import check_gate as check_gate
+from .running import posterior_at as posterior_at
+from .running import run_backtest as run_backtest
+from .running import saved as saved
+from .running import scored as scored
+from .scores import region as region
+from .summary import calibration_of as calibration_of
+from .summary import tidy as tidy

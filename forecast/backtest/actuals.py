@@ -1,0 +1,193 @@
+"""A saved run beside what came: `forecast score RUN_DIR STUDY`.
+
+Opens the outlook that a run wrote (draws.nc), reads the history as it is now, scores the periods of the horizon that
+have come, and says which part of the funnel the miss came from (`backtest.attribution`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast.backtest import attribution, scores
+from forecast.errors import DataError, UsageError
+from forecast.history import History, read_history
+from forecast.outlook import in_total
+from forecast.periods import period_label
+from forecast.planning import DEFAULT_SEED, Progress, Silent
+from forecast.report import json_text, write_files
+from forecast.study import Study, load_study
+
+Array = NDArray[np.float64]
+
+FILE = "score.json"
+PLANS = ("given", "recommended")
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """Where the score was written, and its content."""
+
+    path: Path
+    summary: dict[str, Any]
+
+
+def score_run(
+    folder: Path,
+    study: Path,
+    *,
+    plan: str = "given",
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    today: date | None = None,
+) -> ScoreResult:
+    """Score the run in `folder` by the history of `study` as it is now; writes score.json beside the run.
+
+    plan: which of its two plans was followed. Raises DataError where `folder` holds no run, or nothing of its horizon
+    has come yet.
+    """
+    teller = progress or Silent()
+    teller.step("reading the run and the history")
+    outlook, run = read_run(folder)
+    if plan not in outlook["plan"].values:
+        raise UsageError(f'--plan: the run has {", ".join(map(str, outlook["plan"].values))}; got "{plan}"')
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    teller.step("comparing with what came")
+    summary = {"run": folder.as_posix(), "plan": plan} | compare(
+        loaded, history, outlook.sel(plan=plan), str(run["as_of"])
+    )
+    write_files(folder, {FILE: lambda path: path.write_bytes(json_text(summary).encode())})
+    return ScoreResult(folder / FILE, summary)
+
+
+def read_run(folder: Path) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Outlook and summary of a run. Raises DataError where they are missing or damaged."""
+    try:
+        run = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        with xr.open_dataset(folder / "draws.nc", engine="h5netcdf") as opened:
+            outlook = opened.load()
+        if not {"won", "spend"} <= set(map(str, outlook.data_vars)) or "as_of" not in run:
+            raise ValueError("not the outlook of a run")
+    except FileNotFoundError as error:
+        missing = Path(str(error.filename)).name
+        raise DataError(
+            [f"{folder}: no {missing} here; give the folder that `forecast run` wrote"]
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DataError([f"{folder}: damaged, or not written by `forecast run` ({error})"]) from error
+    return outlook, run
+
+
+def compare(
+    study: Study, history: History, outlook: xr.Dataset, as_of: str, *, seed: int = DEFAULT_SEED
+) -> dict[str, Any]:
+    """Scores and attribution of an outlook (draw, period, channel) made as of `as_of`."""
+    if as_of not in history.labels:
+        raise DataError(
+            f"the run was made as of {as_of}, and the history now has {history.labels[0]} to {history.labels[-1]}: "
+            "read it from the same beginning (history.from)"
+        )
+    known = history.labels.index(as_of) + 1
+    horizon = [period_label(p, history.period) for p in outlook["period"].values.astype("datetime64[D]")]
+    come = len([label for label in horizon if label in history.labels])
+    if not come:
+        raise DataError(
+            f"the run looks at {horizon[0]} to {horizon[-1]}, and the history ends with {history.labels[-1]}: nothing "
+            "of it has come yet"
+        )
+    past = history.as_of(history.periods[known - 1])
+    channels = [str(name) for name in outlook["channel"].values]
+    if channels != past.channels:
+        raise DataError(
+            f"the run forecast the channels {', '.join(channels)}, and as of {as_of} the history now has "
+            f"{', '.join(past.channels)}: score it with the data that it was made from, and what came since"
+        )
+    part = outlook.isel(period=slice(0, come))
+    later = slice(known, known + come)
+    measures = [m for m in (*past.stages, "revenue") if m in part and m in history.counts]
+    cells = {m: history.counts[m].values[later].astype(float) for m in measures}
+    place = [history.channels.index(name) for name in channels]
+    where = dict(zip(channels, place, strict=True))
+    rows = [_scored(m, part[m].values.astype(float), cells[m], where, horizon[:come]) for m in measures]
+    planned = np.asarray(part["spend"].values, dtype=float).mean(axis=0)
+    shares, blocks, names = attribution.attribute(study, past, history, planned, seed=seed)
+    pieces = []
+    for measure in (m for m in ("won", "revenue") if m in shares and m in cells):
+        mean = part[measure].values.astype(float).mean(axis=0).sum(axis=0)
+        came = np.nan_to_num(cells[measure]).sum(axis=0)
+        pieces += _pieces(measure, channels, names, shares[measure], mean, came, place)
+    return {
+        "name": study.name,
+        "currency": study.currency,
+        "period": history.period,
+        "as_of": as_of,
+        "horizon": horizon,
+        "come": horizon[:come],
+        "measure": "revenue" if any(p["measure"] == "revenue" for p in pieces) else "won",
+        "scores": [row for found in rows for row in found],
+        "attribution": pieces,
+        "blocks": blocks,
+        "data_now": history.fingerprint(),
+    }
+
+
+def _scored(
+    measure: str, draws: Array, came: Array, where: dict[str, int], labels: list[str]
+) -> list[dict[str, Any]]:
+    """Rows of one measure: each period and the total, all channels and each; `where`: columns of `came` by channel."""
+    whole = np.where(np.isfinite(came).any(axis=1), np.nansum(came, axis=1), np.nan)
+    outcomes = np.column_stack([came[:, list(where.values())], whole])
+    outcomes = np.concatenate([outcomes, outcomes.sum(axis=0, keepdims=True)])
+    x = in_total(draws)
+    x = np.concatenate([x, x.sum(axis=1, keepdims=True)], axis=1)
+    found = scores.score(x, outcomes)
+    rows = []
+    names = [*where, "total"]
+    for i, period in enumerate([*labels, "total"]):
+        for j, name in enumerate(names):
+            if not np.isfinite(outcomes[i, j]):
+                continue
+            row: dict[str, Any] = {"measure": measure, "period": period, "channel": name}
+            row |= {key: float(values[i, j]) for key, values in found.items()} | {
+                "came": float(outcomes[i, j])
+            }
+            row |= {b: bool(row[low] <= row["came"] <= row[high]) for b, (low, high) in scores.BANDS.items()}
+            rows.append(row)
+    return rows
+
+
+def _pieces(
+    measure: str,
+    channels: list[str],
+    names: list[str],
+    shares: dict[str, Array],
+    mean: Array,
+    came: Array,
+    place: list[int],
+) -> list[dict[str, Any]]:
+    """Rows by block and channel, and in total; in every channel they add up to what came less what was expected."""
+    given = {name: shares[name] for name in names}
+    miss = came[place] - mean
+    given[attribution.CHANCE] = miss - sum(given.values())
+    rows = [
+        {"measure": measure, "channel": channel, "block": block, "amount": float(values[i])}
+        for block, values in given.items()
+        for i, channel in enumerate(channels)
+    ]
+    total = {block: float(values.sum()) for block, values in given.items()}
+    fresh = float(came.sum() - came[place].sum())
+    if fresh:
+        total[attribution.NEW] = fresh
+    return rows + [
+        {"measure": measure, "channel": "total", "block": block, "amount": amount}
+        for block, amount in total.items()
+    ]

@@ -1,0 +1,290 @@
+"""What a saved forecast missed since then, and by which part of the funnel: traffic, rates, delay, value, chance.
+
+The expected outcome of the horizon is a plain function of a few blocks, each known twice, as forecast then and as it
+came:
+
+    spend          planned then; recorded now (what the forecast itself would have expected of that)
+    traffic        expected then; counted now
+    conversion, qualification, close rate (any other stage: rate into it)
+                   expected then for each cohort; estimated now, from all that has come since
+    delay          as estimated then; as estimated now
+    value          mean deal then; revenue over wins now
+
+The share of a block is its Shapley value: what swapping it from then to now changes, averaged over all orders of
+swapping, so that no order is preferred and the shares add up. What is left to the outcome is chance: the luck of single
+leads and deals, and what the estimates of now do not yet tell. With dated leads the estimates of now see delays apart
+from rates; with calendar counts the two can stand in for each other.
+
+Both estimates are the closed form (`fit.closed_form`), so that a difference of methods is never taken for drift.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.equations import delay_pmf
+from forecast.fit import Posterior, current_spend, enters_later, entry_stage, preview, spend_of, transitions
+from forecast.history import History
+from forecast.outlook import expected_traffic, future_paths, open_units
+from forecast.periods import DAYS_PER_PERIOD
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+
+DRAWS = 1000
+CHANCE, NEW = "chance", "new channels"
+NAMES = {"leads": "conversion", "qualified": "qualification", "won": "close rate"}
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The blocks of an expected outcome, at one state of knowledge.
+
+    traffic (period, channel): units entering over the horizon. rates: by stage (history and horizon, channel). delays:
+    by stage, probability by age. value (channel,): of a deal; None where deals have none.
+    """
+
+    traffic: Array
+    rates: dict[str, Array]
+    delays: dict[str, Array]
+    value: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """Units that were in the funnel at the as-of period, by stage to come: see `pipeline.open_units`."""
+
+    units: NDArray[np.int64]
+    waited: Array
+    known_open: bool
+    lost: Array  # (row, channel): of those that never move on, the share lost with a date by now
+
+
+def rate_name(stage: str) -> str:
+    """The name of the block of a rate.
+
+    >>> rate_name("won"), rate_name("demo")
+    ('close rate', 'rate into demo')
+    """
+    return NAMES.get(stage, f"rate into {stage}")
+
+
+def shapley(
+    value: Callable[[frozenset[str]], Mapping[str, Array]], blocks: list[str]
+) -> dict[str, dict[str, Array]]:
+    """Shapley values of `blocks` for every measure of `value` (set of swapped blocks -> measure -> array).
+
+    They add up to value(all) - value(none). Source: Shapley 1953.
+    """
+    n = len(blocks)
+    made = {
+        frozenset(chosen): value(frozenset(chosen))
+        for k in range(n + 1)
+        for chosen in combinations(blocks, k)
+    }
+    shares: dict[str, dict[str, Array]] = {}
+    for block in blocks:
+        others = [b for b in blocks if b != block]
+        for k in range(n):
+            weight = math.factorial(k) * math.factorial(n - k - 1) / math.factorial(n)
+            for chosen in combinations(others, k):
+                before, after = made[frozenset(chosen)], made[frozenset((*chosen, block))]
+                for measure, amount in after.items():
+                    share = shares.setdefault(measure, {})
+                    share[block] = share.get(block, 0.0) + weight * (amount - before[measure])
+    return shares
+
+
+class Funnel:
+    """The expected outcome as a function of its blocks; what was in the funnel then is the same for all."""
+
+    def __init__(self, past: History, posterior: Posterior) -> None:
+        self.past, self.periods = past, len(past.periods)
+        self.steps = transitions(past)
+        self.open = {stage: _pipeline(past, posterior, before, stage) for before, stage in self.steps}
+
+    def expected(self, known: Known) -> dict[str, Array]:
+        """Expected wins, and revenue where deals have a value, of each channel over the horizon."""
+        entering = known.traffic
+        for _, stage in self.steps:
+            entering = self._arrivals(stage, entering, known)
+        won = entering.sum(axis=0)
+        return {"won": won} | ({} if known.value is None else {"revenue": won * known.value})
+
+    def _arrivals(self, stage: str, entering: Array, known: Known) -> Array:
+        """Units of `stage` by period of the horizon, from those of the stage before and from the pipeline."""
+        horizon = len(entering)
+        rate, f = known.rates[stage], known.delays[stage]
+        f = np.concatenate([f, np.zeros(horizon + 1)])
+        found = np.zeros_like(entering)
+        for h in range(horizon):
+            for since in range(h + 1):
+                found[h] += entering[since] * rate[self.periods + since] * f[h - since]
+        if f[0] < 1.0:
+            found += self._from_pipeline(stage, rate, f, horizon)
+        at_once = enters_later(self.past, stage)
+        found[:, at_once] = entering[:, at_once]
+        return found
+
+    def _from_pipeline(self, stage: str, rate: Array, f: Array, horizon: int) -> Array:
+        waiting = self.open[stage]
+        rows, ages = waiting.waited.shape
+        p = rate[np.maximum(np.arange(rows) - (rows - self.periods), 0)]
+        still = np.ones_like(p)
+        if waiting.known_open:
+            lived = np.minimum(waiting.waited @ np.cumsum(f)[:ages], 1.0)[:, None]
+            still = np.maximum(1.0 - p * lived - (1.0 - p) * waiting.lost, 1e-12)
+        chances = [p * (waiting.waited @ f[1 + h : 1 + h + ages])[:, None] / still for h in range(horizon)]
+        return np.stack([(waiting.units * np.minimum(chance, 1.0)).sum(axis=0) for chance in chances])
+
+
+def _pipeline(past: History, posterior: Posterior, before: str, stage: str) -> Pipeline:
+    units, waited, known_open = open_units(past, posterior, before, stage)
+    lost = np.zeros((len(units), 1))
+    if f"loss_logit_{stage}" in posterior.data:
+        share = _mean_rate(posterior, f"loss_logit_{stage}")
+        g = _mean_pmf(posterior, f"loss_delay_mean_{stage}", f"loss_delay_cv_{stage}", waited.shape[1])
+        place = np.maximum(np.arange(len(units)) - (len(units) - len(past.periods)), 0)
+        lost = share[place] * np.minimum(waited @ np.cumsum(g), 1.0)[:, None]
+    return Pipeline(units, waited, known_open, lost)
+
+
+def _mean_rate(posterior: Posterior, name: str) -> Array:
+    return np.asarray((1.0 / (1.0 + np.exp(-posterior.array(name)))).mean(axis=0))
+
+
+def _mean_pmf(posterior: Posterior, mean: str, cv: str, ages: int) -> Array:
+    return np.asarray(delay_pmf(posterior.array(mean), posterior.array(cv), ages).mean(axis=0))
+
+
+def _delays(posterior: Posterior, ages: Mapping[str, int]) -> dict[str, Array]:
+    return {s: _mean_pmf(posterior, f"delay_mean_{s}", f"delay_cv_{s}", int(n)) for s, n in ages.items()}
+
+
+def attribute(
+    study: Study, past: History, now: History, planned: Array, *, seed: int
+) -> tuple[dict[str, dict[str, Array]], list[dict[str, Any]], list[str]]:
+    """Shares of the miss by measure and block (each by channel of `past`), and what each block was then and now.
+
+    planned: spend of the plan by period of the horizon that has come, and channel. The third is the names of the
+    blocks in order.
+    """
+    then_posterior = preview(study, past, seed=seed, draws=DRAWS)
+    now_posterior = preview(study, now, seed=seed, draws=DRAWS)
+    known, horizon = len(past.periods), len(planned)
+    place = [now.channels.index(name) for name in past.channels]
+    later = slice(known, known + horizon)
+    spent = spend_of(now)[later][:, place]
+    then = _as_forecast(past, then_posterior, planned, seed)
+    given = _as_forecast(past, then_posterior, spent, seed).traffic
+    came = _as_it_came(past, now, now_posterior, place, horizon, then)
+    blocks = _blocks(past, then, planned, spent)
+    funnel = Funnel(past, then_posterior)
+
+    def value(swapped: frozenset[str]) -> dict[str, Array]:
+        rates = {s: (came if rate_name(s) in swapped else then).rates[s] for s in then.rates}
+        traffic = _traffic(then.traffic, given, came.traffic, swapped)
+        return funnel.expected(
+            replace(
+                then,
+                traffic=traffic,
+                rates=rates,
+                delays=(came if "delay" in swapped else then).delays,
+                value=(came if "value" in swapped else then).value,
+            )
+        )
+
+    return shapley(value, blocks), _then_and_now(past, then, came, planned, spent), blocks
+
+
+def _traffic(planned: Array, given: Array, counted: Array, swapped: frozenset[str]) -> Array:
+    """Units entering: two blocks, the spend and what traffic did at that spend; both swapped, what was counted."""
+    if "traffic" not in swapped:
+        return given if "spend" in swapped else planned
+    if "spend" in swapped:
+        return counted
+    share = np.divide(planned, given, out=np.ones_like(given), where=given > 0)
+    return counted * share
+
+
+def _blocks(past: History, then: Known, planned: Array, spent: Array) -> list[str]:
+    """The blocks that there are: spend only where it went otherwise than planned, delay and value where they exist."""
+    delayed = any(f[0] < 1.0 for f in then.delays.values())
+    return [
+        *(["spend"] if not np.allclose(planned, spent) else []),
+        "traffic",
+        *(rate_name(stage) for _, stage in transitions(past)),
+        *(["delay"] if delayed else []),
+        *(["value"] if then.value is not None else []),
+    ]
+
+
+def _as_forecast(past: History, posterior: Posterior, spend: Array, seed: int) -> Known:
+    """The blocks as a posterior of then expects them, given this spend."""
+    rng = np.random.default_rng([seed, 4])
+    future = future_paths(posterior, past, len(spend), rng)
+    inside, _ = expected_traffic(posterior, future, spend, current_spend(past), past.period)
+    rates = {
+        stage: np.concatenate(
+            [_mean_rate(posterior, f"logit_rate_{stage}"), future.rates[stage].mean(axis=0)]
+        )
+        for stage in posterior.stages
+    }
+    value = posterior.array("deal_mean").mean(axis=0) if "deal_mean" in posterior.data else None
+    return Known(inside.mean(axis=0), rates, _delays(posterior, posterior.provenance["ages"]), value)
+
+
+def _as_it_came(
+    past: History, now: History, posterior: Posterior, place: list[int], horizon: int, then: Known
+) -> Known:
+    """The blocks as they are known now: counted where they can be counted, else estimated from all data of now."""
+    known = len(past.periods)
+    later = slice(known, known + horizon)
+    chain = [transitions(past)[0][0], *then.rates]
+    entry = [chain[i] for i in entry_stage(past)]
+    cells = [now.counts[stage].values[later, c] for stage, c in zip(entry, place, strict=True)]
+    traffic = np.nan_to_num(np.stack(cells, axis=1).astype(float))
+    rates = {s: _mean_rate(posterior, f"logit_rate_{s}")[: known + horizon, place] for s in then.rates}
+    delays = _delays(posterior, {s: len(f) for s, f in then.delays.items()})
+    value = then.value
+    if value is not None and "revenue" in now.counts:
+        won, revenue = (
+            np.nan_to_num(now.counts[m].values[later][:, place].astype(float)).sum(axis=0)
+            for m in ("won", "revenue")
+        )
+        value = np.divide(revenue, won, out=value.copy(), where=won > 0)
+    return Known(traffic, rates, delays, value)
+
+
+def _then_and_now(
+    past: History, then: Known, came: Known, planned: Array, spent: Array
+) -> list[dict[str, Any]]:
+    """Each block as one number, then and now: sums of traffic and spend, rates and values weighted by what entered."""
+    rows: list[dict[str, Any]] = []
+    if not np.allclose(planned, spent):
+        rows.append({"block": "spend", "unit": "currency", "then": planned.sum(), "now": spent.sum()})
+    rows.append({"block": "traffic", "unit": "count", "then": then.traffic.sum(), "now": came.traffic.sum()})
+    known, weights = len(past.periods), then.traffic
+    for _, stage in transitions(past):
+        has = ~enters_later(past, stage)
+        share = weights * has
+        pair = [float((share * k.rates[stage][known:]).sum() / max(share.sum(), 1e-12)) for k in (then, came)]
+        rows.append({"block": rate_name(stage), "unit": "share", "then": pair[0], "now": pair[1]})
+        weights = np.where(has, weights * then.rates[stage][known:], weights)
+    days = DAYS_PER_PERIOD[past.period]
+    for stage, f in then.delays.items():
+        if f[0] < 1.0:
+            pair = [float(g @ np.arange(len(g))) * days for g in (f, came.delays[stage])]
+            rows.append({"block": "delay", "stage": stage, "unit": "days", "then": pair[0], "now": pair[1]})
+    if then.value is not None and came.value is not None:
+        sold = weights.sum(axis=0)
+        pair = [float(sold @ v / max(sold.sum(), 1e-12)) for v in (then.value, came.value)]
+        rows.append({"block": "value", "unit": "currency", "then": pair[0], "now": pair[1]})
+    return [{k: float(v) if isinstance(v, np.floating) else v for k, v in row.items()} for row in rows]

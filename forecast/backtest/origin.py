@@ -1,0 +1,249 @@
+"""One origin of a backtest: what was known then, the forecast made from it, what came, and the scores.
+
+    origin    History.as_of: counts and leads known at its end, the study's own priors, nothing else
+    forecast  the model fitted anew to that history, simulated over the horizon
+    came      the same measures, counted in the history as it is known now, channels that began later included
+
+With `spend = "actual"` the spend of the tested periods is given to the forecast: the model is tested, not the guess at
+a budget. With "planned" it is the current plan of that time, and nothing at all of what came after the origin is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.backtest import baselines, scores
+from forecast.errors import DataError, UsageError
+from forecast.fit import Posterior, current_spend, spend_of
+from forecast.history import History
+from forecast.outlook import REPLICATES, future_paths, in_total, simulate
+from forecast.periods import period_label
+from forecast.planning import Silent
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+
+WARM_UP = 200  # draws of each chain's warm-up: half a study's, and quantiles of totals within three parts in a hundred
+MOST_DIVERGENCES, MOST_RHAT = (
+    10,
+    1.1,
+)  # beyond them a fit is made again: of any parameter, so totals are far better
+AGAIN_DRAWS = 2000
+SIMULATED = 4000  # draws of each outlook, chance replicates included
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How origins are forecast: all that their records depend on besides study and data."""
+
+    horizon: int
+    spend: str
+    draws: int
+    seed: int
+    preview: bool
+    baselines: tuple[str, ...]
+
+    @property
+    def method(self) -> str:
+        """ "nuts" or "preview", as a posterior's provenance has it."""
+        return "preview" if self.preview else "nuts"
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """One forecast to be made: what was known, the spend that it is given, and what came.
+
+    spend: (period, channel) over the horizon, channels of `past`. came: by measure (period, channel), the channels of
+    `past` and then all channels together; NaN where nothing was recorded.
+    """
+
+    study: Study
+    past: History
+    labels: list[str]
+    spend: Array
+    came: dict[str, Array]
+    setup: Setup
+    cores: int | None = 1
+
+    @property
+    def label(self) -> str:
+        """The last period that was known."""
+        return period_label(self.past.last, self.past.period)
+
+    @property
+    def key(self) -> str:
+        """The label, and a hash of everything particular to this origin."""
+        digest = hashlib.sha256(self.past.fingerprint().encode())
+        for name in sorted(self.came):
+            digest.update(name.encode() + np.ascontiguousarray(self.came[name] + 0.0).tobytes())
+        digest.update(np.ascontiguousarray(self.spend + 0.0).tobytes())
+        return f"{self.label} {digest.hexdigest()[:16]}"
+
+
+def origins_of(history: History, *, origins: int, horizon: int, every: int, least: int) -> list[int]:
+    """Numbers of periods known at each origin, the earliest first: the last origin's horizon ends with the history.
+
+    Raises DataError where not one fits in.
+    """
+    periods = len(history.periods)
+    last = periods - horizon
+    found = list(range(last, least - 1, -every))[:origins][::-1]
+    if not found:
+        raise DataError(
+            f"a backtest {horizon} {history.period}s ahead needs at least {least + horizon} periods "
+            f"({least} known at the first origin: backtest.least), and the history has {periods}."
+        )
+    return found
+
+
+def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origin:
+    """The origin at which `known` periods of `history` were known."""
+    past = history.as_of(history.periods[known - 1])
+    later = slice(known, known + setup.horizon)
+    place = [history.channels.index(name) for name in past.channels]
+    if setup.spend == "planned":
+        spend = np.tile(current_spend(past), (setup.horizon, 1))
+    else:
+        spend = spend_of(history)[later][:, place]
+    came = {}
+    for measure in (*past.stages, "revenue"):
+        if measure in history.counts and measure in past.counts:
+            cells = history.counts[measure].values[later].astype(float)
+            whole = np.where(np.isfinite(cells).any(axis=1), np.nansum(cells, axis=1), np.nan)
+            came[measure] = np.column_stack([cells[:, place], whole])
+    if (opened := _from_pipeline(history, known, setup.horizon)) is not None:
+        came["won_from_pipeline"] = in_total(opened[:, place])
+    return Origin(study, past, history.labels[later], spend, came, setup)
+
+
+def _from_pipeline(history: History, known: int, horizon: int) -> Array | None:
+    """Wins over the horizon of leads that were there at the origin, (period, channel); for dated leads -> won alone."""
+    if history.counting != "leads" or history.stages[-2:] != ("leads", "won"):
+        return None
+    triangle = history.triangles["won"].values
+    found = np.zeros((horizon, triangle.shape[2]))
+    for cohort in range(known):
+        ages = np.arange(known, known + horizon) - cohort
+        inside = ages < triangle.shape[1]
+        found[inside] += triangle[cohort, ages[inside]]
+    return found
+
+
+def one_origin(origin: Origin) -> dict[str, Any]:
+    """Fit, forecast and score one origin: a record ready for JSON (see `scored`)."""
+    posterior, sampling = posterior_at(origin)
+    return scored(origin, _outlook(origin, posterior), sampling)
+
+
+def scored(origin: Origin, outlook: Mapping[str, Array], sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Draws (draw, period, channel) of each measure that came, beside what came: the record of an origin.
+
+    cells: one list per period (and "total"), channel (and "total") and measure, in the order of `columns`. baselines:
+    by channel, measure and name, of the whole horizon. sampling: how the fit went.
+    """
+    channels = [*origin.past.channels, "total"]
+    came, draws, keys = [], [], []
+    for measure, cells in origin.came.items():
+        x = in_total(outlook[measure])
+        draws.append(np.concatenate([x, x.sum(axis=1, keepdims=True)], axis=1))
+        came.append(np.concatenate([cells, cells.sum(axis=0, keepdims=True)]))
+        keys += [[period, channel, measure] for period in [*origin.labels, "total"] for channel in channels]
+    stacked = np.stack(came)
+    values = {"came": stacked} | scores.score(np.stack(draws, axis=1), stacked)
+    rows = np.stack([values[name].ravel() for name in values], axis=1).tolist()
+    return {
+        "origin": origin.label,
+        "known": len(origin.past.periods),
+        "columns": ["period", "channel", "measure", *values],
+        "cells": [[*key, *row] for key, row in zip(keys, rows, strict=True)],
+        "baselines": _baselines(origin, origin.setup, channels),
+        "sampling": dict(sampling),
+    }
+
+
+def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
+    """The posterior at the origin, and how its fit went; one that went badly is made again with smaller steps."""
+    setup = origin.setup
+    if setup.preview:
+        from forecast.fit import preview
+
+        return preview(origin.study, origin.past, seed=setup.seed, draws=setup.draws), {}
+    from forecast.fit import TUNE, failures, fit
+
+    def made(draws: int, attempts: int) -> tuple[Posterior, dict[str, Any]]:
+        options: dict[str, Any] = {
+            "seed": setup.seed,
+            "progress": Silent(),
+            "cores": origin.cores,
+            "weigh": False,
+        }
+        tune = WARM_UP if attempts == 1 else TUNE
+        posterior = fit(origin.study, origin.past, draws=draws, attempts=attempts, tune=tune, **options)
+        return posterior, {
+            "max_rhat": max(part["max_rhat"] for part in posterior.diagnostics),
+            "divergences": sum(part["divergences"] for part in posterior.diagnostics),
+            "again": attempts > 1,
+            "failures": failures(posterior) if attempts > 1 else [],
+        }
+
+    posterior, found = made(setup.draws, 1)
+    badly = found["divergences"] > MOST_DIVERGENCES or not found["max_rhat"] < MOST_RHAT
+    return made(AGAIN_DRAWS, 2) if badly else (posterior, found)
+
+
+def _outlook(origin: Origin, posterior: Posterior) -> dict[str, Array]:
+    """Draws of each measure that came, (draw, period, channel)."""
+    setup = origin.setup
+    paths, chance = np.random.SeedSequence([setup.seed, 1]).spawn(2)
+    future = future_paths(posterior, origin.past, setup.horizon, np.random.default_rng(paths))
+    outlook = simulate(
+        posterior,
+        origin.past,
+        origin.study,
+        {"given": origin.spend},
+        future,
+        rng=np.random.default_rng(chance),
+        replicates=max(REPLICATES, math.ceil(SIMULATED / posterior.draws)),
+    ).sel(plan="given")
+    return {name: np.asarray(outlook[name].values, dtype=float) for name in origin.came}
+
+
+def _baselines(origin: Origin, setup: Setup, channels: Sequence[str]) -> dict[str, Any]:
+    """Scores of the baselines over the whole horizon, by channel, measure and name.
+
+    Each looks at the history of the origin alone. The slow ones are made for wins and revenue of the company only; one
+    that the history is too short for is left out.
+    """
+    found: dict[str, Any] = {}
+    for place, channel in enumerate(channels):
+        whole = channel == "total"
+        part = origin.past if whole else _of_channel(origin.past, place)
+        for measure in (name for name in origin.came if name in part.counts):
+            came = float(origin.came[measure][:, place].sum())
+            slow_too = whole and measure in (origin.past.stages[-1], "revenue")
+            made = {}
+            for name in setup.baselines:
+                if name in baselines.SLOW and not slow_too:
+                    continue
+                rng = np.random.default_rng([setup.seed, 3, *f"{name} {channel} {measure}".encode()])
+                try:
+                    with warnings.catch_warnings():  # statsforecast's own, about series that are short
+                        warnings.simplefilter("ignore")
+                        draws = baselines.BASELINES[name](part, setup.horizon, rng, SIMULATED, measure)
+                except UsageError:
+                    continue
+                made[name] = {k: float(v) for k, v in scores.score(draws, came).items()}
+            found.setdefault(channel, {})[measure] = made
+    return found
+
+
+def _of_channel(history: History, place: int) -> History:
+    return replace(history, counts=history.counts.isel(channel=[place]))

@@ -1,0 +1,238 @@
+"""Backtests: forecasts of the past from what was known then, beside what came (`backtest.origin`).
+
+Finished origins are kept as JSON lines in a file named by the settings. A line's key holds a hash of what its origin
+was made from, so a backtest that was stopped goes on where it was, and one with new data runs the new origins only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.backtest import baselines
+from forecast.backtest.jobs import pool, run_jobs
+from forecast.backtest.origin import (
+    WARM_UP,
+    Origin,
+    Setup,
+    one_origin,
+    origin_at,
+    origins_of,
+    posterior_at,
+    scored,
+)
+from forecast.backtest.summary import FILE, read_summary, result_files, summarise_backtest
+from forecast.errors import DataError, FitError, GateError, UsageError
+from forecast.fit import SCHEMA, spend_of
+from forecast.history import History, read_history
+from forecast.periods import period_label
+from forecast.planning import DEFAULT_SEED, VERSION, Progress, Silent
+from forecast.report import write_files
+from forecast.study import Study, load_study
+
+__all__ = [
+    "BacktestResult",
+    "Origin",
+    "Setup",
+    "backtest",
+    "check_gate",
+    "one_origin",
+    "origin_at",
+    "origins_of",
+    "posterior_at",
+    "run_backtest",
+    "saved",
+    "scored",
+]
+
+Array = NDArray[np.float64]
+
+DRAWS = 1000  # posterior draws an origin: the edges of an 80 % band to about a fortieth of its width
+LINES = "origins-{}.jsonl"
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """Where a backtest wrote its files, and backtest.json."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+def _settings(study: Study, setup: Setup) -> dict[str, Any]:
+    """All that records depend on besides the data: the first line of their file."""
+    return {
+        "study": study_hash(study),
+        **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(setup).items()},
+        "model": [VERSION, SCHEMA],
+        "warm_up": WARM_UP,
+    }
+
+
+def study_hash(study: Study) -> str:
+    """sha256 over what a fit depends on in the study, but for the last period read: a backtest outlives new data."""
+    key = study.fit_key()
+    key["history"] = {name: value for name, value in key["history"].items() if name != "through"}
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def run_backtest(
+    study: Study,
+    history: History,
+    *,
+    origins: int | None = None,
+    horizon: int | None = None,
+    every: int | None = None,
+    spend: str | None = None,
+    draws: int = DRAWS,
+    seed: int = DEFAULT_SEED,
+    preview: bool = False,
+    names: Sequence[str] | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    results: Path | None = None,
+    progress: Progress | None = None,
+    job: Callable[[Origin], dict[str, Any]] = one_origin,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Records by origin, and their summary. What is not given follows the study's [backtest].
+
+    names: of baselines (default: all that are installed). executor: any `concurrent.futures.Executor`; else `workers`
+    processes (default: one a core). results: a folder in which finished origins are kept, and looked for. job: what
+    makes the record of an origin.
+
+    Raises DataError where no origin fits into the history, FitError where an origin could not be fitted.
+    """
+    spec = study.backtest
+    ahead = horizon or spec.horizon or study.plan.periods
+    step = every or spec.every or ahead
+    asked = origins or spec.origins
+    chosen = tuple(_checked(names))
+    setup = Setup(ahead, spend or spec.spend, draws, seed, preview, chosen)
+    places = origins_of(history, origins=asked, horizon=ahead, every=step, least=spec.least)
+    many = min(workers or os.cpu_count() or 1, len(places))
+    alone = executor is None and many == 1
+    made = [replace(origin_at(study, history, n, setup), cores=None if alone else 1) for n in places]
+    settings = _settings(study, setup)
+    lines = None
+    if results is not None:
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        lines = results / LINES.format(digest[:12])
+    teller = progress or Silent()
+    teller.step(f"{len(made)} origins, {ahead} {history.period}s ahead")
+    told = 0
+
+    def done(key: str, _: Mapping[str, Any]) -> None:
+        nonlocal told
+        told += 1
+        teller.update(told, len(made), key.split(" ", maxsplit=1)[0])
+
+    jobs = {origin.key: origin for origin in made}
+    with pool(1 if executor is not None or preview else many) as own:
+        found = run_jobs(job, jobs, executor=executor or own, results=lines, settings=settings, done=done)
+    failed = [f"{key.split(' ', maxsplit=1)[0]}: {r['error']}" for key, r in found.items() if "error" in r]
+    if failed:
+        raise FitError("these origins could not be forecast; the others are kept:\n  " + "\n  ".join(failed))
+    records = list(found.values())
+    context = {
+        "name": study.name,
+        "currency": study.currency,
+        "period": history.period,
+        "as_of": period_label(history.last, history.period),
+        "horizon": ahead,
+        "every": step,
+        "asked": asked,
+        "spend": setup.spend,
+        "paid": bool((spend_of(history) > 0).any()),
+        "method": setup.method,
+        "draws": draws,
+        "seed": seed,
+        "measure": headline_measure(study, history),
+        "baselines": list(chosen),
+        "left_out": [n for n in baselines.BASELINES if names is None and n not in chosen],
+        "data": history.fingerprint(),
+        "study": study_hash(study),
+        "model": [VERSION, SCHEMA],
+    }
+    return records, summarise_backtest(records, context, spec.gate)
+
+
+def _checked(names: Sequence[str] | None) -> list[str]:
+    """The baselines to be made. Raises UsageError for one that is unknown or not installed."""
+    there = baselines.installed()
+    if names is None:
+        return there
+    for name in names:
+        if name not in baselines.BASELINES:
+            raise UsageError(f'--baseline: expected one of {", ".join(baselines.BASELINES)}; got "{name}"')
+        if name not in there:
+            raise UsageError(f"--baseline: {name} needs statsforecast: pip install 'growth-forecast[bench]'")
+    return list(dict.fromkeys(names))
+
+
+def headline_measure(study: Study, history: History) -> str:
+    """What the backtest is judged by: the target's measure, or revenue, or wins where no revenue was recorded."""
+    if "revenue" not in history.counts:
+        return history.stages[-1]
+    return study.plan.target.measure if study.plan.target is not None else "revenue"
+
+
+def backtest(
+    study: Path,
+    *,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    draws: int | None = None,
+    today: date | None = None,
+    **options: Any,
+) -> BacktestResult:
+    """`run_backtest` on a study file; writes backtest.json and backtest.csv into reports/NAME/ or `out`."""
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    folder = out or Path("reports") / loaded.name
+    records, summary = run_backtest(
+        loaded,
+        history,
+        seed=DEFAULT_SEED if seed is None else seed,
+        draws=draws or DRAWS,
+        results=folder,
+        **options,
+    )
+    write_files(folder, result_files(records, summary))
+    return BacktestResult(folder, summary)
+
+
+def check_gate(summary: Mapping[str, Any]) -> None:
+    """Raises GateError where a backtest misses a threshold."""
+    missed = [c for c in summary["gate"]["checks"] if c["missed"]]
+    if missed:
+        lines = [f"{c['name']}: {c['value']} (expected {c['threshold']})" for c in missed]
+        raise GateError("the backtest misses its gate:\n  " + "\n  ".join(lines))
+
+
+def saved(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
+    """The summary of the backtest in `folder`, if it belongs to this study and these data, or an earlier part of them.
+
+    Raises DataError for a file that is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    summary = read_summary(path)
+    if summary.get("study") != study_hash(study) or summary.get("model") != [VERSION, SCHEMA]:
+        return None
+    try:
+        then = history.as_of(str(summary["as_of"]))
+    except (DataError, ValueError):
+        return None
+    return summary if then.fingerprint() == summary.get("data") else None

@@ -1,0 +1,337 @@
+"""What the records of a backtest add up to: tables of scores, the gate, and the two files that are written.
+
+    methods   by measure: the forecast and each baseline on the total of the horizon, all channels together
+    detail    by measure: each step ahead, and each channel; pooled over what is not named
+    rows      by origin: the headline as it was forecast then, and what came
+    gate      named checks, PASS / REVIEW / FAIL, and whether a threshold was missed
+
+A threshold that is missed is a REVIEW where chance alone may explain it, a FAIL where it hardly can.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import bdtr, bdtrc, ndtr
+
+from forecast.backtest import scores
+from forecast.errors import DataError
+from forecast.report import json_text, write_csv
+from forecast.study import BASELINE_NAMES, GateSpec
+
+Array = NDArray[np.float64]
+
+FILE, TABLE = "backtest.json", "backtest.csv"
+SCHEMA = 1
+FORECAST = "forecast"
+FEW = 4  # independent outcomes below which nothing can be said
+HARDLY = 0.001  # probability below which chance does not explain a missed coverage
+CLEARLY = 2.0  # standard errors by which a missed skill or bias is more than chance
+
+
+def summarise_backtest(
+    records: Sequence[Mapping[str, Any]], context: Mapping[str, Any], gate: GateSpec
+) -> dict[str, Any]:
+    """backtest.json: see the module. `context`: how the backtest was made (`backtest.running.run_backtest`)."""
+    frame = tidy(records)
+    measure, horizon, every = str(context["measure"]), int(context["horizon"]), int(context["every"])
+    worth = scores.independent(len(records), every, horizon)
+    methods = _methods(frame, records, worth)
+    own = next(m for m in methods if m["method"] == FORECAST and m["measure"] == measure)
+    against = [m for m in methods if m["measure"] == measure]
+    checks = _gate(own, against, gate)
+    return {
+        "schema": SCHEMA,
+        **context,
+        "origins": [str(r["origin"]) for r in records],
+        "independent": worth,
+        "methods": methods,
+        "detail": _detail(frame, horizon),
+        "rows": _rows(frame, measure),
+        "gate": {
+            "status": next((s for s in ("FAIL", "REVIEW") if any(c["status"] == s for c in checks)), "PASS"),
+            "missed": [c["name"] for c in checks if c["missed"]],
+            "checks": checks,
+        },
+        "sampling": _sampling(records),
+    }
+
+
+def tidy(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """backtest.csv: a row per origin, period (or "total"), channel (or "total") and measure.
+
+    horizon: periods ahead, of the total all of them. crps_<baseline>: of the total of the horizon, where it was made.
+    Rows of which nothing came are left out.
+    """
+    frames = []
+    for record in records:
+        frame = pd.DataFrame(record["cells"], columns=record["columns"])
+        periods = [p for p in dict.fromkeys(frame["period"]) if p != "total"]
+        ahead = {p: i for i, p in enumerate(periods, start=1)} | {"total": len(periods)}
+        frame.insert(0, "horizon", frame["period"].map(ahead))
+        frame.insert(0, "origin", record["origin"])
+        for name, (low, high) in scores.BANDS.items():
+            held = (frame[low] <= frame["came"]) & (frame["came"] <= frame[high])
+            frame[name] = held.astype(float).where(frame["came"].notna())
+        whole = frame["period"] == "total"
+        for name in _names(records):
+            made = {
+                (channel, measure): found[name]["crps"]
+                for channel, measures in record["baselines"].items()
+                for measure, found in measures.items()
+                if name in found
+            }
+            keys = zip(frame["channel"], frame["measure"], strict=True)
+            values = pd.Series([made.get(key, math.nan) for key in keys], index=frame.index, dtype=float)
+            frame[f"crps_{name.replace(' ', '_')}"] = values.where(whole)
+        frames.append(frame)
+    everything = pd.concat(frames, ignore_index=True)
+    return everything[everything["came"].notna()].reset_index(drop=True)
+
+
+def _names(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of all baselines that any origin has."""
+    found = {n for r in records for ms in r["baselines"].values() for made in ms.values() for n in made}
+    return [name for name in BASELINE_NAMES if name in found]
+
+
+def _methods(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]], worth: float) -> list[dict[str, Any]]:
+    """Rows by measure and method, totals over horizon and channels; skill: of the forecast against that baseline."""
+    rows = []
+    whole = frame[(frame["period"] == "total") & (frame["channel"] == "total")]
+    for measure in dict.fromkeys(whole["measure"]):
+        mine = whole[whole["measure"] == measure].set_index("origin")
+        rows.append({"measure": measure, "method": FORECAST, **_scored(mine, worth)})
+        for name in _names(records):
+            made = {
+                r["origin"]: r["baselines"]["total"][measure][name]
+                for r in records
+                if name in r["baselines"]["total"].get(measure, {}) and r["origin"] in mine.index
+            }
+            if not made:
+                continue
+            theirs = pd.DataFrame(made).T
+            theirs["came"] = mine["came"].reindex(theirs.index)
+            ours = mine.reindex(theirs.index)
+            against = scores.skill(ours["crps"].to_numpy(), theirs["crps"].to_numpy(), worth)
+            share = worth * len(theirs) / len(mine)
+            rows.append(
+                {"measure": measure, "method": name, **_scored(theirs, share)}
+                | {"skill": against["skill"], "skill_se": against["se"]}
+            )
+    return rows
+
+
+def _scored(frame: pd.DataFrame, worth: float | None) -> dict[str, Any]:
+    """CRPS, WIS, bias, coverage of forecasts beside what came; `relative` is CRPS over the mean of what came."""
+    came, mean = frame["came"].to_numpy(float), frame["mean"].to_numpy(float)
+    crps = frame["crps"].to_numpy(float)
+    usual = float(np.abs(came).mean())
+    found: dict[str, Any] = {
+        "outcomes": int(came.size),
+        "crps": float(crps.mean()),
+        "relative": float(crps.mean()) / usual if usual else math.nan,
+        "wis": float(frame["wis"].mean()),
+        "bias": scores.bias(mean, came),
+        "bias_se": _bias_error(mean, came, worth),
+        "pit": scores.histogram(frame["pit"].to_numpy(float)),
+    }
+    for name, (low, high) in scores.BANDS.items():
+        inside = ((came >= frame[low].to_numpy(float)) & (came <= frame[high].to_numpy(float))).astype(float)
+        found[name] = scores.coverage(inside, scores.LEVELS[name], worth)
+    return found
+
+
+def _bias_error(mean: Array, came: Array, worth: float | None) -> float:
+    """Standard error of the bias, from the scatter of the errors over origins."""
+    if came.size < 2 or not came.sum() > 0:
+        return math.nan
+    size = min(worth or came.size, came.size)
+    return float((mean - came).std(ddof=1) / math.sqrt(size) / came.mean())
+
+
+def _detail(frame: pd.DataFrame, horizon: int) -> list[dict[str, Any]]:
+    """Rows by measure: the company by step ahead, and each channel over the whole horizon."""
+    company = frame[frame["channel"] == "total"]
+    groups: list[tuple[str, pd.DataFrame]] = [
+        (f"step {step}", company[(company["horizon"] == step) & (company["period"] != "total")])
+        for step in range(1, horizon + 1)
+    ]
+    totals = frame[(frame["period"] == "total") & (frame["channel"] != "total")]
+    groups += [
+        (f"channel {name}", totals[totals["channel"] == name]) for name in dict.fromkeys(totals["channel"])
+    ]
+    groups.append(("each channel", totals))
+    rows = []
+    for name, group in groups:
+        for measure in dict.fromkeys(group["measure"]):
+            mine = group[group["measure"] == measure]
+            row = _scored(mine, None)
+            rows.append(
+                {"measure": measure, "part": name}
+                | {k: row[k] for k in ("outcomes", "crps", "relative", "wis", "bias")}
+                | {band: row[band]["share"] for band in scores.BANDS}
+            )
+    return rows
+
+
+def _rows(frame: pd.DataFrame, measure: str) -> list[dict[str, Any]]:
+    """The headline by origin: what was forecast then, and what came."""
+    chosen = frame[
+        (frame["period"] == "total") & (frame["channel"] == "total") & (frame["measure"] == measure)
+    ]
+    last = frame[frame["period"] != "total"].groupby("origin", sort=False)["period"].agg(["first", "last"])
+    columns = ["origin", "mean", *scores.QUANTILES, "came", "crps", "pit", *scores.BANDS]
+    return [
+        {str(k): v for k, v in row.items()}
+        | {"first": last.loc[row["origin"], "first"], "last": last.loc[row["origin"], "last"]}
+        for row in chosen[columns].to_dict("records")
+    ]
+
+
+def _sampling(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How the fits went, worst of all origins; empty where nothing was sampled."""
+    found = [(r["origin"], r["sampling"]) for r in records if r["sampling"]]
+    if not found:
+        return {}
+    return {
+        "max_rhat": max(s["max_rhat"] for _, s in found),
+        "divergences": sum(s["divergences"] for _, s in found),
+        "again": [o for o, s in found if s["again"]],
+        "failures": [f"{o}: {text}" for o, s in found for text in s["failures"]],
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- gate
+
+
+def _gate(
+    own: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], gate: GateSpec
+) -> list[dict[str, Any]]:
+    """The checks of the gate on the totals of the headline measure."""
+    band = own["inside80"]
+    checks = [_enough(band), _coverage(band, gate), _skill(methods, gate)]
+    if gate.bias is not None:
+        checks.append(_bias(own, gate.bias))
+    return checks
+
+
+def _check(
+    name: str, value: str, threshold: str, status: str, advice: str, *, missed: bool = False
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": value,
+        "threshold": threshold,
+        "status": status,
+        "missed": missed,
+        "advice": "" if status == "PASS" else advice,
+    }
+
+
+def _enough(band: Mapping[str, Any]) -> dict[str, Any]:
+    size = int(band["independent"])
+    advice = "so few outcomes can show that bands are far off, not that they are right"
+    status = "PASS" if size >= FEW else "REVIEW"
+    return _check("independent outcomes", str(size), f"at least {FEW}", status, advice)
+
+
+def _coverage(band: Mapping[str, Any], gate: GateSpec) -> dict[str, Any]:
+    """The share inside the 80 % band against the study's limits, or the exact binomial region."""
+    least = band["least"] if gate.least is None else gate.least
+    most = band["most"] if gate.most is None else gate.most
+    share, size = band["share"], int(band["independent"])
+    hits = share * size
+    missed = bool(share < least - 1e-12 or share > most + 1e-12)
+    low = share < least
+    bar = (gate.least if low else gate.most) if missed else None
+    level = band["level"] if bar is None else bar
+    p = bdtr(math.floor(hits + 1e-9), size, level) if low else bdtrc(math.ceil(hits - 1e-9) - 1, size, level)
+    status = "PASS" if not missed else "FAIL" if p < HARDLY else "REVIEW"
+    way = "narrow: what was called four cases in five was not" if low else "wide"
+    return _check(
+        "coverage of the 80 % band",
+        f"{band['inside']} of {band['outcomes']} inside",
+        f"{least:.0%} to {most:.0%}",
+        status,
+        f"in the past the bands were too {way}",
+        missed=missed,
+    )
+
+
+def _skill(methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> dict[str, Any]:
+    """Skill against the study's baseline, with its standard error."""
+    found = next((m for m in methods if m["method"] == gate.against), None)
+    name, bar = f"skill against {gate.against}", f"at least {gate.skill:.2f}"
+    if found is None or not math.isfinite(found["skill"]):
+        return _check(name, "not known", bar, "REVIEW", "the baseline could not be made at these origins")
+    value, error = found["skill"], found["skill_se"]
+    missed = bool(value < gate.skill)
+    clear = math.isfinite(error) and value + CLEARLY * error < gate.skill
+    status = "PASS" if not missed else "FAIL" if clear else "REVIEW"
+    said = f"{value:.2f} ± {error:.2f}" if math.isfinite(error) else f"{value:.2f}"
+    advice = (
+        f"totals were forecast no better than by {gate.against}: use the forecast for what it takes apart"
+    )
+    return _check(name, said, bar, status, advice, missed=missed)
+
+
+def _bias(own: Mapping[str, Any], bar: float) -> dict[str, Any]:
+    """Bias of the mean over all origins."""
+    value, error = own["bias"], own["bias_se"]
+    missed = bool(not abs(value) <= bar)
+    p = 2 * ndtr((bar - abs(value)) / error) if math.isfinite(error) and error > 0 else 1.0
+    status = "PASS" if not missed else "FAIL" if p < 2 * ndtr(-CLEARLY) else "REVIEW"
+    way = "above" if value > 0 else "below"
+    advice = f"forecasts lay {way} what came: take that off, and find out which stage it is (forecast score)"
+    return _check("bias", f"{value:+.1%}", f"within {bar:.0%}", status, advice, missed=missed)
+
+
+# -------------------------------------------------------------------------------------------------------- files
+
+
+def result_files(
+    records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]
+) -> dict[str, Callable[[Path], object]]:
+    """The files of a backtest: name -> what writes it."""
+    return {
+        TABLE: lambda path: write_csv(tidy(records), path),
+        FILE: lambda path: path.write_bytes(json_text(dict(summary)).encode()),
+    }
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """backtest.json as it was written. Raises DataError for a file that is damaged or of another version."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = isinstance(found, dict) and found["schema"] == SCHEMA
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            [f"{path}: not a backtest ({error}); delete it, or run `forecast backtest`"]
+        ) from error
+    if not known:
+        raise DataError([f"{path}: written by another version; run `forecast backtest` again"])
+    return dict(found)
+
+
+def calibration_of(summary: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the verdict of a run takes from a backtest: outcomes of the headline inside their 80 % band."""
+    if not summary:
+        return None
+    own = next(
+        m for m in summary["methods"] if m["method"] == FORECAST and m["measure"] == summary["measure"]
+    )
+    band = own["inside80"]
+    return {
+        "inside": band["inside"],
+        "outcomes": band["outcomes"],
+        "independent": band["independent"],
+        "method": summary["method"],
+    }

@@ -1,0 +1,125 @@
+"""Spend that may differ by period: each channel and period a variable, with what earlier spend still does.
+
+What acts in a period is a weighted sum of what was spent then and before (carry-over, posterior-mean weights w), so the
+plan's value is a sum of concave curves of acting spend:
+
+    sum_ct f_ct(y_ct) + sum_ck g_ck(y_ck)      y_ct = sum_l w_cl x_c,t-l + what the past still does
+    f_ct(y) = mean_s worth_sct traffic_sct [b + (1 - b) g(y / x0)],   g_ck: the same, k periods after the horizon
+
+It is solved as one program; the plan is then valued exactly, draw by draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.sparse import csr_array
+
+from forecast.budget.limits import BEYOND_SEEN, Limits
+from forecast.budget.program import Program, Row
+from forecast.budget.response import Response
+from forecast.fit import EARLY_PERIODS, carry_periods, current_spend, spend_of
+from forecast.outlook import response
+
+Array = NDArray[np.float64]
+
+POINTS = 25  # levels of acting spend at which the posterior is evaluated
+TABLE = 1001  # points of the curves between them
+BOUND = "bound"  # begins the name of a row that is a channel's own least or most
+LEAST_WEIGHT = 1e-4  # of the horizon's spend in a later period, below which it is left out
+
+
+def free_program(made: Response, limits: Limits, *, measure: str, cost: float) -> Program:
+    """The program over spend by (period, channel), flattened in this order; `measure`: value or inside."""
+    paid, periods = made.paid, len(made.plan)
+    count = periods * len(paid)
+    weights = _weights(made)
+    arguments, shift, cells = _arguments(made, weights, later=measure == "value")
+    high = _most(made, limits)
+    mix = csr_array(arguments)
+    top = np.asarray(mix @ high.ravel()) + shift
+    knots = np.maximum(top, 1e-9)[:, None] * np.linspace(0.0, 1.0, TABLE) ** 2
+    value = _curves(made, cells, top, measure)
+    rows = [Row(rule.name, rule.weights.ravel(), rule.most) for rule in limits.rules]
+    if np.isfinite(limits.total):
+        rows.append(Row("budget.total", np.ones(count), limits.total))
+    for i in range(len(paid)):
+        own = np.zeros((periods, len(paid)))
+        own[:, i] = 1.0
+        if limits.low[i] > 0:
+            rows.append(Row(f"{BOUND} low {i}", -own.ravel(), -float(limits.low[i])))
+        if np.isfinite(limits.high[i]):
+            rows.append(Row(f"{BOUND} high {i}", own.ravel(), float(limits.high[i])))
+    plain = arguments.shape == (count, count) and np.allclose(arguments, np.eye(count), atol=1e-9)
+    extra = {} if plain else {"mix": mix, "shift": shift}
+    return Program(knots, value, np.zeros(count), high.ravel(), np.full(count, cost), tuple(rows), **extra)
+
+
+def _most(made: Response, limits: Limits) -> Array:
+    """Most spend of a channel in a period, (period, channel): 1.3 times the highest seen unless more is asked for."""
+    paid = made.paid
+    seen = BEYOND_SEEN * spend_of(made.history).max(axis=0)[paid]
+    usual = np.maximum(seen, made.plan.max(axis=0)[paid])
+    usual = np.maximum(usual, limits.high / len(made.plan) * np.isfinite(limits.high))
+    return np.broadcast_to(np.minimum(usual, limits.high), (len(made.plan), len(paid))).copy()
+
+
+def _weights(made: Response) -> Array:
+    """Mean weight of spend by age, (lag, channel)."""
+    lags = carry_periods(made.history.period)
+    carry = made.posterior.array("carry")[:, made.paid] + 1e-12
+    weights = carry[:, None, :] ** np.arange(lags + 1)[None, :, None]
+    return np.asarray((weights / weights.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+def _arguments(made: Response, weights: Array, *, later: bool) -> tuple[Array, Array, list[tuple[int, int]]]:
+    """Acting spend as a function of spend: matrix, shift, and (period, channel) of each curve; later periods go on."""
+    periods, n, lags = len(made.plan), len(made.paid), len(weights) - 1
+    past = made.future.past_spend[:, made.paid]
+    early = past[:EARLY_PERIODS].mean(axis=0, keepdims=True)
+    before = np.concatenate([np.repeat(early, lags, axis=0), past])[-lags:]
+    after = current_spend(made.history)[made.paid]
+    rows, shift, cells = [], [], []
+    for t in range(periods + (lags if later else 0)):
+        for c in range(n):
+            row, known = np.zeros((periods, n)), 0.0
+            for lag, w in enumerate(weights[:, c]):
+                at = t - lag
+                if at < 0:
+                    known += w * before[at, c] if -at <= lags else 0.0
+                elif at < periods:
+                    row[at, c] += w
+                else:
+                    known += w * after[c]
+            if t < periods or row.sum() > LEAST_WEIGHT:
+                rows.append(row.ravel())
+                shift.append(known)
+                cells.append((t, c))
+    return np.array(rows), np.array(shift), cells
+
+
+def _curves(made: Response, cells: list[tuple[int, int]], top: Array, measure: str) -> Array:
+    """Mean value of each curve at its knots, even in the root of acting spend, (curve, point)."""
+    paid, periods, n = made.paid, len(made.plan), len(made.paid)
+    most = np.zeros(n)
+    np.maximum.at(most, [c for _, c in cells], top)
+    roots = np.linspace(0.0, 1.0, POINTS)
+    worth = (made.worth if measure == "value" else made.inside)[:, :, paid]
+    inside = worth * np.exp(made.future.log_traffic[:, :, paid])
+    tail = worth[:, -1] * np.exp(made.future.tail_traffic[:, paid])
+    values = np.zeros((len(cells), POINTS))
+    for g, root in enumerate(roots):
+        level = np.zeros(made.plan.shape[1])
+        level[paid] = most * root**2
+        steady = replace(made.future, past_spend=np.broadcast_to(level, made.future.past_spend.shape))
+        multiple = response(made.posterior, steady, level[None, :], made.history.period)[:, 0, paid]
+        here, beyond = np.einsum("stc,sc->tc", inside, multiple), np.einsum("sc,sc->c", tail, multiple)
+        values[:, g] = [(here[t, c] if t < periods else beyond[c]) / len(multiple) for t, c in cells]
+    at = np.sqrt(np.maximum(top, 1e-9) / np.maximum(most[[c for _, c in cells]], 1e-9))
+    table = np.linspace(0.0, 1.0, TABLE)
+    return np.stack(
+        [PchipInterpolator(roots, row)(share * table) for share, row in zip(at, values, strict=True)]
+    )

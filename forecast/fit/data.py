@@ -1,0 +1,420 @@
+"""The arrays that the models take, made from a history and a study: data with a blank at weight zero, and priors.
+
+One dictionary per part of the funnel (each transition, losses, deal value; traffic in `traffic_inputs`), with the same
+names in `fit.model` and in the kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from forecast.equations import ages_needed, delay_pmf, walk_waves, waves_centred
+from forecast.history import History
+from forecast.periods import DAYS_PER_PERIOD, period_days, periods_per_year
+from forecast.study import (
+    CHANNEL_PRIORS,
+    DEFAULT_DELAY_DAYS,
+    OTHER_DELAY_DAYS,
+    LogitNormal,
+    Study,
+    market_prior,
+    rate_prior,
+)
+
+Array = NDArray[np.float64]
+
+# Prior means, per sqrt(month), of the sds of the common walk and of a channel's own.
+DRIFT_A_MONTH = (0.064, 0.04)
+# Means of tau^2 under the priors of the sds between channels: of logit rates, of log traffic, of log deal values. One
+# channel tells nothing of how channels differ: its level has the prior that mu and tau make together.
+RATE_SPREAD, TRAFFIC_SPREAD, VALUE_SPREAD = 6.0 / 16.0, 6.0 / 4.0, 0.16
+# Prior means of the noise of a cell: logit scale for rates, log scale for traffic.
+RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
+OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
+LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share whose loss is dated
+LOSS_DAYS = 30.0
+ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price, told by so many cells
+MONTHS_OF_CARRY = 8
+MIN_MONTHS_FOR_SEASON = 13
+EARLY_PERIODS = 6
+TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of parameterisation only
+# Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
+# a funnel of the walk and its sd (measured: 1 stalls, 0 mixes at half the speed).
+TYPICAL_DRIFT = 0.25
+TYPICAL_NOISE = 0.15  # of a cell, for the choice of parameterisation only
+
+
+@dataclass(frozen=True)
+class DelayPrior:
+    """Median delay in periods with the sd of its log; cv with the sd of its log. `mean` 0 means no delay."""
+
+    mean: float
+    mean_sd: float
+    cv: float = 0.8
+    cv_sd: float = 0.2
+
+    @property
+    def array(self) -> Array:
+        """(log mean, sd, log cv, sd), harmless where there is no delay."""
+        return np.array([math.log(self.mean or 1.0), self.mean_sd, math.log(self.cv), self.cv_sd])
+
+
+def transitions(history: History) -> list[tuple[str, str]]:
+    """(stage before, stage) for each step of the funnel that the history has counts for."""
+    seen = [stage for stage in history.stages if stage in history.counts]
+    return list(pairwise(seen))
+
+
+def entry_stage(history: History) -> NDArray[np.int64]:
+    """Where each channel enters the funnel: index of its first counted stage (0 where it is counted from the start).
+
+    A channel without a single count of the first stage (leads without a known visit, say) is not of unknown size: it
+    enters at the first stage that is counted for it, and has no rate before.
+    """
+    steps = transitions(history)
+    chain = [steps[0][0], *(stage for _, stage in steps)] if steps else list(history.stages)
+    counted = np.array([(np.nan_to_num(history.counts[stage].values) > 0).any(axis=0) for stage in chain])
+    return np.where(counted.any(axis=0), counted.argmax(axis=0), 0).astype(np.int64)
+
+
+def enters_later(history: History, stage: str) -> NDArray[np.bool_]:
+    """Channels that enter the funnel at `stage` or after it: they have no rate into it."""
+    order = [step for _, step in transitions(history)]
+    return entry_stage(history) > order.index(stage)
+
+
+def has_stopped(history: History) -> NDArray[np.bool_]:
+    """Channels that are over unless money is planned for them: nothing recorded in the last period, or nothing at all.
+
+    A zero alone is no end: only a channel with spend in the past that now shows neither spend nor units has stopped.
+    """
+    last = entries_of(history)[-1]
+    spend = spend_of(history)
+    return np.isnan(last) | ((last == 0) & (spend[-1] == 0) & (spend > 0).any(axis=0))
+
+
+def entries_of(history: History) -> Array:
+    """Units entering the funnel by period and channel, each channel at its own first stage; blanks are NaN."""
+    steps = transitions(history)
+    chain = [steps[0][0], *(stage for _, stage in steps)] if steps else list(history.stages)
+    stacked = np.stack([np.asarray(history.counts[stage].values, dtype=float) for stage in chain])
+    return np.take_along_axis(stacked, entry_stage(history)[None, None, :], axis=0)[0]
+
+
+def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
+    """Prior of the delay into `stage`, in periods: wide where dates teach it, close to the study's word elsewhere."""
+    known = study.funnel.delay.get(stage)
+    days = DEFAULT_DELAY_DAYS.get(stage, OTHER_DELAY_DAYS) if known is None else known
+    mean = days / DAYS_PER_PERIOD[history.period]
+    if stage in history.triangles:
+        return DelayPrior(mean or 0.1, 0.7, 0.8, 0.5)
+    return DelayPrior(mean, 0.3)
+
+
+def _filled(history: History, name: str) -> Array:
+    return np.nan_to_num(np.asarray(history.counts[name].values, dtype=float), nan=0.0)
+
+
+def _present(history: History, *names: str) -> NDArray[np.bool_]:
+    return np.logical_and.reduce([np.isfinite(history.counts[name].values) for name in names])
+
+
+def drift_prior(history: History) -> Array:
+    """Rates of the Gamma(2, rate) priors of the two walks' sds per period."""
+    return 2.0 / _typical_drift(history)
+
+
+def _typical_drift(history: History) -> Array:
+    """Prior means of the two walks' sds per period.
+
+    One channel has one walk, with the variance of both: how it divides into common and own no data could tell.
+    """
+    both = np.array(DRIFT_A_MONTH) * math.sqrt(12.0 / periods_per_year(history.period))
+    return both if len(history.channels) > 1 else np.array([math.hypot(*both), 1e-4 * both[1]])
+
+
+def walk_geometry(history: History, precision: Array, delay: Array) -> dict[str, Array]:
+    """Coordinates of the walks, see `waves`; the information of a cell ends where its own noise begins."""
+    common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, delay)
+    return {"walk_centred": common, "own_centred": own, "basis": walk_waves(len(precision))}
+
+
+def _level_centred(share: Array, precision: Array) -> Array:
+    """How far to centre the channels' levels, as `waves` centres walks; geometry, not model.
+
+    The spread of the levels is estimated by moments and lowered by a standard error of its log: where few channels
+    leave it open, too much centring makes a funnel of levels and spread.
+    """
+    some = precision > 0
+    c = int(some.sum())
+    if c < 2:
+        return np.zeros(len(share))
+    error = (1.0 / precision[some]).mean()
+    seen = np.log(share[some] / (1.0 - share[some])).var(ddof=1)
+    spread = (max(seen - error, 0.0) * (c - 1) + TYPICAL_SPREAD**2) / c * math.exp(-2.0 / math.sqrt(2.0 * c))
+    return np.asarray(precision * spread / (1.0 + precision * spread))
+
+
+def rate_prior_of(study: Study, stage: str) -> LogitNormal:
+    """Prior of the company-level rate into `stage`: the study's own range, else the market's benchmark."""
+    own = study.funnel.rate.get(stage)
+    if own is not None:
+        return rate_prior(own[0], own[1], study.priors.range_reads_as, floor=OWN_RANGE_SD)
+    return market_prior(study.funnel.market, stage, study.priors.range_reads_as)
+
+
+def transition_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
+    """Data of one transition and whether it counts by calendar period; see `model.transition_model`."""
+    n, y = _filled(history, before), _filled(history, stage)
+    weight = (_present(history, before, stage) & ~enters_later(history, stage)).astype(float)
+    prior = delay_prior(study, history, stage)
+    rate = rate_prior_of(study, stage)
+    if stage in history.triangles:
+        return _triangle_data(history, n, history.triangles[stage].values, weight, prior, rate), False
+    ages = ages_needed(prior.mean, prior.cv)
+    data = _common_data(history, n, y, weight, prior, rate, ages)
+    if history.counting == "cohort":
+        data["age_weights"] = _cohort_ages(study, history, before, ages)
+        data["weight"] = weight * (n >= y)
+        return data, False
+    early = np.where(np.isfinite(history.counts[before].values[0]), n[:EARLY_PERIODS].mean(axis=0), 0.0)
+    data["early"] = early
+    if prior.mean > 0:
+        expected = np.cumsum(n, axis=0) + early
+        data["weight"] = weight * (expected > 0)
+    else:  # more moved on than entered: some entered a period before, and without a delay that means nearly all do
+        data["weight"] = weight * (n > 0)
+        data["n"] = np.maximum(n, y * data["weight"])
+    return data, True
+
+
+def loss_data(
+    history: History,
+    before: str,
+    stage: str,
+    variables: Mapping[str, tuple[tuple[str, ...], Array]],
+    ages: int,
+) -> dict[str, Any]:
+    """Data of the units lost, with a date, while waiting for `stage`: of those that never move, the share s so lost.
+
+    Taken of the units that never move, the share stays in [0, 1] whatever share p moves: with both taken of all units
+    and drawn apart, p + q may pass 1, and nothing would be left for those that stay open for good. A cohort of n, of
+    which y have moved by now, holds (n - y) (1 - p) / (1 - p F) units that never will, F the share of the delay, of
+    `ages` ages, that it has lived through; p and F are posterior means. `variables` of the posterior hold the logit
+    rate into `stage` and its delay, by draw.
+    """
+    path, mean, cv = (variables[f"{name}_{stage}"][1] for name in ("logit_rate", "delay_mean", "delay_cv"))
+    n = _filled(history, before)
+    moved = history.triangles[stage].values.sum(axis=1).astype(float)
+    lost = history.losses[stage].values
+    some = slice(None, None, max(len(mean) // 200, 1))
+    rate = expit(path[some].astype(float)).mean(axis=0)
+    seen = np.minimum(np.cumsum(delay_pmf(mean[some], cv[some], ages), axis=1).mean(axis=0), 1.0)
+    lived = seen[np.minimum(len(n) - 1 - np.arange(len(n)), ages - 1), None]
+    never = np.maximum(n - moved, 0.0) * (1.0 - rate) / np.maximum(1.0 - rate * lived, 1e-12)
+    known = _present(history, before) & (n >= moved + lost.sum(axis=1))
+    prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, 0.8, 0.5)
+    trials = np.maximum(never, lost.sum(axis=1))
+    return _triangle_data(history, trials, lost, known.astype(float), prior, LOSS_PRIOR)
+
+
+def _common_data(
+    history: History, n: Array, y: Array, weight: Array, prior: DelayPrior, rate: LogitNormal, ages: int
+) -> dict[str, Any]:
+    entered, moved = (n * weight).sum(axis=0), (y * weight).sum(axis=0)
+    share = (moved + 1.0) / (np.maximum(entered, moved) + 2.0)
+    units = n * weight * share * (1.0 - share)
+    precision = units / (1.0 + units * TYPICAL_NOISE**2)
+    delay = delay_pmf(prior.mean, prior.cv, ages) if history.counting == "calendar" else np.ones(1)
+    return {
+        "n": n,
+        "y": y,
+        "weight": weight,
+        "mu_prior": np.array([rate.mean, rate.sd]),
+        "centred": _level_centred(share, precision.sum(axis=0)),
+        "drift_prior": drift_prior(history),
+        **walk_geometry(history, precision, delay),
+        "noise_prior": np.array(2.0 / RATE_NOISE),
+        "delay_prior": prior.array,
+        "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
+        "age_weights": np.zeros((len(n), ages)),
+        "by_age": np.zeros(ages),
+        "by_cohort": np.zeros(ages),
+        "early": np.zeros(n.shape[1]),
+    }
+
+
+def _triangle_data(
+    history: History, n: Array, cells: NDArray[np.int64], weight: Array, prior: DelayPrior, rate: LogitNormal
+) -> dict[str, Any]:
+    periods = len(n)
+    ages = max(ages_needed(prior.mean, prior.cv, spread=3.0), periods)
+    y = cells.sum(axis=1).astype(float)
+    data = _common_data(history, n, y, weight * (n >= y), prior, rate, ages)
+    lived = periods - 1 - np.arange(periods)
+    data["age_weights"] = np.eye(ages)[np.minimum(lived, ages - 1)]
+    data["by_age"][: cells.shape[1]] = cells.sum(axis=(0, 2))
+    np.add.at(data["by_cohort"], np.minimum(lived, ages - 1), y.sum(axis=1))
+    return data
+
+
+def _cohort_ages(study: Study, history: History, before: str, ages: int) -> Array:
+    """How long the units of each lead cohort that reached `before` have waited there, as weights over ages.
+
+    A cohort of age a holds units that entered `before` at age e with probability f_e / F_a, f the delay up to there at
+    its prior median: they have waited a - e periods.
+    """
+    periods = len(history.periods)
+    arrival = np.eye(1, periods)[0]
+    steps = transitions(history)
+    for _, stage in steps[: [b for b, _ in steps].index(before)]:
+        prior = delay_prior(study, history, stage)
+        arrival = np.convolve(arrival, delay_pmf(prior.mean, prior.cv, periods))[:periods]
+    weights = np.zeros((periods, ages))
+    for t in range(periods):
+        age = periods - 1 - t
+        entered = arrival[: age + 1] / arrival[: age + 1].sum()
+        np.add.at(weights[t], np.minimum(age - np.arange(age + 1), ages - 1), entered)
+    return weights
+
+
+def carry_periods(period: str) -> int:
+    """How many periods back spend can act."""
+    return {"month": MONTHS_OF_CARRY, "week": 26, "quarter": 3}[period]
+
+
+def spend_of(history: History) -> Array:
+    """Spend by period and channel, blanks as no spend; zeros where none is recorded at all."""
+    if "spend" not in history.counts:
+        return np.zeros((len(history.periods), len(history.channels)))
+    return _filled(history, "spend")
+
+
+def current_spend(history: History) -> Array:
+    """Mean spend per period of the last three periods, by channel."""
+    return spend_of(history)[-3:].mean(axis=0)
+
+
+def spend_reference(history: History) -> Array:
+    """Geometric mean of the positive spend of each channel; 1 where there is none."""
+    spend = spend_of(history)
+    logs = np.log(np.where(spend > 0, spend, 1.0)).sum(axis=0)
+    return np.exp(logs / np.maximum((spend > 0).sum(axis=0), 1))
+
+
+def lagged(spend: Array, lags: int) -> Array:
+    """Spend `k` periods ago, shape (lags + 1, period, channel); before the window the mean of its first periods."""
+    before = np.repeat(spend[:EARLY_PERIODS].mean(axis=0, keepdims=True), lags, axis=0)
+    padded = np.concatenate([before, spend])
+    return np.stack([padded[lags - k : len(padded) - k] for k in range(lags + 1)])
+
+
+SEASONS = {"month": 12, "quarter": 4, "week": 54}
+
+
+def season_basis(seasons: NDArray[Any], kind: str) -> Array:
+    """Rows by season of the year: orthonormal contrasts of months or quarters, two Fourier pairs for weeks."""
+    if kind == "week":
+        angle = 2 * np.pi * seasons[:, None] * 7 / 365.25
+        pairs = [f(k * angle) / k for k in (1, 2) for f in (np.sin, np.cos)]
+        return np.concatenate(pairs, axis=1)
+    size = SEASONS[kind]
+    contrasts = np.zeros((size, size - 1))
+    for j in range(size - 1):
+        contrasts[: j + 1, j] = 1.0
+        contrasts[j + 1, j] = -(j + 1.0)
+    contrasts /= np.sqrt((contrasts**2).sum(axis=0)) * math.sqrt(1 - 1 / size)
+    return contrasts[seasons]
+
+
+def has_season(history: History) -> bool:
+    """Whether the history is long enough to say anything of the season."""
+    return len(history.periods) * 12 >= MIN_MONTHS_FOR_SEASON * periods_per_year(history.period)
+
+
+def season_table(history: History) -> Array:
+    """The basis of every season of the year; one column of zeros where the history is too short to tell a season."""
+    kind = history.period
+    if not has_season(history):
+        return np.zeros((SEASONS[kind], 1))
+    return season_basis(np.arange(SEASONS[kind]), kind)
+
+
+def log_days(starts: NDArray[Any], kind: str) -> Array:
+    """log of a period's days over the mean days of such periods."""
+    return np.log(period_days(starts, kind) / DAYS_PER_PERIOD[kind])
+
+
+def channel_priors(study: Study, history: History) -> dict[str, Array]:
+    """Priors (mean, sd), logit scale, by channel: elasticity, base, carry; `carries` is 1 where carry-over acts."""
+    priors = [CHANNEL_PRIORS[study.kind_of(name)] for name in history.channels]
+    months = 12.0 / periods_per_year(history.period)
+    carry = []
+    for prior in priors:
+        own = prior.carry_over or LogitNormal(0.0, 1.0)
+        share = own.quantile(0.5) ** months
+        carry.append((math.log(share / (1.0 - share)), own.sd))
+    return {
+        "elasticity_prior": np.array([(p.elasticity.mean, p.elasticity.sd) for p in priors]).T,
+        "base_prior": np.array([(p.base.mean, p.base.sd) for p in priors]).T,
+        "carries": np.array([0.0 if p.carry_over is None else 1.0 for p in priors]),
+        "carry_prior": np.array(carry).T,
+    }
+
+
+def _deals(history: History) -> tuple[NDArray[np.int64], Array, Array] | None:
+    """Channel, wins and money of single deals where amounts are known, else of cells; None without revenue."""
+    if history.counting == "leads" and len(history.deals):
+        known = history.deals[history.deals["amount"] > 0]
+        index = np.array([history.channels.index(name) for name in known["channel"]], dtype=np.int64)
+        wins, money = np.ones(len(known)), known["amount"].to_numpy(dtype=float)
+    elif "revenue" in history.counts:
+        revenue, won = _filled(history, "revenue"), _filled(history, "won")
+        rows, index = np.nonzero((revenue > 0) & (won > 0))
+        wins, money = won[rows, index], revenue[rows, index]
+    else:
+        return None
+    return (index, wins, money) if len(money) else None
+
+
+def known_value(study: Study, history: History) -> Array | None:
+    """Deal value by channel that needs no fit, (channel,); None where deals vary or nothing is known.
+
+    A price: deals of a channel whose money per win has next to no spread, sum (R - m W)^2 / (m^2 W) over the cells
+    below ONE_PRICE^2 a degree of freedom. A law of deals fitted to that would have no width, and no sampler follows it.
+    Else, without revenue, the value that the study assumes.
+    """
+    channels, seen = len(history.channels), _deals(history)
+    if seen is None:
+        return None if study.funnel.value is None else np.full(channels, study.funnel.value)
+    index, wins, money = seen
+    deals, total = np.bincount(index, wins, channels), np.bincount(index, money, channels)
+    mean = np.where(deals > 0, total / np.maximum(deals, 1e-300), total.sum() / deals.sum())
+    freedom = len(money) - int((deals > 0).sum())
+    spread = ((money / mean[index] - wins) ** 2 / wins).sum()
+    return mean if freedom >= LEAST_CELLS and spread < ONE_PRICE**2 * freedom else None
+
+
+def value_data(history: History) -> dict[str, Any] | None:
+    """Data of the deal value model, by deal where amounts are known, else by cell; None where there is no revenue."""
+    channels, seen = len(history.channels), _deals(history)
+    if seen is None:
+        return None
+    index, wins, money = seen
+    sizes, cells = np.unique(wins, return_counts=True)
+    return {
+        "deals": np.bincount(index, wins, channels),
+        "revenue": np.bincount(index, money, channels),
+        "deals_log_revenue": np.bincount(index, wins * np.log(money), channels),
+        "sizes": sizes,
+        "size_cells": cells.astype(float),
+        "level_prior": np.array([math.log(money.sum() / wins.sum()), 0.7]),
+    }

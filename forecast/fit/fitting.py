@@ -1,0 +1,360 @@
+"""Fits the parts of the funnel one by one, checks how they sampled, and pairs their draws into one posterior."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from forecast.equations import walks
+from forecast.errors import FitError
+from forecast.fit import data as inputs
+from forecast.fit import traffic_inputs
+from forecast.fit.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
+from forecast.fit.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel
+from forecast.fit.sensitivity import (
+    Pull,
+    Quantities,
+    company_rate,
+    part_sensitivities,
+    sensitivity_of,
+    surprise,
+)
+from forecast.history import History
+from forecast.study import Study
+
+__all__ = ["Progress", "failures", "fit"]
+
+Array = NDArray[np.float64]
+Variables = dict[str, tuple[tuple[str, ...], Array]]
+
+TUNE = 400
+TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
+RETRY_ACCEPT = 0.97
+LAST_ACCEPT = 0.997  # of few channels with little data: one second attempt in thirty still diverges once
+MAX_RHAT = 1.01
+MIN_ESS = 400.0
+MIN_BFMI = 0.3  # Betancourt 2016
+MAX_AT_DEPTH = 0.01
+
+
+def fit(
+    study: Study,
+    history: History,
+    *,
+    seed: int,
+    draws: int = 4000,
+    progress: Progress,
+    cores: int | None = None,
+    fixed: Mapping[str, Mapping[str, Array]] | None = None,
+    attempts: int = 3,
+    tune: int = TUNE,
+    accept: float = TARGET_ACCEPT,
+    weigh: bool = True,
+    watch: Callable[[Part, Draws], None] | None = None,
+) -> Posterior:
+    """Fit every part and return the joint posterior of `draws` draws.
+
+    Rates and delays first, then deal value, then traffic, whose prior shrinks the marginal returns at today's budget
+    and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges. `fixed`:
+    arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
+    that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `tune`, `accept`: warm-up
+    draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is
+    shown every part as it was sampled, with its draws.
+
+    Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
+    """
+    started = time.perf_counter()
+    run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
+    run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
+    run.tune, run.accept, run.weighing = tune, accept, weigh
+    variables: Variables = {}
+    steps = inputs.transitions(history)
+    if not steps:
+        raise FitError(f"the history has counts for fewer than two of the stages {', '.join(history.stages)}")
+    for before, stage in steps:
+        data, calendar = inputs.transition_data(study, history, before, stage)
+        part = Part(stage, f"{before} to {stage}", "calendar" if calendar else "cohort", data)
+        run.ages[stage] = int(data["age_weights"].shape[1])
+        if history.counting == "cohort":
+            variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
+        d = run.sample(part)
+        variables |= _rates(d, part, stage, inputs.enters_later(history, stage))
+        run.weigh_rates(d, part, stage, variables)
+        if stage in history.losses:
+            lost = Part(
+                f"lost before {stage}",
+                f"losses before {stage}",
+                "cohort",
+                inputs.loss_data(history, before, stage, variables, run.ages[stage]),
+            )
+            variables |= _losses(run.sample(lost), lost, stage)
+    variables |= _values(run, study, history)
+    worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
+    traffic = Part(
+        "traffic", steps[0][0], "traffic", traffic_inputs.traffic_data(study, history, worth, worth_sd)
+    )
+    d = run.sample(traffic)
+    variables |= _traffic(d, traffic, history)
+    run.weigh_response(d, traffic, variables["elasticity"][1])
+    coords = {
+        "period": history.counts["period"].values,
+        "channel": history.channels,
+        "kept": kept_draws(run.draws * CHAINS),
+    }
+    provenance = {
+        "ages": run.ages,
+        "stages": [steps[0][0], *(stage for _, stage in steps)],
+        "seed": seed,
+        "chains": CHAINS,
+        "tune": tune,
+        "sensitivity": run.weighed(variables, [stage for _, stage in steps]) if weigh else [],
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return Posterior(to_dataset(variables, coords), tuple(run.diagnostics), provenance)
+
+
+def failures(posterior: Posterior) -> list[str]:
+    """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
+    return [said for part in posterior.diagnostics for said in _misses(part)]
+
+
+def _misses(part: dict[str, Any]) -> list[str]:
+    """The bars that a part's diagnosis misses. What an older file does not tell is not held against it."""
+    found = []
+    if not part["max_rhat"] < MAX_RHAT:  # so, and not >=: what is not a number does not pass
+        found.append(
+            f"{part['part']}: R-hat {part['max_rhat']:.3f} at {part['worst']} (must be below {MAX_RHAT})"
+        )
+    least = min(part["min_ess_bulk"], part["min_ess_tail"])
+    if not least > MIN_ESS:
+        found.append(f"{part['part']}: effective sample size {least:.0f} (must be above {MIN_ESS:.0f})")
+    if part["divergences"] > 0:
+        found.append(f"{part['part']}: {part['divergences']} divergences (must be 0)")
+    if not part.get("min_bfmi", math.inf) > MIN_BFMI:
+        found.append(f"{part['part']}: E-BFMI {part['min_bfmi']:.2f} (must be above {MIN_BFMI})")
+    if not part.get("at_depth", 0.0) < MAX_AT_DEPTH:
+        found.append(
+            f"{part['part']}: {part['at_depth']:.1%} of the draws cut off at the greatest tree depth "
+            f"(must be below {MAX_AT_DEPTH:.0%})"
+        )
+    if not part.get("draws", 0) >= part.get("asked", 0):
+        found.append(f"{part['part']}: {part['draws']} draws (must be {part['asked']})")
+    return found
+
+
+VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
+
+
+class _Run:
+    """Seeds by the name of a part, progress, and the diagnostics gathered on the way."""
+
+    def __init__(
+        self, seed: int, draws: int, cores: int, progress: Progress, channels: Sequence[str] = ()
+    ) -> None:
+        self.channels = channels
+        self.sensitivity: list[dict[str, Any]] = []
+        self.pulls: list[Pull] = []
+        self.seed, self.draws, self.cores, self.progress = seed, math.ceil(draws / CHAINS), cores, progress
+        self.diagnostics: list[dict[str, Any]] = []
+        self.ages: dict[str, int] = {}
+        self.fixed: Mapping[str, Mapping[str, Array]] = {}
+        self.attempts, self.tune, self.accept, self.weighing = 3, TUNE, TARGET_ACCEPT, True
+        self.watch: Callable[[Part, Draws], None] | None = None
+
+    def sample(self, part: Part) -> Draws:
+        """Sample a part; again with smaller steps and more draws, at most twice, where the gate is missed."""
+        self.progress.step(f"fitting {part.label}")
+        part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
+        started = time.perf_counter()
+        sampled, moved = self._once(part, self.accept, self.tune, self.draws, attempt=0)
+        found = diagnose(sampled, part, moved)
+        attempts, gradients = 1, moved.gradients
+        for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
+            if not _misses(found):
+                break
+            self.progress.step(f"fitting {part.label} again, with smaller steps")
+            more = 2**attempt
+            sampled, moved = self._once(part, accept, 2 * TUNE, more * self.draws, attempt=attempt)
+            found = diagnose(sampled, part, moved)
+            sampled = {name: values[:, more - 1 :: more] for name, values in sampled.items()}
+            attempts, gradients = attempts + 1, gradients + moved.gradients
+        found |= {"asked": self.draws * CHAINS, "attempts": attempts, "gradients": gradients}
+        found["seconds"] = round(time.perf_counter() - started, 2)
+        self.diagnostics.append(found)
+        if self.watch is not None:
+            self.watch(part, sampled)
+        return sampled
+
+    def _once(
+        self, part: Part, accept: float, tune: int, draws: int, *, attempt: int
+    ) -> tuple[Draws, Course]:
+        words = [self.seed, attempt, *part.name.encode()]
+        seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+        every = VALUE_THIN if part.kind == "value" else 1
+        sampled, moved = sample_kernel(
+            part,
+            seed=seed,
+            draws=draws * every,
+            tune=tune,
+            target_accept=accept,
+            cores=self.cores,
+            progress=self.progress,
+        )
+        return {name: values[:, ::every] for name, values in sampled.items()}, moved
+
+    def weigh(self, d: Draws, part: Part, quantities: Quantities) -> list[dict[str, Any]]:
+        """How far quantities of a part rest on their priors; nothing where that is not asked."""
+        if not self.weighing:
+            return []
+        found, pull = part_sensitivities(d, part, quantities, self.channels)
+        self.sensitivity += found
+        self.pulls.append(pull)
+        return found
+
+    def weigh_rates(self, d: Draws, part: Part, stage: str, variables: Variables) -> None:
+        """How far rates and delay of a transition rest on their priors, and how far data and prior lie apart."""
+        scales = ("mu", "tau", "drift", "own_drift", "noise")
+        rates = f"rate into {stage}"
+        path = variables[f"logit_rate_{stage}"][1]
+        company = company_rate(path, part.data["mu_prior"])
+        quantities = {rates: (path[:, -1], scales), "company": (company[0], ("mu", "tau"))}
+        if part.data["delayed"]:
+            quantities["delay"] = (_flat(d["delay_mean"]), ("delay_mean", "delay_cv"))
+        for record in self.weigh(d, part, quantities):
+            if record["quantity"] == "company":
+                record |= {"quantity": rates, "surprise": surprise(*company)}
+            if record["quantity"] == "delay":
+                log_mean = np.log(quantities["delay"][0])
+                prior = part.data["delay_prior"][:2]
+                record |= {"quantity": f"delay into {stage}", "surprise": surprise(log_mean, *prior)}
+
+    def weigh_response(self, d: Draws, part: Part, elasticity: Array) -> None:
+        """The same for the elasticities of channels that respond to spend."""
+        for record in self.weigh(d, part, {"elasticity": (elasticity, ("z_elasticity",))}):
+            c = self.channels.index(record["channel"])
+            if part.data["responds"][c]:
+                record["surprise"] = surprise(_flat(d["z_elasticity"])[:, c], 0.0, 1.0)
+            else:
+                self.sensitivity.remove(record)
+
+    def weighed(self, variables: Variables, stages: list[str]) -> list[dict[str, Any]]:
+        """All records, with each channel's share of what today's traffic brings, and that sum itself as "headline"."""
+        brings = np.exp(variables["traffic"][1])
+        for stage in stages:
+            brings = brings * expit(variables[f"logit_rate_{stage}"][1][:, -1])
+        if "deal_mean" in variables:
+            brings = brings * variables["deal_mean"][1]
+        total = brings.sum(axis=1)
+        share = dict(zip(self.channels, (brings / total[:, None]).mean(axis=0), strict=True))
+        headline = {"quantity": "headline", "part": "", "channel": ""} | sensitivity_of(total, self.pulls)
+        return [
+            headline,
+            *(record | {"share": float(share.get(record["channel"], 1.0))} for record in self.sensitivity),
+        ]
+
+
+def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:
+    mu, tau, w = d["mu"][..., None], d["tau"][..., None], data["centred"]
+    level = mu + tau ** (1.0 - w) * (d["level_raw"] - w * mu) if len(w) > 1 else mu
+    common, own = walks(d, data)
+    return np.asarray(level[:, :, None, :] + common[..., None] + own)
+
+
+def _flat(values: Array) -> Array:
+    return values.reshape(-1, *values.shape[2:])
+
+
+def _rates(d: Draws, part: Part, stage: str, later: NDArray[np.bool_]) -> Variables:
+    """Variables of a transition; channels that enter the funnel `later` pass it with certainty."""
+    delayed = float(part.data["delayed"])
+    early = {f"before_{stage}": (("draw",), _flat(d["before"]))} if "before" in d else {}
+    path = _flat(_logit_rate(d, part.data))
+    path[:, :, later] = CERTAIN
+    return {
+        f"logit_rate_{stage}": (("draw", "period", "channel"), path),
+        f"drift_{stage}": (("draw",), _flat(d["drift"])),
+        f"own_drift_{stage}": (("draw",), _flat(d["own_drift"])),
+        f"noise_{stage}": (("draw",), _flat(d["noise"])),
+        f"delay_mean_{stage}": (("draw",), _flat(d["delay_mean"]) * delayed),
+        f"delay_cv_{stage}": (("draw",), _flat(d["delay_cv"])),
+        **early,
+    }
+
+
+def _losses(d: Draws, part: Part, stage: str) -> Variables:
+    return {
+        f"loss_logit_{stage}": (("draw", "period", "channel"), _flat(_logit_rate(d, part.data))),
+        f"loss_delay_mean_{stage}": (("draw",), _flat(d["delay_mean"])),
+        f"loss_delay_cv_{stage}": (("draw",), _flat(d["delay_cv"])),
+    }
+
+
+def _values(run: _Run, study: Study, history: History) -> Variables:
+    data, value = inputs.value_data(history), inputs.known_value(study, history)
+    shape = (run.draws * CHAINS, len(history.channels))
+    if value is not None:
+        return {
+            "deal_mean": (("draw", "channel"), np.broadcast_to(value, shape).copy()),
+            "deal_cv": (("draw",), np.zeros(shape[0])),
+        }
+    if data is None:
+        return {}
+    part = Part("value", "deal value", "value", data)
+    d = run.sample(part)
+    apart = d["tau"][..., None] * d["z"] if len(history.channels) > 1 else 0.0
+    mean = _flat(np.exp(d["mu"][..., None] + apart))
+    run.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
+    return {"deal_mean": (("draw", "channel"), mean), "deal_cv": (("draw",), _flat(d["cv"]))}
+
+
+def _traffic(d: Draws, part: Part, history: History) -> Variables:
+    data = part.data
+    common, own = walks(d, data)
+    now = d["level"] + common[:, :, -1, None] + own[:, :, -1]
+    season = (
+        _flat(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"])
+        @ inputs.season_table(history).T
+    )
+
+    def share(name: str, z: str) -> Array:
+        return expit(data[name][0] + data[name][1] * _flat(d[z]))
+
+    kept = kept_draws(now.shape[0] * now.shape[1])
+    return {
+        "traffic": (("draw", "channel"), _flat(now)),
+        "log_traffic_path": (("kept", "period", "channel"), _traffic_path(d, data, kept)),
+        "season": (("draw", "season_of_year"), season),
+        "elasticity": (("draw", "channel"), share("elasticity_prior", "z_elasticity")),
+        "base": (("draw", "channel"), share("base_prior", "z_base")),
+        "carry": (("draw", "channel"), share("carry_prior", "z_carry") * data["carries"]),
+        "drift_traffic": (("draw",), _flat(d["drift"])),
+        "own_drift_traffic": (("draw",), _flat(d["own_drift"])),
+        "noise_traffic": (("draw",), _flat(d["noise"])),
+    }
+
+
+def _traffic_path(d: Draws, data: Mapping[str, Array], kept: NDArray[np.int64]) -> Array:
+    """log nu of `model.traffic_model` over the history, for the draws `kept`: (draw, period, channel)."""
+    few = {name: _flat(values)[kept] for name, values in d.items()}
+    beta, base, carry = (
+        expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * few[f"z_{name}"])[:, None]
+        for name in ("elasticity", "base", "carry")
+    )
+    lags = np.arange(len(data["spend_lags"]))[:, None, None, None]
+    weights = (carry * data["carries"] + 1e-12) ** lags
+    acting = (weights / weights.sum(axis=0) * data["spend_lags"][:, None]).sum(axis=0)
+    response = np.log(base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9)))
+    season = (
+        few["season_sd"][:, None] ** (1.0 - data["season_centred"]) * few["season"] @ data["season_basis"].T
+    )
+    common, own = walks(few, data)
+    shared = season + common + data["log_days"]
+    return np.asarray(few["level"][:, None] + data["responds"] * response + shared[..., None] + own)

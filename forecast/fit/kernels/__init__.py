@@ -1,0 +1,1 @@
+"""Densities with their gradients in numba, and as C functions for nutpie."""

@@ -1,0 +1,275 @@
+"""The PyMC models: one transition, traffic, deal value.
+
+Given the observed counts the likelihood of a funnel factorises over its transitions, so each is fitted by itself and
+draws are paired by index: the product of the posteriors *is* the joint posterior. Every transition (visitors -> leads,
+leads -> qualified, ...) is the same model with other data, compiled once and re-run with the data swapped.
+
+Nothing derived is kept inside the graphs: rate paths and levels are rebuilt from the draws in `posterior`, which
+leaves less to compile. Scales have Gamma(2, rate) priors, which avoid zero: there a walk and its scale make a funnel
+that no sampler likes, and a rate that never moves is not believed anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+
+from forecast.fit.data import RATE_SPREAD, TRAFFIC_SPREAD, VALUE_SPREAD
+
+Array = NDArray[np.float64]
+Tensor = Any  # pytensor's own types say less than the names here, and mypy does not follow them
+
+SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trials above successes
+
+
+def _log_beta_binomial(y: Tensor, n: Tensor, p: Tensor, noise: Tensor) -> Tensor:
+    """log BetaBinomial(y; n, p, kappa) for real n; kappa = 1 / (noise^2 p (1 - p)), noise a sd on the logit scale."""
+    kappa = 1.0 / (noise**2 * p * (1.0 - p) + 1e-6)
+    a, b = p * kappa, (1.0 - p) * kappa
+    return (
+        pt.gammaln(n + 1.0)
+        - pt.gammaln(n - y + 1.0)
+        + pt.gammaln(a + y)
+        + pt.gammaln(b + n - y)
+        - pt.gammaln(kappa + n)
+        - pt.gammaln(a)
+        - pt.gammaln(b)
+        + pt.gammaln(kappa)
+    )
+
+
+def _pmf(mean: Tensor, cv: Tensor, ages: int) -> Tensor:
+    """The delay of `equations.delay_pmf` as a graph: shape (ages,), renormalised."""
+    sigma = pt.sqrt(pt.log1p(cv**2))
+    x = np.arange(1.0, ages + 1.0)
+    z = (np.log(x) - pt.log(mean) + sigma**2 / 2) / sigma
+    integral = x * _phi(z) - mean * _phi(z - sigma)
+    h = pt.concatenate([np.zeros(2), integral])
+    pmf = pt.maximum(h[2:] - 2 * h[1:-1] + h[:-2], 0.0) + 1e-9
+    return pmf / pmf.sum()
+
+
+def _phi(z: Tensor) -> Tensor:
+    return 0.5 * pt.erfc(-z / np.sqrt(2.0))
+
+
+def _walks(
+    d: Mapping[str, Tensor], drift: Tensor, own_drift: Tensor, shape: tuple[int, int], beside: Tensor = 0.0
+) -> Tensor:
+    """The common random walk plus each channel's own, dims period and channel, in the waves of `equations`.
+
+    Both have mean zero: anchored at an end they would correlate with the level. `beside`: waves (wave,) of what else
+    moves all channels alike.
+    """
+    periods, channels = shape
+    waves = max(periods - 1, 1)
+    v, w = d["walk_centred"], d["own_centred"]
+    common = drift ** (1.0 - v) * (pm.Normal("waves", v * beside, drift**v, shape=waves) - v * beside)
+    shared = w * (common + beside)[:, None]
+    raw = pm.Normal("own_waves", shared, own_drift**w, shape=(waves, channels))
+    own = own_drift ** (1.0 - w) * (raw - shared)
+    return pt.dot(d["basis"].T, common[:, None] + own)
+
+
+def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
+    """One transition: entries `n` of a stage, successes `y` into the next, by period and channel.
+
+    logit pi_tc = b_c + l_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
+    with one channel b = mu ~ Normal(m, sqrt(s^2 + E tau^2)), and mu, tau no longer chase each other
+
+    calendar:  y_tc ~ BetaBinomial(N*_tc, pbar_tc),  N* = F n,  pbar = F (n pi) / N*,  F_ts = f_(t-s)
+    otherwise: y_tc ~ BetaBinomial(n_tc, pi_tc G_t), G_t the share of the delay that cohort t has lived through; where
+               delays are seen, also  sum_ta S_ta log f_a - sum_t Y_t log F_(T-t)  (the triangle, split by delay).
+
+    Args:
+        data: the arrays of `inputs.transition_data`; dims period (T) first, channel (C) second.
+        calendar: successes dated by their own period (True) or by the cohort of entry (False).
+    """
+    periods, channels = data["n"].shape
+    ages = data["age_weights"].shape[1]
+    with pm.Model() as model:
+        d = {name: pm.Data(name, value) for name, value in data.items()}
+        alone = channels == 1
+        mu = pm.Normal("mu", d["mu_prior"][0], _wider(d["mu_prior"][1], alone * RATE_SPREAD))
+        tau = pm.Gamma("tau", 2.0, 4.0)
+        # Partly centred: weight 1 where the channel's own data rule, 0 where the pool does.
+        w = d["centred"]
+        if alone:
+            pm.Normal("level_raw", shape=1)
+            level = pt.atleast_1d(mu)
+        else:
+            level_raw = pm.Normal("level_raw", w * mu, tau**w, shape=channels)
+            level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
+        drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
+        own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
+        noise = pm.Gamma("noise", 2.0, d["noise_prior"])
+        eta = level + _walks(d, drift, own_drift, (periods, channels))
+        pi = pm.math.sigmoid(eta)
+        delay_mean = pm.LogNormal("delay_mean", d["delay_prior"][0], d["delay_prior"][1])
+        delay_cv = pm.LogNormal("delay_cv", d["delay_prior"][2], d["delay_prior"][3])
+        f = d["delayed"] * _pmf(delay_mean, delay_cv, ages) + (1.0 - d["delayed"]) * np.eye(1, ages)[0]
+        if calendar:
+            before = pm.LogNormal("before", 0.0, 0.25)
+            trials, p = _effective_trials(d, pi, f, before, periods, ages)
+        else:
+            seen = pt.cumsum(f)
+            trials = d["n"]
+            p = pi * pt.minimum(pt.dot(d["age_weights"], seen), 1.0)[:, None]
+            split = pt.sum(d["by_age"] * pt.log(f + 1e-12)) - pt.sum(d["by_cohort"] * pt.log(seen + 1e-12))
+            pm.Potential("delays", split)
+        p = pt.clip(p, 1e-9, 1.0 - 1e-9)
+        pm.Potential("counts", pt.sum(d["weight"] * _log_beta_binomial(d["y"], trials, p, noise)))
+    return model
+
+
+def _effective_trials(
+    d: Mapping[str, Tensor],
+    pi: Tensor,
+    f: Tensor,
+    before: Tensor,
+    periods: int,
+    ages: int,
+) -> tuple[Tensor, Tensor]:
+    """N*_t = sum_a f_a n_(t-a), the mean rate of those units; entries before the window: `before` x the early mean."""
+    early = before * d["early"]
+    lag = np.arange(periods)[:, None] - np.arange(-ages + 1, periods)[None, :]
+    inside = (lag >= 0) & (lag < ages)
+    conv = pt.switch(inside, f[np.clip(lag, 0, ages - 1)], 0.0)
+    entries = pt.concatenate([pt.repeat(early[None, :], ages - 1, axis=0), d["n"]], axis=0)
+    rates = pt.concatenate([pt.repeat(pi[:1], ages - 1, axis=0), pi], axis=0)
+    expected = pt.dot(conv, entries)
+    p = pt.dot(conv, entries * rates) / (expected + 1e-9)
+    above = d["y"] + SOFT * pt.softplus((expected - d["y"]) / SOFT)
+    return d["delayed"] * above + (1.0 - d["delayed"]) * d["n"], p
+
+
+def _wider(sd: Tensor, variance: float) -> Tensor:
+    """The sd of a normal prior, so much more variance in it."""
+    return pt.sqrt(sd**2 + variance) if variance else sd
+
+
+def traffic_model(data: Mapping[str, Array]) -> pm.Model:
+    """Units that enter the funnel (visitors; leads where the funnel starts there), by period and channel.
+
+    V_tc ~ NegBinomial(nu_tc, 1 / noise^2)
+    log nu_tc = a_c + log[b_c + (1 - b_c) (x~_tc / x0_c)^beta_c] + season + l_t + w_tc + log(days_t / mean days)
+
+    x~ is spend with geometric carry-over (share alpha_c lasts into the next period, weights normalised to one).
+    Channels with `responds` = 0 have no spend term. Where a unit of traffic has a known worth, the marginal returns at
+    current spend are shrunk together (today's budget is itself evidence): log mROI_c ~ Normal(mu_m, sd_c), sd_c^2 =
+    s^2 + var(log worth_c), s ~ LogNormal: how well tuned the budget is, learnt from how far average returns lie apart.
+
+    A lift test measured the traffic of its m periods with spend x + dx less that with spend x, a period:
+    lift ~ Normal(1/m sum_t nu_t(x + S_t dx) - nu_t(x), lift_sd), S_t the share of the carry-over's weights that
+    periods since the test began have; a null or negative lift counts like any other. A test reaches away from the spend
+    of the history, so nu is the mean of the two shapes that `simulate.response` gives half of the draws each.
+
+    Args:
+        data: the arrays of `traffic_inputs.traffic_data`; dims period (T), channel (C), lag first where there are lags.
+    """
+    periods, channels = data["y"].shape
+    lags = data["spend_lags"].shape[0]
+    with pm.Model() as model:
+        d = {name: pm.Data(name, value) for name, value in data.items()}
+        mu = pm.Normal("mu", d["level_prior"], 1.5)
+        tau = pm.Gamma("tau", 2.0, 2.0)
+        own = (d["level_prior"], _wider(1.5, TRAFFIC_SPREAD)) if channels == 1 else (mu, tau)
+        level = pm.Normal("level", *own, shape=channels)
+        z_beta = pm.Normal("z_elasticity", shape=channels)
+        z_base = pm.Normal("z_base", shape=channels)
+        z_carry = pm.Normal("z_carry", shape=channels)
+        beta = pm.math.sigmoid(d["elasticity_prior"][0] + d["elasticity_prior"][1] * z_beta)
+        base = pm.math.sigmoid(d["base_prior"][0] + d["base_prior"][1] * z_base)
+        carry = d["carries"] * pm.math.sigmoid(d["carry_prior"][0] + d["carry_prior"][1] * z_carry)
+        weights = (carry + 1e-12)[None, :] ** np.arange(lags)[:, None]
+        weights = weights / weights.sum(axis=0)
+        relative = pt.sum(weights[:, None, :] * d["spend_lags"], axis=0)
+        response = pt.log(base + (1.0 - base) * pt.exp(beta * pt.log(relative + 1e-9)))
+        season_sd = pm.Gamma("season_sd", 2.0, 20.0)
+        season = pm.Normal(
+            "season", 0.0, season_sd ** d["season_centred"], shape=data["season_basis"].shape[1]
+        )
+        drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
+        own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
+        noise = pm.Gamma("noise", 2.0, d["noise_prior"])
+        season = season_sd ** (1.0 - d["season_centred"]) * season
+        walk = _walks(d, drift, own_drift, (periods, channels), pt.dot(d["season_waves"], season))
+        shared = pt.dot(d["season_basis"], season) + d["log_days"]
+        log_nu = level + d["responds"] * response + shared[:, None] + walk
+        size = 1.0 / (noise**2 + 1e-4)
+        y, nu = d["y"], pt.exp(log_nu)
+        log_lik = (
+            pt.gammaln(y + size)
+            - pt.gammaln(size)
+            + size * pt.log(size / (size + nu))
+            + y * (log_nu - pt.log(size + nu))
+        )
+        pm.Potential("counts", pt.sum(d["weight"] * log_lik))
+        marginal = (
+            d["log_worth"]
+            + level
+            + walk[-1]
+            + pt.log(beta)
+            + pt.log1p(-base)
+            + beta * d["log_current"]
+            - d["log_spend"]
+        )
+        middle = pm.Normal("marginal_return", 0.0, 1.0)
+        spread = pm.LogNormal("return_spread", d["spread_prior"][0], d["spread_prior"][1])
+        apart = pt.sqrt(spread**2 + d["worth_sd"] ** 2)
+        miss = (marginal - middle) / apart
+        pm.Potential(
+            "current_budget",
+            -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(apart))),
+        )
+        expected = _lift(d, level + shared[:, None] + walk, beta, base, weights)
+        pm.Potential("lift_tests", -0.5 * pt.sum(((d["lift"] - expected) / d["lift_sd"]) ** 2))
+    return model
+
+
+def _lift(d: Mapping[str, Tensor], log_level: Tensor, beta: Tensor, base: Tensor, weights: Tensor) -> Tensor:
+    """What each lift test should have measured, (test,). `log_level`: of traffic at reference spend, as (T, C)."""
+    c, age = d["lift_channel"].astype("int64"), d["lift_age"].astype("int64")
+    until = pt.concatenate([pt.zeros((1, weights.shape[1])), pt.cumsum(weights, axis=0)])
+    before, change = (d["lift_spend"][:, i][:, None] for i in (0, 1))
+    before = before + 1e-9
+    acting = pt.maximum(before + change * until[age, c[:, None]], 1e-9)
+    beta, base = beta[c][:, None], base[c][:, None]
+    power = pt.exp(beta * pt.log(acting)) - pt.exp(beta * pt.log(before))
+    saturating = acting / ((1.0 - beta) * acting + beta) - before / ((1.0 - beta) * before + beta)
+    gain = (1.0 - base) * 0.5 * (power + saturating)
+    return pt.sum(d["lift_share"] * pt.exp(log_level.T[c]) * gain, axis=1)
+
+
+def value_model(data: Mapping[str, Array]) -> pm.Model:
+    """Deal value: the revenue R of W deals is Gamma(W a, a / m_c), a = 1 / cv^2, because Gamma is closed under sums.
+
+    log m_c = mu + tau z_c (mu alone for a single channel). The likelihood needs only sums: over cells i of channel c,
+    a log(a / m_c) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_c) sum R_i.
+
+    Args:
+        data: the arrays of `inputs.value_data`; `sizes` are the distinct W with their number of cells.
+    """
+    channels = data["deals"].shape[0]
+    with pm.Model() as model:
+        d = {name: pm.Data(name, value) for name, value in data.items()}
+        alone = channels == 1
+        mu = pm.Normal("mu", d["level_prior"][0], _wider(d["level_prior"][1], alone * VALUE_SPREAD))
+        tau = pm.HalfNormal("tau", 0.4)
+        z = pm.Normal("z", shape=channels)
+        cv = pm.LogNormal("cv", np.log(0.8), 0.4)
+        a = 1.0 / cv**2
+        log_m = mu + (0.0 if alone else tau) * z
+        log_lik = (
+            a * pt.sum(d["deals"] * (pt.log(a) - log_m))
+            - pt.sum(d["size_cells"] * pt.gammaln(a * d["sizes"]))
+            + a * pt.sum(d["deals_log_revenue"])
+            - a * pt.sum(d["revenue"] * pt.exp(-log_m))
+        )
+        pm.Potential("deal_values", log_lik)
+    return model

@@ -1,0 +1,386 @@
+"""Posterior predictive checks: could the fitted model have made this history?
+
+For draws s of the posterior, counts and money are drawn again by the law that was fitted, period by period and channel
+by channel, and compared with what was seen. Most statistics D(y, theta_s) are measured around the expectation under the
+same draw, for the history and for its replica, and
+
+    p = P( D(y_rep, theta_s) at least as far out as D(y, theta_s) )      over draws s
+
+so that the uncertainty of the parameters is in both. Were the model true, a single draw would give a uniform p; the
+mean over draws is closer to one half, so alarms are rarer than the threshold says, never more than twice as frequent.
+Source: Gelman, Meng & Stern 1996; Meng 1994; Johnson 2007.
+
+Calendar counts are replicated by the law of effective trials (docs/method.md), the one that the fit used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, stdtr
+
+from forecast.equations import delay_pmf
+from forecast.fit import data as inputs
+from forecast.fit import traffic_inputs
+from forecast.fit.posterior import Posterior, kept_draws
+from forecast.history import History
+from forecast.periods import season_of
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+
+RECENT, LATEST = 6, 2  # periods
+LEAST_STEPS = 8
+OUTER = 0.1  # a cell beyond these quantiles of its own replicas, on either side, lies outside its 80 % band
+FAMILIES = (
+    "totals",
+    "recent",
+    "latest",
+    "largest",
+    "zeros",
+    "dispersion",
+    "band",
+    "memory",
+    "jumps",
+    "ages",
+    "together",
+)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One part of the funnel: what was seen, (period, channel), and by draw its mean, variance and a replica."""
+
+    name: str
+    seen: Array
+    used: NDArray[np.bool_]
+    mean: Array  # (draw, period, channel), as are the next two
+    variance: Array
+    replica: Array
+    exposure: (
+        Array  # (period, channel): what the mean would be proportional to, did rates and levels never move
+    )
+
+
+def predictive_checks(
+    study: Study, history: History, posterior: Posterior, *, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """One record per family of statistics and part: family, part, channel, p, seen, expected.
+
+    Families: `totals` of channels, of the `recent` and the `latest` periods, the `largest` cell, number of `zeros`,
+    `dispersion` of the cells, share of cells outside their 80 % `band` (PIT), `memory` (residuals that follow each
+    other), `jumps` of traffic and rates, `ages` of moves where dates are known, stages that move `together`. `channel`
+    is where the statistic is farthest out; seen and expected are in its units; `overall` (sums only): all channels,
+    relative to the expected.
+    p is of one part: who reads several takes that into account.
+    """
+    found: list[dict[str, Any]] = []
+    moves: dict[str, Array] = {}
+    for cells in _parts(study, history, posterior, rng):
+        if cells.used.any():
+            found += _judge(cells, history.channels, history.labels)
+            if cells.name != "revenue" and len(cells.seen) > LEAST_STEPS:
+                moves[cells.name] = _changes(cells)[2][:, -1]
+    found += _together(moves)
+    for before, stage in inputs.transitions(history):
+        if stage in history.triangles:
+            found.append(_ages(posterior, history, f"{before} to {stage}", stage, rng))
+    return found
+
+
+def _kept(posterior: Posterior) -> NDArray[np.int64]:
+    """The draws that are replicated: those for which the path of traffic was kept, else a thousand."""
+    if "kept" in posterior.data.coords:
+        return np.asarray(posterior.data["kept"].values, dtype=np.int64)
+    return kept_draws(posterior.draws)
+
+
+def _parts(study: Study, history: History, posterior: Posterior, rng: np.random.Generator) -> Iterator[Cells]:
+    rows = _kept(posterior)
+    if "log_traffic_path" in posterior.data:
+        yield _traffic(study, history, posterior, rows, rng)
+    for before, stage in inputs.transitions(history):
+        yield _transition(study, history, posterior, before, stage, rows, rng)
+    revenue = _revenue(history, posterior, rows, rng)
+    if revenue is not None:
+        yield revenue
+
+
+def _traffic(
+    study: Study, history: History, posterior: Posterior, rows: NDArray[np.int64], rng: np.random.Generator
+) -> Cells:
+    data = traffic_inputs.traffic_data(study, history, None, None)
+    mean = np.exp(posterior.array("log_traffic_path"))
+    noise2 = posterior.array("noise_traffic")[rows, None, None] ** 2 + 1e-4
+    gamma = rng.standard_gamma(np.broadcast_to(1.0 / noise2, mean.shape)) * noise2
+    replica = rng.poisson(np.minimum(gamma * mean, 1e15)).astype(float)
+    beta, base, carry = (posterior.array(name)[rows].mean(axis=0) for name in ("elasticity", "base", "carry"))
+    weights = (carry + 1e-12) ** np.arange(len(data["spend_lags"]))[:, None, None]
+    acting = (weights / weights.sum(axis=0) * data["spend_lags"]).sum(axis=0)
+    response = np.where(data["responds"] > 0, base + (1.0 - base) * (acting + 1e-9) ** beta, 1.0)
+    season = posterior.array("season")[rows].mean(axis=0)[season_of(history.periods, history.period)]
+    exposure = response * np.exp(season + data["log_days"])[:, None]
+    used, name = data["weight"] > 0, posterior.provenance["stages"][0]
+    return Cells(name, data["y"], used, mean, mean + mean**2 * noise2, replica, exposure)
+
+
+def _transition(
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    before: str,
+    stage: str,
+    rows: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Cells:
+    data, calendar = inputs.transition_data(study, history, before, stage)
+    rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows].astype(float))
+    noise = posterior.array(f"noise_{stage}")[rows, None, None]
+    f = delay_pmf(
+        posterior.array(f"delay_mean_{stage}")[rows],
+        posterior.array(f"delay_cv_{stage}")[rows],
+        data["age_weights"].shape[1],
+    )
+    if not calendar:
+        trials = np.broadcast_to(data["n"], rate.shape)
+        p = rate * np.minimum(np.cumsum(f, axis=1) @ data["age_weights"].T, 1.0)[:, :, None]
+    elif not data["delayed"]:
+        trials, p = np.broadcast_to(data["n"], rate.shape), rate
+    else:
+        name = f"before_{stage}"
+        early = posterior.array(name)[rows] if name in posterior.data else np.ones(len(rows))
+        trials, p = _due(data["n"], early[:, None] * data["early"], rate, f)
+    p = np.clip(p, 1e-9, 1.0 - 1e-9)
+    kappa = 1.0 / (noise**2 * p * (1.0 - p) + 1e-6)
+    drawn = rng.beta(p * kappa, (1.0 - p) * kappa)
+    whole = np.floor(trials + rng.random(trials.shape)).astype(np.int64)
+    more = 1.0 + np.maximum(trials - 1.0, 0.0) / (kappa + 1.0)
+    return Cells(
+        f"{before} to {stage}",
+        data["y"],
+        data["weight"] > 0,
+        trials * p,
+        trials * p * (1.0 - p) * more,
+        rng.binomial(whole, drawn).astype(float),
+        trials.mean(axis=0) if calendar else (trials * p / rate).mean(axis=0),
+    )
+
+
+def _due(entries: Array, early: Array, rate: Array, f: Array) -> tuple[Array, Array]:
+    """Effective trials by draw, period and channel, and their mean rate; `early` entries (draw, channel) a period."""
+    trials, moved = np.zeros_like(rate), np.zeros_like(rate)
+    periods = len(entries)
+    tail = 1.0 - np.cumsum(f, axis=1)
+    for t in range(periods):
+        for a in range(min(t + 1, f.shape[1])):
+            due = f[:, a, None] * entries[t - a]
+            trials[:, t] += due
+            moved[:, t] += due * rate[:, t - a]
+        if t < f.shape[1]:
+            due = np.maximum(tail[:, t, None], 0.0) * early
+            trials[:, t] += due
+            moved[:, t] += due * rate[:, 0]
+    return trials, moved / (trials + 1e-9)
+
+
+def _revenue(
+    history: History, posterior: Posterior, rows: NDArray[np.int64], rng: np.random.Generator
+) -> Cells | None:
+    """Revenue of the deals whose amount is known, given their number."""
+    if "deal_mean" not in posterior.data or "revenue" not in history.counts:
+        return None
+    cv = posterior.array("deal_cv")[rows, None, None]
+    if not cv.any():  # an assumed value has no law of its own
+        return None
+    if history.counting == "leads":
+        known = history.deals[history.deals["amount"] > 0]
+        at = np.searchsorted(history.periods, known["period"].to_numpy().astype("datetime64[D]"))
+        of = np.array([history.channels.index(name) for name in known["channel"]], dtype=np.int64)
+        deals, seen = np.zeros(history.counts["won"].shape), np.zeros(history.counts["won"].shape)
+        np.add.at(deals, (at, of), 1.0)
+        np.add.at(seen, (at, of), known["amount"].to_numpy(dtype=float))
+    else:
+        deals = np.nan_to_num(history.counts["won"].values)
+        seen = np.nan_to_num(history.counts["revenue"].values)
+    used = (deals > 0) & (seen > 0)
+    mean = posterior.array("deal_mean")[rows, None, :]
+    replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
+    return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals)
+
+
+# ------------------------------------------------------------------------------------------------------ statistics
+
+
+def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[str, Any]]:
+    """The families of one part that need only its cells."""
+    there = cells.used.any(axis=0)
+    names = [name for name, yes in zip(channels, there, strict=True) if yes]
+    used = cells.used[:, there]
+    y, mean, variance, replica = (
+        np.where(used, a[..., there], 0.0) for a in (cells.seen, cells.mean, cells.variance, cells.replica)
+    )
+    scale = np.sqrt(variance + 0.25)  # 0.25: a cell that expects next to nothing does not rule
+    z, z_rep = np.where(used, (y - mean) / scale, 0.0), np.where(used, (replica - mean) / scale, 0.0)
+    found = [
+        {"family": family} | _sums(names, y[-last:], mean[:, -last:], variance[:, -last:], replica[:, -last:])
+        for family, last in (("totals", len(y)), ("recent", RECENT), ("latest", LATEST))
+    ]
+    t, c = np.unravel_index(z.mean(axis=0).argmax(), y.shape)
+    p = _p_value(z.max(axis=(1, 2)), z_rep.max(axis=(1, 2)))
+    found.append(_record("largest", p, y[t, c], mean[:, t, c].mean(), names[c]))
+    if cells.name != "revenue":
+        found.append(_zeros(names, (y == 0) & used, (replica == 0) & used))
+    size = used.sum()
+    chi, chi_rep = ((each**2).sum(axis=(1, 2)) / size for each in (z, z_rep))
+    found.append(_record("dispersion", _two_sided(chi, chi_rep), chi.mean(), chi_rep.mean()))
+    pit = (replica < y).mean(axis=0) + 0.5 * (replica == y).mean(axis=0)
+    from scipy.stats import rankdata  # most of a second to import; a saved fit has its checks on record
+
+    pit_rep = (rankdata(replica, axis=0) - 0.5) / len(replica)
+    outside, outside_rep = (
+        ((abs(each - 0.5) > 0.5 - OUTER) & used).sum(axis=(-2, -1)) / size for each in (pit, pit_rep)
+    )
+    p = _p_value(outside, outside_rep)
+    found.append(_record("band", p, outside, outside_rep.mean()))
+    if len(y) > RECENT:
+        r, r_rep = _memory(z), _memory(z_rep)
+        found.append(_record("memory", _p_value(r, r_rep), r.mean(), r_rep.mean()))
+    jumps = [] if cells.name == "revenue" else _jumps(cells, names, labels)
+    return [*({"part": cells.name} | record for record in found), *jumps]
+
+
+def _record(family: str, p: float, seen: float, expected: float, channel: str = "") -> dict[str, Any]:
+    return {"family": family, "channel": channel, "p": p, "seen": float(seen), "expected": float(expected)}
+
+
+def _sums(names: list[str], y: Array, mean: Array, variance: Array, replica: Array) -> dict[str, Any]:
+    """Sums over periods: the channel that lies farthest from its expectation, or all channels together."""
+    seen, rep, m, v = (_with_total(a.sum(axis=-2)) for a in (y, replica, mean, variance))
+    scale = np.sqrt(v) + 1e-9
+    far, far_rep = np.abs(seen - m) / scale, np.abs(rep - m) / scale
+    worst = int(far.mean(axis=0).argmax())
+    named = [*names, "all channels"] if len(names) > 1 else names
+    p = _p_value(far.max(axis=1), far_rep.max(axis=1))
+    overall = float(seen[-1] / max(m[:, -1].mean(), 1e-9) - 1.0)
+    record = _record("", p, seen[worst], m[:, worst].mean(), named[worst]) | {"overall": overall}
+    return {name: value for name, value in record.items() if name != "family"}
+
+
+def _zeros(names: list[str], zero: NDArray[np.bool_], replica: NDArray[np.bool_]) -> dict[str, Any]:
+    """Number of periods in which a channel counts nothing."""
+    seen, rep = zero.sum(axis=0), replica.sum(axis=1)
+    usual, spread = rep.mean(axis=0), rep.std(axis=0) + 0.5
+    far = np.abs(seen - usual) / spread
+    worst = int(far.argmax())
+    p = _p_value(far.max(), (np.abs(rep - usual) / spread).max(axis=1))
+    return _record("zeros", p, seen[worst], usual[worst], names[worst])
+
+
+def _with_total(sums: Array) -> Array:
+    """By channel (last axis), and all channels together where there is more than one."""
+    return np.concatenate([sums, sums.sum(axis=-1, keepdims=True)], axis=-1) if sums.shape[-1] > 1 else sums
+
+
+def _memory(z: Array) -> Array:
+    """Correlation of residuals with those of the period before, over all channels; by draw.
+
+    Only a positive one makes totals less sure than they look. A slightly negative one is usual under calendar counts: a
+    unit that moved on early is missing later, which the law of effective trials leaves out.
+    """
+    ahead, behind = z[:, 1:], z[:, :-1]
+    size = np.sqrt((ahead**2).sum(axis=(1, 2)) * (behind**2).sum(axis=(1, 2)))
+    return np.asarray((ahead * behind).sum(axis=(1, 2)) / np.maximum(size, 1e-12))
+
+
+def _p_value(seen: Array | float, replicas: Array) -> float:
+    """Share of draws in which the replica lies at least as far out, never zero."""
+    return float((1 + (replicas >= seen).sum()) / (1 + len(replicas)))
+
+
+def _two_sided(seen: Array, replicas: Array) -> float:
+    return min(1.0, 2.0 * min(_p_value(seen, replicas), _p_value(-seen, -replicas)))
+
+
+def _jumps(cells: Cells, names: list[str], labels: list[str]) -> list[dict[str, Any]]:
+    """The change from one period to the next that stands out among all such changes: one test a series.
+
+    A walk follows a sudden change of market, or of counting, and learns its size from it, so that residuals show
+    nothing. Here the counts are set against what a rate that never moves would make (square roots, for an even
+    spread), and their changes are judged by each other (Grubbs 1950): all channels together, and each by itself.
+    """
+    if len(cells.seen) <= LEAST_STEPS:
+        return []
+    y, usual, changes = _changes(cells)
+    n = len(changes)
+    spread = changes.std(axis=0, ddof=1)
+    far = np.abs(changes - changes.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
+    g2 = np.minimum(far.max(axis=0) ** 2, (n - 1) ** 2 / n * (1 - 1e-12))
+    p = np.minimum(1.0, 2.0 * n * stdtr(n - 2, -np.sqrt(n * (n - 2) * g2 / ((n - 1) ** 2 - n * g2))))
+    worst = int(p.argmin())
+    at = int(far[:, worst].argmax()) + 1
+    place = f"{[*names, 'all channels'][worst] if len(names) > 1 else names[0]} in {labels[at]}"
+    least = min(1.0, float(p[worst]) * len(p))
+    return [{"part": cells.name} | _record("jumps", least, y[at, worst], usual[at, worst], place)]
+
+
+def _changes(cells: Cells) -> tuple[Array, Array, Array]:
+    """Counts, what a rate that never moves would make, and how their difference changes from period to period.
+
+    Columns: the channels that are there, and all together where they are several; changes on the scale of square roots.
+    """
+    there = cells.used.any(axis=0)
+    y, exposure = (_with_total(np.where(cells.used, a, 0.0)[:, there]) for a in (cells.seen, cells.exposure))
+    usual = exposure * y.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-9)
+    return y, usual, np.diff(2.0 * (np.sqrt(y + 0.375) - np.sqrt(usual + 0.375)), axis=0)
+
+
+def _together(moves: dict[str, Array]) -> list[dict[str, Any]]:
+    """Whether stages change together: a month that hits them all is in no stage's own law.
+
+    Correlation of the changes (period,) of all channels, for each pair of parts. Given the stage before, the model
+    has none; where there is one, totals are less sure (or surer) than they look. n changes that each follow their own
+    past by r1 are worth n / (1 + 2 r1 r1') independent ones (Bartlett 1935).
+    """
+    found = []
+    names = list(moves)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            a, b = (moves[name] - moves[name].mean() for name in (one, other))
+            if not (a.any() and b.any()):
+                continue
+            r = float(a @ b / np.sqrt((a @ a) * (b @ b)))
+            own = [float(x[1:] @ x[:-1] / (x @ x)) for x in (a, b)]
+            worth = max(len(a) / max(1.0 + 2.0 * own[0] * own[1], 0.5), 4.0)
+            t = abs(r) * np.sqrt((worth - 2.0) / max(1.0 - r * r, 1e-9))
+            record = _record("together", float(2.0 * stdtr(worth - 2.0, -t)), r, 0.0)
+            found.append({"part": f"{one} and {other}"} | record)
+    return found
+
+
+def _ages(
+    posterior: Posterior, history: History, part: str, stage: str, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Moves by age, given how many of each cohort have moved: chi-square around the fitted delay."""
+    rows = _kept(posterior)
+    cells = history.triangles[stage].values
+    periods = len(cells)
+    moved = cells.sum(axis=(1, 2))
+    seen = cells.sum(axis=(0, 2)).astype(float)
+    f = delay_pmf(
+        posterior.array(f"delay_mean_{stage}")[rows], posterior.array(f"delay_cv_{stage}")[rows], periods
+    )
+    expected, replica = np.zeros((len(rows), periods)), np.zeros((len(rows), periods))
+    for t in range(periods):
+        share = f[:, : periods - t] / f[:, : periods - t].sum(axis=1, keepdims=True)
+        expected[:, : periods - t] += moved[t] * share
+        replica[:, : periods - t] += rng.multinomial(moved[t], share)
+    scale = expected + 0.5
+    chi = ((seen - expected) ** 2 / scale).sum(axis=1)
+    chi_rep = ((replica - expected) ** 2 / scale).sum(axis=1)
+    worst = int((np.abs(seen - expected) / np.sqrt(scale)).mean(axis=0).argmax())
+    p = _p_value(chi, chi_rep)
+    return {"part": part} | _record("ages", p, seen[worst], expected[:, worst].mean(), f"age {worst}")

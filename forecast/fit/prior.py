@@ -1,0 +1,424 @@
+"""Companies drawn from the model's own prior, unit by unit: the truth of simulation-based calibration.
+
+    level_c ~ Normal(mu, tau);  logit p_tc = level_c + common walk + own walk;  cell rate ~ Beta, sd `noise` (logit)
+    units of a cell move with its rate, each after a delay of its own (exact multinomial thinning by age)
+    of those that never move, a share is lost with a date (leads), by the same laws
+    visitors ~ NegBinomial(level x response to spend x season x walks);  deals ~ Gamma
+
+A cell is what entered a stage in one period by one channel (of cohort counts: a lead cohort). Before the window of
+calendar counts there are `before` times as many entries a period as early in it. Nothing of the likelihoods is used
+here; the priors, and they alone, come from `fit.data`. Where the fitted prior looks at the data, it is held to
+what the truth is drawn from (`FIXED`): the level of traffic and of deal value, and what a unit of traffic is worth. The
+shrinkage of marginal returns at today's budget is part of the prior: traffic is drawn by rejection, which is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from forecast.equations import delay_pmf
+from forecast.fit import data as inputs
+from forecast.fit import traffic_inputs
+from forecast.history import History, dataset
+from forecast.periods import season_of, shift
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+KINDS = ("calendar", "cohort", "leads")
+WORKING = (
+    "working"  # calendar counts drawn from the law that the fit takes them for, see `_Maker._by_working_law`
+)
+STAGES = ("visitors", "leads", "qualified", "won")
+PERIODS, HORIZON = 18, 3
+CHANNELS = {"ads": "ppc", "search": "seo", "word of mouth": "other"}
+SPEND = np.array([12_000.0, 8_000.0, 0.0])  # median per period
+LEVEL = (math.log(1500.0), 1.5)  # log visitors a period: mean and sd of the prior of the company's level
+VALUE = (math.log(5000.0), 0.7)  # the same of the value of a deal
+WORTH = (
+    math.log(16.0),
+    0.3,
+)  # log of what a visitor is worth, as the shrinkage of marginal returns takes it, and its sd
+
+
+def study_of(kind: str) -> Study:
+    """The study of every calibration company."""
+    return Study.model_validate(
+        {
+            "name": "calibration",
+            "history": {"leads": "none.csv"} if kind == "leads" else {"counts": "none.csv", "counting": kind},
+            "funnel": {
+                "stages": STAGES,
+                "market": "b2b",
+                "delay": {"qualified": "20 days", "won": "45 days"},
+            },
+            "channels": {name: {"kind": k} for name, k in CHANNELS.items()},
+        }
+    )
+
+
+def fixed_arrays() -> dict[str, dict[str, Array]]:
+    """What the fit reads from the data in its priors, held to what companies are drawn from; see `fit.fit`."""
+    paid = (SPEND > 0).astype(float)
+    return {
+        "traffic": {
+            "level_prior": np.array(LEVEL[0]),
+            "log_worth": np.full(SPEND.shape, WORTH[0]),
+            "worth_sd": np.full(SPEND.shape, WORTH[1]),
+            "tuned": paid,
+        },
+        "value": {"level_prior": np.array(VALUE)},
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A company drawn from the prior: its history, the true values by quantity, what came next.
+
+    truth: by the posterior's names of variables; points: all parameters by part, as `sampling` names them, with the
+    steps of walks, levels and season as they are (not divided by a power of their scale). later: of the horizon.
+    """
+
+    history: History
+    truth: dict[str, Any]
+    points: dict[str, dict[str, Any]]
+    later: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A transition drawn from its prior: cell rates over window and horizon, the delay, the true values."""
+
+    expected: Array  # rates (period, channel), horizon included
+    cells: Array  # the same with the noise of cells
+    pmf: Array
+    truth: dict[str, Any]
+    point: dict[str, Any]
+
+
+class _Maker:
+    """Draws companies of one kind."""
+
+    def __init__(self, kind: str, rng: np.random.Generator) -> None:
+        self.working = kind == WORKING
+        self.kind = "calendar" if self.working else kind
+        self.rng, self.study = rng, study_of(self.kind)
+        self.names = list(CHANNELS)
+        self.starts = shift(np.datetime64("2024-01-01", "D"), np.arange(PERIODS + HORIZON), "month")
+        self.spend = np.rint(SPEND * np.exp(0.4 * rng.normal(size=(PERIODS, len(SPEND)))))
+        self.empty = self._history(
+            {stage: np.ones((PERIODS, len(SPEND))) for stage in STAGES} | {"spend": self.spend}, {}, {}
+        )
+
+    def make(self) -> Made:
+        """Traffic, then stage by stage."""
+        truth, point, visitors = self._traffic()
+        points = {"traffic": point}
+        entries = visitors  # units by period of entry into the stage before
+        cohorts = np.zeros((len(visitors), len(visitors), len(SPEND)), dtype=np.int64)
+        cohorts[np.arange(len(visitors)), np.arange(len(visitors))] = visitors  # lead cohort, period
+        counted = {"visitors": visitors}
+        arrived_in = {"visitors": visitors}
+        triangles: dict[str, Counts] = {}
+        losses: dict[str, Counts] = {}
+        for before, stage in pairwise(STAGES):
+            step = self._step(before, stage)
+            truth |= step.truth
+            points[stage] = step.point
+            if self.kind == "cohort":
+                cohorts = self._moved_by_cohort(cohorts, step)
+                entries = arrived_in[stage] = cohorts.sum(axis=0)
+                counted[stage] = cohorts[:, :PERIODS].sum(axis=1)
+                continue
+            moved, never = self._moved(entries, step)
+            if self.kind == "leads" and stage != "leads":
+                triangles[stage] = moved
+                losses[stage], lost, points[f"lost before {stage}"] = self._lost(never, step, stage)
+                truth |= lost
+            arrived = _by_arrival(moved)
+            if self.kind == "calendar" and step.pmf.size > 1:
+                arrived += self._from_before(entries, step)
+                if self.working:
+                    arrived = self._by_working_law(entries, step)
+            entries = counted[stage] = arrived
+        later = {stage: float(values[PERIODS:].sum()) for stage, values in counted.items()}
+        if self.kind == "cohort":  # of later periods, whatever the cohort; older cohorts included
+            later = {stage: float(values[PERIODS:].sum()) for stage, values in arrived_in.items()}
+        history, value, points["value"], later["revenue"] = self._deals(
+            counted, triangles, losses, entries[PERIODS:].sum(axis=0)
+        )
+        return Made(history, truth | value, points, {} if self.working else later)
+
+    def _history(
+        self,
+        cells: Mapping[str, Array | Counts],
+        triangles: Mapping[str, Counts],
+        losses: Mapping[str, Counts],
+    ) -> History:
+        starts = self.starts[:PERIODS]
+        coords = {"cohort": starts.astype("datetime64[ns]"), "age": np.arange(PERIODS), "channel": self.names}
+
+        def table(values: Counts) -> xr.DataArray:
+            return xr.DataArray(values.copy(), coords=coords, dims=("cohort", "age", "channel"))
+
+        zeros = np.zeros((PERIODS, PERIODS, len(SPEND)), dtype=np.int64)
+        if self.kind == "leads" and not triangles:
+            triangles = losses = dict.fromkeys(STAGES[2:], zeros)
+        return History(
+            dataset({k: np.array(v, dtype=float) for k, v in cells.items()}, starts, self.names),
+            self.kind,
+            "month",
+            STAGES,
+            {stage: table(values) for stage, values in triangles.items()},
+            {stage: table(values) for stage, values in losses.items()},
+        )
+
+    def _scale(self, rate: float) -> float:
+        return float(self.rng.gamma(2.0, 1.0 / rate))
+
+    def _path(self, data: Mapping[str, Array], level: Array) -> tuple[Array, dict[str, Any]]:
+        """Levels with common and own walks, centred on the window, through the horizon; the scales and steps."""
+        total = PERIODS + HORIZON
+        drift, own = (self._scale(rate) for rate in data["drift_prior"])
+        steps = drift * self.rng.normal(size=(total, 1))
+        apart = own * self.rng.normal(size=(total, len(SPEND)))
+        path = np.cumsum(steps + apart, axis=0)
+        point: dict[str, Any] = {
+            "drift": drift,
+            "own_drift": own,
+            "noise": self._scale(float(data["noise_prior"])),
+        }
+        point |= {"steps": steps[:PERIODS, 0], "own_steps": apart[:PERIODS]}
+        return level + path - path[:PERIODS].mean(axis=0), point
+
+    def _rates(self, data: Mapping[str, Array]) -> tuple[Array, Array, dict[str, Any]]:
+        """Path of the logit rate, rates of the cells, parameters, from a transition's priors."""
+        mu, tau = self.rng.normal(*data["mu_prior"]), self._scale(4.0)
+        level = self.rng.normal(mu, tau, len(SPEND))
+        path, point = self._path(data, level)
+        p = np.clip(expit(path), 1e-9, 1 - 1e-9)
+        kappa = 1.0 / (point["noise"] ** 2 * p * (1.0 - p) + 1e-6)
+        cells = self.rng.beta(p * kappa, (1.0 - p) * kappa)
+        delay, cv = self._delay(data)
+        point |= {"mu": mu, "tau": tau, "level": level, "delay_mean": delay, "delay_cv": cv}
+        return path, cells, point
+
+    def _delay(self, data: Mapping[str, Array]) -> tuple[float, float]:
+        m, m_sd, c, c_sd = data["delay_prior"]
+        return float(np.exp(self.rng.normal(m, m_sd))), float(np.exp(self.rng.normal(c, c_sd)))
+
+    def _step(self, before: str, stage: str) -> _Step:
+        data, _ = inputs.transition_data(self.study, self.empty, before, stage)
+        path, cells, point = self._rates(data)
+        truth: dict[str, Any] = {f"{name}_{stage}": point[name] for name in ("drift", "own_drift", "noise")}
+        truth[f"logit_rate_{stage}"] = path[PERIODS - 1]
+        point["before"] = float(np.exp(0.25 * self.rng.normal()))
+        pmf = np.ones(1)
+        if float(data["delayed"]):
+            names = ("delay_mean", "delay_cv", *(["before"] if self.kind == "calendar" else []))
+            truth |= {f"{name}_{stage}": point[name] for name in names}
+            pmf = delay_pmf(point["delay_mean"], point["delay_cv"], data["age_weights"].shape[1])
+        return _Step(np.clip(expit(path), 1e-9, 1 - 1e-9), cells, pmf, truth, point)
+
+    def _moved(self, entries: Counts, step: _Step) -> tuple[Counts, Counts]:
+        """Moves by period of entry, age and channel, and the units that never move, by period of entry and channel."""
+        movers = self.rng.binomial(entries, step.cells[: len(entries)])
+        moved = np.zeros((len(entries), len(entries), len(SPEND)), dtype=np.int64)
+        for t, c in np.ndindex(movers.shape):
+            ages = self.rng.multinomial(movers[t, c], step.pmf)[: len(entries) - t]
+            moved[t, : len(ages), c] = ages
+        return moved, entries - movers
+
+    def _moved_by_cohort(self, cohorts: Counts, step: _Step) -> Counts:
+        """Units by lead cohort and period of arrival in the next stage, the rate being that of the lead cohort."""
+        total = len(cohorts)
+        arrived = np.zeros_like(cohorts)
+        movers = self.rng.binomial(cohorts, step.cells[:, None, :])
+        for cohort, t, c in zip(*np.nonzero(movers), strict=True):
+            ages = self.rng.multinomial(movers[cohort, t, c], step.pmf)[: total - t]
+            arrived[cohort, t : t + len(ages), c] += ages
+        return arrived
+
+    def _from_before(self, entries: Counts, step: _Step) -> Counts:
+        """Arrivals of units that entered before the window, `before` times the early mean a period."""
+        arrived = np.zeros_like(entries)
+        early = step.point["before"] * entries[: inputs.EARLY_PERIODS].mean(axis=0)
+        for back in range(1, step.pmf.size):
+            units = self.rng.binomial(np.rint(early).astype(np.int64), step.cells[0])
+            for c, n in enumerate(units):
+                ages = self.rng.multinomial(n, step.pmf)[back : back + len(entries)]
+                arrived[: len(ages), c] += ages
+        return arrived
+
+    def _by_working_law(self, entries: Counts, step: _Step) -> Counts:
+        """Arrivals as a beta-binomial share of effective trials, each period by itself; see `model.transition_model`.
+
+        What this leaves out, units drawn one by one show; companies of this kind tell that apart from other faults.
+        """
+        total, f = len(entries), step.pmf
+        lag = np.subtract.outer(np.arange(total), np.arange(total))
+        share = np.where((lag >= 0) & (lag < f.size), f[np.clip(lag, 0, f.size - 1)], 0.0)
+        older = 1.0 - np.cumsum(f)
+        early = step.point["before"] * entries[: inputs.EARLY_PERIODS].mean(axis=0)
+        waited = np.append(older, np.zeros(total))[:total, None] * early
+        trials = share @ entries + waited
+        p = (share @ (entries * step.expected) + waited * step.expected[0]) / (trials + 1e-9)
+        p = np.clip(p, 1e-9, 1 - 1e-9)
+        kappa = 1.0 / (step.point["noise"] ** 2 * p * (1.0 - p) + 1e-6)
+        whole = np.floor(trials + self.rng.random(trials.shape)).astype(np.int64)
+        return np.asarray(self.rng.binomial(whole, self.rng.beta(p * kappa, (1.0 - p) * kappa)))
+
+    def _lost(self, never: Counts, step: _Step, stage: str) -> tuple[Counts, dict[str, Any], dict[str, Any]]:
+        """Dated losses of the units that never move, by period of entry and age."""
+        variables = {
+            f"logit_rate_{stage}": ((), np.zeros((2, PERIODS, len(SPEND)))),
+            f"delay_mean_{stage}": ((), np.ones(2)),
+            f"delay_cv_{stage}": ((), np.ones(2)),
+        }
+        data = inputs.loss_data(self.empty, STAGES[STAGES.index(stage) - 1], stage, variables, step.pmf.size)
+        path, cells, point = self._rates(data)
+        losers = self.rng.binomial(never, cells)
+        pmf = delay_pmf(point["delay_mean"], point["delay_cv"], data["age_weights"].shape[1])
+        lost = np.zeros((len(never), *never.shape), dtype=np.int64)
+        for t, c in np.ndindex(losers.shape):
+            ages = self.rng.multinomial(losers[t, c], pmf)[: len(never) - t]
+            lost[t, : len(ages), c] = ages
+        truth = {f"loss_{name}_{stage}": point[name] for name in ("delay_mean", "delay_cv")}
+        return lost, {f"loss_logit_{stage}": path[PERIODS - 1]} | truth, point
+
+    def _traffic(self) -> tuple[dict[str, Any], dict[str, Any], Counts]:
+        """True values, parameters, visitors by period, horizon included."""
+        data = traffic_inputs.traffic_data(self.study, self.empty, None, None) | fixed_arrays()["traffic"]
+        path, point = self._tuned_traffic(data)
+        beta, base, carry = (_share(data, point, name) for name in ("elasticity", "base", "carry"))
+        carry = carry * data["carries"]
+        season = inputs.season_table(self.empty) @ point["season"]
+        current = self.spend[-3:].mean(axis=0)
+        spend = np.concatenate([self.spend, np.repeat(current[None], HORIZON, axis=0)])
+        log_nu = (
+            path
+            + np.log(self._response(spend, beta, base, carry))
+            + season[season_of(self.starts, "month")][:, None]
+            + inputs.log_days(self.starts, "month")[:, None]
+        )
+        size = 1.0 / (point["noise"] ** 2 + 1e-4)
+        visitors = self.rng.poisson(np.exp(log_nu) * self.rng.gamma(size, 1.0 / size, log_nu.shape))
+        truth = {f"{name}_traffic": point[name] for name in ("drift", "own_drift", "noise")}
+        truth |= {"traffic": path[PERIODS - 1], "season": season}
+        truth |= {"elasticity": beta[:2], "base": base[:2], "carry": carry[1:2]}
+        return truth, point, visitors
+
+    def _tuned_traffic(self, data: Mapping[str, Array]) -> tuple[Array, dict[str, Any]]:
+        """Path of log traffic and parameters from the prior with its shrinkage of marginal returns, by rejection.
+
+        A draw is kept with a probability in proportion to the normal density of its log marginal returns around their
+        common middle; the sd of a channel is at least that of the worth of its traffic.
+        """
+        while True:
+            mu, tau = self.rng.normal(*LEVEL), self._scale(2.0)
+            level = self.rng.normal(mu, tau, len(SPEND))
+            path, point = self._path(data, level)
+            season_sd = self._scale(20.0)
+            season = season_sd * self.rng.normal(size=data["season_basis"].shape[1])
+            point |= {"mu": mu, "tau": tau, "level": level, "season_sd": season_sd, "season": season}
+            point |= {
+                f"z_{name}": self.rng.normal(size=len(SPEND)) for name in ("elasticity", "base", "carry")
+            }
+            point["marginal_return"] = self.rng.normal()
+            beta, base = _share(data, point, "elasticity"), _share(data, point, "base")
+            gain = np.log(beta * (1.0 - base)) + beta * data["log_current"] - data["log_spend"]
+            marginal = data["log_worth"] + path[PERIODS - 1] + gain
+            point["return_spread"] = math.exp(self.rng.normal(*data["spread_prior"]))
+            sd = np.hypot(point["return_spread"], data["worth_sd"])
+            miss = (marginal - point["marginal_return"]) / sd
+            kept = np.exp(-0.5 * miss**2) * data["worth_sd"] / sd
+            if self.rng.random() < np.prod(kept[data["tuned"] > 0]):
+                return path, point
+
+    def _response(self, spend: Array, beta: Array, base: Array, carry: Array) -> Array:
+        """b + (1 - b) (acting spend / reference)^beta; 1 for the channel without spend."""
+        lags = inputs.carry_periods("month")
+        early = np.repeat(self.spend[: inputs.EARLY_PERIODS].mean(axis=0)[None], lags, axis=0)
+        padded = np.concatenate([early, spend])
+        weights = np.array([[max(a, 1e-12) ** k for a in carry] for k in range(lags + 1)])
+        weights /= weights.sum(axis=0)
+        acting = np.array([(weights * padded[t : t + lags + 1][::-1]).sum(axis=0) for t in range(len(spend))])
+        reference = np.exp(np.log(np.maximum(self.spend, 1.0)).mean(axis=0))
+        paid = self.spend.any(axis=0)
+        relative = np.where(paid, acting / reference, 1.0)
+        return np.where(paid, base + (1.0 - base) * relative**beta, 1.0)
+
+    def _deals(
+        self,
+        counted: Mapping[str, Counts],
+        triangles: Mapping[str, Counts],
+        losses: Mapping[str, Counts],
+        later_won: Counts,
+    ) -> tuple[History, dict[str, Any], dict[str, Any], float]:
+        """The history with deal values; their true mean and cv; revenue of the horizon."""
+        mu, tau = self.rng.normal(*VALUE), abs(self.rng.normal(0.0, 0.4))
+        z = self.rng.normal(size=len(SPEND))
+        mean = np.exp(mu + tau * z)
+        cv = float(np.exp(self.rng.normal(math.log(0.8), 0.4)))
+        shape = 1.0 / cv**2
+        won = counted["won"][:PERIODS]
+        cells = {stage: values[:PERIODS] for stage, values in counted.items()} | {"spend": self.spend}
+        revenue = self.rng.gamma(np.maximum(won * shape, 1e-300), mean / shape) * (won > 0)
+        history = self._history(cells | {"revenue": revenue}, {}, {})
+        if self.kind == "leads":
+            cut = {k: _seen(v) for k, v in triangles.items()}
+            gone = {k: _seen(v) for k, v in losses.items()}
+            t, c = (np.repeat(index, won.ravel()) for index in np.indices(won.shape).reshape(2, -1))
+            amount = np.maximum(self.rng.gamma(shape, mean[c] / shape), 1e-9)
+            deals = pd.DataFrame(
+                {
+                    "period": self.starts[:PERIODS].astype("datetime64[ns]")[t],
+                    "channel": np.array(self.names, dtype=object)[c],
+                    "amount": amount,
+                }
+            )
+            revenue = np.zeros(won.shape)
+            np.add.at(revenue, (t, c), amount)
+            whole = self._history(cells | {"revenue": revenue}, cut, gone)
+            history = History(
+                whole.counts, "leads", "month", STAGES, whole.triangles, whole.losses, deals=deals
+            )
+        later = float((self.rng.gamma(np.maximum(later_won * shape, 1e-300), mean / shape)).sum())
+        point = {"mu": mu, "tau": tau, "z": z, "cv": cv}
+        return history, {"deal_mean": mean, "deal_cv": cv}, point, later
+
+
+def _share(data: Mapping[str, Array], point: Mapping[str, Any], name: str) -> Array:
+    return np.asarray(expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * point[f"z_{name}"]))
+
+
+def _by_arrival(moved: Counts) -> Counts:
+    """Moves by period of entry and age as moves by period of arrival."""
+    arrived = np.zeros((len(moved), moved.shape[2]), dtype=np.int64)
+    for t in range(len(moved)):
+        arrived[t:] += moved[t, : len(moved) - t]
+    return arrived
+
+
+def _seen(moved: Counts) -> Counts:
+    """The part of a triangle that lies inside the window."""
+    seen = moved[:PERIODS, :PERIODS].copy()
+    for t in range(PERIODS):
+        seen[t, PERIODS - t :] = 0
+    return seen
+
+
+def make_company(kind: str, rng: np.random.Generator) -> Made:
+    """One company from the prior; `kind` is how it is counted: calendar, cohort or leads; or "working"."""
+    return _Maker(kind, rng).make()

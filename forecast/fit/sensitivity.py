@@ -1,0 +1,234 @@
+"""How far single numbers rest on their priors: power-scaling sensitivity, at fit time.
+
+The prior (or the likelihood) is raised to a power near one and the draws are reweighted; how fast a quantity's
+distribution moves, as a cumulative Jensen-Shannon distance per doubling, is its sensitivity. Above 0.05 for the prior
+and below it for the likelihood, a number is mostly its prior; above it for both, prior and data pull apart or share the
+work. Only priors that a person sets are scaled (company rates, scales, delays, elasticities, deal values), not the
+walks and levels that they govern. Source: Kallioinen, Paananen, Buerkner & Vehtari 2024; arviz_stats computes it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.fit import data as inputs
+from forecast.fit.kernels.transition import POSITIVE
+from forecast.fit.posterior import CERTAIN, kept_draws
+from forecast.fit.sampling import Draws, Part, log_density, sizes_of
+
+Array = NDArray[np.float64]
+
+ALPHAS = (0.99, 1.01)
+LEAST_LEARNT = 0.1
+TOP = {
+    "mu",
+    "tau",
+    "drift",
+    "own_drift",
+    "noise",
+    "delay_mean",
+    "delay_cv",
+    "cv",
+    "z_elasticity",
+    "z_base",
+    "z_carry",
+}
+SHUFFLES = 4
+SILENCED = (
+    "weight",
+    "by_age",
+    "by_cohort",
+    "deals",
+    "revenue",
+    "deals_log_revenue",
+    "size_cells",
+    "lift_share",
+)  # data -> no data
+
+
+Quantities = Mapping[str, tuple[Array, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """log prior and log likelihood of one part by kept draw: what pulls its posterior."""
+
+    prior: Array
+    likelihood: Array
+
+
+def part_sensitivities(
+    sampled: Draws, part: Part, quantities: Quantities, channels: Sequence[str]
+) -> tuple[list[dict[str, Any]], Pull]:
+    """Sensitivity of quantities of one part, one record each, and the pull on the whole part.
+
+    quantities: name -> (values of shape (draw,) or (draw, channel), parameters whose priors are scaled). A quantity by
+    channel is set against the data of that channel, and against its own prior where the parameter is by channel.
+
+    Records: quantity, part, channel ("" where there is none), prior, likelihood (sensitivities).
+    """
+    kept = kept_draws(int(np.prod(next(iter(sampled.values())).shape[:2])))
+    few = {name: values.reshape(-1, *values.shape[2:])[kept] for name, values in sampled.items()}
+    by_channel = _log_likelihood(few, part, len(channels))
+    together, single = _weights(by_channel.sum(axis=1)), [_weights(column) for column in by_channel.T]
+    found = []
+    for quantity, (values, parameters) in quantities.items():
+        flat, priors = values[kept], [_log_prior(few, part.data, name) for name in parameters]
+        wide = flat.ndim > 1
+        for c, name in enumerate(channels if wide else [""]):
+            g = flat[:, c] if wide else flat
+            if np.ptp(g) == 0.0:
+                continue
+            own = sum(p[:, c] if wide and p.ndim > 1 else p.reshape(len(p), -1).sum(axis=1) for p in priors)
+            likelihood = single[c] if wide and part.kind != "value" else together
+            found.append(
+                {"quantity": quantity, "part": part.label, "channel": name}
+                | {
+                    "prior": _sensitivity(g, _weights(np.asarray(own))),
+                    "likelihood": _sensitivity(g, likelihood),
+                }
+            )
+    top = [name for name in few if name in TOP]
+    pull = sum(_log_prior(few, part.data, name).reshape(len(kept), -1).sum(axis=1) for name in top)
+    return found, Pull(np.asarray(pull), by_channel.sum(axis=1))
+
+
+def sensitivity_of(values: Array, pulls: Sequence[Pull]) -> dict[str, float]:
+    """Sensitivity of a quantity (draw,) that several parts make together."""
+    g = values[kept_draws(len(values))]
+    prior, likelihood = (
+        np.sum([getattr(p, kind) for p in pulls], axis=0) for kind in ("prior", "likelihood")
+    )
+    return {"prior": _sensitivity(g, _weights(prior)), "likelihood": _sensitivity(g, _weights(likelihood))}
+
+
+def surprise(values: Array, mean: float, sd: float) -> float:
+    """How far the data lie from the prior Normal(mean, sd), in standard deviations of what the prior expected of them.
+
+    With posterior mean m and variance v (in prior sds): m / sqrt(1 - v), standard normal were the prior right
+    and all of it normal (Evans & Moshonov 2006: the prior predictive of a sufficient statistic). 0 where next to
+    nothing was learnt.
+    """
+    z = (values - mean) / sd
+    learnt = 1.0 - float(z.var())
+    return float(z.mean()) / math.sqrt(learnt) if learnt > LEAST_LEARNT else 0.0
+
+
+def company_rate(path: Array, prior: Array) -> tuple[Array, float, float]:
+    """Mean logit rate over periods and channels, by draw, and the mean and sd that the prior gave it.
+
+    The sd holds the company's own and the spread of channels around it, tau ~ Gamma(2, 4). The prior's centre itself
+    is no measure: where all channels lie far away, a large tau explains them without moving it.
+    """
+    there = (path[0] < CERTAIN).any(axis=0)
+    channels = max(int(there.sum()), 1)
+    sd = math.sqrt(float(prior[1]) ** 2 + inputs.RATE_SPREAD / channels)
+    return path[:, :, there].mean(axis=(1, 2)) if there.any() else path[:, 0, 0], float(prior[0]), sd
+
+
+def _log_likelihood(few: Draws, part: Part, channels: int) -> Array:
+    """log p(y | theta) by draw and channel: the kernel with a channel's data less the kernel without any.
+
+    One more column holds what is of no channel: the dates that split moves over ages. Deal values are in the first.
+    """
+    points = np.concatenate(
+        [
+            (np.log(few[name]) if name in POSITIVE else few[name]).reshape(-1, math.prod(shape))
+            for name, shape in sizes_of(part)
+        ],
+        axis=1,
+    )
+
+    def density(**kept: Array) -> Array:
+        data = {k: kept.get(k, np.zeros_like(v)) if k in SILENCED else v for k, v in part.data.items()}
+        at = log_density(replace(part, data=data))
+        return np.array([at(x)[0] for x in points])
+
+    nothing = density()
+    given = {k: v for k, v in part.data.items() if k in SILENCED}
+    if part.kind == "value":
+        made = [density(**given) - nothing]
+    else:
+        weight, made = given.pop("weight"), []
+        tests = given.pop("lift_share", np.zeros((0, 0)))
+        for c in range(channels):
+            own = {"lift_share": tests * (part.data["lift_channel"] == c)[:, None]} if len(tests) else {}
+            made.append(density(weight=weight * (np.arange(channels) == c), **own) - nothing)
+        if any(v.any() for v in given.values()):
+            made.append(density(**given) - nothing)
+    return np.stack(made, axis=1)
+
+
+def _log_prior(few: Draws, data: Mapping[str, Array], name: str) -> Array:
+    """log prior of a parameter by draw, and by channel where it has one; up to a constant."""
+    x = few[name]
+    if name == "mu":
+        given = np.atleast_1d(data["mu_prior"] if "mu_prior" in data else data["level_prior"])
+        variance = given[1] ** 2 if len(given) > 1 else 1.5**2
+        if data["deals" if "deals" in data else "y"].shape[-1] == 1 and len(given) > 1:
+            variance += inputs.VALUE_SPREAD if "deals" in data else inputs.RATE_SPREAD
+        return _normal(x, given[0], math.sqrt(variance))
+    by_name: dict[str, Callable[[], Array]] = {
+        "tau": lambda: np.log(x) - (4.0 if "mu_prior" in data else 2.0) * x,
+        "drift": lambda: np.log(x) - data["drift_prior"][0] * x,
+        "own_drift": lambda: np.log(x) - data["drift_prior"][1] * x,
+        "noise": lambda: np.log(x) - data["noise_prior"] * x,
+        "delay_mean": lambda: _normal(np.log(x), *data["delay_prior"][:2]) - np.log(x),
+        "delay_cv": lambda: _normal(np.log(x), *data["delay_prior"][2:]) - np.log(x),
+        "cv": lambda: _normal(np.log(x), math.log(0.8), 0.4) - np.log(x),
+    }
+    if "deals" in data and name == "tau":
+        return _normal(x, 0.0, 0.4)
+    if name.startswith("z_"):
+        return _normal(x, 0.0, 1.0)
+    return np.asarray(by_name[name]())
+
+
+def _normal(x: Array, mean: float, sd: float) -> Array:
+    return np.asarray(-0.5 * ((x - mean) / sd) ** 2)
+
+
+def _weights(component: Array) -> tuple[Array, Array]:
+    """Importance weights that scale a component of the log posterior by each power, tails Pareto-smoothed."""
+    from arviz_stats.base.array import array_stats
+
+    made = []
+    for alpha in ALPHAS:
+        try:
+            with warnings.catch_warnings():  # a short tail, where draws follow each other: five are smoothed
+                warnings.filterwarnings("ignore", "Number of tail draws", UserWarning)
+                log_w = np.asarray(array_stats.power_scale_lw(component, alpha=alpha))  # type: ignore[no-untyped-call]
+        except ValueError:  # all draws of the tail alike: nothing there to smooth
+            log_w = (alpha - 1.0) * component
+        w = np.exp(log_w - log_w.max())
+        made.append(w / w.sum())
+    return made[0], made[1]
+
+
+def _sensitivity(values: Array, weights: tuple[Array, Array]) -> float:
+    """Power-scaling sensitivity, less what weights that have nothing to do with the values would show.
+
+    A distance is never negative: with a thousand draws chance alone makes about 0.03 of it, in quadrature.
+    """
+    rng = np.random.default_rng(0)
+    chance = [
+        _distance(values, tuple(np.stack(weights)[:, rng.permutation(len(values))])) for _ in range(SHUFFLES)
+    ]
+    return math.sqrt(max(_distance(values, weights) ** 2 - float(np.mean(np.square(chance))), 0.0))
+
+
+def _distance(values: Array, weights: tuple[Array, ...]) -> float:
+    from arviz_stats.base.array import array_stats
+
+    low, high = (w[None] for w in weights)
+    found = array_stats.power_scale_sense(  # type: ignore[no-untyped-call]
+        values[None], low, high, *ALPHAS, chain_axis=0, draw_axis=1
+    )
+    return float(found)

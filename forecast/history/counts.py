@@ -1,0 +1,217 @@
+"""Tables with a row per period and channel, as counts, activity and spend plans are: read, checked, with their places.
+
+What is wrong is reported with file, row, column and remedy, all rows of a kind together. Nothing is repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import DataError
+from forecast.history.files import (
+    Grid,
+    Wanted,
+    day_text,
+    find_columns,
+    read_grid,
+    rows_text,
+    to_dates,
+    to_numbers,
+)
+from forecast.periods import EXAMPLES, Periods, parse_period, period_label, period_range
+from forecast.study import nearest
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table of (period, channel): row number, period start, channel, and the measures it has."""
+
+    file: str
+    numbers: NDArray[np.int64]
+    starts: Periods
+    channels: NDArray[np.object_]
+    measures: dict[str, NDArray[np.float64]]
+
+    def where(self, keep: NDArray[np.bool_]) -> Rows:
+        """The rows that `keep` marks."""
+        measures = {name: values[keep] for name, values in self.measures.items()}
+        return Rows(self.file, self.numbers[keep], self.starts[keep], self.channels[keep], measures)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a table should hold.
+
+    `key` is the study's key that names the file; `needed` are measures that must be there; `columns` maps our names to
+    those in the file; `spare`: the table stands beside leads, and no stage need be in it.
+    """
+
+    key: str
+    kind: str
+    money: tuple[str, ...]
+    stages: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    spare: bool = False
+
+
+def read_rows(path: Path, file: str, layout: Layout) -> Rows:
+    """Read a table with a row per period and channel.
+
+    Raises DataError with every column that is missing, or else every cell that is not what its column holds.
+    """
+    grid = read_grid(path, file, layout.key)
+    stages, money = layout.stages, layout.money
+    required = {"period", "channel", *layout.needed}
+    wanted = [_wanted(name, layout, name in required) for name in ("period", "channel", *money, *stages)]
+    found = find_columns(grid.header, wanted, file)
+    values, problems = {}, []
+    for name in (*money, *stages):
+        if name in found:
+            values[name], wrong = to_numbers(
+                grid, found[name], _title(grid, found[name]), whole=name in stages
+            )
+            problems += wrong
+    starts, wrong = _read_periods(grid, found["period"], layout.kind)
+    problems += wrong
+    channels, wrong = _read_channels(grid, found["channel"])
+    problems += wrong
+    problems += _missing_stages(grid, found, values, layout)
+    if problems:
+        raise DataError(problems)
+    return Rows(file, np.array(grid.numbers), starts, channels, values)
+
+
+def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
+    if name not in layout.columns:
+        return Wanted(name, (name,), required)
+    theirs = layout.columns[name]
+    if (
+        layout.spare
+    ):  # the mapping of the study is for the leads; the activity beside them may use our names too
+        return Wanted(name, (theirs, name), required)
+    return Wanted(name, (theirs,), required=True, mapped=True)
+
+
+def _title(grid: Grid, position: int) -> str:
+    return grid.header[position].strip()
+
+
+def _read_periods(grid: Grid, position: int, kind: str) -> tuple[Periods, list[str]]:
+    def read(text: str) -> np.datetime64:
+        return parse_period(text, kind)
+
+    return to_dates(grid, position, _title(grid, position), read, kind, f"write it as {EXAMPLES[kind]}")
+
+
+def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[str]]:
+    title = _title(grid, position)
+    cells = ["" if cell is None else day_text(cell) for cell in grid.column(position)]
+    empty: list[tuple[int, object]] = [
+        (n, None) for n, cell in zip(grid.numbers, cells, strict=True) if not cell
+    ]
+    problems = []
+    if empty:
+        remedy = 'name the channel of each row ("unknown" where it is not known)'
+        problems.append(f"{grid.file}: column {title}: {rows_text(empty)}: is empty; {remedy}.")
+    problems += channel_names(grid.file, title, [cell for cell in cells if cell])
+    return np.array(cells, dtype=object), problems
+
+
+def channel_names(file: str, title: str, channels: Iterable[str]) -> list[str]:
+    """Problems with the names themselves: two spellings of one channel, a row of totals."""
+    spellings: dict[str, set[str]] = {}
+    for name in set(channels):
+        spellings.setdefault(" ".join(name.split()).casefold(), set()).add(name)
+    problems = [
+        f"{file}: column {title}: one channel has several spellings ({', '.join(sorted(names))}); use one."
+        for _, names in sorted(spellings.items())
+        if len(names) > 1
+    ]
+    if "total" in spellings:
+        text = 'a channel is called "total"; remove rows that add up others (or rename the channel)'
+        problems.append(f"{file}: column {title}: {text}.")
+    return problems
+
+
+def _missing_stages(
+    grid: Grid, found: Mapping[str, int], values: Mapping[str, NDArray[np.float64]], layout: Layout
+) -> list[str]:
+    """The first stages may be missing (the funnel starts later); one after a recorded stage may not."""
+    stages, spare = layout.stages, layout.spare
+    if not stages:
+        return []
+    recorded = [name in values and bool(np.isfinite(values[name]).any()) for name in stages]
+    if spare and not any(recorded):
+        return []
+    start = recorded.index(True) if any(recorded) else len(stages) - 1
+    problems = []
+    for name, there in zip(stages[start:], recorded[start:], strict=True):
+        if not there:
+            empty = name in found
+            what = f"column {name}: is empty in all rows" if empty else f'row 1: no column "{name}"'
+            guess = "" if empty else nearest(name, [cell.strip() for cell in grid.header])
+            remedy = f"add it, map it by history.columns.{name}, or take {name} out of funnel.stages"
+            listed = f"the file has {', '.join(cell.strip() for cell in grid.header)}"
+            problems.append(f"{grid.file}: {what}; {listed}; {remedy}{guess or '.'}")
+    if not problems and not spare and start == len(stages) - 1:
+        problems.append(
+            f"{grid.file}: of the stages ({', '.join(stages)}) only {stages[-1]} is recorded; expected two or more."
+        )
+    return problems
+
+
+def check_pairs(rows: Rows, kind: str) -> None:
+    """Each pair of period and channel once, and no gap between a channel's first row and its last."""
+    pairs: dict[tuple[str, np.datetime64], list[int]] = {}
+    for number, start, channel in zip(rows.numbers, rows.starts, rows.channels, strict=True):
+        pairs.setdefault((channel, start), []).append(int(number))
+    twice = [(key, numbers) for key, numbers in pairs.items() if len(numbers) > 1]
+    problems = []
+    if twice:
+        listed = ", ".join(
+            f"{period_label(start, kind)} {channel} (rows {' and '.join(map(str, numbers[:2]))})"
+            for (channel, start), numbers in twice[:3]
+        )
+        found = "1 pair" if len(twice) == 1 else f"{len(twice):,} pairs"
+        rule = f"{found} of period and channel in more than one row, first: {listed}"
+        problems.append(
+            f"{rows.file}: {rule}; keep one row per {kind} and channel (add up rows of days or campaigns)."
+        )
+    problems += _gaps(rows, kind)
+    if problems:
+        raise DataError(problems)
+
+
+def _gaps(rows: Rows, kind: str) -> list[str]:
+    remedy = "add the rows, with 0 where nothing happened and empty cells where it was not recorded"
+    problems = []
+    own_rows = {name: np.unique(rows.starts[rows.channels == name]) for name in sorted(set(rows.channels))}
+    gaps = {name: _absent(own, kind) for name, own in own_rows.items()}
+    nowhere = _absent(np.unique(rows.starts), kind)
+    if nowhere.size and sum(np.isin(nowhere, gap).any() for gap in gaps.values()) != 1:
+        problems.append(f"{rows.file}: no channel has a row for {_labels(nowhere, kind)}; {remedy}.")
+        gaps = {name: np.setdiff1d(gap, nowhere) for name, gap in gaps.items()}
+    for channel, absent in gaps.items():
+        own = own_rows[channel]
+        if absent.size:
+            span = f"it has rows from {period_label(own[0], kind)} to {period_label(own[-1], kind)}"
+            text = f'channel "{channel}" has no row for {_labels(absent, kind)}, though {span}'
+            problems.append(f"{rows.file}: {text}; {remedy}.")
+    return problems
+
+
+def _absent(starts: Periods, kind: str) -> Periods:
+    """The periods that are absent between the first and the last."""
+    return np.setdiff1d(period_range(starts[0], starts[-1], kind), starts)
+
+
+def _labels(absent: Periods, kind: str) -> str:
+    labels = [period_label(start, kind) for start in absent[:3]]
+    more = f" and {absent.size - 3} more" if absent.size > 3 else ""
+    return ", ".join(labels) + more

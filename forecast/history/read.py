@@ -1,0 +1,402 @@
+"""From the files that a study names to a validated history and a spend plan.
+
+Parse at the door: what comes out of here keeps every rule, and what breaks one is reported with file, row, column and
+remedy, all problems of a kind together. Nothing is repaired; a blank stays a blank.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast.errors import DataError, StudyError
+from forecast.history.counts import Layout, Rows, channel_names, check_pairs, read_rows
+from forecast.history.files import rows_text
+from forecast.history.history import History, count_table, leads_history, recorded_stages
+from forecast.history.leads import BLANK_CHANNEL, Leads, read_leads
+from forecast.history.segment_rows import segment_names, summed
+from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
+from forecast.study import Study, nearest
+
+CURRENT_PERIODS = 3  # the current plan is the mean spend of the last three periods
+
+
+def read_history(study: Study, *, today: date | None = None) -> History:
+    """Read and validate the history that a study names.
+
+    `today`, if given, keeps periods that have not ended out of counts, unless `history.through` asks for them.
+    Raises DataError for what is wrong in the files and StudyError for channels that the data do not have and for lift
+    tests that they cannot place.
+    """
+    history = _from_counts(study, today) if study.history.leads is None else _from_leads(study, today)
+    _check_lift_tests(study, history)
+    return history
+
+
+# Counts
+
+
+def _from_counts(study: Study, today: date | None) -> History:
+    spec = study.history
+    file = str(spec.counts)
+    layout = Layout(
+        "history.counts", spec.period, ("spend", "revenue"), study.funnel.stages, columns=spec.columns
+    )
+    rows = read_rows(_path(study, file), file, layout)
+    if study.segments is not None:
+        segment_names(study, file)
+        rows = summed(rows)
+    _check_channels(study, set(rows.channels))
+    first, last = spec.window()
+    reading: dict[str, str] = {}
+    if last is None and today is not None:
+        last = _last_ended(rows.starts.max(), today, spec.period, reading)
+    _check_window(study, rows.starts.min(), rows.starts.max())
+    kept = _inside(rows, first, last, spec.period, reading)
+    check_pairs(kept, spec.period)
+    if spec.counting == "cohort":
+        _check_falling(kept, study.funnel.stages)
+    counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
+    stages = recorded_stages(counts, study.funnel.stages)
+    blank = [s for s in study.funnel.stages if s in counts and s not in stages]
+    empty = [m for m in ("spend", "revenue") if m in counts and not np.isfinite(counts[m].values).any()]
+    sources = {file: _sha256(_path(study, file))}
+    return History(
+        counts.drop_vars([*blank, *empty]),
+        spec.counting,
+        spec.period,
+        stages,
+        sources=sources,
+        reading=reading,
+    )
+
+
+def _last_ended(latest: np.datetime64, today: date, kind: str, reading: dict[str, str]) -> np.datetime64:
+    """The last period that had ended by `today`; later ones are partial and left out."""
+    running = parse_period(today.isoformat(), kind)
+    if latest < running:
+        return latest
+    reading["partial"] = period_label(running, kind)
+    return np.datetime64(shift(running, -1, kind), "D")
+
+
+def _check_window(study: Study, first_seen: np.datetime64, last_seen: np.datetime64) -> None:
+    spec = study.history
+    first, last = spec.window()
+    seen = f"the data cover {period_label(first_seen, spec.period)} to {period_label(last_seen, spec.period)}"
+    problems = []
+    if first is not None and first > last_seen:
+        problems.append(
+            f'{study.place("history.from")}: expected a period that the data hold; came "{spec.from_}"; {seen}'
+        )
+    if last is not None and not first_seen <= last <= last_seen:
+        text = f'expected a period that the data hold; came "{spec.through}"; {seen}'
+        problems.append(f"{study.place('history.through')}: {text}")
+    if problems:
+        raise StudyError(problems)
+
+
+def _inside(
+    rows: Rows, first: np.datetime64 | None, last: np.datetime64 | None, kind: str, reading: dict[str, str]
+) -> Rows:
+    """The rows of the window; how many were left out is noted."""
+    before = np.zeros(rows.starts.size, dtype=bool) if first is None else rows.starts < first
+    after = np.zeros(rows.starts.size, dtype=bool) if last is None else rows.starts > last
+    for name, out in (("before", before), ("after", after)):
+        if out.any():
+            reading[name] = str(int(out.sum()))
+    if (before | after).all():
+        label = period_label(rows.starts.min(), kind)
+        raise DataError(
+            f"{rows.file}: no row is left: the first period, {label}, is not complete or not asked for."
+        )
+    return rows.where(~(before | after))
+
+
+def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
+    """In counts by cohort a later stage cannot hold more than an earlier one: they are the same leads."""
+    problems = []
+    there = [name for name in stages if name in rows.measures]
+    for before, name in pairwise(there):
+        above = np.flatnonzero(rows.measures[name] > rows.measures[before])
+        found: list[tuple[int, object]] = [
+            (int(rows.numbers[i]), f"{rows.measures[name][i]:g} of {rows.measures[before][i]:g}")
+            for i in above
+        ]
+        if found:
+            rule = f"more {name} than {before}, which cannot be in counts by cohort"
+            remedy = 'correct them, or set history.counting = "calendar" if a row counts what happened in its period'
+            problems.append(f"{rows.file}: column {name}: {rows_text(found)}: {rule}; {remedy}.")
+    if problems:
+        raise DataError(problems)
+
+
+# Leads
+
+
+def _from_leads(study: Study, today: date | None) -> History:
+    spec, stages = study.history, study.funnel.stages
+    file, own = str(spec.leads), stages[stages.index("leads") :]
+    leads = read_leads(
+        _path(study, file),
+        file,
+        kind=spec.period,
+        stages=own,
+        columns=spec.columns,
+        preset=spec.preset,
+        first_course=study.nurturing is not None,
+    )
+    rows = _read_activity(study, stages[: len(stages) - len(own)])
+    _check_lead_channels(study, file, leads, rows)
+    reading = {"last_day": str(leads.last_day)}
+    if today is not None and leads.last_day > np.datetime64(today, "D"):
+        reading["after_today"] = str(leads.last_day)
+    first, last = _lead_window(study, leads, rows, reading)
+    _note_left_out(study, file, leads, first, last, reading)
+    sources = {name: _sha256(_path(study, name)) for name in (file, spec.activity) if name is not None}
+    return leads_history(
+        leads.groups,
+        None if rows is None else _activity(rows, first, last, spec.period),
+        kind=spec.period,
+        stages=stages,
+        starts=period_range(first, last, spec.period),
+        sources=sources,
+        reading=reading,
+    )
+
+
+def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
+    spec = study.history
+    if spec.activity is None:
+        return None
+    layout = Layout("history.activity", spec.period, ("spend",), stages, columns=spec.columns, spare=True)
+    return read_rows(_path(study, spec.activity), spec.activity, layout)
+
+
+def _check_lead_channels(study: Study, file: str, leads: Leads, rows: Rows | None) -> None:
+    """The names of channels agree between leads, activity and study."""
+    names = set(leads.groups["channel"])
+    problems = channel_names(file, "channel", names)
+    if rows is not None and not problems:
+        names |= set(rows.channels)
+        problems = channel_names(f"{file} and {rows.file}", "channel", names)
+    if problems:
+        raise DataError(problems)
+    _check_channels(study, names)
+
+
+def _lead_window(
+    study: Study, leads: Leads, rows: Rows | None, reading: dict[str, str]
+) -> tuple[np.datetime64, np.datetime64]:
+    """First and last period of the history: as asked for, else all that is complete in leads and activity."""
+    kind = study.history.period
+    created = leads.groups["leads"].to_numpy().astype("datetime64[D]")
+    first_seen = created.min() if rows is None else min(created.min(), rows.starts.min())
+    last_seen = parse_period(str(leads.last_day), kind)
+    _check_window(study, first_seen, last_seen)
+    first, last = study.history.window()
+    if last is None:
+        last = _last_complete(leads.last_day, last_seen, kind, reading)
+        last = last if rows is None else min(last, rows.starts.max())
+    return first_seen if first is None else max(first, first_seen), last
+
+
+def _note_left_out(
+    study: Study, file: str, leads: Leads, first: np.datetime64, last: np.datetime64, reading: dict[str, str]
+) -> None:
+    """How many leads lie outside the window and how many have no channel. Raises DataError if none is inside."""
+    created, n = leads.groups["leads"].to_numpy().astype("datetime64[D]"), leads.groups["n"].to_numpy()
+    inside = (created >= first) & (created <= last)
+    if not inside.any():
+        kind = study.history.period
+        label = f"{period_label(first, kind)} to {period_label(last, kind)}"
+        raise DataError(
+            f"{file}: no lead was created in {label}; choose history.from and history.through anew."
+        )
+    for name, out in (("before", created < first), ("after", created > last)):
+        if out.any():
+            reading[name] = str(int(n[out].sum()))
+    blank = (leads.groups["channel"] == BLANK_CHANNEL).to_numpy()
+    reading["blank_channel"] = f"{int(n[inside & blank].sum())} of {int(n[inside].sum())}"
+
+
+def _last_complete(
+    last_day: np.datetime64, last_seen: np.datetime64, kind: str, reading: dict[str, str]
+) -> np.datetime64:
+    """The last period that ended by the last date in the data; a later one is partial and left out."""
+    if last_day >= shift(last_seen, 1, kind) - np.timedelta64(1, "D"):
+        return last_seen
+    reading["partial"] = period_label(last_seen, kind)
+    return np.datetime64(shift(last_seen, -1, kind), "D")
+
+
+def _activity(rows: Rows, first: np.datetime64, last: np.datetime64, kind: str) -> xr.Dataset:
+    """The activity of the window as a table; it must reach the last period."""
+    if rows.starts.max() < last:
+        ends, asked = period_label(rows.starts.max(), kind), period_label(last, kind)
+        raise DataError(
+            f"{rows.file}: its rows end in {ends}, but the history goes to {asked}; add the rows after {ends}, "
+            f'or set history.through = "{ends}".'
+        )
+    kept = _inside(rows, first, last, kind, {})
+    check_pairs(kept, kind)
+    return count_table(kept.starts, list(kept.channels), kept.measures, kind)
+
+
+# Channels, plan, files
+
+
+def _check_channels(study: Study, known: Iterable[str]) -> None:
+    """Every channel that the study names must be in the data."""
+    there = sorted(known)
+    named = {f"channels.{name}": name for name in study.channels}
+    for key in ("limits", "lots", "fees"):
+        named |= {f"budget.{key}.{name}": name for name in getattr(study.budget, key)}
+    for number, group in enumerate(study.budget.groups, start=1):
+        named |= {f"budget.group.{number}.channels: {name}": name for name in group.channels}
+    problems = [
+        f'{study.place(key)}: the data have no channel "{name}"; they have {", ".join(there)}{nearest(name, there)}'
+        for key, name in named.items()
+        if name not in there
+    ]
+    if problems:
+        raise StudyError(problems)
+
+
+def _check_lift_tests(study: Study, history: History) -> None:
+    """A lift test needs a channel with recorded spend, and its periods must lie in the history."""
+    problems, paid, kind = [], _spenders(history), history.period
+    known = f"{period_label(history.periods[0], kind)} to {period_label(history.last, kind)}"
+    for number, test in enumerate(study.lift_tests, start=1):
+        place, name = study.place(f"lift_test.{number}.channel"), test.channel
+        if name not in history.channels:
+            text = f'the data have no channel "{name}"; they have {", ".join(history.channels)}'
+            problems.append(f"{place}: {text}{nearest(name, history.channels)}")
+        elif name not in paid:
+            remedy = (
+                "so there is no response to calibrate; take the test out, or record the channel's past spend"
+            )
+            problems.append(f'{place}: "{name}" has no recorded spend, {remedy}')
+        for key, start in zip(("from", "to"), test.window(kind), strict=True):
+            if not history.periods[0] <= start <= history.last and (key == "from" or test.to is not None):
+                text = f"expected a period of the history, {known}; came {period_label(start, kind)}"
+                remedy = "take the test out, or let the history reach so far"
+                problems.append(f"{study.place(f'lift_test.{number}.{key}')}: {text}; {remedy}")
+    if problems:
+        raise StudyError(problems)
+
+
+def read_plan(study: Study, history: History) -> xr.DataArray:
+    """Planned spend over the horizon, dims (period, channel), currency a period.
+
+    "current" repeats the mean spend of the last three periods (a blank counts as 0). Amounts in the study hold for
+    every period; a CSV (period, channel, spend) gives each. Both must name every channel with recorded spend; a channel
+    without any is planned with 0. Raises StudyError or DataError for channels unknown or missing.
+    """
+    first = shift(history.last, 1, history.period)
+    starts = np.asarray(shift(first, np.arange(study.plan.periods), history.period))
+    spend = study.plan.spend
+    if spend == "current":
+        cells = np.tile(_current(history), (starts.size, 1))
+    elif isinstance(spend, str):
+        cells = _plan_from_file(study, history, spend, starts)
+    else:
+        cells = np.tile(_plan_from_study(study, history, spend), (starts.size, 1))
+    coords = {"period": starts.astype("datetime64[ns]"), "channel": history.counts["channel"].values}
+    return xr.DataArray(
+        cells, coords=coords, dims=("period", "channel"), name="spend", attrs={"units": "currency"}
+    )
+
+
+def _current(history: History) -> NDArray[np.float64]:
+    if "spend" not in history.counts:
+        return np.zeros(len(history.channels))
+    return np.nan_to_num(history.counts["spend"].values[-CURRENT_PERIODS:]).mean(axis=0)
+
+
+def _spenders(history: History) -> list[str]:
+    """Channels with recorded spend above 0."""
+    if "spend" not in history.counts:
+        return []
+    paid = (np.nan_to_num(history.counts["spend"].values) > 0).any(axis=0)
+    return [name for name, yes in zip(history.channels, paid, strict=True) if yes]
+
+
+def _plan_from_study(study: Study, history: History, spend: Mapping[str, float]) -> NDArray[np.float64]:
+    paid, place = _spenders(history), study.place("plan.spend")
+    problems = [f"{place}: {text}" for text in _unplannable(spend, history.channels, paid).values()]
+    if absent := [name for name in paid if name not in spend]:
+        problems.append(
+            f"{place}: no amount for {', '.join(absent)}; give each channel with spend an amount, 0 to stop it"
+        )
+    if problems:
+        raise StudyError(problems)
+    return np.array([spend.get(name, 0.0) for name in history.channels])
+
+
+def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequence[str]) -> dict[str, str]:
+    """What is wrong with a plan for a channel, by channel: it is unknown, or its spend never was recorded."""
+    unknown = [name for name in spend if name not in known]
+    unpaid = [name for name in known if spend.get(name, 0.0) > 0 and name not in paid]
+    listed = f"they have {', '.join(known)}"
+    texts = {name: f'the data have no channel "{name}"; {listed}{nearest(name, known)}' for name in unknown}
+    remedy = "so what spend brings cannot be learnt; take it out, or record its past spend"
+    return texts | {name: f'"{name}" has no recorded spend, {remedy}' for name in unpaid}
+
+
+def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
+    layout = Layout("plan.spend", history.period, ("spend",), needed=("spend",))
+    rows = read_rows(_path(study, file), file, layout)
+    kind, known, paid = history.period, history.channels, _spenders(history)
+    place = period_index(rows.starts, starts[0], kind)
+    kept = rows.where((place >= 0) & (place < starts.size))
+    horizon = f"{period_label(starts[0], kind)} to {period_label(starts[-1], kind)}"
+    if kept.starts.size == 0:
+        raise DataError(
+            f"{file}: no row lies in the horizon, {horizon}; add its rows (period, channel, spend)."
+        )
+    if np.isnan(kept.measures["spend"]).any():
+        empty: list[tuple[int, object]] = [
+            (int(n), None) for n in kept.numbers[np.isnan(kept.measures["spend"])]
+        ]
+        raise DataError(
+            f"{file}: column spend: {rows_text(empty)}: is empty; write the planned amount, 0 for none."
+        )
+    sums = {str(name): float(kept.measures["spend"][kept.channels == name].sum()) for name in kept.channels}
+    problems = []
+    for name, text in _unplannable(sums, known, paid).items():
+        found: list[tuple[int, object]] = [(int(n), None) for n in kept.numbers[kept.channels == name]]
+        problems.append(f"{file}: column channel: {rows_text(found)}: {text}")
+    if problems:
+        raise DataError(problems)
+    check_pairs(kept, kind)
+    cells = np.full((starts.size, len(known)), np.nan)
+    columns = np.array([known.index(str(name)) for name in kept.channels])
+    cells[period_index(kept.starts, starts[0], kind), columns] = kept.measures["spend"]
+    for name in paid:
+        absent = [
+            period_label(starts[i], kind) for i in np.flatnonzero(np.isnan(cells[:, known.index(name)]))
+        ]
+        if absent:
+            problems.append(
+                f'{file}: channel "{name}" has no row for {", ".join(absent)}; add them, 0 to stop it.'
+            )
+    if problems:
+        raise DataError(problems)
+    return np.nan_to_num(cells)
+
+
+def _path(study: Study, file: str) -> Path:
+    return study.folder / file
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,187 @@
+"""Simulation-based calibration: does the posterior hold the truth as often as it says, when the model is right?
+
+A whole company is drawn from the model's own prior (`prior_draws`) and fitted by `fit.fitting.fit`. Then the rank of
+each true value among its posterior draws is uniform (Talts et al. 2018), also of quantities that depend on the data
+(Modrak et al. 2023): the log likelihood of each part at the truth, and what the simulation says of the next three
+months, wins and revenue among them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.equations import coordinates
+from forecast.fit import (
+    HORIZON,
+    KINDS,
+    POSITIVE,
+    WORKING,
+    Draws,
+    Made,
+    Part,
+    Posterior,
+    current_spend,
+    fit,
+    fixed_arrays,
+    log_density,
+    make_company,
+    sizes_of,
+    study_of,
+)
+from forecast.outlook import future_paths, simulate
+from forecast.planning import Silent
+
+Array = NDArray[np.float64]
+Seen = dict[str, tuple[Part, Draws]]
+
+DRAWS, RANKS = 1200, 99  # posterior draws of a fit, and how many of them a rank is taken among
+TUNE, ACCEPT = 600, 0.97  # small steps at once, because there is no second attempt
+MOST_DIVERGENCES, MOST_RHAT = 10, 1.05
+UNSEEN = ("weight", "by_age", "by_cohort", "deals", "revenue", "deals_log_revenue", "size_cells")
+
+
+def one_fit(job: tuple[str, int]) -> dict[str, Any]:
+    """Make company `number` of a kind, fit it, rank.
+
+    One attempt of the fit, with fewer draws than a study's. One that goes badly is marked `rough`, to be left out, as a
+    study's fit that misses its checks is not used: ranks are uniform given the data, so that what is decided by looking
+    at the data or the sampler leaves them uniform.
+
+    Returns {"ranks": {...}, "divergences": of all parts, "max_rhat": of the worst, "rough": whether to be left out}.
+    """
+    kind, number = job
+    making, ranking = np.random.default_rng([(*KINDS, WORKING).index(kind), number]).spawn(2)
+    made = make_company(kind, making)
+    study = study_of(made.history.counting)
+    seen: Seen = {}
+    posterior = fit(
+        study,
+        made.history,
+        seed=number,
+        draws=DRAWS,
+        progress=Silent(),
+        cores=1,
+        fixed=fixed_arrays(),
+        attempts=1,
+        tune=TUNE,
+        accept=ACCEPT,
+        watch=lambda part, draws: seen.update({part.name: (part, draws)}),
+    )
+    divergences = sum(part["divergences"] for part in posterior.diagnostics)
+    rhat = max(part["max_rhat"] for part in posterior.diagnostics)
+    ranks = (
+        ranks_of(posterior, made, ranking)
+        | part_ranks(seen, made, ranking)
+        | later_ranks(posterior, made, ranking)
+    )
+    return {
+        "ranks": {name: round(rank, 6) for name, rank in ranks.items()},
+        "divergences": divergences,
+        "max_rhat": round(rhat, 4),
+        "rough": rough(divergences, rhat),
+    }
+
+
+def rough(divergences: int, rhat: float) -> bool:
+    """Whether a first attempt, of fewer draws than a fit has, is too bad to be ranked."""
+    return divergences > MOST_DIVERGENCES or rhat > MOST_RHAT
+
+
+def ranks_of(posterior: Posterior, made: Made, rng: np.random.Generator) -> dict[str, float]:
+    """Rank of each true value among `RANKS` posterior draws, in [0, 1]; where channels have one each, of one by lot."""
+    rows = _spread(posterior.draws)
+    ranks = {}
+    for name, value in made.truth.items():
+        if name not in posterior.data:  # no deal was won, so there is no deal value
+            continue
+        draws = posterior.array(name)[rows]
+        true = np.atleast_1d(np.asarray(value, dtype=float))
+        if draws.ndim == 3:
+            draws = draws[:, -1]
+        if draws.ndim == 2:
+            pick = int(rng.integers(true.size))
+            at = 1 if name == "carry" else pick
+            draws, true = draws[:, at], true[pick : pick + 1]
+        ranks[name] = _rank(draws, float(true[0]), rng)
+    return ranks
+
+
+def part_ranks(seen: Seen, made: Made, rng: np.random.Generator) -> dict[str, float]:
+    """Ranks of what the posterior does not keep: company level and spread of each part, and its log likelihood."""
+    ranks = {}
+    for name, (part, draws) in seen.items():
+        point = made.points[name]
+        flat = {key: values.reshape(-1, *values.shape[2:]) for key, values in draws.items()}
+        rows = _spread(len(flat["mu"]))
+        for key in ("mu", "tau", "season_sd"):
+            if key not in flat:
+                continue
+            ranks[f"{key} {name}"] = _rank(flat[key][rows], point[key], rng)
+        points = np.concatenate([_free(flat[key][rows], key, shape) for key, shape in sizes_of(part)], axis=1)
+        likelihood = _log_likelihood(part, points)
+        true = _log_likelihood(part, true_point(part, point)[None])
+        ranks[f"log likelihood {name}"] = _rank(likelihood, float(true[0]), rng)
+    return ranks
+
+
+def later_ranks(posterior: Posterior, made: Made, rng: np.random.Generator) -> dict[str, float]:
+    """Ranks of what came in the horizon, all channels and periods together, among draws of the simulation."""
+    if not made.later:
+        return {}
+    plan = np.repeat(current_spend(made.history)[None], HORIZON, axis=0)
+    future = future_paths(posterior, made.history, HORIZON, rng)
+    study = study_of(made.history.counting)
+    outlook = simulate(posterior, made.history, study, {"given": plan}, future, rng=rng, replicates=1)
+    rows = _spread(posterior.draws)
+    ranks: dict[str, float] = {}
+    for name, came in made.later.items():
+        if name in outlook:
+            total = outlook[name].sel(plan="given").sum(["period", "channel"]).values[rows]
+            ranks[f"later {name}"] = _rank(total.astype(float), came, rng)
+    return ranks
+
+
+def true_point(part: Part, point: Mapping[str, Any]) -> Array:
+    """The unconstrained point of a part at true parameters, walks and levels divided as the part's data say."""
+    data, given = part.data, dict(point)
+    if part.kind != "value":
+        scales = given["drift"], given["own_drift"]
+        if part.kind == "traffic":
+            given["season"] = given["season"] / given["season_sd"] ** (1.0 - float(data["season_centred"]))
+        given |= coordinates(given["steps"], given["own_steps"], scales, data, given)
+    if part.kind in ("calendar", "cohort"):
+        w = data["centred"]
+        given["level_raw"] = (given["level"] - given["mu"]) / given["tau"] ** (1.0 - w) + w * given["mu"]
+    pieces = [
+        _free(np.asarray(given[name], dtype=float)[None], name, shape) for name, shape in sizes_of(part)
+    ]
+    return np.concatenate(pieces, axis=1)[0]
+
+
+def _free(values: Array, name: str, shape: tuple[int, ...]) -> Array:
+    """Values (draw, ...) of a parameter as columns of the unconstrained point."""
+    columns = values.reshape(len(values), math.prod(shape))
+    return np.log(columns) if name in POSITIVE else columns
+
+
+def _log_likelihood(part: Part, points: Array) -> Array:
+    """Log density of a part at each point, less that of the same part without data."""
+    empty = {name: np.zeros_like(values) if name in UNSEEN else values for name, values in part.data.items()}
+    whole, prior = log_density(part), log_density(replace(part, data=empty))
+    return np.array([whole(point)[0] - prior(point)[0] for point in points])
+
+
+def _spread(draws: int) -> NDArray[np.int64]:
+    """`RANKS` draws, evenly spread over all."""
+    return np.linspace(0, draws - 1, RANKS).astype(np.int64)
+
+
+def _rank(draws: Array, true: float, rng: np.random.Generator) -> float:
+    below, ties = int((draws < true).sum()), int((draws == true).sum())
+    return (below + int(rng.integers(ties + 1))) / len(draws)

@@ -1,0 +1,328 @@
+"""`forecast rank`: scores the leads of a study and writes ranking.csv, scoring.json and reliability.svg.
+
+Reads nothing but the study and its file of leads: no fit of the forecast is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import DataError
+from forecast.history import History, read_history
+from forecast.leads.features import LeadTable, chosen, encoder, kind_of, read_lead_table, with_returns
+from forecast.leads.leakage import Sign, signs
+from forecast.leads.pooling import Shares
+from forecast.leads.scoring import (
+    LEAST_MOVED,
+    Holdout,
+    Sampler,
+    Scorer,
+    channel_scorer,
+    chunks,
+    deal_values,
+    failures,
+    fit_scorer,
+    hold_out,
+    is_open,
+    stage_reached,
+)
+from forecast.leads.threshold import Threshold, best_threshold
+from forecast.periods import period_label, shift
+from forecast.planning import DEFAULT_SEED, Progress, Silent
+from forecast.report import figure_svg, scoring_figure, write_csv, write_files
+from forecast.study import ScoringSpec, Study, load_study
+from forecast.tables import records
+
+Array = NDArray[np.float64]
+
+FILES = ("ranking.csv", "scoring.json", "reliability.svg")
+SETTLED = 0.95  # share of the wins that has come by the age at which an open lead counts as not won
+BINS = 10
+RECENT = 3  # periods whose leads stand for those to come
+MOST_CELLS = 10_000_000  # leads times draws that the threshold is made on
+MOST_EFFECTS = 40
+
+
+@dataclass(frozen=True)
+class RankResult:
+    """Where the ranking lies, the ranking, and scoring.json."""
+
+    folder: Path
+    ranking: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def rank(
+    study: Path,
+    *,
+    out: Path | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    today: date | None = None,
+    sampler: Sampler | None = None,
+) -> RankResult:
+    """Score the open leads of a study, test the score on its newest leads, and write the ranking.
+
+    Raises StudyError, DataError or UsageError; FitError where the sampler cannot run.
+    """
+    told, seed = progress or Silent(), DEFAULT_SEED if seed is None else seed
+    told.step("reading the study and its leads")
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    table = with_returns(loaded, read_lead_table(loaded))
+    _enough(loaded, table)
+    spec = loaded.scoring or ScoringSpec()
+    names = chosen(loaded, table)
+    delays = dict(loaded.funnel.delay)
+    plain = channel_scorer(table, seed=seed, delays=delays)
+    age = (table.last_day - table.day(table.stages[0])).astype(float)
+    found = signs(table, names, ~is_open(table) | (plain.won_by(age) >= SETTLED), spec.keep)
+    out_of = {sign.feature for sign in found if sign.left_out}
+    used = [name for name in names if name not in out_of]
+    sampler = sampler or _nuts()
+    code = encoder(table, used)
+    told.step("testing the score on the newest leads")
+    test = hold_out(table, used, sampler, share=spec.holdout, seed=seed, code=code, delays=delays)
+    told.step("fitting the score on all leads")
+    scorer = fit_scorer(table, used, sampler, seed=seed, delays=delays, code=code)
+    told.step("ranking the open leads")
+    rng = np.random.default_rng([seed, 3])
+    values = _values(loaded, table, scorer, rng)
+    limit = _threshold(loaded, history, table, scorer, values, spec)
+    ranking = ranked(
+        table, scorer, values, limit, margin=loaded.economics.gross_margin, cost=spec.cost_per_lead
+    )
+    summary = _summary(loaded, table, scorer, used, found, test, limit, seed)
+    folder = out or Path("reports") / loaded.name
+    drawn = scoring_figure(
+        reliability(test) if test is not None else None,
+        limit.curve,
+        worked=limit.told["worked_a_period"],
+        money=values is not None,
+        currency=loaded.currency,
+    )
+    write_files(
+        folder,
+        {
+            "ranking.csv": lambda path: write_csv(ranking, path),
+            "reliability.svg": lambda path: path.write_bytes(figure_svg(drawn).encode()),
+            "scoring.json": lambda path: path.write_bytes(_json(summary)),
+        },
+    )
+    return RankResult(folder, ranking, summary)
+
+
+def _nuts() -> Sampler:
+    from forecast.fit import sample_scores
+
+    cores = min(4, os.cpu_count() or 1)
+
+    def sampler(units: Shares, groups: NDArray[np.int64], seed: int) -> tuple[Array, dict[str, Any]]:
+        return sample_scores(units, groups, seed=seed, cores=cores)
+
+    return sampler
+
+
+def _json(summary: dict[str, Any]) -> bytes:
+    return (json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _enough(study: Study, table: LeadTable) -> None:
+    """Raises DataError where too few leads have moved on to learn anything from."""
+    for stage in table.stages[1:]:
+        n = int(table.leads[stage].notna().sum())
+        if n < LEAST_MOVED:
+            raise DataError(
+                f"{study.history.leads}: {n} leads have reached {stage}; expected at least {LEAST_MOVED} to learn a "
+                "score from: add older leads with their outcomes"
+            )
+
+
+def _values(study: Study, table: LeadTable, scorer: Scorer, rng: np.random.Generator) -> Array | None:
+    """Mean deal value by channel, (draw, channel); the assumed one where no amount is recorded, else None."""
+    draws, channels = len(scorer.fits[0].draws), scorer.encoder.channels
+    found = deal_values(table, channels, table.leads["channel"], rng, draws)
+    if found is None and study.funnel.value is not None:
+        found = np.full((draws, len(channels)), study.funnel.value)
+    return found
+
+
+def _threshold(
+    study: Study,
+    history: History,
+    table: LeadTable,
+    scorer: Scorer,
+    values: Array | None,
+    spec: ScoringSpec,
+) -> Threshold:
+    """The threshold for leads such as those of the last complete periods."""
+    end = shift(history.last, 1, history.period)
+    start = shift(history.last, 1 - RECENT, history.period)
+    created = table.day(table.stages[0])
+    recent = np.flatnonzero((created >= start) & (created < end))
+    part = _rows(table, recent)
+    step = -(-recent.size * len(scorer.fits[0].draws) // MOST_CELLS) or 1  # draws kept, where leads are many
+    pieces = [scorer.at_creation(piece)[::step] for piece in chunks(part)]
+    chance = np.concatenate(pieces or [np.zeros((1, 0))], axis=1)
+    worth = None if values is None else values[::step][: len(chance), _channel(part, scorer)]
+    capacity = spec.capacity or study.economics.capacity
+    made = best_threshold(
+        chance,
+        worth,
+        margin=study.economics.gross_margin,
+        cost=spec.cost_per_lead,
+        capacity=capacity,
+        periods=RECENT,
+    )
+    label = f"{period_label(start, history.period)} to {period_label(history.last, history.period)}"
+    return replace(made, told=made.told | {"made_on": label})
+
+
+def _rows(table: LeadTable, rows: NDArray[np.int64]) -> LeadTable:
+    return LeadTable(
+        table.leads.iloc[rows].reset_index(drop=True),
+        table.features.iloc[rows].reset_index(drop=True),
+        table.stages,
+        table.last_day,
+    )
+
+
+def _channel(table: LeadTable, scorer: Scorer) -> NDArray[np.int64]:
+    names = pd.Index(list(scorer.encoder.channels), dtype=object)
+    return np.asarray(names.get_indexer(pd.Index(table.leads["channel"].astype(object))), dtype=np.int64)
+
+
+def ranked(
+    table: LeadTable, scorer: Scorer, values: Array | None, limit: Threshold, *, margin: float, cost: float
+) -> pd.DataFrame:
+    """The open leads from the best down: P(win), expected value and contribution with 80 % bands.
+
+    expected_value: P(win) x mean deal value of the channel; contribution: gross margin of it less the cost of working
+    the lead. decile 1 holds the best tenth. above_threshold: sales should work it.
+    """
+    opened = _rows(table, np.flatnonzero(is_open(table)))
+    pieces = []
+    for part in chunks(opened):
+        chance = scorer.now(part)
+        made = {"p_win": chance.mean(axis=0)}
+        made["p_low"], made["p_high"] = np.quantile(chance, [0.1, 0.9], axis=0)
+        if values is not None:
+            money = chance * values[:, _channel(part, scorer)]
+            made["expected_value"] = money.mean(axis=0)
+            made["low"], made["high"] = np.quantile(money, [0.1, 0.9], axis=0)
+        pieces.append(pd.DataFrame(made))
+    scores = (
+        pd.concat(pieces, ignore_index=True)
+        if pieces
+        else pd.DataFrame({"p_win": [], "p_low": [], "p_high": []})
+    )
+    if values is None:
+        scores = scores.assign(expected_value=np.nan, low=np.nan, high=np.nan)
+    result = pd.concat([opened.leads[["lead_id", "channel"]], scores], axis=1)
+    result.insert(2, "created", np.datetime_as_string(opened.day(opened.stages[0]), unit="D"))
+    score = result["p_win"] if values is None else result["expected_value"]
+    result["contribution"] = margin * result["expected_value"] - cost
+    result["stage"] = (
+        [opened.stages[k] if k else "leads" for k in stage_reached(opened)] if len(result) else []
+    )
+    result["above_threshold"] = score >= limit.level
+    result = result.assign(_score=score).sort_values(["_score", "lead_id"], ascending=[False, True])
+    result = result.drop(columns="_score").reset_index(drop=True)
+    result["decile"] = 1 + (10 * np.arange(len(result))) // max(len(result), 1)
+    first = ["lead_id", "channel", "created", "p_win", "p_low", "p_high", "expected_value", "low", "high"]
+    return result[[*first, "decile", "above_threshold", "contribution", "stage"]]
+
+
+def reliability(test: Holdout) -> pd.DataFrame:
+    """Leads of the test in groups of like chances: chance given, share won, and where 80 % of chance alone lies."""
+    frame = test.table.sort_values("chance", kind="stable").reset_index(drop=True)
+    rows = []
+    for part in np.array_split(np.arange(len(frame)), min(BINS, max(len(frame), 1))):
+        chance = frame["chance"].to_numpy()[part]
+        spread = 1.2816 * float(np.sqrt((chance * (1 - chance)).sum())) / max(len(part), 1)
+        middle = float(chance.mean()) if len(part) else 0.0
+        rows.append(
+            {
+                "leads": len(part),
+                "chance": middle,
+                "won": float(frame["won"].to_numpy()[part].mean()) if len(part) else 0.0,
+                "low": max(middle - spread, 0.0),
+                "high": min(middle + spread, 1.0),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _summary(
+    study: Study,
+    table: LeadTable,
+    scorer: Scorer,
+    used: Sequence[str],
+    found: Sequence[Sign],
+    test: Holdout | None,
+    limit: Threshold,
+    seed: int,
+) -> dict[str, Any]:
+    failed = _failures(scorer)
+    return {
+        "name": study.name,
+        "currency": study.currency,
+        "as_of": str(table.last_day),
+        "leads": len(table.leads),
+        "open": int(is_open(table).sum()),
+        "seed": seed,
+        "status": "REVIEW" if failed or test is None else "PASS",
+        "sampling_failures": failed,
+        "features": [{"feature": name, "kind": kind_of(table.features[name])} for name in used],
+        "signs_of_leakage": [vars(sign) for sign in found],
+        "censoring": "open leads count by the share of the delay that they have lived through",
+        "delays": [
+            {
+                "stage": fit.stage,
+                "mean_days": fit.timing.mean_days,
+                "cv": fit.timing.cv,
+                "rate": fit.timing.rate,
+            }
+            for fit in scorer.fits
+        ],
+        "sampling": [fit.told for fit in scorer.fits],
+        "holdout": None if test is None else test.summary(),
+        "reliability": [] if test is None else records(reliability(test)),
+        "threshold": limit.told,
+        "effects": _effects(scorer),
+    }
+
+
+def _failures(scorer: Scorer) -> list[str]:
+    return [f"{fit.stage}: {text}" for fit in scorer.fits for text in failures(fit.told)]
+
+
+def _effects(scorer: Scorer) -> list[dict[str, Any]]:
+    """The columns that tell most, by stage: change of the log odds by one sd of a number, or of a level to the mean."""
+    rows = []
+    for fit in scorer.fits:
+        slopes = fit.draws[:, 1:]
+        low, high = np.quantile(slopes, [0.1, 0.9], axis=0)
+        for i, name in enumerate(scorer.encoder.columns):
+            rows.append(
+                {
+                    "stage": fit.stage,
+                    "column": name,
+                    "mean": float(slopes[:, i].mean()),
+                    "low": float(low[i]),
+                    "high": float(high[i]),
+                }
+            )
+    rows.sort(key=lambda row: -abs(float(str(row["mean"]))))
+    return rows[:MOST_EFFECTS]

@@ -1,0 +1,303 @@
+"""P(win) and worth of single leads: one regression for each stage that leads move into, censored leads counted as such.
+
+    P(win) of a new lead = product over stages of p_k(x)
+    P(move | still open after a days) = p (1 - F(a)) / [p (1 - F(a)) + (1 - p) (1 - q G(a))]
+
+An open lead is no loss: it counts by how much of the delay it has lived through (F: moves, q G: dated losses, see
+`leads.timing`; delays are the same for all leads of a stage). Money: p x mean deal value of the channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from forecast.leads.features import Encoder, LeadTable, encoder
+from forecast.leads.pooling import Shares, pooled_draws
+from forecast.leads.timing import LOST, MOVED, OPEN, Timing, fit_timing, lognormal_cdf
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+# (units, groups, seed) -> draws (draw, 1 + columns), and how it went.
+Sampler = Callable[[Shares, Rows, int], tuple[Array, dict[str, Any]]]
+
+DELAY_DAYS = 30.0  # prior mean of a delay that the study does not name
+CHUNK = 2000  # leads worked at once: bounds memory
+BETWEEN = 0.3  # log sd of mean deal values between groups, as believed before the data
+LONGEST = 3650  # days over which delays of several stages are added up
+DIVERGING = (
+    0.01  # share of the draws: a group that tells nothing has a spread near zero, where steps are hard
+)
+LIMITS = {"max_rhat": 1.02, "min_ess_bulk": 200.0}
+LEAST_MOVED = 10  # of a stage, below which nothing can be learnt from features
+
+
+@dataclass(frozen=True, eq=False)
+class StageFit:
+    """What is known of the move into `stage`: its delay, and draws (draw, 1 + columns) of the regression."""
+
+    stage: str
+    timing: Timing
+    draws: Array
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """A fitted score: how features become columns, and one fit for each stage after the first."""
+
+    encoder: Encoder
+    fits: tuple[StageFit, ...]
+
+    def rates(self, table: LeadTable) -> list[Array]:
+        """Rates into each stage, (draw, lead), whatever has become of the lead."""
+        design = self.encoder.design(table)
+        return [expit(fit.draws[:, :1] + fit.draws[:, 1:] @ design.T) for fit in self.fits]
+
+    def at_creation(self, table: LeadTable) -> Array:
+        """P(win) of each lead as when it was new, (draw, lead)."""
+        return np.asarray(np.prod(self.rates(table), axis=0))
+
+    def now(self, table: LeadTable) -> Array:
+        """P(win) of leads that are open on the last day of the table, given stage and age, (draw, lead)."""
+        rates = self.rates(table)
+        reached = stage_reached(table)
+        chance = np.ones_like(rates[0])
+        for k, (before, fit) in enumerate(zip(table.stages, self.fits, strict=False)):
+            days = _days(table.day(before), table.last_day) + 0.5
+            still, never = 1.0 - fit.timing.moved_by(days), 1.0 - fit.timing.lost_by(days)
+            p = rates[k]
+            waiting = p * still / np.maximum(p * still + (1 - p) * never, 1e-300)
+            chance *= np.where(reached > k, 1.0, np.where(reached == k, waiting, p))
+        return chance
+
+    def won_by(self, days: Array) -> Array:
+        """Share of the wins of new leads that has come after so many days: delays of all stages added up."""
+        total = np.ones(1)
+        for fit in self.fits:
+            edges: Array = np.arange(LONGEST + 1, dtype=np.float64) + 0.5
+            step = np.diff(lognormal_cdf(edges, fit.timing.mean_days, fit.timing.cv), prepend=0.0)
+            total = np.convolve(total, step)[: LONGEST + 1]
+        return np.asarray(np.cumsum(total)[np.clip(days, 0, LONGEST).astype(int)])
+
+
+def stage_reached(table: LeadTable) -> Rows:
+    """Index of the last stage that each lead has reached."""
+    return np.max(
+        [k * table.leads[name].notna().to_numpy() for k, name in enumerate(table.stages)], axis=0
+    ).astype(np.int64)
+
+
+def is_open(table: LeadTable) -> NDArray[np.bool_]:
+    """Leads neither won nor lost."""
+    return table.leads[table.stages[-1]].isna().to_numpy() & np.isnat(table.day("lost"))
+
+
+def _days(since: NDArray[np.datetime64], until: NDArray[np.datetime64] | np.datetime64) -> Array:
+    """Whole days between; 0 where a date is not set."""
+    waited = (until - since).astype("timedelta64[D]")
+    return np.where(np.isnat(waited), 0.0, np.maximum(waited.astype(float), 0.0))
+
+
+def fate(table: LeadTable, before: str, stage: str) -> tuple[Rows, Rows, Array]:
+    """Of the leads that reached `before`: their rows, whether OPEN, MOVED or LOST, and after how many days."""
+    entered, moved, lost = table.day(before), table.day(stage), table.day("lost")
+    rows = np.flatnonzero(~np.isnat(entered))
+    kind = np.where(~np.isnat(moved), MOVED, np.where(~np.isnat(lost), LOST, OPEN))[rows]
+    until = np.where(kind == MOVED, moved[rows], np.where(kind == LOST, lost[rows], table.last_day))
+    return rows, kind, _days(entered[rows], until)
+
+
+def shares(kind: Rows, days: Array, design: Array, timing: Timing) -> Shares:
+    """Units for a regression: S and U of `leads.pooling` from what was seen of each."""
+    still, never = 1.0 - timing.moved_by(days + 0.5), 1.0 - timing.lost_by(days + 0.5)
+    moved = np.where(kind == MOVED, 1.0, np.where(kind == LOST, 0.0, np.maximum(still, 1e-12)))
+    stayed = np.where(kind == LOST, 1.0, np.where(kind == MOVED, 0.0, np.maximum(never, 1e-12)))
+    return Shares(design, moved, stayed, np.ones(len(kind)))
+
+
+def fit_scorer(
+    table: LeadTable,
+    names: Sequence[str],
+    sampler: Sampler,
+    *,
+    seed: int,
+    delays: dict[str, float] | None = None,
+    code: Encoder | None = None,
+) -> Scorer:
+    """Fit the score of a table of leads on the features `names`.
+
+    delays: prior mean delay in days by stage. code: how features become columns, where that is settled already.
+    """
+    code = code or encoder(table, names)
+    design = code.design(table)
+    fits = []
+    for number, (before, stage) in enumerate(pairwise(table.stages)):
+        rows, kind, days = fate(table, before, stage)
+        timing = fit_timing(kind, days, delay=((delays or {}).get(stage, DELAY_DAYS), 1.0))
+        units = shares(kind, days, design[rows], timing)
+        draws, told = sampler(units, code.groups, seed + number)
+        told = {"stage": stage, "leads": len(rows), "moved": int((kind == MOVED).sum())} | told
+        fits.append(StageFit(stage, timing, draws, told))
+    return Scorer(code, tuple(fits))
+
+
+def by_channel(rng: np.random.Generator, draws: int) -> Sampler:
+    """A sampler that knows nothing but channels: the base rate that a score is measured against."""
+
+    def sampler(units: Shares, groups: Rows, seed: int) -> tuple[Array, dict[str, Any]]:
+        del seed
+        return pooled_draws(units, groups, rng, draws), {}
+
+    return sampler
+
+
+def deal_values(
+    table: LeadTable, groups: Sequence[str], column: pd.Series[Any], rng: np.random.Generator, draws: int
+) -> Array | None:
+    """Mean deal value of each group, (draw, group): means on the log scale, drawn towards that of all deals.
+
+    None where no amount is recorded. The spread of single deals gives the error of a mean: cv / sqrt(n).
+    """
+    if "amount" not in table.leads or table.leads["amount"].notna().sum() == 0:
+        return None
+    won = table.leads["amount"].notna() & (table.leads["amount"] > 0)
+    amounts, of = table.leads["amount"][won].to_numpy(dtype=float), column[won].to_numpy(dtype=object)
+    middle = float(amounts.mean())
+    cv = float(np.clip(amounts.std() / middle, 0.1, 3.0)) if amounts.size > 1 else 0.8
+    whole = np.log(middle) + cv / np.sqrt(amounts.size) * rng.standard_normal(draws)
+    values = np.empty((draws, len(groups)))
+    for i, name in enumerate(groups):
+        own = amounts[of == name]
+        ours = own.size / cv**2
+        pull = ours / (ours + BETWEEN**-2)
+        mean = np.log(own.mean()) if own.size else 0.0
+        middle_log = pull * mean + (1 - pull) * whole
+        values[:, i] = np.exp(middle_log + rng.standard_normal(draws) / np.sqrt(ours + BETWEEN**-2))
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Holdout:
+    """How a score did on leads that came after those it was fitted on, as all was known then.
+
+    table: chance (won by the last day), base (the same from channels alone), won. split: the last day of the training.
+    """
+
+    table: pd.DataFrame
+    split: np.datetime64
+    n_train: int
+
+    def log_score(self, column: str) -> float:
+        """Mean of -log of the chance that was given to what came."""
+        chance = np.clip(self.table[column].to_numpy(dtype=float), 1e-12, 1 - 1e-12)
+        won = self.table["won"].to_numpy(dtype=bool)
+        return float(-np.where(won, np.log(chance), np.log1p(-chance)).mean())
+
+    def summary(self) -> dict[str, Any]:
+        """Scores, their difference with its standard error, and expected against actual wins."""
+        if self.table.empty:
+            return {"leads": 0}
+        one, two = self._losses("chance"), self._losses("base")
+        gain = two - one
+        return {
+            "split": str(self.split),
+            "trained_on": self.n_train,
+            "leads": len(self.table),
+            "won": int(self.table["won"].sum()),
+            "won_expected": float(self.table["chance"].sum()),
+            "log_score": float(one.mean()),
+            "log_score_channel_rate": float(two.mean()),
+            "gain": float(gain.mean()),
+            "gain_error": float(gain.std(ddof=1) / np.sqrt(gain.size)) if gain.size > 1 else None,
+            "skill": float(1 - one.mean() / two.mean()) if two.mean() > 0 else None,
+        }
+
+    def _losses(self, column: str) -> Array:
+        chance = np.clip(self.table[column].to_numpy(dtype=float), 1e-12, 1 - 1e-12)
+        return np.asarray(
+            -np.where(self.table["won"].to_numpy(dtype=bool), np.log(chance), np.log1p(-chance))
+        )
+
+
+def hold_out(
+    table: LeadTable,
+    names: Sequence[str],
+    sampler: Sampler,
+    *,
+    share: float,
+    seed: int,
+    code: Encoder,
+    delays: dict[str, float] | None = None,
+) -> Holdout | None:
+    """Train on the older leads, as all was known when the last of them came, and test on the newer ones.
+
+    What is forecast is a win by the last day of the table: P(win) x share of the wins that have come by that age. None
+    where the older leads have won too little to learn from.
+    """
+    created = table.day(table.stages[0])
+    order = np.sort(created)
+    split = order[min(int((1 - share) * len(order)), len(order) - 1)]
+    train = table.known_at(split)
+    if any(train.leads[name].notna().sum() < LEAST_MOVED for name in train.stages[1:]):
+        return None
+    later = created > split
+    test = LeadTable(
+        table.leads[later].reset_index(drop=True),
+        table.features[later].reset_index(drop=True),
+        table.stages,
+        table.last_day,
+    )
+    days = _days(test.day(test.stages[0]), table.last_day)
+    fitted = fit_scorer(train, names, sampler, seed=seed, delays=delays, code=code)
+    base = channel_scorer(train, seed=seed, delays=delays)
+    chances = {}
+    for name, scorer in (("chance", fitted), ("base", base)):
+        chances[name] = _mean_at_creation(scorer, test) * scorer.won_by(days)
+    won = test.leads[test.stages[-1]].notna().to_numpy()
+    return Holdout(pd.DataFrame({**chances, "won": won}), split, len(train.leads))
+
+
+def channel_scorer(table: LeadTable, *, seed: int, delays: dict[str, float] | None = None) -> Scorer:
+    """The score that knows only the channel."""
+    plain = by_channel(np.random.default_rng([seed, 9]), 400)
+    return fit_scorer(table, [], plain, seed=seed, delays=delays)
+
+
+def _mean_at_creation(scorer: Scorer, table: LeadTable) -> Array:
+    pieces = [scorer.at_creation(part).mean(axis=0) for part in chunks(table)]
+    return np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+def chunks(table: LeadTable) -> list[LeadTable]:
+    """The table in pieces of at most CHUNK leads."""
+    return [
+        LeadTable(
+            table.leads.iloc[i : i + CHUNK].reset_index(drop=True),
+            table.features.iloc[i : i + CHUNK].reset_index(drop=True),
+            table.stages,
+            table.last_day,
+        )
+        for i in range(0, len(table.leads), CHUNK)
+    ]
+
+
+def failures(told: dict[str, Any]) -> list[str]:
+    """What of the sampling is not as it should be; nothing where nothing was sampled."""
+    found: list[str] = []
+    if "max_rhat" not in told:
+        return found
+    if not told["max_rhat"] <= LIMITS["max_rhat"]:
+        found.append(f"R-hat {told['max_rhat']:.3f}, expected at most {LIMITS['max_rhat']}")
+    if not told["min_ess_bulk"] >= LIMITS["min_ess_bulk"]:
+        found.append(f"ESS {told['min_ess_bulk']:.0f}, expected at least {LIMITS['min_ess_bulk']:.0f}")
+    if told["divergences"] > DIVERGING * told["draws"]:
+        found.append(f"{told['divergences']} divergences, expected at most {DIVERGING:.0%} of the draws")
+    return found

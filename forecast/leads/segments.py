@@ -1,0 +1,314 @@
+"""Segments of leads beside the channel: rates of the later stages, mix over time, worth of a lead, what a shift brings.
+
+    logit p = mu + channel + segment + channel x segment,   each set pooled with a spread of its own
+
+for each stage that leads move into, open leads counted by the share of the delay that they have lived through (as in
+`leads.scoring`). A view of its own beside the forecast: the model of the forecast has channels and no segments, its
+rates move over time, and these are averages over the window. Shares of a stage by segment are weighted by the channels
+that the segment's leads came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from forecast.errors import StudyError
+from forecast.history import History, SegmentCounts, read_segment_counts
+from forecast.leads.features import OTHER, LeadTable, labels_of, read_lead_table, with_returns
+from forecast.leads.pooling import Shares, pooled_draws, rates, together
+from forecast.leads.scoring import BETWEEN, DELAY_DAYS, deal_values, fate, shares
+from forecast.leads.timing import MOVED, fit_timing
+from forecast.periods import period_index, period_label
+from forecast.study import Study, nearest
+
+Array = NDArray[np.float64]
+
+DRAWS = 1000
+MOST_SEGMENTS = 12
+WEEK = 7.0
+MOVE = 0.10  # of all leads, that a shift of the mix moves
+RECENT = 3  # periods whose leads a shift is told for
+TOTAL = "total"
+LEADS = "leads"
+DEAL_CV = 0.8  # of single deals, where only sums are known
+BAND = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentRates:
+    """Draws by stage, (draw, channel, segment), and leads that entered and moved, (channel, segment)."""
+
+    channels: tuple[str, ...]
+    segments: tuple[str, ...]
+    rates: dict[str, Array]
+    entered: dict[str, Array]
+    moved: dict[str, Array]
+
+
+def segment_tables(study: Study, history: History, rng: np.random.Generator) -> dict[str, Any]:
+    """Tables `rates`, `mix`, `worth` and `shift` of the study's segments, and what a sentence needs (`told`).
+
+    Raises StudyError where the leads have no such column.
+    """
+    if study.segments is None:
+        return {}
+    found = _of_counts if study.history.leads is None else _of_leads
+    made, values, mix = found(study, history, rng)
+    if values is None and study.funnel.value is not None:
+        values = np.full((DRAWS, len(made.segments)), study.funnel.value)
+    stages = list(made.rates)
+    later = (
+        stages[stages.index(LEADS) + 1 :] if LEADS in stages[:-1] else stages
+    )  # of a lead, where there are leads
+    p_win = np.prod([made.rates[stage] for stage in later], axis=0)
+    entered = made.entered[later[0]]
+    chance = _weighted(p_win, entered)
+    worth = chance if values is None else chance * values
+    return {
+        "rates": _rates_table(made, stages),
+        "mix": mix,
+        "worth": _worth_table(made.segments, entered.sum(axis=0), chance, values, worth),
+        "shift": _shift_table(
+            made.segments, _recent(mix, made.segments), chance, worth, valued=values is not None
+        ),
+        "told": {
+            "column": study.segments.column,
+            "valued": values is not None,
+            "leads": int(entered.sum()),
+        },
+    }
+
+
+Found = tuple["SegmentRates", Array | None, pd.DataFrame]
+
+
+def _of_leads(study: Study, history: History, rng: np.random.Generator) -> Found:
+    """Rates, deal values and mix from a file of leads."""
+    table = with_returns(study, read_lead_table(study))
+    column = "" if study.segments is None else study.segments.column
+    there = [str(name) for name in table.features.columns]
+    if column not in there:
+        raise StudyError(
+            f'{study.place("segments.column")}: {study.history.leads} has no further column "{column}"; it has '
+            f"{', '.join(there) or 'none'}{nearest(column, there)}"
+        )
+    table = _inside(table, history)
+    labels = names_of(table.features[column])
+    made = segment_rates(table, labels, rng, dict(study.funnel.delay))
+    values = deal_values(table, made.segments, pd.Series(labels), rng, DRAWS)
+    place = period_index(table.day(table.stages[0]), history.periods[0], history.period)
+    counted = [
+        [float(((place == t) & (labels == name)).sum()) for name in made.segments]
+        for t in range(len(history.periods))
+    ]
+    return made, values, _mix(np.array(counted), made.segments, history)
+
+
+def _of_counts(study: Study, history: History, rng: np.random.Generator) -> Found:
+    """Rates, deal values and mix from counts with a column of segments."""
+    found = read_segment_counts(study, history)
+    cells = _cells(len(history.channels), len(found.names))
+    groups = _groups(len(history.channels), len(found.names))
+    shape = (DRAWS, len(history.channels), len(found.names))
+    made: dict[str, Array] = {}
+    entered: dict[str, Array] = {}
+    moved: dict[str, Array] = {}
+    for stage, (came, went, trials) in found.settled(study, history).items():
+        one = np.ones(len(cells))
+        both = np.concatenate([went.ravel(), (trials - went).ravel()])
+        seen = Shares(
+            np.concatenate([cells, cells]),
+            np.repeat([1.0, 0.0], len(one)),
+            np.repeat([0.0, 1.0], len(one)),
+            both,
+        )
+        made[stage] = rates(pooled_draws(seen, groups, rng, DRAWS), cells).reshape(shape)
+        entered[stage], moved[stage] = came, went
+    whole = SegmentRates(tuple(history.channels), found.names, made, entered, moved)
+    first = LEADS if LEADS in history.stages else history.stages[0]
+    mix = _mix(np.nan_to_num(found.counts[first]).sum(axis=1), found.names, history)
+    return whole, _values_of_counts(found, rng), mix
+
+
+def _values_of_counts(found: SegmentCounts, rng: np.random.Generator) -> Array | None:
+    """Mean deal value of each segment from revenue over wins, drawn towards that of all as `deal_values` does."""
+    if "revenue" not in found.counts or "won" not in found.counts:
+        return None
+    known = np.isfinite(found.counts["revenue"]) & (np.nan_to_num(found.counts["won"]) > 0)
+    revenue, won = (np.where(known, found.counts[name], 0.0).sum(axis=(0, 1)) for name in ("revenue", "won"))
+    if won.sum() == 0:
+        return None
+    whole = np.log(revenue.sum() / won.sum()) + DEAL_CV / np.sqrt(won.sum()) * rng.standard_normal((DRAWS, 1))
+    ours = won / DEAL_CV**2
+    pull = ours / (ours + BETWEEN**-2)
+    own = np.log(np.where(revenue > 0, revenue, 1.0) / np.maximum(won, 1.0))
+    middle = pull * own + (1 - pull) * whole
+    return np.asarray(np.exp(middle + rng.standard_normal(middle.shape) / np.sqrt(ours + BETWEEN**-2)))
+
+
+def _groups(channels: int, segments: int) -> NDArray[np.int64]:
+    """Channel, segment and their pairs: a spread each."""
+    return np.repeat([0, 1, 2], [channels, segments, channels * segments])
+
+
+def _inside(table: LeadTable, history: History) -> LeadTable:
+    """The leads created in the window of the history."""
+    place = period_index(table.day(table.stages[0]), history.periods[0], history.period)
+    keep = (place >= 0) & (place < history.periods.size)
+    leads, features = table.leads[keep].reset_index(drop=True), table.features[keep].reset_index(drop=True)
+    return LeadTable(leads, features, table.stages, table.last_day)
+
+
+def names_of(cells: pd.Series[Any]) -> NDArray[np.object_]:
+    """The segment of each lead: its text, a blank as such, and what is rarer than the twelve largest as other."""
+    text = labels_of(cells)
+    counted = text.value_counts()
+    kept = sorted(counted.index, key=lambda name: (-counted[name], name))
+    if len(kept) > MOST_SEGMENTS:
+        text = text.where(text.isin(kept[: MOST_SEGMENTS - 1]), OTHER)
+    return np.asarray(text.to_numpy(dtype=object))
+
+
+def segment_rates(
+    table: LeadTable, labels: NDArray[np.object_], rng: np.random.Generator, delays: dict[str, float]
+) -> SegmentRates:
+    """Rates of every stage after the first by channel and segment; `delays`: prior means in days by stage."""
+    channels = tuple(sorted(set(table.leads["channel"])))
+    segments = tuple(sorted(set(labels)))
+    of_channel = pd.Index(channels).get_indexer(pd.Index(table.leads["channel"].astype(object)))
+    of_segment = pd.Index(segments).get_indexer(pd.Index(labels))
+    cells = _cells(len(channels), len(segments))
+    groups = _groups(len(channels), len(segments))
+    made: dict[str, Array] = {}
+    entered: dict[str, Array] = {}
+    moved: dict[str, Array] = {}
+    for before, stage in pairwise(table.stages):
+        rows, kind, days = fate(table, before, stage)
+        timing = fit_timing(kind, days, delay=(delays.get(stage, DELAY_DAYS), 1.0))
+        cell = of_channel[rows] * len(segments) + of_segment[rows]
+        weekly = np.floor(days / WEEK) * WEEK + WEEK / 2
+        units = _by_cell(shares(kind, weekly, cell[:, None].astype(float), timing), cells)
+        draws = pooled_draws(units, groups, rng, DRAWS)
+        shape = (len(channels), len(segments))
+        made[stage] = rates(draws, cells).reshape(DRAWS, *shape)
+        entered[stage] = np.bincount(cell, minlength=len(cells)).reshape(shape).astype(float)
+        came = np.bincount(cell[kind == MOVED], minlength=len(cells)).astype(float)
+        moved[stage] = came.reshape(shape)
+    return SegmentRates(channels, segments, made, entered, moved)
+
+
+def _cells(channels: int, segments: int) -> Array:
+    """The design of every channel x segment: channel, segment, and the pair itself."""
+    pairs = np.arange(channels * segments)
+    return np.concatenate(
+        [np.eye(channels)[pairs // segments], np.eye(segments)[pairs % segments], np.eye(pairs.size)], axis=1
+    )
+
+
+def _by_cell(units: Shares, cells: Array) -> Shares:
+    """Alike units put together, then laid out in the design of their cell."""
+    few = together(units)
+    return Shares(cells[few.design[:, 0].astype(int)], few.moved, few.stayed, few.weight)
+
+
+def _weighted(values: Array, weight: Array) -> Array:
+    """(draw, channel, segment) averaged over channels as the segment's leads came from them: (draw, segment)."""
+    share = weight / np.maximum(weight.sum(axis=0), 1e-300)
+    return np.asarray((values * share).sum(axis=1))
+
+
+def _band(draws: Array) -> dict[str, float]:
+    low, middle, high = np.quantile(draws, BAND)
+    return {"mean": float(draws.mean()), "q10": float(low), "q50": float(middle), "q90": float(high)}
+
+
+def _rates_table(made: SegmentRates, stages: Sequence[str]) -> pd.DataFrame:
+    rows = []
+    for stage in stages:
+        whole = _weighted(made.rates[stage], made.entered[stage])
+        for j, segment in enumerate(made.segments):
+            counts = made.entered[stage][:, j].sum(), made.moved[stage][:, j].sum()
+            rows.append(_rate_row(segment, TOTAL, stage, counts, whole[:, j]))
+            for i, channel in enumerate(made.channels):
+                counts = made.entered[stage][i, j], made.moved[stage][i, j]
+                if counts[0]:
+                    rows.append(_rate_row(segment, channel, stage, counts, made.rates[stage][:, i, j]))
+    return pd.DataFrame(rows)
+
+
+def _rate_row(
+    segment: str, channel: str, stage: str, counts: tuple[Any, Any], draws: Array
+) -> dict[str, Any]:
+    named = {"segment": segment, "channel": channel, "stage": stage}
+    return named | {"entered": float(counts[0]), "moved": float(counts[1])} | _band(draws)
+
+
+def _mix(counted: Array, segments: Sequence[str], history: History) -> pd.DataFrame:
+    """Leads by period and segment, (period, segment), with the share and its 80 % band (Beta, Jeffreys' prior)."""
+    rows = []
+    for start, here in zip(history.periods, counted, strict=True):
+        total = float(here.sum())
+        for segment, n in zip(segments, map(float, here), strict=True):
+            low, high = beta.ppf([0.1, 0.9], n + 0.5, total - n + 0.5)
+            named: dict[str, Any] = {"period": period_label(start, history.period), "segment": segment}
+            share = n / total if total else np.nan
+            rows.append(named | {"leads": n, "share": share, "q10": float(low), "q90": float(high)})
+    return pd.DataFrame(rows)
+
+
+def _recent(mix: pd.DataFrame, segments: Sequence[str]) -> Array:
+    """Leads a period by segment over the last periods."""
+    last = mix["period"].drop_duplicates().tail(RECENT)
+    sums = mix[mix["period"].isin(last)].groupby("segment")["leads"].sum()
+    return np.array([float(sums[name]) for name in segments]) / len(last)
+
+
+def _worth_table(
+    segments: Sequence[str], leads: Array, chance: Array, values: Array | None, worth: Array
+) -> pd.DataFrame:
+    rows = []
+    for j, segment in enumerate(segments):
+        row: dict[str, Any] = {
+            "segment": segment,
+            "leads": float(leads[j]),
+            "share": float(leads[j] / leads.sum()),
+        }
+        row |= {f"p_win_{key}": value for key, value in _band(chance[:, j]).items() if key != "q50"}
+        row["deal_value"] = np.nan if values is None else float(values[:, j].mean())
+        named = (
+            _band(worth[:, j]) if values is not None else dict.fromkeys(("mean", "q10", "q50", "q90"), np.nan)
+        )
+        rows.append(row | {f"worth_{key}": value for key, value in named.items() if key != "q50"})
+    return pd.DataFrame(rows)
+
+
+def _shift_table(
+    segments: Sequence[str], per_period: Array, chance: Array, worth: Array, *, valued: bool
+) -> pd.DataFrame:
+    """What it brings a period when a tenth of all leads moves into a segment, taken from the others in proportion."""
+    total = per_period.sum()
+    rows = []
+    for j, segment in enumerate(segments):
+        rest = per_period.copy()
+        rest[j] = 0.0
+        if rest.sum() == 0:
+            continue
+        moved = MOVE * total
+        others = rest / rest.sum()
+        row: dict[str, Any] = {"segment": segment, "leads_moved": float(moved)}
+        row |= {
+            f"won_{k}": v for k, v in _band(moved * (chance[:, j] - chance @ others)).items() if k != "q50"
+        }
+        if valued:
+            gain = _band(moved * (worth[:, j] - worth @ others))
+            row |= {f"revenue_{k}": v for k, v in gain.items() if k != "q50"}
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,234 @@
+"""What a little more of each lever brings, and which doubt the forecast is made of.
+
+Sensitivity: traffic, each rate and deal value 10 % higher, each rate one point higher, each delay 10 % shorter, sales
+with 10 % more room; one at a time, for every channel and in total, on the expected road. Rates and delays concern units
+that enter the stage before within the horizon. Elasticity: relative change of the sum over that of the lever.
+
+Variance of the revenue (wins) of the horizon, by source: with Y(x) the expected road at the ingredients x of a draw,
+
+    Y - Y(mean) = sum_g C_g      C_g: mean over orders in which the ingredients move from their mean to the draw
+    Var Y = sum_g Cov(C_g, Y)    Var forecast = Var Y + E[Var | draw]
+
+Parts add up whatever the ingredients have to do with one another; one that runs against the rest has a negative part.
+Chance is told apart by replicates of a draw. Source: Shapley values (Song, Nelson, Staum 2016), covariance shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast.equations import delay_pmf
+from forecast.outlook.expectation import Outcome, World, mean_world, outcome
+from forecast.outlook.levers import more_room, new_delay, raise_rate, raise_traffic, raise_value
+from forecast.outlook.open_pipeline import ages_of
+from forecast.outlook.scenarios import Base
+from forecast.outlook.unit_economics import in_total
+
+Array = NDArray[np.float64]
+Move = Callable[[World, NDArray[np.bool_]], World]
+
+STEP = 0.1  # of a lever
+POINT = 0.01
+AT_LIMIT = 0.5  # elasticity of sales' room from which on it is the bottleneck
+PAIRS = 2  # of orders, each with its reverse: exact where at most two ingredients multiply with one another
+BOOTSTRAPS = 200
+STREAM = 73  # of the seed
+COLUMNS = ["lever", "stage", "change", "channel", "measure", "mean", "q10", "q50", "q90", "elasticity"]
+
+
+def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
+    """(lever, stage, change, relative size or NaN, what it does) of each lever that the company has."""
+    world, full = base.world, np.ones(len(base.plan))
+
+    def rate(stage: str, add: float, times: float) -> Move:
+        def move(w: World, channels: NDArray[np.bool_]) -> World:
+            factor = times + add / np.maximum(w.rates[stage], 1e-12)
+            return raise_rate(w, stage, factor, full, channels)
+
+        return move
+
+    up = np.full_like(world.traffic, 1.0 + STEP)
+    found: list[tuple[str, str, str, float, Move]] = [
+        ("traffic", world.first, "+10 %", STEP, lambda w, c: raise_traffic(w, up, full, c))
+    ]
+    for stage in world.stages:
+        if not world.at_once[stage].all():
+            found.append(("rate", stage, "+10 %", STEP, rate(stage, 0.0, 1.0 + STEP)))
+            found.append(("rate", stage, "+1 point", np.nan, rate(stage, POINT, 1.0)))
+    if base.valued:
+        found.append(("value", "", "+10 %", STEP, lambda w, c: raise_value(w, up, full, c)))
+    found += [
+        ("delay", stage, "-10 %", -STEP, _faster(stage, _shorter(base, stage), full)) for stage in world.lags
+    ]
+    if world.room is not None:
+        room = np.full_like(world.room, 1.0 + STEP)
+        found.append(("capacity", "", "+10 %", STEP, lambda w, _: more_room(w, room, full)))
+    return found
+
+
+def _faster(stage: str, pmf: Array, weight: Array) -> Move:
+    return lambda w, _: new_delay(w, stage, pmf, weight)
+
+
+def _shorter(base: Base, stage: str) -> Array:
+    mean = base.posterior.array(f"delay_mean_{stage}")[base.rows] * (1.0 - STEP)
+    cv = base.posterior.array(f"delay_cv_{stage}")[base.rows]
+    return delay_pmf(mean, cv, max(ages_of(base.posterior, stage), len(base.plan)))
+
+
+def sensitivity(base: Base) -> pd.DataFrame:
+    """One row per lever, change, channel (and total) and measure: revenue (won) inside the horizon, and eventually.
+
+    Where sales has a limit the channels share it, and what a channel's lever brings is what it brings to all.
+    """
+    names = ("revenue", "revenue_eventual") if base.valued else ("won", "won_eventual")
+    now = (base.made.horizon, base.made.eventual)
+    every = np.ones(len(base.channels), dtype=bool)
+    rows: list[dict[str, Any]] = []
+    for lever, stage, change, size, move in levers_of(base):
+        made = outcome(move(base.world, every))
+        gains = [in_total(_of(made, i) - now[i]) for i in range(2)]
+        if base.world.room is not None and lever not in ("delay", "capacity"):
+            for c in range(len(every)):
+                one = outcome(move(base.world, np.arange(len(every)) == c))
+                for i in range(2):
+                    gains[i][:, c] = (_of(one, i) - now[i]).sum(axis=1)
+        channels = [*base.channels, "total"] if lever not in ("delay", "capacity") else ["total"]
+        at_once = base.world.at_once.get(stage, ~every) if lever == "rate" else ~every
+        for i, measure in enumerate(names):
+            whole = in_total(now[i]).mean(axis=0)
+            for c, channel in enumerate(channels):
+                column = c if channel != "total" else len(every)
+                if channel != "total" and at_once[c]:
+                    continue
+                draws = gains[i][:, column]
+                q10, q50, q90 = np.quantile(draws, (0.1, 0.5, 0.9))
+                base_mean = whole[column] if whole[column] > 0 else np.nan
+                rows.append(
+                    {"lever": lever, "stage": stage, "change": change, "channel": channel, "measure": measure}
+                    | {"mean": draws.mean(), "q10": q10, "q50": q50, "q90": q90}
+                    | {"elasticity": draws.mean() / base_mean / size}
+                )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _of(made: Outcome, which: int) -> Array:
+    return made.eventual if which else made.horizon
+
+
+def bottleneck(table: pd.DataFrame) -> dict[str, Any]:
+    """The lever in total of which 10 % more brings the most inside the horizon, deal value aside; empty without any.
+
+    Sales at their limit are named first: what comes in front of them only waits.
+    """
+    chosen = (table["channel"] == "total") & (table["change"] == "+10 %") & (table["lever"] != "value")
+    inside = table["measure"].isin(("revenue", "won"))
+    ups = table[chosen & inside]
+    full = ups[(ups["lever"] == "capacity") & (ups["elasticity"] > AT_LIMIT)]
+    rows = (full if len(full) else ups.sort_values("mean", ascending=False, kind="stable")).to_dict("records")
+    return {str(k): v for k, v in rows[0].items()} if rows else {}
+
+
+def variance_parts(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> pd.DataFrame:
+    """Variance of the horizon's revenue (wins) by source: variance, share, and the Monte Carlo error of the share.
+
+    `outlook`: simulated with replicates of every draw; its sd is that of the forecast, told in the last row.
+    """
+    groups = _groups(base.world)
+    parts = _shapley(base.world, groups, np.random.default_rng([seed, STREAM]))
+    luck, simulated = _chance(outlook, plan, base)
+    rng = np.random.default_rng([seed, STREAM, 1])
+    names = [*groups, *luck]
+
+    def split(rows: NDArray[np.int64], at: NDArray[np.int64]) -> Array:
+        chosen = parts[:, rows] - parts[:, rows].mean(axis=1, keepdims=True)
+        total = chosen.sum(axis=0)
+        return np.concatenate([(chosen @ total) / len(rows), [values[at].mean() for values in luck.values()]])
+
+    draws, lucky = int(parts.shape[1]), len(next(iter(luck.values())))
+    found = split(np.arange(draws), np.arange(lucky))
+    again = []
+    for _ in range(BOOTSTRAPS):
+        made = split(rng.integers(0, draws, size=(draws,)), rng.integers(0, lucky, size=(lucky,)))
+        again.append(made / made.sum())
+    shares, errors = found / found.sum(), np.std(again, axis=0)
+    rows = [
+        {"source": name, "variance": found[i], "share": shares[i], "error": errors[i]}
+        for i, name in enumerate(names)
+    ]
+    whole = {"source": "total", "variance": found.sum(), "share": 1.0, "error": 0.0}
+    simulated_row = {
+        "source": "forecast",
+        "variance": simulated,
+        "share": simulated / found.sum(),
+        "error": np.nan,
+    }
+    return pd.DataFrame([*rows, whole, simulated_row])
+
+
+Swap = Callable[[World, World], World]
+
+
+def _groups(world: World) -> dict[str, Swap]:
+    """Sources by name, and how a world takes that ingredient from another one."""
+
+    def rate(stage: str) -> Swap:
+        return lambda w, o: replace(w, rates={**w.rates, stage: o.rates[stage]})
+
+    found: dict[str, Swap] = {
+        "traffic": lambda w, o: replace(w, traffic=o.traffic, later=o.later, inflow=o.inflow)
+    }
+    found |= {f"rate: {stage}": rate(stage) for stage in world.stages if not world.at_once[stage].all()}
+    if np.ptp(world.value) > 0:
+        found["deal value"] = lambda w, o: replace(w, value=o.value)
+    if world.lags:
+        found["delay"] = lambda w, o: replace(w, lags=o.lags)
+        found["open pipeline"] = lambda w, o: replace(w, pipeline=o.pipeline)
+    return found
+
+
+def _shapley(world: World, groups: dict[str, Swap], rng: np.random.Generator) -> Array:
+    """What each ingredient adds on the way from its mean to the draw, (group, draw), mean over orders."""
+    names, mean = list(groups), mean_world(world)
+    parts = np.zeros((len(names), len(world.later)))
+    first = rng.permutation(len(names))
+    orders = [first, first[::-1]]
+    for _ in range(PAIRS - 1):
+        order = rng.permutation(len(names))
+        orders += [order, order[::-1]]
+    for order in orders:
+        at = mean
+        value = outcome(at).horizon.sum(axis=1)
+        for index in order:
+            at = groups[names[index]](at, world)
+            moved = outcome(at).horizon.sum(axis=1)
+            parts[index] += moved - value
+            value = moved
+    return parts / len(orders)
+
+
+def _chance(outlook: xr.Dataset, plan: str, base: Base) -> tuple[dict[str, Array], float]:
+    """Chance variance of each draw by kind, from replicates; and the variance of the forecast as simulated."""
+    name = "revenue" if base.valued else "won"
+    kinds = {"open pipeline": f"{name}_from_pipeline", "new units": f"{name}_from_new"}
+    draws = base.posterior.draws
+
+    def totals(measure: str) -> Array:
+        values = outlook[measure].sel(plan=plan).sum(("period", "channel")).values
+        return np.asarray(values, dtype=float).reshape(draws, -1)
+
+    whole = totals(name)
+    replicates = whole.shape[1]
+    luck = {}
+    for kind, measure in kinds.items():
+        part = totals(measure)
+        both = (part - part.mean(axis=1, keepdims=True)) * (whole - whole.mean(axis=1, keepdims=True))
+        luck[f"chance: {kind}"] = both.sum(axis=1) / max(replicates - 1, 1)
+    return luck, float(whole.var())

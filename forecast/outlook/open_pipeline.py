@@ -1,0 +1,41 @@
+"""The open pipeline: units inside the funnel at the as-of date that may still move on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.fit import EARLY_PERIODS, Posterior
+from forecast.history import History
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+def ages_of(posterior: Posterior, stage: str) -> int:
+    """Ages that the delay into a stage is kept for."""
+    return int(posterior.provenance["ages"][stage])
+
+
+def open_units(history: History, posterior: Posterior, before: str, stage: str) -> tuple[Counts, Array, bool]:
+    """Units that may still move into `stage`: (counts by period of entry and channel, weights over ages waited, known).
+
+    known: whether the counts are of units known to be open (dated leads, cohorts), or of all that entered (calendar).
+    Calendar counts have rows for entries before the window, at its early mean, where the delay reaches back so far.
+    """
+    ages, periods = ages_of(posterior, stage), len(history.periods)
+    entered = np.nan_to_num(history.counts[before].values).astype(np.int64)
+    lived = np.eye(ages)[np.minimum(periods - 1 - np.arange(periods), ages - 1)]
+    if stage in history.triangles:
+        gone = history.triangles[stage].values.sum(axis=1)
+        if stage in history.losses:
+            gone = gone + history.losses[stage].values.sum(axis=1)
+        return np.maximum(entered - gone, 0), lived, True
+    if history.counting == "cohort":
+        moved = np.nan_to_num(history.counts[stage].values).astype(np.int64)
+        waited = np.asarray(posterior.data[f"waited_{stage}"].values, dtype=float)
+        return np.maximum(entered - moved, 0), waited, True
+    missing = max(ages - periods, 0)
+    early = np.rint(entered[:EARLY_PERIODS].mean(axis=0)).astype(np.int64)
+    units = np.concatenate([np.repeat(early[None, :], missing, axis=0), entered])
+    return units[-ages:], np.eye(ages)[::-1], False

@@ -1,0 +1,183 @@
+"""Files of a run: CSV, XLSX, netCDF, JSON and the PDF, made in a temporary folder and moved into place when complete.
+
+Text cells that a spreadsheet would take for a formula are guarded: in CSV by a leading quote (OWASP ASVS 5.0, 1.2.10),
+in XLSX by writing them as strings. Same tables, same bytes: the only date in any file is the end of the as-of period.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from forecast.errors import UsageError
+from forecast.fit import netcdf
+from forecast.periods import parse_period, shift
+from forecast.report.pdf import report_pdf
+from forecast.report.workbook import write_workbook
+from forecast.tables import Tables
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+ALLOCATION = [
+    "channel",
+    "current",
+    "recommended",
+    "low",
+    "high",
+    "change",
+    "expected_contribution_current",
+    "expected_contribution_recommended",
+    "marginal",
+    "extrapolated",
+    "optimum_low",
+    "optimum_high",
+    "highest_seen",
+    "gain_if_saturating",
+]
+# summary.json comes last: where it lies, all the others do.
+FILES = ("forecast.csv", "allocation.csv", "report.xlsx", "report.pdf", "draws.nc", "summary.json")
+LAST = FILES[-1]
+LEVER_FILES = (
+    "sensitivity.csv",
+    "variance.csv",
+    "scenarios.csv",
+    "goals.csv",
+)  # each where its table is made
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that `folder` can be written, and is ours to write, before time is spent on a run.
+
+    Nothing is made or left. Raises UsageError when the folder cannot be made or written, or when it holds files of our
+    names that no run has made.
+    """
+    base = _existing(folder)
+    try:
+        with tempfile.TemporaryDirectory(dir=base):
+            there = [name for name in FILES if (folder / name).exists()]
+    except OSError as error:
+        what = "it" if base == folder.absolute() else base
+        reason = f"{what} is a file" if isinstance(error, NotADirectoryError) else error.strerror
+        raise UsageError(
+            f"{folder}: the output folder cannot be written ({reason}); give another one with --out"
+        ) from error
+    if there and LAST not in there:
+        raise UsageError(
+            f"{folder}: holds {there[0]}, and no {LAST} that would show a run to have written it; nothing was "
+            "written: give another folder with --out, or move the file away"
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one around it that is there."""
+    path = folder.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def write_outputs(folder: Path, tables: Tables, outlook: xr.Dataset | None, summary: dict[str, Any]) -> None:
+    """Write every output of a run into `folder`; files of other names there are left alone.
+
+    All files are made in a temporary folder inside it (beside it, where it is new) and moved one by one when the last
+    is complete, so that a reader never meets half a file and a run that fails leaves everything as it was. Raises
+    UsageError where the disk says no, or the folder is not ours (see `check_folder`).
+    """
+    stamp = timestamp(tables)
+    made: dict[str, Callable[[Path], object]] = {
+        "forecast.csv": lambda path: write_csv(tables.forecast, path),
+        "allocation.csv": lambda path: write_csv(tables.allocation[ALLOCATION], path),
+        "report.xlsx": lambda path: write_workbook(tables, path, created=datetime.fromtimestamp(stamp, UTC)),
+        "report.pdf": lambda path: path.write_bytes(report_pdf(tables, timestamp=stamp)),
+        "summary.json": lambda path: path.write_bytes(json_text(summary).encode()),
+    }
+    for name in LEVER_FILES:
+        if (table := tables.levers.get(name.removesuffix(".csv"))) is not None:
+            made[name] = partial(write_csv, table)
+    if outlook is not None:
+        made["draws.nc"] = lambda path: write_draws(outlook, path)
+    check_folder(folder)
+    write_files(folder, {name: made[name] for name in (*LEVER_FILES, *FILES) if name in made})
+    for name in LEVER_FILES:
+        if name not in made:  # of an earlier run, whose study asked for it
+            (folder / name).unlink(missing_ok=True)
+
+
+def write_files(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> None:
+    """Make every file in a temporary folder, then move them into `folder` in their order.
+
+    Raises UsageError where the disk says no.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=_existing(folder), prefix=".writing-") as unfinished:
+            for name, write in made.items():
+                write(Path(unfinished) / name)
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in made:
+                (Path(unfinished) / name).replace(folder / name)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"{folder}: the outputs could not be written ({reason})") from error
+
+
+def timestamp(tables: Tables) -> int:
+    """Seconds since 1970 at the end of the as-of period: the only date that outputs carry."""
+    kind = tables.study["period"]
+    after = shift(parse_period(tables.study["as_of"], kind), 1, kind)
+    return int(np.datetime64(after, "s").astype(np.int64))
+
+
+def guarded(cell: Any) -> Any:
+    """A text that no spreadsheet takes for a formula: a quote before a leading = + - @ or control character.
+
+    A text that begins with a quote gets another one, so that taking one quote off always gives the text back.
+
+    >>> guarded("=1+1"), guarded("ppc"), guarded("'quoted'"), guarded(-1.5)
+    ("'=1+1", 'ppc', "''quoted'", -1.5)
+    """
+    dangerous = isinstance(cell, str) and (cell.startswith(FORMULA) or cell.lstrip().startswith(FORMULA))
+    return f"'{cell}" if dangerous else cell
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """A table as UTF-8 CSV: ten significant digits, empty where there is no number, text guarded."""
+    safe = table.copy()
+    for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
+        safe[column] = safe[column].map(guarded)
+    safe.to_csv(path, index=False, float_format="%.10g", lineterminator="\n", encoding="utf-8")
+
+
+def write_draws(outlook: xr.Dataset, path: Path) -> None:
+    """The outlook as netCDF, compressed; counts as int32, money as float32 (seven digits; no draw is known better)."""
+    small = {}
+    for name, array in outlook.data_vars.items():
+        counted = np.issubdtype(array.dtype, np.integer) and np.abs(array.values).max(initial=0) < 2**31
+        small[name] = array.astype(np.int32 if counted else np.float32)
+    encoding = {name: {"zlib": True, "complevel": 1, "shuffle": True} for name in small}
+    saved = xr.Dataset(small, coords=outlook.coords, attrs=outlook.attrs)
+    path.write_bytes(netcdf(saved, encoding=encoding))
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON in the order given, in which numpy numbers are numbers and NaN is null."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """The same value in types that JSON knows."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,267 @@
+"""What the study asks beside the plan: levers with their costs ([[scenario]]) and dated targets ([[goal]])."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from forecast.periods import parse_period
+from forecast.study.file import Problem, Problems, Table, nearest
+from forecast.study.leads import as_days
+from forecast.study.money import NonNegative, Positive
+
+Z80 = 1.2815515655446004  # of a normal: a central range of 80 % reaches so many sd to both sides
+LEVERS = ("rate", "delay", "traffic", "spend", "value", "capacity", "recover")
+GOAL_STAGES = ("revenue", "won", "qualified", "leads", "visitors")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _range(value: object) -> object:
+    """A number stands for itself, two for the central 80 % of what is believed."""
+    if _is_number(value):
+        return (float(value), float(value))  # type: ignore[arg-type]
+    pair = value if isinstance(value, tuple | list) else ()
+    if len(pair) != 2 or not all(_is_number(part) for part in pair) or pair[0] > pair[1]:
+        raise ValueError("expected a number, or [low, high], the central 80 % of what is believed")
+    return (float(pair[0]), float(pair[1]))
+
+
+def _days(value: object) -> object:
+    """A time in days, or two."""
+    if isinstance(value, tuple | list):
+        return _range(tuple(as_days(part) for part in value))
+    return _range(as_days(value))
+
+
+def _as_text(value: object) -> object:
+    """A TOML date stands for its ISO text."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_range)]
+Days = Annotated[tuple[float, float], BeforeValidator(_days)]
+Label = Annotated[str | None, BeforeValidator(_as_text)]
+
+
+class ChangeSpec(Table):
+    """One lever: exactly one of `to` (the new value), `times` (a factor), `by` (so much more; less where negative).
+
+    Each is a number, or [low, high], the central 80 % of what is believed; `sd` says the same of a single number.
+    `from_` ("from" in the file, with `to`): the level that `to` was said beside, so that the change is the factor to /
+    from. `channels`, `start`, `ramp` as in the scenario, for this lever alone.
+    """
+
+    to: Range | None = None
+    times: Range | None = None
+    by: Range | None = None
+    from_: Annotated[float | None, Field(alias="from", gt=0)] = None
+    sd: Positive | None = None
+    channels: tuple[str, ...] | None = None
+    start: Label = None
+    ramp: Annotated[int | None, Field(ge=0)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_table(cls, value: Any) -> Any:
+        if not isinstance(value, dict | ChangeSpec):
+            raise ValueError("expected a change: { to = 0.04 }, { times = 1.3 } or { by = 0.01 }")
+        return value
+
+    @model_validator(mode="after")
+    def _one_change(self) -> Self:
+        given = [name for name in ("to", "times", "by") if getattr(self, name) is not None]
+        if len(given) != 1:
+            came = "none" if not given else " and ".join(given)
+            raise ValueError(f"expected exactly one of to, times, by; came {came}")
+        low, high = self.size
+        found = []
+        if self.from_ is not None and given != ["to"]:
+            found.append(Problem("from", "belongs to `to`: remove it, or say to which value"))
+        if self.sd is not None and getattr(self, given[0])[0] != getattr(self, given[0])[1]:
+            found.append(Problem("sd", f"{given[0]} has a range already: give one of them"))
+        elif given[0] != "by" and low <= 0 and high != low:
+            found.append(Problem(given[0], f"expected a range above 0; came {low:g} to {high:g}"))
+        elif given[0] != "by" and low < 0:
+            found.append(Problem(given[0], f"expected 0 or more; came {low:g}"))
+        if found:
+            raise Problems(found)
+        return self
+
+    @property
+    def kind(self) -> str:
+        """ "to", "times" or "by"."""
+        return next(name for name in ("to", "times", "by") if getattr(self, name) is not None)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Low and high end of the central 80 %; alike where it is taken as known."""
+        low, high = getattr(self, self.kind)
+        spread = Z80 * (self.sd or 0.0)
+        return low - spread, high + spread
+
+
+class DelayChangeSpec(ChangeSpec):
+    """A change of the mean delay into a stage; `to` and `by` in days, or as "10 days"."""
+
+    to: Days | None = None
+    by: Days | None = None
+
+
+class RecoverSpec(Table):
+    """Units that do not move into a stage and come back into it: nurturing.
+
+    `share` of them (a number, or [low, high]), `delay` from entering the stage before to coming back, in days.
+    """
+
+    share: Range
+    delay: Annotated[float, Field(gt=0), BeforeValidator(as_days)] = 60.0
+    channels: tuple[str, ...] | None = None
+    start: Label = None
+    ramp: Annotated[int | None, Field(ge=0)] = None
+
+    @field_validator("share")
+    @classmethod
+    def _a_share(cls, share: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < share[0] <= share[1] < 1:
+            raise ValueError(
+                f"expected a share above 0 and below 1 (10 % is 0.1); came {share[0]:g} to {share[1]:g}"
+            )
+        return share
+
+
+class ScenarioSpec(Table):
+    """Named changes to the plan, made together: what they would bring, and cost.
+
+    rate, delay, recover by destination stage; traffic and spend a period in total over the channels concerned; value of
+    a deal; capacity of sales a period. `channels` (None: all), `start` (None: at once) and `ramp` (periods until the
+    effect is full: 2 gives a third, two thirds, all of it) hold for every lever that has none of its own. `cost` once,
+    at the start; `cost_per_period` from then on, to the end of the horizon.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    note: str = ""
+    rate: dict[str, ChangeSpec] = Field(default_factory=dict)
+    delay: dict[str, DelayChangeSpec] = Field(default_factory=dict)
+    recover: dict[str, RecoverSpec] = Field(default_factory=dict)
+    traffic: ChangeSpec | None = None
+    spend: ChangeSpec | None = None
+    value: ChangeSpec | None = None
+    capacity: ChangeSpec | None = None
+    channels: tuple[str, ...] | None = None
+    start: Label = None
+    ramp: Annotated[int, Field(ge=0)] = 0
+    cost: Range = (0.0, 0.0)
+    cost_per_period: Range = (0.0, 0.0)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        found = []
+        if not any(getattr(self, lever) for lever in LEVERS):
+            found.append(Problem("", f"expected at least one of {', '.join(LEVERS)}; came none"))
+        for stage, change in self.rate.items():
+            if change.to is not None and change.size[1] >= 1:
+                found.append(
+                    Problem(
+                        f"rate.{stage}", f"expected a rate below 1 (4 % is 0.04); came {change.size[1]:g}"
+                    )
+                )
+        if found:
+            raise Problems(found)
+        return self
+
+    def levers(self) -> Iterator[tuple[str, ChangeSpec | RecoverSpec]]:
+        """Each lever with its key below the scenario."""
+        for lever in LEVERS:
+            made = getattr(self, lever)
+            if isinstance(made, Mapping):
+                yield from ((f"{lever}.{stage}", change) for stage, change in made.items())
+            elif made is not None:
+                yield lever, made
+
+
+class GoalSpec(Table):
+    """A dated target: `by` a period or a date, from `from_` ("from" in the file; None: what is still to come) on.
+
+    Exactly one of revenue, won, qualified, leads, visitors; a stage of another name as units = { stage = 30 }. Periods
+    that are over count with what came. `chance`: how likely it should be made.
+    """
+
+    by: Annotated[str, BeforeValidator(_as_text)]
+    from_: Annotated[str | None, BeforeValidator(_as_text), Field(alias="from")] = None
+    name: str = ""
+    revenue: Positive | None = None
+    won: Positive | None = None
+    qualified: Positive | None = None
+    leads: Positive | None = None
+    visitors: Positive | None = None
+    units: dict[str, NonNegative] = Field(default_factory=dict)
+    chance: Annotated[float, Field(gt=0, lt=1)] = 0.8
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if len(self._given()) != 1:
+            came = " and ".join(self._given()) or "none"
+            raise ValueError(f"expected exactly one of {', '.join(GOAL_STAGES)}, units; came {came}")
+        return self
+
+    def _given(self) -> dict[str, float]:
+        named = {name: getattr(self, name) for name in GOAL_STAGES if getattr(self, name) is not None}
+        return named | self.units
+
+    @property
+    def measure(self) -> str:
+        """ "revenue" or a stage."""
+        return next(iter(self._given()))
+
+    @property
+    def amount(self) -> float:
+        """The number to reach."""
+        return next(iter(self._given().values()))
+
+
+def scenario_problems(
+    scenarios: Sequence[ScenarioSpec], goals: Sequence[GoalSpec], stages: Sequence[str], kind: str
+) -> Iterator[Problem]:
+    """What is wrong with the stages and periods of scenarios and goals, by key; `kind`: of the periods."""
+    names: set[str] = set()
+    for number, scenario in enumerate(scenarios, start=1):
+        place = f"scenario.{number}"
+        if scenario.name in names:
+            yield Problem(f"{place}.name", f'another scenario is called "{scenario.name}" too')
+        names.add(scenario.name)
+        for key, change in scenario.levers():
+            lever, _, stage = key.partition(".")
+            if stage and stage not in stages[1:]:
+                expected = f"expected a stage after the first ({', '.join(stages[1:])})"
+                yield Problem(f"{place}.{key}", f'{expected}; came "{stage}"{nearest(stage, stages[1:])}')
+            if lever == "capacity" and change.channels is not None:
+                yield Problem(f"{place}.{key}.channels", "sales has one capacity for all channels: remove it")
+            if lever == "delay" and (change.channels or scenario.channels) is not None:
+                yield Problem(f"{place}.{key}", "a delay is that of all channels: remove channels")
+            if lever == "spend" and isinstance(change, ChangeSpec) and change.size[0] < change.size[1]:
+                yield Problem(
+                    f"{place}.{key}", "spend is decided, not uncertain: give a single number, no sd"
+                )
+            yield from _period(f"{place}.{key}.start", change.start, kind)
+        yield from _period(f"{place}.start", scenario.start, kind)
+    for number, goal in enumerate(goals, start=1):
+        place = f"goal.{number}"
+        yield from _period(f"{place}.by", goal.by, kind)
+        yield from _period(f"{place}.from", goal.from_, kind)
+        if goal.measure != "revenue" and goal.measure not in stages:
+            expected = f"expected revenue or a stage of the funnel ({', '.join(stages)})"
+            yield Problem(f"{place}.{goal.measure}", f'{expected}; came "{goal.measure}"')
+
+
+def _period(key: str, text: str | None, kind: str) -> Iterator[Problem]:
+    if text is not None:
+        try:
+            parse_period(text, kind)
+        except ValueError as error:
+            yield Problem(key, str(error))

@@ -1,0 +1,369 @@
+"""The study: what was asked, read from one TOML file into frozen types.
+
+Everything that is wrong in the file is reported at once, as `file:line: key: expected, came, did you mean`.
+Data paths in a study are relative to the folder that the study lies in. A study never holds a secret: a database
+is named by the environment variable that holds its address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from forecast import periods
+from forecast.errors import StudyError
+from forecast.study import market as benchmarks
+from forecast.study.backtest import BacktestSpec
+from forecast.study.file import Problem, Problems, Source, Table, drop_unknown, explain, nearest, read_source
+from forecast.study.leads import NurturingSpec, ScoringSpec, SegmentsSpec, as_days
+from forecast.study.lift import LiftTestSpec, MarginalSpread, window_problems
+from forecast.study.money import BudgetSpec, EconomicsSpec, NonNegative, is_amount
+from forecast.study.scenarios import GoalSpec, ScenarioSpec, scenario_problems
+
+RESERVED = frozenset(
+    {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
+)
+LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "returned", "amount", "period", "spend")
+COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
+
+
+def _as_text(value: object) -> object:
+    """A TOML date stands for its ISO text, so that `from = 2023-11-01` works without quotes."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class DatabaseSpec(Table):
+    """A database: the environment variable that holds its address, and the query to run there."""
+
+    dsn_env: str
+    query: str
+
+
+class HistorySpec(Table):
+    """Where the history comes from and how it counts.
+
+    Exactly one of `counts`, `leads`, `database` is given. `from_` ("from" in the file) and `through` are periods, both
+    included. `columns` maps our column names to those in the file; `preset` does the same for the export of a CRM.
+    """
+
+    counts: str | None = None
+    leads: str | None = None
+    activity: str | None = None
+    database: DatabaseSpec | None = None
+    counting: Literal["calendar", "cohort"] = "calendar"
+    period: Literal["month", "week", "quarter"] = "month"
+    from_: Annotated[str | None, BeforeValidator(_as_text)] = Field(default=None, alias="from")
+    through: Annotated[str | None, BeforeValidator(_as_text)] = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    preset: Literal["hubspot", "salesforce", "pipedrive"] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        found: list[Problem] = []
+        given = [key for key in ("counts", "leads", "database") if getattr(self, key) is not None]
+        if len(given) != 1:
+            came = "none" if not given else " and ".join(given)
+            found.append(Problem("", f"expected exactly one of counts, leads, database; came {came}"))
+        if self.database is not None:
+            text = "is not available in this version: export the query's result to a CSV and name it in counts or leads"
+            found.append(Problem("database", text))
+        if self.leads is None:
+            text = "belongs to leads, and this history has none: remove it, or give leads"
+            found += [Problem(key, text) for key in ("activity", "preset") if getattr(self, key) is not None]
+        elif self.counting == "cohort":
+            found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
+        found += self._window_problems()
+        if found:
+            raise Problems(found)
+        return self
+
+    def _window_problems(self) -> list[Problem]:
+        found, starts = [], {}
+        for key, text in (("from", self.from_), ("through", self.through)):
+            if text is not None:
+                try:
+                    starts[key] = periods.parse_period(text, self.period)
+                except ValueError as error:
+                    found.append(Problem(key, str(error)))
+        if len(starts) == 2 and starts["from"] > starts["through"]:
+            text = f'expected a period not before from = "{self.from_}"; came "{self.through}"'
+            found.append(Problem("through", text))
+        return found
+
+    def window(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
+        """First days of the first and last period asked for; None where the study leaves it open."""
+        first = None if self.from_ is None else periods.parse_period(self.from_, self.period)
+        last = None if self.through is None else periods.parse_period(self.through, self.period)
+        return first, last
+
+
+class FunnelSpec(Table):
+    """The chain of stages, and what is known of it before the data: rates, delays, a deal value.
+
+    `delay` holds days by destination stage (0: no delay); `rate` the central half of the rate into a stage, in [0, 1];
+    `value` an assumed deal value for histories without revenue.
+    """
+
+    stages: tuple[str, ...] = ("visitors", "leads", "qualified", "won")
+    market: Literal["b2b", "b2c", "none"] = "none"
+    delay: dict[str, Annotated[NonNegative, BeforeValidator(as_days)]] = Field(default_factory=dict)
+    rate: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    value: Annotated[float, Field(gt=0)] | None = None
+
+    @field_validator("stages")
+    @classmethod
+    def _chain(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
+        found = []
+        if len(stages) < 2 or len(set(stages)) < len(stages):
+            found.append(
+                Problem("", f"expected two or more different stages; came {', '.join(stages) or 'none'}")
+            )
+        if stages and stages[-1] != "won":
+            found.append(Problem("", f'expected the last stage to be "won"; came "{stages[-1]}"'))
+        for stage in stages:
+            if not re.fullmatch(r"[a-z_][a-z0-9_]*", stage):
+                text = f'expected a name of small letters, digits and _, not starting with a digit; came "{stage}"'
+                found.append(Problem("", text))
+            elif stage in RESERVED:
+                found.append(
+                    Problem("", f'"{stage}" is the name of another column: call the stage otherwise')
+                )
+        if found:
+            raise Problems(found)
+        return stages
+
+    @field_validator("rate")
+    @classmethod
+    def _in_range(cls, rate: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        found = []
+        for stage, (low, high) in rate.items():
+            if not 0 < low <= high < 1:
+                hint = " (3 % is written 0.03)" if high >= 1 else ""
+                text = f"expected [low, high] with 0 < low <= high < 1; came [{low:g}, {high:g}]{hint}"
+                found.append(Problem(stage, text))
+        if found:
+            raise Problems(found)
+        return rate
+
+    @model_validator(mode="after")
+    def _destinations(self) -> Self:
+        found = [
+            Problem(f"{table}.{stage}", self._not_a_destination(stage))
+            for table in ("delay", "rate")
+            for stage in getattr(self, table)
+            if stage not in self.stages[1:]
+        ]
+        if found:
+            raise Problems(found)
+        return self
+
+    def _not_a_destination(self, stage: str) -> str:
+        if stage == self.stages[0]:
+            return f'"{stage}" is the first stage, and nothing leads into it: remove the key'
+        return f"expected a stage of funnel.stages after the first ({', '.join(self.stages[1:])})" + nearest(
+            stage, self.stages[1:]
+        )
+
+
+class ChannelSpec(Table):
+    """What kind a channel is (it sets priors, nothing else), and whether its spend is kept as it is."""
+
+    kind: str = "other"
+    locked: bool = False
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        if kind not in benchmarks.KINDS:
+            raise ValueError(
+                f'expected one of {", ".join(benchmarks.KINDS)}; came "{kind}"'
+                + nearest(kind, benchmarks.KINDS)
+            )
+        return kind
+
+
+class TargetSpec(Table):
+    """What the horizon should reach: revenue (currency) or won (customers), one of them."""
+
+    revenue: Annotated[float, Field(gt=0)] | None = None
+    won: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.revenue is None) == (self.won is None):
+            raise ValueError("expected exactly one of revenue and won: { revenue = 240_000 } or { won = 45 }")
+        return self
+
+    @property
+    def measure(self) -> str:
+        """ "revenue" or "won"."""
+        return "won" if self.revenue is None else "revenue"
+
+    @property
+    def amount(self) -> float:
+        """The number to reach, in the unit of `measure`."""
+        return self.revenue or self.won or 0.0  # one of them is set and above 0
+
+
+def _spend_plan(value: object) -> object:
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, dict) or not value:
+        raise ValueError(
+            'expected "current", the name of a CSV (period, channel, spend), or { channel = spend a period }'
+        )
+    for channel, amount in value.items():
+        if not is_amount(amount):
+            raise ValueError(f'"{channel}": expected an amount a period, 0 or more; came {amount!r}')
+    return {channel: float(amount) for channel, amount in value.items()}
+
+
+class PlanSpec(Table):
+    """The horizon, the spend planned over it, and the target.
+
+    `spend` is "current" (mean of the last three periods), a CSV, or an amount per channel and period.
+    """
+
+    periods: Annotated[int, Field(ge=1, le=24)] = 3
+    spend: Annotated[str | dict[str, float], BeforeValidator(_spend_plan)] = "current"
+    target: TargetSpec | None = None
+
+
+class PriorsSpec(Table):
+    """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd)."""
+
+    range_reads_as: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    marginal_return_sd: MarginalSpread = 0.2
+
+
+class Study(Table):
+    """One forecasting question: history, funnel, channels, economics, plan, budget, priors, lift tests, backtest.
+
+    `folder` is where the study lies; paths of data in it are relative to that. `path` is None for a study made in code.
+    """
+
+    name: str
+    currency: Annotated[str, Field(min_length=1, max_length=8)] = "EUR"
+    history: HistorySpec
+    funnel: FunnelSpec = FunnelSpec()
+    channels: dict[str, ChannelSpec] = Field(default_factory=dict)
+    economics: EconomicsSpec = EconomicsSpec()
+    plan: PlanSpec = PlanSpec()
+    budget: BudgetSpec = BudgetSpec()
+    priors: PriorsSpec = PriorsSpec()
+    lift_tests: tuple[LiftTestSpec, ...] = Field(default=(), alias="lift_test")
+    backtest: BacktestSpec = BacktestSpec()
+    scoring: ScoringSpec | None = None
+    segments: SegmentsSpec | None = None
+    nurturing: NurturingSpec | None = None
+    scenarios: tuple[ScenarioSpec, ...] = Field(default=(), alias="scenario")
+    goals: tuple[GoalSpec, ...] = Field(default=(), alias="goal")
+    folder: Path = Path()
+    path: Path | None = None
+    _source: Source | None = PrivateAttr(default=None)
+
+    @field_validator("name")
+    @classmethod
+    def _fit_for_a_file(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w .\-]*", name) or name.endswith((".", " ")):
+            raise ValueError(
+                f'expected letters, digits, blanks, ".", "_" or "-" (it names files); came "{name}"'
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Self:
+        own = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
+        known = [*own, *(stage for stage in self.funnel.stages if stage not in own)]
+        found = [
+            Problem(
+                f"history.columns.{column}",
+                f"expected one of our columns ({', '.join(known)})" + nearest(column, known),
+            )
+            for column in self.history.columns
+            if column not in known
+        ]
+        if self.history.leads is not None and "leads" not in self.funnel.stages:
+            found.append(
+                Problem(
+                    "funnel.stages", 'expected the stage "leads" among them, because the history is leads'
+                )
+            )
+        found += window_problems(self.lift_tests, self.history.period)
+        found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
+        if found:
+            raise Problems(found)
+        return self
+
+    def fit_key(self) -> dict[str, Any]:
+        """What the fit depends on besides the content of the data: ready for JSON, to be hashed.
+
+        Holds how the history is read, funnel, channel kinds, priors, gross margin, lift tests; not plan, budget, name,
+        currency, locks, nor file names (`History.fingerprint` stands for the data themselves).
+        """
+        history = self.history.model_dump(
+            mode="json", include={"counting", "period", "from_", "through", "columns", "preset"}
+        )
+        kinds = {name: spec.kind for name, spec in sorted(self.channels.items()) if spec.kind != "other"}
+        tests = [test.model_dump(mode="json", exclude={"note"}) for test in self.lift_tests]
+        return {
+            "history": history,
+            "funnel": self.funnel.model_dump(mode="json"),
+            "kinds": kinds,
+            "priors": self.priors.model_dump(mode="json"),
+            "gross_margin": self.economics.gross_margin,
+            **({"lift_tests": tests} if tests else {}),
+        }
+
+    def kind_of(self, channel: str) -> str:
+        """The kind of a channel; "other" where the study does not name it."""
+        return self.channels.get(channel, ChannelSpec()).kind
+
+    def place(self, key: str) -> str:
+        """Where a key stands, as `study.toml:12: key`, for messages about the study's content."""
+        return key if self._source is None else self._source.place(key)
+
+
+def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
+    """Read a study file; `overrides` are `key=value` texts that replace keys of it (dotted keys, TOML values).
+
+    Raises StudyError with every problem of the file, and UsageError for an override that is not `key=value`.
+    """
+    source = read_source(Path(path), overrides)
+    own = [key for key in ("folder", "path") if source.values.pop(key, None) is not None]
+    problems = [Problem(key, "unknown key") for key in own]
+    extra = {"folder": source.path.parent, "path": source.path}
+    study = None
+    try:
+        study = Study.model_validate({**source.values, **extra})
+    except ValidationError as error:
+        problems += explain(error, Study)
+        if drop_unknown(
+            error, source.values
+        ):  # an unknown key must not hide what checks across keys would find
+            try:
+                Study.model_validate({**source.values, **extra})
+            except ValidationError as again:
+                problems += [problem for problem in explain(again, Study) if problem not in problems]
+    if problems or study is None:
+        raise StudyError(_in_file_order(source, problems))
+    study._source = source
+    return study
+
+
+def _in_file_order(source: Source, problems: Iterable[Problem]) -> list[str]:
+    ordered = sorted(problems, key=lambda problem: source.line(problem.key))
+    return [f"{source.place(problem.key)}: {problem.text}" for problem in ordered]

@@ -1,0 +1,174 @@
+"""Where a miss came from: shares add up, and a miss that was made in one place is found there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from posterior_fixture import DELAYS, RATES, TWO, history, posterior, run, study
+
+from forecast.backtest.actuals import compare, read_run, score_run
+from forecast.backtest.attribution import Funnel, Known, attribute, shapley
+from forecast.equations import delay_pmf
+from forecast.errors import DataError, UsageError
+from forecast.history import History
+
+MONTHS, AHEAD = 24, 3
+
+
+def company(**changes: float) -> History:
+    """Two years and a quarter of a steady funnel; in the quarter, a measure is `changes` times what it was."""
+    months = MONTHS + AHEAD
+    after = np.arange(months)[:, None] >= MONTHS
+    visitors = np.broadcast_to([4000.0, 1600.0], (months, 2)) * np.where(
+        after, changes.get("traffic", 1.0), 1
+    )
+    leads = np.rint(visitors * 0.05 * np.where(after, changes.get("conversion", 1.0), 1))
+    qualified = np.rint(leads * 0.4)
+    won = np.rint(qualified * 0.25)
+    revenue = won * 5000 * np.where(after, changes.get("value", 1.0), 1)
+    cells = {"visitors": visitors, "leads": leads, "qualified": qualified, "won": won, "revenue": revenue}
+    return history(cells, periods=months)
+
+
+QUICK = study(funnel={"delay": {"qualified": 0, "won": 0}})
+
+
+def test_shapley_values_add_up_and_are_fair() -> None:
+    """Additive blocks get their own, two that only work together share, one that does nothing gets nothing."""
+
+    def value(swapped: frozenset[str]) -> dict[str, np.ndarray]:
+        both = 6.0 * ({"a", "b"} <= swapped)
+        return {"x": np.array([both + 2.0 * ("c" in swapped), 1.0 * ("a" in swapped)])}
+
+    found = shapley(value, ["a", "b", "c", "d"])["x"]
+    assert found["a"] == pytest.approx([3.0, 1.0])
+    assert found["b"] == pytest.approx([3.0, 0.0])
+    assert found["c"] == pytest.approx([2.0, 0.0])
+    assert found["d"] == pytest.approx([0.0, 0.0])
+
+
+def moves(entries: tuple[int, int]) -> np.ndarray:
+    """A triangle of twelve cohorts: a tenth of the entries at once, a tenth one period later."""
+    triangle = np.zeros((12, 12, 2), dtype=np.int64)
+    triangle[:, 0] = np.array(entries) // 10
+    triangle[:11, 1] = np.array(entries) // 10
+    return triangle
+
+
+@pytest.mark.parametrize("kind", ["at once", "calendar", "leads", "leads with losses"])
+def test_the_expected_funnel_is_the_mean_of_the_simulated_one(kind: str) -> None:
+    """Two roads to one answer: the plain function of the blocks, and the simulation of the same constants."""
+    if kind.startswith("leads"):
+        triangles = {"qualified": moves((50, 20)), "won": moves((20, 8))}
+        losses = {"won": moves((20, 8))} if kind.endswith("losses") else {}
+        past = history(TWO, counting="leads", triangles=triangles, losses=losses)
+    else:
+        past = history(TWO)
+    delays = {} if kind == "at once" else DELAYS
+    lost = {"won": (0.5, 1.0, 0.8)} if kind.endswith("losses") else {}
+    known = posterior(past, RATES, draws=1500, delays=delays, losses=lost, traffic=[1000.0, 400.0], noise=0.0)
+    plan = np.array([[3000.0, 1000.0]] * AHEAD)
+    outlook, future = run(known, past, plan)
+    traffic = np.exp(future.log_traffic).mean(axis=0)
+    rates = {s: np.full((len(past.periods) + AHEAD, 2), r) for s, r in RATES.items()}
+    pmfs = {
+        stage: delay_pmf(*delays.get(stage, (0.0, 0.8)), known.provenance["ages"][stage]) for stage in RATES
+    }
+    expected = Funnel(past, known).expected(Known(traffic, rates, pmfs, np.array([5000.0, 4000.0])))
+    won = outlook["won"].sel(plan="given").sum("period").values.astype(float)
+    error = won.std(axis=0) / np.sqrt(len(won))
+    assert (np.abs(expected["won"] - won.mean(axis=0)) < 4.5 * error).all()
+    assert expected["revenue"] == pytest.approx(expected["won"] * [5000.0, 4000.0])
+
+
+@pytest.mark.parametrize(("block", "factor"), [("traffic", 1.5), ("conversion", 0.5), ("value", 1.4)])
+def test_a_miss_made_in_one_place_is_found_there(block: str, factor: float) -> None:
+    """One measure changes by itself: its share has the right sign, and is most of all shares."""
+    now = company(**{block: factor})
+    past = now.as_of(now.periods[MONTHS - 1])
+    shares, _, names = attribute(QUICK, past, now, np.zeros((AHEAD, 2)), seed=1)
+    total = {name: float(shares["revenue"][name].sum()) for name in names}
+    assert max(total, key=lambda name: abs(total[name])) == block
+    assert np.sign(total[block]) == np.sign(factor - 1)
+    assert abs(total[block]) > 0.6 * sum(abs(v) for v in total.values())
+
+
+def outlook_of(past: History) -> xr.Dataset:
+    """What a run would have written for a company, from constants."""
+    rates = {"leads": 0.05, "qualified": 0.4, "won": 0.25}
+    known = posterior(past, rates, draws=200, traffic=[4000.0, 1600.0], traffic_noise=0.1)
+    outlook, _ = run(known, past, np.zeros((AHEAD, 2)))
+    return outlook
+
+
+@pytest.fixture(scope="module")
+def compared() -> dict[str, object]:
+    """A company whose conversion halved after the run."""
+    now = company(conversion=0.5)
+    past = now.as_of(now.periods[MONTHS - 1])
+    return compare(QUICK, now, outlook_of(past).sel(plan="given"), past.labels[-1])
+
+
+def test_shares_add_up_to_the_miss(compared: dict[str, object]) -> None:
+    """In every channel and in total: what came less what was expected, of wins and of revenue."""
+    scored = {(r["measure"], r["channel"]): r for r in compared["scores"] if r["period"] == "total"}
+    for measure in ("won", "revenue"):
+        for channel in ("one", "two", "total"):
+            row = scored[measure, channel]
+            amounts = [
+                p["amount"]
+                for p in compared["attribution"]
+                if (p["measure"], p["channel"]) == (measure, channel)
+            ]
+            assert sum(amounts) == pytest.approx(row["came"] - row["mean"], abs=1e-6 * row["mean"])
+
+
+def test_the_score_says_which_stage(compared: dict[str, object]) -> None:
+    """Visitors are as forecast, leads and all after them lie below."""
+    inside = {
+        r["measure"]: r["inside80"] for r in compared["scores"] if r["period"] == r["channel"] == "total"
+    }
+    assert inside == {"visitors": True, "leads": False, "qualified": False, "won": False, "revenue": False}
+
+
+def test_part_of_a_horizon_is_scored(fitted_study: Path, tmp_path: Path) -> None:
+    """Two of three months have come: those are scored, and it says so; the file lies beside the run."""
+    from forecast.report import score_text
+    from forecast.workflow import run as whole_run
+
+    folder = tmp_path / "run"
+    whole_run(fitted_study, out=folder, overrides=["history.through='2026-04'"], preview=True)
+    result = score_run(folder, fitted_study)
+    assert result.summary["come"] == ["2026-05", "2026-06"]
+    assert json.loads((folder / "score.json").read_text(encoding="utf-8"))["name"] == "small"
+    assert "2 of 3 months have come" in score_text(result.summary)
+    with pytest.raises(DataError, match="nothing of it has come yet"):
+        score_run(folder, fitted_study, overrides=["history.through='2026-04'"])
+    with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
+        score_run(folder, fitted_study, overrides=["history.through='2026-03'"])
+    (folder / "draws.nc").write_bytes(b"not a netCDF file")
+    with pytest.raises(DataError, match="damaged, or not written by `forecast run`"):
+        read_run(folder)
+
+
+def test_a_folder_without_a_run_is_refused(fitted_study: Path, tmp_path: Path) -> None:
+    """With the name of what is missing, and what to give."""
+    with pytest.raises(DataError, match=r"no summary\.json here; give the folder"):
+        score_run(tmp_path, fitted_study)
+
+
+def test_a_plan_that_the_run_has_not(
+    tmp_path: Path, fitted_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs without spend have no recommended plan."""
+    now = company()
+    past = now.as_of(now.periods[MONTHS - 1])
+    monkeypatch.setattr(
+        "forecast.backtest.actuals.read_run", lambda _: (outlook_of(past), {"as_of": "2026-12"})
+    )
+    with pytest.raises(UsageError, match="the run has given; got"):
+        score_run(tmp_path, fitted_study, plan="recommended")

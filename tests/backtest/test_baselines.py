@@ -1,0 +1,111 @@
+"""The baselines: their centres and spreads in cases with a known answer."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from forecast.backtest.baselines import BASELINES, drift, sd_of_sum, seasonal_naive, spreadsheet
+from forecast.errors import UsageError
+from forecast.history import History
+
+needs_statsforecast = pytest.mark.skipif(
+    importlib.util.find_spec("statsforecast") is None, reason="statsforecast is in the extra `bench`"
+)
+
+
+def history_of(won: np.ndarray, revenue: np.ndarray) -> History:
+    """Monthly calendar counts, dims (period, channel)."""
+    months = pd.date_range("2023-01-01", periods=len(won), freq="MS").to_numpy()
+    names = [f"c{i}" for i in range(won.shape[1])]
+    counts = xr.Dataset(
+        {
+            "won": (("period", "channel"), won.astype(float)),
+            "revenue": (("period", "channel"), revenue.astype(float)),
+        },
+        coords={"period": months, "channel": names},
+    )
+    return History(counts=counts, counting="calendar", period="month", stages=("won",))
+
+
+def test_the_spreadsheet_looks_at_six_months_and_values_each_channel_by_itself() -> None:
+    """Mean and variance of sum_c value_c Poisson(3 rate_c)."""
+    won = np.full((24, 2), [2.0, 5.0])
+    won[-6:] = [4.0, 1.0]
+    values = np.array([1000.0, 300.0])
+    draws = spreadsheet(history_of(won, won * values), 3, np.random.default_rng(1), 40_000)
+    rate = 3 * np.array([4.0, 1.0])
+    variance = float((rate * values**2).sum())
+    assert draws.mean() == pytest.approx(rate @ values, abs=4 * np.sqrt(variance / 40_000))
+    assert draws.var() == pytest.approx(variance, rel=0.05)
+
+
+def test_the_spreadsheet_values_a_channel_without_a_win_like_the_rest() -> None:
+    """A blank channel brings no NaN."""
+    won, revenue = np.zeros((12, 2)), np.zeros((12, 2))
+    won[:, 0], revenue[:, 0] = 2.0, 200.0
+    draws = spreadsheet(history_of(won, revenue), 3, np.random.default_rng(1), 1000)
+    assert set(draws % 100.0) == {0.0}
+
+
+def test_seasonal_naive_repeats_last_year() -> None:
+    """A year that repeats itself exactly has no error; one that moves has that of its seasonal differences."""
+    year = np.arange(1.0, 13.0) * 100
+    history = history_of(np.ones((24, 1)), np.tile(year, 2)[:, None])
+    draws = seasonal_naive(history, 3, np.random.default_rng(1), 100)
+    assert draws == pytest.approx(np.full(100, 600.0))
+    moved = history_of(np.ones((24, 1)), np.concatenate([year, year + 50])[:, None])
+    draws = seasonal_naive(moved, 3, np.random.default_rng(1), 40_000)
+    assert draws.std() == pytest.approx(50 * np.sqrt(3), rel=0.02)
+    with pytest.raises(UsageError, match="at least 14 periods of history, got 13"):
+        seasonal_naive(history_of(np.ones((13, 1)), np.ones((13, 1))), 3, np.random.default_rng(1), 10)
+
+
+def test_drift_moves_on_by_the_mean_step() -> None:
+    """A straight line goes on without error; a random walk has the mean and spread of its sum over many walks."""
+    line = (100.0 + 10.0 * np.arange(12))[:, None]
+    draws = drift(history_of(line, line), 3, np.random.default_rng(1), 100, "won")
+    assert draws == pytest.approx(np.full(100, 220.0 + 230.0 + 240.0))
+    rng = np.random.default_rng(4)
+    walks = 1000.0 + np.cumsum(2.0 + rng.normal(size=(600, 33)), axis=1)
+    errors, spreads = [], []
+    for walk in walks:
+        found = drift(history_of(walk[:30, None], walk[:30, None]), 3, rng, 50)
+        errors.append(walk[30:].sum() - found.mean())
+        spreads.append(found.std())
+    assert np.mean(spreads) == pytest.approx(np.std(errors), rel=0.12)
+    with pytest.raises(UsageError, match="at least 3 periods"):
+        drift(history_of(line[:2], line[:2]), 3, rng, 10)
+
+
+def test_the_spreadsheet_counts_a_stage_by_its_own_last_six_months() -> None:
+    """Poisson of the mean of its last six periods, summed over channels."""
+    won = np.full((24, 2), [2.0, 5.0])
+    won[-6:] = [4.0, 1.0]
+    draws = spreadsheet(history_of(won, won), 3, np.random.default_rng(1), 40_000, "won")
+    assert draws.mean() == pytest.approx(15.0, abs=4 * np.sqrt(15 / 40_000))
+    assert draws.var() == pytest.approx(15.0, rel=0.05)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_the_spread_of_a_sum_follows_from_the_spreads_of_its_steps(alpha: float) -> None:
+    """Exponential smoothing: error at step h is e_h + alpha (e_1 + .. + e_(h-1))."""
+    steps = np.array([np.sqrt(1 + (h - 1) * alpha**2) for h in (1, 2, 3)])
+    shocks = np.random.default_rng(2).normal(size=(200_000, 3))
+    errors = shocks + alpha * (np.cumsum(shocks, axis=1) - shocks)
+    assert sd_of_sum(steps) == pytest.approx(errors.sum(axis=1).std(), rel=0.01)
+
+
+@needs_statsforecast
+@pytest.mark.parametrize("name", ["AutoETS", "AutoARIMA"])
+def test_steady_revenue_is_forecast_steady(name: str) -> None:
+    """White noise around 1000: three periods bring 3000, sd sqrt(3) sigma."""
+    rng = np.random.default_rng(3)
+    y = 1000 + 50 * rng.normal(size=(36, 1))
+    draws = BASELINES[name](history_of(np.ones((36, 1)), y), 3, rng, 4000)
+    assert draws.mean() == pytest.approx(3000, abs=80)
+    assert 50 < draws.std() < 200

@@ -1,0 +1,590 @@
+"""Backtests: nothing of what came later, the same bytes after a stop, a gate that fails when it should."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, STUDY, counts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posterior_fixture import history, study
+
+from forecast.backtest import jobs
+from forecast.backtest import running as backtests
+from forecast.backtest.running import (
+    Setup,
+    backtest,
+    check_gate,
+    one_origin,
+    origin_at,
+    origins_of,
+    run_backtest,
+    saved,
+)
+from forecast.backtest.summary import FORECAST, calibration_of, summarise_backtest, tidy
+from forecast.errors import DataError, FitError, GateError, UsageError
+from forecast.history import History, read_history
+from forecast.report import backtest_text
+from forecast.study import GateSpec, Study, load_study
+
+SIMPLE = ("spreadsheet", "seasonal naive", "drift")
+OPTIONS: dict[str, Any] = {"preview": True, "draws": 100, "names": ("spreadsheet",)}
+SETUP = Setup(horizon=2, spend="planned", draws=100, seed=1, preview=True, baselines=SIMPLE)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, History]:
+    """Eighteen months of two channels."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.toml").write_text(STUDY, encoding="utf-8")
+    (folder / "small.csv").write_text(counts(), encoding="utf-8")
+    loaded = load_study(folder / "small.toml")
+    return loaded, read_history(loaded)
+
+
+@pytest.fixture(scope="module")
+def made(small: tuple[Study, History]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """A backtest of four origins, two months ahead."""
+    return run_backtest(*small, origins=4, horizon=2, every=1, **OPTIONS | {"names": SIMPLE})
+
+
+def changed_after(
+    now: History, known: int, rng: np.random.Generator, *, keep: tuple[str, ...] = ()
+) -> History:
+    """The same history, with everything after `known` periods made up, but for the measures `keep`."""
+    cells = now.counts.copy(deep=True)
+    for name in cells.data_vars:
+        if name not in keep:
+            values = cells[name].values.copy()
+            values[known:] = rng.integers(0, 10_000, values[known:].shape)
+            cells[name] = (cells[name].dims, values)
+    return replace(now, counts=cells)
+
+
+def forecast_of(record: dict[str, Any]) -> list[Any]:
+    """What a record forecasts, without what came and the scores of that."""
+    columns = record["columns"]
+    keep = [i for i, name in enumerate(columns) if name not in ("came", "crps", "wis", "pit")]
+    cells = [[cell[i] for i in keep] for cell in record["cells"]]
+    made = {
+        (channel, measure, name): {k: v for k, v in found.items() if k not in ("crps", "wis", "pit")}
+        for channel, measures in record["baselines"].items()
+        for measure, methods in measures.items()
+        for name, found in methods.items()
+    }
+    return [cells, made]
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=3, deadline=None)
+def test_nothing_of_what_came_later_is_used(small: tuple[Study, History], seed: int) -> None:
+    """Whatever comes after the origin, forecast and baselines are the same to the last bit."""
+    loaded, now = small
+    other = changed_after(now, 14, np.random.default_rng(seed))
+    first, second = (one_origin(origin_at(loaded, h, 14, SETUP)) for h in (now, other))
+    assert forecast_of(first) == forecast_of(second)
+    assert first["cells"] != second["cells"]
+
+
+def test_given_the_spend_that_came_nothing_else_is_used(small: tuple[Study, History]) -> None:
+    """With `actual` spend, the forecast moves with spend, and with nothing else that came later."""
+    loaded, now = small
+    setup = replace(SETUP, spend="actual")
+    rng = np.random.default_rng(1)
+    same = one_origin(origin_at(loaded, changed_after(now, 14, rng, keep=("spend",)), 14, setup))
+    base = one_origin(origin_at(loaded, now, 14, setup))
+    other = one_origin(origin_at(loaded, changed_after(now, 14, rng), 14, setup))
+    assert forecast_of(base) == forecast_of(same)
+    assert forecast_of(base) != forecast_of(other)
+
+
+@given(
+    periods=st.integers(4, 60),
+    horizon=st.integers(1, 6),
+    every=st.integers(1, 6),
+    asked=st.integers(1, 20),
+    least=st.integers(2, 24),
+)
+def test_origins_lie_where_they_may(periods: int, horizon: int, every: int, asked: int, least: int) -> None:
+    """The last horizon ends with the history, no origin knows less than asked, and no other would fit in."""
+    past = history({"visitors": 10.0, "won": 1.0}, periods=periods)
+    if periods < least + horizon:
+        with pytest.raises(DataError, match="needs at least"):
+            origins_of(past, origins=asked, horizon=horizon, every=every, least=least)
+        return
+    found = origins_of(past, origins=asked, horizon=horizon, every=every, least=least)
+    assert found[-1] == periods - horizon
+    assert found[0] >= least
+    assert set(np.diff(found)) <= {every}
+    assert len(found) == asked or found[0] - every < least
+
+
+def test_totals_are_those_of_the_draws_and_what_came_is_the_history(
+    small: tuple[Study, History], made: tuple[list[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Means of channels and periods add up to means of totals; what came is read off the counts."""
+    _, now = small
+    frame = tidy(made[0]).set_index(["origin", "period", "channel", "measure"])
+    for origin in dict.fromkeys(frame.index.get_level_values("origin")):
+        for measure in ("visitors", "leads", "won", "revenue"):
+            part = frame.xs(origin).xs(measure, level="measure")
+            whole = part.loc[("total", "total")]
+            cells = part.drop(index="total", level="period").drop(index="total", level="channel")
+            assert cells["mean"].sum() == pytest.approx(whole["mean"])
+            assert cells["came"].sum() == pytest.approx(whole["came"])
+        known = now.labels.index(origin) + 1
+        came = now.counts["won"].values[known : known + 2].sum()
+        assert frame.loc[(origin, "total", "total", "won"), "came"] == came
+
+
+def test_the_summary_is_what_the_table_says(made: tuple[list[dict[str, Any]], dict[str, Any]]) -> None:
+    """Scores of the headline by hand from backtest.csv; overlapping origins are worth fewer."""
+    records, summary = made
+    frame = tidy(records)
+    mine = frame[
+        (frame["period"] == "total") & (frame["channel"] == "total") & (frame["measure"] == "revenue")
+    ]
+    own = next(m for m in summary["methods"] if (m["method"], m["measure"]) == (FORECAST, "revenue"))
+    assert own["crps"] == pytest.approx(mine["crps"].mean())
+    assert own["bias"] == pytest.approx(mine["mean"].sum() / mine["came"].sum() - 1)
+    assert own["inside80"]["inside"] == int(mine["inside80"].sum())
+    assert summary["independent"] == pytest.approx(2.5)
+    row = next(m for m in summary["methods"] if (m["method"], m["measure"]) == ("spreadsheet", "revenue"))
+    assert row["crps"] == pytest.approx(mine["crps_spreadsheet"].mean())
+    assert row["skill"] == pytest.approx(1 - own["crps"] / row["crps"])
+    assert [r["origin"] for r in summary["rows"]] == summary["origins"]
+    assert calibration_of(summary) == {
+        "inside": own["inside80"]["inside"],
+        "outcomes": 4,
+        "independent": 2,
+        "method": "preview",
+    }
+    assert "overlap" in backtest_text(summary) or "too few" in backtest_text(summary)
+
+
+def test_a_channel_that_came_later_counts_in_what_came() -> None:
+    """The forecast could not know it, the company's total has it."""
+    cells = {"visitors": np.full((20, 2), 500.0), "won": np.full((20, 2), 10.0)}
+    for values in cells.values():
+        values[:16, 1] = np.nan
+    now = history(cells, periods=20)
+    loaded = study(funnel={"stages": ("visitors", "won"), "delay": {"won": 0}})
+    origin = origin_at(loaded, now, 16, SETUP)
+    assert origin.past.channels == ["one"]
+    assert origin.came["won"].tolist() == [[10.0, 20.0]] * 2
+    record = one_origin(origin)
+    assert next(c for c in record["cells"] if c[:3] == ["total", "total", "won"])[3] == 40.0
+
+
+@given(seed=st.integers(0, 1000), known=st.integers(3, 9))
+@settings(max_examples=20, deadline=None)
+def test_wins_from_the_pipeline_are_those_of_old_cohorts(seed: int, known: int) -> None:
+    """Of dated leads: what the old cohorts had won by the end of the horizon, less what they had won at the origin."""
+    triangle = np.random.default_rng(seed).integers(0, 5, (12, 12, 2))
+    triangle[np.add.outer(np.arange(12), np.arange(12)) >= 12] = 0
+    now = history({"leads": 40.0, "won": 3.0}, counting="leads", triangles={"won": triangle})
+    loaded = study(funnel={"stages": ("leads", "won")}, history={"leads": "none.csv"})
+    came = origin_at(loaded, now, known, SETUP).came["won_from_pipeline"]
+    then, later = (
+        now.as_of(now.periods[n - 1]).triangles["won"].values[:known] for n in (known, known + SETUP.horizon)
+    )
+    assert came[:, :2].sum(axis=0).tolist() == (later.sum(axis=(0, 1)) - then.sum(axis=(0, 1))).tolist()
+    assert came[:, 2].tolist() == came[:, :2].sum(axis=1).tolist()
+
+
+def finds_none_done(origin: backtests.Origin) -> dict[str, Any]:
+    """A job that refuses the origins that were done before."""
+    assert origin.label == "2026-02"
+    return one_origin(origin)
+
+
+def test_a_stopped_backtest_ends_with_the_same_bytes(
+    small: tuple[Study, History], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at its second origin and taken up again: no origin twice, the same files as in one go."""
+    options: dict[str, Any] = {"origins": 2, "horizon": 2, "every": 1, **OPTIONS}
+    study_file = small[0].path
+    assert study_file is not None
+    whole = backtest(study_file, out=tmp_path / "whole", **options)
+    calls: list[str] = []
+
+    def stops(origin: backtests.Origin) -> dict[str, Any]:
+        calls.append(origin.label)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return one_origin(origin)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_backtest(*small, results=tmp_path / "parts", job=stops, **options)
+    assert not (tmp_path / "parts" / "backtest.json").exists()
+    backtest(study_file, out=tmp_path / "parts", **options)
+    for name in ("backtest.json", "backtest.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    lines = next((tmp_path / "parts").glob("origins-*.jsonl")).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3
+    longer = run_backtest(*small, results=tmp_path / "parts", job=finds_none_done, **options | {"origins": 3})
+    assert whole.summary["origins"] == longer[1]["origins"][1:]
+
+
+def test_other_data_or_settings_never_share_records(small: tuple[Study, History], tmp_path: Path) -> None:
+    """Another seed has a file of its own; changed counts have lines of their own."""
+    options: dict[str, Any] = {"origins": 1, "horizon": 2, "every": 1, "results": tmp_path, **OPTIONS}
+    first, _ = run_backtest(*small, **options)
+    run_backtest(*small, **options, seed=2)
+    assert len(list(tmp_path.glob("origins-*.jsonl"))) == 2
+    other = changed_after(small[1], 16, np.random.default_rng(1))
+    again, _ = run_backtest(small[0], other, **options)
+    assert again[0]["origin"] == first[0]["origin"]
+    assert again[0] != first[0]
+    assert run_backtest(*small, **options)[0] == first
+
+
+def test_an_origin_that_fails_is_named(small: tuple[Study, History]) -> None:
+    """The others are kept; the error names the origin."""
+
+    def fails(origin: backtests.Origin) -> dict[str, Any]:
+        raise ValueError(f"no luck at {origin.label}")
+
+    with pytest.raises(FitError, match=r"2026-04: ValueError: no luck at 2026-04"):
+        run_backtest(*small, origins=1, horizon=2, job=fails, **OPTIONS)
+
+
+def test_baselines_that_are_not_there(small: tuple[Study, History], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for by name: an error with what to do. Left to itself: left out, and told."""
+    monkeypatch.setattr("forecast.backtest.baselines.importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="AutoETS needs statsforecast: pip install"):
+        run_backtest(*small, **OPTIONS | {"names": ["AutoETS"]})
+    with pytest.raises(UsageError, match=r'expected one of .*; got "prophet"'):
+        run_backtest(*small, **OPTIONS | {"names": ["prophet"]})
+    _, summary = run_backtest(*small, origins=1, horizon=2, **OPTIONS | {"names": None})
+    assert summary["left_out"] == ["AutoETS", "AutoARIMA"]
+    assert "AutoETS and AutoARIMA are left out: they need statsforecast" in backtest_text(summary)
+
+
+def test_cohort_counts_cannot_go_back(tmp_path: Path) -> None:
+    """What had become of a cohort by then is not in such a table: the message says what to give."""
+    path = tmp_path / "small.toml"
+    path.write_text(STUDY.replace('through = "2026-06"', 'counting = "cohort"'), encoding="utf-8")
+    (tmp_path / "small.csv").write_text(counts(cohort=True), encoding="utf-8")
+    with pytest.raises(DataError, match="Use calendar counts or a file of leads"):
+        backtest(path, out=tmp_path / "out", preview=True)
+
+
+# The gate
+
+
+def records_of(inside: int, of: int, *, off: float = 0.0) -> list[dict[str, Any]]:
+    """Records of one measure with `inside` of `of` outcomes in the band, and a spreadsheet that errs by 10."""
+    rng = np.random.default_rng(5)
+    found = []
+    for i in range(of):
+        came = 100.0 + rng.normal() * (0.1 if i < inside else 0.0) + (30.0 if i >= inside else 0.0) - off
+        quantiles = {"q05": 95, "q10": 96, "q25": 98, "q50": 100, "q75": 102, "q90": 104, "q95": 105}
+        own = {"mean": 100.0, **quantiles, "crps": 1.0 + abs(came - 100) / 2, "wis": 1.0, "pit": 0.5}
+        theirs = own | {"crps": 5.0 + rng.normal() * 0.1}
+        columns = ["period", "channel", "measure", "came", *own]
+        cells = [[p, "total", "won", came, *own.values()] for p in ("p1", "total")]
+        cells.append(["total", "one", "won", came, *own.values()])
+        found.append(
+            {
+                "origin": f"o{i}",
+                "columns": columns,
+                "cells": cells,
+                "baselines": {"total": {"won": {"spreadsheet": theirs}}},
+                "sampling": {},
+            }
+        )
+    return found
+
+
+CONTEXT = {
+    "name": "x",
+    "currency": "EUR",
+    "period": "month",
+    "horizon": 1,
+    "every": 1,
+    "spend": "actual",
+    "paid": True,
+    "method": "nuts",
+    "measure": "won",
+    "left_out": [],
+}
+
+
+def gate_of(records: list[dict[str, Any]], **gate: Any) -> dict[str, Any]:
+    """Checks of the gate by name, and the summary."""
+    summary = summarise_backtest(records, CONTEXT, GateSpec(**gate))
+    return {c["name"]: c for c in summary["gate"]["checks"]} | {"summary": summary}
+
+
+@pytest.mark.parametrize(
+    ("inside", "status"), [(20, "REVIEW"), (19, "PASS"), (12, "PASS"), (11, "REVIEW"), (6, "FAIL")]
+)
+def test_coverage_is_judged_by_the_exact_region(inside: int, status: str) -> None:
+    """Of 20 outcomes 12 to 19; far out it is no chance, and a FAIL."""
+    found = gate_of(records_of(inside, 20), skill=-10.0)
+    check = found["coverage of the 80 % band"]
+    assert (check["status"], check["missed"]) == (status, status != "PASS")
+    if check["missed"]:
+        with pytest.raises(GateError, match="coverage of the 80 % band"):
+            check_gate(found["summary"])
+    else:
+        check_gate(found["summary"])
+
+
+def test_thresholds_of_the_study_hold() -> None:
+    """Own limits of coverage, skill and bias: missed by more than chance, or kept."""
+    good = gate_of(records_of(16, 20), least=0.7, most=0.9, skill=0.1)
+    assert good["coverage of the 80 % band"]["status"] == "PASS"
+    assert good["skill against spreadsheet"]["status"] == "PASS"
+    high = gate_of(records_of(20, 20, off=3.0), skill=0.95, bias=0.01)
+    assert high["skill against spreadsheet"]["status"] == "FAIL"
+    assert high["bias"]["status"] == "FAIL"
+    assert high["bias"]["value"].startswith("+3")
+    assert high["summary"]["gate"]["status"] == "FAIL"
+    none = gate_of(records_of(16, 20), against="drift")
+    assert none["skill against drift"]["value"] == "not known"
+
+
+def test_few_outcomes_are_a_review() -> None:
+    """Three outcomes cannot clear a forecast; they miss nothing either."""
+    found = gate_of(records_of(3, 3))
+    assert found["independent outcomes"]["status"] == "REVIEW"
+    check_gate(found["summary"])
+    assert "too few" in backtest_text(found["summary"])
+
+
+def test_fits_that_went_badly_are_told() -> None:
+    """How many origins, and how badly; nothing where all went well."""
+    records = records_of(5, 5)
+    good = {"max_rhat": 1.02, "divergences": 0, "again": False, "failures": []}
+    bad = {
+        "max_rhat": 1.04,
+        "divergences": 3,
+        "again": True,
+        "failures": ["won: 3 divergences (must be 0)", "x: y"],
+    }
+    for i, record in enumerate(records):
+        record["sampling"] = bad if i == 2 else good
+    summary = gate_of(records)["summary"]
+    assert summary["sampling"]["again"] == ["o2"]
+    text = "The fits of 1 of 5 origins missed a check of a run (worst R-hat 1.04, 3 divergences in all)"
+    assert text in backtest_text(summary)
+    assert "missed a check of a run" not in backtest_text(gate_of(records_of(5, 5))["summary"])
+
+
+# In a run
+
+
+def test_a_backtest_stands_in_the_verdict_and_report_of_its_data(
+    small: tuple[Study, History], tmp_path: Path
+) -> None:
+    """Also when more periods have come since; not for other data, another funnel, or another model."""
+    loaded, now = small
+    assert loaded.path is not None
+    backtest(loaded.path, out=tmp_path, origins=1, horizon=2, **OPTIONS)
+    assert saved(tmp_path, loaded, now) is not None
+    shorter = now.as_of(now.periods[-2])
+    assert saved(tmp_path, loaded, shorter) is None
+    assert saved(tmp_path, loaded, changed_after(now, 10, np.random.default_rng(2))) is None
+    later = load_study(loaded.path, ["history.through='2026-05'"])
+    (tmp_path / "earlier").mkdir()
+    backtest(
+        loaded.path, out=tmp_path / "earlier", overrides=["history.through='2026-05'"], origins=1, **OPTIONS
+    )
+    assert saved(tmp_path / "earlier", loaded, now) is not None
+    assert saved(tmp_path / "earlier", later, read_history(later)) is not None
+    other = load_study(loaded.path, ["funnel.market='none'"])
+    assert saved(tmp_path, other, now) is None
+    assert saved(tmp_path / "nowhere", loaded, now) is None
+
+
+def test_a_run_shows_the_backtest_beside_it(fitted_study: Path, tmp_path: Path) -> None:
+    """The verdict has its check, the report its tables; a damaged file is refused before any work."""
+    from forecast.workflow import run
+
+    folder = tmp_path / "out"
+    backtest(fitted_study, out=folder, origins=2, horizon=2, **OPTIONS)
+    summary = run(fitted_study, out=folder).summary
+    check = next(c for c in summary["verdict"]["checks"] if "calibration" in c["name"])
+    assert check["name"] == "calibration in the backtest (closed form)"
+    assert "of 2 outcomes" in check["value"]
+    assert (folder / "backtest.json").is_file()
+    (folder / "backtest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="not a backtest"):
+        run(fitted_study, out=folder)
+
+
+def test_the_chapter_of_the_report(made: tuple[list[dict[str, Any]], dict[str, Any]]) -> None:
+    """Every origin has its row, every method too, and a figure with words."""
+    from tables_fixture import plausible_tables
+
+    from forecast.report import backtest_chapter
+
+    tables = plausible_tables()
+    assert backtest_chapter(tables) == []
+    (chapter,) = backtest_chapter(replace(tables, backtest=json.loads(json.dumps(made[1]))))
+    figure, origins, methods, *_ = chapter["parts"]
+    assert "<svg" in figure["figure"]["svg"]
+    assert figure["figure"]["alt"]
+    assert [row["cells"][0] for row in origins["tables"][0]["rows"]] == made[1]["origins"]
+    assert [row["cells"][0] for row in methods["tables"][0]["rows"]] == [FORECAST, *SIMPLE]
+
+
+def test_the_workbook_has_the_past(made: tuple[list[dict[str, Any]], dict[str, Any]], tmp_path: Path) -> None:
+    """A sheet of origins with what came, and one of methods with coverage as shares; none without a backtest."""
+    from datetime import UTC, datetime
+
+    from openpyxl import load_workbook
+    from tables_fixture import plausible_tables
+
+    from forecast.report import write_workbook
+
+    tables, when = plausible_tables(), datetime(2026, 1, 1, tzinfo=UTC)
+    write_workbook(tables, tmp_path / "without.xlsx", created=when)
+    assert not [n for n in load_workbook(tmp_path / "without.xlsx").sheetnames if "Backtest" in n]
+    write_workbook(replace(tables, backtest=made[1]), tmp_path / "with.xlsx", created=when)
+    book = load_workbook(tmp_path / "with.xlsx", data_only=True)
+    head, *rows = book["Backtest"].iter_rows(values_only=True)
+    assert [row[head.index("origin")] for row in rows] == made[1]["origins"]
+    assert [row[head.index("came")] for row in rows] == pytest.approx([r["came"] for r in made[1]["rows"]])
+    head, *rows = book["Backtest methods"].iter_rows(values_only=True)
+    own = next(row for row in rows if row[head.index("method")] == FORECAST)
+    known = next(m for m in made[1]["methods"] if m["method"] == FORECAST)
+    assert own[head.index("inside80")] == pytest.approx(known["inside80"]["share"])
+
+
+# The command
+
+
+def test_the_command_and_its_gate(small: tuple[Study, History], tmp_path: Path) -> None:
+    """Exit code 0, and 5 with --gate where the study asks for more than there is."""
+    from typer.testing import CliRunner
+
+    from forecast.cli import app
+
+    assert small[0].path is not None
+    base = ["backtest", str(small[0].path), "--preview", "--origins", "2", "--horizon", "2", "--draws", "100"]
+    base += ["--baseline", "spreadsheet", "--out", str(tmp_path), "--quiet"]
+    plain = CliRunner().invoke(app, [*base, "--json"])
+    assert plain.exit_code == 0, plain.output
+    assert json.loads(plain.stdout)["spend"] == "actual"
+    failed = CliRunner().invoke(
+        app, [*base, "--gate", "--set", "backtest.gate.skill=0.99", "--spend", "planned"]
+    )
+    assert failed.exit_code == 5
+    assert "misses its gate" in failed.stderr
+    assert "with the current plan of then" in failed.stdout
+
+
+def test_the_study_says_what_is_wrong(small: tuple[Study, History]) -> None:
+    """Unknown baselines and limits in the wrong order, with the place."""
+    from forecast.errors import StudyError
+
+    assert small[0].path is not None
+    with pytest.raises(StudyError, match='did you mean "spreadsheet"'):
+        load_study(small[0].path, ["backtest.gate.against='spredsheet'"])
+    with pytest.raises(StudyError, match="expected least <= most"):
+        load_study(small[0].path, ["backtest.gate={least=0.9, most=0.5}"])
+
+
+# Slow: fits, workers, a real kill
+
+KILL = [
+    "--origins",
+    "4",
+    "--horizon",
+    "2",
+    "--every",
+    "1",
+    "--draws",
+    "400",
+    "--baseline",
+    "spreadsheet",
+    "-q",
+]
+
+
+def start(study_file: Path, out: Path) -> subprocess.Popen[bytes]:
+    """`forecast backtest` in a process group of its own."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "forecast",
+            "backtest",
+            str(study_file),
+            *KILL,
+            "--workers",
+            "2",
+            "--out",
+            str(out),
+        ],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def finished(out: Path) -> int:
+    """Origins on file."""
+    return sum(len(p.read_bytes().splitlines()) - 1 for p in out.glob("origins-*.jsonl"))
+
+
+def children(process: int) -> list[int]:
+    """Processes that were started by this one."""
+    found = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        found += [int(child) for child in task.read_text(encoding="utf-8").split()]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the process tree of Linux")
+def test_killed_while_it_fits_and_taken_up_again(small: tuple[Study, History], tmp_path: Path) -> None:
+    """SIGKILL after the first origin: workers leave too, and the second call ends with the bytes of one in one go."""
+    assert small[0].path is not None
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(small[0].path, killed)
+    until = time.monotonic() + 180
+    while finished(killed) < 1 and time.monotonic() < until:
+        time.sleep(0.05)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 1 <= finished(killed) < 4
+    assert not (killed / "backtest.json").exists()
+    until = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert workers
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    for out in (killed, whole):
+        assert start(small[0].path, out).wait() == 0
+    for name in ("backtest.json", "backtest.csv"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_workers_change_nothing(small: tuple[Study, History]) -> None:
+    """Fits in place on all cores, or side by side on one each: the same records."""
+    options: dict[str, Any] = {
+        "origins": 2,
+        "horizon": 2,
+        "every": 1,
+        "draws": 400,
+        "names": ("spreadsheet",),
+    }
+    alone, _ = run_backtest(*small, workers=1, **options)
+    with jobs.pool(2) as executor:
+        assert run_backtest(*small, executor=executor, **options)[0] == alone

@@ -1,0 +1,375 @@
+"""The split of the budget against closed forms, another solver and brute force; limits, and what does not matter."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posterior_fixture import Array, history, posterior, study
+from scipy.optimize import minimize
+
+from forecast.budget.decision import (
+    POINTS,
+    Allocation,
+    Curves,
+    Limits,
+    allocate,
+    limits_of,
+    paid_channels,
+    plan_value,
+    recommended_plan,
+    worth_of_traffic,
+)
+from forecast.budget.objectives import Aim, profit
+from forecast.budget.response import response_curves, response_of, tabulated
+from forecast.errors import UsageError
+from forecast.fit import Posterior
+from forecast.history import History
+from forecast.outlook import Future, future_paths
+from forecast.study import Study
+
+FEW = settings(max_examples=15, deadline=None)
+NAMES = ("ads", "talks", "mail")
+SPEND, TRAFFIC, BETA = (
+    np.array([4000.0, 2000.0, 1000.0]),
+    np.array([1000.0, 900.0, 300.0]),
+    np.array([0.7, 0.5, 0.6]),
+)
+
+
+@dataclass(frozen=True)
+class Market:
+    """A company with known parameters, and the plan it follows."""
+
+    known: Posterior
+    past: History
+    asked: Study
+    plan: Array
+    future: Future
+
+    def allocate(self, **given: Any) -> tuple[Allocation, Curves]:
+        """The recommendation."""
+        return allocate(self.known, self.past, self.asked, self.plan, self.future, **given)
+
+    def value(self, plan: Array) -> Array:
+        """Expected contribution of a plan by draw, by the exact road."""
+        worth = worth_of_traffic(self.known, self.future, self.asked.economics.gross_margin)
+        return plan_value(self.known, self.past, self.future, worth, plan).sum(axis=1) - plan.sum()
+
+
+def market(
+    order: tuple[int, ...] = (0, 1, 2), *, currency: float = 1.0, periods: int = 3, **changes: Any
+) -> Market:
+    """Three channels in a given order, money in units of 1 / currency; elasticities differ by draw."""
+    pick = list(order)
+    spend = currency * SPEND[pick]
+    past = history(
+        {"visitors": TRAFFIC[pick], "leads": 50.0, "won": 10.0, "spend": spend},
+        channels=[NAMES[i] for i in pick],
+    )
+    wobble = np.random.default_rng(17).uniform(-0.15, 0.15, (150, 3))[:, pick]
+    tables = {"economics": {"gross_margin": 0.6}} | changes
+    known = posterior(
+        past,
+        {"leads": 0.05, "won": 0.25},
+        draws=150,
+        traffic=TRAFFIC[pick],
+        elasticity=BETA[pick] + wobble,
+        deal_mean=1000.0 * currency,
+    )
+    # one path for all orders: the walks have no steps
+    future = future_paths(known, past, periods, np.random.default_rng(1))
+    return Market(known, past, study(**tables), np.tile(spend, (periods, 1)), future)
+
+
+def power_curves(scale: Array, beta: Array, most: float = 20_000.0) -> Curves:
+    """Curves k (x / 1000)^beta, tabulated as those of a posterior are."""
+    spend = np.tile(most * np.linspace(0.0, 1.0, POINTS) ** 2, (len(beta), 1))
+    value = scale[:, None] * (spend / 1000.0) ** beta[:, None]
+    return tabulated(spend, value[None], np.ones((1, len(beta))))
+
+
+def water_fill(curves: Curves, limits: Limits) -> tuple[Array, float]:
+    """The split of the highest contribution, and the return of the last unit of money."""
+    found = profit(curves, limits, Aim(), np.zeros(len(limits.low)))
+    return found.x, 1.0 + found.prices.get("budget.total", 0.0)
+
+
+def free(channels: int, total: float, most: float = np.inf) -> Limits:
+    """No limit but the total."""
+    return Limits(np.zeros(channels), np.full(channels, most), total)
+
+
+# Water-filling
+
+
+def test_the_split_of_power_curves_is_the_closed_form():
+    """x_c = x0 (k_c beta_c / (x0 lambda))^(1 / (1 - beta_c)): equal marginal returns, to what the table resolves."""
+    scale, beta = np.array([9000.0, 6000.0, 4000.0]), np.array([0.7, 0.5, 0.6])
+    curves = power_curves(scale, beta)
+    split, price = water_fill(curves, free(3, 12_000.0))
+    assert split.sum() == pytest.approx(12_000.0, rel=1e-9)
+    exact = 1000.0 * (scale * beta / (1000.0 * price)) ** (1 / (1 - beta))
+    assert split == pytest.approx(exact, rel=0.02)
+    assert curves.marginal(split) == pytest.approx(price, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_split_is_as_good_as_that_of_another_solver(seed: int):
+    """SLSQP on the exact curves within the same limits finds nothing better than one part in 100,000."""
+    rng = np.random.default_rng(seed)
+    scale, beta = rng.uniform(3000, 12_000, 4), rng.uniform(0.35, 0.8, 4)
+    low, high = rng.uniform(0, 1500, 4), rng.uniform(2500, 9000, 4)
+    total = float(rng.uniform(low.sum() * 1.2, high.sum() * 0.8))
+    split, price = water_fill(power_curves(scale, beta), Limits(low, high, total))
+
+    def contribution(x: Array) -> float:
+        return float((scale * (x / 1000) ** beta).sum() - x.sum())
+
+    other = minimize(
+        lambda x: -contribution(x) / 1e4,
+        np.clip(np.full(4, total / 4), low, high),
+        jac=lambda x: -(scale * beta / 1000 * (x / 1000) ** (beta - 1) - 1) / 1e4,
+        bounds=list(zip(np.maximum(low, 1e-6), high, strict=True)),
+        constraints={
+            "type": "ineq",
+            "fun": lambda x: (total - x.sum()) / 1e3,
+            "jac": lambda x: -np.ones(4) / 1e3,
+        },
+        method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
+    assert other.success
+    assert contribution(split) >= contribution(other.x) * (1 - 1e-5)
+    assert split == pytest.approx(other.x, abs=0.01 * total)
+    assert (split >= low).all()
+    assert (split <= high).all()
+    assert price >= 1.0
+
+
+@FEW
+@given(
+    scale=st.lists(st.floats(500, 20_000), min_size=2, max_size=5),
+    beta=st.floats(0.2, 0.9),
+    total=st.floats(100, 40_000),
+    more=st.floats(1.0, 2.0),
+)
+def test_more_budget_never_means_less_for_a_channel(scale, beta, total, more):
+    """The split is within the total, exact where the money pays, and grows in every channel with the total."""
+    curves = power_curves(np.array(scale), np.full(len(scale), beta))
+    small, price = water_fill(curves, free(len(scale), total))
+    large, cheaper = water_fill(curves, free(len(scale), total * more))
+    assert small.sum() <= total * (1 + 1e-9)
+    if price > 1.0:
+        assert small.sum() == pytest.approx(total, rel=1e-6)
+    assert (large >= small - 1e-6 * total).all()
+    assert cheaper <= price * (1 + 1e-9)
+
+
+def test_money_that_returns_less_than_itself_stays_unspent():
+    """Spend stops where the next unit brings one: x = x0 (k beta / x0)^(1 / (1 - beta)), whatever the total."""
+    curves = power_curves(np.array([2000.0, 1000.0]), np.array([0.5, 0.5]))
+    split, price = water_fill(curves, free(2, 1e6))
+    assert price == 1.0
+    assert split == pytest.approx([1000.0, 250.0], rel=0.01)
+
+
+def test_the_table_of_curves_is_the_curve():
+    """Between the 25 levels of spend the mean curve is exact to 0.2 % of its top, and its slope falls."""
+    scale, beta = np.array([9000.0, 4000.0]), np.array([0.35, 0.8])
+    curves = power_curves(scale, beta)
+    for x in np.linspace(0, 20_000, 57):
+        exact = float((scale * (x / 1000) ** beta).sum())
+        top = float((scale * 20.0**beta).sum())
+        assert curves.mean_value(np.array([x, x])) == pytest.approx(exact, abs=2e-3 * top)
+    assert (np.diff(curves.table_marginal, axis=1) <= 0).all()
+
+
+# Curves and values
+
+
+def test_curves_are_those_of_the_simulation():
+    """At its own current spend each channel's curve is its value in the plan, draw by draw, to single precision."""
+    m = market()
+    worth = worth_of_traffic(m.known, m.future, 0.6)
+    made = response_of(m.known, m.past, m.asked, m.future, m.plan)
+    most = 4 * m.plan.sum(axis=0)  # the current spend is then the grid's middle: (1/2)^2
+    curves = response_curves(made, most)
+    current = plan_value(m.known, m.past, m.future, worth, m.plan)
+    assert curves.value[:, :, (POINTS - 1) // 2] == pytest.approx(current, rel=1e-6)
+    by_hand = (
+        0.6 * 0.05 * 0.25 * 1000 * TRAFFIC * np.exp(m.future.log_traffic[0, :, 0] - np.log(TRAFFIC[0])).sum()
+    )
+    assert current[0] == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_paid_channels_are_those_with_spend():
+    """Recorded or planned; a channel without either takes no part."""
+    past = history({"visitors": 10.0, "won": 1.0, "spend": [[100.0, 0.0, 0.0]] * 12}, channels=NAMES)
+    assert paid_channels(past, np.array([[0.0, 0.0, 0.0]])).tolist() == [0]
+    assert paid_channels(past, np.array([[0.0, 0.0, 5.0]])).tolist() == [0, 2]
+
+
+# The recommendation
+
+
+def test_the_recommendation_is_the_best_of_a_grid():
+    """No split on a grid of 41 x 41 within the limits brings more, by the exact road, than one part in 10,000."""
+    m = market(budget={"change": 0.5})
+    found, curves = m.allocate()
+    current = m.plan.sum(axis=0)
+    best = float(m.value(recommended_plan(m.plan, curves, found, m.past)).mean())
+    steps = np.linspace(0.5, 1.3, 41)  # at most 1.3 times the highest spend seen
+    top = -np.inf
+    for a, b in itertools.product(steps, steps):
+        c = (current.sum() - a * current[0] - b * current[1]) / current[2]
+        if 0.5 <= c <= 1.3:
+            top = max(top, float(m.value(m.plan * [a, b, c]).mean()))
+    assert best >= top - 1e-4 * abs(top)
+    assert found.recommended.sum() == pytest.approx(current.sum(), rel=1e-6)
+    assert found.residual < 0.01
+    assert found.gain.mean() > 0
+    assert found.gain.mean() == pytest.approx(best - float(m.value(m.plan).mean()), rel=1e-6)
+
+
+def test_the_recommendation_is_never_worse_than_the_current_plan():
+    """Where the current plan is already the best split, the recommendation does not lose to it by interpolation."""
+    m = market(budget={"change": "none"})
+    for _ in range(3):  # go on from each recommendation until it stays
+        found, curves = m.allocate()
+        assert found.gain.mean() >= 0.0
+        m = replace(m, plan=recommended_plan(m.plan, curves, found, m.past))
+    assert found.recommended == pytest.approx(found.current, rel=0.02)
+    assert not found.material
+
+
+def test_near_optimal_ranges_hold_the_recommendation():
+    """Each range holds its recommended spend, lies within the limits, and its ends cost about one per cent at most."""
+    m = market(budget={"change": 0.5})
+    found, _ = m.allocate()
+    assert (found.low <= found.recommended + 1e-9).all()
+    assert (found.high >= found.recommended - 1e-9).all()
+    assert (found.low >= 0.5 * found.current * (1 - 1e-9)).all()
+    assert (found.high <= 1.5 * found.current * (1 + 1e-9)).all()
+    assert (found.high > found.low).all()
+
+
+def test_a_locked_channel_keeps_its_spend():
+    """Locked is locked, the others share the rest."""
+    m = market(channels={"ads": {"kind": "ppc", "locked": True}})
+    found, curves = m.allocate()
+    assert found.recommended[0] == found.current[0]
+    assert found.low[0] == found.high[0] == found.current[0]
+    assert (recommended_plan(m.plan, curves, found, m.past)[:, 0] == m.plan[:, 0]).all()
+    assert found.recommended.sum() == pytest.approx(found.current.sum(), rel=1e-6)
+
+
+def test_limits_of_the_study_hold():
+    """min and max over the horizon bind where they are given, the change elsewhere, the total everywhere."""
+    m = market(
+        budget={"change": 0.2, "limits": {"ads": {"max": 9_000.0}, "mail": {"min": 3_500.0, "max": 4_000.0}}}
+    )
+    limits = limits_of(m.asked, m.past, m.plan)
+    assert limits.low == pytest.approx([9000.0, 4800.0, 3500.0])
+    assert limits.high == pytest.approx([9000.0, 7200.0, 4000.0])
+    found, _ = m.allocate()
+    assert (found.recommended >= limits.low - 1e-6).all()
+    assert (found.recommended <= limits.high + 1e-6).all()
+    assert found.recommended.sum() <= limits.total + 1e-6
+
+
+def test_no_channel_goes_far_beyond_what_was_seen():
+    """Without a bound on change the limit is 1.3 times the highest spend ever seen in a period."""
+    m = market(budget={"change": "none"})
+    assert limits_of(m.asked, m.past, m.plan).high == pytest.approx(1.3 * 3 * SPEND)
+    found, _ = m.allocate(total=1e7)
+    assert found.extrapolated == pytest.approx(
+        np.where(found.recommended > 3 * SPEND, 0.3 / 1.3, 0.0), abs=0.02
+    )
+    assert found.unspent == pytest.approx(1e7 - found.recommended.sum())
+    assert found.reason == "every channel is at its upper limit"
+
+
+def test_unspent_money_is_explained():
+    """Where the next unit brings less than itself, the reason says so."""
+    m = market(budget={"change": "none"}, economics={"gross_margin": 0.1})
+    found, _ = m.allocate()
+    assert found.unspent > 0
+    assert found.reason.startswith("the next unit of money would bring back less than itself")
+    assert found.price == 1.0
+
+
+def test_limits_that_ask_for_more_than_the_total_are_refused():
+    """The message names the smallest set that clashes, each with its amount, and what each would have to be."""
+    m = market(budget={"total": 11_000.0, "change": 0.2, "limits": {"ads": {"min": 9_000.0}}})
+    with pytest.raises(UsageError) as caught:
+        m.allocate()
+    text = str(caught.value)
+    for part in (
+        "EUR over the horizon",
+        "budget.total: at most 11,000 in total (at least 16,200 would do)",
+        "budget.limits.ads.min: ads at least 9,000 (at most 3,800 would do)",
+        "budget.change = 0.2: mail at least 2,400 (changing this alone is not enough)",
+    ):
+        assert part in text
+    assert "talks" not in text  # ads and mail clash with the total by themselves
+
+
+def test_a_budget_needs_spend_and_a_value():
+    """Without a deal value, or without any channel with spend, there is nothing to divide."""
+    m = market()
+    worthless = replace(m.known, data=m.known.data.drop_vars(["deal_mean", "deal_cv"]))
+    with pytest.raises(UsageError, match=r"revenue or funnel\.value"):
+        replace(m, known=worthless).allocate()
+    idle = history({"visitors": 10.0, "leads": 5.0, "won": 1.0}, channels=NAMES)
+    with pytest.raises(UsageError, match="at least one channel with recorded spend"):
+        replace(m, past=idle, plan=np.zeros((3, 3))).allocate()
+
+
+def test_another_currency_leaves_the_shares_as_they_are():
+    """Ten times the money everywhere: same shares, same marginal returns, ten times the gain."""
+    one, many = market().allocate()[0], market(currency=10.0).allocate()[0]
+    share = one.recommended / one.recommended.sum()
+    assert many.recommended / many.recommended.sum() == pytest.approx(share, rel=1e-4)
+    assert many.recommended.sum() == pytest.approx(10 * one.recommended.sum(), rel=1e-6)
+    assert many.price == pytest.approx(one.price, rel=1e-4)
+    assert many.gain == pytest.approx(10 * one.gain, rel=1e-3, abs=1.0)
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2)])
+def test_channels_may_stand_in_any_order(order):
+    """Exchanging the channels exchanges the recommendation and nothing else."""
+    one, two = market().allocate()[0], market(order).allocate()[0]
+    for name in ("current", "recommended", "low", "high", "value_current", "value_recommended", "marginal"):
+        assert getattr(two, name) == pytest.approx(getattr(one, name)[list(order)], rel=1e-5)
+    assert two.price == pytest.approx(one.price, rel=1e-6)
+    assert two.gain == pytest.approx(one.gain, rel=1e-4, abs=0.1)
+
+
+@FEW
+@given(total=st.floats(11_000, 30_000), change=st.floats(0.5, 0.9))
+def test_every_total_within_the_limits_is_kept(total, change):
+    """Never above the total, never outside the limits, and spent in full unless the reason says why not."""
+    m = market(budget={"change": change})
+    found, _ = m.allocate(total=total)
+    limits = limits_of(m.asked, m.past, m.plan, total=total)
+    assert found.recommended.sum() <= total * (1 + 1e-9)
+    assert (found.recommended >= limits.low * (1 - 1e-9)).all()
+    assert (found.recommended <= limits.high * (1 + 1e-9)).all()
+    assert bool(found.reason) == (found.unspent > 1e-6 * total)
+    assert found.unspent == pytest.approx(total - found.recommended.sum(), abs=1e-6 * total)
+
+
+def test_chance_and_size_decide_what_is_material():
+    """A gain counts when it is above one per cent of the contribution in more than four draws out of five."""
+    found, _ = market().allocate()
+    bar = 0.01 * (found.value_current.sum() - found.current.sum())
+    assert replace(found, gain=np.array([2 * bar] * 9 + [0.0])).material
+    assert not replace(found, gain=np.array([2 * bar] * 8 + [0.0] * 2)).material
+    assert not replace(found, gain=np.full(10, 0.5 * bar)).material
+    assert replace(found, gain=np.array([1.0, -1.0, 2.0, 0.0])).p_better == 0.5

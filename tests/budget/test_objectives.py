@@ -1,0 +1,224 @@
+"""Every objective on made curves against brute force; risk limits, targets, ceilings and the smallest budget."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from posterior_fixture import Array
+
+from forecast.budget.limits import Limits, Rule
+from forecast.budget.objectives import Aim, best, smallest_budget
+from forecast.budget.outcomes import Chance, Risk, gamma_tail
+from forecast.budget.response import POINTS, Background, Curves, tabulated
+from forecast.errors import UsageError
+from forecast.study import FloorSpec
+
+MOST, TOTAL = 20_000.0, 9_000.0
+STEADY, BOLD = 0, 1
+
+
+def market(draws: int = 240, seed: int = 3) -> tuple[Curves, Background]:
+    """Two channels alike on average: the first is the same in every draw, the second is not. Both have chance."""
+    rng = np.random.default_rng(seed)
+    spend = np.tile(MOST * np.linspace(0.0, 1.0, POINTS) ** 2, (2, 1))
+    scale = np.stack([np.full(draws, 8000.0), 8300.0 * rng.lognormal(-0.32, 0.8, draws)], axis=1)
+    value = scale[:, :, None] * (spend / 1000.0) ** 0.5
+    more = {"inside": 1.2 * value, "wins": value / 500.0}
+    more |= {"value_variance": 900.0 * value, "inside_variance": 1500.0 * value}
+    made = replace(tabulated(spend, value, np.ones((1, 2))), more=more)
+    return made, Background(rng.gamma(4.0, 2500.0, 4 * draws), np.zeros((4 * draws, 1)))
+
+
+def free(total: float = TOTAL) -> Limits:
+    """No limit but the total."""
+    return Limits(np.zeros(2), np.full(2, MOST), total, pattern=np.ones((1, 2)))
+
+
+def grid(look: Callable[[Array], float], total: float = TOTAL, steps: int = 31) -> tuple[float, Array]:
+    """The best of all splits of at most the total, on a grid."""
+    axis = np.linspace(0.0, total, steps)
+    found = (
+        (look(np.array(x)), np.array(x))
+        for x in itertools.product(axis, axis)
+        if sum(x) <= total * (1 + 1e-9)
+    )
+    return max(found, key=lambda pair: pair[0])
+
+
+CURRENT = np.array([4000.0, 5000.0])
+
+
+def test_risk_is_avoided_where_cvar_is_asked_for():
+    """No split of the grid has a better cvar; the uncertain channel gets less than for profit, and pays for it."""
+    curves, _ = market()
+    aim = Aim("cvar", risk=0.2)
+    found, plain = (best(curves, free(), a, current=CURRENT) for a in (aim, Aim()))
+    risk = Risk(curves, 0.2, 1.0)
+    top, _ = grid(risk.cvar)
+    assert found.value == pytest.approx(risk.cvar(found.x), rel=1e-9)
+    assert found.value >= top - 1e-4 * abs(top)
+    assert found.gap <= 0.01 * abs(found.value)
+    assert found.x[BOLD] < plain.x[BOLD] - 100.0
+    assert risk.cvar(plain.x) < found.value
+
+
+def test_cvar_is_the_mean_of_the_worst():
+    """Two roads: sorted outcomes, and the outcomes' own mean below their quantile; all of them is the mean."""
+    curves, _ = market()
+    x = np.array([3000.0, 4000.0])
+    outcomes = Risk(curves, 0.25, 1.0).outcomes(x)
+    assert Risk(curves, 0.25, 1.0).cvar(x) == pytest.approx(
+        outcomes[outcomes <= np.quantile(outcomes, 0.25)].mean()
+    )
+    everything = Risk(curves, 0.999, 1.0)
+    assert everything.cvar(x) == pytest.approx(everything.outcomes(x).mean(), rel=1e-3)
+
+
+def test_the_target_is_made_likely():
+    """No split of the grid makes it likelier, and the probability is that of simulated gammas."""
+    curves, anyway = market()
+    aim = Aim("target", target=55_000.0)
+    found = best(curves, free(), aim, current=CURRENT, background=anyway)
+    chance = Chance(curves, 55_000.0, anyway)
+    top, _ = grid(lambda x: chance.look(x)[0])
+    assert found.value >= top - 1e-4
+    assert np.isnan(found.gap)
+    mean, variance = chance.at(found.x)
+    rng = np.random.default_rng(1)
+    drawn = rng.gamma(mean**2 / variance, variance / mean, (500, len(mean)))
+    share = (drawn >= chance.need).mean()
+    assert found.value == pytest.approx(share, abs=4 * 0.5 / np.sqrt(drawn.size))
+
+
+def test_the_slopes_of_the_target_are_its_differences():
+    """The weighted curves have the slope of P(target) at the split they were made at."""
+    curves, anyway = market()
+    chance = Chance(curves, 50_000.0, anyway)
+    knots = chance.spend[0]
+    x = np.array(
+        [(knots[70] + knots[71]) / 2, (knots[90] + knots[91]) / 2]
+    )  # between knots, where curves are straight
+    _, tables = chance.look(x)
+    for c in range(2):
+        step = np.eye(2)[c] * 2.0
+        slope = (chance.look(x + step)[0] - chance.look(x - step)[0]) / 4.0
+        lean = np.interp(x[c] + 2.0, knots, tables[c]) - np.interp(x[c] - 2.0, knots, tables[c])
+        assert lean / 4.0 == pytest.approx(slope, rel=2e-3)
+
+
+def test_a_target_that_is_reached_anyway_is_certain():
+    """Nothing is needed where the rest brings it all; a gamma tail falls with what is needed."""
+    assert gamma_tail(np.array([-1.0, 0.0]), np.full(2, 10.0), np.full(2, 4.0)).tolist() == [1.0, 1.0]
+    falling = gamma_tail(np.linspace(1, 30, 20), np.full(20, 10.0), np.full(20, 4.0))
+    assert (np.diff(falling) < 0).all()
+
+
+def test_revenue_inside_the_horizon_spends_all_there_is():
+    """Money is not a cost there: the split is that of equal marginal revenue, the budget is spent."""
+    curves, _ = market()
+    found = best(curves, free(60_000.0), Aim("revenue"), current=CURRENT)
+    assert found.x == pytest.approx([MOST, MOST])
+    small = best(curves, free(), Aim("revenue"), current=CURRENT)
+    profit = best(curves, free(), Aim(), current=CURRENT)
+    assert small.x == pytest.approx(profit.x, abs=20.0)  # 1.2 times the value everywhere: the same split
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_floor_of_risk_is_kept_and_costs_as_little_as_it_can(share: float):
+    """Between the cvar of the profit split and the best there is; no grid point that keeps it earns more."""
+    curves, _ = market()
+    risk = Risk(curves, 0.1, 1.0)
+    plain = best(curves, free(), Aim(), current=CURRENT)
+    safest = best(curves, free(), Aim("cvar"), current=CURRENT)
+    asked = (1 - share) * risk.cvar(plain.x) + share * risk.cvar(safest.x)
+    found = best(curves, free(), Aim(floor=FloorSpec(cvar=asked)), current=CURRENT)
+    assert risk.cvar(found.x) >= asked
+    profit = curves.mean_value(found.x) - found.x.sum()
+    top, _ = grid(lambda x: curves.mean_value(x) - x.sum() if risk.cvar(x) >= asked else -np.inf)
+    assert profit >= top - 2e-3 * abs(top)
+    assert profit < plain.value
+
+
+def test_a_limit_on_losses_is_kept():
+    """P(loss) at most what is asked; what nobody can keep is said with what the safest plan has."""
+    curves, _ = market()
+    narrow = replace(free(30_000.0), low=np.array([0.0, 9000.0]))
+    risk = Risk(curves, 0.1, 1.0)
+    plain = best(curves, narrow, Aim(), current=CURRENT)
+    asked = 0.8 * risk.p_loss(plain.x)
+    found = best(curves, narrow, Aim(floor=FloorSpec(loss=asked)), current=CURRENT)
+    assert risk.p_loss(found.x) <= asked < risk.p_loss(plain.x)
+    with pytest.raises(
+        UsageError, match=r"budget\.floor: no split within the limits keeps loss = 1e-06; the safest has"
+    ):
+        best(curves, narrow, Aim(floor=FloorSpec(loss=1e-6)), current=CURRENT)
+    with pytest.raises(UsageError, match=r"keeps cvar = 9,000,000; the safest has a cvar of"):
+        best(curves, narrow, Aim(floor=FloorSpec(cvar=9e6)), current=CURRENT)
+
+
+@pytest.mark.parametrize("hurdle", [1.0, 1.5, 3.0])
+def test_money_is_spent_until_its_return_falls_to_the_hurdle(hurdle: float):
+    """Closed form: k / (2 sqrt(1000 x)) = hurdle."""
+    curves, _ = market()
+    found = best(curves, free(np.inf), Aim(hurdle=hurdle), current=CURRENT)
+    scale = curves.value[:, :, -1].mean(axis=0) / np.sqrt(MOST / 1000.0)
+    exact = np.minimum((scale / (2 * hurdle)) ** 2 / 1000.0, MOST)
+    assert found.x == pytest.approx(exact, rel=0.02)
+    assert curves.marginal(found.x)[found.x < MOST] == pytest.approx(hurdle, rel=1e-3)
+
+
+def test_customers_may_cost_so_much_and_no_more():
+    """The ceiling binds with equality where it binds; what cannot be reached is refused with today's cost."""
+    curves, _ = market()
+    wins = curves.mean_table("wins")
+
+    def cost(x: Array) -> float:
+        return float(
+            x.sum() / sum(np.interp(a, k, w) for a, k, w in zip(x, curves.table_spend, wins, strict=True))
+        )
+
+    free_of_it = best(curves, free(np.inf), Aim(), current=CURRENT)
+    asked = 0.7 * cost(free_of_it.x)
+    found = best(curves, free(np.inf), Aim(cac=asked), current=CURRENT)
+    assert cost(found.x) == pytest.approx(asked, rel=1e-4)
+    assert found.value < free_of_it.value
+    fixed = replace(free(np.inf), low=CURRENT)
+    with pytest.raises(
+        UsageError, match=r"--cac 10: no split .* the current plan's is [\d,]+; raise the ceiling"
+    ):
+        best(curves, fixed, Aim(cac=10.0), current=CURRENT)
+
+
+def test_the_smallest_budget_for_a_chance():
+    """It reaches the chance, a little less does not; one that no budget reaches is refused with what is possible."""
+    curves, anyway = market()
+    aim = Aim("target", target=45_000.0)
+    total, reached, found = smallest_budget(curves, free(np.inf), aim, anyway, CURRENT, 0.7)
+    assert reached >= 0.7
+    assert found.x.sum() == pytest.approx(total)
+    less = best(curves, free(0.97 * total), aim, current=CURRENT, background=anyway)
+    assert less.value < 0.7
+    with pytest.raises(UsageError, match=r"--chance 99%: no budget within the limits reaches it; .* likely"):
+        smallest_budget(curves, free(np.inf), replace(aim, target=300_000.0), anyway, CURRENT, 0.99)
+    with pytest.raises(UsageError, match="needs a target"):
+        smallest_budget(curves, free(np.inf), Aim("target"), anyway, CURRENT, 0.5)
+
+
+@pytest.mark.parametrize("aim", [Aim("cvar"), Aim("target", target=50_000.0), Aim("revenue"), Aim()])
+def test_every_objective_keeps_groups_and_lots(aim: Aim):
+    """At most 40 % in the second channel, the first in lots of 2,000; never worse than a plan that keeps them."""
+    curves, anyway = market()
+    group = Rule("share", "", np.array([[0.0, 1.0]]) - 0.4, 0.0)
+    limits = replace(free(), rules=(group,), lots=np.array([2000.0, 0.0]))
+    start = np.array([4000.0, 2000.0])
+    found = best(curves, limits, aim, current=start, background=anyway)
+    assert limits.keeps(found.x)
+    assert found.x[STEADY] == pytest.approx(2000.0 * np.rint(found.x[STEADY] / 2000.0))
+    if aim.objective == "cvar":
+        assert found.value >= Risk(curves, 0.1, 1.0).cvar(start) - 1e-9
+    if aim.objective == "target":
+        assert found.value >= Chance(curves, 50_000.0, anyway).look(start)[0] - 1e-9

@@ -1,0 +1,138 @@
+"""The audit: each question finds its own trace, says the numbers, and is silent on a clean history."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from forecast.history.audit import audit_history
+from forecast.history.read import read_history
+from forecast.study import Study
+
+Table = dict[tuple[int, str], list[Any]]
+HEADER = "period,channel,spend,visitors,leads,qualified,won,revenue\n"
+
+
+def rows(months: int = 14, **change: Any) -> Table:
+    """A clean history: (month, channel) -> spend, visitors, leads, qualified, won, revenue."""
+    return {(m, c): [100, 1000, 50, 20, 4, 20000] for m in range(months) for c in ("ppc", "seo")}
+
+
+def label(month: int) -> str:
+    """Months counted from 2025-01."""
+    return f"{2025 + month // 12}-{month % 12 + 1:02d}"
+
+
+def audited(folder: Path, table: Table, today: dt.date | None = None, **study: Any) -> pd.DataFrame:
+    """The audit of these counts, by check."""
+    lines = [",".join(map(str, [label(m), c, *cells])) for (m, c), cells in table.items()]
+    (folder / "c.csv").write_text(HEADER + "\n".join(lines), encoding="utf-8")
+    made = Study.model_validate({"name": "x", "history": {"counts": "c.csv"}, "folder": folder, **study})
+    return audit_history(read_history(made, today=today), made).set_index("check")
+
+
+def test_a_clean_history_passes_every_check(tmp_path: Path) -> None:
+    """No advice where nothing was found; every check gives its evidence all the same."""
+    found = audited(tmp_path, rows())
+
+    assert set(found["status"]) == {"PASS"}
+    assert (found["advice"] == "").all()
+    assert (found["evidence"] != "").all()
+
+
+def changed(table: Table, cells: dict[tuple[int, str], dict[int, Any]]) -> Table:
+    """The table with some cells changed, by row and column."""
+    for key, change in cells.items():
+        for column, value in change.items():
+            table[key][column] = value
+    return table
+
+
+EVERY = [(m, c) for m in range(14) for c in ("ppc", "seo")]
+TRACES: dict[str, tuple[dict[tuple[int, str], dict[int, Any]], str, str]] = {
+    "Stages measured": ({key: {1: ""} for key in EVERY}, "REVIEW", "not recorded: visitors; the funnel starts at"),
+    "Counts fall along the funnel": ({(m, "seo"): {3: 60} for m in range(14)}, "REVIEW", "seo: 840 qualified of 700"),
+    "Enough wins": ({key: {4: 1, 5: 5000} for key in EVERY}, "REVIEW", "28 won in 14 months"),
+    "Spend recorded": ({key: {0: ""} for key in EVERY}, "REVIEW", "no spend is recorded"),
+    "Deal value known": ({key: {5: ""} for key in EVERY}, "REVIEW", "no revenue is recorded and none is assumed"),
+    "Periods with zero spend": ({(3, "ppc"): {0: 0}}, "REVIEW", "ppc in 2025-04"),
+    "Spend without traffic": ({(3, "ppc"): {1: 0}}, "REVIEW", "ppc in 2025-04"),
+    "Traffic without spend": ({(m, "seo"): {0: 0} for m in range(14)}, "REVIEW", "no spend in any period: seo"),
+    "Blank cells": ({(3, "ppc"): {0: "", 2: ""}}, "REVIEW", "spend: 1 of 28 cells, leads: 1 of 28 cells"),
+    "Leads that qualify (MQL to SQL)": ({(m, "seo"): {3: 4} for m in range(14)}, "REVIEW", "seo: 56 of 700 (8.0%)"),
+    "Jumps in volume": ({(9, "ppc"): {1: 9000}}, "REVIEW", "visitors 2,000 to 10,000 in 2025-10"),
+    "Periods without any count": ({(5, "ppc"): {2: 0}, (5, "seo"): {2: 0}}, "REVIEW", "no leads in 2025-06"),
+    "Revenue and wins agree": ({(5, "ppc"): {4: 0}}, "REVIEW", "revenue without a win: ppc in 2025-06"),
+    "No single deal dominates": ({(13, "ppc"): {4: 1, 5: 300000}}, "REVIEW", "300,000 EUR, is 39% of the revenue"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", TRACES)
+def test_each_trace_is_found_with_its_numbers(tmp_path: Path, check: str) -> None:
+    """The check that belongs to the trace speaks, with evidence and advice."""
+    cells, status, evidence = TRACES[check]
+    found = audited(tmp_path, changed(rows(), cells))
+
+    assert found.loc[check, "status"] == status
+    assert evidence in found.loc[check, "evidence"]
+    assert found.loc[check, "advice"]
+
+
+def test_channels_that_come_and_go(tmp_path: Path) -> None:
+    """A channel that appears late or stops is named with the period."""
+    table = {key: cells for key, cells in rows().items() if key[1] == "ppc" or 3 <= key[0] <= 10}
+    found = audited(tmp_path, table)
+
+    assert found.loc["Channels that appear late", "evidence"] == "seo from 2025-04"
+    assert found.loc["Channels that stop", "evidence"] == "seo after 2025-11"
+
+
+def test_short_and_partial_histories(tmp_path: Path) -> None:
+    """Less than a year is told; so is a last month that had not ended, with the way to keep it."""
+    found = audited(tmp_path, rows(6), today=dt.date(2025, 6, 12))
+
+    assert found.loc["Length of the history", "evidence"] == "5 months, 2025-01 to 2025-05"
+    assert found.loc["Last period complete", "evidence"].startswith(
+        "2025-06 was not complete and is left out"
+    )
+    assert 'history.through = "2025-06"' in found.loc["Last period complete", "advice"]
+
+
+def test_an_assumed_deal_value_is_for_review(tmp_path: Path) -> None:
+    """Without revenue an assumed value is allowed, and known to be one."""
+    table = changed(rows(), {key: {5: ""} for key in EVERY})
+    found = audited(tmp_path, table, funnel={"value": 5000.0})
+
+    assert found.loc["Deal value known", "status"] == "REVIEW"
+    assert "5,000 EUR a deal is assumed" in found.loc["Deal value known", "evidence"]
+
+
+def test_no_wins_at_all_fail(tmp_path: Path) -> None:
+    """A history without a customer cannot be forecast."""
+    table = changed(rows(), {key: {4: 0, 5: 0} for key in EVERY})
+
+    assert audited(tmp_path, table).loc["Enough wins", "status"] == "FAIL"
+
+
+def test_leads_have_questions_of_their_own(tmp_path: Path) -> None:
+    """Blank channels, undated losses, deals without amounts, one deal that dominates, dates to come."""
+    lines = ["lead_id,channel,created,qualified,won,lost,amount"]
+    lines += [f"a{i},ppc,2026-01-{i:02d},2026-01-{i:02d},2026-02-{i:02d},,100" for i in range(1, 11)]
+    lines += [
+        "b,,2026-01-15,,,,",
+        "c,seo,2026-01-15,2026-01-15,2026-02-28,,9000",
+        "d,seo,2026-01-16,2026-01-16,2026-02-28,,",
+    ]
+    (tmp_path / "l.csv").write_text("\n".join(lines), encoding="utf-8")
+    study = Study.model_validate({"name": "x", "history": {"leads": "l.csv"}, "folder": tmp_path})
+    found = audit_history(read_history(study, today=dt.date(2026, 2, 20)), study).set_index("check")
+
+    assert found.loc["Leads without a channel", "evidence"].startswith("1 of 13 leads have no channel")
+    assert found.loc["Losses dated", "evidence"] == "no loss is dated"
+    assert found.loc["Deal value known", "evidence"] == "of 12 deals won, 1 without an amount"
+    assert "9,000 EUR, is 90% of the revenue" in found.loc["No single deal dominates", "evidence"]
+    assert found.loc["Dates in the future", "evidence"] == "the latest date is 2026-02-28, later than today"

@@ -1,0 +1,275 @@
+"""Histories: conservation from leads to triangles to totals, row order, and a past that nothing later can reach."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forecast.errors import DataError
+from forecast.history.history import History
+from forecast.history.read import read_history
+from forecast.study import Study
+
+MANY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FIRST = dt.date(2026, 1, 1)
+CHANNELS = ("ppc", "seo", "events")
+Lead = tuple[str, dt.date, dt.date | None, dt.date | None, dt.date | None, float | None]
+
+
+@st.composite
+def leads(draw: st.DrawFn) -> list[Lead]:
+    """Leads of half a year: some qualify, some of those are won, some are lost, all dates in order."""
+    made: list[Lead] = []
+    for _ in range(draw(st.integers(1, 25))):
+        created = FIRST + dt.timedelta(draw(st.integers(0, 150)))
+        course = draw(st.sampled_from(["open", "qualified", "won", "lost early", "lost late"]))
+        qualified = won = lost = amount = None
+        if course in {"qualified", "won", "lost late"}:
+            qualified = created + dt.timedelta(draw(st.integers(0, 60)))
+        if course == "won" and qualified is not None:
+            won, amount = (
+                qualified + dt.timedelta(draw(st.integers(0, 60))),
+                float(draw(st.integers(1, 9000))),
+            )
+        if course.startswith("lost"):
+            lost = (qualified or created) + dt.timedelta(draw(st.integers(0, 60)))
+        made.append((draw(st.sampled_from(CHANNELS)), created, qualified, won, lost, amount))
+    # The last lead closes the history, so that its last period is complete.
+    return [*made, ("seo", dt.date(2026, 1, 1), dt.date(2026, 9, 30), None, None, None)]
+
+
+def read_leads(
+    rows: list[Lead], *, period: str = "month", through: str | None = "2026-09", order: int | None = None
+) -> History:
+    """The history of these leads, read from a file; `order` shuffles the rows."""
+    numbered = list(enumerate(rows))
+    if order is not None:
+        random.Random(order).shuffle(numbered)  # noqa: S311 - a shuffle for a test
+    lines = ["lead_id,channel,created,qualified,won,lost,amount"]
+    for i, cells in numbered:
+        lines.append(",".join([f"L{i}", *("" if cell is None else str(cell) for cell in cells)]))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "leads.csv").write_text("\n".join(lines), encoding="utf-8")
+        history = {
+            "leads": "leads.csv",
+            "period": period,
+            **({} if through is None else {"through": through}),
+        }
+        study = Study.model_validate({"name": "x", "history": history, "folder": Path(folder)})
+        return read_history(study)
+
+
+def read_counts(lines: list[str], folder: Path, **spec: str) -> History:
+    """The history of these rows of counts."""
+    header = "period,channel,spend,visitors,leads,qualified,won,revenue"
+    (folder / "counts.csv").write_text("\n".join([header, *lines]), encoding="utf-8")
+    study = Study.model_validate({"name": "x", "history": {"counts": "counts.csv", **spec}, "folder": folder})
+    return read_history(study)
+
+
+@MANY
+@given(leads())
+def test_leads_are_conserved(rows: list[Lead]) -> None:
+    """Every lead and event is counted once: file = totals = triangles; each cohort = reached + lost + open."""
+    history = read_leads(rows)
+
+    events = {"leads": 1, "qualified": 2, "won": 3}
+    for stage, i in events.items():
+        assert np.nansum(history.counts[stage]) == sum(row[i] is not None for row in rows)
+    if "revenue" in history.counts:
+        assert np.nansum(history.counts["revenue"]) == sum(row[5] or 0 for row in rows)
+    for before, stage in itertools.pairwise(history.stages):
+        triangle = history.triangles[stage]
+        assert int(triangle.sum()) == np.nansum(history.counts[stage])
+        # The same events by calendar: cell (cohort, age) happened in period cohort + age.
+        for t in range(history.periods.size):
+            diagonal = sum(triangle.values[c, t - c].sum() for c in range(t + 1))
+            assert diagonal == np.nansum(history.counts[stage].values[t])
+        gone = history.losses[stage].sum("age") if stage in history.losses else 0
+        still_open = history.counts[before].fillna(0).values - triangle.sum("age").values - np.asarray(gone)
+        assert (still_open >= 0).all()
+    assert sum(int(loss.sum()) for loss in history.losses.values()) == sum(row[4] is not None for row in rows)
+    assert len(history.deals) == sum(row[3] is not None for row in rows)
+
+
+@MANY
+@given(leads(), st.integers(0, 1000), st.sampled_from(["month", "week", "quarter"]))
+def test_the_order_of_rows_does_not_matter(rows: list[Lead], order: int, period: str) -> None:
+    """Shuffled rows give the same content, channels in the same order."""
+    straight = read_leads(rows, period=period, through=None)
+    shuffled = read_leads(rows, period=period, through=None, order=order)
+
+    assert shuffled.channels == straight.channels
+    assert shuffled.fingerprint() == straight.fingerprint()
+
+
+@MANY
+@given(leads(), st.integers(1, 8), st.data())
+def test_nothing_after_the_origin_reaches_the_past(rows: list[Lead], month: int, data: st.DataObject) -> None:
+    """Change, drop or add anything dated after the origin: what was known at the origin stays the same to the byte."""
+    end = dt.date(2026, month + 1, 1) - dt.timedelta(1)
+
+    def hidden(day: dt.date | None) -> bool:
+        return day is not None and day > end
+
+    changed: list[Lead] = []
+    for channel, created, qualified, won, lost, amount in rows:
+        if hidden(created):
+            continue
+        later = end + dt.timedelta(data.draw(st.integers(31, 90)))
+        new_won = later if hidden(won) else won
+        new_qualified = end + dt.timedelta(1) if hidden(qualified) else qualified
+        new_lost = None if hidden(lost) else lost
+        if new_won is None and new_lost is None and data.draw(st.booleans()):
+            new_lost = later
+        new_amount = 1.0 if hidden(won) else amount
+        changed.append((channel, created, new_qualified, new_won, new_lost, new_amount))
+    changed.append(("a new channel", end + dt.timedelta(1), None, None, None, None))
+    changed.append(("seo", end + dt.timedelta(1), None, None, dt.date(2026, 12, 31), None))
+    label = f"2026-{month:02d}"
+    if min(row[1] for row in rows) > end:
+        return
+
+    past = read_leads(rows, through="2026-09").as_of(label)
+    other = read_leads(changed, through="2026-12").as_of(label)
+
+    assert other.fingerprint() == past.fingerprint()
+    assert past.fingerprint() == read_leads(rows, through=label).fingerprint()
+
+
+def test_a_small_triangle_by_hand() -> None:
+    """Of four leads of January one qualifies at once and is won in March, one qualifies in February, one is lost."""
+    day = dt.date
+    rows: list[Lead] = [
+        ("ppc", day(2026, 1, 5), day(2026, 1, 20), day(2026, 3, 2), None, 500.0),
+        ("ppc", day(2026, 1, 6), day(2026, 2, 1), None, None, None),
+        ("ppc", day(2026, 1, 7), None, None, day(2026, 2, 20), None),
+        ("ppc", day(2026, 1, 8), None, None, None, None),
+        ("ppc", day(2026, 2, 8), day(2026, 2, 9), None, day(2026, 3, 31), None),
+    ]
+    history = read_leads(rows, through="2026-03")
+
+    assert history.labels == ["2026-01", "2026-02", "2026-03"]
+    assert history.counts["leads"].values[:, 0].tolist() == [4, 1, 0]
+    assert history.counts["qualified"].values[:, 0].tolist() == [1, 2, 0]
+    assert history.counts["won"].values[:, 0].tolist() == [0, 0, 1]
+    assert history.counts["revenue"].values[:, 0].tolist() == [0, 0, 500]
+    assert history.triangles["qualified"].values[:, :, 0].tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0]]
+    assert history.triangles["won"].values[:, :, 0].tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 0]]
+    assert history.losses["qualified"].values[:, :, 0].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert history.losses["won"].values[:, :, 0].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert history.triangles["won"].dims == ("cohort", "age", "channel")
+    assert history.triangles["won"].dtype == np.int64
+
+    past = history.as_of("2026-02")
+    assert past.labels == ["2026-01", "2026-02"]
+    assert past.triangles["won"].values.sum() == 0
+    assert "won" not in past.losses
+    assert past.deals.empty
+    assert "revenue" not in past.counts
+
+
+def test_leads_before_the_window_do_not_exist_for_the_model(tmp_path: Path) -> None:
+    """Neither the lead nor its win inside the window is counted; that leads were left out is noted."""
+    (tmp_path / "l.csv").write_text(
+        "lead_id,channel,created,won\na,ppc,2025-12-30,2026-01-15\nb,ppc,2026-01-02,2026-01-31\n",
+        encoding="utf-8",
+    )
+    spec = {"leads": "l.csv", "from": "2026-01"}
+    funnel = {"stages": ("leads", "won")}
+    study = Study.model_validate({"name": "x", "history": spec, "funnel": funnel, "folder": tmp_path})
+    history = read_history(study)
+
+    assert history.counts["leads"].values.tolist() == [[1]]
+    assert history.counts["won"].values.tolist() == [[1]]
+    assert history.reading["before"] == "1"
+
+
+ROWS = [
+    f"2026-{m:02d},{c},{m * k},{100 * m},{10 * m},{5 * m},{m},{900 * m}"
+    for m in range(1, 7)
+    for k, c in ((3, "ppc"), (5, "seo"))
+]
+
+
+def test_calendar_counts_can_be_taken_back(tmp_path: Path) -> None:
+    """As of a month = reading the file up to that month; a channel that came later is not known yet."""
+    history = read_counts([*ROWS, "2026-06,tv,1,1,1,1,1,1"], tmp_path)
+    past = history.as_of("2026-04")
+
+    assert history.channels == ["ppc", "seo", "tv"]
+    assert past.channels == ["ppc", "seo"]
+    assert past.last == np.datetime64("2026-04-01")
+    assert (
+        past.fingerprint()
+        == read_counts([*ROWS, "2026-06,tv,1,1,1,1,1,1"], tmp_path, through="2026-04").fingerprint()
+    )
+    assert past.fingerprint() == read_counts(ROWS[:8], tmp_path).fingerprint()
+    assert past.as_of("2026-02").fingerprint() == history.as_of(np.datetime64("2026-02-01")).fingerprint()
+    assert history.as_of("2026-06").fingerprint() == history.fingerprint()
+
+
+def test_a_stage_not_recorded_yet_is_not_known_in_the_past(tmp_path: Path) -> None:
+    """Visitors recorded from May on: in April the funnel starts at leads, and there is no spend."""
+    rows = [
+        line if line[6] in "56" else ",".join([*line.split(",")[:2], "", "", *line.split(",")[4:]])
+        for line in ROWS
+    ]
+    history = read_counts(rows, tmp_path)
+
+    assert history.stages[0] == "visitors"
+    assert history.as_of("2026-04").stages == ("leads", "qualified", "won")
+    assert "spend" not in history.as_of("2026-04").counts
+
+
+def test_cohort_counts_cannot_be_taken_back(tmp_path: Path) -> None:
+    """What had become of a cohort by then is lost in such a table; only its own last period can be asked for."""
+    history = read_counts(ROWS, tmp_path, counting="cohort")
+
+    assert history.as_of("2026-06") is history
+    with pytest.raises(DataError, match="counts by cohort cannot be taken back"):
+        history.as_of("2026-05")
+
+
+@pytest.mark.parametrize("label", ["2025-12", "2026-07"])
+def test_only_periods_of_the_history_can_be_asked_for(tmp_path: Path, label: str) -> None:
+    """The message names the periods that there are."""
+    with pytest.raises(DataError, match="2026-01 to 2026-06"):
+        read_counts(ROWS, tmp_path).as_of(label)
+
+
+def test_arrays_are_read_only(tmp_path: Path) -> None:
+    """Nobody changes a history by accident, nor a past through it."""
+    history = read_counts(ROWS, tmp_path)
+    for known in (history, history.as_of("2026-03")):
+        with pytest.raises(ValueError, match="read-only"):
+            known.counts["leads"].values[0, 0] = 1
+
+
+def test_a_blank_is_not_a_zero(tmp_path: Path) -> None:
+    """An empty cell is NaN, a zero is 0, and they have different fingerprints."""
+    blank = read_counts([*ROWS[:-1], "2026-06,seo,,600,60,30,6,0"], tmp_path)
+    zero = read_counts([*ROWS[:-1], "2026-06,seo,0,600,60,30,6,0"], tmp_path)
+
+    assert np.isnan(blank.counts["spend"].values[-1, 1])
+    assert zero.counts["spend"].values[-1, 1] == 0
+    assert blank.fingerprint() != zero.fingerprint()
+
+
+def test_the_fingerprint_sees_every_number(tmp_path: Path) -> None:
+    """One customer more, another way of counting: another history."""
+    first = read_counts(ROWS, tmp_path)
+
+    assert (
+        first.fingerprint()
+        != read_counts([*ROWS[:-1], "2026-06,seo,30,600,60,30,7,5400"], tmp_path).fingerprint()
+    )
+    assert first.fingerprint() != read_counts(ROWS, tmp_path, counting="cohort").fingerprint()

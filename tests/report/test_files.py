@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import zipfile
+
+import h5netcdf
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+import xarray as xr
+
+from forecast.errors import UsageError
+from forecast.report import files as export
+from tests.tables_fixture import CHANNELS, FOREIGN, HOSTILE, plausible_outlook, plausible_tables
+
+SUMMARY = {
+    "verdict": {"status": "REVIEW"},
+    "p_target": np.float64(0.41),
+    "gap": math.nan,
+    "seed": np.int64(7),
+    "z": 1,
+    "a": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder with every output of hostile and foreign names."""
+    folder = tmp_path_factory.mktemp("runs") / "demo"
+    tables = plausible_tables(channels=HOSTILE + FOREIGN)
+    export.write_outputs(folder, tables, plausible_outlook(tables), SUMMARY)
+    return folder, tables
+
+
+def hashes(folder) -> dict[str, str]:
+    """SHA-256 of each file."""
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def test_all_files_are_written_and_nothing_else(written):
+    """The six files of the contract, no temporary folder left."""
+    folder, _ = written
+    assert set(export.FILES) == {p.name for p in folder.iterdir()}
+
+
+def test_forecast_csv_holds_the_table(written):
+    """Columns in order, ten significant digits, every row."""
+    folder, tables = written
+    back = pd.read_csv(folder / "forecast.csv")
+    columns = ["period", "channel", "measure", "mean", "sd", "q05", "q10", "q25", "q50", "q75", "q90", "q95"]
+    assert columns == list(back)
+    np.testing.assert_allclose(back[columns[3:]], tables.forecast[columns[3:]], rtol=1e-9)
+    names = [c.removeprefix("'") for c in back["channel"]]
+    assert tables.forecast["channel"].tolist() == names
+    assert b"\r" not in (folder / "forecast.csv").read_bytes()
+
+
+def test_allocation_csv_has_the_columns_of_the_contract(written):
+    """The columns in their order, the split unrounded."""
+    folder, tables = written
+    back = pd.read_csv(folder / "allocation.csv")
+    assert export.ALLOCATION == list(back)
+    np.testing.assert_allclose(back["recommended"], tables.allocation["recommended"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["forecast.csv", "allocation.csv"])
+def test_no_csv_text_is_a_formula(written, name):
+    """No text cell begins with a sign that a spreadsheet would run; numbers are left alone."""
+    folder, _ = written
+    for row in csv.DictReader(io.StringIO((folder / name).read_text(encoding="utf-8"))):
+        for key in ("period", "channel", "measure"):
+            assert not row.get(key, "").startswith(("=", "+", "-", "@", "\t", "\r")), row
+        assert not any(v.startswith("'") for k, v in row.items() if k not in ("period", "channel", "measure"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\tx",
+        "\r=x",
+        "\n=x",
+        "\0=x",
+        "＝1",
+        " =1",
+        "'quoted",
+        "ppc",
+        "",
+        "a=b",
+    ],
+)
+def test_the_guard_can_be_taken_off(text):
+    """One leading quote less gives the text back, and only dangerous texts get one."""
+    safe = export.guarded(text)
+    assert (safe.removeprefix("'")) == text
+    assert (safe != text) == (text not in ("ppc", "", "a=b"))
+
+
+def test_blank_numbers_are_empty_cells(tmp_path):
+    """NaN is an empty cell, not a text that stops an import."""
+    export.write_csv(
+        pd.DataFrame({"channel": ["a", "b"], "mean": [math.nan, -0.123456789012]}), tmp_path / "t.csv"
+    )
+    assert "channel,mean\na,\nb,-0.123456789\n" == (tmp_path / "t.csv").read_text()
+
+
+def test_no_cell_of_the_workbook_is_a_formula_or_link(written):
+    """Hostile names are strings in every sheet, and the file holds no formula element."""
+    folder, _ = written
+    book = openpyxl.load_workbook(folder / "report.xlsx")
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
+    assert not [c for c in cells if c.data_type == "f" or c.hyperlink]
+    assert {*HOSTILE, *FOREIGN} <= {c.value for c in cells}
+    with zipfile.ZipFile(folder / "report.xlsx") as parts:
+        assert not any(b"<f>" in parts.read(n) or b"hyperlink" in parts.read(n) for n in parts.namelist())
+
+
+def test_the_workbook_has_the_sheets_and_formats_for_finance(tmp_path):
+    """Headline first, one sheet a table, frozen headings, numbers as numbers in their format."""
+    tables = plausible_tables()
+    export.write_outputs(tmp_path / "o", tables, None, {})
+    book = openpyxl.load_workbook(tmp_path / "o" / "report.xlsx")
+    wanted = "Headline Forecast Budget Funnel|Unit economics Bridge Delays Diagnostics Audit Provenance"
+    assert set(wanted.replace("|", " ").replace("Unit economics", "Unit_economics").split()) <= {
+        n.replace(" ", "_") for n in book.sheetnames
+    }
+    assert "Headline" == book.sheetnames[0]
+    words = " ".join(str(c.value) for row in book["Headline"].iter_rows() for c in row if c.value is not None)
+    for said in (
+        "REVIEW:",
+        "Revenue inside the horizon",
+        "P(target)",
+        "four cases out of five",
+        "never added",
+    ):
+        assert said in words, said
+    budget, funnel = book["Budget"], book["Funnel"]
+    assert "B2" == budget.freeze_panes
+    assert list(CHANNELS) == [r[0].value for r in budget.iter_rows(min_row=2)]
+    assert budget["C2"].value == pytest.approx(tables.allocation["recommended"].iloc[0], rel=1e-12)
+    assert "#,##0" == budget["C2"].number_format
+    assert "0.0%" == funnel["C2"].number_format
+    assert funnel["C2"].value == pytest.approx(tables.funnel["mean"].iloc[0])
+    assert "seconds" not in [c.value for c in book["Diagnostics"][1]]
+
+
+def test_summary_is_strict_json_in_its_order(written):
+    """NaN is null, numpy numbers are numbers, keys stay in the order given."""
+    folder, _ = written
+    text = (folder / "summary.json").read_text(encoding="utf-8")
+    back = json.loads(text, parse_constant=pytest.fail)
+    assert list(SUMMARY) == list(back)
+    assert back["gap"] is None
+    assert (0.41, 7) == (back["p_target"], back["seed"])
+    assert text.endswith("}\n")
+
+
+def test_draws_come_back_as_they_were(written):
+    """Dims, coordinates, attributes and numbers survive; counts exactly, money to seven digits."""
+    folder, tables = written
+    outlook = plausible_outlook(tables)
+    with xr.open_dataset(folder / "draws.nc", engine="h5netcdf") as back:
+        back.load()
+    assert ("plan", "draw", "period", "channel") == back["revenue"].dims
+    assert np.int32 == back["won"].dtype
+    np.testing.assert_array_equal(back["won"], outlook["won"])
+    np.testing.assert_allclose(back["revenue"], outlook["revenue"], rtol=1e-6)
+    assert outlook["channel"].values.tolist() == back["channel"].values.tolist()
+    assert "EUR" == back["revenue"].attrs["units"]
+    assert 1 == back.attrs["schema"]
+    with h5netcdf.File(folder / "draws.nc") as file:
+        assert file["revenue"].compression == "gzip"
+
+
+@pytest.mark.slow
+def test_same_tables_same_bytes_in_any_process(tmp_path):
+    """Another process, time zone, hash seed and locale write the same six files."""
+    code = (
+        "import sys, pathlib; from tests.tables_fixture import plausible_tables, plausible_outlook;"
+        "from report.files import write_outputs; t = plausible_tables(channels=('seo', 'ppc'));"
+        "write_outputs(pathlib.Path(sys.argv[1]), t, plausible_outlook(t), {'a': 1})"
+    )
+    for name, extra in (
+        ("one", {"TZ": "UTC", "PYTHONHASHSEED": "1"}),
+        ("two", {"TZ": "Asia/Tokyo", "PYTHONHASHSEED": "2"}),
+    ):
+        env = os.environ | extra | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, env=env)
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    assert set(export.FILES) == set(hashes(tmp_path / "one"))
+
+
+def small(**given):
+    """The smallest bundle, for tests of folders."""
+    return plausible_tables(channels=("ppc",), stages=("leads", "won"), past=12, **given)
+
+
+def test_a_second_run_replaces_the_first_and_leaves_other_files(tmp_path):
+    """Own files are renewed, a user's notes in the folder stay."""
+    folder = tmp_path / "reports" / "demo"
+    export.write_outputs(folder, small(), None, {"run": 1})
+    (folder / "notes.txt").write_text("mine")
+    export.write_outputs(folder, small(seed=9), None, {"run": 2})
+    assert {"run": 2} == json.loads((folder / "summary.json").read_text())
+    assert "mine" == (folder / "notes.txt").read_text()
+    assert set(export.FILES) - {"draws.nc"} | {"notes.txt"} == {p.name for p in folder.iterdir()}
+
+
+def test_a_table_that_the_study_no_longer_asks_for_goes(tmp_path):
+    """goals.csv of the run before does not stay beside outputs of a study without goals."""
+    export.write_outputs(tmp_path, small(), None, {"run": 1})
+    (tmp_path / "goals.csv").write_text("goal,p\nquarter,0.4\n")
+    export.write_outputs(tmp_path, small(), None, {"run": 2})
+    assert not (tmp_path / "goals.csv").exists()
+
+
+def test_a_folder_with_a_report_of_somebody_else_is_refused(tmp_path):
+    """A report.pdf that no run has written is not overwritten."""
+    (tmp_path / "report.pdf").write_text("signed original")
+    with pytest.raises(UsageError, match=r"report\.pdf.*no summary\.json"):
+        export.write_outputs(tmp_path, small(), None, {})
+    assert "signed original" == (tmp_path / "report.pdf").read_text()
+    assert ["report.pdf"] == [p.name for p in tmp_path.iterdir()]
+
+
+def test_a_run_that_fails_leaves_the_old_files(tmp_path):
+    """An error in the middle changes nothing and leaves nothing behind."""
+    export.write_outputs(tmp_path, small(), None, {"run": 1})
+    before = hashes(tmp_path)
+    with pytest.raises(TypeError):
+        export.write_outputs(tmp_path, small(seed=9), None, {"run": object()})
+    assert before == hashes(tmp_path)
+
+
+def test_a_file_in_place_of_the_folder_is_said(tmp_path):
+    """The message names the path and what to do."""
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UsageError, match=r"it is a file.*--out"):
+        export.check_folder(tmp_path / "out")
+
+
+def test_the_only_date_is_the_end_of_the_as_of_period():
+    """October 2026 ends when November begins, a week on Monday, a quarter after its third month."""
+    ends = {
+        kind: export.timestamp(plausible_tables(kind=kind, channels=("a",)))
+        for kind in ("month", "week", "quarter")
+    }
+    days = {"month": "2026-11-01", "week": "2026-11-02", "quarter": "2026-10-01"}
+    assert {k: int(np.datetime64(d, "s").astype(int)) for k, d in days.items()} == ends

@@ -1,0 +1,111 @@
+"""The chapter on leads: sentences, tables and figures of segments and of leads that flow back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import posterior_fixture as fixture
+import pytest
+from lead_fixture import write_study
+
+from forecast.history import read_history
+from forecast.lab import make_leads
+from forecast.leads import segment_tables
+from forecast.outlook import future_paths, with_recycling
+from forecast.planning import forecast_plan
+from forecast.report import pdf as report
+from forecast.report.pages.leads import flow_sentence, leads_chapter, segment_sentence
+from forecast.report.workbook import write_workbook
+from forecast.study import load_study
+from tests.tables_fixture import plausible_tables
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Tables of a report with the segments and the flow back of a made company."""
+    world = make_leads(np.random.default_rng(41), size=1500, returns=(0.15, 70.0, 0.3))
+    more = '\n[segments]\ncolumn = "temperature"\n\n[nurturing]\n'
+    study = load_study(write_study(tmp_path_factory.mktemp("r"), world, more))
+    history = read_history(study)
+    rates, delays = {"qualified": 0.4, "won": 0.3}, {"qualified": (0.6, 0.8), "won": (1.6, 0.8)}
+    known = fixture.posterior(history, rates, draws=100, delays=delays, traffic=40.0)
+    plan = np.zeros((3, len(history.channels)))
+    future = future_paths(known, history, 3, np.random.default_rng(1))
+    _, flow = with_recycling(study, history, known, future, plan, seed=1)
+    return replace(
+        plausible_tables(),
+        segments=segment_tables(study, history, np.random.default_rng(1)),
+        recycling=flow,
+    )
+
+
+def test_the_chapter_stands_where_it_is_asked_for_and_nowhere_else(tables, monkeypatch):
+    """Four parts with both; none of it in a report without."""
+    (chapter,) = leads_chapter(tables)
+    assert [part["title"] for part in chapter["parts"]] == [
+        "By temperature",
+        "Rates by segment",
+        "If the mix shifts",
+        "Leads that flow back",
+    ]
+    assert leads_chapter(plausible_tables()) == []
+    for name in ("economics_chapters", "budget_chapter", "backtest_chapter"):  # drawing them takes time
+        monkeypatch.setattr(report, name, lambda _: [])
+    monkeypatch.setattr(report, "chapters", lambda _: [{"title": "Revenue"}, {"title": "Evidence"}])
+    titles = [one["title"] for one in report._chapters(tables)]
+    assert titles[0] == "Revenue"
+    assert titles[-2:] == ["Leads: segments and nurturing", "Evidence"]
+
+
+def test_sentences_say_what_the_tables_hold(tables):
+    """Best and worst segment by worth; whether the flow back is learnt or assumed."""
+    said = segment_sentence(tables.segments, "EUR")
+    worth = tables.segments["worth"].set_index("segment")["worth_mean"]
+    assert f"most in {worth.idxmax()}" in said
+    assert f"least in {worth.idxmin()}" in said
+    assert "learnt from" in flow_sentence(tables.recycling)
+    told = {**tables.recycling, "told": tables.recycling["told"] | {"learnt": False}}
+    assert "assumed by the study" in flow_sentence(told)
+
+
+def test_without_deal_values_chances_are_told(tables):
+    """No money in the sentence, no column of money."""
+    bare = {**tables.segments, "told": tables.segments["told"] | {"valued": False}}
+    bare["shift"] = bare["shift"].drop(columns=[c for c in bare["shift"] if c.startswith("revenue")])
+    assert "EUR" not in segment_sentence(bare, "EUR")
+    (chapter,) = leads_chapter(replace(tables, segments=bare))
+    assert len(chapter["parts"][0]["tables"][0]["head"]) == 4
+
+
+def test_the_workbook_has_a_sheet_for_each_table(tables, tmp_path):
+    """Segments, rates, mix, shifts and the flow back."""
+    write_workbook(tables, tmp_path / "r.xlsx", created=pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime())
+    sheets = pd.read_excel(tmp_path / "r.xlsx", sheet_name=None, engine="calamine")
+    assert {"Segment rates", "Segments", "Segment mix", "Segment shifts", "Flowing back"} <= set(sheets)
+    assert len(sheets["Segment mix"]) == len(tables.segments["mix"])
+
+
+@pytest.mark.slow
+def test_a_forecast_has_both_where_the_study_asks_and_the_same_numbers_twice(tmp_path):
+    """Through `forecast_plan`: more is qualified and won with nurturing; tables are there, and the same each time."""
+    world = make_leads(np.random.default_rng(42), size=800, returns=(0.3, 60.0, 0.5))
+    more = '\n[segments]\ncolumn = "temperature"\n\n[nurturing]\n'
+    study = load_study(write_study(tmp_path, world, more))
+    history = read_history(study)
+    known = fixture.posterior(
+        history,
+        {"qualified": 0.4, "won": 0.3},
+        draws=200,
+        delays={"qualified": (0.3, 0.8), "won": (0.6, 0.8)},
+        traffic=8.0,
+    )
+    one, two = (forecast_plan(study, history, known) for _ in range(2))
+    pd.testing.assert_frame_equal(one.tables.segments["rates"], two.tables.segments["rates"])
+    pd.testing.assert_frame_equal(one.tables.recycling["flow"], two.tables.recycling["flow"])
+    bare = study.model_copy(update={"nurturing": None, "segments": None})
+    without = forecast_plan(bare, history, known)
+    assert without.tables.segments == without.tables.recycling == {}
+    for stage in ("qualified", "won"):
+        assert one.outlook[stage].sum() > 1.1 * without.outlook[stage].sum()

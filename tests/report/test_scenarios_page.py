@@ -1,0 +1,142 @@
+"""Levers in the outputs: the command from a saved fit, files, chapter and sheets, with and without revenue."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import command
+from posterior_fixture import DELAYS, RATES, TWO, history, posterior, study
+from tables_fixture import plausible_tables as made_tables
+
+from forecast import workflow
+from forecast.errors import StudyError, UsageError
+from forecast.outlook import future_paths, simulate
+from forecast.planning import lever_tables
+from forecast.report.pages.scenarios import scenario_chapter
+from forecast.report.pdf import document
+
+LEVERS = """
+[[scenario]]
+name = "New landing page"
+rate.leads = { times = [1.1, 1.4] }
+channels = ["ppc"]
+cost = 1_000
+
+[[scenario]]
+name = "Outbound caller"
+traffic = { by = 300 }
+channels = ["seo"]
+ramp = 1
+cost_per_period = 2_000
+
+[[goal]]
+by = "2026-08"
+won = 40
+"""
+
+WITHOUT_THE_SAMPLER = """
+import sys
+from forecast.cli import app
+try:
+    app(sys.argv[1:])
+except SystemExit as error:
+    loaded = {"pymc", "nutpie", "arviz", "pytensor"} & set(sys.modules)
+    sys.exit(f"loaded {loaded}" if loaded else error.code)
+"""
+
+
+@pytest.fixture
+def with_levers(fitted_study: Path) -> Path:
+    """The small company with its fit, two scenarios and a goal added after the fit."""
+    fitted_study.write_text(fitted_study.read_text(encoding="utf-8") + LEVERS, encoding="utf-8")
+    return fitted_study
+
+
+def test_scenarios_are_compared_from_the_saved_fit_without_the_sampler(with_levers: Path):
+    """A fit made before the scenarios were written still holds; the same seed gives the same numbers."""
+    folder, name = with_levers.parent, with_levers.name
+    told = command("scenarios", name, "--json", "-q", cwd=folder, code=WITHOUT_THE_SAMPLER)
+    assert told.returncode == 0, told.stderr
+    rows = json.loads(told.stdout)["scenarios"]
+    again = workflow.scenarios(with_levers).table
+    assert [row["scenario"] for row in rows] == list(again["scenario"])
+    assert [row["q10"] or 0.0 for row in rows] == list(again["q10"].fillna(0.0))
+    measures = {row["measure"] for row in rows}
+    assert {
+        "revenue",
+        "contribution",
+        "p_payback",
+        "p_payback_horizon",
+        "cost_of_delay",
+        "p_best",
+    } <= measures
+
+
+def test_a_run_writes_what_the_command_says(with_levers: Path, tmp_path: Path):
+    """scenarios.csv, sensitivity.csv, variance.csv, goals.csv, the summary: the same numbers as the command."""
+    out = tmp_path / "out"
+    summary = workflow.run(with_levers, out=out, go_on=True).summary
+    asked = workflow.scenarios(with_levers, go_on=True).table
+    assert [row["mean"] for row in summary["scenarios"]] == pytest.approx(list(asked["mean"]), nan_ok=True)
+    written = pd.read_csv(out / "scenarios.csv")
+    assert written["mean"].to_numpy() == pytest.approx(asked["mean"].to_numpy(), nan_ok=True)
+    assert pd.read_csv(out / "variance.csv").set_index("source").loc["total", "share"] == 1.0
+    assert pd.read_csv(out / "goals.csv")["amount"].tolist() == [40.0]
+    assert set(pd.read_csv(out / "sensitivity.csv")["channel"]) == {"ppc", "seo", "total"}
+
+
+def test_a_study_without_scenarios_is_told_how_to_write_one(fitted_study: Path):
+    """A usage error with an example, not an empty table."""
+    with pytest.raises(UsageError, match=r"has no scenario to compare: add one"):
+        workflow.scenarios(fitted_study)
+
+
+def test_a_wrong_channel_is_told_before_a_fit(with_levers: Path):
+    """File, line and the nearest name."""
+    text = with_levers.read_text(encoding="utf-8").replace('["seo"]', '["sea"]')
+    with_levers.write_text(text, encoding="utf-8")
+    line = text.splitlines().index('channels = ["sea"]') + 1
+    with pytest.raises(StudyError, match=rf'small.toml:{line}: scenario.2.channels: .*did you mean "seo"'):
+        workflow.run(with_levers)
+
+
+def _levers(deal_mean: float | None) -> dict:
+    past = history(TWO)
+    known = posterior(past, RATES, draws=100, delays=DELAYS, traffic=[1000.0, 400.0], deal_mean=deal_mean)
+    asked = study(
+        scenario=(
+            {"name": "page", "rate": {"leads": {"times": (1.1, 1.4)}}, "cost": 900},
+            {"name": "training", "rate": {"won": {"by": 0.05}}},
+        ),
+        goal=({"by": "2026-03", "won": 60.0}, {"by": "2026-01", "leads": 1.0}),
+    )
+    plan = np.array([[3000.0, 1000.0]] * 3)
+    future = future_paths(known, past, 3, np.random.default_rng(1))
+    outlook = simulate(known, past, asked, {"given": plan}, future, rng=np.random.default_rng(2))
+    return lever_tables(asked, past, known, future, plan, outlook, seed=1)
+
+
+@pytest.mark.parametrize("deal_mean", [pytest.param(5000.0, marks=pytest.mark.slow), None])
+def test_the_chapter_says_what_the_tables_hold(deal_mean: float | None):
+    """Bottleneck, variance, scenarios and goals, in money or in wins; every figure has words."""
+    tables = replace(made_tables(), levers=_levers(deal_mean))
+    (chapter,) = scenario_chapter(tables)
+    text = json.dumps(chapter)
+    for word in ("page", "training", "close rate", "conversion", "chance: open pipeline"):
+        assert word in text
+    figures = [part["figure"] for part in chapter["parts"] if part["figure"]]
+    assert figures
+    assert all(figure["alt"] for figure in figures)
+    if deal_mean is not None:
+        assert chapter["title"] in [each["title"] for each in document(tables)["chapters"]]
+    assert ("revenue" in set(tables.levers["sensitivity"]["measure"])) == (deal_mean is not None)
+
+
+def test_without_levers_there_is_no_chapter():
+    """Tables made by hand have none."""
+    assert scenario_chapter(made_tables()) == []

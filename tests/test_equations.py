@@ -1,0 +1,94 @@
+"""The delay between two stages against simulation, limits and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast.equations import ages_needed, delay_pmf, in_flight_share
+
+
+@pytest.mark.parametrize(("mean", "cv"), [(0.5, 0.8), (1.5, 0.4), (3.0, 0.8), (6.0, 1.5)])
+def test_the_pmf_is_that_of_uniform_entry_and_lognormal_waiting(mean, cv):
+    """f_d is the share of moves d periods later when entry is uniform in its period; 400,000 units tell it to 0.001."""
+    rng = np.random.default_rng(20260105)
+    n, ages = 400_000, 400
+    s2 = math.log1p(cv**2)
+    wait = np.exp(rng.normal(math.log(mean) - s2 / 2, math.sqrt(s2), n))
+    later = np.floor(rng.random(n) + wait).astype(int)
+    share = np.bincount(np.minimum(later, ages), minlength=ages + 1)[:ages] / n
+    error = 4 * np.sqrt(0.25 / n)  # four standard errors of a share, at its widest: 0.003
+    assert np.abs(delay_pmf(mean, cv, ages) - share).max() < error
+    assert np.abs(delay_pmf(mean, cv, ages) - share).mean() < 1e-3
+
+
+@settings(max_examples=40, deadline=None)
+@given(mean=st.floats(0.0, 24.0), cv=st.floats(0.05, 3.0), ages=st.integers(1, 80))
+def test_the_pmf_is_a_distribution(mean, cv, ages):
+    """Non-negative and summing to one, at any mean, spread and cut."""
+    pmf = delay_pmf(mean, cv, ages)
+    assert pmf.shape == (ages,)
+    assert (pmf >= 0).all()
+    assert pmf.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_delay_beyond_all_ages_is_still_a_distribution():
+    """Where hardly any mass lies within the ages kept, the rest is spread evenly, not divided by nothing."""
+    assert delay_pmf(40.0, 0.05, 4) == pytest.approx([0.25] * 4)
+
+
+def test_no_delay_puts_all_mass_on_the_period_of_entry():
+    """Mean 0 is delta at age 0, also beside delays above 0."""
+    pmf = delay_pmf([0.0, 2.0], 0.8, 12)
+    assert pmf[0].tolist() == [1.0] + [0.0] * 11
+    assert pmf[1, 0] < 0.5
+
+
+def test_a_short_delay_crosses_one_border_with_the_chance_of_its_mean():
+    """A mean of 0.1 period with uniform entry crosses the next border with probability 0.1, hardly ever two."""
+    pmf = delay_pmf(0.1, 0.5, 6)
+    assert pmf[:2] == pytest.approx([0.9, 0.1], abs=1e-6)
+    assert pmf[2:].sum() < 1e-6
+
+
+def test_the_mean_of_the_pmf_is_the_mean_delay():
+    """Uniform entry adds half a period and the floor takes half away: sum d f_d = mean."""
+    pmf = delay_pmf(2.5, 0.8, 400)
+    assert np.arange(400) @ pmf == pytest.approx(2.5, abs=1e-3)
+
+
+def test_arrays_of_means_are_the_same_as_one_by_one():
+    """Broadcasting over draws changes nothing."""
+    means, cvs = np.array([0.3, 1.0, 4.0]), np.array([0.5, 0.8, 1.1])
+    together = delay_pmf(means, cvs, 24)
+    for i in range(3):
+        assert together[i] == pytest.approx(delay_pmf(means[i], cvs[i], 24), abs=1e-15)
+
+
+@pytest.mark.parametrize("mean", [0.2, 1.0, 3.0])
+def test_ages_needed_hold_nearly_all_of_a_longer_delay(mean):
+    """The ages kept hold 99 % of the delay even if it is 1.6 times longer than thought."""
+    ages = ages_needed(mean, 0.8)
+    assert np.cumsum(delay_pmf(1.6 * mean, 0.8, 400))[ages - 1] > 0.99
+    assert ages_needed(0.0, 0.8) == 1
+    assert ages_needed(1000.0, 0.8) == 60
+
+
+@pytest.mark.parametrize(
+    ("mean", "quarter", "year"),
+    [(0.5, 0.17, 0.04), (1, 0.32, 0.08), (2, 0.57, 0.17), (3, 0.73, 0.25), (6, 0.92, 0.46), (9, 0.97, 0.62)],
+)
+def test_share_in_flight_is_the_known_table(mean, quarter, year):
+    """At stable inflow (1/H) times the integral of survival over the horizon comes from units already inside."""
+    assert in_flight_share(mean, 0.8, 3) == pytest.approx(quarter, abs=0.006)
+    assert in_flight_share(mean, 0.8, 12) == pytest.approx(year, abs=0.006)
+
+
+def test_three_months_of_delay_leave_three_quarters_in_flight():
+    """The figure of the text: 72.5 % of next quarter's wins come from open deals."""
+    assert in_flight_share(3, 0.8, 3) == pytest.approx(0.725, abs=5e-4)
+    assert in_flight_share(0, 0.8, 3) == 0.0
