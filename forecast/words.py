@@ -1,0 +1,338 @@
+"""How numbers, names and messages become text: the only place where they do, and the last moment at which they do.
+
+A `Message` is an English template with its values; a check, a verdict, a limit or an error carries it, and `text`
+renders it where it is shown. A template is also its own key in the catalogue of another language: a second language
+adds a catalogue and touches no call. A field of a template is written as its spec says:
+
+    {x}            a text as it is; a number as `number` has it; a message, rendered; a list, with commas
+    {x:percent}    by a writer below: number, count, whole, exact, percent, chance, signed, sentence, clean, stage,
+                   listed, list
+    {x:number.2}   the same to so many digits (of a list: at most so many, then "and 3 more")
+    {x:,.0f}       as Python's own spec has it, with the marks of the language
+
+Numbers come in raw (currency units, rates in [0, 1]); percent, thin spaces and rounding exist only from here on. A
+band is rounded to three significant digits of the largest number in it; a missing value is written as a dash.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+NBSP = "\N{NO-BREAK SPACE}"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
+MISSING = DASH
+ENGLISH = "en"
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_STAGES = {"contribution": "eventual contribution"}  # dated by acquisition, whenever it lands
+_PLURAL = {"month": "months", "week": "weeks", "quarter": "quarters"}
+_PYTHON_SPEC = re.compile(r"[<>^]?\+?\d*,?(\.\d+)?[dfgeG%]?")
+
+# By language: English template -> the template of that language. English needs none.
+CATALOGUES: dict[str, Mapping[str, str]] = {ENGLISH: {}}
+
+
+# ---------------------------------------------------------------------------------------------------------- messages
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something to say: an English template, and the values of its fields, as they are (see the module)."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return text(self)
+
+    def __bool__(self) -> bool:
+        return bool(self.template)
+
+
+Text = str | Message
+
+
+def message(template: str, /, **values: Any) -> Message:
+    r"""A message from its template and values.
+
+    >>> str(message("{name}: {share:percent} of {n:whole}", name="ppc", share=0.25, n=1200))
+    'ppc: 25\xa0% of 1\u202f200'
+    """
+    return Message(template, values)
+
+
+def together(*parts: Text, between: str = " ") -> Message:
+    """Messages one after the other; empty ones are left out.
+
+    >>> str(together("One.", "", message("{n:whole} more.", n=2)))
+    'One. 2 more.'
+    """
+    said = [part for part in parts if part]
+    return Message(
+        between.join(f"{{{i}}}" for i in range(len(said))), {str(i): p for i, p in enumerate(said)}
+    )
+
+
+def text(said: Any, language: str = ENGLISH) -> str:
+    """A message (or a text, or a number) as it is read in a language."""
+    if isinstance(said, Message):
+        template = CATALOGUES[language].get(said.template, said.template)
+        return _Template(language).vformat(template, (), said.values)
+    if isinstance(said, str):
+        return CATALOGUES[language].get(said, said)
+    return _plain(said, language)
+
+
+class _Template(string.Formatter):
+    """Python's own templates, whose fields are written by the writers of this module."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """A field by its name; those of `together` are numbered."""
+        return super().get_value(str(key), args, kwargs)
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """A value as its spec says."""
+        name, _, digits = format_spec.partition(".")
+        if name in _WRITERS:
+            return _WRITERS[name](value, int(digits)) if digits else _WRITERS[name](value)
+        if not format_spec:
+            return _plain(value, self.language)
+        if not _PYTHON_SPEC.fullmatch(format_spec):
+            raise ValueError(f"a message has no writer {format_spec!r}")
+        return formatted(value, format_spec)
+
+
+def _plain(value: Any, language: str) -> str:
+    if isinstance(value, Message):
+        return text(value, language)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plain(item, language) for item in value)
+    return number(value) if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named question, what was found, what was expected, and what to do; status PASS, REVIEW, FAIL or UNKNOWN."""
+
+    name: Text
+    status: str
+    value: Text
+    advice: Text = ""
+    threshold: Text = ""
+
+
+# ----------------------------------------------------------------------------------------------------------- numbers
+
+
+def known(value: Any) -> bool:
+    """Whether there is a finite number (None, NaN and infinity are not)."""
+    return value is not None and not isinstance(value, str) and math.isfinite(float(value))
+
+
+def formatted(value: Any, spec: str) -> str:
+    r"""A number by Python's own spec, with this house's marks: thin spaces between thousands, a true minus.
+
+    >>> formatted(-1234.5, ",.1f"), formatted(0.25, ".0%")
+    ('−1\u202f234.5', '25\xa0%')
+    """
+    if not known(value):
+        return MISSING
+    return format(value, spec).replace(",", THIN).replace("-", MINUS).replace("%", f"{NBSP}%")
+
+
+def _step(values: Iterable[float], digits: int) -> float:
+    """Rounding step that leaves `digits` significant digits of the largest value."""
+    largest = max((abs(v) for v in values), default=0.0)
+    return 10.0 ** (math.floor(math.log10(largest)) - digits + 1) if largest > 1e-9 else 1.0
+
+
+def _written(value: float, step: float) -> str:
+    """A number rounded to `step`, thousands kept apart by thin spaces."""
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    said = f"{abs(round(value / step) * step):,.{decimals}f}".replace(",", THIN)
+    return (MINUS if value < 0 and said.strip("0.") else "") + said
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number to `digits` significant digits: 181 000; 8.42; a dash where there is none."""
+    if not known(value):
+        return MISSING
+    return _written(float(value), _step([float(value)], digits))
+
+
+def count(value: Any) -> str:
+    """An expected number of things: 7.6, 28, 131; more digits would promise too much."""
+    return number(value, 2 if known(value) and abs(float(value)) < 100 else 3)
+
+
+def count_band(low: Any, high: Any) -> str:
+    """A band of counts: 25 to 32."""
+    return band(low, high, "", 2 if known(high) and abs(float(high)) < 100 else 3)
+
+
+def whole(value: Any) -> str:
+    """A number that is known exactly, to the unit: 12 867."""
+    return _written(float(value), 1.0) if known(value) else MISSING
+
+
+def exact(value: Any) -> str:
+    r"""A number as it was given: to the unit from a hundred on, two decimals below, three digits below one.
+
+    >>> exact(15000.0), exact(12.5), exact(3), exact(0.01234)
+    ('15\u202f000', '12.5', '3', '0.0123')
+    """
+    if not known(value):
+        return MISSING
+    if abs(value) >= 100:
+        return whole(value)
+    said = formatted(value, ".2f" if abs(value) >= 1 else ".3g")
+    return said.rstrip("0").rstrip(".") if "." in said and "e" not in said else said
+
+
+def money(value: Any, currency: str, *, exact: bool = False) -> str:
+    """An amount with its currency: 181 000 EUR; `exact` keeps every unit, for amounts that someone decides."""
+    if not known(value):
+        return MISSING
+    return f"{whole(value) if exact else number(value)}{NBSP}{currency}"
+
+
+def band(low: Any, high: Any, unit: str = "", digits: int = 3) -> str:
+    """A band, both ends rounded alike: 166 000 to 197 000 EUR."""
+    if not (known(low) and known(high)):
+        return MISSING
+    step = _step([float(low), float(high)], digits)
+    said = f"{_written(float(low), step)} to {_written(float(high), step)}"
+    return f"{said}{NBSP}{unit}" if unit else said
+
+
+def tight(spread: str) -> str:
+    """A band for narrow columns: 166 000–197 000; a minus sign keeps the word, a dash beside it would mislead."""
+    return spread if MINUS in spread else spread.replace(" to ", DASH)
+
+
+def percent(share: Any, digits: int = 2) -> str:
+    """A rate or share as percent: 3.1 %."""
+    if not known(share):
+        return MISSING
+    return f"{number(100 * float(share), max(digits, 3) if abs(float(share)) >= 0.9995 else digits)}{NBSP}%"
+
+
+def percent_band(low: Any, high: Any, digits: int = 2) -> str:
+    """A band of rates: 2.6 to 3.7 %."""
+    if not (known(low) and known(high)):
+        return MISSING
+    return band(100 * float(low), 100 * float(high), "%", digits)
+
+
+def chance(p: Any, *, brief: bool = False) -> str:
+    """A probability for people, never a false certainty: 41 %, below 1 %, above 99 %; `brief` is for tables."""
+    if not known(p):
+        return MISSING
+    below, above = ("<", ">") if brief else ("below", "above")
+    if float(p) < 0.01:
+        return f"{below}{NBSP}1{NBSP}%"
+    return f"{above}{NBSP}99{NBSP}%" if float(p) > 0.99 else f"{round(100 * float(p))}{NBSP}%"
+
+
+def signed(value: Any) -> str:
+    """A change with its sign: +1 200, −800, 0."""
+    said = whole(value)
+    return f"+{said}" if known(value) and value >= 0.5 else said
+
+
+# ------------------------------------------------------------------------------------------------------------- names
+
+
+def sentence(said: Any) -> str:
+    """A note as a sentence: capital first, full stop last; nothing where there is none."""
+    cleaned = clean(said).strip()
+    return cleaned and cleaned[0].upper() + cleaned[1:] + ("" if cleaned[-1] in ".!?:" else ".")
+
+
+def clean(said: Any) -> str:
+    """Text that any page can take: line breaks and tabs become spaces, other control characters a replacement sign.
+
+    Marks that turn the direction of writing are dropped: a name must not rearrange the line it stands in.
+    """
+    out = []
+    for char in str(said):
+        if char in "\t\n\r\v\f\x85\u2028\u2029":
+            out.append(" ")
+        elif char not in _BIDI:
+            strange = unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn")
+            out.append("\N{REPLACEMENT CHARACTER}" if strange else char)
+    return "".join(out)
+
+
+def short_names(names: Iterable[str], width: int = 24) -> dict[str, str]:
+    """Each name within `width` characters, cut in the middle where it is longer, and still different from the others.
+
+    >>> short_names(["ppc", "paid search, brand terms, Finland", "paid search, brand terms, Poland"], 16)["ppc"]
+    'ppc'
+    """
+    short: dict[str, str] = {}
+    for name in names:
+        said = clean(name)
+        cut = said if len(said) <= width else f"{said[: width - width // 3 - 1]}…{said[-(width // 3) :]}"
+        k = 2
+        while cut in short.values() and name not in short:
+            cut, k = f"{said[: width - len(str(k)) - 2]}…{k}", k + 1
+        short.setdefault(name, cut)
+    return short
+
+
+def stage_word(stage: str) -> str:
+    """A stage as it is read: site_visits is "site visits"."""
+    return _STAGES.get(stage, clean(stage).replace("_", " "))
+
+
+def listed(names: Sequence[Any], most: int = 4) -> str:
+    """Names in a row, with "and": a, b and c; longer lists end with "and 3 more"."""
+    shown = [clean(n) for n in names[:most]]
+    if len(names) > most:
+        shown.append(f"{len(names) - most}{NBSP}more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else "none"
+
+
+def in_a_row(names: Sequence[Any], most: int = 1_000_000) -> str:
+    """Names with commas; past `most` of them "and 3 more".
+
+    >>> in_a_row(["a", "b", "c"]), in_a_row(["a", "b", "c"], 2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(str(name) for name in names[:most]) + more
+
+
+def horizon_words(labels: Sequence[str], kind: str) -> str:
+    """The horizon: "2026-11 to 2027-01 (3 months)"."""
+    n = f"1{NBSP}{kind}" if len(labels) == 1 else f"{len(labels)}{NBSP}{_PLURAL.get(kind, kind + 's')}"
+    return f"{labels[0]} ({n})" if len(labels) == 1 else f"{labels[0]} to {labels[-1]} ({n})"
+
+
+_WRITERS: dict[str, Callable[..., str]] = {
+    "number": number,
+    "count": count,
+    "whole": whole,
+    "exact": exact,
+    "percent": percent,
+    "chance": chance,
+    "signed": signed,
+    "sentence": sentence,
+    "clean": clean,
+    "stage": stage_word,
+    "listed": listed,
+    "list": in_a_row,
+}
