@@ -8,12 +8,15 @@
      +-- GateError               5  a gate that was asked for failed
      +-- Interrupted           130  stopped by the user
 
-`str(error)` is the whole message: what was expected, what came, where, and what to do.
+`str(error)` is the whole message: what was expected, what came, where, and what to do. It may be given as a
+`words.Message`, which becomes text when it is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from forecast.words import Text, message, text, together
 
 MAX_PROBLEMS_SHOWN = 20
 
@@ -22,6 +25,13 @@ class ForecastError(Exception):
     """An error with a message for a person and an exit code for the shell."""
 
     exit_code: int = 1
+
+    def __init__(self, said: Text = "") -> None:
+        self.said = said
+        super().__init__(said)
+
+    def __str__(self) -> str:
+        return text(self.said)
 
 
 class UsageError(ForecastError):
@@ -36,18 +46,16 @@ class _ProblemsError(ForecastError):
     `problems` holds all of them; `str(error)` shows one a line, at most `MAX_PROBLEMS_SHOWN`.
     """
 
-    problems: list[str]
+    problems: list[Text]
 
-    def __init__(self, problems: Sequence[str] | str) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+    def __init__(self, problems: Sequence[Text] | Text) -> None:
+        self.problems = [problems] if isinstance(problems, Text) else list(problems)
         if not self.problems:
             raise ValueError(f"{type(self).__name__} needs at least one problem to report.")
-        super().__init__(self.problems)
-
-    def __str__(self) -> str:
         shown = self.problems[:MAX_PROBLEMS_SHOWN]
         left = len(self.problems) - len(shown)
-        return "\n".join([*shown, *([f"... and {left} more"] if left else [])])
+        more = [message("... and {left} more", left=left)] if left else []
+        super().__init__(together(*shown, *more, between="\n"))
 
 
 class StudyError(_ProblemsError):
