@@ -6,8 +6,8 @@
 All channels share the capacity: of a cohort (what arrived in one period) that sales can take only in part, every
 channel has its share. With inflow L above the capacity C the queue settles at waiting = (L - C) / decay.
 
-Units come in layers: those of the pipeline, what both plans bring, what only one brings. Plans have queues of their
-own, on common random numbers as far as they wait for the same, and what both handle in a period stays shared.
+Units come in layers (`outlook.layers`). Plans have queues of their own, on common random numbers as far as they wait
+for the same, and what all handle of a layer in a period stays shared.
 
 After the horizon sales first take who still waits, and of what arrives later the share that a queue as crowded as the
 last periods lets through. Whom the waiting keep away by then is not counted against the plan that left them.
@@ -15,16 +15,16 @@ last periods lets through. Whom the waiting keep away by then is not counted aga
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.outlook.layers import Kind, Layers, ordered, own_part, sets_of
+
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
-
-# Layers; plan i alone is layer FIRST + i. After a queue, so many layers again: of the pipeline, what plan i alone has.
-PIPELINE, COMMON, FIRST = 0, 1, 2
 
 LATEST = 3  # periods at the end of the horizon that tell how crowded it is afterwards
 PATIENCE = 120  # periods after which what still waits is given up
@@ -32,20 +32,20 @@ PATIENCE = 120  # periods after which what still waits is given up
 
 @dataclass(frozen=True)
 class Queued:
-    """Units by when sales takes them, (layer, draw, slot, channel) and (layer, draw, channel); by plan, the queue.
+    """Layers of units by when sales takes them, (layer, draw, slot, channel) and (layer, draw, channel); the queue.
 
     handled, waiting: (plan, draw, period, channel), taken in a period and waiting at its end.
     """
 
-    entries: Counts
-    tail: Counts
+    entries: Layers
+    tail: Layers
     handled: Counts
     waiting: Counts
 
 
 def through_sales(
-    entries: Counts,
-    tail: Counts,
+    entries: Layers,
+    tail: Layers,
     limited: NDArray[np.bool_],
     capacity: float,
     decay: float,
@@ -55,28 +55,59 @@ def through_sales(
 
     Args:
         entries: (layer, draw, slot, channel), the last slot being all that enters after the horizon.
-        tail: (layer, draw, channel), what carry-over brings after the horizon.
+        tail: (layer, draw, channel), what carry-over brings after the horizon; the same layers.
         limited: channels that sales handles.
         capacity: units a period; decay: share of those that wait lost each period.
         rng: not used for anything else, so that a capacity that never binds changes nothing.
     """
-    kinds = np.stack([entries[[PIPELINE, COMMON, layer]] for layer in range(FIRST, len(entries))])
-    later = np.stack([tail[[PIPELINE, COMMON, layer]] for layer in range(FIRST, len(tail))])
+    own = [[k for k, kind in enumerate(entries.kinds) if i in kind.plans] for i in range(entries.plans)]
+    width = max(map(len, own))
+    kinds, later = (_padded(layers.values, own, width) for layers in (entries, tail))
     arrivals = kinds[:, :, :, :-1] * limited
     handled, waiting = queue(arrivals, capacity, decay, rng)
     share = later_share(arrivals, capacity)[:, None, :, None]
     handled[:, :, :, -1] += coupled_binomial(kinds[:, :, :, -1] * limited, share, rng)
     inside = handled[:, :, :, :-1].sum(axis=1)
     tails = np.where(limited, coupled_binomial(later, share, rng), later)
-    return Queued(_layers(handled + kinds * ~limited), _layers(tails), inside, waiting.sum(axis=1))
+    passed = handled + kinds * ~limited
+    taken, later_taken = _layered(entries.kinds, own, passed, tails)
+    return Queued(taken, later_taken, inside, waiting.sum(axis=1))
 
 
-def _layers(kinds: Counts) -> Counts:
-    """Units (plan, kind, ...) as layers: what plans share first, then the rest."""
-    shared = kinds.min(axis=0)
-    own = [each[COMMON] - shared[COMMON] + each[FIRST] for each in kinds]
-    old = [each[PIPELINE] - shared[PIPELINE] for each in kinds]
-    return np.stack([shared[PIPELINE], shared[COMMON], *own, *old])
+def _padded(values: Counts, own: list[list[int]], width: int) -> Counts:
+    """The layers of each plan side by side, (plan, layer of the plan, ...); zeros where a plan has fewer."""
+    result = np.zeros((len(own), width, *values.shape[1:]), dtype=np.int64)
+    for i, layers in enumerate(own):
+        result[i, : len(layers)] = values[layers]
+    return result
+
+
+def _layered(kinds: Sequence[Kind], own: list[list[int]], *units: Counts) -> list[Layers]:
+    """Units (plan, layer of the plan, ...) as layers again: of each layer what plans still share, then the rest."""
+    plans = len(own)
+    every = frozenset(range(plans))
+    found: list[dict[Kind, Counts]] = [
+        {Kind(new=n, plans=every): 0 * u[0, 0] for n in (False, True)} for u in units
+    ]
+    for k, kind in enumerate(kinds):
+        holders = sorted(kind.plans)
+        each = [np.stack([u[i, own[i].index(k)] for i in holders]) for u in units]
+        sets = {chosen for amounts in each for chosen in sets_of(amounts)}
+        for chosen in ordered(sets):
+            target = Kind(kind.new, frozenset(holders[i] for i in chosen))
+            for layers, amounts in zip(found, each, strict=True):
+                layers[target] = layers.get(target, 0) + own_part(amounts, chosen)
+    order = sorted({kind for layers in found for kind in layers}, key=lambda kind: _place(kind, plans))
+    return [
+        Layers(tuple(order), np.stack([layers.get(kind, 0 * u[0, 0]) for kind in order]), plans)
+        for layers, u in zip(found, units, strict=True)
+    ]
+
+
+def _place(kind: Kind, plans: int) -> tuple[bool, bool, int, list[int]]:
+    """What all plans have first, the pipeline ahead; then new units of fewer plans, and what they left of the old."""
+    whole = len(kind.plans) == plans
+    return not whole, kind.new if whole else not kind.new, -len(kind.plans), sorted(kind.plans)
 
 
 def capacities(capacity: float, periods: int) -> Counts:

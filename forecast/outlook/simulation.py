@@ -9,10 +9,9 @@ inside the funnel at the as-of date move on with the chance that their age leave
 (q and G: of the units that never move on, the share lost with a date, and the delay of the loss). Under calendar counts
 who is still open is unknown, and the entries of each past period are thinned by p f_(a+h) instead.
 
-Two plans are compared on common random numbers by layers: what both plans bring, what only the first brings, what only
-the second brings, thinned side by side with the same rates. A difference of plans then holds no noise of its own.
-Where sales can take only so many (`outlook.queue`), each plan has a queue of its own, and what both handle stays
-shared.
+Any number of plans are compared on common random numbers by layers (`outlook.layers`): what all of them bring, what
+only some bring, thinned side by side with the same rates. A difference of plans then holds no noise of its own. Where
+sales can take only so many (`outlook.queue`), each plan has a queue of its own, and what they all handle stays shared.
 
 numpy only; `slot` H after the H periods of the horizon collects what lands later.
 """
@@ -21,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -41,8 +41,9 @@ from forecast.fit import (
     spend_reference,
 )
 from forecast.history import History
+from forecast.outlook.layers import Kind, Layers, own_part, sets_of
 from forecast.outlook.open_pipeline import ages_of, open_units
-from forecast.outlook.queue import COMMON, FIRST, PIPELINE, through_sales
+from forecast.outlook.queue import through_sales
 from forecast.periods import period_range, season_of, shift
 from forecast.study import Study
 
@@ -180,7 +181,7 @@ def simulate(
     rng: np.random.Generator,
     replicates: int = REPLICATES,
 ) -> xr.Dataset:
-    """Outlook of one or two plans (name -> spend by period and channel), dims plan, draw, period, channel.
+    """Outlook of plans (name -> spend by period and channel), dims plan, draw, period, channel.
 
     Variables: every stage, `spend`, and where deals have a value `revenue`, `contribution`; the bridge
     `won_from_pipeline`, `won_from_new`, `revenue_from_pipeline`, `revenue_from_new`, and without a period
@@ -192,8 +193,8 @@ def simulate(
     those that wait at the end of a period. Nobody waits at the as-of date: who is inside then is in the hands of sales.
     """
     spends = list(plans.values())
-    if not 1 <= len(spends) <= 2:
-        raise ValueError(f"one or two plans are compared at a time, got {len(spends)}")
+    if not spends:
+        raise ValueError("a simulation needs a plan")
     after = current_spend(history)
     traffic = [expected_traffic(posterior, future, spend, after, history.period) for spend in spends]
     pieces = []
@@ -210,7 +211,7 @@ def simulate(
 
 
 class _Chunk:
-    """Some draws of the funnel run forward; arrays are (layer, draw, slot, channel)."""
+    """Some draws of the funnel run forward; the numbers of layers are (layer, draw, slot, channel)."""
 
     def __init__(
         self,
@@ -230,81 +231,86 @@ class _Chunk:
 
     def run(self, traffic: list[tuple[Array, Array]]) -> dict[str, Array | Counts]:
         """Counts by stage and money, by plan: see `simulate`."""
-        entries, tail = self._traffic(traffic)
-        self._flow_in(self.posterior.provenance["stages"][0], entries)
-        stages = {self.posterior.provenance["stages"][0]: entries}
-        before = self.posterior.provenance["stages"][0]
-        result: dict[str, Array | Counts] = {}
-        for stage in self.posterior.stages:
-            if self.room is not None and stage == self.posterior.stages[-1]:
-                limited = entry_stage(self.history) < len(stages)  # others are counted as wins alone
-                queued = through_sales(entries, tail, limited, self.room, self.decay, self.rng.spawn(1)[0])
-                entries, tail = queued.entries, queued.tail
-                result |= {"handled": queued.handled, "waiting": queued.waiting}
-            entries, tail = self._transition(before, stage, entries, tail)
-            self._flow_in(stage, entries)
-            stages[stage] = entries
-            before = stage
+        first, *rest = self.posterior.provenance["stages"]
         enters = entry_stage(self.history)
-        for position, (name, layers) in enumerate(stages.items()):
-            counted = layers[:, :, : self.horizon] * (enters <= position)
-            result[name] = self._by_plan(counted, len(traffic))
-        new = entries.copy()
-        new[PIPELINE] = new[FIRST + len(traffic) :] = 0
-        old = entries - new
-        result["won_from_pipeline"] = self._by_plan(old[:, :, : self.horizon], len(traffic))
-        result["won_from_new"] = self._by_plan(new[:, :, : self.horizon], len(traffic))
-        result["won_after_horizon"] = self._by_plan(entries[:, :, self.horizon], len(traffic))
-        result["won_after_from_pipeline"] = self._by_plan(old[:, :, self.horizon], len(traffic))
-        if "deal_mean" in self.posterior.data:
-            money, tail_money = self._revenue(entries), self._revenue(tail[:, :, None])[:, :, 0]
-            fresh = money.copy()
-            fresh[PIPELINE] = fresh[FIRST + len(traffic) :] = 0.0
-            result["revenue"] = self._by_plan(money[:, :, : self.horizon], len(traffic))
-            result["revenue_from_new"] = self._by_plan(fresh[:, :, : self.horizon], len(traffic))
-            result["revenue_after_horizon"] = self._by_plan(money[:, :, self.horizon], len(traffic))
-            result["revenue_eventual"] = self._by_plan(fresh.sum(axis=2) + tail_money, len(traffic))
-        return result
+        units, tail = self._traffic(traffic)
+        units = self._flow_in(first, units)
+        result: dict[str, Array | Counts] = {first: self._inside(units, enters <= 0)}
+        for position, (before, stage) in enumerate(pairwise([first, *rest]), start=1):
+            if self.room is not None and stage == rest[-1]:
+                limited = enters < position  # others are counted as wins alone
+                queued = through_sales(units, tail, limited, self.room, self.decay, self.rng.spawn(1)[0])
+                units, tail = queued.entries, queued.tail
+                result |= {"handled": queued.handled, "waiting": queued.waiting}
+            units, tail = self._transition(before, stage, units, tail)
+            units = self._flow_in(stage, units)
+            result[stage] = self._inside(units, enters <= position)
+        return result | self._won(units) | self._money(units, tail)
 
-    def _flow_in(self, stage: str, entries: Counts) -> None:
+    def _inside(self, layers: Layers, counted: NDArray[np.bool_] | bool = True) -> Array | Counts:
+        """What falls inside the horizon, by plan."""
+        return layers.with_values(layers.values[:, :, : self.horizon] * counted).by_plan()
+
+    def _after(self, layers: Layers) -> Array | Counts:
+        """What falls after the horizon, by plan."""
+        return layers.with_values(layers.values[:, :, self.horizon]).by_plan()
+
+    def _won(self, won: Layers) -> dict[str, Array | Counts]:
+        return {
+            "won_from_pipeline": self._inside(won.pipeline),
+            "won_from_new": self._inside(won.new),
+            "won_after_horizon": self._after(won),
+            "won_after_from_pipeline": self._after(won.pipeline),
+        }
+
+    def _money(self, won: Layers, tail: Layers) -> dict[str, Array | Counts]:
+        if "deal_mean" not in self.posterior.data:
+            return {}
+        money = won.with_values(self._revenue(won.values))
+        later = self._revenue(tail.values[:, :, None])[:, :, 0]
+        eventual = money.with_values(money.new.values.sum(axis=2) + later)
+        return {
+            "revenue": self._inside(money),
+            "revenue_from_new": self._inside(money.new),
+            "revenue_after_horizon": self._after(money),
+            "revenue_eventual": eventual.by_plan(),
+        }
+
+    def _flow_in(self, stage: str, units: Layers) -> Layers:
         """Add what enters a stage from outside the funnel; no random number is drawn where nothing does."""
         if stage in self.future.inflow:
-            more = self.rng.poisson(self.future.inflow[stage][self.rows])
-            entries[COMMON, :, : self.horizon] += more
+            every = units.kinds.index(Kind(new=True, plans=frozenset(range(units.plans))))
+            units.values[every, :, : self.horizon] += self.rng.poisson(self.future.inflow[stage][self.rows])
+        return units
 
-    @staticmethod
-    def _by_plan(layers: NDArray, plans: int) -> NDArray:  # type: ignore[type-arg]
-        shared = layers[PIPELINE] + layers[COMMON]
-        return np.stack([shared + layers[FIRST + i :: plans].sum(axis=0) for i in range(plans)])
-
-    def _traffic(self, traffic: list[tuple[Array, Array]]) -> tuple[Counts, Counts]:
-        """Negative binomial traffic as Poisson of a shared gamma; a plan's own part is what it has above the least."""
+    def _traffic(self, traffic: list[tuple[Array, Array]]) -> tuple[Layers, Layers]:
+        """Negative binomial traffic as Poisson of a shared gamma, by layer: in the horizon and by carry-over later."""
         size = 1.0 / (self.draw("noise_traffic") ** 2 + 1e-4)
-        draws, horizon, channels = traffic[0][0].shape
+        inside, later = np.stack([t[0] for t in traffic]), np.stack([t[1] for t in traffic])
+        plans, draws, horizon, channels = inside.shape
         gamma = (
-            self.rng.standard_gamma(np.broadcast_to(size[:, None, None], traffic[0][0].shape))
+            self.rng.standard_gamma(np.broadcast_to(size[:, None, None], inside.shape[1:]))
             / size[:, None, None]
         )
-        inside, later = np.stack([t[0] for t in traffic]), np.stack([t[1] for t in traffic])
-        entries = np.zeros((FIRST + len(traffic), draws, horizon + 1, channels), dtype=np.int64)
-        tail = np.zeros((FIRST + len(traffic), draws, channels), dtype=np.int64)
-        least, least_later = inside.min(axis=0), later.min(axis=0)
-        entries[COMMON, :, :horizon] = self.rng.poisson(gamma * least)
-        tail[COMMON] = self.rng.poisson(least_later)
-        for i in range(len(traffic)):
-            entries[FIRST + i, :, :horizon] = self.rng.poisson(gamma * (inside[i] - least))
-            tail[FIRST + i] = self.rng.poisson(later[i] - least_later)
-        return entries, tail
+        sets = sets_of(np.concatenate([inside, later[:, :, None]], axis=2))
+        kinds = (Kind(new=False, plans=sets[0]), *(Kind(new=True, plans=plans) for plans in sets))
+        entries = np.zeros((len(kinds), draws, horizon + 1, channels), dtype=np.int64)
+        tail = np.zeros((len(kinds), draws, channels), dtype=np.int64)
+        for k, chosen in enumerate(sets, start=1):
+            entries[k, :, :horizon] = self.rng.poisson(gamma * own_part(inside, chosen))
+            tail[k] = self.rng.poisson(own_part(later, chosen))
+        return Layers(kinds, entries, plans), Layers(kinds, tail, plans)
 
-    def _transition(self, before: str, stage: str, entries: Counts, tail: Counts) -> tuple[Counts, Counts]:
+    def _transition(self, before: str, stage: str, units: Layers, tail: Layers) -> tuple[Layers, Layers]:
         """Units of `before` by slot of entry -> of `stage` by slot of arrival, old cohorts and carry-over included."""
+        entries = units.values
         rate = self.future.rates[stage][self.rows]
         rate = np.concatenate([rate, rate[:, -1:]], axis=1)
         p = self._noisy(rate, stage)
-        tail = self.rng.binomial(tail, p[:, -1])
+        tail = tail.with_values(self.rng.binomial(tail.values, p[:, -1]))
         mean = self.draw(f"delay_mean_{stage}")
         if not mean.any():
-            return self.rng.binomial(entries, p), tail
+            return units.with_values(self.rng.binomial(entries, p)), tail
         f = self._pmf(stage, mean, self.draw(f"delay_cv_{stage}"))
         arrivals = np.zeros_like(entries)
         cdf = np.cumsum(f, axis=1)
@@ -319,10 +325,10 @@ class _Chunk:
             later = p[:, h] * (1.0 - seen[:, None]) / (1.0 - p[:, h] * seen[:, None])
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
-        arrivals[PIPELINE] += self._pipeline(before, stage, f)
+        arrivals[0] += self._pipeline(before, stage, f)  # the first layer is the pipeline
         at_once = enters_later(self.history, stage)
         arrivals[..., at_once] = entries[..., at_once]
-        return arrivals, tail
+        return units.with_values(arrivals), tail
 
     def _noisy(
         self, rate: Array, stage: str, seen: tuple[Array, Array] | None = None, lived: Array | float = 1.0

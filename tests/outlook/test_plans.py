@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from posterior_fixture import DELAYS, PLAN, RATES, TWO, history, mean_and_error, posterior, rich, run
+import xarray as xr
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, history, mean_and_error, posterior, rich, run, study
 
-from forecast.outlook import expected_traffic
+from forecast.outlook import expected_traffic, future_paths, simulate
 from forecast.outlook import simulation as module
+from forecast.outlook.layers import own_part, sets_of
 
 
 def test_a_plan_against_itself_differs_in_nothing():
@@ -63,11 +65,41 @@ def test_channels_may_stand_in_any_order():
     assert (np.abs(wins - wins2) < 4 * np.hypot(error, error2)).all()
 
 
-def test_three_plans_at_a_time_are_refused():
-    """One or two plans are compared at a time."""
+def test_every_pair_of_many_plans_shares_all_that_the_pair_has_in_common():
+    """The same plan twice differs in no draw, more of everything brings no less; pairs are as close as two alone."""
     known, past = rich()
-    with pytest.raises(ValueError, match="one or two plans are compared at a time, got 3"):
-        run(known, past, {"a": PLAN, "b": PLAN, "c": PLAN})
+    plans = {"a": PLAN, "b": PLAN * [1.4, 0.7], "again": PLAN, "more": 1.5 * PLAN, "other": PLAN * [0.8, 1.3]}
+    many, _ = run(known, past, plans)
+    for name in ("visitors", "leads", "qualified", "won", "revenue", "revenue_eventual"):
+        a, again, more = (many[name].sel(plan=plan).values for plan in ("a", "again", "more"))
+        assert np.array_equal(a, again)
+        assert (more >= a).all()
+
+    def spread(outlook: xr.Dataset, one: str, two: str) -> float:
+        total = outlook["revenue"].sum(("period", "channel"))
+        return float((total.sel(plan=one) - total.sel(plan=two)).std())
+
+    for one, two in (("a", "b"), ("b", "other"), ("more", "other")):
+        pair, _ = run(known, past, {name: plans[name] for name in (one, two)})
+        assert spread(many, one, two) == pytest.approx(spread(pair, one, two), rel=0.2)
+
+
+def test_no_plan_is_refused():
+    """There is nothing to simulate."""
+    known, past = rich()
+    rng = np.random.default_rng(1)
+    with pytest.raises(ValueError, match="needs a plan"):
+        simulate(known, past, study(), {}, future_paths(known, past, 3, rng), rng=rng)
+
+
+@pytest.mark.parametrize("amounts", [[5, 8, 2], [3, 3, 3], [0, 7, 7, 1]])
+def test_layers_add_up_to_every_plan(amounts: list[int]):
+    """What sets of plans have alone adds up to what each plan has, and no set has less than nothing."""
+    each = np.array(amounts)[:, None]
+    parts = {chosen: own_part(each, chosen) for chosen in sets_of(each)}
+    assert all((part >= 0).all() for part in parts.values())
+    for i, amount in enumerate(amounts):
+        assert sum(int(part[0]) for chosen, part in parts.items() if i in chosen) == amount
 
 
 # Reproduction and memory
