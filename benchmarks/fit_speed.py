@@ -24,7 +24,7 @@ from command import parser_of
 
 from forecast.fit import Draws, Part, fitting, sampling
 from forecast.history import read_history
-from forecast.planning import Silent
+from forecast.progress import Silent
 from forecast.study import load_study
 
 BUNDLED = Path(__file__).parents[1] / "forecast" / "bundled"

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from forecast.fit import failures, fit
 from forecast.history import read_history
 from forecast.periods import period_label, shift
+from forecast.progress import Silent
 from forecast.study import load_study
 
 KINDS = ("seo", "outbound", "content", "email", "social", "events", "ppc", "other")
@@ -103,15 +104,12 @@ def company(channels: int, weeks: int, rng: np.random.Generator) -> pd.DataFrame
     return table
 
 
-class Talk:
+class Talk(Silent):
     """Progress on stderr, and which parts were tried again."""
 
     def step(self, text: str) -> None:
         """A line a step."""
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-
-    def update(self, done: int, total: int, note: str) -> None:
-        """Nothing to say."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

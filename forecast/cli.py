@@ -16,11 +16,13 @@ from typer.core import TyperGroup
 
 from forecast import console
 from forecast.errors import FitError, ForecastError
+from forecast.progress import progress
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
     "4 the verdict is FAIL; 5 a gate that was asked for failed; 130 interrupted."
 )
+RATE_FORMS = "write it as 3% or as 0.03"
 
 
 StudyFile = Annotated[
@@ -82,9 +84,33 @@ def _exit_code(error: BaseException) -> int:
     return error.exit_code if isinstance(error, ForecastError) else 1
 
 
+def parse_share(text: str) -> float:
+    """A share in [0, 1] from what people type: 3%, 3 %, 2,5% or 0.03.
+
+    A bare number of 1 or more is refused, as nobody can know whether 3 meant 3 %.
+    Raises ValueError with a plain message.
+
+    >>> parse_share("3%"), parse_share("0.03"), parse_share("2,5 %")
+    (0.03, 0.03, 0.025)
+    """
+    written = text.strip()
+    number = written.removesuffix("%").strip()
+    try:
+        share = float(number.replace(",", ".", 1))
+    except ValueError:
+        raise ValueError(f'"{text}" is not a rate: {RATE_FORMS}') from None
+    if written.endswith("%"):
+        share /= 100
+    elif share >= 1:
+        raise ValueError(f"{written} is no share of 1: did you mean {number}%?")
+    if not 0 <= share <= 1:
+        raise ValueError(f"{written} is not between 0% and 100%")
+    return share
+
+
 def _share(text: str) -> float:
     try:
-        return console.parse_share(text)
+        return parse_share(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -159,8 +185,8 @@ def demo(
     """
     from forecast import workflow
 
-    with console.progress(quiet=quiet) as progress:
-        result = workflow.demo(out=out, seed=seed, draws=draws, progress=progress)
+    with progress(quiet=quiet) as teller:
+        result = workflow.demo(out=out, seed=seed, draws=draws, progress=teller)
     _show_run(result, as_json=json)
 
 
@@ -238,9 +264,9 @@ def fit(
     """
     from forecast import workflow
 
-    with console.progress(quiet=quiet) as progress:
+    with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"seed": seed, "draws": draws, "overrides": overrides or ()}
-        result = workflow.fit(study, **options, progress=progress, today=_today())
+        result = workflow.fit(study, **options, progress=teller, today=_today())
     text = f"{console.summary_text(result.summary)}\nPosterior: {result.path}".lstrip()
     _show({**result.summary, "path": str(result.path)}, text, as_json=json)
     _stop_at_fail(result.summary, f"The posterior is saved as {result.path}, marked as failed.", go_on=go_on)
@@ -276,8 +302,8 @@ def run(
         "go_on": go_on,
         "preview": preview,
     }
-    with console.progress(quiet=quiet) as progress:
-        result = workflow.run(study, **options, progress=progress, today=_today())
+    with progress(quiet=quiet) as teller:
+        result = workflow.run(study, **options, progress=teller, today=_today())
     _show_run(result, as_json=json, go_on=go_on)
 
 
@@ -327,7 +353,7 @@ def allocate(
     """
     from forecast import workflow
 
-    with console.progress(quiet=quiet) as progress:
+    with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {
             "total": total,
             "change": change,
@@ -338,7 +364,7 @@ def allocate(
             "overrides": overrides or (),
             "go_on": go_on,
         }
-        result = workflow.allocate(study, **options, progress=progress, today=_today())
+        result = workflow.allocate(study, **options, progress=teller, today=_today())
     text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
     text += f"\n{console.decision_text(result.summary)}"
     _show(result.summary, text, as_json=json)
@@ -361,9 +387,9 @@ def scenarios(
     from forecast import workflow
     from forecast.report import scenarios_text
 
-    with console.progress(quiet=quiet) as progress:
+    with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"seed": seed, "overrides": overrides or (), "go_on": go_on}
-        result = workflow.scenarios(study, **options, progress=progress, today=_today())
+        result = workflow.scenarios(study, **options, progress=teller, today=_today())
     text = f"{scenarios_text(result.summary)}\n\n{console.summary_text(result.summary)}"
     _show(result.summary, text, as_json=json)
     _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)
@@ -412,8 +438,8 @@ def backtest(
     options: dict[str, Any] = {"origins": origins, "horizon": horizon, "every": every, "spend": spend}
     options |= {"out": out, "seed": seed, "draws": draws, "overrides": overrides or (), "preview": preview}
     options |= {"names": baseline or None, "workers": workers, "today": _today()}
-    with console.progress(quiet=quiet) as progress:
-        result = running_backtest(study, **options, progress=progress)
+    with progress(quiet=quiet) as teller:
+        result = running_backtest(study, **options, progress=teller)
     text = f"{backtest_text(result.summary)}\n\nTables: {result.folder}/backtest.csv"
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
     if gate:
@@ -439,8 +465,8 @@ def rank(
     from forecast.report import ranking_text
 
     options: dict[str, Any] = {"out": out, "seed": seed, "overrides": overrides or (), "today": _today()}
-    with console.progress(quiet=quiet) as progress:
-        result = ranking_rank(study, **options, progress=progress)
+    with progress(quiet=quiet) as teller:
+        result = ranking_rank(study, **options, progress=teller)
     text = f"{ranking_text(result.summary, result.ranking)}\n\nRanking: {result.folder}/ranking.csv"
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
 
@@ -466,7 +492,7 @@ def score(
     from forecast.backtest import score_run
     from forecast.report import score_text
 
-    with console.progress(quiet=quiet) as progress:
+    with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"plan": plan, "overrides": overrides or (), "today": _today()}
-        result = score_run(run, study, **options, progress=progress)
+        result = score_run(run, study, **options, progress=teller)
     _show(result.summary, f"{score_text(result.summary)}\n\nScores: {result.path}", as_json=json)

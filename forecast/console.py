@@ -1,149 +1,17 @@
-"""How the command line talks: numbers and tables as text, results as JSON, progress on stderr.
-
-Data goes to stdout, talk to stderr. Progress is a bar when stderr is a terminal, plain lines otherwise, and
-nothing when the user asked for quiet.
-"""
+"""How the command line talks: numbers and tables as text, results as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
-SECONDS_BETWEEN_LINES = 10.0
 MOST_CHECKS = 8
-RATE_FORMS = "write it as 3% or as 0.03"
-
-
-class Progress(Protocol):
-    """What a long job tells: which step it is at, and how far that step has come."""
-
-    def step(self, text: str) -> None:
-        """A new step begins."""
-
-    def update(self, done: int, total: int, note: str = "") -> None:
-        """The present step has done `done` of `total`. May be called from another thread."""
-
-
-class Silent:
-    """Progress that says nothing."""
-
-    def step(self, text: str) -> None:
-        """A new step begins; nothing is said."""
-
-    def update(self, done: int, total: int, note: str = "") -> None:
-        """A step has moved on; nothing is said."""
-
-
-class Lines:
-    """Progress as plain lines: each step, and within a step a line every `SECONDS_BETWEEN_LINES` at most."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._last = time.monotonic()
-
-    def step(self, text: str) -> None:
-        """A new step begins: one line."""
-        self._last = time.monotonic()
-        print(text, file=self._stream, flush=True)
-
-    def update(self, done: int, total: int, note: str = "") -> None:
-        """A step has moved on: a line if the last one is old enough."""
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            print(f"  {done} of {total}{f', {note}' if note else ''}", file=self._stream, flush=True)
-
-
-class Bar:
-    """Progress as a live bar of rich; a finished step stays as one line with its time."""
-
-    def __init__(self, live: RichProgress) -> None:
-        self._live = live
-        self._task: TaskID | None = None
-
-    def step(self, text: str) -> None:
-        """A new step begins: the one before is ticked off."""
-        self.finish()
-        self._task = self._live.add_task(text, total=None, note="")
-
-    def update(self, done: int, total: int, note: str = "") -> None:
-        """A step has moved on: the bar moves."""
-        if self._task is not None:
-            self._live.update(self._task, completed=done, total=total, note=note)
-
-    def finish(self) -> None:
-        """The last step is done."""
-        if self._task is not None:
-            self._live.update(self._task, completed=1, total=1, note="")
-            self._live.stop_task(self._task)
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress]:
-    """The progress that suits: silent when quiet, on stderr a bar (terminal) or plain lines."""
-    if quiet:
-        yield Silent()
-    elif not sys.stderr.isatty():
-        yield Lines(sys.stderr)
-    else:
-        from rich.console import Console
-
-        with bars(Console(stderr=True)) as bar:
-            yield bar
-
-
-@contextmanager
-def bars(terminal: Console) -> Iterator[Bar]:
-    """Progress as live bars on a terminal of rich, one a step."""
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Live
-
-    columns = (
-        SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    with Live(*columns, console=terminal) as live:
-        bar = Bar(live)
-        yield bar
-        bar.finish()
-
-
-def parse_share(text: str) -> float:
-    """A share in [0, 1] from what people type: 3%, 3 %, 2,5% or 0.03.
-
-    A bare number of 1 or more is refused, as nobody can know whether 3 meant 3 %.
-    Raises ValueError with a plain message.
-
-    >>> parse_share("3%"), parse_share("0.03"), parse_share("2,5 %")
-    (0.03, 0.03, 0.025)
-    """
-    written = text.strip()
-    number = written.removesuffix("%").strip()
-    try:
-        share = float(number.replace(",", ".", 1))
-    except ValueError:
-        raise ValueError(f'"{text}" is not a rate: {RATE_FORMS}') from None
-    if written.endswith("%"):
-        share /= 100
-    elif share >= 1:
-        raise ValueError(f"{written} is no share of 1: did you mean {number}%?")
-    if not 0 <= share <= 1:
-        raise ValueError(f"{written} is not between 0% and 100%")
-    return share
 
 
 def amount(number: float) -> str:

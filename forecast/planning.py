@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,6 +54,7 @@ from forecast.outlook import (
 )
 from forecast.outlook import told as lifetime_told
 from forecast.periods import period_label, period_range, shift
+from forecast.progress import Clock, Progress, Silent
 from forecast.study import Study
 from forecast.tables import Tables
 from forecast.tails import deal_law
@@ -67,16 +67,6 @@ VERSION = 9  # of the models: raised when the same data would fit to another pos
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
 
 
-class Progress(Protocol):
-    """What tells a person how far a job is."""
-
-    def step(self, text: str) -> None:
-        """A new piece of work begins."""
-
-    def update(self, done: int, total: int, note: str = "") -> None:
-        """So much of it is done."""
-
-
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """A finished forecast: tables for people, draws (dims plan, draw, period, channel), the plan and its split."""
@@ -84,39 +74,6 @@ class Forecast:
     tables: Tables
     outlook: xr.Dataset
     plans: dict[str, NDArray[np.float64]]
-
-
-class Silent:
-    """Progress that says nothing."""
-
-    def step(self, text: str) -> None:
-        """A new piece of work begins; nothing is said."""
-
-    def update(self, done: int, total: int, note: str = "") -> None:
-        """Nothing is said."""
-
-
-@dataclass
-class Clock:
-    """Seconds by step, and progress told on the way."""
-
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
-    _name: str = ""
-    _since: float = field(default_factory=time.perf_counter)
-
-    def step(self, name: str, text: str) -> None:
-        """Begin the step `name`, told as `text`."""
-        self.stop()
-        self._name = name
-        self.progress.step(text)
-
-    def stop(self) -> None:
-        """End the present step."""
-        now = time.perf_counter()
-        if self._name:
-            self.seconds[self._name] = round(self.seconds.get(self._name, 0.0) + now - self._since, 3)
-        self._name, self._since = "", now
 
 
 def fit_hash(study: Study, history: History, seed: int, draws: int) -> str:

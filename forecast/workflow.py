@@ -28,10 +28,7 @@ from forecast.periods import period_label
 from forecast.planning import (
     DEFAULT_DRAWS,
     DEFAULT_SEED,
-    Clock,
     Forecast,
-    Progress,
-    Silent,
     check_levers,
     checked,
     fit_hash,
@@ -39,6 +36,7 @@ from forecast.planning import (
     forecast_plan,
     judge,
 )
+from forecast.progress import Clock, Progress, Silent
 from forecast.report import check_folder, write_outputs
 from forecast.study import Study, load_study
 

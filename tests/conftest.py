@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from forecast.progress import Silent
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -90,6 +92,17 @@ def counts(*, cohort: bool = False) -> str:
         lines.append(f"{label},ppc,{spend},{spend // 2},{spend // 40},{spend // 100},{won},{won * 4100}")
         lines.append(f"{label},seo,0,900,{27 + month % 4},{10 + month % 3},2,9000")
     return "\n".join(lines) + "\n"
+
+
+class Notes(Silent):
+    """Progress that remembers its steps."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, text: str) -> None:
+        """Note it."""
+        self.steps.append(text)
 
 
 def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from forecast import planning
 from forecast.budget import Allocation
 from forecast.errors import UsageError
 from forecast.fit import Posterior, fitting, load_posterior
 from forecast.history import read_history
 from forecast.planning import Forecast, fit_hash, fit_posterior, forecast_plan, judge
+from forecast.progress import Clock, Silent
 from forecast.report import recommendation, report_pdf
 from forecast.results import gain_of
 from forecast.study import Study, load_study
@@ -214,7 +214,7 @@ def test_money_that_is_planned_is_spent(by_hand: tuple[Study, Posterior]):
 def test_steps_are_timed_and_told(by_hand: tuple[Study, Posterior]):
     """Seconds by step, for the summary."""
     study, posterior = by_hand
-    clock = planning.Clock(planning.Silent())
+    clock = Clock(Silent())
     forecast_plan(study, read_history(study), posterior, clock=clock)
     assert set(clock.seconds) == {"allocate", "simulate", "tables"}
     assert all(seconds >= 0 for seconds in clock.seconds.values())

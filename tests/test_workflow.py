@@ -9,14 +9,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import STUDY, save_by_hand
+from conftest import STUDY, Notes, save_by_hand
 from typer.testing import CliRunner
 
 from forecast import workflow
 from forecast.cli import app
 from forecast.errors import StudyError, UsageError
 from forecast.fit import load_posterior
-from forecast.planning import Silent
 from forecast.report import FILES, LEVER_FILES
 
 ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
@@ -40,17 +39,6 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn and written, which is most of the time that a run from a saved fit takes."""
     monkeypatch.setattr(workflow, "write_outputs", lambda *_: None)
-
-
-class Notes(Silent):
-    """Progress that remembers its steps."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str) -> None:
-        """Note it."""
-        self.steps.append(text)
 
 
 def edited(study: Path, old: str, new: str) -> Path:

@@ -22,7 +22,8 @@ from forecast.errors import DataError, UsageError
 from forecast.history import History, read_history
 from forecast.outlook import in_total
 from forecast.periods import period_label
-from forecast.planning import DEFAULT_SEED, Progress, Silent
+from forecast.planning import DEFAULT_SEED
+from forecast.progress import Progress, Silent
 from forecast.report import json_text, write_files
 from forecast.study import Study, load_study
 

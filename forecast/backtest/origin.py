@@ -26,7 +26,7 @@ from forecast.fit import Posterior, current_spend, spend_of
 from forecast.history import History
 from forecast.outlook import REPLICATES, future_paths, in_total, simulate
 from forecast.periods import period_label
-from forecast.planning import Silent
+from forecast.progress import Silent
 from forecast.study import Study
 
 Array = NDArray[np.float64]

@@ -36,7 +36,8 @@ from forecast.errors import DataError, FitError, GateError, UsageError
 from forecast.fit import SCHEMA, spend_of
 from forecast.history import History, read_history
 from forecast.periods import period_label
-from forecast.planning import DEFAULT_SEED, VERSION, Progress, Silent
+from forecast.planning import DEFAULT_SEED, VERSION
+from forecast.progress import Progress, Silent
 from forecast.report import write_files
 from forecast.study import Study, load_study
 

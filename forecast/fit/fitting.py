@@ -18,7 +18,7 @@ from forecast.errors import FitError
 from forecast.fit import data as inputs
 from forecast.fit import traffic_inputs
 from forecast.fit.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
-from forecast.fit.sampling import CHAINS, Course, Draws, Part, Progress, diagnose, sample_kernel
+from forecast.fit.sampling import CHAINS, Course, Draws, Part, diagnose, sample_kernel
 from forecast.fit.sensitivity import (
     Pull,
     Quantities,
@@ -28,9 +28,8 @@ from forecast.fit.sensitivity import (
     surprise,
 )
 from forecast.history import History
+from forecast.progress import Progress
 from forecast.study import Study
-
-__all__ = ["Progress", "failures", "fit"]
 
 Array = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], Array]]

@@ -9,29 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.equations import walks
 from forecast.errors import FitError, Interrupted
+from forecast.progress import Progress
 
 Array = NDArray[np.float64]
 Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
 
 CHAINS = 4
 STOPPED = "interrupted; nothing was written"
-
-
-class Progress(Protocol):
-    """What tells a person how far it is."""
-
-    def step(self, text: str) -> None:
-        """A new piece of work begins."""
-
-    def update(self, done: int, total: int, note: str) -> None:
-        """So much of it is done."""
 
 
 @dataclass(frozen=True)

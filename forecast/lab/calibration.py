@@ -35,7 +35,7 @@ from forecast.fit import (
     study_of,
 )
 from forecast.outlook import future_paths, simulate
-from forecast.planning import Silent
+from forecast.progress import Silent
 
 Array = NDArray[np.float64]
 Seen = dict[str, tuple[Part, Draws]]

@@ -38,7 +38,8 @@ from forecast.leads.scoring import (
 )
 from forecast.leads.threshold import Threshold, best_threshold
 from forecast.periods import period_label, shift
-from forecast.planning import DEFAULT_SEED, Progress, Silent
+from forecast.planning import DEFAULT_SEED
+from forecast.progress import Progress, Silent
 from forecast.report import figure_svg, scoring_figure, write_csv, write_files
 from forecast.study import ScoringSpec, Study, load_study
 from forecast.tables import records

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import nutpie
 import pytest
+from conftest import Notes
 from posterior_fixture import Array, history, study
 from scipy.special import expit, logit
 from scipy.stats import beta, norm
@@ -25,20 +26,6 @@ from forecast.study import CHANNEL_PRIORS, Study
 
 SAMPLER = {"draws": 500, "tune": 300, "target_accept": 0.9, "cores": 2}
 STILL = {"drift_prior": np.array([1e4, 1e4]), "noise_prior": np.array(1e4)}  # no walks, no noise of cells
-
-
-class Notes:
-    """Progress that remembers its steps."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str) -> None:
-        """Note it."""
-        self.steps.append(text)
-
-    def update(self, done: int, total: int, note: str) -> None:
-        """Nothing to note."""
 
 
 def hurry(patch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ Run by `make test-slow`. The companies are drawn lead by lead and share nothing 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from forecast.fit import (
 )
 from forecast.history import read_history
 from forecast.lab import Channel, World, counts, generate
+from forecast.progress import Silent
 from forecast.study import load_study
 
 pytestmark = pytest.mark.slow
@@ -48,17 +48,6 @@ def world() -> World:
     )
 
 
-@dataclass
-class Quiet:
-    """Progress that says nothing."""
-
-    def step(self, text: str) -> None:
-        """Nothing."""
-
-    def update(self, done: int, total: int, note: str) -> None:
-        """Nothing."""
-
-
 def made(folder: Path, kind: str, seed: int) -> tuple[Posterior, dict[str, Any], list[str]]:
     """Posterior and truth of one company, read from the files that it would have."""
     company = generate(world(), np.random.default_rng(seed))
@@ -73,7 +62,7 @@ def made(folder: Path, kind: str, seed: int) -> tuple[Posterior, dict[str, Any],
     (folder / "study.toml").write_text(HEAD + table + KINDS, encoding="utf-8")
     study = load_study(folder / "study.toml")
     past = read_history(study)
-    return fit(study, past, seed=seed, progress=Quiet()), company.truth, past.channels
+    return fit(study, past, seed=seed, progress=Silent()), company.truth, past.channels
 
 
 @pytest.fixture(scope="module")
