@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,15 @@ from forecast.budget import (
     recommended_plan,
 )
 from forecast.errors import UsageError
-from forecast.fit import SCHEMA, Posterior, predictive_checks
+from forecast.fit import (
+    DEFAULT_DRAWS,
+    DEFAULT_SEED,
+    SCHEMA,
+    VERSION,
+    Posterior,
+    package_versions,
+    predictive_checks,
+)
 from forecast.history import History, audit_history, common_mistakes, read_plan
 from forecast.leads import segment_tables
 from forecast.outlook import (
@@ -60,11 +67,7 @@ from forecast.tables import Tables
 from forecast.tails import deal_law
 from forecast.verdict import verdict
 
-DEFAULT_SEED = 1
-DEFAULT_DRAWS = 4000
 LEAST_DRAWS = 400
-VERSION = 9  # of the models: raised when the same data would fit to another posterior
-PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,7 @@ def fit_posterior(
         "draws": draws,
         "method": "nuts",
         "failures": failures(posterior),
-        "versions": _versions(),
+        "versions": package_versions(),
         "data_sha256": history.sources,
     }
     return checked(study, history, replace(posterior, provenance=posterior.provenance | extra), seed)
@@ -256,7 +259,7 @@ def _tables(
         audit=audit,
         sampling=pd.DataFrame(posterior.diagnostics),
         provenance={
-            "versions": posterior.provenance.get("versions", _versions()),
+            "versions": posterior.provenance.get("versions", package_versions()),
             "seed": seed,
             "data_sha256": history.sources | table_hash(study),
             "study_sha256": _study_hash(study),
@@ -271,16 +274,6 @@ def _tables(
         benchmarks=gap_table(study, history, posterior, future, inside, flow),
         mistakes=common_mistakes(history, study, audit, economics=unit, funnel=funnel, allocation=table),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
 
 
 def _study_hash(study: Study) -> str:

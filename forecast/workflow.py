@@ -21,13 +21,19 @@ from forecast import results
 from forecast.backtest import saved as saved_backtest
 from forecast.budget import decide, decision_tables, limits_of, plain
 from forecast.errors import StudyError, UsageError
-from forecast.fit import Posterior, check_place, load_posterior, preview, save_posterior
+from forecast.fit import (
+    DEFAULT_DRAWS,
+    DEFAULT_SEED,
+    Posterior,
+    check_place,
+    load_posterior,
+    preview,
+    save_posterior,
+)
 from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
 from forecast.outlook import Future, base_of, compare, future_paths, lifetime_of, with_recycling
 from forecast.periods import period_label
 from forecast.planning import (
-    DEFAULT_DRAWS,
-    DEFAULT_SEED,
     Forecast,
     check_levers,
     checked,

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from forecast.backtest import attribution, scores
 from forecast.errors import DataError, UsageError
+from forecast.fit import DEFAULT_SEED
 from forecast.history import History, read_history
 from forecast.outlook import in_total
 from forecast.periods import period_label
-from forecast.planning import DEFAULT_SEED
 from forecast.progress import Progress, Silent
 from forecast.report import json_text, write_files
 from forecast.study import Study, load_study

@@ -33,10 +33,9 @@ from forecast.backtest.origin import (
 )
 from forecast.backtest.summary import FILE, read_summary, result_files, summarise_backtest
 from forecast.errors import DataError, FitError, GateError, UsageError
-from forecast.fit import SCHEMA, spend_of
+from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION, spend_of
 from forecast.history import History, read_history
 from forecast.periods import period_label
-from forecast.planning import DEFAULT_SEED, VERSION
 from forecast.progress import Progress, Silent
 from forecast.report import write_files
 from forecast.study import Study, load_study

@@ -17,12 +17,16 @@ from .fitting import TUNE as TUNE
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .kernels.transition import POSITIVE as POSITIVE
+from .posterior import DEFAULT_DRAWS as DEFAULT_DRAWS
+from .posterior import DEFAULT_SEED as DEFAULT_SEED
 from .posterior import SCHEMA as SCHEMA
+from .posterior import VERSION as VERSION
 from .posterior import Posterior as Posterior
 from .posterior import check_place as check_place
 from .posterior import kept_draws as kept_draws
 from .posterior import load_posterior as load_posterior
 from .posterior import netcdf as netcdf
+from .posterior import package_versions as package_versions
 from .posterior import save_posterior as save_posterior
 from .posterior import to_dataset as to_dataset
 from .predictive import predictive_checks as predictive_checks

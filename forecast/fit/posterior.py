@@ -28,6 +28,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ from scipy.special import expit
 from forecast.errors import DataError, UsageError
 
 SCHEMA = 2
+VERSION = 9  # of the models: raised when the same data would fit to another posterior
+DEFAULT_SEED = 1
+DEFAULT_DRAWS = 4000
+PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
 CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 Array = NDArray[np.float64]
 
@@ -64,6 +69,17 @@ class Posterior:
     def stages(self) -> list[str]:
         """Destination stages with a fitted rate, in funnel order."""
         return list(self.provenance["stages"])[1:]
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that a posterior and what is made from it depend on, by name."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
 
 
 def kept_draws(draws: int) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
+from forecast.fit import DEFAULT_SEED
 from forecast.history import History, read_history
 from forecast.leads.features import LeadTable, chosen, encoder, kind_of, read_lead_table, with_returns
 from forecast.leads.leakage import Sign, signs
@@ -38,7 +39,6 @@ from forecast.leads.scoring import (
 )
 from forecast.leads.threshold import Threshold, best_threshold
 from forecast.periods import period_label, shift
-from forecast.planning import DEFAULT_SEED
 from forecast.progress import Progress, Silent
 from forecast.report import figure_svg, scoring_figure, write_csv, write_files
 from forecast.study import ScoringSpec, Study, load_study

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 import forecast
-from forecast import planning
 from forecast.fit import data as inputs
 from forecast.fit import fitting as fit
-from forecast.fit import sampling
+from forecast.fit import posterior, sampling
 from forecast.study import load_study
 from forecast.study import market as benchmarks
 
@@ -88,7 +87,7 @@ def test_the_settings_of_the_card_are_the_ones_in_use():
     days = benchmarks.DEFAULT_DELAY_DAYS
     common, own = inputs.DRIFT_A_MONTH
     for stated in (
-        f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {planning.DEFAULT_DRAWS} draws in all",
+        f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {posterior.DEFAULT_DRAWS} draws in all",
         f"target acceptance {fit.TARGET_ACCEPT}.",
         f"at most twice: target acceptance {fit.RETRY_ACCEPT}, then {fit.LAST_ACCEPT}",
         f"worst parameter) | below {fit.MAX_RHAT} |",
