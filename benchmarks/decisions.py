@@ -29,11 +29,10 @@ from world_families import random_world
 from worlds import read, told_delays
 
 from forecast.budget import MATERIAL_SHARE, Limits, allocate, limits_of, recommended_plan
-from forecast.fit import Posterior, preview
+from forecast.fit import Posterior, fit_posterior, preview
 from forecast.history import History, read_plan
 from forecast.lab import Channel, Company, Floats, World, generate, response, season
 from forecast.outlook import future_paths
-from forecast.planning import fit_posterior
 from forecast.study import Study
 
 KINDS = ("arbitrary", "tuned")

@@ -20,10 +20,10 @@ import pandas as pd
 from command import parser_of
 from scipy.special import expit
 
-from forecast.fit import Posterior
+from forecast.fit import Posterior, fit_posterior
 from forecast.history import read_history
 from forecast.lab import demo_world, generate, write
-from forecast.planning import fit_posterior, forecast_plan
+from forecast.planning import forecast_plan
 from forecast.results import total_draws
 from forecast.study import Study, load_study
 

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from command import parser_of
 
+from forecast.fit import fit_posterior
 from forecast.history import read_history
 from forecast.outlook import future_paths, simulate
-from forecast.planning import fit_posterior
 from forecast.study import load_study
 
 LEADS, DEALS = "olist_marketing_qualified_leads_dataset.csv", "olist_closed_deals_dataset.csv"

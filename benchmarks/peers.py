@@ -26,10 +26,10 @@ from decisions import KINDS, oracle, true_values, world_of
 from worlds import read
 
 from forecast.budget import allocate, limits_of, recommended_plan
+from forecast.fit import fit_posterior
 from forecast.history import read_plan
 from forecast.lab import counts, generate
 from forecast.outlook import future_paths
-from forecast.planning import fit_posterior
 
 CHANGE = 0.5
 

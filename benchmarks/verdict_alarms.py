@@ -19,10 +19,10 @@ import pandas as pd
 from command import parser_of
 from worlds import read
 
-from forecast.fit import preview
+from forecast.fit import checked, preview
 from forecast.history import read_history
 from forecast.lab import demo_world, generate
-from forecast.planning import checked, judge
+from forecast.planning import judge
 
 Harm = Callable[[pd.DataFrame, np.random.Generator], None]
 

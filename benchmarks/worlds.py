@@ -30,11 +30,10 @@ from reachable import reachable
 from world_families import FAMILIES
 
 from forecast.backtest import BASELINES
-from forecast.fit import Posterior, preview
+from forecast.fit import Posterior, fit_posterior, preview
 from forecast.history import History, read_history, read_plan
 from forecast.lab import Company, counts, generate
 from forecast.outlook import future_paths, simulate
-from forecast.planning import fit_posterior
 from forecast.study import Study, load_study
 
 HORIZON = 3

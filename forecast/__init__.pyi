@@ -5,6 +5,7 @@ from .errors import ForecastError as ForecastError
 from .errors import GateError as GateError
 from .errors import StudyError as StudyError
 from .errors import UsageError as UsageError
+from .fit import fit_posterior as fit_posterior
 from .fit import load_posterior as load_posterior
 from .fit import preview as preview
 from .fit import save_posterior as save_posterior
@@ -14,7 +15,6 @@ from .history import History as History
 from .history import audit_history as audit_history
 from .history import read_history as read_history
 from .history import read_plan as read_plan
-from .planning import fit_posterior as fit_posterior
 from .planning import forecast_plan as forecast_plan
 from .study import Study as Study
 from .study import load_study as load_study

@@ -1,13 +1,11 @@
-"""A forecast from its parts: fit and judge a posterior, plan on it, and make every table.
+"""A forecast from its parts: judge a posterior, plan on it, and make every table.
 
-The Python API of notebooks; `forecast.workflow` adds files and folders for the command line. Only `fit_posterior` loads
-the sampler.
+The Python API of notebooks; `forecast.workflow` adds files and folders for the command line. Loads no sampler.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,16 +27,7 @@ from forecast.budget import (
     paid_channels,
     recommended_plan,
 )
-from forecast.errors import UsageError
-from forecast.fit import (
-    DEFAULT_DRAWS,
-    DEFAULT_SEED,
-    SCHEMA,
-    VERSION,
-    Posterior,
-    package_versions,
-    predictive_checks,
-)
+from forecast.fit import DEFAULT_SEED, Posterior, package_versions
 from forecast.history import History, audit_history, common_mistakes, read_plan
 from forecast.leads import segment_tables
 from forecast.outlook import (
@@ -61,13 +50,11 @@ from forecast.outlook import (
 )
 from forecast.outlook import told as lifetime_told
 from forecast.periods import period_label, period_range, shift
-from forecast.progress import Clock, Progress, Silent
+from forecast.progress import Clock, Silent
 from forecast.study import Study
 from forecast.tables import Tables
 from forecast.tails import deal_law
 from forecast.verdict import verdict
-
-LEAST_DRAWS = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,55 +64,6 @@ class Forecast:
     tables: Tables
     outlook: xr.Dataset
     plans: dict[str, NDArray[np.float64]]
-
-
-def fit_hash(study: Study, history: History, seed: int, draws: int) -> str:
-    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, version of the model."""
-    key = {
-        "study": study.fit_key(),
-        "history": history.fingerprint(),
-        "seed": seed,
-        "draws": draws,
-        "model": [VERSION, SCHEMA],
-    }
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-
-
-def fit_posterior(
-    study: Study,
-    history: History,
-    *,
-    seed: int = DEFAULT_SEED,
-    draws: int = DEFAULT_DRAWS,
-    progress: Progress | None = None,
-) -> Posterior:
-    """Fit the model, judge its sampling, and see whether it could have made the history.
-
-    A posterior that fails its diagnostics is returned too, with what failed in `provenance["failures"]`: the verdict of
-    everything made from it is then FAIL. Raises FitError only where there is nothing to return.
-    """
-    from forecast.fit import failures, fit
-
-    if draws < LEAST_DRAWS:
-        raise UsageError(
-            f"--draws: expected at least {LEAST_DRAWS} (a smaller sample cannot pass its checks), got {draws}"
-        )
-    posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent())
-    extra = {
-        "fit_hash": fit_hash(study, history, seed, draws),
-        "draws": draws,
-        "method": "nuts",
-        "failures": failures(posterior),
-        "versions": package_versions(),
-        "data_sha256": history.sources,
-    }
-    return checked(study, history, replace(posterior, provenance=posterior.provenance | extra), seed)
-
-
-def checked(study: Study, history: History, posterior: Posterior, seed: int) -> Posterior:
-    """The posterior with its posterior predictive checks on record."""
-    found = predictive_checks(study, history, posterior, rng=np.random.default_rng([seed, 2]))
-    return replace(posterior, provenance=posterior.provenance | {"predictive": found})
 
 
 def judge(

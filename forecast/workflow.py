@@ -26,6 +26,9 @@ from forecast.fit import (
     DEFAULT_SEED,
     Posterior,
     check_place,
+    checked,
+    fit_hash,
+    fit_posterior,
     load_posterior,
     preview,
     save_posterior,
@@ -36,9 +39,6 @@ from forecast.periods import period_label
 from forecast.planning import (
     Forecast,
     check_levers,
-    checked,
-    fit_hash,
-    fit_posterior,
     forecast_plan,
     judge,
 )

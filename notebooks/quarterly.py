@@ -29,8 +29,8 @@ import numpy as np
 import pandas as pd
 
 import forecast
-from forecast import planning
 from forecast.budget import allocate, paid_channels
+from forecast.fit import fit_hash
 from forecast.outlook import future_paths
 from forecast.report import plot_budget, plot_fan, write_outputs
 
@@ -57,7 +57,7 @@ forecast.audit_history(history, study).set_index("check")
 # %%
 saved = study.folder / f"{study.name}.nc"
 posterior = forecast.load_posterior(saved) if saved.exists() else None
-asked = planning.fit_hash(study, history, SEED, DRAWS)
+asked = fit_hash(study, history, SEED, DRAWS)
 if posterior is None or posterior.provenance["fit_hash"] != asked:
     posterior = forecast.fit_posterior(study, history, seed=SEED, draws=DRAWS)
     forecast.save_posterior(posterior, saved)

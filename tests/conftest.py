@@ -109,9 +109,8 @@ def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
     """Save a posterior of known constants where the study's fit is looked for, as if it had been fitted."""
     from posterior_fixture import posterior
 
-    from forecast.fit import DEFAULT_DRAWS, DEFAULT_SEED, save_posterior
+    from forecast.fit import DEFAULT_DRAWS, DEFAULT_SEED, fit_hash, save_posterior
     from forecast.history import read_history
-    from forecast.planning import fit_hash
     from forecast.study import load_study
     from forecast.workflow import posterior_path
 

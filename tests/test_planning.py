@@ -12,10 +12,9 @@ import pytest
 from conftest import ROOT
 
 from forecast.budget import Allocation
-from forecast.errors import UsageError
-from forecast.fit import Posterior, fitting, load_posterior
+from forecast.fit import Posterior, fit_posterior, fitting, load_posterior
 from forecast.history import read_history
-from forecast.planning import Forecast, fit_hash, fit_posterior, forecast_plan, judge
+from forecast.planning import Forecast, forecast_plan, judge
 from forecast.progress import Clock, Silent
 from forecast.report import recommendation, report_pdf
 from forecast.results import gain_of
@@ -220,34 +219,6 @@ def test_steps_are_timed_and_told(by_hand: tuple[Study, Posterior]):
     assert all(seconds >= 0 for seconds in clock.seconds.values())
 
 
-def test_the_hash_of_a_fit_is_of_what_it_depends_on(by_hand: tuple[Study, Posterior]):
-    """Name, currency, plan and locks leave it; margin, seed and draws do not."""
-    study, _ = by_hand
-    history = read_history(study)
-    first = fit_hash(study, history, 1, 4000)
-    for update in (
-        {"name": "other"},
-        {"currency": "USD"},
-        {"plan": study.plan.model_copy(update={"periods": 9})},
-    ):
-        assert fit_hash(study.model_copy(update=update), history, 1, 4000) == first
-    margin = study.economics.model_copy(update={"gross_margin": 0.5})
-    others = [
-        fit_hash(study.model_copy(update={"economics": margin}), history, 1, 4000),
-        fit_hash(study, history, 2, 4000),
-        fit_hash(study, history, 1, 5000),
-        fit_hash(study, history.as_of("2026-05"), 1, 4000),
-    ]
-    assert len({first, *others}) == 5
-
-
-def test_too_few_draws_are_refused(by_hand: tuple[Study, Posterior]):
-    """A sample that cannot pass its checks is not drawn at all."""
-    study, _ = by_hand
-    with pytest.raises(UsageError, match=r"--draws: expected at least 400 .* got 399"):
-        fit_posterior(study, read_history(study), draws=399)
-
-
 def test_a_fit_that_fails_its_checks_is_marked(
     by_hand: tuple[Study, Posterior], monkeypatch: pytest.MonkeyPatch
 ):
@@ -256,7 +227,7 @@ def test_a_fit_that_fails_its_checks_is_marked(
     bad = posterior.diagnostics[0] | {"max_rhat": float("nan"), "worst": "mu"}
     broken = Posterior(posterior.data, (bad,), posterior.provenance)
     monkeypatch.undo()  # the gate is judged here
-    monkeypatch.setattr("forecast.fit.fit", lambda *_, **__: broken)
+    monkeypatch.setattr("forecast.fit.fitting.fit", lambda *_, **__: broken)
     history = read_history(study)
     marked = fit_posterior(study, history)
     assert marked.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]

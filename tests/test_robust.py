@@ -20,9 +20,9 @@ from scipy.special import expit
 
 from forecast.backtest import pool, run_jobs
 from forecast.errors import DataError
-from forecast.fit import Posterior, fitting, preview
+from forecast.fit import Posterior, fit_posterior, fitting, preview
 from forecast.history import History, read_history
-from forecast.planning import Forecast, fit_posterior, forecast_plan
+from forecast.planning import Forecast, forecast_plan
 from forecast.report import report_pdf
 from forecast.results import total_draws
 from forecast.study import Study, load_study

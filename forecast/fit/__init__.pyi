@@ -29,7 +29,6 @@ from .posterior import netcdf as netcdf
 from .posterior import package_versions as package_versions
 from .posterior import save_posterior as save_posterior
 from .posterior import to_dataset as to_dataset
-from .predictive import predictive_checks as predictive_checks
 from .prior import HORIZON as HORIZON
 from .prior import KINDS as KINDS
 from .prior import LEVEL as LEVEL
@@ -41,6 +40,9 @@ from .prior import Made as Made
 from .prior import fixed_arrays as fixed_arrays
 from .prior import make_company as make_company
 from .prior import study_of as study_of
+from .provenance import checked as checked
+from .provenance import fit_hash as fit_hash
+from .provenance import fit_posterior as fit_posterior
 from .sampling import Draws as Draws
 from .sampling import Part as Part
 from .sampling import log_density as log_density

@@ -16,12 +16,12 @@ from forecast.fit import data as inputs
 from forecast.fit.closed_form import preview
 from forecast.fit.kernels.transition import POSITIVE
 from forecast.fit.posterior import Posterior
+from forecast.fit.provenance import fit_hash
 from forecast.fit.sampling import Part, log_density, sizes_of
 from forecast.fit.sensitivity import part_sensitivities
 from forecast.fit.traffic_inputs import lift_data, traffic_data
 from forecast.history import History, read_history
 from forecast.outlook import Future, response
-from forecast.planning import fit_hash
 from forecast.results import evidence_table
 from forecast.study import Study, load_study
 

@@ -1,0 +1,77 @@
+"""A posterior with its provenance: what it was fitted on, what its sampling failed, whether it could make the history.
+
+Loads the sampler only where something is fitted: a saved fit is known by its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from forecast.errors import UsageError
+from forecast.fit.posterior import (
+    DEFAULT_DRAWS,
+    DEFAULT_SEED,
+    SCHEMA,
+    VERSION,
+    Posterior,
+    package_versions,
+)
+from forecast.fit.predictive import predictive_checks
+from forecast.history import History
+from forecast.progress import Progress, Silent
+from forecast.study import Study
+
+LEAST_DRAWS = 400
+
+
+def fit_hash(study: Study, history: History, seed: int, draws: int) -> str:
+    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, version of the model."""
+    key = {
+        "study": study.fit_key(),
+        "history": history.fingerprint(),
+        "seed": seed,
+        "draws": draws,
+        "model": [VERSION, SCHEMA],
+    }
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def fit_posterior(
+    study: Study,
+    history: History,
+    *,
+    seed: int = DEFAULT_SEED,
+    draws: int = DEFAULT_DRAWS,
+    progress: Progress | None = None,
+) -> Posterior:
+    """Fit the model, judge its sampling, and see whether it could have made the history.
+
+    A posterior that fails its diagnostics is returned too, with what failed in `provenance["failures"]`: the verdict of
+    everything made from it is then FAIL. Raises FitError only where there is nothing to return.
+    """
+    from forecast.fit.fitting import failures, fit  # the sampler, loaded where there is something to fit
+
+    if draws < LEAST_DRAWS:
+        raise UsageError(
+            f"--draws: expected at least {LEAST_DRAWS} (a smaller sample cannot pass its checks), got {draws}"
+        )
+    posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent())
+    extra = {
+        "fit_hash": fit_hash(study, history, seed, draws),
+        "draws": draws,
+        "method": "nuts",
+        "failures": failures(posterior),
+        "versions": package_versions(),
+        "data_sha256": history.sources,
+    }
+    return checked(study, history, replace(posterior, provenance=posterior.provenance | extra), seed)
+
+
+def checked(study: Study, history: History, posterior: Posterior, seed: int) -> Posterior:
+    """The posterior with its posterior predictive checks on record."""
+    found = predictive_checks(study, history, posterior, rng=np.random.default_rng([seed, 2]))
+    return replace(posterior, provenance=posterior.provenance | {"predictive": found})
