@@ -21,8 +21,9 @@ from olist import joined, study_text
 
 from forecast.fit import sample_scores
 from forecast.lab import LeadWorld, make_leads
-from forecast.leads import LeadTable, Scorer, channel_scorer, chunks, fit_scorer, rank
+from forecast.leads import LeadTable, Scorer, channel_scorer, chunks, fit_scorer
 from forecast.report import ranking_text
+from forecast.workflow import rank
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
 FRESH = 20_000

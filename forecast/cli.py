@@ -431,19 +431,18 @@ def backtest(
     and backtest.csv into reports/NAME/; the next run shows them in its report and its verdict. A backtest that is
     stopped goes on where it was.
     """
-    from forecast.backtest import backtest as running_backtest
-    from forecast.backtest import check_gate
+    from forecast import workflow
     from forecast.report import backtest_text
 
     options: dict[str, Any] = {"origins": origins, "horizon": horizon, "every": every, "spend": spend}
     options |= {"out": out, "seed": seed, "draws": draws, "overrides": overrides or (), "preview": preview}
     options |= {"names": baseline or None, "workers": workers, "today": _today()}
     with progress(quiet=quiet) as teller:
-        result = running_backtest(study, **options, progress=teller)
+        result = workflow.backtest(study, **options, progress=teller)
     text = f"{backtest_text(result.summary)}\n\nTables: {result.folder}/backtest.csv"
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
     if gate:
-        check_gate(result.summary)
+        workflow.check_gate(result.summary)
 
 
 @app.command(short_help="score the open leads: P(win), expected value, threshold")
@@ -461,12 +460,12 @@ def rank(
     Columns that look as if they were known only after the outcome are left out, with the evidence. The score is tested
     on the newest leads. Writes ranking.csv, scoring.json and reliability.svg. Needs no fit of the forecast.
     """
-    from forecast.leads import rank as ranking_rank
+    from forecast import workflow
     from forecast.report import ranking_text
 
     options: dict[str, Any] = {"out": out, "seed": seed, "overrides": overrides or (), "today": _today()}
     with progress(quiet=quiet) as teller:
-        result = ranking_rank(study, **options, progress=teller)
+        result = workflow.rank(study, **options, progress=teller)
     text = f"{ranking_text(result.summary, result.ranking)}\n\nRanking: {result.folder}/ranking.csv"
     _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
 
@@ -489,10 +488,10 @@ def score(
     Reads the history of the study as it is now. Shares of spend, traffic, rates, delay, deal value and chance add up to
     what came less what was expected. Writes score.json into RUN_DIR.
     """
-    from forecast.backtest import score_run
+    from forecast import workflow
     from forecast.report import score_text
 
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"plan": plan, "overrides": overrides or (), "today": _today()}
-        result = score_run(run, study, **options, progress=teller)
+        result = workflow.score(run, study, **options, progress=teller)
     _show(result.summary, f"{score_text(result.summary)}\n\nScores: {result.path}", as_json=json)

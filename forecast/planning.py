@@ -92,7 +92,7 @@ def forecast_plan(
 ) -> Forecast:
     """Simulate the plan, recommend a split, simulate that too, and make every table. Imports no sampler.
 
-    `backtest`: the summary of one that belongs to these data (`backtest.running.saved`), for verdict and report.
+    `backtest`: the summary of one that belongs to these data (`workflow.saved_backtest`), for verdict and report.
     """
     clock = clock or Clock(Silent())
     clock.step("allocate", "dividing the budget")

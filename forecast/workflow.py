@@ -1,12 +1,13 @@
-"""The jobs of the command line, end to end: check, fit, run, allocate, demo, init.
+"""The jobs of the command line, end to end: check, fit, run, allocate, scenarios, backtest, score, rank, demo, init.
 
 Each composes the floors below and returns what it made. A run whose saved fit still holds never loads the sampler.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -18,9 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast import results
-from forecast.backtest import saved as saved_backtest
+from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
 from forecast.budget import decide, decision_tables, limits_of, plain
-from forecast.errors import StudyError, UsageError
+from forecast.errors import GateError, StudyError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
     DEFAULT_SEED,
@@ -34,6 +35,7 @@ from forecast.fit import (
     save_posterior,
 )
 from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
+from forecast.leads import Sampler, rank_leads, read_lead_table, with_returns
 from forecast.outlook import Future, base_of, compare, future_paths, lifetime_of, with_recycling
 from forecast.periods import period_label
 from forecast.planning import (
@@ -43,8 +45,18 @@ from forecast.planning import (
     judge,
 )
 from forecast.progress import Clock, Progress, Silent
-from forecast.report import check_folder, write_outputs
+from forecast.report import (
+    check_folder,
+    figure_svg,
+    json_text,
+    scoring_figure,
+    write_csv,
+    write_files,
+    write_outputs,
+)
 from forecast.study import Study, load_study
+
+BACKTEST = "backtest.json"  # read again by the next run
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,31 @@ class ScenarioResult:
     """The scenarios compared with the plan as it is."""
 
     table: pd.DataFrame
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """Where a backtest wrote its files, and backtest.json."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """Where the score of a run was written, and its content."""
+
+    path: Path
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RankResult:
+    """Where the ranking lies, the ranking, and scoring.json."""
+
+    folder: Path
+    ranking: pd.DataFrame
     summary: dict[str, Any]
 
 
@@ -185,7 +222,7 @@ def run(
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
-    folder = out or Path("reports") / loaded.name
+    folder = _folder(out, loaded)
     check_folder(folder)
     past = saved_backtest(folder, loaded, history)
     asked = _seed(seed), draws or DEFAULT_DRAWS
@@ -325,6 +362,120 @@ def scenarios(
     return ScenarioResult(table, summary)
 
 
+def backtest(
+    study: Path,
+    *,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    draws: int | None = None,
+    today: date | None = None,
+    **options: Any,
+) -> BacktestResult:
+    """`run_backtest` on a study file, with its `options`; writes backtest.json and backtest.csv.
+
+    Origins that are finished lie there too, so that a backtest that was stopped goes on where it was.
+    """
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    folder = _folder(out, loaded)
+    options |= {"draws": draws} if draws else {}
+    records, summary = run_backtest(loaded, history, seed=_seed(seed), results=folder, **options)
+    write_files(
+        folder,
+        {
+            "backtest.csv": lambda path: write_csv(tidy(records), path),
+            BACKTEST: lambda path: path.write_bytes(json_text(summary).encode()),
+        },
+    )
+    return BacktestResult(folder, summary)
+
+
+def saved_backtest(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
+    """The summary of the backtest in `folder`, if it belongs to this study and these data, or an earlier part of them.
+
+    Raises DataError for a file that is damaged.
+    """
+    path = folder / BACKTEST
+    if not path.is_file():
+        return None
+    summary = read_summary(path)
+    return summary if belongs(summary, study, history) else None
+
+
+def check_gate(summary: Mapping[str, Any]) -> None:
+    """Raises GateError where a backtest misses a threshold."""
+    missed = [c for c in summary["gate"]["checks"] if c["missed"]]
+    if missed:
+        lines = [f"{c['name']}: {c['value']} (expected {c['threshold']})" for c in missed]
+        raise GateError("the backtest misses its gate:\n  " + "\n  ".join(lines))
+
+
+def score(
+    folder: Path,
+    study: Path,
+    *,
+    plan: str = "given",
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    today: date | None = None,
+) -> ScoreResult:
+    """Score the run in `folder` by the history of `study` as it is now; writes score.json beside the run.
+
+    plan: which of its two plans was followed. Raises DataError where `folder` holds no run, or nothing of its horizon
+    has come yet.
+    """
+    teller = progress or Silent()
+    teller.step("reading the run and the history")
+    outlook, made = read_run(folder)
+    if plan not in outlook["plan"].values:
+        raise UsageError(f'--plan: the run has {", ".join(map(str, outlook["plan"].values))}; got "{plan}"')
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    teller.step("comparing with what came")
+    found = score_outlook(loaded, history, outlook.sel(plan=plan), str(made["as_of"]))
+    summary = {"run": folder.as_posix(), "plan": plan} | found
+    write_files(folder, {"score.json": lambda path: path.write_bytes(json_text(summary).encode())})
+    return ScoreResult(folder / "score.json", summary)
+
+
+def rank(
+    study: Path,
+    *,
+    out: Path | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    today: date | None = None,
+    sampler: Sampler | None = None,
+) -> RankResult:
+    """Rank the open leads of a study; writes ranking.csv, scoring.json and reliability.svg.
+
+    Raises StudyError, DataError or UsageError; FitError where the sampler cannot run.
+    """
+    teller = progress or Silent()
+    teller.step("reading the study and its leads")
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    table = with_returns(loaded, read_lead_table(loaded))
+    made = rank_leads(loaded, history, table, seed=_seed(seed), sampler=sampler, progress=teller)
+    folder = _folder(out, loaded)
+    worked = made.summary["threshold"]["worked_a_period"]
+    drawn = scoring_figure(
+        made.reliability, made.curve, worked=worked, money=made.valued, currency=loaded.currency
+    )
+    told = json.dumps(made.summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_files(
+        folder,
+        {
+            "ranking.csv": lambda path: write_csv(made.table, path),
+            "reliability.svg": lambda path: path.write_bytes(figure_svg(drawn).encode()),
+            "scoring.json": lambda path: path.write_bytes(told.encode()),
+        },
+    )
+    return RankResult(folder, made.table, made.summary)
+
+
 def demo(
     *,
     out: Path | None = None,
@@ -381,6 +532,10 @@ def init(folder: Path) -> list[Path]:
                 path.rmdir()
         raise UsageError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
     return list(wanted)
+
+
+def _folder(out: Path | None, study: Study) -> Path:
+    return out or Path("reports") / study.name
 
 
 def _seed(seed: int | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -195,3 +196,16 @@ def aged_leads(lost: bool) -> tuple[History, np.ndarray, np.ndarray]:
         losses={"won": gone} if lost else None,
     )
     return past, reached, gone
+
+
+def changed_after(
+    now: History, known: int, rng: np.random.Generator, *, keep: tuple[str, ...] = ()
+) -> History:
+    """The same history, with everything after `known` periods made up, but for the measures `keep`."""
+    cells = now.counts.copy(deep=True)
+    for name in cells.data_vars:
+        if name not in keep:
+            values = cells[name].values.copy()
+            values[known:] = rng.integers(0, 10_000, values[known:].shape)
+            cells[name] = (cells[name].dims, values)
+    return replace(now, counts=cells)

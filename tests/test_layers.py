@@ -35,14 +35,9 @@ ONLY = {
 INSIDE = {("lab", "fit")}  # made companies are drawn from the priors themselves
 UP = {
     ("fit", "leads"),
-    ("backtest", "planning"),
-    ("backtest", "report"),
     ("budget", "results"),
     ("history", "outlook"),
-    ("leads", "planning"),
-    ("leads", "report"),
     ("outlook", "budget"),
-    ("lab", "planning"),
 }  # arrows that still point up: a step may only shorten the list
 
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

@@ -7,16 +7,24 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
-from conftest import STUDY, Notes, save_by_hand
+import xarray as xr
+from conftest import STUDY, Notes, counts, save_by_hand
+from lead_fixture import normal_sampler, write_study
+from posterior_fixture import changed_after
 from typer.testing import CliRunner
 
 from forecast import workflow
+from forecast.backtest import Origin, one_origin, run_backtest
 from forecast.cli import app
-from forecast.errors import StudyError, UsageError
+from forecast.errors import DataError, StudyError, UsageError
 from forecast.fit import load_posterior
-from forecast.report import FILES, LEVER_FILES
+from forecast.history import read_history
+from forecast.lab import make_leads
+from forecast.report import FILES, LEVER_FILES, ranking_text, score_text
+from forecast.study import load_study
 
 ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
 
@@ -393,3 +401,187 @@ def test_init_on_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
     with pytest.raises(UsageError, match="No space left on device"):
         workflow.init(tmp_path / "new" / "plan")
     assert listing(tmp_path) == []
+
+
+# Backtests
+
+QUICKLY: dict[str, Any] = {"preview": True, "draws": 100, "names": ("spreadsheet",)}
+
+
+def finds_none_done(origin: Origin) -> dict[str, Any]:
+    """A job that refuses the origins that were done before."""
+    assert origin.label == "2026-02"
+    return one_origin(origin)
+
+
+def test_a_stopped_backtest_ends_with_the_same_bytes(small_study: Path, tmp_path: Path):
+    """Stopped at its second origin and taken up again: no origin twice, the same files as in one go."""
+    options: dict[str, Any] = {"origins": 2, "horizon": 2, "every": 1, **QUICKLY}
+    loaded = load_study(small_study)
+    small = loaded, read_history(loaded)
+    whole = workflow.backtest(small_study, out=tmp_path / "whole", **options)
+    calls: list[str] = []
+
+    def stops(origin: Origin) -> dict[str, Any]:
+        calls.append(origin.label)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return one_origin(origin)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_backtest(*small, results=tmp_path / "parts", job=stops, **options)
+    assert not (tmp_path / "parts" / "backtest.json").exists()
+    workflow.backtest(small_study, out=tmp_path / "parts", **options)
+    for name in ("backtest.json", "backtest.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    lines = next((tmp_path / "parts").glob("origins-*.jsonl")).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3
+    longer = run_backtest(*small, results=tmp_path / "parts", job=finds_none_done, **options | {"origins": 3})
+    assert whole.summary["origins"] == longer[1]["origins"][1:]
+
+
+def test_cohort_counts_cannot_go_back(tmp_path: Path):
+    """What had become of a cohort by then is not in such a table: the message says what to give."""
+    path = tmp_path / "small.toml"
+    path.write_text(STUDY.replace('through = "2026-06"', 'counting = "cohort"'), encoding="utf-8")
+    (tmp_path / "small.csv").write_text(counts(cohort=True), encoding="utf-8")
+    with pytest.raises(DataError, match="Use calendar counts or a file of leads"):
+        workflow.backtest(path, out=tmp_path / "out", preview=True)
+
+
+def test_a_backtest_stands_in_the_verdict_and_report_of_its_data(small_study: Path, tmp_path: Path):
+    """Also when more periods have come since; not for other data, another funnel, or another model."""
+    loaded = load_study(small_study)
+    now = read_history(loaded)
+    workflow.backtest(small_study, out=tmp_path, origins=1, horizon=2, **QUICKLY)
+    saved = workflow.saved_backtest
+    assert saved(tmp_path, loaded, now) is not None
+    shorter = now.as_of(now.periods[-2])
+    assert saved(tmp_path, loaded, shorter) is None
+    assert saved(tmp_path, loaded, changed_after(now, 10, np.random.default_rng(2))) is None
+    until = ["history.through='2026-05'"]
+    later = load_study(small_study, until)
+    (tmp_path / "earlier").mkdir()
+    workflow.backtest(small_study, out=tmp_path / "earlier", overrides=until, origins=1, **QUICKLY)
+    assert saved(tmp_path / "earlier", loaded, now) is not None
+    assert saved(tmp_path / "earlier", later, read_history(later)) is not None
+    other = load_study(small_study, ["funnel.market='none'"])
+    assert saved(tmp_path, other, now) is None
+    assert saved(tmp_path / "nowhere", loaded, now) is None
+
+
+def test_a_run_shows_the_backtest_beside_it(fitted_study: Path, tmp_path: Path):
+    """The verdict has its check, the report its tables; a damaged file is refused before any work."""
+    folder = tmp_path / "out"
+    workflow.backtest(fitted_study, out=folder, origins=2, horizon=2, **QUICKLY)
+    summary = workflow.run(fitted_study, out=folder).summary
+    check = next(c for c in summary["verdict"]["checks"] if "calibration" in c["name"])
+    assert check["name"] == "calibration in the backtest (closed form)"
+    assert "of 2 outcomes" in check["value"]
+    assert (folder / "backtest.json").is_file()
+    (folder / "backtest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="not a backtest"):
+        workflow.run(fitted_study, out=folder)
+
+
+def test_the_command_and_its_gate(small_study: Path, tmp_path: Path):
+    """Exit code 0, and 5 with --gate where the study asks for more than there is."""
+    base = ["backtest", str(small_study), "--preview", "--origins", "2", "--horizon", "2", "--draws", "100"]
+    base += ["--baseline", "spreadsheet", "--out", str(tmp_path), "--quiet"]
+    plain = CliRunner().invoke(app, [*base, "--json"])
+    assert plain.exit_code == 0, plain.output
+    assert json.loads(plain.stdout)["spend"] == "actual"
+    failed = CliRunner().invoke(
+        app, [*base, "--gate", "--set", "backtest.gate.skill=0.99", "--spend", "planned"]
+    )
+    assert failed.exit_code == 5
+    assert "misses its gate" in failed.stderr
+    assert "with the current plan of then" in failed.stdout
+
+
+# Scores
+
+
+def test_part_of_a_horizon_is_scored(fitted_study: Path, tmp_path: Path):
+    """Two of three months have come: those are scored, and it says so; the file lies beside the run."""
+    folder = tmp_path / "run"
+    workflow.run(fitted_study, out=folder, overrides=["history.through='2026-04'"], preview=True)
+    result = workflow.score(folder, fitted_study)
+    assert result.summary["come"] == ["2026-05", "2026-06"]
+    assert json.loads((folder / "score.json").read_text(encoding="utf-8"))["name"] == "small"
+    assert "2 of 3 months have come" in score_text(result.summary)
+    with pytest.raises(DataError, match="nothing of it has come yet"):
+        workflow.score(folder, fitted_study, overrides=["history.through='2026-04'"])
+    with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
+        workflow.score(folder, fitted_study, overrides=["history.through='2026-03'"])
+    (folder / "draws.nc").write_bytes(b"not a netCDF file")
+    with pytest.raises(DataError, match="damaged, or not written by `forecast run`"):
+        workflow.score(folder, fitted_study)
+
+
+def test_a_folder_without_a_run_is_refused(fitted_study: Path, tmp_path: Path):
+    """With the name of what is missing, and what to give."""
+    with pytest.raises(DataError, match=r"no summary\.json here; give the folder"):
+        workflow.score(tmp_path, fitted_study)
+
+
+def test_a_plan_that_the_run_has_not(tmp_path: Path, fitted_study: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs without spend have no recommended plan."""
+    made = xr.Dataset(coords={"plan": ["given"]}), {"as_of": "2026-12"}
+    monkeypatch.setattr(workflow, "read_run", lambda _: made)
+    with pytest.raises(UsageError, match="the run has given; got"):
+        workflow.score(tmp_path, fitted_study, plan="recommended")
+
+
+# Rankings
+
+
+def test_a_ranking_is_written_the_same_each_time(tmp_path: Path):
+    """Columns, order, deciles and files; the same bytes for the same seed; the text says what was left out."""
+    world = make_leads(np.random.default_rng(13), size=900)
+    study = write_study(tmp_path, world, "\n[scoring]\ncost_per_lead = 150\ncapacity = 40\n")
+    made = [workflow.rank(study, out=tmp_path / name, sampler=normal_sampler) for name in ("a", "b")]
+    for name in ("ranking.csv", "scoring.json", "reliability.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    frame = pd.read_csv(tmp_path / "a" / "ranking.csv")
+    assert list(frame.columns[:11]) == [
+        "lead_id",
+        "channel",
+        "created",
+        "p_win",
+        "p_low",
+        "p_high",
+        "expected_value",
+        "low",
+        "high",
+        "decile",
+        "above_threshold",
+    ]
+    opened = world.leads["won"].isna() & world.leads["lost"].isna()
+    assert set(frame["lead_id"]) == set(world.leads["lead_id"][opened])
+    assert frame["expected_value"].is_monotonic_decreasing
+    assert frame["decile"].is_monotonic_increasing
+    assert ((frame["p_low"] <= frame["p_high"]) & frame["p_win"].between(0, 1)).all()
+    told = json.loads((tmp_path / "a" / "scoring.json").read_text())
+    assert told["threshold"]["worked_a_period"] <= 40
+    assert (frame["expected_value"] >= told["threshold"]["level"]).equals(frame["above_threshold"])
+    text = ranking_text(made[0].summary, made[0].ranking)
+    assert "contract: left out" in text
+
+
+def test_what_cannot_be_scored_is_said(tmp_path: Path):
+    """A feature that the file does not have, a history of counts, too few wins: a message each."""
+    study = write_study(
+        tmp_path, make_leads(np.random.default_rng(11), size=300), '\n[scoring]\nfeatures = ["employes"]\n'
+    )
+    with pytest.raises(StudyError, match=r'no further column "employes".*did you mean "employees"'):
+        workflow.rank(study, sampler=normal_sampler)
+    few = write_study(tmp_path, make_leads(np.random.default_rng(1), size=30))
+    with pytest.raises(DataError, match="expected at least 10"):
+        workflow.rank(few, sampler=normal_sampler)
+
+
+def test_a_ranking_of_counts_is_refused(small_study: Path):
+    """Counts hold no single leads."""
+    with pytest.raises(StudyError, match="expected leads"):
+        workflow.rank(small_study, sampler=normal_sampler)

@@ -1,15 +1,12 @@
-"""A saved run beside what came: `forecast score RUN_DIR STUDY`.
+"""A saved run beside what came.
 
-Opens the outlook that a run wrote (draws.nc), reads the history as it is now, scores the periods of the horizon that
-have come, and says which part of the funnel the miss came from (`backtest.attribution`).
+Opens the outlook that a run wrote (draws.nc), scores the periods of the horizon that have come in the history as it is
+now, and says which part of the funnel the miss came from (`backtest.attribution`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,56 +15,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.backtest import attribution, scores
-from forecast.errors import DataError, UsageError
+from forecast.errors import DataError
 from forecast.fit import DEFAULT_SEED
-from forecast.history import History, read_history
+from forecast.history import History
 from forecast.outlook import in_total
 from forecast.periods import period_label
-from forecast.progress import Progress, Silent
-from forecast.report import json_text, write_files
-from forecast.study import Study, load_study
+from forecast.study import Study
 
 Array = NDArray[np.float64]
-
-FILE = "score.json"
-PLANS = ("given", "recommended")
-
-
-@dataclass(frozen=True)
-class ScoreResult:
-    """Where the score was written, and its content."""
-
-    path: Path
-    summary: dict[str, Any]
-
-
-def score_run(
-    folder: Path,
-    study: Path,
-    *,
-    plan: str = "given",
-    overrides: Sequence[str] = (),
-    progress: Progress | None = None,
-    today: date | None = None,
-) -> ScoreResult:
-    """Score the run in `folder` by the history of `study` as it is now; writes score.json beside the run.
-
-    plan: which of its two plans was followed. Raises DataError where `folder` holds no run, or nothing of its horizon
-    has come yet.
-    """
-    teller = progress or Silent()
-    teller.step("reading the run and the history")
-    outlook, run = read_run(folder)
-    if plan not in outlook["plan"].values:
-        raise UsageError(f'--plan: the run has {", ".join(map(str, outlook["plan"].values))}; got "{plan}"')
-    loaded = load_study(study, overrides)
-    history = read_history(loaded, today=today)
-    teller.step("comparing with what came")
-    summary = {"run": folder.as_posix(), "plan": plan} | compare(
-        loaded, history, outlook.sel(plan=plan), str(run["as_of"])
-    )
-    write_files(folder, {FILE: lambda path: path.write_bytes(json_text(summary).encode())})
-    return ScoreResult(folder / FILE, summary)
 
 
 def read_run(folder: Path) -> tuple[xr.Dataset, dict[str, Any]]:
@@ -88,7 +43,7 @@ def read_run(folder: Path) -> tuple[xr.Dataset, dict[str, Any]]:
     return outlook, run
 
 
-def compare(
+def score_outlook(
     study: Study, history: History, outlook: xr.Dataset, as_of: str, *, seed: int = DEFAULT_SEED
 ) -> dict[str, Any]:
     """Scores and attribution of an outlook (draw, period, channel) made as of `as_of`."""

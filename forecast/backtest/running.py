@@ -11,62 +11,23 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
-from datetime import date
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from forecast.backtest import baselines
 from forecast.backtest.jobs import pool, run_jobs
-from forecast.backtest.origin import (
-    WARM_UP,
-    Origin,
-    Setup,
-    one_origin,
-    origin_at,
-    origins_of,
-    posterior_at,
-    scored,
-)
-from forecast.backtest.summary import FILE, read_summary, result_files, summarise_backtest
-from forecast.errors import DataError, FitError, GateError, UsageError
+from forecast.backtest.origin import WARM_UP, Origin, Setup, one_origin, origin_at, origins_of
+from forecast.backtest.summary import summarise_backtest
+from forecast.errors import DataError, FitError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION, spend_of
-from forecast.history import History, read_history
+from forecast.history import History
 from forecast.periods import period_label
 from forecast.progress import Progress, Silent
-from forecast.report import write_files
-from forecast.study import Study, load_study
-
-__all__ = [
-    "BacktestResult",
-    "Origin",
-    "Setup",
-    "backtest",
-    "check_gate",
-    "one_origin",
-    "origin_at",
-    "origins_of",
-    "posterior_at",
-    "run_backtest",
-    "saved",
-    "scored",
-]
-
-Array = NDArray[np.float64]
+from forecast.study import Study
 
 DRAWS = 1000  # posterior draws an origin: the edges of an 80 % band to about a fortieth of its width
 LINES = "origins-{}.jsonl"
-
-
-@dataclass(frozen=True)
-class BacktestResult:
-    """Where a backtest wrote its files, and backtest.json."""
-
-    folder: Path
-    summary: dict[str, Any]
 
 
 def _settings(study: Study, setup: Setup) -> dict[str, Any]:
@@ -186,53 +147,12 @@ def headline_measure(study: Study, history: History) -> str:
     return study.plan.target.measure if study.plan.target is not None else "revenue"
 
 
-def backtest(
-    study: Path,
-    *,
-    out: Path | None = None,
-    overrides: Sequence[str] = (),
-    seed: int | None = None,
-    draws: int | None = None,
-    today: date | None = None,
-    **options: Any,
-) -> BacktestResult:
-    """`run_backtest` on a study file; writes backtest.json and backtest.csv into reports/NAME/ or `out`."""
-    loaded = load_study(study, overrides)
-    history = read_history(loaded, today=today)
-    folder = out or Path("reports") / loaded.name
-    records, summary = run_backtest(
-        loaded,
-        history,
-        seed=DEFAULT_SEED if seed is None else seed,
-        draws=draws or DRAWS,
-        results=folder,
-        **options,
-    )
-    write_files(folder, result_files(records, summary))
-    return BacktestResult(folder, summary)
-
-
-def check_gate(summary: Mapping[str, Any]) -> None:
-    """Raises GateError where a backtest misses a threshold."""
-    missed = [c for c in summary["gate"]["checks"] if c["missed"]]
-    if missed:
-        lines = [f"{c['name']}: {c['value']} (expected {c['threshold']})" for c in missed]
-        raise GateError("the backtest misses its gate:\n  " + "\n  ".join(lines))
-
-
-def saved(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
-    """The summary of the backtest in `folder`, if it belongs to this study and these data, or an earlier part of them.
-
-    Raises DataError for a file that is damaged.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    summary = read_summary(path)
+def belongs(summary: Mapping[str, Any], study: Study, history: History) -> bool:
+    """Whether a backtest (its summary) is of this study and model, and of these data or an earlier part of them."""
     if summary.get("study") != study_hash(study) or summary.get("model") != [VERSION, SCHEMA]:
-        return None
+        return False
     try:
         then = history.as_of(str(summary["as_of"]))
     except (DataError, ValueError):
-        return None
-    return summary if then.fingerprint() == summary.get("data") else None
+        return False
+    return then.fingerprint() == summary.get("data")

@@ -1,4 +1,4 @@
-"""What the records of a backtest add up to: tables of scores, the gate, and the two files that are written.
+"""What the records of a backtest add up to: tables of scores, and the gate.
 
     methods   by measure: the forecast and each baseline on the total of the horizon, all channels together
     detail    by measure: each step ahead, and each channel; pooled over what is not named
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,10 @@ from scipy.special import bdtr, bdtrc, ndtr
 
 from forecast.backtest import scores
 from forecast.errors import DataError
-from forecast.report import json_text, write_csv
 from forecast.study import BASELINE_NAMES, GateSpec
 
 Array = NDArray[np.float64]
 
-FILE, TABLE = "backtest.json", "backtest.csv"
 SCHEMA = 1
 FORECAST = "forecast"
 FEW = 4  # independent outcomes below which nothing can be said
@@ -292,19 +290,6 @@ def _bias(own: Mapping[str, Any], bar: float) -> dict[str, Any]:
     way = "above" if value > 0 else "below"
     advice = f"forecasts lay {way} what came: take that off, and find out which stage it is (forecast score)"
     return _check("bias", f"{value:+.1%}", f"within {bar:.0%}", status, advice, missed=missed)
-
-
-# -------------------------------------------------------------------------------------------------------- files
-
-
-def result_files(
-    records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]
-) -> dict[str, Callable[[Path], object]]:
-    """The files of a backtest: name -> what writes it."""
-    return {
-        TABLE: lambda path: write_csv(tidy(records), path),
-        FILE: lambda path: path.write_bytes(json_text(dict(summary)).encode()),
-    }
 
 
 def read_summary(path: Path) -> dict[str, Any]:

@@ -1,16 +1,13 @@
-"""`forecast rank`: scores the leads of a study and writes ranking.csv, scoring.json and reliability.svg.
+"""The open leads of a study from the best down, the test of their score on newer leads, and the threshold for sales.
 
-Reads nothing but the study and its file of leads: no fit of the forecast is needed.
+Needs nothing but the study and its leads: no fit of the forecast.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
-from forecast.fit import DEFAULT_SEED
-from forecast.history import History, read_history
-from forecast.leads.features import LeadTable, chosen, encoder, kind_of, read_lead_table, with_returns
+from forecast.history import History
+from forecast.leads.features import LeadTable, chosen, encoder, kind_of
 from forecast.leads.leakage import Sign, signs
 from forecast.leads.pooling import Shares
 from forecast.leads.scoring import (
@@ -40,13 +36,11 @@ from forecast.leads.scoring import (
 from forecast.leads.threshold import Threshold, best_threshold
 from forecast.periods import period_label, shift
 from forecast.progress import Progress, Silent
-from forecast.report import figure_svg, scoring_figure, write_csv, write_files
-from forecast.study import ScoringSpec, Study, load_study
+from forecast.study import ScoringSpec, Study
 from forecast.tables import records
 
 Array = NDArray[np.float64]
 
-FILES = ("ranking.csv", "scoring.json", "reliability.svg")
 SETTLED = 0.95  # share of the wins that has come by the age at which an open lead counts as not won
 BINS = 10
 RECENT = 3  # periods whose leads stand for those to come
@@ -54,38 +48,39 @@ MOST_CELLS = 10_000_000  # leads times draws that the threshold is made on
 MOST_EFFECTS = 40
 
 
-@dataclass(frozen=True)
-class RankResult:
-    """Where the ranking lies, the ranking, and scoring.json."""
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What a score says of the leads of a study.
 
-    folder: Path
-    ranking: pd.DataFrame
-    summary: dict[str, Any]
-
-
-def rank(
-    study: Path,
-    *,
-    out: Path | None = None,
-    seed: int | None = None,
-    overrides: Sequence[str] = (),
-    progress: Progress | None = None,
-    today: date | None = None,
-    sampler: Sampler | None = None,
-) -> RankResult:
-    """Score the open leads of a study, test the score on its newest leads, and write the ranking.
-
-    Raises StudyError, DataError or UsageError; FitError where the sampler cannot run.
+    table: open leads (`ranked`). summary: the content of scoring.json. reliability: of the test, None where there was
+    none. curve: what each threshold brings (`Threshold`). valued: whether deals have a value.
     """
-    told, seed = progress or Silent(), DEFAULT_SEED if seed is None else seed
-    told.step("reading the study and its leads")
-    loaded = load_study(study, overrides)
-    history = read_history(loaded, today=today)
-    table = with_returns(loaded, read_lead_table(loaded))
-    _enough(loaded, table)
-    spec = loaded.scoring or ScoringSpec()
-    names = chosen(loaded, table)
-    delays = dict(loaded.funnel.delay)
+
+    table: pd.DataFrame
+    summary: dict[str, Any]
+    reliability: pd.DataFrame | None
+    curve: pd.DataFrame
+    valued: bool
+
+
+def rank_leads(
+    study: Study,
+    history: History,
+    table: LeadTable,
+    *,
+    seed: int,
+    sampler: Sampler | None = None,
+    progress: Progress | None = None,
+) -> Ranking:
+    """Score the open leads of `table` and test the score on its newest leads.
+
+    Raises StudyError or DataError for leads that cannot be scored; FitError where the sampler cannot run.
+    """
+    told = progress or Silent()
+    _enough(study, table)
+    spec = study.scoring or ScoringSpec()
+    names = chosen(study, table)
+    delays = dict(study.funnel.delay)
     plain = channel_scorer(table, seed=seed, delays=delays)
     age = (table.last_day - table.day(table.stages[0])).astype(float)
     found = signs(table, names, ~is_open(table) | (plain.won_by(age) >= SETTLED), spec.keep)
@@ -98,30 +93,15 @@ def rank(
     told.step("fitting the score on all leads")
     scorer = fit_scorer(table, used, sampler, seed=seed, delays=delays, code=code)
     told.step("ranking the open leads")
-    rng = np.random.default_rng([seed, 3])
-    values = _values(loaded, table, scorer, rng)
-    limit = _threshold(loaded, history, table, scorer, values, spec)
-    ranking = ranked(
-        table, scorer, values, limit, margin=loaded.economics.gross_margin, cost=spec.cost_per_lead
-    )
-    summary = _summary(loaded, table, scorer, used, found, test, limit, seed)
-    folder = out or Path("reports") / loaded.name
-    drawn = scoring_figure(
-        reliability(test) if test is not None else None,
+    values = _values(study, table, scorer, np.random.default_rng([seed, 3]))
+    limit = _threshold(study, history, table, scorer, values, spec)
+    return Ranking(
+        ranked(table, scorer, values, limit, margin=study.economics.gross_margin, cost=spec.cost_per_lead),
+        _summary(study, table, scorer, used, found, test, limit, seed),
+        None if test is None else reliability(test),
         limit.curve,
-        worked=limit.told["worked_a_period"],
-        money=values is not None,
-        currency=loaded.currency,
+        values is not None,
     )
-    write_files(
-        folder,
-        {
-            "ranking.csv": lambda path: write_csv(ranking, path),
-            "reliability.svg": lambda path: path.write_bytes(figure_svg(drawn).encode()),
-            "scoring.json": lambda path: path.write_bytes(_json(summary)),
-        },
-    )
-    return RankResult(folder, ranking, summary)
 
 
 def _nuts() -> Sampler:
@@ -133,10 +113,6 @@ def _nuts() -> Sampler:
         return sample_scores(units, groups, seed=seed, cores=cores)
 
     return sampler
-
-
-def _json(summary: dict[str, Any]) -> bytes:
-    return (json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _enough(study: Study, table: LeadTable) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
 from posterior_fixture import DELAYS, RATES, TWO, history, posterior, run, study
 
-from forecast.backtest.actuals import compare, read_run, score_run
+from forecast.backtest.actuals import score_outlook
 from forecast.backtest.attribution import Funnel, Known, attribute, shapley
 from forecast.equations import delay_pmf
-from forecast.errors import DataError, UsageError
 from forecast.history import History
 
 MONTHS, AHEAD = 24, 3
@@ -110,7 +106,7 @@ def compared() -> dict[str, object]:
     """A company whose conversion halved after the run."""
     now = company(conversion=0.5)
     past = now.as_of(now.periods[MONTHS - 1])
-    return compare(QUICK, now, outlook_of(past).sel(plan="given"), past.labels[-1])
+    return score_outlook(QUICK, now, outlook_of(past).sel(plan="given"), past.labels[-1])
 
 
 def test_shares_add_up_to_the_miss(compared: dict[str, object]) -> None:
@@ -133,42 +129,3 @@ def test_the_score_says_which_stage(compared: dict[str, object]) -> None:
         r["measure"]: r["inside80"] for r in compared["scores"] if r["period"] == r["channel"] == "total"
     }
     assert inside == {"visitors": True, "leads": False, "qualified": False, "won": False, "revenue": False}
-
-
-def test_part_of_a_horizon_is_scored(fitted_study: Path, tmp_path: Path) -> None:
-    """Two of three months have come: those are scored, and it says so; the file lies beside the run."""
-    from forecast.report import score_text
-    from forecast.workflow import run as whole_run
-
-    folder = tmp_path / "run"
-    whole_run(fitted_study, out=folder, overrides=["history.through='2026-04'"], preview=True)
-    result = score_run(folder, fitted_study)
-    assert result.summary["come"] == ["2026-05", "2026-06"]
-    assert json.loads((folder / "score.json").read_text(encoding="utf-8"))["name"] == "small"
-    assert "2 of 3 months have come" in score_text(result.summary)
-    with pytest.raises(DataError, match="nothing of it has come yet"):
-        score_run(folder, fitted_study, overrides=["history.through='2026-04'"])
-    with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
-        score_run(folder, fitted_study, overrides=["history.through='2026-03'"])
-    (folder / "draws.nc").write_bytes(b"not a netCDF file")
-    with pytest.raises(DataError, match="damaged, or not written by `forecast run`"):
-        read_run(folder)
-
-
-def test_a_folder_without_a_run_is_refused(fitted_study: Path, tmp_path: Path) -> None:
-    """With the name of what is missing, and what to give."""
-    with pytest.raises(DataError, match=r"no summary\.json here; give the folder"):
-        score_run(tmp_path, fitted_study)
-
-
-def test_a_plan_that_the_run_has_not(
-    tmp_path: Path, fitted_study: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Runs without spend have no recommended plan."""
-    now = company()
-    past = now.as_of(now.periods[MONTHS - 1])
-    monkeypatch.setattr(
-        "forecast.backtest.actuals.read_run", lambda _: (outlook_of(past), {"as_of": "2026-12"})
-    )
-    with pytest.raises(UsageError, match="the run has given; got"):
-        score_run(tmp_path, fitted_study, plan="recommended")

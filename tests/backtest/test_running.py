@@ -17,25 +17,17 @@ import pytest
 from conftest import ROOT, STUDY, counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posterior_fixture import history, study
+from posterior_fixture import changed_after, history, study
 
 from forecast.backtest import jobs
-from forecast.backtest import running as backtests
-from forecast.backtest.running import (
-    Setup,
-    backtest,
-    check_gate,
-    one_origin,
-    origin_at,
-    origins_of,
-    run_backtest,
-    saved,
-)
+from forecast.backtest.origin import Origin, Setup, one_origin, origin_at, origins_of
+from forecast.backtest.running import run_backtest
 from forecast.backtest.summary import FORECAST, calibration_of, summarise_backtest, tidy
 from forecast.errors import DataError, FitError, GateError, UsageError
 from forecast.history import History, read_history
 from forecast.report import backtest_text
 from forecast.study import GateSpec, Study, load_study
+from forecast.workflow import check_gate
 
 SIMPLE = ("spreadsheet", "seasonal naive", "drift")
 OPTIONS: dict[str, Any] = {"preview": True, "draws": 100, "names": ("spreadsheet",)}
@@ -56,19 +48,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, History]:
 def made(small: tuple[Study, History]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """A backtest of four origins, two months ahead."""
     return run_backtest(*small, origins=4, horizon=2, every=1, **OPTIONS | {"names": SIMPLE})
-
-
-def changed_after(
-    now: History, known: int, rng: np.random.Generator, *, keep: tuple[str, ...] = ()
-) -> History:
-    """The same history, with everything after `known` periods made up, but for the measures `keep`."""
-    cells = now.counts.copy(deep=True)
-    for name in cells.data_vars:
-        if name not in keep:
-            values = cells[name].values.copy()
-            values[known:] = rng.integers(0, 10_000, values[known:].shape)
-            cells[name] = (cells[name].dims, values)
-    return replace(now, counts=cells)
 
 
 def forecast_of(record: dict[str, Any]) -> list[Any]:
@@ -202,40 +181,6 @@ def test_wins_from_the_pipeline_are_those_of_old_cohorts(seed: int, known: int) 
     assert came[:, 2].tolist() == came[:, :2].sum(axis=1).tolist()
 
 
-def finds_none_done(origin: backtests.Origin) -> dict[str, Any]:
-    """A job that refuses the origins that were done before."""
-    assert origin.label == "2026-02"
-    return one_origin(origin)
-
-
-def test_a_stopped_backtest_ends_with_the_same_bytes(
-    small: tuple[Study, History], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stopped at its second origin and taken up again: no origin twice, the same files as in one go."""
-    options: dict[str, Any] = {"origins": 2, "horizon": 2, "every": 1, **OPTIONS}
-    study_file = small[0].path
-    assert study_file is not None
-    whole = backtest(study_file, out=tmp_path / "whole", **options)
-    calls: list[str] = []
-
-    def stops(origin: backtests.Origin) -> dict[str, Any]:
-        calls.append(origin.label)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return one_origin(origin)
-
-    with pytest.raises(KeyboardInterrupt):
-        run_backtest(*small, results=tmp_path / "parts", job=stops, **options)
-    assert not (tmp_path / "parts" / "backtest.json").exists()
-    backtest(study_file, out=tmp_path / "parts", **options)
-    for name in ("backtest.json", "backtest.csv"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    lines = next((tmp_path / "parts").glob("origins-*.jsonl")).read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 3
-    longer = run_backtest(*small, results=tmp_path / "parts", job=finds_none_done, **options | {"origins": 3})
-    assert whole.summary["origins"] == longer[1]["origins"][1:]
-
-
 def test_other_data_or_settings_never_share_records(small: tuple[Study, History], tmp_path: Path) -> None:
     """Another seed has a file of its own; changed counts have lines of their own."""
     options: dict[str, Any] = {"origins": 1, "horizon": 2, "every": 1, "results": tmp_path, **OPTIONS}
@@ -252,7 +197,7 @@ def test_other_data_or_settings_never_share_records(small: tuple[Study, History]
 def test_an_origin_that_fails_is_named(small: tuple[Study, History]) -> None:
     """The others are kept; the error names the origin."""
 
-    def fails(origin: backtests.Origin) -> dict[str, Any]:
+    def fails(origin: Origin) -> dict[str, Any]:
         raise ValueError(f"no luck at {origin.label}")
 
     with pytest.raises(FitError, match=r"2026-04: ValueError: no luck at 2026-04"):
@@ -269,15 +214,6 @@ def test_baselines_that_are_not_there(small: tuple[Study, History], monkeypatch:
     _, summary = run_backtest(*small, origins=1, horizon=2, **OPTIONS | {"names": None})
     assert summary["left_out"] == ["AutoETS", "AutoARIMA"]
     assert "AutoETS and AutoARIMA are left out: they need statsforecast" in backtest_text(summary)
-
-
-def test_cohort_counts_cannot_go_back(tmp_path: Path) -> None:
-    """What had become of a cohort by then is not in such a table: the message says what to give."""
-    path = tmp_path / "small.toml"
-    path.write_text(STUDY.replace('through = "2026-06"', 'counting = "cohort"'), encoding="utf-8")
-    (tmp_path / "small.csv").write_text(counts(cohort=True), encoding="utf-8")
-    with pytest.raises(DataError, match="Use calendar counts or a file of leads"):
-        backtest(path, out=tmp_path / "out", preview=True)
 
 
 # The gate
@@ -383,46 +319,7 @@ def test_fits_that_went_badly_are_told() -> None:
     assert "missed a check of a run" not in backtest_text(gate_of(records_of(5, 5))["summary"])
 
 
-# In a run
-
-
-def test_a_backtest_stands_in_the_verdict_and_report_of_its_data(
-    small: tuple[Study, History], tmp_path: Path
-) -> None:
-    """Also when more periods have come since; not for other data, another funnel, or another model."""
-    loaded, now = small
-    assert loaded.path is not None
-    backtest(loaded.path, out=tmp_path, origins=1, horizon=2, **OPTIONS)
-    assert saved(tmp_path, loaded, now) is not None
-    shorter = now.as_of(now.periods[-2])
-    assert saved(tmp_path, loaded, shorter) is None
-    assert saved(tmp_path, loaded, changed_after(now, 10, np.random.default_rng(2))) is None
-    later = load_study(loaded.path, ["history.through='2026-05'"])
-    (tmp_path / "earlier").mkdir()
-    backtest(
-        loaded.path, out=tmp_path / "earlier", overrides=["history.through='2026-05'"], origins=1, **OPTIONS
-    )
-    assert saved(tmp_path / "earlier", loaded, now) is not None
-    assert saved(tmp_path / "earlier", later, read_history(later)) is not None
-    other = load_study(loaded.path, ["funnel.market='none'"])
-    assert saved(tmp_path, other, now) is None
-    assert saved(tmp_path / "nowhere", loaded, now) is None
-
-
-def test_a_run_shows_the_backtest_beside_it(fitted_study: Path, tmp_path: Path) -> None:
-    """The verdict has its check, the report its tables; a damaged file is refused before any work."""
-    from forecast.workflow import run
-
-    folder = tmp_path / "out"
-    backtest(fitted_study, out=folder, origins=2, horizon=2, **OPTIONS)
-    summary = run(fitted_study, out=folder).summary
-    check = next(c for c in summary["verdict"]["checks"] if "calibration" in c["name"])
-    assert check["name"] == "calibration in the backtest (closed form)"
-    assert "of 2 outcomes" in check["value"]
-    assert (folder / "backtest.json").is_file()
-    (folder / "backtest.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DataError, match="not a backtest"):
-        run(fitted_study, out=folder)
+# In a report
 
 
 def test_the_chapter_of_the_report(made: tuple[list[dict[str, Any]], dict[str, Any]]) -> None:
@@ -462,29 +359,6 @@ def test_the_workbook_has_the_past(made: tuple[list[dict[str, Any]], dict[str, A
     own = next(row for row in rows if row[head.index("method")] == FORECAST)
     known = next(m for m in made[1]["methods"] if m["method"] == FORECAST)
     assert own[head.index("inside80")] == pytest.approx(known["inside80"]["share"])
-
-
-# The command
-
-
-def test_the_command_and_its_gate(small: tuple[Study, History], tmp_path: Path) -> None:
-    """Exit code 0, and 5 with --gate where the study asks for more than there is."""
-    from typer.testing import CliRunner
-
-    from forecast.cli import app
-
-    assert small[0].path is not None
-    base = ["backtest", str(small[0].path), "--preview", "--origins", "2", "--horizon", "2", "--draws", "100"]
-    base += ["--baseline", "spreadsheet", "--out", str(tmp_path), "--quiet"]
-    plain = CliRunner().invoke(app, [*base, "--json"])
-    assert plain.exit_code == 0, plain.output
-    assert json.loads(plain.stdout)["spend"] == "actual"
-    failed = CliRunner().invoke(
-        app, [*base, "--gate", "--set", "backtest.gate.skill=0.99", "--spend", "planned"]
-    )
-    assert failed.exit_code == 5
-    assert "misses its gate" in failed.stderr
-    assert "with the current plan of then" in failed.stdout
 
 
 def test_the_study_says_what_is_wrong(small: tuple[Study, History]) -> None:

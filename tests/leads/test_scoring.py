@@ -1,23 +1,19 @@
-"""Scores of single leads: features, signs of leakage, chances against the truth, hold-out, threshold, ranking."""
+"""Scores of single leads: features, signs of leakage, chances against the truth, hold-out, threshold."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from lead_fixture import lead_table, normal_sampler, write_study
+from lead_fixture import lead_table, normal_sampler
 
-from forecast.errors import DataError, StudyError
 from forecast.lab import make_leads
 from forecast.leads.features import LeadTable, encoder, kind_of
 from forecast.leads.leakage import area_under_curve, signs
 from forecast.leads.pooling import Shares, pooled_draws, rates, together
-from forecast.leads.ranking import rank, reliability
+from forecast.leads.ranking import reliability
 from forecast.leads.scoring import channel_scorer, fit_scorer, hold_out, is_open
 from forecast.leads.threshold import best_threshold
-from forecast.report import ranking_text
 
 HONEST = ["employees", "country", "industry", "pages_viewed", "mails_opened", "temperature", "asked_for_demo"]
 
@@ -273,58 +269,6 @@ def test_no_other_choice_of_leads_brings_more(capacity, cost):
     assert made.told["contribution_a_period"] * 2 == pytest.approx(best)
     worked = (chance * value).mean(axis=0) >= made.level
     assert worked.sum() == round(made.told["worked_a_period"] * 2)
-
-
-# The command
-
-
-def test_a_ranking_is_written_the_same_each_time(tmp_path):
-    """Columns, order, deciles and files; the same bytes for the same seed; the text says what was left out."""
-    world = make_leads(np.random.default_rng(13), size=900)
-    study = write_study(tmp_path, world, "\n[scoring]\ncost_per_lead = 150\ncapacity = 40\n")
-    made = [rank(study, out=tmp_path / name, sampler=normal_sampler) for name in ("a", "b")]
-    for name in ("ranking.csv", "scoring.json", "reliability.svg"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    frame = pd.read_csv(tmp_path / "a" / "ranking.csv")
-    assert list(frame.columns[:11]) == [
-        "lead_id",
-        "channel",
-        "created",
-        "p_win",
-        "p_low",
-        "p_high",
-        "expected_value",
-        "low",
-        "high",
-        "decile",
-        "above_threshold",
-    ]
-    opened = world.leads["won"].isna() & world.leads["lost"].isna()
-    assert set(frame["lead_id"]) == set(world.leads["lead_id"][opened])
-    assert frame["expected_value"].is_monotonic_decreasing
-    assert frame["decile"].is_monotonic_increasing
-    assert ((frame["p_low"] <= frame["p_high"]) & frame["p_win"].between(0, 1)).all()
-    told = json.loads((tmp_path / "a" / "scoring.json").read_text())
-    assert told["threshold"]["worked_a_period"] <= 40
-    assert (frame["expected_value"] >= told["threshold"]["level"]).equals(frame["above_threshold"])
-    text = ranking_text(made[0].summary, made[0].ranking)
-    assert "contract: left out" in text
-
-
-def test_what_cannot_be_scored_is_said(world, tmp_path):
-    """A feature that the file does not have, a history of counts, too few wins: a message each."""
-    study = write_study(tmp_path, world, '\n[scoring]\nfeatures = ["employes"]\n')
-    with pytest.raises(StudyError, match=r'no further column "employes".*did you mean "employees"'):
-        rank(study, sampler=normal_sampler)
-    few = write_study(tmp_path, make_leads(np.random.default_rng(1), size=30))
-    with pytest.raises(DataError, match="expected at least 10"):
-        rank(few, sampler=normal_sampler)
-
-
-def test_a_ranking_of_counts_is_refused(small_study):
-    """Counts hold no single leads."""
-    with pytest.raises(StudyError, match="expected leads"):
-        rank(small_study, sampler=normal_sampler)
 
 
 # The sampler
