@@ -24,12 +24,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scoringrules
 from command import resumable_parser, run_or_read, without_errors
 from reachable import reachable
 from world_families import FAMILIES
 
-from forecast.backtest import BASELINES
+from forecast.backtest import BASELINES, scores
 from forecast.fit import Posterior, fit_posterior, preview
 from forecast.history import History, read_history, read_plan
 from forecast.lab import Company, counts, generate
@@ -108,7 +107,7 @@ def score(draws: np.ndarray, came: float) -> dict[str, float]:
     """CRPS, mean, rank of what came, and the bands' edges."""
     edges = {f"q{100 * p:g}": float(np.quantile(draws, p)) for b in BANDS for p in ((1 - b) / 2, (1 + b) / 2)}
     return {
-        "crps": float(scoringrules.crps_ensemble(came, draws, estimator="qd")),
+        "crps": float(scores.crps(draws, came)),
         "mean": float(draws.mean()),
         "pit": float((draws < came).mean() + 0.5 * (draws == came).mean()),
         **edges,

@@ -6,9 +6,24 @@ import math
 
 import numpy as np
 import pytest
+import scoringrules
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binom
 
-from forecast.backtest.scores import bias, coverage, histogram, independent, region, score, skill
+from forecast.backtest.scores import (
+    BANDS,
+    LEVELS,
+    bias,
+    coverage,
+    crps,
+    histogram,
+    independent,
+    interval_score,
+    region,
+    score,
+    skill,
+)
 
 
 def test_a_certain_forecast_scores_its_distance() -> None:
@@ -26,6 +41,33 @@ def test_crps_is_the_mean_distance_less_half_the_mean_distance_of_draws() -> Non
     x, y = rng.gamma(2.0, 3.0, 300), 4.5
     by_hand = np.abs(x - y).mean() - 0.5 * np.abs(x[:, None] - x).mean()
     assert float(score(x, y)["crps"]) == pytest.approx(by_hand)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    draws=st.sampled_from([1, 2, 50, 1001, 4000]),
+    forecasts=st.integers(1, 9),
+    whole=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_scores_are_those_of_scoringrules(seed: int, draws: int, forecasts: int, whole: bool) -> None:
+    """CRPS and interval scores to the last bit, of whole numbers with ties and of others, inside bands and outside."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.gamma(2.0, 300.0, (draws, forecasts)), rng.gamma(2.0, 300.0, forecasts)
+    if whole:
+        x, y = np.rint(x / 100), np.rint(y / 100)
+    found = score(x, y)
+    oracle = scoringrules.crps_ensemble(y, x, m_axis=0, estimator="qd", backend="numpy")
+    assert (found["crps"] == oracle).all()
+    assert (crps(x[:, 0], y[0]) == oracle[0]).all()
+    weighted = np.abs(y - found["q50"]) / 2
+    for name, (low, high) in BANDS.items():
+        alpha = 1.0 - LEVELS[name]
+        oracle = scoringrules.interval_score(y, found[low], found[high], alpha, backend="numpy")
+        oracle = oracle.reshape(y.shape)
+        assert (interval_score(found[low], found[high], y, alpha) == oracle).all()
+        weighted = weighted + alpha / 2 * oracle
+    assert found["wis"] == pytest.approx(weighted / 3.5, rel=1e-12)
 
 
 def test_the_truth_scores_best() -> None:
