@@ -17,6 +17,7 @@ from .fitting import TUNE as TUNE
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .kernels.transition import POSITIVE as POSITIVE
+from .parts import Part as Part
 from .posterior import DEFAULT_DRAWS as DEFAULT_DRAWS
 from .posterior import DEFAULT_SEED as DEFAULT_SEED
 from .posterior import SCHEMA as SCHEMA
@@ -44,7 +45,6 @@ from .provenance import checked as checked
 from .provenance import fit_hash as fit_hash
 from .provenance import fit_posterior as fit_posterior
 from .sampling import Draws as Draws
-from .sampling import Part as Part
 from .sampling import log_density as log_density
 from .sampling import sample_kernel as sample_kernel
 from .sampling import sample_pymc as sample_pymc

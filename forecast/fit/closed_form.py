@@ -15,6 +15,8 @@ numpy and scipy only: pymc, nutpie and numba are not loaded.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,16 +24,14 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammaln, logit
 
 from forecast.equations import delay_pmf
-from forecast.errors import FitError
 from forecast.fit import data as inputs
-from forecast.fit import traffic_inputs
 from forecast.fit.gaussian import Averaged, Scales, Solved, median_spread, product, shares, solve, walk_basis
-from forecast.fit.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
+from forecast.fit.parts import Part, assemble
+from forecast.fit.posterior import CERTAIN, Posterior, coordinates, kept_draws, seen_by, to_dataset
 from forecast.history import History
 from forecast.study import Study
 
 Array = NDArray[np.float64]
-Variables = dict[str, tuple[tuple[str, ...], Array]]
 
 PREVIEW = "preview"
 LEAST_RATE = 1e-6
@@ -45,34 +45,11 @@ def preview(study: Study, history: History, *, seed: int, draws: int = 4000) -> 
     diagnostics, because nothing was sampled. Raises FitError where there is nothing to fit.
     """
     started = time.perf_counter()
-    steps = inputs.transitions(history)
-    if not steps:
-        raise FitError(f"the history has counts for fewer than two of the stages {', '.join(history.stages)}")
-    variables, ages = Variables(), dict[str, int]()
-    for before, stage in steps:
-        data, calendar = inputs.transition_data(study, history, before, stage)
-        ages[stage] = int(data["age_weights"].shape[1])
-        if history.counting == "cohort":
-            variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
-        found = _Rates(data, calendar=calendar).draws(draws, _rng(seed, stage))
-        found["path"][:, :, inputs.enters_later(history, stage)] = CERTAIN
-        variables[f"logit_rate_{stage}"] = (("draw", "period", "channel"), found["path"])
-        for name in ("drift", "own_drift", "noise", "delay_mean", "delay_cv"):
-            variables[f"{name}_{stage}"] = (("draw",), found[name])
-        if stage in history.losses:
-            data = inputs.loss_data(history, before, stage, variables, ages[stage])
-            lost = _Rates(data, calendar=False)
-            found = lost.draws(draws, _rng(seed, f"lost before {stage}"))
-            variables[f"loss_logit_{stage}"] = (("draw", "period", "channel"), found["path"])
-            for name in ("delay_mean", "delay_cv"):
-                variables[f"loss_{name}_{stage}"] = (("draw",), found[name])
-    variables |= _values(study, history, draws, _rng(seed, "value"))
-    worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
-    data = traffic_inputs.traffic_data(study, history, worth, worth_sd)
-    variables |= _Traffic(data).draws(history, draws, _rng(seed, "traffic"))
+    variables, ages = assemble(study, history, _ClosedForm(seed, draws))
+    first, *_ = (before for before, _ in inputs.transitions(history))
     provenance = {
         "ages": ages,
-        "stages": [steps[0][0], *(stage for _, stage in steps)],
+        "stages": [first, *ages],
         "seed": seed,
         "draws": draws,
         "method": PREVIEW,
@@ -81,12 +58,35 @@ def preview(study: Study, history: History, *, seed: int, draws: int = 4000) -> 
         "data_sha256": history.sources,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    coords = {
-        "period": history.counts["period"].values,
-        "channel": history.channels,
-        "kept": kept_draws(draws),
-    }
-    return Posterior(to_dataset(variables, coords), (), provenance)
+    return Posterior(
+        to_dataset(variables, coordinates(history, draws)), (), provenance, beside=seen_by(history)
+    )
+
+
+@dataclass(frozen=True)
+class _ClosedForm:
+    """Every part in closed form: see `parts.Fitter`."""
+
+    seed: int
+    draws: int
+
+    def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
+        found = _Rates(part.data, calendar=part.kind == "calendar").draws(
+            self.draws, _rng(self.seed, part.name)
+        )
+        found["logit_rate"][:, :, later] = CERTAIN
+        return found
+
+    def losses(self, part: Part) -> dict[str, Array]:
+        found = _Rates(part.data, calendar=False).draws(self.draws, _rng(self.seed, part.name))
+        delay = {f"loss_{name}": found[name] for name in ("delay_mean", "delay_cv")}
+        return {"loss_logit": found["logit_rate"]} | delay
+
+    def values(self, part: Part) -> dict[str, Array]:
+        return _values(part.data, self.draws, _rng(self.seed, part.name))
+
+    def traffic(self, part: Part, seasons: Array) -> dict[str, Array]:
+        return _Traffic(part.data).draws(seasons, self.draws, _rng(self.seed, part.name))
 
 
 def _rng(seed: int, part: str) -> np.random.Generator:
@@ -96,7 +96,7 @@ def _rng(seed: int, part: str) -> np.random.Generator:
 class _Rates(Averaged):
     """One transition: logit rate = mu + level of the channel + common walk + own walk, observed through delays."""
 
-    def __init__(self, data: dict[str, Any], *, calendar: bool) -> None:
+    def __init__(self, data: Mapping[str, Any], *, calendar: bool) -> None:
         self.data, self.calendar = data, calendar
         self.delayed = bool(data["delayed"] > 0)
         self.periods, self.channels = data["n"].shape
@@ -197,13 +197,17 @@ class _Rates(Averaged):
         delay = np.exp(points[:, 4:]) if self.delayed else np.stack([np.zeros(draws), np.full(draws, 0.8)], 1)
         names = ("drift", "own_drift", "noise")
         scales = dict(zip(names, np.exp(points[:, 1:4]).T, strict=True))
-        return {"path": self._path(points, a, b), "delay_mean": delay[:, 0], "delay_cv": delay[:, 1]} | scales
+        return {
+            "logit_rate": self._path(points, a, b),
+            "delay_mean": delay[:, 0],
+            "delay_cv": delay[:, 1],
+        } | scales
 
 
 class _Split:
     """What dated moves say of the delay: sum_a n_a log f_a - sum_t n_t log F_(T-t), as in `fit.model`."""
 
-    def __init__(self, data: dict[str, Any], normal: Array) -> None:
+    def __init__(self, data: Mapping[str, Any], normal: Array) -> None:
         self.by_age, self.by_cohort = data["by_age"], data["by_cohort"]
         grid = np.linspace(-3.0, 3.0, 41)
         mean, cv = (normal[0] + normal[1] * x[..., None] for x in np.meshgrid(grid, grid, indexing="ij"))
@@ -230,7 +234,7 @@ RESPONSE = ("elasticity", "base", "carry")
 class _Traffic(Averaged):
     """Traffic: log mean = mu + level + response to spend + season + walks + days; and today's budget as evidence."""
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
         self.periods, self.channels = data["y"].shape
         self.basis = walk_basis(self.periods)
@@ -385,38 +389,29 @@ class _Traffic(Averaged):
         wanted = level + self.response(self.z) + (season + self.data["log_days"])[:, None]
         self.log_mean = self.log_mean + np.clip(wanted - self.log_mean, -STEP, STEP)
 
-    def draws(self, history: History, draws: int, rng: np.random.Generator) -> Variables:
+    def draws(self, seasons: Array, draws: int, rng: np.random.Generator) -> dict[str, Array]:
         """The variables of traffic, as `fit.fitting` has them."""
         points, a, b = self.joint(draws, rng)
         q = self.basis.shape[1]
-        season = product(np.exp(points[:, 4:]) * a[:, 1 + q : -1], inputs.season_table(history).T)
+        season = product(np.exp(points[:, 4:]) * a[:, 1 + q : -1], seasons.T)
         elasticity, base, carry = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
         scales = np.exp(points[:, 1:4]).T
         kept = kept_draws(draws)
         return {
-            "log_traffic_path": (("kept", "period", "channel"), self.path(points[kept], a[kept], b[kept])),
-            "traffic": (("draw", "channel"), self._level(points, a, b, slice(-1, None))[..., 0]),
-            "season": (("draw", "season_of_year"), season),
-            "elasticity": (("draw", "channel"), elasticity),
-            "base": (("draw", "channel"), base),
-            "carry": (("draw", "channel"), carry),
-            "drift_traffic": (("draw",), scales[0]),
-            "own_drift_traffic": (("draw",), scales[1]),
-            "noise_traffic": (("draw",), scales[2]),
+            "log_traffic_path": self.path(points[kept], a[kept], b[kept]),
+            "traffic": self._level(points, a, b, slice(-1, None))[..., 0],
+            "season": season,
+            "elasticity": elasticity,
+            "base": base,
+            "carry": carry,
+            "drift_traffic": scales[0],
+            "own_drift_traffic": scales[1],
+            "noise_traffic": scales[2],
         }
 
 
-def _values(study: Study, history: History, draws: int, rng: np.random.Generator) -> Variables:
+def _values(data: Mapping[str, Array], draws: int, rng: np.random.Generator) -> dict[str, Array]:
     """Deal values: cv and spread between channels on a grid, means by channel in closed form given both."""
-    channels, data = len(history.channels), inputs.value_data(history)
-    value = inputs.known_value(study, history)
-    if value is not None:
-        return {
-            "deal_mean": (("draw", "channel"), np.broadcast_to(value, (draws, channels)).copy()),
-            "deal_cv": (("draw",), np.zeros(draws)),
-        }
-    if data is None:
-        return {}
     deals, revenue = data["deals"], data["revenue"]
     log_cv = np.log(0.8) + 0.4 * np.linspace(-4.5, 4.5, 181)
     tau = 0.4 * np.linspace(0.05, 2.5, 25)
@@ -447,5 +442,5 @@ def _values(study: Study, history: History, draws: int, rng: np.random.Generator
     own = tau[j][:, None] ** 2 * spread[i, j]  # weight of a channel's own deals
     mean = mu[:, None] + own * (seen - mu[:, None])
     sd = tau[j][:, None] * np.sqrt(1.0 - own)
-    value = np.exp(mean + sd * rng.standard_normal((draws, channels)))
-    return {"deal_mean": (("draw", "channel"), value), "deal_cv": (("draw",), np.exp(log_cv[i]))}
+    value = np.exp(mean + sd * rng.standard_normal((draws, len(deals))))
+    return {"deal_mean": value, "deal_cv": np.exp(log_cv[i])}

@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import walks
-from forecast.errors import FitError
 from forecast.fit import data as inputs
-from forecast.fit import traffic_inputs
-from forecast.fit.posterior import CERTAIN, Posterior, kept_draws, log_worth, to_dataset
-from forecast.fit.sampling import CHAINS, Course, Draws, Part, diagnose, sample_kernel
+from forecast.fit.parts import Part, assemble
+from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
+from forecast.fit.sampling import CHAINS, SAMPLERS, Course, Draws, diagnose, sample_kernel
 from forecast.fit.sensitivity import (
     Pull,
     Quantities,
@@ -32,7 +32,6 @@ from forecast.progress import Progress
 from forecast.study import Study
 
 Array = NDArray[np.float64]
-Variables = dict[str, tuple[tuple[str, ...], Array]]
 
 TUNE = 400
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
@@ -58,6 +57,7 @@ def fit(
     accept: float = TARGET_ACCEPT,
     weigh: bool = True,
     watch: Callable[[Part, Draws], None] | None = None,
+    sampler: str = "nuts",
 ) -> Posterior:
     """Fit every part and return the joint posterior of `draws` draws.
 
@@ -66,58 +66,29 @@ def fit(
     arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
     that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `tune`, `accept`: warm-up
     draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is
-    shown every part as it was sampled, with its draws.
+    shown every part as it was sampled, with its draws. `sampler`: "nuts" (nutpie on the kernels) or "pymc" (PyMC's own
+    sampler on the models of `fit.model`: slow, and the same posterior).
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
     started = time.perf_counter()
     run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
     run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
-    run.tune, run.accept, run.weighing = tune, accept, weigh
-    variables: Variables = {}
-    steps = inputs.transitions(history)
-    if not steps:
-        raise FitError(f"the history has counts for fewer than two of the stages {', '.join(history.stages)}")
-    for before, stage in steps:
-        data, calendar = inputs.transition_data(study, history, before, stage)
-        part = Part(stage, f"{before} to {stage}", "calendar" if calendar else "cohort", data)
-        run.ages[stage] = int(data["age_weights"].shape[1])
-        if history.counting == "cohort":
-            variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
-        d = run.sample(part)
-        variables |= _rates(d, part, stage, inputs.enters_later(history, stage))
-        run.weigh_rates(d, part, stage, variables)
-        if stage in history.losses:
-            lost = Part(
-                f"lost before {stage}",
-                f"losses before {stage}",
-                "cohort",
-                inputs.loss_data(history, before, stage, variables, run.ages[stage]),
-            )
-            variables |= _losses(run.sample(lost), lost, stage)
-    variables |= _values(run, study, history)
-    worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
-    traffic = Part(
-        "traffic", steps[0][0], "traffic", traffic_inputs.traffic_data(study, history, worth, worth_sd)
-    )
-    d = run.sample(traffic)
-    variables |= _traffic(d, traffic, history)
-    run.weigh_response(d, traffic, variables["elasticity"][1])
-    coords = {
-        "period": history.counts["period"].values,
-        "channel": history.channels,
-        "kept": kept_draws(run.draws * CHAINS),
-    }
+    run.tune, run.accept, run.weighing, run.sampler = tune, accept, weigh, SAMPLERS[sampler]
+    variables, ages = assemble(study, history, run)
+    first, *_ = (before for before, _ in inputs.transitions(history))
     provenance = {
-        "ages": run.ages,
-        "stages": [steps[0][0], *(stage for _, stage in steps)],
+        "ages": ages,
+        "stages": [first, *ages],
         "seed": seed,
         "chains": CHAINS,
         "tune": tune,
-        "sensitivity": run.weighed(variables, [stage for _, stage in steps]) if weigh else [],
+        "sensitivity": run.weighed(variables, list(ages)) if weigh else [],
         "seconds": round(time.perf_counter() - started, 3),
     }
-    return Posterior(to_dataset(variables, coords), tuple(run.diagnostics), provenance)
+    data = to_dataset(variables, coordinates(history, run.draws))
+    beside = {"sample_stats": run.sample_stats()} | seen_by(history)
+    return Posterior(data, tuple(run.diagnostics), provenance, CHAINS, beside)
 
 
 def failures(posterior: Posterior) -> list[str]:
@@ -161,19 +132,25 @@ class _Run:
         self.channels = channels
         self.sensitivity: list[dict[str, Any]] = []
         self.pulls: list[Pull] = []
-        self.seed, self.draws, self.cores, self.progress = seed, math.ceil(draws / CHAINS), cores, progress
+        self.seed, self.each, self.cores, self.progress = seed, math.ceil(draws / CHAINS), cores, progress
         self.diagnostics: list[dict[str, Any]] = []
-        self.ages: dict[str, int] = {}
+        self.stats: dict[str, Draws] = {}
         self.fixed: Mapping[str, Mapping[str, Array]] = {}
         self.attempts, self.tune, self.accept, self.weighing = 3, TUNE, TARGET_ACCEPT, True
         self.watch: Callable[[Part, Draws], None] | None = None
+        self.sampler = sample_kernel
+
+    @property
+    def draws(self) -> int:
+        """Draws of all chains."""
+        return self.each * CHAINS
 
     def sample(self, part: Part) -> Draws:
         """Sample a part; again with smaller steps and more draws, at most twice, where the gate is missed."""
         self.progress.step(f"fitting {part.label}")
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
-        sampled, moved = self._once(part, self.accept, self.tune, self.draws, attempt=0)
+        sampled, moved = self._once(part, self.accept, self.tune, self.each, attempt=0)
         found = diagnose(sampled, part, moved)
         attempts, gradients = 1, moved.gradients
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
@@ -181,13 +158,14 @@ class _Run:
                 break
             self.progress.step(f"fitting {part.label} again, with smaller steps")
             more = 2**attempt
-            sampled, moved = self._once(part, accept, 2 * TUNE, more * self.draws, attempt=attempt)
+            sampled, moved = self._once(part, accept, 2 * TUNE, more * self.each, attempt=attempt)
             found = diagnose(sampled, part, moved)
-            sampled = {name: values[:, more - 1 :: more] for name, values in sampled.items()}
+            sampled, moved = _thinned(sampled, more), replace(moved, stats=_thinned(moved.stats, more))
             attempts, gradients = attempts + 1, gradients + moved.gradients
-        found |= {"asked": self.draws * CHAINS, "attempts": attempts, "gradients": gradients}
+        found |= {"asked": self.draws, "attempts": attempts, "gradients": gradients}
         found["seconds"] = round(time.perf_counter() - started, 2)
         self.diagnostics.append(found)
+        self.stats[part.label] = moved.stats
         if self.watch is not None:
             self.watch(part, sampled)
         return sampled
@@ -198,7 +176,7 @@ class _Run:
         words = [self.seed, attempt, *part.name.encode()]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
         every = VALUE_THIN if part.kind == "value" else 1
-        sampled, moved = sample_kernel(
+        sampled, moved = self.sampler(
             part,
             seed=seed,
             draws=draws * every,
@@ -207,7 +185,55 @@ class _Run:
             cores=self.cores,
             progress=self.progress,
         )
-        return {name: values[:, ::every] for name, values in sampled.items()}, moved
+        return _thinned(sampled, every, 0), replace(moved, stats=_thinned(moved.stats, every, 0))
+
+    def sample_stats(self) -> xr.Dataset:
+        """Statistics of the sampler, (part, chain, draw)."""
+        names = dict.fromkeys(name for stats in self.stats.values() for name in stats)
+        dims = ("part", "chain", "draw")
+        return xr.Dataset(
+            {name: (dims, np.stack([stats[name] for stats in self.stats.values()])) for name in names},
+            coords={"part": list(self.stats)},
+        )
+
+    def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
+        """A transition: see `parts.Fitter`."""
+        d = self.sample(part)
+        path = _flat(_logit_rate(d, part.data))
+        path[:, :, later] = CERTAIN
+        self._weigh_rates(d, part, path)
+        early = {"before": _flat(d["before"])} if "before" in d else {}
+        delay = {
+            "delay_mean": _flat(d["delay_mean"]) * float(part.data["delayed"]),
+            "delay_cv": _flat(d["delay_cv"]),
+        }
+        return {
+            "logit_rate": path,
+            **{n: _flat(d[n]) for n in ("drift", "own_drift", "noise")},
+            **delay,
+            **early,
+        }
+
+    def losses(self, part: Part) -> dict[str, Array]:
+        """Losses with a date: see `parts.Fitter`."""
+        d = self.sample(part)
+        delay = {f"loss_{name}": _flat(d[name]) for name in ("delay_mean", "delay_cv")}
+        return {"loss_logit": _flat(_logit_rate(d, part.data))} | delay
+
+    def values(self, part: Part) -> dict[str, Array]:
+        """Deal value: see `parts.Fitter`."""
+        d = self.sample(part)
+        apart = d["tau"][..., None] * d["z"] if len(self.channels) > 1 else 0.0
+        mean = _flat(np.exp(d["mu"][..., None] + apart))
+        self.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
+        return {"deal_mean": mean, "deal_cv": _flat(d["cv"])}
+
+    def traffic(self, part: Part, seasons: Array) -> dict[str, Array]:
+        """Traffic: see `parts.Fitter`."""
+        d = self.sample(part)
+        found = _traffic(d, part.data, seasons)
+        self._weigh_response(d, part, found["elasticity"])
+        return found
 
     def weigh(self, d: Draws, part: Part, quantities: Quantities) -> list[dict[str, Any]]:
         """How far quantities of a part rest on their priors; nothing where that is not asked."""
@@ -218,11 +244,10 @@ class _Run:
         self.pulls.append(pull)
         return found
 
-    def weigh_rates(self, d: Draws, part: Part, stage: str, variables: Variables) -> None:
+    def _weigh_rates(self, d: Draws, part: Part, path: Array) -> None:
         """How far rates and delay of a transition rest on their priors, and how far data and prior lie apart."""
         scales = ("mu", "tau", "drift", "own_drift", "noise")
-        rates = f"rate into {stage}"
-        path = variables[f"logit_rate_{stage}"][1]
+        rates = f"rate into {part.name}"
         company = company_rate(path, part.data["mu_prior"])
         quantities = {rates: (path[:, -1], scales), "company": (company[0], ("mu", "tau"))}
         if part.data["delayed"]:
@@ -233,9 +258,9 @@ class _Run:
             if record["quantity"] == "delay":
                 log_mean = np.log(quantities["delay"][0])
                 prior = part.data["delay_prior"][:2]
-                record |= {"quantity": f"delay into {stage}", "surprise": surprise(log_mean, *prior)}
+                record |= {"quantity": f"delay into {part.name}", "surprise": surprise(log_mean, *prior)}
 
-    def weigh_response(self, d: Draws, part: Part, elasticity: Array) -> None:
+    def _weigh_response(self, d: Draws, part: Part, elasticity: Array) -> None:
         """The same for the elasticities of channels that respond to spend."""
         for record in self.weigh(d, part, {"elasticity": (elasticity, ("z_elasticity",))}):
             c = self.channels.index(record["channel"])
@@ -271,72 +296,28 @@ def _flat(values: Array) -> Array:
     return values.reshape(-1, *values.shape[2:])
 
 
-def _rates(d: Draws, part: Part, stage: str, later: NDArray[np.bool_]) -> Variables:
-    """Variables of a transition; channels that enter the funnel `later` pass it with certainty."""
-    delayed = float(part.data["delayed"])
-    early = {f"before_{stage}": (("draw",), _flat(d["before"]))} if "before" in d else {}
-    path = _flat(_logit_rate(d, part.data))
-    path[:, :, later] = CERTAIN
-    return {
-        f"logit_rate_{stage}": (("draw", "period", "channel"), path),
-        f"drift_{stage}": (("draw",), _flat(d["drift"])),
-        f"own_drift_{stage}": (("draw",), _flat(d["own_drift"])),
-        f"noise_{stage}": (("draw",), _flat(d["noise"])),
-        f"delay_mean_{stage}": (("draw",), _flat(d["delay_mean"]) * delayed),
-        f"delay_cv_{stage}": (("draw",), _flat(d["delay_cv"])),
-        **early,
-    }
+def _thinned(sampled: Draws, step: int, first: int | None = None) -> Draws:
+    """Every `step`th draw of each chain: from the `first` on, else the last of each step."""
+    return {name: values[:, step - 1 if first is None else first :: step] for name, values in sampled.items()}
 
 
-def _losses(d: Draws, part: Part, stage: str) -> Variables:
-    return {
-        f"loss_logit_{stage}": (("draw", "period", "channel"), _flat(_logit_rate(d, part.data))),
-        f"loss_delay_mean_{stage}": (("draw",), _flat(d["delay_mean"])),
-        f"loss_delay_cv_{stage}": (("draw",), _flat(d["delay_cv"])),
-    }
-
-
-def _values(run: _Run, study: Study, history: History) -> Variables:
-    data, value = inputs.value_data(history), inputs.known_value(study, history)
-    shape = (run.draws * CHAINS, len(history.channels))
-    if value is not None:
-        return {
-            "deal_mean": (("draw", "channel"), np.broadcast_to(value, shape).copy()),
-            "deal_cv": (("draw",), np.zeros(shape[0])),
-        }
-    if data is None:
-        return {}
-    part = Part("value", "deal value", "value", data)
-    d = run.sample(part)
-    apart = d["tau"][..., None] * d["z"] if len(history.channels) > 1 else 0.0
-    mean = _flat(np.exp(d["mu"][..., None] + apart))
-    run.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
-    return {"deal_mean": (("draw", "channel"), mean), "deal_cv": (("draw",), _flat(d["cv"]))}
-
-
-def _traffic(d: Draws, part: Part, history: History) -> Variables:
-    data = part.data
+def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array) -> dict[str, Array]:
     common, own = walks(d, data)
     now = d["level"] + common[:, :, -1, None] + own[:, :, -1]
-    season = (
-        _flat(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"])
-        @ inputs.season_table(history).T
-    )
+    season = _flat(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"]) @ seasons.T
 
-    def share(name: str, z: str) -> Array:
-        return expit(data[name][0] + data[name][1] * _flat(d[z]))
+    def share(name: str) -> Array:
+        return expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * _flat(d[f"z_{name}"]))
 
     kept = kept_draws(now.shape[0] * now.shape[1])
     return {
-        "traffic": (("draw", "channel"), _flat(now)),
-        "log_traffic_path": (("kept", "period", "channel"), _traffic_path(d, data, kept)),
-        "season": (("draw", "season_of_year"), season),
-        "elasticity": (("draw", "channel"), share("elasticity_prior", "z_elasticity")),
-        "base": (("draw", "channel"), share("base_prior", "z_base")),
-        "carry": (("draw", "channel"), share("carry_prior", "z_carry") * data["carries"]),
-        "drift_traffic": (("draw",), _flat(d["drift"])),
-        "own_drift_traffic": (("draw",), _flat(d["own_drift"])),
-        "noise_traffic": (("draw",), _flat(d["noise"])),
+        "traffic": _flat(now),
+        "log_traffic_path": _traffic_path(d, data, kept),
+        "season": season,
+        "elasticity": share("elasticity"),
+        "base": share("base"),
+        "carry": share("carry") * data["carries"],
+        **{f"{name}_traffic": _flat(d[name]) for name in ("drift", "own_drift", "noise")},
     }
 
 

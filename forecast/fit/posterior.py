@@ -18,7 +18,14 @@ and for the posterior predictive checks, from a sampled fit:
     log_traffic_path (kept, period, channel)       log of the expected units of each period, for the draws `kept`
 
 Large paths are rounded to float32 on the way in, so that a posterior read from its file gives the same bytes as the one
-just fitted.
+just fitted. Draws stand in the order of their chains, one chain after the other: `Posterior.tree` is the same with
+chains apart, as ArviZ has it, and is what a file holds.
+
+    /posterior       the variables above, dims (chain, draw, ...)
+    /paths           log_traffic_path: of the draws `kept` alone, counted over all chains
+    /sample_stats    diverging, energy, n_steps, maxdepth_reached (part, chain, draw), from a sampled fit
+    /observed_data   counts of every stage, and revenue (period, channel)
+    /constant_data   spend (period, channel); waited_<stage> (period, age) of cohort counts
 """
 
 from __future__ import annotations
@@ -26,8 +33,8 @@ from __future__ import annotations
 import errno
 import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,23 +45,32 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.errors import DataError, UsageError
+from forecast.history import History
 
-SCHEMA = 2
+SCHEMA = 3
 VERSION = 9  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
+MEASURED = ("spend",)  # constant data that stand in the history, and not among the variables
 CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 Array = NDArray[np.float64]
+Variables = dict[str, tuple[tuple[str, ...], Array]]  # name -> (dims, values)
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Draws (`data`), sampling diagnostics by part, and provenance (hashes, seed, versions, seconds)."""
+    """Draws (`data`), sampling diagnostics by part, and provenance (hashes, seed, versions, seconds).
+
+    data: see the module; the draws of all chains in one row. chains: how many there are (1: draws are independent).
+    beside: further groups of `tree` by name.
+    """
 
     data: xr.Dataset
     diagnostics: tuple[dict[str, Any], ...]
     provenance: dict[str, Any]
+    chains: int = 1
+    beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
     @property
     def draws(self) -> int:
@@ -69,6 +85,49 @@ class Posterior:
     def stages(self) -> list[str]:
         """Destination stages with a fitted rate, in funnel order."""
         return list(self.provenance["stages"])[1:]
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """The posterior with its chains apart, and what it was learnt from: see the module."""
+        drawn, paths, rest = (dict[Hashable, xr.DataArray]() for _ in range(3))
+        for name, values in self.data.data_vars.items():
+            (drawn if "draw" in values.dims else paths if "kept" in values.dims else rest)[name] = values
+        whole = self.data.drop_vars([*paths, *rest, "kept"], errors="ignore")
+        each = self.draws // self.chains
+        by_chain = {
+            name: (
+                ("chain", *values.dims),
+                values.values.reshape(self.chains, each, *values.shape[1:]),
+                values.attrs,
+            )
+            for name, values in drawn.items()
+        }
+        indices = {"chain": np.arange(self.chains), "draw": np.arange(each)}
+        coords = {name: values for name, values in whole.coords.items() if name != "draw"}
+        groups = {"posterior": xr.Dataset(by_chain, coords=coords | indices)}
+        groups |= {"paths": xr.Dataset(paths)} if paths else {}
+        groups |= self.beside
+        if rest:
+            groups["constant_data"] = groups.get("constant_data", xr.Dataset()).assign(rest)
+        return xr.DataTree.from_dict(groups)
+
+
+def _flat(tree: xr.DataTree) -> xr.Dataset:
+    """The draws of all chains in one row: the other way round of `Posterior.tree`."""
+    apart = tree["posterior"].to_dataset()
+    draws = {
+        name: (values.dims[1:], values.values.reshape(-1, *values.shape[2:]), values.attrs)
+        for name, values in apart.data_vars.items()
+    }
+    coords = {name: values for name, values in apart.coords.items() if name not in ("chain", "draw")}
+    data = xr.Dataset(draws, coords=coords)
+    for group in ("paths", "constant_data"):
+        if group in tree:
+            found = tree[group].to_dataset()
+            data = data.assign(
+                {n: found[n] for n in found.data_vars if group == "paths" or n not in MEASURED}
+            )
+    return data
 
 
 def package_versions() -> dict[str, str]:
@@ -87,9 +146,7 @@ def kept_draws(draws: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, draws - 1, min(draws, 1000)).astype(np.int64))
 
 
-def to_dataset(
-    variables: Mapping[str, tuple[tuple[str, ...], Array]], coords: Mapping[str, Any]
-) -> xr.Dataset:
+def to_dataset(variables: Variables, coords: Mapping[str, Any]) -> xr.Dataset:
     """Variables by (dims, values) as a dataset; three-dimensional paths as float32."""
     arrays = {
         name: (dims, values.astype(np.float32) if values.ndim == 3 else values.astype(float))
@@ -98,8 +155,27 @@ def to_dataset(
     return xr.Dataset(arrays, coords=dict(coords))
 
 
+def coordinates(history: History, draws: int) -> dict[str, Any]:
+    """Coordinates of the variables of a posterior."""
+    return {
+        "period": history.counts["period"].values,
+        "channel": history.channels,
+        "kept": kept_draws(draws),
+    }
+
+
+def seen_by(history: History) -> dict[str, xr.Dataset]:
+    """What a posterior was learnt from, as groups of its tree: observed_data and constant_data (spend)."""
+    names = [str(name) for name in history.counts.data_vars]
+    spend = [name for name in names if name in MEASURED]
+    return {
+        "observed_data": history.counts[[name for name in names if name not in spend]],
+        **({"constant_data": history.counts[spend]} if spend else {}),
+    }
+
+
 def log_worth(
-    variables: Mapping[str, tuple[tuple[str, ...], Array]], steps: list[tuple[str, str]], margin: float
+    variables: Variables, steps: list[tuple[str, str]], margin: float
 ) -> tuple[Array | None, Array | None]:
     """Mean and sd over draws of log(margin that one unit of traffic brings), by channel; None without a deal value."""
     if "deal_mean" not in variables:
@@ -110,8 +186,8 @@ def log_worth(
     return worth.mean(axis=0), worth.std(axis=0)
 
 
-def netcdf(data: xr.Dataset, **options: Any) -> bytes:
-    """A dataset as the bytes of a netCDF file; `options` are those of `xr.Dataset.to_netcdf`.
+def netcdf(data: xr.Dataset | xr.DataTree, **options: Any) -> bytes:
+    """A dataset or tree as the bytes of a netCDF file; `options` are those of its `to_netcdf`.
 
     Made in memory: HDF5 that runs out of disk half-way brings the process down, where plain bytes raise OSError.
     """
@@ -139,8 +215,8 @@ def _unwritable(path: Path, error: OSError) -> UsageError:
 
 def save_posterior(posterior: Posterior, path: Path) -> None:
     """Write beside `path` and rename: no pickle, no half-written file. Raises UsageError where it cannot be written."""
-    data = posterior.data.copy()
-    data.attrs = {
+    tree = posterior.tree
+    tree.attrs = {
         "schema": SCHEMA,
         "diagnostics": json.dumps(posterior.diagnostics),
         "provenance": json.dumps(posterior.provenance),  # in its own order: tables made from it look alike
@@ -149,7 +225,7 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
             part = Path(folder) / path.name
-            part.write_bytes(netcdf(data))
+            part.write_bytes(netcdf(tree))
             part.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -161,9 +237,9 @@ def load_posterior(path: Path | str) -> Posterior:
     if not path.is_file():
         raise DataError([f"{path}: no fitted posterior here; run `forecast fit` first"])
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as opened:
-            data = opened.load()
-        attrs = dict(data.attrs)
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            tree = opened.load()
+        attrs = dict(tree.attrs)
         diagnostics, provenance = json.loads(attrs["diagnostics"]), json.loads(attrs["provenance"])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         why = "cut off or damaged" if "truncated" in str(error) else "damaged, or made by something else"
@@ -173,5 +249,7 @@ def load_posterior(path: Path | str) -> Posterior:
     if attrs.get("schema") != SCHEMA:
         found = f"schema {attrs.get('schema')}, expected {SCHEMA}"
         raise DataError([f"{path}: written by another version ({found}); run `forecast fit`"])
-    data.attrs = {}
-    return Posterior(data, tuple(diagnostics), provenance)
+    known = ("posterior", "paths")
+    beside = {name: group.to_dataset() for name, group in tree.children.items() if name not in known}
+    chains = int(tree["posterior"].sizes["chain"])
+    return Posterior(_flat(tree), tuple(diagnostics), provenance, chains, beside)

@@ -47,11 +47,13 @@ def fit_posterior(
     seed: int = DEFAULT_SEED,
     draws: int = DEFAULT_DRAWS,
     progress: Progress | None = None,
+    sampler: str = "nuts",
 ) -> Posterior:
     """Fit the model, judge its sampling, and see whether it could have made the history.
 
     A posterior that fails its diagnostics is returned too, with what failed in `provenance["failures"]`: the verdict of
-    everything made from it is then FAIL. Raises FitError only where there is nothing to return.
+    everything made from it is then FAIL. `sampler`: "nuts", nutpie on the compiled kernels, or "pymc", PyMC's own
+    sampler on the models of `fit.model`: slow, and the same posterior. Raises FitError only where nothing comes back.
     """
     from forecast.fit.fitting import failures, fit  # the sampler, loaded where there is something to fit
 
@@ -59,11 +61,11 @@ def fit_posterior(
         raise UsageError(
             f"--draws: expected at least {LEAST_DRAWS} (a smaller sample cannot pass its checks), got {draws}"
         )
-    posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent())
+    posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent(), sampler=sampler)
     extra = {
         "fit_hash": fit_hash(study, history, seed, draws),
         "draws": draws,
-        "method": "nuts",
+        "method": sampler,
         "failures": failures(posterior),
         "versions": package_versions(),
         "data_sha256": history.sources,

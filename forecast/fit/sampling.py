@@ -7,8 +7,8 @@ definition instead, for whoever wants to see that it is the same posterior.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from forecast.equations import walks
 from forecast.errors import FitError, Interrupted
+from forecast.fit.parts import Part
 from forecast.progress import Progress
 
 Array = NDArray[np.float64]
@@ -26,20 +27,11 @@ STOPPED = "interrupted; nothing was written"
 
 
 @dataclass(frozen=True)
-class Part:
-    """One piece of the funnel to be sampled: its name for people, the kind of model, its data."""
-
-    name: str
-    label: str
-    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value"
-    data: Mapping[str, Array]
-
-
-@dataclass(frozen=True)
 class Course:
     """How the chains moved: divergences, least E-BFMI of a chain, share of draws cut off at the greatest tree depth.
 
-    steps: mean leapfrog steps a draw; gradients: all that were taken, warm-up included (0: not counted).
+    steps: mean leapfrog steps a draw; gradients: all that were taken, warm-up included (0: not counted); stats: what
+    the sampler said of each draw, (chain, draw).
     """
 
     divergences: int
@@ -47,6 +39,7 @@ class Course:
     at_depth: float = 0.0
     steps: float = 0.0
     gradients: int = 0
+    stats: Draws = field(default_factory=dict)
 
 
 def course(diverging: Array, energy: Array, at_depth: Array) -> Course:
@@ -258,10 +251,16 @@ def sample_kernel(
     points = trace.posterior["point"].values
     if points.shape[:2] != (CHAINS, draws):
         raise Interrupted(STOPPED)
-    moves = (trace.sample_stats[name].values for name in ("diverging", "energy", "maxdepth_reached"))
-    steps, warming = (stats["n_steps"].values for stats in (trace.sample_stats, trace.warmup_sample_stats))
-    moved = replace(course(*moves), steps=float(steps.mean()), gradients=int(steps.sum() + warming.sum()))
-    return _constrained(points, sizes), moved
+    names = ("diverging", "energy", "maxdepth_reached", "n_steps")
+    stats = {name: np.asarray(trace.sample_stats[name].values) for name in names}
+    steps, warming = stats["n_steps"], trace.warmup_sample_stats["n_steps"].values
+    moved = course(*(stats[name] for name in names[:3]))
+    more: dict[str, Any] = {
+        "steps": float(steps.mean()),
+        "gradients": int(steps.sum() + warming.sum()),
+        "stats": stats,
+    }
+    return _constrained(points, sizes), replace(moved, **more)
 
 
 def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
@@ -276,7 +275,14 @@ def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Dra
 
 
 def sample_pymc(
-    part: Part, *, seed: int, draws: int, tune: int, target_accept: float, cores: int
+    part: Part,
+    *,
+    seed: int,
+    draws: int,
+    tune: int,
+    target_accept: float,
+    cores: int,
+    progress: Progress | None = None,
 ) -> tuple[Draws, Course]:
     """The same as `sample_kernel`, from the PyMC definition with PyMC's own NUTS: slow, and the same posterior."""
     import pymc as pm
@@ -299,5 +305,16 @@ def sample_pymc(
             quiet=True,
             compute_convergence_checks=False,
         )
-    moves = (trace.sample_stats[name].values for name in ("diverging", "energy", "reached_max_treedepth"))
-    return {name: trace.posterior[name].values for name, _ in sizes_of(part)}, course(*moves)
+    if progress is not None:
+        progress.update(1, 1)
+    names = {"maxdepth_reached": "reached_max_treedepth"}
+    stats = {
+        name: np.asarray(trace.sample_stats[names.get(name, name)].values)
+        for name in ("diverging", "energy", "maxdepth_reached", "n_steps")
+    }
+    moved = course(*(stats[name] for name in ("diverging", "energy", "maxdepth_reached")))
+    draws_of = {name: trace.posterior[name].values for name, _ in sizes_of(part)}
+    return draws_of, replace(moved, steps=float(stats["n_steps"].mean()), stats=stats)
+
+
+SAMPLERS = {"nuts": sample_kernel, "pymc": sample_pymc}

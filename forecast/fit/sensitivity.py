@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from forecast.fit import data as inputs
 from forecast.fit.kernels.transition import POSITIVE
+from forecast.fit.parts import Part
 from forecast.fit.posterior import CERTAIN, kept_draws
-from forecast.fit.sampling import Draws, Part, log_density, sizes_of
+from forecast.fit.sampling import Draws, log_density, sizes_of
 
 Array = NDArray[np.float64]
 

@@ -19,8 +19,9 @@ from forecast.fit import data as inputs
 from forecast.fit import fitting as module
 from forecast.fit import sampling, traffic_inputs
 from forecast.fit.fitting import failures, fit
+from forecast.fit.parts import Part
 from forecast.fit.posterior import Posterior
-from forecast.fit.sampling import Course, Draws, Part, diagnose, log_density, sample_kernel, sizes_of
+from forecast.fit.sampling import Course, Draws, diagnose, log_density, sample_kernel, sizes_of
 from forecast.history import History
 from forecast.study import CHANNEL_PRIORS, Study
 

@@ -20,7 +20,8 @@ from forecast.equations import walk_waves
 from forecast.fit.kernels import native
 from forecast.fit.kernels import special as gamma_kernels
 from forecast.fit.model import traffic_model, transition_model, value_model
-from forecast.fit.sampling import Part, log_density, sizes_of
+from forecast.fit.parts import Part
+from forecast.fit.sampling import log_density, sizes_of
 
 PERIODS, CHANNELS, AGES = 8, 3, 10
 Data = dict[str, np.ndarray]

@@ -15,9 +15,10 @@ from forecast.errors import StudyError
 from forecast.fit import data as inputs
 from forecast.fit.closed_form import preview
 from forecast.fit.kernels.transition import POSITIVE
+from forecast.fit.parts import Part
 from forecast.fit.posterior import Posterior
 from forecast.fit.provenance import fit_hash
-from forecast.fit.sampling import Part, log_density, sizes_of
+from forecast.fit.sampling import log_density, sizes_of
 from forecast.fit.sensitivity import part_sensitivities
 from forecast.fit.traffic_inputs import lift_data, traffic_data
 from forecast.history import History, read_history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 from posterior_fixture import history, posterior
 
 from forecast.errors import DataError, UsageError
-from forecast.fit.posterior import SCHEMA, Posterior, load_posterior, save_posterior, to_dataset
+from forecast.fit.posterior import SCHEMA, Posterior, load_posterior, save_posterior, seen_by, to_dataset
 
 RATES = {"leads": 0.05, "won": 0.25}
 
@@ -47,6 +48,26 @@ def test_a_second_save_replaces_the_first_and_leaves_nothing_beside(known: Poste
     save_posterior(Posterior(known.data, (), {"stages": ["visitors", "leads"]}), path)
     assert load_posterior(path).diagnostics == ()
     assert [p.name for p in tmp_path.iterdir()] == ["demo.nc"]
+
+
+def test_the_tree_holds_the_chains_apart(known: Posterior, tmp_path: Path):
+    """Draws stand chain after chain; ArviZ reads the tree, and a file gives back chains and what was seen."""
+    import arviz_stats
+
+    past = history({"visitors": 100.0, "leads": 5.0, "won": 1.0, "spend": 10.0})
+    chained = replace(known, chains=4, beside=seen_by(past))
+    apart = chained.tree["posterior"]
+    assert (apart.sizes["chain"], apart.sizes["draw"]) == (4, 5)
+    for name in ("traffic", "noise_won", "logit_rate_won"):
+        joined = np.concatenate(list(apart[name].values))
+        assert joined.tobytes() == known.data[name].values.tobytes()
+    assert "traffic[one]" in arviz_stats.summary(chained.tree, var_names=["traffic"], kind="stats").index
+    save_posterior(chained, tmp_path / "chained.nc")
+    again = load_posterior(tmp_path / "chained.nc")
+    assert again.chains == 4
+    assert again.tree["observed_data"]["won"].equals(past.counts["won"])
+    assert "spend" in again.tree["constant_data"]
+    assert set(again.data.variables) == set(known.data.variables)
 
 
 def test_draws_and_stages(known: Posterior):

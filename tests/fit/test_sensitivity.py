@@ -12,8 +12,9 @@ from scipy.special import gammaln
 from forecast.fit import data as inputs
 from forecast.fit import traffic_inputs
 from forecast.fit.fitting import _logit_rate, _traffic_path
+from forecast.fit.parts import Part
 from forecast.fit.posterior import kept_draws
-from forecast.fit.sampling import Draws, Part, sample_kernel
+from forecast.fit.sampling import Draws, sample_kernel
 from forecast.fit.sensitivity import (
     Pull,
     _log_likelihood,

@@ -1,0 +1,108 @@
+"""The parts that a posterior is made of, and the order in which they are fitted, by sampling and in closed form alike.
+
+Each transition with its delay, and the losses before it where they are dated; then the deal value; then traffic, whose
+prior shrinks the marginal returns at today's budget and so needs the worth of a unit of traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import FitError
+from forecast.fit import data as inputs
+from forecast.fit import traffic_inputs
+from forecast.fit.posterior import Variables, log_worth
+from forecast.history import History
+from forecast.study import Study
+from forecast.words import message
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of the funnel to be fitted: its name, its name for people, the kind of model, its data."""
+
+    name: str
+    label: str
+    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value"
+    data: Mapping[str, Any]
+
+
+class Fitter(Protocol):
+    """Fits one part after the other; each answer holds draws by name, draw axis first."""
+
+    @property
+    def draws(self) -> int:
+        """Number of draws of every answer."""
+
+    def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
+        """A transition: logit_rate (draw, period, channel), CERTAIN for channels that enter the funnel `later`.
+
+        Further drift, own_drift, noise, delay_mean, delay_cv (draw), and before, where it is sampled.
+        """
+
+    def losses(self, part: Part) -> dict[str, Array]:
+        """Losses with a date: loss_logit (draw, period, channel), loss_delay_mean, loss_delay_cv (draw)."""
+
+    def values(self, part: Part) -> dict[str, Array]:
+        """Deal value: deal_mean (draw, channel), deal_cv (draw)."""
+
+    def traffic(self, part: Part, seasons: Array) -> dict[str, Array]:
+        """Traffic, by the names of the posterior; seasons (season of the year, column): the season's basis."""
+
+
+DIMS = {
+    **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
+    "log_traffic_path": ("kept", "period", "channel"),
+    "season": ("draw", "season_of_year"),
+    **dict.fromkeys(("traffic", "elasticity", "base", "carry", "deal_mean"), ("draw", "channel")),
+}
+
+
+def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables, dict[str, int]]:
+    """Fit every part in its order: variables of the posterior, and ages kept of the delay into each stage.
+
+    Raises FitError where there is nothing to fit.
+    """
+    steps = inputs.transitions(history)
+    if not steps:
+        raise FitError(
+            message("the history has counts for fewer than two of the stages {stages}", stages=history.stages)
+        )
+    variables, ages = Variables(), dict[str, int]()
+    for before, stage in steps:
+        data, calendar = inputs.transition_data(study, history, before, stage)
+        ages[stage] = int(data["age_weights"].shape[1])
+        if history.counting == "cohort":
+            variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
+        part = Part(stage, f"{before} to {stage}", "calendar" if calendar else "cohort", data)
+        variables |= _named(fitter.rates(part, inputs.enters_later(history, stage)), f"_{stage}")
+        if stage in history.losses:
+            data = inputs.loss_data(history, before, stage, variables, ages[stage])
+            lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data)
+            variables |= _named(fitter.losses(lost), f"_{stage}")
+    variables |= _values(study, history, fitter)
+    worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
+    data = traffic_inputs.traffic_data(study, history, worth, worth_sd)
+    traffic = Part("traffic", steps[0][0], "traffic", data)
+    return variables | _named(fitter.traffic(traffic, inputs.season_table(history))), ages
+
+
+def _named(found: Mapping[str, Array], end: str = "") -> Variables:
+    """Draws by the names that they have in a posterior, with their dims."""
+    return {f"{name}{end}": (DIMS.get(name, ("draw",)), values) for name, values in found.items()}
+
+
+def _values(study: Study, history: History, fitter: Fitter) -> Variables:
+    """Deal values: as known, fitted, or none where nothing is recorded."""
+    value, data = inputs.known_value(study, history), inputs.value_data(history)
+    if value is not None:
+        shape = (fitter.draws, len(history.channels))
+        return _named({"deal_mean": np.broadcast_to(value, shape).copy(), "deal_cv": np.zeros(fitter.draws)})
+    return {} if data is None else _named(fitter.values(Part("value", "deal value", "value", data)))
