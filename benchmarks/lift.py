@@ -70,8 +70,7 @@ def true_elasticity(world: World, channel: Channel, spend: float) -> float:
 def elasticities(posterior: Posterior, history: History, spend: Floats) -> Floats:
     """The same of the posterior, (draw, channel)."""
     beta, base = posterior.array("elasticity"), posterior.array("base")
-    reference = np.exp(np.log(np.maximum(history.counts["spend"].values, 1e-9)).mean(axis=0))
-    power = (1 - base) * (spend / reference) ** beta
+    power = (1 - base) * (spend / history.spend_reference) ** beta
     return np.asarray(beta * power / (base + power))
 
 

@@ -136,7 +136,7 @@ def _tables(
     plan, names = plans["given"], results.paid_names(history, plans["given"])
     labels = [period_label(start, history.period) for start in future.starts]
     stages = list(posterior.provenance["stages"])
-    inside, _ = expected_traffic(posterior, future, plan, future.past_spend[-3:].mean(axis=0), history.period)
+    inside, _ = expected_traffic(posterior, future, plan, history.current_spend, history.period)
     value = posterior.array("deal_mean") if "deal_mean" in posterior.data else None
     flow = expected_flow(inside, future.rates, stages[0], plan, value)
     customers = customer_measures(study, history, posterior, future, plan, flow, seed=seed)
@@ -152,7 +152,7 @@ def _tables(
         columns=["channel", "spend", "mean", "q10", "q90", "observed_max", "current", "recommended"]
     )
     if decision is not None and allocation is not None:
-        seen = future.past_spend.max(axis=0)[paid_channels(history, plan)] * len(plan)
+        seen = history.highest_spend[paid_channels(history, plan)] * len(plan)
         response = results.response_table(names, allocation, decision.curves, seen)
     unit = results.economics_table(history, flow, study.economics.gross_margin, marginal, customers)
     funnel = results.funnel_table(study, history, flow)

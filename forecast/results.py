@@ -16,15 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from forecast.budget import Allocation, Curves, paid_channels
-from forecast.fit import (
-    Posterior,
-    channel_priors,
-    delay_prior,
-    enters_later,
-    lift_data,
-    spend_of,
-    transitions,
-)
+from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import History
 from forecast.outlook import UNITS, Flow, chances, in_total, ratio, unit_measures
 from forecast.periods import DAYS_PER_PERIOD, period_label
@@ -117,10 +109,10 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
     """Rates of the horizon's cohorts by channel and in total, beside what history shows and the market's range."""
     rows = []
     channels = [*history.channels, "total"]
-    for before, stage in transitions(history):
-        has = ~enters_later(history, stage)
+    for before, stage in history.steps:
+        has = ~history.enters_later(stage)
         rates = ratio(in_total(flow.units[stage] * has), in_total(flow.units[before] * has))
-        both = np.isfinite(history.counts[before].values) & np.isfinite(history.counts[stage].values)
+        both = history.present(before, stage)
         entered = in_total(np.where(both, history.counts[before].values, 0.0).sum(axis=0))
         moved = in_total(np.where(both, history.counts[stage].values, 0.0).sum(axis=0))
         published = rate_range(study.funnel.market, stage)
@@ -146,7 +138,7 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
 def delay_table(study: Study, history: History, posterior: Posterior) -> pd.DataFrame:
     """Mean delay into each stage in days, beside its prior, and how much of it the data taught (0 to 1)."""
     rows = []
-    for _, stage in transitions(history):
+    for _, stage in history.steps:
         mean = posterior.array(f"delay_mean_{stage}")
         prior = delay_prior(study, history, stage)
         if not mean.any():
@@ -287,7 +279,7 @@ def response_table(names: list[str], allocation: Allocation, curves: Curves, see
 def evidence_table(study: Study, history: History, posterior: Posterior, names: list[str]) -> pd.DataFrame:
     """Elasticity of each paid channel, and how much of it is data: 1 - posterior variance / prior variance (logit)."""
     prior = channel_priors(study, history)["elasticity_prior"]
-    spend, measured = spend_of(history), lift_data(study, history)
+    spend, measured = history.spend, lift_data(study, history)
     rows = []
     for name in names:
         i = history.channels.index(name)

@@ -69,7 +69,7 @@ def _single(history: History) -> tuple[Array, NDArray[np.int64]]:
         return known["amount"].to_numpy(dtype=float), np.array(places, dtype=np.int64)
     if not {"revenue", "won"} <= set(history.counts):
         return np.empty(0), np.empty(0, dtype=np.int64)
-    revenue, won = (np.nan_to_num(history.counts[name].values) for name in ("revenue", "won"))
+    revenue, won = (history.filled(name) for name in ("revenue", "won"))
     rows, columns = np.nonzero((won == 1) & (revenue > 0))
     return revenue[rows, columns], columns.astype(np.int64)
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.equations import delay_pmf
-from forecast.fit import Posterior, current_spend, enters_later, entry_stage, preview, spend_of, transitions
+from forecast.fit import Posterior, preview
 from forecast.history import History
 from forecast.outlook import expected_traffic, future_paths, open_units
 from forecast.periods import DAYS_PER_PERIOD
@@ -107,7 +107,7 @@ class Funnel:
 
     def __init__(self, past: History, posterior: Posterior) -> None:
         self.past, self.periods = past, len(past.periods)
-        self.steps = transitions(past)
+        self.steps = past.steps
         self.open = {stage: _pipeline(past, posterior, before, stage) for before, stage in self.steps}
 
     def expected(self, known: Known) -> dict[str, Array]:
@@ -129,7 +129,7 @@ class Funnel:
                 found[h] += entering[since] * rate[self.periods + since] * f[h - since]
         if f[0] < 1.0:
             found += self._from_pipeline(stage, rate, f, horizon)
-        at_once = enters_later(self.past, stage)
+        at_once = self.past.enters_later(stage)
         found[:, at_once] = entering[:, at_once]
         return found
 
@@ -181,7 +181,7 @@ def attribute(
     known, horizon = len(past.periods), len(planned)
     place = [now.channels.index(name) for name in past.channels]
     later = slice(known, known + horizon)
-    spent = spend_of(now)[later][:, place]
+    spent = now.spend[later][:, place]
     then = _as_forecast(past, then_posterior, planned, seed)
     given = _as_forecast(past, then_posterior, spent, seed).traffic
     came = _as_it_came(past, now, now_posterior, place, horizon, then)
@@ -220,7 +220,7 @@ def _blocks(past: History, then: Known, planned: Array, spent: Array) -> list[st
     return [
         *(["spend"] if not np.allclose(planned, spent) else []),
         "traffic",
-        *(rate_name(stage) for _, stage in transitions(past)),
+        *(rate_name(stage) for _, stage in past.steps),
         *(["delay"] if delayed else []),
         *(["value"] if then.value is not None else []),
     ]
@@ -230,7 +230,7 @@ def _as_forecast(past: History, posterior: Posterior, spend: Array, seed: int) -
     """The blocks as a posterior of then expects them, given this spend."""
     rng = np.random.default_rng([seed, 4])
     future = future_paths(posterior, past, len(spend), rng)
-    inside, _ = expected_traffic(posterior, future, spend, current_spend(past), past.period)
+    inside, _ = expected_traffic(posterior, future, spend, past.current_spend, past.period)
     rates = {
         stage: np.concatenate(
             [_mean_rate(posterior, f"logit_rate_{stage}"), future.rates[stage].mean(axis=0)]
@@ -247,18 +247,14 @@ def _as_it_came(
     """The blocks as they are known now: counted where they can be counted, else estimated from all data of now."""
     known = len(past.periods)
     later = slice(known, known + horizon)
-    chain = [transitions(past)[0][0], *then.rates]
-    entry = [chain[i] for i in entry_stage(past)]
-    cells = [now.counts[stage].values[later, c] for stage, c in zip(entry, place, strict=True)]
-    traffic = np.nan_to_num(np.stack(cells, axis=1).astype(float))
+    entry = [past.counted[i] for i in past.entry]
+    cells = [now.filled(stage)[later, c] for stage, c in zip(entry, place, strict=True)]
+    traffic = np.stack(cells, axis=1)
     rates = {s: _mean_rate(posterior, f"logit_rate_{s}")[: known + horizon, place] for s in then.rates}
     delays = _delays(posterior, {s: len(f) for s, f in then.delays.items()})
     value = then.value
     if value is not None and "revenue" in now.counts:
-        won, revenue = (
-            np.nan_to_num(now.counts[m].values[later][:, place].astype(float)).sum(axis=0)
-            for m in ("won", "revenue")
-        )
+        won, revenue = (now.filled(m)[later][:, place].sum(axis=0) for m in ("won", "revenue"))
         value = np.divide(revenue, won, out=value.copy(), where=won > 0)
     return Known(traffic, rates, delays, value)
 
@@ -272,8 +268,8 @@ def _then_and_now(
         rows.append({"block": "spend", "unit": "currency", "then": planned.sum(), "now": spent.sum()})
     rows.append({"block": "traffic", "unit": "count", "then": then.traffic.sum(), "now": came.traffic.sum()})
     known, weights = len(past.periods), then.traffic
-    for _, stage in transitions(past):
-        has = ~enters_later(past, stage)
+    for _, stage in past.steps:
+        has = ~past.enters_later(stage)
         share = weights * has
         pair = [float((share * k.rates[stage][known:]).sum() / max(share.sum(), 1e-12)) for k in (then, came)]
         rows.append({"block": rate_name(stage), "unit": "share", "then": pair[0], "now": pair[1]})

@@ -49,9 +49,9 @@ def spreadsheet(
     The count of a stage likewise, from its own last six periods.
     """
     if measure != "revenue":
-        counts = np.nan_to_num(history.counts[measure].values.astype(float))[-RECENT:]
+        counts = history.filled(measure)[-RECENT:]
         return rng.poisson(horizon * counts.mean(axis=0), (draws, counts.shape[1])).sum(axis=1).astype(float)
-    won, revenue = (np.nan_to_num(history.counts[m].values.astype(float)) for m in ("won", "revenue"))
+    won, revenue = (history.filled(m) for m in ("won", "revenue"))
     deals = np.maximum(won.sum(axis=0), 0.0)
     overall = revenue.sum() / max(deals.sum(), 1.0)
     value = np.divide(revenue.sum(axis=0), deals, out=np.full(deals.size, overall), where=deals > 0)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from forecast.backtest import baselines, scores
 from forecast.errors import DataError, UsageError
-from forecast.fit import Posterior, current_spend, spend_of
+from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook import REPLICATES, future_paths, in_total, simulate
 from forecast.periods import period_label
@@ -110,9 +110,9 @@ def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origi
     later = slice(known, known + setup.horizon)
     place = [history.channels.index(name) for name in past.channels]
     if setup.spend == "planned":
-        spend = np.tile(current_spend(past), (setup.horizon, 1))
+        spend = np.tile(past.current_spend, (setup.horizon, 1))
     else:
-        spend = spend_of(history)[later][:, place]
+        spend = history.spend[later][:, place]
     came = {}
     for measure in (*past.stages, "revenue"):
         if measure in history.counts and measure in past.counts:

@@ -20,7 +20,7 @@ from forecast.backtest.jobs import pool, run_jobs
 from forecast.backtest.origin import WARM_UP, Origin, Setup, one_origin, origin_at, origins_of
 from forecast.backtest.summary import summarise_backtest
 from forecast.errors import DataError, FitError, UsageError
-from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION, spend_of
+from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION
 from forecast.history import History
 from forecast.periods import period_label
 from forecast.progress import Progress, Silent
@@ -113,7 +113,7 @@ def run_backtest(
         "every": step,
         "asked": asked,
         "spend": setup.spend,
-        "paid": bool((spend_of(history) > 0).any()),
+        "paid": bool(history.paid.any()),
         "method": setup.method,
         "draws": draws,
         "seed": seed,

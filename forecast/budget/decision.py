@@ -45,7 +45,7 @@ from forecast.budget.response import (
 from forecast.budget.sales import lost_money, sales_rows
 from forecast.budget.solver import solve
 from forecast.errors import UsageError
-from forecast.fit import Posterior, spend_of, spend_reference
+from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook import Future
 from forecast.periods import period_label
@@ -251,9 +251,7 @@ def _most(made: Response, limits: Limits, current: Array) -> Array:
     """How far the grid of each channel reaches, (all channels,)."""
     most = np.zeros(made.plan.shape[1])
     reach = np.maximum(2.0 * current, np.where(np.isfinite(limits.high), limits.high, 0.0))
-    most[made.paid] = np.maximum(
-        reach, np.maximum(2.0 * spend_reference(made.history)[made.paid], limits.low)
-    )
+    most[made.paid] = np.maximum(reach, np.maximum(2.0 * made.history.spend_reference[made.paid], limits.low))
     return most
 
 
@@ -363,7 +361,7 @@ def _decision(
         marginal=marginal,
         marginal_current=curves.marginal(current),
         gain=gain,
-        extrapolated=_beyond(spread, spend_of(made.history).max(axis=0)[paid]),
+        extrapolated=_beyond(spread, made.history.highest_spend[paid]),
         price=price,
         residual=left if np.isfinite(left) else 0.0,
         unspent=unspent,

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from forecast.budget.limits import BEYOND_SEEN, Limits
 from forecast.budget.program import Program, Row
 from forecast.budget.response import Response
-from forecast.fit import EARLY_PERIODS, carry_periods, current_spend, spend_of
+from forecast.fit import EARLY_PERIODS, carry_periods
 from forecast.outlook import response
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def free_program(made: Response, limits: Limits, *, measure: str, cost: float) -
 def _most(made: Response, limits: Limits) -> Array:
     """Most spend of a channel in a period, (period, channel): 1.3 times the highest seen unless more is asked for."""
     paid = made.paid
-    seen = BEYOND_SEEN * spend_of(made.history).max(axis=0)[paid]
+    seen = BEYOND_SEEN * made.history.highest_spend[paid]
     usual = np.maximum(seen, made.plan.max(axis=0)[paid])
     usual = np.maximum(usual, limits.high / len(made.plan) * np.isfinite(limits.high))
     return np.broadcast_to(np.minimum(usual, limits.high), (len(made.plan), len(paid))).copy()
@@ -81,7 +81,7 @@ def _arguments(made: Response, weights: Array, *, later: bool) -> tuple[Array, A
     past = made.future.past_spend[:, made.paid]
     early = past[:EARLY_PERIODS].mean(axis=0, keepdims=True)
     before = np.concatenate([np.repeat(early, lags, axis=0), past])[-lags:]
-    after = current_spend(made.history)[made.paid]
+    after = made.history.current_spend[made.paid]
     rows, shift, cells = [], [], []
     for t in range(periods + (lags if later else 0)):
         for c in range(n):

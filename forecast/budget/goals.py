@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from forecast.budget.decision import BEYOND_SEEN, decide
 from forecast.errors import StudyError, UsageError
-from forecast.fit import current_spend, spend_of
 from forecast.history import History
 from forecast.outlook import Base, Outcome, expected_traffic, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
@@ -127,7 +126,7 @@ class _Look:
         self.draws = values
         self.so_far = 0.0
         if first < 0:
-            past = np.nan_to_num(base.history.counts[goal.measure].values)
+            past = base.history.filled(goal.measure)
             periods = len(past)
             self.so_far = float(past[periods + first : periods + min(last + 1, 0)].sum())
         self.needed = goal.amount - self.so_far
@@ -234,7 +233,7 @@ class _Look:
         free = np.array(
             [not getattr(base.study.channels.get(name), "locked", False) for name in base.channels]
         )
-        most = np.maximum(BEYOND_SEEN * spend_of(base.history).max(axis=0), base.plan)
+        most = np.maximum(BEYOND_SEEN * base.history.highest_spend, base.plan)
         plan = base.plan.copy()
         raised = np.minimum(plan * factor, most)
         plan[self.inside] = np.where(free, raised, plan)[self.inside]
@@ -242,7 +241,7 @@ class _Look:
 
     def _spend(self, factor: float) -> Outcome:
         base = self.base
-        after = current_spend(base.history)
+        after = base.history.current_spend
         inside, later = expected_traffic(
             base.posterior, base.future, self._plan(factor), after, base.history.period
         )

@@ -18,7 +18,6 @@ from scipy.optimize import linprog
 from forecast.budget.program import Row
 from forecast.budget.response import paid_channels, pattern_of
 from forecast.errors import UsageError
-from forecast.fit import spend_of
 from forecast.history import History
 from forecast.periods import parse_period, period_label, period_range, shift
 from forecast.study import Study
@@ -121,7 +120,7 @@ def _bounds(
     study: Study, history: History, plan: Array, names: list[str], paid: NDArray[np.int64]
 ) -> tuple[Array, Array, dict[tuple[str, int], str]]:
     current = plan.sum(axis=0)[paid]
-    seen = spend_of(history).max(axis=0)[paid] * len(plan)
+    seen = history.highest_spend[paid] * len(plan)
     change, sources = study.budget.change, {}
     low = np.zeros(len(paid)) if change is None else current * (1 - min(change, 1.0))
     high = np.full(len(paid), np.inf) if change is None else current * (1 + change)

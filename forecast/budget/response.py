@@ -23,7 +23,7 @@ from scipy.interpolate import PchipInterpolator
 from forecast.budget.prices import concave, falling_slopes, hull
 from forecast.budget.program import evaluate
 from forecast.equations import delay_pmf
-from forecast.fit import Posterior, current_spend, enters_later, entry_stage, kept_draws, spend_of
+from forecast.fit import Posterior, kept_draws
 from forecast.history import History
 from forecast.outlook import Future, customer_value, expected_traffic, simulate
 from forecast.periods import periods_per_year
@@ -103,8 +103,7 @@ def table_of(mean: Array, spend: Array) -> Array:
 
 def paid_channels(history: History, plan: Array) -> NDArray[np.int64]:
     """Channels whose traffic responds to spend that was recorded, and that take part in the budget."""
-    responds = (spend_of(history) > 0).any(axis=0)
-    return np.flatnonzero(responds | (plan.sum(axis=0) > 0))
+    return np.flatnonzero(history.paid | (plan.sum(axis=0) > 0))
 
 
 def pattern_of(plan: Array) -> Array:
@@ -142,7 +141,7 @@ def money_factor(posterior: Posterior, history: History, study: Study) -> Array:
                 mean, posterior.array(f"delay_cv_{stage}"), int(posterior.provenance["ages"][stage])
             )
             lag = pmf @ keep ** np.arange(pmf.shape[1])
-            factor *= np.where(enters_later(history, stage), 1.0, lag[:, None])
+            factor *= np.where(history.enters_later(stage), 1.0, lag[:, None])
     return factor
 
 
@@ -170,7 +169,7 @@ def inside_share(
     for stage in reversed(stages):
         mean, rate = posterior.array(f"delay_mean_{stage}")[rows], future.rates[stage][rows]
         cv, ages = posterior.array(f"delay_cv_{stage}")[rows], int(posterior.provenance["ages"][stage])
-        at_once = enters_later(history, stage)
+        at_once = history.enters_later(stage)
         pmf = delay_pmf(mean, cv, ages)
         pmf = np.concatenate([pmf, np.zeros((len(pmf), horizon))], axis=1)
         before = np.empty_like(reach)
@@ -183,13 +182,13 @@ def inside_share(
         return reach[..., 0]
     chance = np.ones(shape)
     for stage in stages:
-        chance = chance * np.where(enters_later(history, stage), 1.0, future.rates[stage][rows])
+        chance = chance * np.where(history.enters_later(stage), 1.0, future.rates[stage][rows])
     return np.concatenate([reach, (chance - reach.sum(axis=3))[..., None]], axis=3)
 
 
 def plan_value(posterior: Posterior, history: History, future: Future, worth: Array, spend: Array) -> Array:
     """Expected eventual margin of a plan (period, channel) before spend, (draw, channel)."""
-    inside, later = expected_traffic(posterior, future, spend, current_spend(history), history.period)
+    inside, later = expected_traffic(posterior, future, spend, history.current_spend, history.period)
     return (inside * worth).sum(axis=1) + later * worth[:, -1]
 
 
@@ -219,7 +218,7 @@ class Response:
 
     def traffic(self, spend: Array) -> tuple[Array, Array]:
         """Expected traffic of a plan, in the horizon and by carry-over after it."""
-        after = current_spend(self.history)
+        after = self.history.current_spend
         return expected_traffic(self.posterior, self.future, spend, after, self.history.period)
 
     def value(self, spend: Array) -> Array:
@@ -346,7 +345,7 @@ def background(made: Response, rng: np.random.Generator) -> Background:
     study = made.study.model_copy(update={"economics": unlimited})
     outlook = simulate(posterior, made.history, study, {"none": made.plan}, quiet, rng=rng, replicates=1)
     inside = outlook["won" if _in_wins(made.study) else "revenue"].sel(plan="none").sum(("period", "channel"))
-    limited = entry_stage(made.history) < len(posterior.stages)
+    limited = made.history.entry < len(posterior.stages)
     entry = sales_entry(posterior)
     arriving = np.asarray(outlook[entry].sel(plan="none").values, dtype=float)[:, :, limited].sum(axis=2)
     return Background(np.asarray(inside.values, dtype=float), arriving)

@@ -28,7 +28,7 @@ from forecast.budget.objectives import Aim, climbed_mix, profit
 from forecast.budget.outcomes import Draws, Risk
 from forecast.budget.program import InfeasibleError, evaluate
 from forecast.budget.response import Curves
-from forecast.fit import kept_draws, spend_of
+from forecast.fit import kept_draws
 
 Array = NDArray[np.float64]
 
@@ -216,7 +216,7 @@ def ledger(made: Decision, names: Sequence[str]) -> pd.DataFrame:
     seen brings), gain_if_saturating (the gain if the response saturates from there on).
     """
     curves, found, paid = made.curves, made.allocation, made.response.paid
-    seen = spend_of(made.response.history).max(axis=0)[paid]
+    seen = made.response.history.highest_spend[paid]
     plan = curves.pattern * found.recommended if found.plan is None else found.plan
     # the spend over the horizon at which the highest period is as high as any seen
     shape = plan.max(axis=0) / np.maximum(plan.sum(axis=0), 1e-12)

@@ -2,16 +2,9 @@ from .closed_form import preview as preview
 from .data import EARLY_PERIODS as EARLY_PERIODS
 from .data import carry_periods as carry_periods
 from .data import channel_priors as channel_priors
-from .data import current_spend as current_spend
 from .data import delay_prior as delay_prior
-from .data import enters_later as enters_later
-from .data import entry_stage as entry_stage
-from .data import has_stopped as has_stopped
 from .data import log_days as log_days
-from .data import spend_of as spend_of
-from .data import spend_reference as spend_reference
 from .data import transition_data as transition_data
-from .data import transitions as transitions
 from .data import value_data as value_data
 from .fitting import TUNE as TUNE
 from .fitting import failures as failures

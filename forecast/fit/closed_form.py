@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammaln, logit
 
 from forecast.equations import delay_pmf
-from forecast.fit import data as inputs
 from forecast.fit.gaussian import Averaged, Scales, Solved, median_spread, product, shares, solve, walk_basis
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, coordinates, kept_draws, seen_by, to_dataset
@@ -46,10 +45,9 @@ def preview(study: Study, history: History, *, seed: int, draws: int = 4000) -> 
     """
     started = time.perf_counter()
     variables, ages = assemble(study, history, _ClosedForm(seed, draws))
-    first, *_ = (before for before, _ in inputs.transitions(history))
     provenance = {
         "ages": ages,
-        "stages": [first, *ages],
+        "stages": list(history.counted),
         "seed": seed,
         "draws": draws,
         "method": PREVIEW,

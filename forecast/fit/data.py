@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,6 @@ LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share wh
 LOSS_DAYS = 30.0
 ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price, told by so many cells
 MONTHS_OF_CARRY = 8
-MIN_MONTHS_FOR_SEASON = 13
 EARLY_PERIODS = 6
 TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of parameterisation only
 # Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
@@ -67,48 +65,6 @@ class DelayPrior:
         return np.array([math.log(self.mean or 1.0), self.mean_sd, math.log(self.cv), self.cv_sd])
 
 
-def transitions(history: History) -> list[tuple[str, str]]:
-    """(stage before, stage) for each step of the funnel that the history has counts for."""
-    seen = [stage for stage in history.stages if stage in history.counts]
-    return list(pairwise(seen))
-
-
-def entry_stage(history: History) -> NDArray[np.int64]:
-    """Where each channel enters the funnel: index of its first counted stage (0 where it is counted from the start).
-
-    A channel without a single count of the first stage (leads without a known visit, say) is not of unknown size: it
-    enters at the first stage that is counted for it, and has no rate before.
-    """
-    steps = transitions(history)
-    chain = [steps[0][0], *(stage for _, stage in steps)] if steps else list(history.stages)
-    counted = np.array([(np.nan_to_num(history.counts[stage].values) > 0).any(axis=0) for stage in chain])
-    return np.where(counted.any(axis=0), counted.argmax(axis=0), 0).astype(np.int64)
-
-
-def enters_later(history: History, stage: str) -> NDArray[np.bool_]:
-    """Channels that enter the funnel at `stage` or after it: they have no rate into it."""
-    order = [step for _, step in transitions(history)]
-    return entry_stage(history) > order.index(stage)
-
-
-def has_stopped(history: History) -> NDArray[np.bool_]:
-    """Channels that are over unless money is planned for them: nothing recorded in the last period, or nothing at all.
-
-    A zero alone is no end: only a channel with spend in the past that now shows neither spend nor units has stopped.
-    """
-    last = entries_of(history)[-1]
-    spend = spend_of(history)
-    return np.isnan(last) | ((last == 0) & (spend[-1] == 0) & (spend > 0).any(axis=0))
-
-
-def entries_of(history: History) -> Array:
-    """Units entering the funnel by period and channel, each channel at its own first stage; blanks are NaN."""
-    steps = transitions(history)
-    chain = [steps[0][0], *(stage for _, stage in steps)] if steps else list(history.stages)
-    stacked = np.stack([np.asarray(history.counts[stage].values, dtype=float) for stage in chain])
-    return np.take_along_axis(stacked, entry_stage(history)[None, None, :], axis=0)[0]
-
-
 def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
     """Prior of the delay into `stage`, in periods: wide where dates teach it, close to the study's word elsewhere."""
     known = study.funnel.delay.get(stage)
@@ -117,14 +73,6 @@ def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
     if stage in history.triangles:
         return DelayPrior(mean or 0.1, 0.7, 0.8, 0.5)
     return DelayPrior(mean, 0.3)
-
-
-def _filled(history: History, name: str) -> Array:
-    return np.nan_to_num(np.asarray(history.counts[name].values, dtype=float), nan=0.0)
-
-
-def _present(history: History, *names: str) -> NDArray[np.bool_]:
-    return np.logical_and.reduce([np.isfinite(history.counts[name].values) for name in names])
 
 
 def drift_prior(history: History) -> Array:
@@ -173,8 +121,8 @@ def rate_prior_of(study: Study, stage: str) -> LogitNormal:
 
 def transition_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
     """Data of one transition and whether it counts by calendar period; see `model.transition_model`."""
-    n, y = _filled(history, before), _filled(history, stage)
-    weight = (_present(history, before, stage) & ~enters_later(history, stage)).astype(float)
+    n, y = history.filled(before), history.filled(stage)
+    weight = (history.present(before, stage) & ~history.enters_later(stage)).astype(float)
     prior = delay_prior(study, history, stage)
     rate = rate_prior_of(study, stage)
     if stage in history.triangles:
@@ -212,7 +160,7 @@ def loss_data(
     rate into `stage` and its delay, by draw.
     """
     path, mean, cv = (variables[f"{name}_{stage}"][1] for name in ("logit_rate", "delay_mean", "delay_cv"))
-    n = _filled(history, before)
+    n = history.filled(before)
     moved = history.triangles[stage].values.sum(axis=1).astype(float)
     lost = history.losses[stage].values
     some = slice(None, None, max(len(mean) // 200, 1))
@@ -220,7 +168,7 @@ def loss_data(
     seen = np.minimum(np.cumsum(delay_pmf(mean[some], cv[some], ages), axis=1).mean(axis=0), 1.0)
     lived = seen[np.minimum(len(n) - 1 - np.arange(len(n)), ages - 1), None]
     never = np.maximum(n - moved, 0.0) * (1.0 - rate) / np.maximum(1.0 - rate * lived, 1e-12)
-    known = _present(history, before) & (n >= moved + lost.sum(axis=1))
+    known = history.present(before) & (n >= moved + lost.sum(axis=1))
     prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, 0.8, 0.5)
     trials = np.maximum(never, lost.sum(axis=1))
     return _triangle_data(history, trials, lost, known.astype(float), prior, LOSS_PRIOR)
@@ -274,8 +222,7 @@ def _cohort_ages(study: Study, history: History, before: str, ages: int) -> Arra
     """
     periods = len(history.periods)
     arrival = np.eye(1, periods)[0]
-    steps = transitions(history)
-    for _, stage in steps[: [b for b, _ in steps].index(before)]:
+    for stage in history.counted[1 : history.counted.index(before) + 1]:
         prior = delay_prior(study, history, stage)
         arrival = np.convolve(arrival, delay_pmf(prior.mean, prior.cv, periods))[:periods]
     weights = np.zeros((periods, ages))
@@ -289,25 +236,6 @@ def _cohort_ages(study: Study, history: History, before: str, ages: int) -> Arra
 def carry_periods(period: str) -> int:
     """How many periods back spend can act."""
     return {"month": MONTHS_OF_CARRY, "week": 26, "quarter": 3}[period]
-
-
-def spend_of(history: History) -> Array:
-    """Spend by period and channel, blanks as no spend; zeros where none is recorded at all."""
-    if "spend" not in history.counts:
-        return np.zeros((len(history.periods), len(history.channels)))
-    return _filled(history, "spend")
-
-
-def current_spend(history: History) -> Array:
-    """Mean spend per period of the last three periods, by channel."""
-    return spend_of(history)[-3:].mean(axis=0)
-
-
-def spend_reference(history: History) -> Array:
-    """Geometric mean of the positive spend of each channel; 1 where there is none."""
-    spend = spend_of(history)
-    logs = np.log(np.where(spend > 0, spend, 1.0)).sum(axis=0)
-    return np.exp(logs / np.maximum((spend > 0).sum(axis=0), 1))
 
 
 def lagged(spend: Array, lags: int) -> Array:
@@ -335,15 +263,10 @@ def season_basis(seasons: NDArray[Any], kind: str) -> Array:
     return contrasts[seasons]
 
 
-def has_season(history: History) -> bool:
-    """Whether the history is long enough to say anything of the season."""
-    return len(history.periods) * 12 >= MIN_MONTHS_FOR_SEASON * periods_per_year(history.period)
-
-
 def season_table(history: History) -> Array:
     """The basis of every season of the year; one column of zeros where the history is too short to tell a season."""
     kind = history.period
-    if not has_season(history):
+    if not history.has_season:
         return np.zeros((SEASONS[kind], 1))
     return season_basis(np.arange(SEASONS[kind]), kind)
 
@@ -377,7 +300,7 @@ def _deals(history: History) -> tuple[NDArray[np.int64], Array, Array] | None:
         index = np.array([history.channels.index(name) for name in known["channel"]], dtype=np.int64)
         wins, money = np.ones(len(known)), known["amount"].to_numpy(dtype=float)
     elif "revenue" in history.counts:
-        revenue, won = _filled(history, "revenue"), _filled(history, "won")
+        revenue, won = history.filled("revenue"), history.filled("won")
         rows, index = np.nonzero((revenue > 0) & (won > 0))
         wins, money = won[rows, index], revenue[rows, index]
     else:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import walks
-from forecast.fit import data as inputs
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
 from forecast.fit.sampling import CHAINS, SAMPLERS, Course, Draws, diagnose, sample_kernel
@@ -76,10 +75,9 @@ def fit(
     run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
     run.tune, run.accept, run.weighing, run.sampler = tune, accept, weigh, SAMPLERS[sampler]
     variables, ages = assemble(study, history, run)
-    first, *_ = (before for before, _ in inputs.transitions(history))
     provenance = {
         "ages": ages,
-        "stages": [first, *ages],
+        "stages": list(history.counted),
         "seed": seed,
         "chains": CHAINS,
         "tune": tune,

@@ -70,7 +70,7 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
 
     Raises FitError where there is nothing to fit.
     """
-    steps = inputs.transitions(history)
+    steps = history.steps
     if not steps:
         raise FitError(
             message("the history has counts for fewer than two of the stages {stages}", stages=history.stages)
@@ -82,7 +82,7 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
         if history.counting == "cohort":
             variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
         part = Part(stage, f"{before} to {stage}", "calendar" if calendar else "cohort", data)
-        variables |= _named(fitter.rates(part, inputs.enters_later(history, stage)), f"_{stage}")
+        variables |= _named(fitter.rates(part, history.enters_later(stage)), f"_{stage}")
         if stage in history.losses:
             data = inputs.loss_data(history, before, stage, variables, ages[stage])
             lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data)

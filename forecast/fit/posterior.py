@@ -33,7 +33,7 @@ from __future__ import annotations
 import errno
 import json
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -175,7 +175,7 @@ def seen_by(history: History) -> dict[str, xr.Dataset]:
 
 
 def log_worth(
-    variables: Variables, steps: list[tuple[str, str]], margin: float
+    variables: Variables, steps: Sequence[tuple[str, str]], margin: float
 ) -> tuple[Array | None, Array | None]:
     """Mean and sd over draws of log(margin that one unit of traffic brings), by channel; None without a deal value."""
     if "deal_mean" not in variables:

@@ -86,7 +86,7 @@ def predictive_checks(
             if cells.name != "revenue" and len(cells.seen) > LEAST_STEPS:
                 moves[cells.name] = _changes(cells)[2][:, -1]
     found += _together(moves)
-    for before, stage in inputs.transitions(history):
+    for before, stage in history.steps:
         if stage in history.triangles:
             found.append(_ages(posterior, history, f"{before} to {stage}", stage, rng))
     return found
@@ -103,7 +103,7 @@ def _parts(study: Study, history: History, posterior: Posterior, rng: np.random.
     rows = _kept(posterior)
     if "log_traffic_path" in posterior.data:
         yield _traffic(study, history, posterior, rows, rng)
-    for before, stage in inputs.transitions(history):
+    for before, stage in history.steps:
         yield _transition(study, history, posterior, before, stage, rows, rng)
     revenue = _revenue(history, posterior, rows, rng)
     if revenue is not None:
@@ -204,8 +204,8 @@ def _revenue(
         np.add.at(deals, (at, of), 1.0)
         np.add.at(seen, (at, of), known["amount"].to_numpy(dtype=float))
     else:
-        deals = np.nan_to_num(history.counts["won"].values)
-        seen = np.nan_to_num(history.counts["revenue"].values)
+        deals = history.filled("won")
+        seen = history.filled("revenue")
     used = (deals > 0) & (seen > 0)
     mean = posterior.array("deal_mean")[rows, None, :]
     replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2

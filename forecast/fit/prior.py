@@ -304,8 +304,8 @@ class _Maker:
         beta, base, carry = (_share(data, point, name) for name in ("elasticity", "base", "carry"))
         carry = carry * data["carries"]
         season = inputs.season_table(self.empty) @ point["season"]
-        current = self.spend[-3:].mean(axis=0)
-        spend = np.concatenate([self.spend, np.repeat(current[None], HORIZON, axis=0)])
+        later = np.tile(self.empty.current_spend, (HORIZON, 1))
+        spend = np.concatenate([self.spend, later])
         log_nu = (
             path
             + np.log(self._response(spend, beta, base, carry))

@@ -14,14 +14,10 @@ from forecast.fit.data import (
     TYPICAL_NOISE,
     carry_periods,
     channel_priors,
-    current_spend,
     drift_prior,
-    entries_of,
     lagged,
     log_days,
     season_table,
-    spend_of,
-    spend_reference,
     walk_geometry,
 )
 from forecast.history import History
@@ -51,11 +47,11 @@ def traffic_data(
     study: Study, history: History, log_worth: Array | None, worth_sd: Array | None
 ) -> dict[str, Any]:
     """Data of the traffic model; `log_worth`: mean log margin that a unit of traffic brings, by channel, and its sd."""
-    entries, spend = entries_of(history), spend_of(history)
+    entries, spend = history.entries, history.spend
     y = np.nan_to_num(entries)
-    responds = (spend > 0).any(axis=0)
+    responds = history.paid
     weight = np.isfinite(entries) & ~((y == 0) & (spend == 0) & responds)
-    reference, current = spend_reference(history), current_spend(history)
+    reference, current = history.spend_reference, history.current_spend
     tuned = responds & (current > 0)
     unknown = np.zeros(len(history.channels))
     if log_worth is None or worth_sd is None:
@@ -95,8 +91,7 @@ def lift_data(study: Study, history: History) -> dict[str, Array]:
     without the change, and the change, over the channel's reference. lift, lift_sd (E,): units a period, and
     sqrt(se^2 + (0.1 lift)^2). A test that had not ended by the history's last period is not known yet and left out.
     """
-    starts, spend = history.periods, spend_of(history)
-    paid = {name for i, name in enumerate(history.channels) if (spend[:, i] > 0).any()}
+    starts, paid = history.periods, history.spenders
     windows = [test.window(history.period) for test in study.lift_tests]
     known = [
         (test, (starts >= first) & (starts <= last))
@@ -113,7 +108,7 @@ def lift_data(study: Study, history: History) -> dict[str, Array]:
         "lift_channel": channel.astype(float),
         "lift_share": inside / inside.sum(axis=1, keepdims=True),
         "lift_age": age * inside,
-        "lift_spend": amounts / spend_reference(history)[channel][:, None],
+        "lift_spend": amounts / history.spend_reference[channel][:, None],
         "lift": lift,
         "lift_sd": np.hypot(error, TRANSPORT * lift),
     }

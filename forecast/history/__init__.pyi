@@ -6,6 +6,7 @@ from .files import find_columns as find_columns
 from .files import read_grid as read_grid
 from .files import rows_text as rows_text
 from .files import to_numbers as to_numbers
+from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .history import History as History
 from .history import dataset as dataset
 from .history import no_deals as no_deals

@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.history.audit_rates import blanks, jumps, opposite
-from forecast.history.history import History
+from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
 
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
-FEW_YEARS, FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 13 / 12, 30, 0.10, 3.0, 0.25
+FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 30, 0.10, 3.0, 0.25
 JUMP_FLOOR = 20  # a jump from fewer units than this is noise
 
 Row = tuple[str, str, str, str]  # check, status, evidence, advice
@@ -100,7 +100,7 @@ def _stages(history: History, study: Study) -> Row:
 def _falling(history: History) -> Row:
     found = []
     for before, stage in zip(history.stages[:-1], history.stages[1:], strict=True):
-        both = np.isfinite(history.counts[before].values) & np.isfinite(history.counts[stage].values)
+        both = history.present(before, stage)
         above, below = (
             np.where(both, history.counts[name].values, 0.0).sum(axis=0) for name in (before, stage)
         )
@@ -132,8 +132,8 @@ def _last_period(history: History) -> Row:
 
 
 def _length(history: History) -> Row:
-    n, needed = history.periods.size, math.ceil(FEW_YEARS * PERIODS_PER_YEAR[history.period])
-    found = f"{n} {history.period}s, {_span(history)}" if n < needed else ""
+    n, needed = history.periods.size, math.ceil(MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[history.period] / 12)
+    found = "" if history.has_season else f"{n} {history.period}s, {_span(history)}"
     advice = f"With fewer than {needed} {history.period}s the season cannot be learnt; expect wide bands."
     return _row("Length of the history", found, f"{n} {history.period}s, {_span(history)}", advice)
 
@@ -216,8 +216,7 @@ def _zero_spend(history: History) -> Row | None:
     if "spend" not in history.counts:
         return None
     spend = history.counts["spend"].values
-    zero = (spend == 0) & (np.nan_to_num(spend) > 0).any(axis=0)
-    found = _cells(history, zero)
+    found = _cells(history, (spend == 0) & history.paid)
     advice = "Fine if the channel was paused: it shows what comes without spend. Not recorded? Then empty the cells."
     return _row("Periods with zero spend", found, "no paid channel has a period of zero spend", advice)
 
@@ -226,8 +225,7 @@ def _spend_without_traffic(history: History) -> Row | None:
     if "spend" not in history.counts:
         return None
     first = history.stages[0]
-    spend, traffic = history.counts["spend"].values, history.counts[first].values
-    found = _cells(history, (np.nan_to_num(spend) > 0) & ~(np.nan_to_num(traffic) > 0))
+    found = _cells(history, (history.spend > 0) & ~(history.filled(first) > 0))
     advice = f"Check that {first} are recorded under the same channel name and period as the spend."
     return _row("Spend without traffic", found, f"wherever money was spent there are {first}", advice)
 
@@ -236,9 +234,9 @@ def _traffic_without_spend(history: History) -> Row | None:
     if "spend" not in history.counts:
         return None
     first = history.stages[0]
-    free = ~(np.nan_to_num(history.counts["spend"].values) > 0).any(axis=0)
-    busy = (np.nan_to_num(history.counts[first].values) > 0).any(axis=0)
-    found = _listed([name for name, yes in zip(history.channels, free & busy, strict=True) if yes])
+    busy = (history.filled(first) > 0).any(axis=0)
+    free = busy & ~history.paid
+    found = _listed([name for name, yes in zip(history.channels, free, strict=True) if yes])
     found = f"no spend in any period: {found}" if found else ""
     advice = (
         "Such a channel is forecast by its own traffic and is not in the budget; add its cost if it has one."
@@ -343,7 +341,7 @@ def _big_deal(history: History, study: Study) -> Row | None:
         ]
         total, biggest = float(recent.sum()), float(recent.fillna(0.0).max()) if len(recent) else 0.0
     else:  # the size of a deal is known only where it was the one won
-        revenue = np.nan_to_num(history.counts["revenue"].values[-year:])
+        revenue = history.filled("revenue")[-year:]
         total = float(revenue.sum())
         biggest = float(np.where(history.counts["won"].values[-year:] == 1, revenue, 0.0).max())
     share = biggest / total if total else 0.0

@@ -203,8 +203,7 @@ def blanks(history: History) -> Row | None:
             not in history.stages[max(history.stages.index("leads"), 0) if "leads" in history.stages else 0 :]
         ):
             continue
-        above = np.nan_to_num(np.asarray(history.counts[before].values, dtype=float))
-        moved = np.nan_to_num(np.asarray(history.counts[stage].values, dtype=float))
+        above, moved = history.filled(before), history.filled(stage)
         if stage in history.triangles:
             moved = np.asarray(history.triangles[stage].values.sum(axis=1), dtype=float)
         for i in names:

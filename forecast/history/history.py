@@ -21,6 +21,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -30,9 +31,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
-from forecast.periods import Periods, parse_period, period_index, period_label, period_range, start_of
+from forecast.periods import (
+    PERIODS_PER_YEAR,
+    Periods,
+    parse_period,
+    period_index,
+    period_label,
+    period_range,
+    start_of,
+)
 
 MONEY = ("spend", "revenue")
+CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
+MIN_MONTHS_FOR_SEASON = 13  # a shorter history tells nothing of the season
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +58,9 @@ class History:
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
     reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part
     of the content and has no place in `fingerprint`.
+
+    Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
+    `entry`, `entries`, `stopped`) and what was spent (`spend`, `current_spend`, `paid`).
     """
 
     counts: xr.Dataset
@@ -82,6 +96,91 @@ class History:
     def labels(self) -> list[str]:
         """The periods as people write them."""
         return [period_label(start, self.period) for start in self.periods]
+
+    def filled(self, name: str) -> NDArray[np.float64]:
+        """Counts of a stage or money of `spend` or `revenue`, (period, channel), blanks as 0; a new array."""
+        return np.nan_to_num(np.asarray(self.counts[name].values, dtype=float), nan=0.0)
+
+    def present(self, *names: str) -> NDArray[np.bool_]:
+        """Cells (period, channel) in which every one of `names` was recorded; a new array."""
+        return np.logical_and.reduce([np.isfinite(self.counts[name].values) for name in names])
+
+    @cached_property
+    def counted(self) -> tuple[str, ...]:
+        """The stages that the history has counts for, in the order of the funnel."""
+        return tuple(stage for stage in self.stages if stage in self.counts)
+
+    @cached_property
+    def steps(self) -> tuple[tuple[str, str], ...]:
+        """(stage before, stage) for each step of the funnel that the history has counts for."""
+        return tuple(pairwise(self.counted))
+
+    @cached_property
+    def entry(self) -> NDArray[np.int64]:
+        """Where each channel enters the funnel, (channel,): index in `counted` of the first stage counted for it.
+
+        A channel without a single count of the first stage (leads without a known visit, say) is not of unknown size:
+        it enters at the first stage that is counted for it, and has no rate before. 0 where nothing is counted at all.
+        """
+        seen = np.array([(self.filled(stage) > 0).any(axis=0) for stage in self.counted])
+        return _fixed(np.where(seen.any(axis=0), seen.argmax(axis=0), 0).astype(np.int64))
+
+    def enters_later(self, stage: str) -> NDArray[np.bool_]:
+        """Channels that enter the funnel at `stage` or after it, (channel,): they have no rate into it."""
+        return self.entry >= self.counted.index(stage)
+
+    @cached_property
+    def entries(self) -> NDArray[np.float64]:
+        """Units entering the funnel, (period, channel), each channel at its own first stage; blanks are NaN."""
+        cells = np.stack([np.asarray(self.counts[stage].values, dtype=float) for stage in self.counted])
+        return _fixed(np.take_along_axis(cells, self.entry[None, None, :], axis=0)[0])
+
+    @cached_property
+    def stopped(self) -> NDArray[np.bool_]:
+        """Channels that are over unless money is planned, (channel,): no record of the last period, or nothing at all.
+
+        A zero alone is no end: only a channel with spend in the past that now shows neither spend nor units is over.
+        """
+        last = self.entries[-1]
+        return _fixed(np.isnan(last) | ((last == 0) & (self.spend[-1] == 0) & self.paid))
+
+    @cached_property
+    def spend(self) -> NDArray[np.float64]:
+        """Spend (period, channel), currency, blanks as no spend; zeros where none is recorded at all."""
+        none = np.zeros((self.periods.size, len(self.channels)))
+        return _fixed(self.filled("spend") if "spend" in self.counts else none)
+
+    @cached_property
+    def current_spend(self) -> NDArray[np.float64]:
+        """Spend a period as it is now, (channel,): the mean of the last three periods, a blank counted as 0."""
+        return _fixed(self.spend[-CURRENT_PERIODS:].mean(axis=0))
+
+    @cached_property
+    def highest_spend(self) -> NDArray[np.float64]:
+        """The most that was spent in one period, (channel,)."""
+        return _fixed(self.spend.max(axis=0))
+
+    @cached_property
+    def spend_reference(self) -> NDArray[np.float64]:
+        """Geometric mean of the positive spend of each channel, (channel,); 1 where there is none."""
+        some = self.spend > 0
+        logs = np.log(np.where(some, self.spend, 1.0)).sum(axis=0)
+        return _fixed(np.exp(logs / np.maximum(some.sum(axis=0), 1)))
+
+    @cached_property
+    def paid(self) -> NDArray[np.bool_]:
+        """Channels with recorded spend above 0, (channel,): what spend brings can be learnt of them alone."""
+        return _fixed((self.spend > 0).any(axis=0))
+
+    @property
+    def spenders(self) -> list[str]:
+        """Names of the channels that `paid` marks."""
+        return [name for name, yes in zip(self.channels, self.paid, strict=True) if yes]
+
+    @property
+    def has_season(self) -> bool:
+        """Whether the history is long enough to say anything of the season."""
+        return self.periods.size * 12 >= MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[self.period]
 
     def as_of(self, period: np.datetime64 | str) -> History:
         """The history as it was known at the end of `period` (a start or a label): nothing that came later is in it.
@@ -167,6 +266,12 @@ def no_deals() -> pd.DataFrame:
     """An empty table of deals."""
     columns = {"period": "datetime64[ns]", "channel": "object", "amount": "float64"}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+def _fixed[T: np.generic](values: NDArray[T]) -> NDArray[T]:
+    """The same array, read-only from now on."""
+    values.flags.writeable = False
+    return values
 
 
 def _bytes_of(values: NDArray[Any]) -> bytes:

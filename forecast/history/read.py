@@ -25,8 +25,6 @@ from forecast.history.segment_rows import segment_names, summed
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.study import Study, nearest
 
-CURRENT_PERIODS = 3  # the current plan is the mean spend of the last three periods
-
 
 def read_history(study: Study, *, today: date | None = None) -> History:
     """Read and validate the history that a study names.
@@ -272,7 +270,7 @@ def _check_channels(study: Study, known: Iterable[str]) -> None:
 
 def _check_lift_tests(study: Study, history: History) -> None:
     """A lift test needs a channel with recorded spend, and its periods must lie in the history."""
-    problems, paid, kind = [], _spenders(history), history.period
+    problems, paid, kind = [], history.spenders, history.period
     known = f"{period_label(history.periods[0], kind)} to {period_label(history.last, kind)}"
     for number, test in enumerate(study.lift_tests, start=1):
         place, name = study.place(f"lift_test.{number}.channel"), test.channel
@@ -304,7 +302,7 @@ def read_plan(study: Study, history: History) -> xr.DataArray:
     starts = np.asarray(shift(first, np.arange(study.plan.periods), history.period))
     spend = study.plan.spend
     if spend == "current":
-        cells = np.tile(_current(history), (starts.size, 1))
+        cells = np.tile(history.current_spend, (starts.size, 1))
     elif isinstance(spend, str):
         cells = _plan_from_file(study, history, spend, starts)
     else:
@@ -315,22 +313,8 @@ def read_plan(study: Study, history: History) -> xr.DataArray:
     )
 
 
-def _current(history: History) -> NDArray[np.float64]:
-    if "spend" not in history.counts:
-        return np.zeros(len(history.channels))
-    return np.nan_to_num(history.counts["spend"].values[-CURRENT_PERIODS:]).mean(axis=0)
-
-
-def _spenders(history: History) -> list[str]:
-    """Channels with recorded spend above 0."""
-    if "spend" not in history.counts:
-        return []
-    paid = (np.nan_to_num(history.counts["spend"].values) > 0).any(axis=0)
-    return [name for name, yes in zip(history.channels, paid, strict=True) if yes]
-
-
 def _plan_from_study(study: Study, history: History, spend: Mapping[str, float]) -> NDArray[np.float64]:
-    paid, place = _spenders(history), study.place("plan.spend")
+    paid, place = history.spenders, study.place("plan.spend")
     problems = [f"{place}: {text}" for text in _unplannable(spend, history.channels, paid).values()]
     if absent := [name for name in paid if name not in spend]:
         problems.append(
@@ -354,7 +338,7 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
 def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
     layout = Layout("plan.spend", history.period, ("spend",), needed=("spend",))
     rows = read_rows(_path(study, file), file, layout)
-    kind, known, paid = history.period, history.channels, _spenders(history)
+    kind, known, paid = history.period, history.channels, history.spenders
     place = period_index(rows.starts, starts[0], kind)
     kept = rows.where((place >= 0) & (place < starts.size))
     horizon = f"{period_label(starts[0], kind)} to {period_label(starts[-1], kind)}"

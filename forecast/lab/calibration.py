@@ -26,7 +26,6 @@ from forecast.fit import (
     Made,
     Part,
     Posterior,
-    current_spend,
     fit,
     fixed_arrays,
     log_density,
@@ -134,7 +133,7 @@ def later_ranks(posterior: Posterior, made: Made, rng: np.random.Generator) -> d
     """Ranks of what came in the horizon, all channels and periods together, among draws of the simulation."""
     if not made.later:
         return {}
-    plan = np.repeat(current_spend(made.history)[None], HORIZON, axis=0)
+    plan = np.repeat(made.history.current_spend[None], HORIZON, axis=0)
     future = future_paths(posterior, made.history, HORIZON, rng)
     study = study_of(made.history.counting)
     outlook = simulate(posterior, made.history, study, {"given": plan}, future, rng=rng, replicates=1)

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.budget import inside_share
-from forecast.fit import Posterior, enters_later, transitions
+from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook.simulation import Future
 from forecast.outlook.unit_economics import Flow, in_total, ratio
@@ -75,7 +75,7 @@ def gap_table(
     inside: expected traffic (draw, period, channel) at the given plan; flow: what becomes of it. Wins and revenue are
     gains over the horizon, `_eventual` with all delays run out; bands are 80 %.
     """
-    market, steps = study.funnel.market, transitions(history)
+    market, steps = study.funnel.market, history.steps
     whole = {stage: found for _, stage in steps if (found := rate_range(market, stage)) is not None}
     if not whole:
         return pd.DataFrame(columns=COLUMNS)
@@ -85,7 +85,7 @@ def gap_table(
     for before, stage in steps:
         if stage not in whole:
             continue
-        has = ~enters_later(history, stage)
+        has = ~history.enters_later(stage)
         rates = ratio(in_total(flow.units[stage] * has), in_total(flow.units[before] * has))
         own = [channel_range(market, stage, study.kind_of(name)) or whole[stage] for name in history.channels]
         own.append(whole[stage])

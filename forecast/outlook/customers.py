@@ -31,10 +31,9 @@ def customer_measures(
     seed: int,
 ) -> dict[str, Array]:
     """Measures of `economics.customer_economics` by name, (draw, channel + 1); flow: of the plan (period, channel)."""
-    after = future.past_spend[-3:].mean(axis=0)
 
     def traffic(spend: Array) -> tuple[Array, Array]:
-        return expected_traffic(posterior, future, spend, after, history.period)
+        return expected_traffic(posterior, future, spend, history.current_spend, history.period)
 
     first = next(iter(flow.units))
     margin = marginal_flow(

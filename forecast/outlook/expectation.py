@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import delay_pmf
-from forecast.fit import Posterior, current_spend, enters_later, entry_stage
+from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook.open_pipeline import ages_of, open_units
 from forecast.outlook.queue import LATEST, fluid_queue
@@ -103,7 +103,7 @@ def world_of(
     posterior: Posterior, history: History, study: Study, future: Future, plan: Array, rows: Rows
 ) -> World:
     """The world of some draws at a plan (period, channel)."""
-    traffic, later = expected_traffic(posterior, future, plan, current_spend(history), history.period)
+    traffic, later = expected_traffic(posterior, future, plan, history.current_spend, history.period)
     horizon = len(plan)
     stages = list(posterior.provenance["stages"])
     lags, pipeline = {}, {}
@@ -123,12 +123,12 @@ def world_of(
         lags=lags,
         pipeline=pipeline,
         value=value,
-        at_once={stage: enters_later(history, stage) for stage in stages[1:]},
+        at_once={stage: history.enters_later(stage) for stage in stages[1:]},
         first=stages[0],
         inflow={stage: flow[rows] for stage, flow in future.inflow.items()},
         room=None if capacity is None else np.full((len(rows), horizon), float(capacity)),
         decay=study.economics.capacity_decay,
-        limited=entry_stage(history) < len(stages) - 1,
+        limited=history.entry < len(stages) - 1,
     )
 
 
@@ -187,11 +187,11 @@ def _open_share(
     noise = posterior.array(f"noise_{stage}")[rows][:, None, None]
     inner = np.clip(rate, 1e-9, 1 - 1e-9)
     kappa = 1.0 / (noise**2 * inner * (1 - inner) + 1e-6)
-    entered = np.nan_to_num(history.counts[before].values)[filled]
+    entered = history.filled(before)[filled]
     if stage in history.triangles:
         moved = history.triangles[stage].values.sum(axis=1)[filled].astype(float)
     else:
-        moved = np.nan_to_num(history.counts[stage].values)[filled]
+        moved = history.filled(stage)[filled]
     a = inner * kappa + moved
     b = (1 - inner) * kappa + np.maximum(entered * lived - moved, 0.0)
     mean = a / (a + b)

@@ -24,7 +24,7 @@ def open_units(history: History, posterior: Posterior, before: str, stage: str) 
     Calendar counts have rows for entries before the window, at its early mean, where the delay reaches back so far.
     """
     ages, periods = ages_of(posterior, stage), len(history.periods)
-    entered = np.nan_to_num(history.counts[before].values).astype(np.int64)
+    entered = history.filled(before).astype(np.int64)
     lived = np.eye(ages)[np.minimum(periods - 1 - np.arange(periods), ages - 1)]
     if stage in history.triangles:
         gone = history.triangles[stage].values.sum(axis=1)
@@ -32,7 +32,7 @@ def open_units(history: History, posterior: Posterior, before: str, stage: str) 
             gone = gone + history.losses[stage].values.sum(axis=1)
         return np.maximum(entered - gone, 0), lived, True
     if history.counting == "cohort":
-        moved = np.nan_to_num(history.counts[stage].values).astype(np.int64)
+        moved = history.filled(stage).astype(np.int64)
         waited = np.asarray(posterior.data[f"waited_{stage}"].values, dtype=float)
         return np.maximum(entered - moved, 0), waited, True
     missing = max(ages - periods, 0)

@@ -228,9 +228,7 @@ def _fresh(
     """
     rate, mean, cv = timing
     period, stages = DAYS_PER_PERIOD[history.period], list(posterior.provenance["stages"])
-    entering, _ = expected_traffic(
-        posterior, future, plan, future.past_spend[-3:].mean(axis=0), history.period
-    )
+    entering, _ = expected_traffic(posterior, future, plan, history.current_spend, history.period)
     for stage in stages[1 : stages.index(LEADS) + 1]:
         entering = np.asarray(entering * future.rates[stage])
     lost = entering * (1.0 - future.rates[found.stage])
@@ -244,7 +242,7 @@ def _fresh(
     result = expected_moves(lost, middles, rate, (mean, cv), edges, known=False)
     if not found.learnt:
         path = expit(posterior.data[f"logit_rate_{found.stage}"].values.astype(float))
-        entered = np.nan_to_num(history.counts[LEADS].values)
+        entered = history.filled(LEADS)
         n = len(history.periods)
         waited: Array = period * (n - 0.5 - np.arange(n, dtype=np.float64)) - wait
         for t in range(n):  # a period at a time bounds memory

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from forecast.budget import money_factor
 from forecast.equations import delay_pmf
 from forecast.errors import StudyError
-from forecast.fit import Posterior, current_spend, kept_draws
+from forecast.fit import Posterior, kept_draws
 from forecast.history import History
 from forecast.outlook.expectation import Outcome, World, outcome, world_of
 from forecast.outlook.levers import (
@@ -165,7 +165,7 @@ def gain_of(base: Base, scenario: ScenarioSpec, *, seed: Sequence[int], later: i
             world = recovered(world, key.partition(".")[2], share, delay, weight, channels)
         elif key == "spend":
             plan = _spend(plan, change, weight, channels)
-            after = current_spend(base.history)
+            after = base.history.current_spend
             traffic, carried = expected_traffic(base.posterior, base.future, plan, after, kind)
             world = replace(world, traffic=traffic[base.rows], later=carried[base.rows])
         else:

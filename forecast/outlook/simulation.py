@@ -28,18 +28,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import delay_pmf
-from forecast.fit import (
-    EARLY_PERIODS,
-    Posterior,
-    carry_periods,
-    current_spend,
-    enters_later,
-    entry_stage,
-    has_stopped,
-    log_days,
-    spend_of,
-    spend_reference,
-)
+from forecast.fit import EARLY_PERIODS, Posterior, carry_periods, log_days
 from forecast.history import History
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
 from forecast.outlook.open_pipeline import ages_of, open_units
@@ -100,15 +89,14 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         stage: expit(posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float) + walk(stage))
         for stage in posterior.stages
     }
-    spend = spend_of(history)
     return Future(
         level + season[:, :, None] + days[:, None],
         level[:, -1],
         rates,
-        spend,
-        spend_reference(history),
-        (spend > 0).any(axis=0),
-        has_stopped(history),
+        history.spend,
+        history.spend_reference,
+        history.paid,
+        history.stopped,
         starts,
     )
 
@@ -195,7 +183,7 @@ def simulate(
     spends = list(plans.values())
     if not spends:
         raise ValueError("a simulation needs a plan")
-    after = current_spend(history)
+    after = history.current_spend
     traffic = [expected_traffic(posterior, future, spend, after, history.period) for spend in spends]
     pieces = []
     for start in range(0, posterior.draws, CHUNK):
@@ -232,7 +220,7 @@ class _Chunk:
     def run(self, traffic: list[tuple[Array, Array]]) -> dict[str, Array | Counts]:
         """Counts by stage and money, by plan: see `simulate`."""
         first, *rest = self.posterior.provenance["stages"]
-        enters = entry_stage(self.history)
+        enters = self.history.entry
         units, tail = self._traffic(traffic)
         units = self._flow_in(first, units)
         result: dict[str, Array | Counts] = {first: self._inside(units, enters <= 0)}
@@ -326,7 +314,7 @@ class _Chunk:
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
         arrivals[0] += self._pipeline(before, stage, f)  # the first layer is the pipeline
-        at_once = enters_later(self.history, stage)
+        at_once = self.history.enters_later(stage)
         arrivals[..., at_once] = entries[..., at_once]
         return units.with_values(arrivals), tail
 
@@ -390,11 +378,11 @@ class _Chunk:
 
     def _outcome(self, before: str, stage: str, rows: Counts) -> tuple[Array, Array]:
         """Entries and moves so far of the past cohorts in `rows`, dims (cohort, channel)."""
-        entered = np.nan_to_num(self.history.counts[before].values)
+        entered = self.history.filled(before)
         if stage in self.history.triangles:
             moved = self.history.triangles[stage].values.sum(axis=1)
         else:
-            moved = np.nan_to_num(self.history.counts[stage].values)
+            moved = self.history.filled(stage)
         return entered[rows].astype(float), moved[rows].astype(float)
 
     def _lost(self, stage: str, cohort: Counts, weights: Array, ages: int) -> Array:

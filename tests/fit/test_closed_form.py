@@ -12,7 +12,6 @@ from posterior_fixture import TWO, history, study
 from scipy.stats import multivariate_normal
 
 from forecast.errors import FitError
-from forecast.fit import data as inputs
 from forecast.fit.closed_form import preview
 from forecast.fit.gaussian import Scales, average, shares, solve, walk_basis
 from forecast.fit.posterior import load_posterior
@@ -257,7 +256,7 @@ def test_the_preview_agrees_with_the_fit(demo_run: DemoRun):
     loaded = load_study(BUNDLED / "demo.toml")
     past = read_history(loaded)
     sampled, instant = load_posterior(demo_run.folder / "posterior.nc"), preview(loaded, past, seed=1)
-    plan = np.repeat(inputs.current_spend(past)[None], 3, axis=0)
+    plan = np.repeat(past.current_spend[None], 3, axis=0)
     found = {}
     for name, posterior in (("fit", sampled), ("preview", instant)):
         future = future_paths(posterior, past, 3, np.random.default_rng(1))

@@ -46,15 +46,6 @@ def test_data_stand_in_the_order_of_the_kernels():
     assert list(value) == arguments(traffic_kernels.value_kernel)
 
 
-def test_transitions_pass_over_stages_without_counts():
-    """Visitors to won directly, where nobody counts what lies between."""
-    assert inputs.transitions(history({"visitors": 9.0, "won": 1.0})) == [("visitors", "won")]
-    assert inputs.transitions(history({"leads": 9.0, "qualified": 4.0, "won": 1.0})) == [
-        ("leads", "qualified"),
-        ("qualified", "won"),
-    ]
-
-
 def test_blanks_weigh_nothing_and_zeros_count():
     """A blank on either side has weight zero and no units; a zero has weight one."""
     leads, won = np.full((12, 2), 20.0), np.full((12, 2), 2.0)
@@ -195,19 +186,13 @@ def test_levels_are_centred_by_what_the_data_say():
 # Traffic
 
 
-def test_spend_has_a_reference_a_current_level_and_lags():
-    """Geometric mean of what was spent; mean of the last three periods; `k` periods ago with the early mean before."""
+def test_spend_has_lags():
+    """Spend `k` periods ago, with the early mean before."""
     spend = np.array([[100.0, 0.0], [400.0, 0.0], [0.0, 0.0], [100.0, 0.0]])
-    past = history({"visitors": 9.0, "won": 1.0, "spend": spend}, periods=4)
-    assert inputs.spend_reference(past) == pytest.approx([(100 * 400 * 100) ** (1 / 3), 1.0])
-    assert inputs.current_spend(past) == pytest.approx([500 / 3, 0.0])
     lags = inputs.lagged(spend, 2)
     assert (lags[0] == spend).all()
     assert lags[1, 1:, 0].tolist() == [100.0, 400.0, 0.0]
     assert lags[2, :2, 0].tolist() == [150.0, 150.0]
-    blank = history({"visitors": 9.0, "won": 1.0, "spend": np.full((12, 2), np.nan)})
-    assert not inputs.spend_of(blank).any()
-    assert inputs.spend_of(history({"visitors": 9.0, "won": 1.0})).shape == (12, 2)
 
 
 @pytest.mark.parametrize(("kind", "size"), [("month", 12), ("quarter", 4)])
@@ -231,8 +216,6 @@ def test_a_short_history_has_no_season():
     """Below 13 months there is none to be told; from 13 on there is."""
     assert not inputs.season_table(history(COUNTS, periods=12)).any()
     assert inputs.season_table(history(COUNTS, periods=13)).shape == (12, 11)
-    assert not inputs.has_season(history(COUNTS, periods=56, period="week"))
-    assert inputs.has_season(history(COUNTS, periods=57, period="week"))
 
 
 def test_months_differ_in_days():

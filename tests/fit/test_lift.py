@@ -162,7 +162,7 @@ def test_the_arrays_say_what_the_test_says(past: History):
     assert data["lift_channel"].tolist() == [1.0]
     assert data["lift_share"][0, 12:18] == pytest.approx(1 / 6)
     assert data["lift_age"][0].tolist() == [0.0] * 12 + [1, 2, 3, 4, 5, 6] + [0.0] * 6
-    reference = inputs.spend_reference(past)[1]
+    reference = past.spend_reference[1]
     assert data["lift_spend"][0] == pytest.approx([1000 / reference, -1000 / reference])
     assert data["lift_sd"] == pytest.approx(13.0)
 
@@ -206,7 +206,7 @@ def _measured(past: History, posterior: object, draw: int, c: int, test: dict[st
     spend = np.full((len(inside), 3), float(test["without"]))
     steady = np.repeat(spend[:1], 30, axis=0)  # the test begins after long at the usual spend
     future = Future(
-        *[np.zeros(0)] * 2, {}, steady, inputs.spend_reference(past), np.ones(3, dtype=bool), *[steady] * 2
+        *[np.zeros(0)] * 2, {}, steady, past.spend_reference, np.ones(3, dtype=bool), *[steady] * 2
     )
     twice = Posterior(
         posterior.data.isel(draw=[draw, draw]), (), {}

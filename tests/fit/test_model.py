@@ -11,6 +11,7 @@ import forecast
 from forecast.fit import data as inputs
 from forecast.fit import fitting as fit
 from forecast.fit import posterior, sampling
+from forecast.history import MIN_MONTHS_FOR_SEASON
 from forecast.study import load_study
 from forecast.study import market as benchmarks
 
@@ -100,7 +101,7 @@ def test_the_settings_of_the_card_are_the_ones_in_use():
         f"Gamma(2, 2 / {inputs.TRAFFIC_NOISE}) | {inputs.TRAFFIC_NOISE} |",
         f"reaches back {inputs.carry_periods('month')} months, {inputs.carry_periods('week')} weeks",
         f"{inputs.carry_periods('quarter')} quarters",
-        f"from {inputs.MIN_MONTHS_FOR_SEASON} months of history on",
+        f"from {MIN_MONTHS_FOR_SEASON} months of history on",
     ):
         assert stated in text
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import posterior_fixture as fixture
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -273,3 +274,95 @@ def test_the_fingerprint_sees_every_number(tmp_path: Path) -> None:
         != read_counts([*ROWS[:-1], "2026-06,seo,30,600,60,30,7,5400"], tmp_path).fingerprint()
     )
     assert first.fingerprint() != read_counts(ROWS, tmp_path, counting="cohort").fingerprint()
+
+
+# Facts
+
+
+def test_steps_pass_over_stages_without_counts() -> None:
+    """Visitors to won directly, where nobody counts what lies between."""
+    assert fixture.history({"visitors": 9.0, "won": 1.0}).steps == (("visitors", "won"),)
+    assert fixture.history({"leads": 9.0, "qualified": 4.0, "won": 1.0}).steps == (
+        ("leads", "qualified"),
+        ("qualified", "won"),
+    )
+
+
+def test_a_channel_enters_at_its_first_counted_stage() -> None:
+    """Leads without a known visit: no rate into leads, and leads are what enters; a channel of nothing starts first."""
+    visitors = np.column_stack([np.full(12, 900.0), np.zeros(12), np.zeros(12)])
+    leads = np.column_stack([np.full(12, 50.0), np.full(12, 20.0), np.zeros(12)])
+    leads[3, 1] = np.nan
+    past = fixture.history(
+        {"visitors": visitors, "leads": leads, "won": [2.0, 1.0, 0.0]}, channels=("ads", "calls", "idle")
+    )
+
+    assert past.entry.tolist() == [0, 1, 0]
+    assert past.enters_later("leads").tolist() == [False, True, False]
+    assert past.enters_later("won").tolist() == [False, False, False]
+    assert past.entries[0].tolist() == [900.0, 20.0, 0.0]
+    assert np.isnan(past.entries[3, 1])
+    assert past.filled("leads")[3].tolist() == [50.0, 0.0, 0.0]
+    assert past.present("visitors", "leads")[3].tolist() == [True, False, True]
+
+
+def test_a_channel_has_stopped_without_a_record_or_without_spend_and_units() -> None:
+    """A blank at the end, or neither spend nor units where there was spend; zeros of a free channel are no end."""
+    visitors = np.full((12, 4), 100.0)
+    visitors[-1] = [0.0, 0.0, np.nan, 0.0]
+    spend = np.full((12, 4), 500.0)
+    spend[:, 1] = spend[-1, 0] = 0.0
+    past = fixture.history(
+        {"visitors": visitors, "won": 1.0, "spend": spend}, channels=("paused", "free", "gone", "unlucky")
+    )
+
+    assert past.stopped.tolist() == [True, False, True, False]
+    assert past.paid.tolist() == [True, False, True, True]
+    assert past.spenders == ["paused", "gone", "unlucky"]
+
+
+def test_spend_has_a_reference_and_a_current_level() -> None:
+    """Geometric mean of what was spent; mean of the last three periods; the highest; without records zeros."""
+    spend = np.array([[100.0, 0.0], [400.0, 0.0], [np.nan, 0.0], [100.0, 0.0]])
+    past = fixture.history({"visitors": 9.0, "won": 1.0, "spend": spend}, periods=4)
+
+    assert past.spend_reference == pytest.approx([(100 * 400 * 100) ** (1 / 3), 1.0])
+    assert past.current_spend == pytest.approx([500 / 3, 0.0])
+    assert past.highest_spend.tolist() == [400.0, 0.0]
+    blank = fixture.history({"visitors": 9.0, "won": 1.0, "spend": np.full((12, 2), np.nan)})
+    assert not blank.spend.any()
+    without = fixture.history({"visitors": 9.0, "won": 1.0})
+    assert without.spend.shape == (12, 2)
+    assert without.spenders == []
+
+
+def test_a_season_needs_thirteen_months() -> None:
+    """57 weeks are the first that last so long."""
+    counts = {"visitors": 9.0, "won": 1.0}
+    assert not fixture.history(counts, periods=12).has_season
+    assert fixture.history(counts, periods=13).has_season
+    assert not fixture.history(counts, periods=56, period="week").has_season
+    assert fixture.history(counts, periods=57, period="week").has_season
+
+
+def test_facts_are_read_only_and_those_of_their_own_past(tmp_path: Path) -> None:
+    """What was worked out once is shared by all who ask, so nobody may change it; a past works out its own."""
+    history = read_counts(ROWS, tmp_path)
+    names = (
+        "entry",
+        "entries",
+        "stopped",
+        "spend",
+        "current_spend",
+        "highest_spend",
+        "spend_reference",
+        "paid",
+    )
+    for name in names:
+        assert getattr(history, name) is getattr(history, name)
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(history, name)[0] = 1
+
+    past = history.as_of("2026-03")
+    assert past.spend.tolist() == history.spend[:3].tolist()
+    assert past.current_spend.tolist() == history.spend[:3].mean(axis=0).tolist()
