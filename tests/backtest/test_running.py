@@ -22,7 +22,7 @@ from posterior_fixture import changed_after, history, study
 from forecast.backtest import jobs
 from forecast.backtest.origin import Origin, Setup, one_origin, origin_at, origins_of
 from forecast.backtest.running import run_backtest
-from forecast.backtest.summary import FORECAST, calibration_of, summarise_backtest, tidy
+from forecast.backtest.summary import FORECAST, calibration_of, summary_of, tidy
 from forecast.errors import DataError, FitError, GateError, UsageError
 from forecast.history import History, read_history
 from forecast.report import backtest_text
@@ -259,7 +259,7 @@ CONTEXT = {
 
 def gate_of(records: list[dict[str, Any]], **gate: Any) -> dict[str, Any]:
     """Checks of the gate by name, and the summary."""
-    summary = summarise_backtest(records, CONTEXT, GateSpec(**gate))
+    summary = summary_of(records, CONTEXT, GateSpec(**gate))
     return {c["name"]: c for c in summary["gate"]["checks"]} | {"summary": summary}
 
 
