@@ -25,7 +25,7 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 
 from forecast.fit import KINDS, LEVEL, PERIODS, SPEND, VALUE
-from forecast.lab import DRAWS, RANKS, band, one_fit, simultaneous_level, surely_outside, table
+from forecast.lab import DRAWS, RANKS, band, one_fit, simultaneous_level, surely_outside, uniformity
 
 FROM, TO = "<!-- results -->", "<!-- end of results -->"
 Records = dict[str, dict[str, Any]]
@@ -48,7 +48,7 @@ def report(kinds: dict[str, Records], figures: Path | None, page: Path | None) -
         good = [record for record in fitted if not record["rough"]]
         if not good:
             continue
-        found = table([record["ranks"] for record in good], RANKS).assign(kind=kind)
+        found = uniformity([record["ranks"] for record in good], RANKS).assign(kind=kind)
         moved = sum(record["divergences"] > 0 for record in good)
         outside = int((~found["inside"]).sum())
         heads.append(

@@ -68,7 +68,7 @@ def is_file(dotted: str) -> bool:
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] != "__init__.py"], ids=str)
 def test_imports_point_down_through_faces(path: Path):
-    """A file imports from floors below its own room; of another folder only what its face lists."""
+    """A file imports from floors below its own room, of another folder only what its face lists; none imports lab."""
     own = room(path)
     for name in imports(path):
         top, _, rest = name.partition(".")
@@ -78,6 +78,7 @@ def test_imports_point_down_through_faces(path: Path):
         other, _, inner = rest.partition(".")
         if not other or other == own or not is_file(other):  # a name of the package itself: its version
             continue
+        assert other != "lab", f"{path} imports {name}: made companies are for tests, benchmarks and docs"
         assert RANK[other] < RANK[own] or (own, other) in UP or not RANK[own] > 0, f"{path} imports {name}"
         assert not (inner and is_file(f"{other}.{inner}")) or (own, other) in INSIDE, (
             f"{path}: {name} is inside"

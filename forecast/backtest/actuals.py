@@ -76,11 +76,11 @@ def score_outlook(
     rows = [_scored(m, part[m].values.astype(float), cells[m], where, horizon[:come]) for m in measures]
     planned = np.asarray(part["spend"].values, dtype=float).mean(axis=0)
     shares, blocks, names = attribution.attribute(study, past, history, planned, seed=seed)
-    pieces = []
+    parts = []
     for measure in (m for m in ("won", "revenue") if m in shares and m in cells):
         mean = part[measure].values.astype(float).mean(axis=0).sum(axis=0)
         came = np.nan_to_num(cells[measure]).sum(axis=0)
-        pieces += _pieces(measure, channels, names, shares[measure], mean, came, place)
+        parts += _shares(measure, channels, names, shares[measure], mean, came, place)
     return {
         "name": study.name,
         "currency": study.currency,
@@ -88,9 +88,9 @@ def score_outlook(
         "as_of": as_of,
         "horizon": horizon,
         "come": horizon[:come],
-        "measure": "revenue" if any(p["measure"] == "revenue" for p in pieces) else "won",
+        "measure": "revenue" if any(p["measure"] == "revenue" for p in parts) else "won",
         "scores": [row for found in rows for row in found],
-        "attribution": pieces,
+        "attribution": parts,
         "blocks": blocks,
         "data_now": history.fingerprint(),
     }
@@ -121,7 +121,7 @@ def _scored(
     return rows
 
 
-def _pieces(
+def _shares(
     measure: str,
     channels: list[str],
     names: list[str],

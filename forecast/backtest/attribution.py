@@ -20,10 +20,8 @@ Both estimates are the closed form (`fit.closed_form`), so that a difference of 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,16 @@ from numpy.typing import NDArray
 from forecast.equations import delay_pmf
 from forecast.fit import Posterior, preview
 from forecast.history import History
-from forecast.outlook import expected_traffic, future_paths, open_units
+from forecast.outlook import (
+    World,
+    expected_traffic,
+    future_paths,
+    moves_by_slot,
+    on_its_way,
+    open_units,
+    outcome,
+    shapley,
+)
 from forecast.periods import DAYS_PER_PERIOD
 from forecast.study import Study
 
@@ -58,8 +65,8 @@ class Known:
 
 
 @dataclass(frozen=True, eq=False)
-class Pipeline:
-    """Units that were in the funnel at the as-of period, by stage to come: see `pipeline.open_units`."""
+class Waiting:
+    """Units that were in the funnel at the as-of period, before one of its stages: see `outlook.open_units`."""
 
     units: NDArray[np.int64]
     waited: Array
@@ -76,76 +83,55 @@ def rate_name(stage: str) -> str:
     return NAMES.get(stage, f"rate into {stage}")
 
 
-def shapley(
-    value: Callable[[frozenset[str]], Mapping[str, Array]], blocks: list[str]
-) -> dict[str, dict[str, Array]]:
-    """Shapley values of `blocks` for every measure of `value` (set of swapped blocks -> measure -> array).
+def expected(past: History, waiting: Mapping[str, Waiting], known: Known) -> dict[str, Array]:
+    """Expected wins, and revenue where deals have a value, of each channel over the horizon: `outlook.outcome`.
 
-    They add up to value(all) - value(none). Source: Shapley 1953.
+    waiting: by stage; what was in the funnel then is the same for all states of knowledge.
     """
-    n = len(blocks)
-    made = {
-        frozenset(chosen): value(frozenset(chosen))
-        for k in range(n + 1)
-        for chosen in combinations(blocks, k)
-    }
-    shares: dict[str, dict[str, Array]] = {}
-    for block in blocks:
-        others = [b for b in blocks if b != block]
-        for k in range(n):
-            weight = math.factorial(k) * math.factorial(n - k - 1) / math.factorial(n)
-            for chosen in combinations(others, k):
-                before, after = made[frozenset(chosen)], made[frozenset((*chosen, block))]
-                for measure, amount in after.items():
-                    share = shares.setdefault(measure, {})
-                    share[block] = share.get(block, 0.0) + weight * (amount - before[measure])
-    return shares
+    made = outcome(_world(past, waiting, known))
+    won = made.won[:, 0, :-1].sum(axis=(0, 1))
+    return {"won": won} | ({} if known.value is None else {"revenue": made.horizon[0]})
 
 
-class Funnel:
-    """The expected outcome as a function of its blocks; what was in the funnel then is the same for all."""
-
-    def __init__(self, past: History, posterior: Posterior) -> None:
-        self.past, self.periods = past, len(past.periods)
-        self.steps = past.steps
-        self.open = {stage: _pipeline(past, posterior, before, stage) for before, stage in self.steps}
-
-    def expected(self, known: Known) -> dict[str, Array]:
-        """Expected wins, and revenue where deals have a value, of each channel over the horizon."""
-        entering = known.traffic
-        for _, stage in self.steps:
-            entering = self._arrivals(stage, entering, known)
-        won = entering.sum(axis=0)
-        return {"won": won} | ({} if known.value is None else {"revenue": won * known.value})
-
-    def _arrivals(self, stage: str, entering: Array, known: Known) -> Array:
-        """Units of `stage` by period of the horizon, from those of the stage before and from the pipeline."""
-        horizon = len(entering)
-        rate, f = known.rates[stage], known.delays[stage]
-        f = np.concatenate([f, np.zeros(horizon + 1)])
-        found = np.zeros_like(entering)
-        for h in range(horizon):
-            for since in range(h + 1):
-                found[h] += entering[since] * rate[self.periods + since] * f[h - since]
+def _world(past: History, waiting: Mapping[str, Waiting], known: Known) -> World:
+    """The state of knowledge as a world of one draw."""
+    horizon, channels = known.traffic.shape
+    periods, steps = len(past.periods), past.steps
+    lags, pipeline = {}, {}
+    for stage, law in known.delays.items():
+        f = np.concatenate([law, np.zeros(horizon + 1)])
+        lags[stage] = np.broadcast_to(f[:horizon], (1, horizon, horizon))
         if f[0] < 1.0:
-            found += self._from_pipeline(stage, rate, f, horizon)
-        at_once = self.past.enters_later(stage)
-        found[:, at_once] = entering[:, at_once]
-        return found
-
-    def _from_pipeline(self, stage: str, rate: Array, f: Array, horizon: int) -> Array:
-        waiting = self.open[stage]
-        rows, ages = waiting.waited.shape
-        p = rate[np.maximum(np.arange(rows) - (rows - self.periods), 0)]
-        still = np.ones_like(p)
-        if waiting.known_open:
-            lived = np.minimum(waiting.waited @ np.cumsum(f)[:ages], 1.0)[:, None]
-            still = np.maximum(1.0 - p * lived - (1.0 - p) * waiting.lost, 1e-12)
-        chances = [p * (waiting.waited @ f[1 + h : 1 + h + ages])[:, None] / still for h in range(horizon)]
-        return np.stack([(waiting.units * np.minimum(chance, 1.0)).sum(axis=0) for chance in chances])
+            pipeline[stage] = _moves(waiting[stage], known.rates[stage][:periods], f, horizon)
+    value = np.ones(channels) if known.value is None else known.value
+    return World(
+        traffic=known.traffic[None],
+        later=np.zeros((1, channels)),
+        rates={stage: known.rates[stage][None, periods:] for _, stage in steps},
+        lags=lags,
+        pipeline=pipeline,
+        value=np.broadcast_to(value, (1, horizon, channels)),
+        at_once={stage: past.enters_later(stage) for _, stage in steps},
+        first=steps[0][0],
+    )
 
 
-def _pipeline(past: History, posterior: Posterior, before: str, stage: str) -> Pipeline:
+def _moves(waiting: Waiting, rate: Array, f: Array, horizon: int) -> Array:
+    """Expected moves of the open units before a stage; rate (period of the history, channel)."""
+    rows, ages = waiting.waited.shape
+    p = rate[np.maximum(np.arange(rows) - (rows - len(rate)), 0)]
+    if waiting.known_open:
+        lived = np.minimum(waiting.waited @ np.cumsum(f)[:ages], 1.0)[:, None]
+        p = on_its_way(p, lived, waiting.lost)
+    return moves_by_slot((p * waiting.units)[None], waiting.waited, f[None], horizon)
+
+
+def waiting_of(past: History, posterior: Posterior) -> dict[str, Waiting]:
+    """The open pipeline by stage to come."""
+    return {stage: _waiting(past, posterior, before, stage) for before, stage in past.steps}
+
+
+def _waiting(past: History, posterior: Posterior, before: str, stage: str) -> Waiting:
     units, waited, known_open = open_units(past, posterior, before, stage)
     lost = np.zeros((len(units), 1))
     if f"loss_logit_{stage}" in posterior.data:
@@ -153,7 +139,7 @@ def _pipeline(past: History, posterior: Posterior, before: str, stage: str) -> P
         g = _mean_pmf(posterior, f"loss_delay_mean_{stage}", f"loss_delay_cv_{stage}", waited.shape[1])
         place = np.maximum(np.arange(len(units)) - (len(units) - len(past.periods)), 0)
         lost = share[place] * np.minimum(waited @ np.cumsum(g), 1.0)[:, None]
-    return Pipeline(units, waited, known_open, lost)
+    return Waiting(units, waited, known_open, lost)
 
 
 def _mean_rate(posterior: Posterior, name: str) -> Array:
@@ -186,22 +172,24 @@ def attribute(
     given = _as_forecast(past, then_posterior, spent, seed).traffic
     came = _as_it_came(past, now, now_posterior, place, horizon, then)
     blocks = _blocks(past, then, planned, spent)
-    funnel = Funnel(past, then_posterior)
+    waiting = waiting_of(past, then_posterior)
 
-    def value(swapped: frozenset[str]) -> dict[str, Array]:
+    def value(swapped: frozenset[str]) -> Array:
         rates = {s: (came if rate_name(s) in swapped else then).rates[s] for s in then.rates}
         traffic = _traffic(then.traffic, given, came.traffic, swapped)
-        return funnel.expected(
-            replace(
-                then,
-                traffic=traffic,
-                rates=rates,
-                delays=(came if "delay" in swapped else then).delays,
-                value=(came if "value" in swapped else then).value,
-            )
+        at = replace(
+            then,
+            traffic=traffic,
+            rates=rates,
+            delays=(came if "delay" in swapped else then).delays,
+            value=(came if "value" in swapped else then).value,
         )
+        return np.stack(list(expected(past, waiting, at).values()))
 
-    return shapley(value, blocks), _then_and_now(past, then, came, planned, spent), blocks
+    found = shapley(value, blocks)
+    measures = expected(past, waiting, then)
+    shares = {m: {block: found[block][i] for block in blocks} for i, m in enumerate(measures)}
+    return shares, _then_and_now(past, then, came, planned, spent), blocks
 
 
 def _traffic(planned: Array, given: Array, counted: Array, swapped: frozenset[str]) -> Array:

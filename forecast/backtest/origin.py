@@ -32,10 +32,8 @@ from forecast.study import Study
 Array = NDArray[np.float64]
 
 WARM_UP = 200  # draws of each chain's warm-up: half a study's, and quantiles of totals within three parts in a hundred
-MOST_DIVERGENCES, MOST_RHAT = (
-    10,
-    1.1,
-)  # beyond them a fit is made again: of any parameter, so totals are far better
+# Beyond them a fit is made again: of any parameter, so totals are far better.
+MOST_DIVERGENCES, MOST_RHAT = 10, 1.1
 AGAIN_DRAWS = 2000
 SIMULATED = 4000  # draws of each outlook, chance replicates included
 

@@ -18,7 +18,7 @@ from typing import Any
 from forecast.backtest import baselines
 from forecast.backtest.jobs import pool, run_jobs
 from forecast.backtest.origin import WARM_UP, Origin, Setup, one_origin, origin_at, origins_of
-from forecast.backtest.summary import summarise_backtest
+from forecast.backtest.summary import summary_of
 from forecast.errors import DataError, FitError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION
 from forecast.history import History
@@ -124,7 +124,7 @@ def run_backtest(
         "study": study_hash(study),
         "model": [VERSION, SCHEMA],
     }
-    return records, summarise_backtest(records, context, spec.gate)
+    return records, summary_of(records, context, spec.gate)
 
 
 def _checked(names: Sequence[str] | None) -> list[str]:

@@ -34,7 +34,7 @@ HARDLY = 0.001  # probability below which chance does not explain a missed cover
 CLEARLY = 2.0  # standard errors by which a missed skill or bias is more than chance
 
 
-def summarise_backtest(
+def summary_of(
     records: Sequence[Mapping[str, Any]], context: Mapping[str, Any], gate: GateSpec
 ) -> dict[str, Any]:
     """backtest.json: see the module. `context`: how the backtest was made (`backtest.running.run_backtest`)."""

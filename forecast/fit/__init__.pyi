@@ -41,6 +41,7 @@ from .sampling import Draws as Draws
 from .sampling import log_density as log_density
 from .sampling import sample_kernel as sample_kernel
 from .sampling import sample_pymc as sample_pymc
+from .sampling import silenced as silenced
 from .sampling import sizes_of as sizes_of
 from .scoring_model import sample_scores as sample_scores
 from .traffic_inputs import lift_data as lift_data

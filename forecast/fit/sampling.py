@@ -24,6 +24,22 @@ Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
 
 CHAINS = 4
 STOPPED = "interrupted; nothing was written"
+SILENCED = (
+    "weight",
+    "by_age",
+    "by_cohort",
+    "deals",
+    "revenue",
+    "deals_log_revenue",
+    "size_cells",
+    "lift_share",
+)  # data that say nothing where they are zero
+
+
+def silenced(part: Part, **kept: Array) -> Part:
+    """A part whose data say nothing but for those `kept`: its density is the prior's times their likelihood."""
+    nothing = {name: np.zeros_like(part.data[name]) for name in SILENCED if name in part.data}
+    return replace(part, data={**part.data, **nothing, **kept})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from forecast.fit import data as inputs
 from forecast.fit.kernels.transition import POSITIVE
 from forecast.fit.parts import Part
 from forecast.fit.posterior import CERTAIN, kept_draws
-from forecast.fit.sampling import Draws, log_density, sizes_of
+from forecast.fit.sampling import SILENCED, Draws, log_density, silenced, sizes_of
 
 Array = NDArray[np.float64]
 
@@ -42,18 +42,6 @@ TOP = {
     "z_carry",
 }
 SHUFFLES = 4
-SILENCED = (
-    "weight",
-    "by_age",
-    "by_cohort",
-    "deals",
-    "revenue",
-    "deals_log_revenue",
-    "size_cells",
-    "lift_share",
-)  # data -> no data
-
-
 Quantities = Mapping[str, tuple[Array, Sequence[str]]]
 
 
@@ -148,8 +136,7 @@ def _log_likelihood(few: Draws, part: Part, channels: int) -> Array:
     )
 
     def density(**kept: Array) -> Array:
-        data = {k: kept.get(k, np.zeros_like(v)) if k in SILENCED else v for k, v in part.data.items()}
-        at = log_density(replace(part, data=data))
+        at = log_density(silenced(part, **kept))
         return np.array([at(x)[0] for x in points])
 
     nothing = density()

@@ -1,6 +1,10 @@
 from .calibration import DRAWS as DRAWS
 from .calibration import RANKS as RANKS
+from .calibration import band as band
 from .calibration import one_fit as one_fit
+from .calibration import simultaneous_level as simultaneous_level
+from .calibration import surely_outside as surely_outside
+from .calibration import uniformity as uniformity
 from .companies import AR1_PHI as AR1_PHI
 from .companies import BURN_IN as BURN_IN
 from .companies import Company as Company
@@ -9,10 +13,6 @@ from .companies import generate as generate
 from .companies import write as write
 from .leads import LeadWorld as LeadWorld
 from .leads import make_leads as make_leads
-from .uniform import band as band
-from .uniform import simultaneous_level as simultaneous_level
-from .uniform import surely_outside as surely_outside
-from .uniform import table as table
 from .worlds import DEALS as DEALS
 from .worlds import DELAYS as DELAYS
 from .worlds import Channel as Channel

@@ -34,9 +34,7 @@ from numpy.typing import NDArray
 from forecast.lab.worlds import (
     DEALS,
     DELAYS,
-    Channel,
     Floats,
-    Shift,
     Stage,
     World,
     demo_world,
@@ -44,19 +42,6 @@ from forecast.lab.worlds import (
     response,
     season,
 )
-
-__all__ = [
-    "Channel",
-    "Company",
-    "Shift",
-    "Stage",
-    "World",
-    "counts",
-    "demo_world",
-    "generate",
-    "response",
-    "write",
-]
 
 BURN_IN = 18  # months before the first period
 FUTURE = 12  # months after the last one, kept for scoring

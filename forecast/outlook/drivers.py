@@ -15,8 +15,11 @@ Chance is told apart by replicates of a draw. Source: Shapley values (Song, Nels
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -136,13 +139,45 @@ def bottleneck(table: pd.DataFrame) -> dict[str, Any]:
     return {str(k): v for k, v in rows[0].items()} if rows else {}
 
 
+def shapley(
+    value: Callable[[frozenset[str]], Array],
+    names: Sequence[str],
+    orders: Sequence[Sequence[str]] | None = None,
+) -> dict[str, Array]:
+    """What each of `names` adds to `value` when it moves, mean over orders: over all, or over those that are given.
+
+    value: of the set of those that have moved, asked once for each set; over all orders there are 2^n. The shares add
+    up to value(all) - value(none). Source: Shapley 1953.
+    """
+    known, shares = cache(value), dict.fromkeys(names, np.zeros(()))
+    for before, name, weight in _steps(names) if orders is None else _steps_of(orders):
+        shares[name] = shares[name] + weight * (known(before | {name}) - known(before))
+    return shares
+
+
+def _steps(names: Sequence[str]) -> Iterator[tuple[frozenset[str], str, float]]:
+    """Who has moved before, who moves, and the share of all orders in which that happens."""
+    n = len(names)
+    for name in names:
+        others = [other for other in names if other != name]
+        for k in range(n):
+            weight = math.factorial(k) * math.factorial(n - k - 1) / math.factorial(n)
+            yield from ((frozenset(before), name, weight) for before in combinations(others, k))
+
+
+def _steps_of(orders: Sequence[Sequence[str]]) -> Iterator[tuple[frozenset[str], str, float]]:
+    """The same of some orders."""
+    for order in orders:
+        yield from ((frozenset(order[:i]), name, 1.0 / len(orders)) for i, name in enumerate(order))
+
+
 def variance_parts(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> pd.DataFrame:
     """Variance of the horizon's revenue (wins) by source: variance, share, and the Monte Carlo error of the share.
 
     `outlook`: simulated with replicates of every draw; its sd is that of the forecast, told in the last row.
     """
     groups = _groups(base.world)
-    parts = _shapley(base.world, groups, np.random.default_rng([seed, STREAM]))
+    parts = _from_mean_to_draw(base.world, groups, np.random.default_rng([seed, STREAM]))
     luck, simulated = _chance(outlook, plan, base)
     rng = np.random.default_rng([seed, STREAM, 1])
     names = [*groups, *luck]
@@ -194,24 +229,21 @@ def _groups(world: World) -> dict[str, Swap]:
     return found
 
 
-def _shapley(world: World, groups: dict[str, Swap], rng: np.random.Generator) -> Array:
-    """What each ingredient adds on the way from its mean to the draw, (group, draw), mean over orders."""
+def _from_mean_to_draw(world: World, groups: dict[str, Swap], rng: np.random.Generator) -> Array:
+    """What each ingredient adds on the way from its mean to the draw, (group, draw), mean over some orders."""
     names, mean = list(groups), mean_world(world)
-    parts = np.zeros((len(names), len(world.later)))
-    first = rng.permutation(len(names))
-    orders = [first, first[::-1]]
-    for _ in range(PAIRS - 1):
-        order = rng.permutation(len(names))
+    orders = []
+    for _ in range(PAIRS):
+        order = [names[index] for index in rng.permutation(len(names))]
         orders += [order, order[::-1]]
-    for order in orders:
+
+    def value(moved: frozenset[str]) -> Array:
         at = mean
-        value = outcome(at).horizon.sum(axis=1)
-        for index in order:
-            at = groups[names[index]](at, world)
-            moved = outcome(at).horizon.sum(axis=1)
-            parts[index] += moved - value
-            value = moved
-    return parts / len(orders)
+        for name, swap in groups.items():
+            at = swap(at, world) if name in moved else at
+        return outcome(at).horizon.sum(axis=1)
+
+    return np.stack(list(shapley(value, names, orders).values()))
 
 
 def _chance(outlook: xr.Dataset, plan: str, base: Base) -> tuple[dict[str, Array], float]:

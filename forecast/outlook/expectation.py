@@ -23,7 +23,7 @@ from scipy.special import expit
 from forecast.equations import delay_pmf
 from forecast.fit import Posterior
 from forecast.history import History
-from forecast.outlook.open_pipeline import ages_of, open_units
+from forecast.outlook.open_pipeline import ages_of, moves_by_slot, open_units
 from forecast.outlook.queue import LATEST, fluid_queue
 from forecast.outlook.simulation import Future, expected_traffic
 from forecast.study import Study
@@ -143,15 +143,14 @@ def pipeline_moves(
     """Expected moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
     units, waited, known_open = open_units(history, posterior, before, stage)
     ages = waited.shape[1]
-    result = np.zeros((len(rows), horizon + 1, units.shape[1]))
     filled = np.flatnonzero(units.sum(axis=1) > 0)
     if not filled.size:
-        return result
+        return np.zeros((len(rows), horizon + 1, units.shape[1]))
     cohort = np.maximum(filled - (len(units) - len(history.periods)), 0)
     rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows][:, cohort].astype(float))
-    weights, cdf = waited[filled].T, np.cumsum(f, axis=1)
     if known_open:
-        lived = np.minimum(cdf[:, :ages] @ weights, 1.0)[:, :, None]
+        weights = waited[filled].T
+        lived = np.minimum(np.cumsum(f, axis=1)[:, :ages] @ weights, 1.0)[:, :, None]
         lost = np.zeros_like(rate)
         if f"loss_logit_{stage}" in posterior.data:
             q = expit(posterior.data[f"loss_logit_{stage}"].values[rows][:, cohort].astype(float))
@@ -161,12 +160,7 @@ def pipeline_moves(
         share = _open_share(posterior, history, before, stage, rows, filled, rate, lived, lost)
     else:
         share = rate
-    ready = share * units[filled]
-    for h in range(horizon):
-        result[:, h] = np.einsum("sr,src->sc", f[:, 1 + h : 1 + h + ages] @ weights, ready)
-    beyond = (1.0 - np.minimum(cdf[:, horizon : horizon + ages], 1.0)) @ weights
-    result[:, horizon] = np.einsum("sr,src->sc", beyond, ready)
-    return result
+    return moves_by_slot(share * units[filled], waited[filled], f, horizon)
 
 
 def _open_share(

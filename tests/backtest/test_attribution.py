@@ -8,8 +8,9 @@ import xarray as xr
 from posterior_fixture import DELAYS, RATES, TWO, history, posterior, run, study
 
 from forecast.backtest.actuals import score_outlook
-from forecast.backtest.attribution import Funnel, Known, attribute, shapley
+from forecast.backtest.attribution import Known, Waiting, attribute, expected, waiting_of
 from forecast.equations import delay_pmf
+from forecast.fit import enters_later, transitions
 from forecast.history import History
 
 MONTHS, AHEAD = 24, 3
@@ -31,20 +32,6 @@ def company(**changes: float) -> History:
 
 
 QUICK = study(funnel={"delay": {"qualified": 0, "won": 0}})
-
-
-def test_shapley_values_add_up_and_are_fair() -> None:
-    """Additive blocks get their own, two that only work together share, one that does nothing gets nothing."""
-
-    def value(swapped: frozenset[str]) -> dict[str, np.ndarray]:
-        both = 6.0 * ({"a", "b"} <= swapped)
-        return {"x": np.array([both + 2.0 * ("c" in swapped), 1.0 * ("a" in swapped)])}
-
-    found = shapley(value, ["a", "b", "c", "d"])["x"]
-    assert found["a"] == pytest.approx([3.0, 1.0])
-    assert found["b"] == pytest.approx([3.0, 0.0])
-    assert found["c"] == pytest.approx([2.0, 0.0])
-    assert found["d"] == pytest.approx([0.0, 0.0])
 
 
 def moves(entries: tuple[int, int]) -> np.ndarray:
@@ -74,11 +61,61 @@ def test_the_expected_funnel_is_the_mean_of_the_simulated_one(kind: str) -> None
     pmfs = {
         stage: delay_pmf(*delays.get(stage, (0.0, 0.8)), known.provenance["ages"][stage]) for stage in RATES
     }
-    expected = Funnel(past, known).expected(Known(traffic, rates, pmfs, np.array([5000.0, 4000.0])))
+    blocks = Known(traffic, rates, pmfs, np.array([5000.0, 4000.0]))
+    found = expected(past, waiting_of(past, known), blocks)
     won = outlook["won"].sel(plan="given").sum("period").values.astype(float)
     error = won.std(axis=0) / np.sqrt(len(won))
-    assert (np.abs(expected["won"] - won.mean(axis=0)) < 4.5 * error).all()
-    assert expected["revenue"] == pytest.approx(expected["won"] * [5000.0, 4000.0])
+    assert (np.abs(found["won"] - won.mean(axis=0)) < 4.5 * error).all()
+    assert found["revenue"] == pytest.approx(found["won"] * [5000.0, 4000.0])
+
+
+def unit_by_unit(past: History, waiting: dict[str, Waiting], known: Known) -> np.ndarray:
+    """Expected wins by hand: cohort after cohort, age after age."""
+    entering, periods = known.traffic, len(past.periods)
+    for _, stage in transitions(past):
+        rate, at_once = known.rates[stage], enters_later(past, stage)
+        f = np.concatenate([known.delays[stage], np.zeros(len(entering) + 1)])
+        open_now, found = waiting[stage], np.zeros_like(entering)
+        rows, ages = open_now.waited.shape
+        for h in range(len(entering)):
+            for since in range(h + 1):
+                found[h] += entering[since] * rate[periods + since] * f[h - since]
+            for row in range(rows if f[0] < 1 else 0):
+                p = rate[max(row - (rows - periods), 0)]
+                lived = min(open_now.waited[row] @ np.cumsum(f)[:ages], 1.0)
+                lost = open_now.lost[row if len(open_now.lost) > 1 else 0]
+                still = 1 - p * lived - (1 - p) * lost if open_now.known_open else 1.0
+                soon = open_now.waited[row] @ f[1 + h : 1 + h + ages]
+                found[h] += open_now.units[row] * p * soon / np.maximum(still, 1e-12)
+        found[:, at_once] = entering[:, at_once]
+        entering = found
+    return entering.sum(axis=0)
+
+
+@pytest.mark.parametrize("kind", ["at once", "calendar", "leads", "leads with losses", "a late channel"])
+def test_the_expected_funnel_is_the_sum_over_units(kind: str) -> None:
+    """The road of the outlook in one draw, and the sum written out, to 1e-9; rates of every cohort differ."""
+    triangles = {"qualified": moves((50, 20)), "won": moves((20, 8))}
+    losses = {"won": moves((20, 8))} if kind.endswith("losses") else {}
+    counts = (
+        TWO | {"visitors": [1000.0, np.nan], "leads": [50.0, np.nan]} if kind == "a late channel" else TWO
+    )
+    dated = {"counting": "leads", "triangles": triangles, "losses": losses} if "leads" in kind else {}
+    past = history(counts, **dated)
+    lost = {"won": (0.5, 1.0, 0.8)} if losses else {}
+    delays = {} if kind == "at once" else DELAYS
+    fitted = posterior(past, RATES, draws=50, delays=delays, losses=lost, traffic=[1000.0, 400.0])
+    rng, whole = np.random.default_rng(3), len(past.periods) + AHEAD
+    later = {stage: enters_later(past, stage) for stage in RATES}
+    rates = {s: np.where(later[s], 1.0, rng.uniform(0.02, 0.9, (whole, 2))) for s in RATES}
+    ages = fitted.provenance["ages"]
+    pmfs = {s: delay_pmf(*delays.get(s, (0.0, 0.8)), ages[s]) for s in RATES}
+    blocks = Known(rng.uniform(10.0, 900.0, (AHEAD, 2)), rates, pmfs, np.array([5000.0, 4000.0]))
+    waiting = waiting_of(past, fitted)
+    found, by_hand = expected(past, waiting, blocks), unit_by_unit(past, waiting, blocks)
+    assert found["won"] == pytest.approx(by_hand, rel=1e-9)
+    assert found["revenue"] == pytest.approx(by_hand * [5000.0, 4000.0], rel=1e-9)
+    assert any(later[s].any() for s in later) == (kind == "a late channel")
 
 
 @pytest.mark.parametrize(("block", "factor"), [("traffic", 1.5), ("conversion", 0.5), ("value", 1.4)])

@@ -28,8 +28,16 @@ from forecast.fit.prior import (
     make_company,
     study_of,
 )
-from forecast.lab.calibration import _log_likelihood, true_point
-from forecast.lab.uniform import band, chance_of_less, least_tail, simultaneous_level, surely_outside, table
+from forecast.lab.calibration import (
+    _log_likelihood,
+    band,
+    chance_of_less,
+    least_tail,
+    simultaneous_level,
+    surely_outside,
+    true_point,
+    uniformity,
+)
 
 BINS = 49
 
@@ -214,7 +222,7 @@ def test_counting_in_the_number_of_quantities_leaves_what_is_far_outside() -> No
 def test_a_quantity_may_be_missing_from_some_fits() -> None:
     """Its row counts the fits that have it."""
     records = [{"a": round(i * BINS / 39) / BINS} | ({"b": 0.5} if i % 2 else {}) for i in range(40)]
-    found = table(records, BINS).set_index("quantity")
+    found = uniformity(records, BINS).set_index("quantity")
     assert found["fits"].to_dict() == {"a": 40, "b": 20}
     assert found.loc["a", "inside"]
     assert not found.loc["b", "inside"]
@@ -251,7 +259,7 @@ def test_an_exact_posterior_passes_and_one_too_sure_fails(factor: float, inside:
         y = rng.binomial(20, p)
         draws = beta(2 + factor * y, 6 + factor * (20 - y)).rvs(BINS, random_state=rng)
         records.append({"p": float((draws < p).mean())})
-    found = table(records, BINS).iloc[0]
+    found = uniformity(records, BINS).iloc[0]
     assert bool(found["inside"]) is inside
     assert (found["spread"] > 1.1) is not inside
     assert (found["p"] < 0.001) is not inside

@@ -14,7 +14,8 @@ import pytest
 
 from forecast.lab import companies as synthetic
 from forecast.lab import worlds
-from forecast.lab.companies import Channel, Shift, Stage, World, counts, demo_world, generate, response
+from forecast.lab.companies import counts, generate
+from forecast.lab.worlds import Channel, Shift, Stage, World, demo_world, response
 
 BUNDLED = Path(synthetic.__file__).parents[1] / "bundled"
 FILES = ("demo.csv", "demo_leads.csv", "demo_activity.csv", "demo_truth.json")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from posterior_fixture import DELAYS, RATES, TWO, history, posterior, rich, study
 
-from forecast.outlook.drivers import bottleneck, sensitivity, variance_parts
+from forecast.outlook.drivers import bottleneck, sensitivity, shapley, variance_parts
 from forecast.outlook.scenarios import Base, base_of
 from forecast.outlook.simulation import future_paths, simulate
 
@@ -124,3 +124,19 @@ def test_where_all_is_known_chance_is_all():
     luck = table.loc[["chance: open pipeline", "chance: new units"], "share"]
     assert luck.sum() == pytest.approx(1.0)
     assert (luck > 0.1).all()
+
+
+def test_shapley_values_add_up_and_are_fair():
+    """Additive blocks get their own, two that only work together share, one that does nothing gets nothing."""
+
+    def value(swapped: frozenset[str]) -> np.ndarray:
+        both = 6.0 * ({"a", "b"} <= swapped)
+        return np.array([both + 2.0 * ("c" in swapped), 1.0 * ("a" in swapped)])
+
+    found = shapley(value, ["a", "b", "c", "d"])
+    assert found["a"] == pytest.approx([3.0, 1.0])
+    assert found["b"] == pytest.approx([3.0, 0.0])
+    assert found["c"] == pytest.approx([2.0, 0.0])
+    assert found["d"] == pytest.approx([0.0, 0.0])
+    pair = shapley(value, list(found), ["abcd", "dcba"])
+    assert [list(share) for share in pair.values()] == [list(share) for share in found.values()]
