@@ -10,7 +10,6 @@ from posterior_fixture import DELAYS, RATES, TWO, history, posterior, run, study
 from forecast.backtest.actuals import score_outlook
 from forecast.backtest.attribution import Known, Waiting, attribute, expected, waiting_of
 from forecast.equations import delay_pmf
-from forecast.fit import enters_later, transitions
 from forecast.history import History
 
 MONTHS, AHEAD = 24, 3
@@ -72,8 +71,8 @@ def test_the_expected_funnel_is_the_mean_of_the_simulated_one(kind: str) -> None
 def unit_by_unit(past: History, waiting: dict[str, Waiting], known: Known) -> np.ndarray:
     """Expected wins by hand: cohort after cohort, age after age."""
     entering, periods = known.traffic, len(past.periods)
-    for _, stage in transitions(past):
-        rate, at_once = known.rates[stage], enters_later(past, stage)
+    for _, stage in past.steps:
+        rate, at_once = known.rates[stage], past.enters_later(stage)
         f = np.concatenate([known.delays[stage], np.zeros(len(entering) + 1)])
         open_now, found = waiting[stage], np.zeros_like(entering)
         rows, ages = open_now.waited.shape
@@ -106,7 +105,7 @@ def test_the_expected_funnel_is_the_sum_over_units(kind: str) -> None:
     delays = {} if kind == "at once" else DELAYS
     fitted = posterior(past, RATES, draws=50, delays=delays, losses=lost, traffic=[1000.0, 400.0])
     rng, whole = np.random.default_rng(3), len(past.periods) + AHEAD
-    later = {stage: enters_later(past, stage) for stage in RATES}
+    later = {stage: past.enters_later(stage) for stage in RATES}
     rates = {s: np.where(later[s], 1.0, rng.uniform(0.02, 0.9, (whole, 2))) for s in RATES}
     ages = fitted.provenance["ages"]
     pmfs = {s: delay_pmf(*delays.get(s, (0.0, 0.8)), ages[s]) for s in RATES}
