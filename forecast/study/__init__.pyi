@@ -1,8 +1,4 @@
-from .backtest import BASELINE_NAMES as BASELINE_NAMES
-from .backtest import GateSpec as GateSpec
 from .file import nearest as nearest
-from .leads import ScoringSpec as ScoringSpec
-from .lift import TUNED as TUNED
 from .market import CHANNEL_PRIORS as CHANNEL_PRIORS
 from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
 from .market import OTHER_DELAY_DAYS as OTHER_DELAY_DAYS
@@ -16,6 +12,10 @@ from .market import rate_range as rate_range
 from .money import EconomicsSpec as EconomicsSpec
 from .money import FloorSpec as FloorSpec
 from .money import RetentionSpec as RetentionSpec
+from .options import BASELINE_NAMES as BASELINE_NAMES
+from .options import TUNED as TUNED
+from .options import GateSpec as GateSpec
+from .options import ScoringSpec as ScoringSpec
 from .scenarios import Z80 as Z80
 from .scenarios import ChangeSpec as ChangeSpec
 from .scenarios import DelayChangeSpec as DelayChangeSpec

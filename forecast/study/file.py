@@ -1,7 +1,8 @@
-"""The text side of a study: TOML with its line numbers, overrides, and messages a person can act on.
+"""The text side of a study: TOML with its line numbers, overrides, what values may be, and messages to act on.
 
 `tomllib` gives values without their places and pydantic gives places without their lines. This module keeps both: it
 finds the line of every key, applies overrides, and turns pydantic's errors into `key: expected, came, did you mean`.
+The kinds of values (a share, a delay, a period) and the checks that several tables make stand here too, once.
 """
 
 from __future__ import annotations
@@ -9,24 +10,18 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from forecast.errors import StudyError, UsageError
+from forecast.periods import parse_period
 
 Key = tuple[str, ...]
-
-
-class Table(BaseModel):
-    """A table of the study: strict types, no unknown keys, frozen, no NaN or infinity."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
 
 _HEADER = re.compile(r"^\s*\[\[?\s*(?P<key>[^\[\]=]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -67,6 +62,111 @@ class Problems(ValueError):  # noqa: N818 - it carries problems to pydantic, and
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{problem.key}: {problem.text}" for problem in self.problems))
+
+
+# ------------------------------------------------------------------------------------------------- what a value may be
+
+
+class Table(BaseModel):
+    """A table of the study: strict types, no unknown keys, frozen, no NaN or infinity."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+    def given(self, keys: Iterable[str]) -> list[str]:
+        """Those of `keys` that the study gives a value."""
+        return [key for key in keys if getattr(self, key) is not None]
+
+
+DAYS_PER_UNIT = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
+
+
+def as_days(value: object) -> object:
+    """A delay in days from "14 days", "2 weeks", "1.5 months" or a number of days."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(day|week|month|quarter|year)s?\s*", value)
+    if match is None:
+        raise ValueError('expected a time such as "14 days", "2 weeks" or "1.5 months"')
+    return float(match[1]) * DAYS_PER_UNIT[match[2]]
+
+
+def _label(value: object) -> object:
+    """A TOML date stands for its ISO text, so that `from = 2023-11-01` works without quotes."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+SomeShare = Annotated[float, Field(gt=0, le=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Delay = Annotated[Positive, BeforeValidator(as_days)]  # in days
+Label = Annotated[str, BeforeValidator(_label)]  # of a period
+Name = Annotated[str, Field(min_length=1)]
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of the study is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def is_amount(value: object) -> bool:
+    """Whether a value of the study is a finite number of 0 or more."""
+    return is_number(value) and value >= 0  # type: ignore[operator]
+
+
+def one_of(known: Sequence[str]) -> AfterValidator:
+    """The check that a text is one of those known."""
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f'expected one of {", ".join(known)}; came "{value}"{nearest(value, known)}')
+        return value
+
+    return AfterValidator(check)
+
+
+def check_order(table: Table, low: str, high: str) -> None:
+    """Raise ValueError where both keys have a value, and the first is above the second."""
+    a, b = getattr(table, low), getattr(table, high)
+    if a is not None and b is not None and a > b:
+        raise ValueError(f"expected {low} <= {high}; came {low} = {a:g}, {high} = {b:g}")
+
+
+def not_one(keys: Sequence[str], given: Sequence[str]) -> str:
+    """What is wrong where exactly one of `keys` was to be given; empty where it was."""
+    came = " and ".join(given) or "none"
+    return "" if len(given) == 1 else f"expected exactly one of {', '.join(keys)}; came {came}"
+
+
+def repeated(names: Sequence[str]) -> list[tuple[int, str]]:
+    """Names that were there before, with their place in the list (from 1)."""
+    return [(n, name) for n, name in enumerate(names, start=1) if name in names[: n - 1]]
+
+
+def window_problems(kind: str, *ends: tuple[str, str | None]) -> Iterator[Problem]:
+    """What is wrong with a period, or with the first and last of several: (key, text) each, None where left open."""
+    starts = []
+    for key, text in ends:
+        if text is not None:
+            try:
+                starts.append(parse_period(text, kind))
+            except ValueError as error:
+                yield Problem(key, str(error))
+    if len(starts) == 2 and starts[0] > starts[1]:
+        (_, first), (key, last) = ends
+        yield Problem(key, f'expected a period not before from = "{first}"; came "{last}"')
+
+
+def refuse(found: Iterable[Problem]) -> None:
+    """Raise Problems where there are any."""
+    if problems := list(found):
+        raise Problems(problems)
+
+
+# -------------------------------------------------------------------------------------------- the file and its lines
 
 
 @dataclass
@@ -213,6 +313,9 @@ def _apply(source: Source, override: str) -> None:
         values = inner
     values[last] = value
     source.overridden.add(".".join((*tables, last)))
+
+
+# ----------------------------------------------------------------------------------------------- errors as problems
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

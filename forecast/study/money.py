@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from forecast.study.file import Problem, Problems, Table, nearest
+from forecast.study.file import (
+    NonNegative,
+    Positive,
+    Problem,
+    Problems,
+    Rate,
+    Share,
+    SomeShare,
+    Table,
+    check_order,
+    is_amount,
+    one_of,
+    refuse,
+    repeated,
+)
 
 OBJECTIVES = ("profit", "revenue", "target", "cvar")
-
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-def is_amount(value: object) -> bool:
-    """Whether a value of the study is a finite number of 0 or more."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def _total(value: object) -> object:
@@ -85,23 +90,22 @@ class EconomicsSpec(Table):
     waits, and `capacity_decay` of those that wait are lost each period.
     """
 
-    gross_margin: Annotated[float, Field(gt=0, le=1)] = 1.0
+    gross_margin: SomeShare = 1.0
     retention: Annotated[float | RetentionSpec | None, BeforeValidator(_retention)] = None
     retention_table: str | None = None
     renewal: Literal["year", "quarter", "month"] = "year"
     lifetime: Annotated[float, Field(ge=1, le=50)] = 5.0
-    discount_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    discount_rate: Share = 0.0
     sales_cost: Positive | None = None
     sales_cost_per_won: Positive | None = None
-    capacity: Annotated[float, Field(gt=0)] | None = None
-    capacity_decay: Annotated[float, Field(ge=0, le=1)] = 0.2
+    capacity: Positive | None = None
+    capacity_decay: Share = 0.2
 
     @model_validator(mode="after")
     def _one_retention(self) -> Self:
         if self.retention is not None and self.retention_table is not None:
-            raise Problems(
-                [Problem("retention_table", "expected one of retention and retention_table; came both")]
-            )
+            text = "expected one of retention and retention_table; came both"
+            raise Problems([Problem("retention_table", text)])
         return self
 
 
@@ -115,8 +119,7 @@ class LimitSpec(Table):
     def _in_order(self) -> Self:
         if self.min is None and self.max is None:
             raise ValueError("expected min, max or both, over the horizon")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"expected min <= max; came min = {self.min:g}, max = {self.max:g}")
+        check_order(self, "min", "max")
         return self
 
 
@@ -127,15 +130,14 @@ class GroupSpec(Table):
     channels: Annotated[tuple[str, ...], Field(min_length=1)]
     min: NonNegative | None = None
     max: NonNegative | None = None
-    max_share: Share | None = None
+    max_share: SomeShare | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.min is None and self.max is None and self.max_share is None:
             raise ValueError("expected min, max or max_share")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"expected min <= max; came min = {self.min:g}, max = {self.max:g}")
-        if len(set(self.channels)) < len(self.channels):
+        check_order(self, "min", "max")
+        if repeated(self.channels):
             raise ValueError("expected every channel once")
         return self
 
@@ -144,7 +146,7 @@ class FloorSpec(Table):
     """A limit on risk: `cvar`, the mean contribution of the worst draws, at least; or `loss`, P(loss), at most."""
 
     cvar: float | None = None
-    loss: Annotated[float, Field(gt=0, lt=1)] | None = None
+    loss: Rate | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -172,29 +174,16 @@ class BudgetSpec(Table):
     per_period: NonNegative | None = None
     period_caps: dict[str, NonNegative] = Field(default_factory=dict)
     flighting: Literal["current", "free"] = "current"
-    objective: str = "profit"
-    risk: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    objective: Annotated[str, one_of(OBJECTIVES)] = "profit"
+    risk: Rate = 0.1
     floor: FloorSpec | None = None
-
-    @field_validator("objective")
-    @classmethod
-    def _known(cls, objective: str) -> str:
-        if objective not in OBJECTIVES:
-            raise ValueError(
-                f'expected one of {", ".join(OBJECTIVES)}; came "{objective}"'
-                + nearest(objective, OBJECTIVES)
-            )
-        return objective
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        found = []
-        names = [group.name for group in self.groups]
-        for number, name in enumerate(names, start=1):
-            if name in names[: number - 1]:
-                found.append(
-                    Problem(f"group.{number}.name", f'expected every group once; came "{name}" again')
-                )
+        found = [
+            Problem(f"group.{number}.name", f'expected every group once; came "{name}" again')
+            for number, name in repeated([group.name for group in self.groups])
+        ]
         if self.floor is not None and self.objective != "profit":
             text = f'a limit on risk belongs to objective = "profit"; came "{self.objective}"'
             found.append(Problem("floor", text))
@@ -204,6 +193,5 @@ class BudgetSpec(Table):
             if self.objective in ("target", "cvar") or self.floor is not None:
                 text = 'expected "current" with an objective or a limit on risk; came "free"'
                 found.append(Problem("flighting", text))
-        if found:
-            raise Problems(found)
+        refuse(found)
         return self

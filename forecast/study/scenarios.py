@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from forecast.periods import parse_period
-from forecast.study.file import Problem, Problems, Table, nearest
-from forecast.study.leads import as_days
-from forecast.study.money import NonNegative, Positive
+from forecast.study.file import (
+    Delay,
+    Label,
+    Name,
+    NonNegative,
+    Positive,
+    Problem,
+    Rate,
+    Table,
+    as_days,
+    is_number,
+    nearest,
+    not_one,
+    refuse,
+    repeated,
+    window_problems,
+)
 
 Z80 = 1.2815515655446004  # of a normal: a central range of 80 % reaches so many sd to both sides
 LEVERS = ("rate", "delay", "traffic", "spend", "value", "capacity", "recover")
 GOAL_STAGES = ("revenue", "won", "qualified", "leads", "visitors")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-
-
 def _range(value: object) -> object:
     """A number stands for itself, two for the central 80 % of what is believed."""
-    if _is_number(value):
+    if is_number(value):
         return (float(value), float(value))  # type: ignore[arg-type]
     pair = value if isinstance(value, tuple | list) else ()
-    if len(pair) != 2 or not all(_is_number(part) for part in pair) or pair[0] > pair[1]:
+    if len(pair) != 2 or not all(is_number(part) for part in pair) or pair[0] > pair[1]:
         raise ValueError("expected a number, or [low, high], the central 80 % of what is believed")
     return (float(pair[0]), float(pair[1]))
 
@@ -39,14 +47,10 @@ def _days(value: object) -> object:
     return _range(as_days(value))
 
 
-def _as_text(value: object) -> object:
-    """A TOML date stands for its ISO text."""
-    return value.isoformat() if isinstance(value, date) else value
-
-
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 Days = Annotated[tuple[float, float], BeforeValidator(_days)]
-Label = Annotated[str | None, BeforeValidator(_as_text)]
+Ramp = Annotated[int, Field(ge=0)]
+HOW = ("to", "times", "by")
 
 
 class ChangeSpec(Table):
@@ -60,11 +64,11 @@ class ChangeSpec(Table):
     to: Range | None = None
     times: Range | None = None
     by: Range | None = None
-    from_: Annotated[float | None, Field(alias="from", gt=0)] = None
+    from_: Annotated[Positive | None, Field(alias="from")] = None
     sd: Positive | None = None
     channels: tuple[str, ...] | None = None
-    start: Label = None
-    ramp: Annotated[int | None, Field(ge=0)] = None
+    start: Label | None = None
+    ramp: Ramp | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -75,10 +79,9 @@ class ChangeSpec(Table):
 
     @model_validator(mode="after")
     def _one_change(self) -> Self:
-        given = [name for name in ("to", "times", "by") if getattr(self, name) is not None]
-        if len(given) != 1:
-            came = "none" if not given else " and ".join(given)
-            raise ValueError(f"expected exactly one of to, times, by; came {came}")
+        given = self.given(HOW)
+        if wrong := not_one(HOW, given):
+            raise ValueError(wrong)
         low, high = self.size
         found = []
         if self.from_ is not None and given != ["to"]:
@@ -89,14 +92,13 @@ class ChangeSpec(Table):
             found.append(Problem(given[0], f"expected a range above 0; came {low:g} to {high:g}"))
         elif given[0] != "by" and low < 0:
             found.append(Problem(given[0], f"expected 0 or more; came {low:g}"))
-        if found:
-            raise Problems(found)
+        refuse(found)
         return self
 
     @property
     def kind(self) -> str:
         """ "to", "times" or "by"."""
-        return next(name for name in ("to", "times", "by") if getattr(self, name) is not None)
+        return self.given(HOW)[0]
 
     @property
     def size(self) -> tuple[float, float]:
@@ -120,10 +122,10 @@ class RecoverSpec(Table):
     """
 
     share: Range
-    delay: Annotated[float, Field(gt=0), BeforeValidator(as_days)] = 60.0
+    delay: Delay = 60.0
     channels: tuple[str, ...] | None = None
-    start: Label = None
-    ramp: Annotated[int | None, Field(ge=0)] = None
+    start: Label | None = None
+    ramp: Ramp | None = None
 
     @field_validator("share")
     @classmethod
@@ -144,7 +146,7 @@ class ScenarioSpec(Table):
     at the start; `cost_per_period` from then on, to the end of the horizon.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     note: str = ""
     rate: dict[str, ChangeSpec] = Field(default_factory=dict)
     delay: dict[str, DelayChangeSpec] = Field(default_factory=dict)
@@ -154,8 +156,8 @@ class ScenarioSpec(Table):
     value: ChangeSpec | None = None
     capacity: ChangeSpec | None = None
     channels: tuple[str, ...] | None = None
-    start: Label = None
-    ramp: Annotated[int, Field(ge=0)] = 0
+    start: Label | None = None
+    ramp: Ramp = 0
     cost: Range = (0.0, 0.0)
     cost_per_period: Range = (0.0, 0.0)
 
@@ -164,15 +166,12 @@ class ScenarioSpec(Table):
         found = []
         if not any(getattr(self, lever) for lever in LEVERS):
             found.append(Problem("", f"expected at least one of {', '.join(LEVERS)}; came none"))
-        for stage, change in self.rate.items():
-            if change.to is not None and change.size[1] >= 1:
-                found.append(
-                    Problem(
-                        f"rate.{stage}", f"expected a rate below 1 (4 % is 0.04); came {change.size[1]:g}"
-                    )
-                )
-        if found:
-            raise Problems(found)
+        found += [
+            Problem(f"rate.{stage}", f"expected a rate below 1 (4 % is 0.04); came {change.size[1]:g}")
+            for stage, change in self.rate.items()
+            if change.to is not None and change.size[1] >= 1
+        ]
+        refuse(found)
         return self
 
     def levers(self) -> Iterator[tuple[str, ChangeSpec | RecoverSpec]]:
@@ -192,8 +191,8 @@ class GoalSpec(Table):
     that are over count with what came. `chance`: how likely it should be made.
     """
 
-    by: Annotated[str, BeforeValidator(_as_text)]
-    from_: Annotated[str | None, BeforeValidator(_as_text), Field(alias="from")] = None
+    by: Label
+    from_: Annotated[Label | None, Field(alias="from")] = None
     name: str = ""
     revenue: Positive | None = None
     won: Positive | None = None
@@ -201,40 +200,36 @@ class GoalSpec(Table):
     leads: Positive | None = None
     visitors: Positive | None = None
     units: dict[str, NonNegative] = Field(default_factory=dict)
-    chance: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    chance: Rate = 0.8
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
-        if len(self._given()) != 1:
-            came = " and ".join(self._given()) or "none"
-            raise ValueError(f"expected exactly one of {', '.join(GOAL_STAGES)}, units; came {came}")
+        if wrong := not_one((*GOAL_STAGES, "units"), list(self._asked())):
+            raise ValueError(wrong)
         return self
 
-    def _given(self) -> dict[str, float]:
-        named = {name: getattr(self, name) for name in GOAL_STAGES if getattr(self, name) is not None}
-        return named | self.units
+    def _asked(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in self.given(GOAL_STAGES)} | self.units
 
     @property
     def measure(self) -> str:
         """ "revenue" or a stage."""
-        return next(iter(self._given()))
+        return next(iter(self._asked()))
 
     @property
     def amount(self) -> float:
         """The number to reach."""
-        return next(iter(self._given().values()))
+        return next(iter(self._asked().values()))
 
 
 def scenario_problems(
     scenarios: Sequence[ScenarioSpec], goals: Sequence[GoalSpec], stages: Sequence[str], kind: str
 ) -> Iterator[Problem]:
     """What is wrong with the stages and periods of scenarios and goals, by key; `kind`: of the periods."""
-    names: set[str] = set()
+    for number, name in repeated([scenario.name for scenario in scenarios]):
+        yield Problem(f"scenario.{number}.name", f'another scenario is called "{name}" too')
     for number, scenario in enumerate(scenarios, start=1):
         place = f"scenario.{number}"
-        if scenario.name in names:
-            yield Problem(f"{place}.name", f'another scenario is called "{scenario.name}" too')
-        names.add(scenario.name)
         for key, change in scenario.levers():
             lever, _, stage = key.partition(".")
             if stage and stage not in stages[1:]:
@@ -248,20 +243,12 @@ def scenario_problems(
                 yield Problem(
                     f"{place}.{key}", "spend is decided, not uncertain: give a single number, no sd"
                 )
-            yield from _period(f"{place}.{key}.start", change.start, kind)
-        yield from _period(f"{place}.start", scenario.start, kind)
+            yield from window_problems(kind, (f"{place}.{key}.start", change.start))
+        yield from window_problems(kind, (f"{place}.start", scenario.start))
     for number, goal in enumerate(goals, start=1):
         place = f"goal.{number}"
-        yield from _period(f"{place}.by", goal.by, kind)
-        yield from _period(f"{place}.from", goal.from_, kind)
+        for key, label in (("by", goal.by), ("from", goal.from_)):
+            yield from window_problems(kind, (f"{place}.{key}", label))
         if goal.measure != "revenue" and goal.measure not in stages:
             expected = f"expected revenue or a stage of the funnel ({', '.join(stages)})"
             yield Problem(f"{place}.{goal.measure}", f'{expected}; came "{goal.measure}"')
-
-
-def _period(key: str, text: str | None, kind: str) -> Iterator[Problem]:
-    if text is not None:
-        try:
-            parse_period(text, kind)
-        except ValueError as error:
-            yield Problem(key, str(error))

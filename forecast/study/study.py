@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,12 +24,36 @@ from pydantic import (
 
 from forecast import periods
 from forecast.errors import StudyError
-from forecast.study import market as benchmarks
-from forecast.study.backtest import BacktestSpec
-from forecast.study.file import Problem, Problems, Source, Table, drop_unknown, explain, nearest, read_source
-from forecast.study.leads import NurturingSpec, ScoringSpec, SegmentsSpec, as_days
-from forecast.study.lift import LiftTestSpec, MarginalSpread, window_problems
-from forecast.study.money import BudgetSpec, EconomicsSpec, NonNegative, is_amount
+from forecast.study.file import (
+    Label,
+    NonNegative,
+    Positive,
+    Problem,
+    Rate,
+    Source,
+    Table,
+    as_days,
+    drop_unknown,
+    explain,
+    is_amount,
+    nearest,
+    not_one,
+    one_of,
+    read_source,
+    refuse,
+    repeated,
+    window_problems,
+)
+from forecast.study.market import KINDS
+from forecast.study.money import BudgetSpec, EconomicsSpec
+from forecast.study.options import (
+    BacktestSpec,
+    LiftTestSpec,
+    MarginalSpread,
+    NurturingSpec,
+    ScoringSpec,
+    SegmentsSpec,
+)
 from forecast.study.scenarios import GoalSpec, ScenarioSpec, scenario_problems
 
 RESERVED = frozenset(
@@ -38,11 +61,6 @@ RESERVED = frozenset(
 )
 LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "returned", "amount", "period", "spend")
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
-
-
-def _as_text(value: object) -> object:
-    """A TOML date stands for its ISO text, so that `from = 2023-11-01` works without quotes."""
-    return value.isoformat() if isinstance(value, date) else value
 
 
 class DatabaseSpec(Table):
@@ -65,43 +83,27 @@ class HistorySpec(Table):
     database: DatabaseSpec | None = None
     counting: Literal["calendar", "cohort"] = "calendar"
     period: Literal["month", "week", "quarter"] = "month"
-    from_: Annotated[str | None, BeforeValidator(_as_text)] = Field(default=None, alias="from")
-    through: Annotated[str | None, BeforeValidator(_as_text)] = None
+    from_: Annotated[Label | None, Field(alias="from")] = None
+    through: Label | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     preset: Literal["hubspot", "salesforce", "pipedrive"] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        found: list[Problem] = []
-        given = [key for key in ("counts", "leads", "database") if getattr(self, key) is not None]
-        if len(given) != 1:
-            came = "none" if not given else " and ".join(given)
-            found.append(Problem("", f"expected exactly one of counts, leads, database; came {came}"))
+        sources, found = ("counts", "leads", "database"), []
+        if wrong := not_one(sources, self.given(sources)):
+            found.append(Problem("", wrong))
         if self.database is not None:
             text = "is not available in this version: export the query's result to a CSV and name it in counts or leads"
             found.append(Problem("database", text))
         if self.leads is None:
             text = "belongs to leads, and this history has none: remove it, or give leads"
-            found += [Problem(key, text) for key in ("activity", "preset") if getattr(self, key) is not None]
+            found += [Problem(key, text) for key in self.given(("activity", "preset"))]
         elif self.counting == "cohort":
             found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
-        found += self._window_problems()
-        if found:
-            raise Problems(found)
+        found += window_problems(self.period, ("from", self.from_), ("through", self.through))
+        refuse(found)
         return self
-
-    def _window_problems(self) -> list[Problem]:
-        found, starts = [], {}
-        for key, text in (("from", self.from_), ("through", self.through)):
-            if text is not None:
-                try:
-                    starts[key] = periods.parse_period(text, self.period)
-                except ValueError as error:
-                    found.append(Problem(key, str(error)))
-        if len(starts) == 2 and starts["from"] > starts["through"]:
-            text = f'expected a period not before from = "{self.from_}"; came "{self.through}"'
-            found.append(Problem("through", text))
-        return found
 
     def window(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
         """First days of the first and last period asked for; None where the study leaves it open."""
@@ -121,13 +123,13 @@ class FunnelSpec(Table):
     market: Literal["b2b", "b2c", "none"] = "none"
     delay: dict[str, Annotated[NonNegative, BeforeValidator(as_days)]] = Field(default_factory=dict)
     rate: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    value: Annotated[float, Field(gt=0)] | None = None
+    value: Positive | None = None
 
     @field_validator("stages")
     @classmethod
     def _chain(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
         found = []
-        if len(stages) < 2 or len(set(stages)) < len(stages):
+        if len(stages) < 2 or repeated(stages):
             found.append(
                 Problem("", f"expected two or more different stages; came {', '.join(stages) or 'none'}")
             )
@@ -141,8 +143,7 @@ class FunnelSpec(Table):
                 found.append(
                     Problem("", f'"{stage}" is the name of another column: call the stage otherwise')
                 )
-        if found:
-            raise Problems(found)
+        refuse(found)
         return stages
 
     @field_validator("rate")
@@ -154,20 +155,17 @@ class FunnelSpec(Table):
                 hint = " (3 % is written 0.03)" if high >= 1 else ""
                 text = f"expected [low, high] with 0 < low <= high < 1; came [{low:g}, {high:g}]{hint}"
                 found.append(Problem(stage, text))
-        if found:
-            raise Problems(found)
+        refuse(found)
         return rate
 
     @model_validator(mode="after")
     def _destinations(self) -> Self:
-        found = [
+        refuse(
             Problem(f"{table}.{stage}", self._not_a_destination(stage))
             for table in ("delay", "rate")
             for stage in getattr(self, table)
             if stage not in self.stages[1:]
-        ]
-        if found:
-            raise Problems(found)
+        )
         return self
 
     def _not_a_destination(self, stage: str) -> str:
@@ -181,25 +179,15 @@ class FunnelSpec(Table):
 class ChannelSpec(Table):
     """What kind a channel is (it sets priors, nothing else), and whether its spend is kept as it is."""
 
-    kind: str = "other"
+    kind: Annotated[str, one_of(KINDS)] = "other"
     locked: bool = False
-
-    @field_validator("kind")
-    @classmethod
-    def _known_kind(cls, kind: str) -> str:
-        if kind not in benchmarks.KINDS:
-            raise ValueError(
-                f'expected one of {", ".join(benchmarks.KINDS)}; came "{kind}"'
-                + nearest(kind, benchmarks.KINDS)
-            )
-        return kind
 
 
 class TargetSpec(Table):
     """What the horizon should reach: revenue (currency) or won (customers), one of them."""
 
-    revenue: Annotated[float, Field(gt=0)] | None = None
-    won: Annotated[float, Field(gt=0)] | None = None
+    revenue: Positive | None = None
+    won: Positive | None = None
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
@@ -245,7 +233,7 @@ class PlanSpec(Table):
 class PriorsSpec(Table):
     """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd)."""
 
-    range_reads_as: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    range_reads_as: Rate = 0.5
     marginal_return_sd: MarginalSpread = 0.2
 
 
@@ -302,10 +290,12 @@ class Study(Table):
                     "funnel.stages", 'expected the stage "leads" among them, because the history is leads'
                 )
             )
-        found += window_problems(self.lift_tests, self.history.period)
+        for number, test in enumerate(self.lift_tests, start=1):
+            place = f"lift_test.{number}"
+            ends = (f"{place}.from", test.from_), (f"{place}.to", test.to or None)
+            found += window_problems(self.history.period, *ends)
         found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
-        if found:
-            raise Problems(found)
+        refuse(found)
         return self
 
     def fit_key(self) -> dict[str, Any]:
