@@ -64,9 +64,7 @@ def deal_law(history: History) -> dict[str, Any] | None:
 def _single(history: History) -> tuple[Array, NDArray[np.int64]]:
     """Amounts of single deals, and the index of their channel."""
     if history.counting == "leads":
-        known = history.deals[history.deals["amount"] > 0]
-        places = [history.channels.index(name) for name in known["channel"]]
-        return known["amount"].to_numpy(dtype=float), np.array(places, dtype=np.int64)
+        return history.priced.amount, history.priced.channel
     if not {"revenue", "won"} <= set(history.counts):
         return np.empty(0), np.empty(0, dtype=np.int64)
     revenue, won = (history.filled(name) for name in ("revenue", "won"))

@@ -296,9 +296,8 @@ def channel_priors(study: Study, history: History) -> dict[str, Array]:
 def _deals(history: History) -> tuple[NDArray[np.int64], Array, Array] | None:
     """Channel, wins and money of single deals where amounts are known, else of cells; None without revenue."""
     if history.counting == "leads" and len(history.deals):
-        known = history.deals[history.deals["amount"] > 0]
-        index = np.array([history.channels.index(name) for name in known["channel"]], dtype=np.int64)
-        wins, money = np.ones(len(known)), known["amount"].to_numpy(dtype=float)
+        _, index, money = history.priced
+        wins = np.ones(len(money))
     elif "revenue" in history.counts:
         revenue, won = history.filled("revenue"), history.filled("won")
         rows, index = np.nonzero((revenue > 0) & (won > 0))

@@ -197,12 +197,10 @@ def _revenue(
     if not cv.any():  # an assumed value has no law of its own
         return None
     if history.counting == "leads":
-        known = history.deals[history.deals["amount"] > 0]
-        at = np.searchsorted(history.periods, known["period"].to_numpy().astype("datetime64[D]"))
-        of = np.array([history.channels.index(name) for name in known["channel"]], dtype=np.int64)
+        at, of, amount = history.priced
         deals, seen = np.zeros(history.counts["won"].shape), np.zeros(history.counts["won"].shape)
         np.add.at(deals, (at, of), 1.0)
-        np.add.at(seen, (at, of), known["amount"].to_numpy(dtype=float))
+        np.add.at(seen, (at, of), amount)
     else:
         deals = history.filled("won")
         seen = history.filled("revenue")

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,12 +38,21 @@ from forecast.periods import (
     period_index,
     period_label,
     period_range,
+    shift,
     start_of,
 )
 
 MONEY = ("spend", "revenue")
 CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
 MIN_MONTHS_FOR_SEASON = 13  # a shorter history tells nothing of the season
+
+
+class Deals(NamedTuple):
+    """Single deals, (deal,) each: index of their period and of their channel, and amount (NaN: not recorded)."""
+
+    period: NDArray[np.int64]
+    channel: NDArray[np.int64]
+    amount: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +69,7 @@ class History:
     of the content and has no place in `fingerprint`.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
-    `entry`, `entries`, `stopped`) and what was spent (`spend`, `current_spend`, `paid`).
+    `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `paid`) and won (`priced`).
     """
 
     counts: xr.Dataset
@@ -91,6 +100,11 @@ class History:
     def last(self) -> np.datetime64:
         """First day of the as-of period: the last one that is known."""
         return np.datetime64(self.periods[-1], "D")
+
+    @property
+    def end(self) -> np.datetime64:
+        """Last day of the as-of period."""
+        return np.datetime64(shift(self.last, 1, self.period) - np.timedelta64(1, "D"), "D")
 
     @property
     def labels(self) -> list[str]:
@@ -177,6 +191,13 @@ class History:
         """Names of the channels that `paid` marks."""
         return [name for name, yes in zip(self.channels, self.paid, strict=True) if yes]
 
+    @cached_property
+    def priced(self) -> Deals:
+        """Deals of a known amount above 0, in the order of `deals`; none among counts."""
+        rows, columns, amount = _placed(self.deals, self.periods, self.channels, self.period)
+        some = amount > 0
+        return Deals(_fixed(rows[some]), _fixed(columns[some]), _fixed(amount[some]))
+
     @property
     def has_season(self) -> bool:
         """Whether the history is long enough to say anything of the season."""
@@ -254,11 +275,9 @@ class History:
             for name in sorted(map(str, arrays)):
                 digest.update(f"\n{kind} {name} ".encode())
                 digest.update(_bytes_of(arrays[name].values))
-        place = {channel: i for i, channel in enumerate(self.channels)}
         digest.update(b"\ndeals ")
-        digest.update(_bytes_of(period_index(self.deals["period"].to_numpy(), self.periods[0], self.period)))
-        digest.update(_bytes_of(self.deals["channel"].map(place).to_numpy(dtype="int64")))
-        digest.update(_bytes_of(self.deals["amount"].to_numpy(dtype="float64")))
+        for values in _placed(self.deals, self.periods, self.channels, self.period):
+            digest.update(_bytes_of(values))
         return digest.hexdigest()
 
 
@@ -266,6 +285,14 @@ def no_deals() -> pd.DataFrame:
     """An empty table of deals."""
     columns = {"period": "datetime64[ns]", "channel": "object", "amount": "float64"}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+def _placed(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind: str) -> Deals:
+    """All deals of a table, with the place of their period in `starts` and of their channel in `channels`."""
+    place = {name: i for i, name in enumerate(channels)}
+    rows = period_index(deals["period"].to_numpy(), starts[0], kind)
+    columns = np.asarray(deals["channel"].map(place), dtype=np.int64)
+    return Deals(rows, columns, deals["amount"].to_numpy(dtype=np.float64))
 
 
 def _fixed[T: np.generic](values: NDArray[T]) -> NDArray[T]:
@@ -447,10 +474,9 @@ def _deals(groups: pd.DataFrame, starts: Periods, won: NDArray[np.int64]) -> pd.
 
 def _revenue(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind: str) -> NDArray[np.float64]:
     """Revenue by period won; blank where a deal of the cell has no amount, because the sum is then not known."""
-    rows = period_index(deals["period"].to_numpy(), starts[0], kind)
-    columns = deals["channel"].map({name: i for i, name in enumerate(channels)}).to_numpy(dtype=np.int64)
+    placed = _placed(deals, starts, channels, kind)
     cells = np.zeros((starts.size, len(channels)))
-    np.add.at(cells, (rows, columns), deals["amount"].to_numpy())
+    np.add.at(cells, (placed.period, placed.channel), placed.amount)
     return cells
 
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import posterior_fixture as fixture
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -366,3 +367,17 @@ def test_facts_are_read_only_and_those_of_their_own_past(tmp_path: Path) -> None
     past = history.as_of("2026-03")
     assert past.spend.tolist() == history.spend[:3].tolist()
     assert past.current_spend.tolist() == history.spend[:3].mean(axis=0).tolist()
+
+
+def test_priced_deals_are_those_of_a_known_amount_with_their_places():
+    """Period and channel by index, in the order of the table; 0 and unknown are no prices; counts have no deals."""
+    periods = np.array(["2025-02-01", "2025-02-01", "2025-03-01", "2025-12-01"], dtype="datetime64[ns]")
+    deals = pd.DataFrame(
+        {"period": periods, "channel": ["two", "one", "two", "one"], "amount": [9.0, np.nan, 0.0, 4.0]}
+    )
+    past = fixture.history({"leads": 100, "won": 10}, counting="leads", deals=deals)
+
+    assert [values.tolist() for values in past.priced] == [[1, 11], [1, 0], [9.0, 4.0]]
+    assert not past.priced.amount.flags.writeable
+    assert fixture.history({"leads": 100, "won": 10}).priced.amount.size == 0
+    assert past.end == np.datetime64("2025-12-31")
