@@ -1,5 +1,8 @@
 from .audit import audit_history as audit_history
+from .counts import SegmentCounts as SegmentCounts
+from .counts import read_segment_counts as read_segment_counts
 from .crm import PRESETS as PRESETS
+from .files import BLANK as BLANK
 from .files import Grid as Grid
 from .files import Wanted as Wanted
 from .files import find_columns as find_columns
@@ -10,10 +13,7 @@ from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .history import History as History
 from .history import dataset as dataset
 from .history import no_deals as no_deals
-from .leads import BLANK_CHANNEL as BLANK_CHANNEL
 from .leads import read_lead_rows as read_lead_rows
 from .mistakes import common_mistakes as common_mistakes
 from .read import read_history as read_history
 from .read import read_plan as read_plan
-from .segment_rows import SegmentCounts as SegmentCounts
-from .segment_rows import read_segment_counts as read_segment_counts

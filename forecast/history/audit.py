@@ -99,7 +99,7 @@ def _stages(history: History, study: Study) -> Row:
 
 def _falling(history: History) -> Row:
     found = []
-    for before, stage in zip(history.stages[:-1], history.stages[1:], strict=True):
+    for before, stage in history.steps:
         both = history.present(before, stage)
         above, below = (
             np.where(both, history.counts[name].values, 0.0).sum(axis=0) for name in (before, stage)

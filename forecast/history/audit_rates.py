@@ -81,7 +81,7 @@ def steps_of(history: History) -> list[Steps]:
     """Every transition with both stages counted, in the periods that can be compared with each other."""
     half = PERIODS_PER_YEAR[history.period] // 2
     found = []
-    for before, stage in zip(history.stages[:-1], history.stages[1:], strict=True):
+    for before, stage in history.steps:
         above = np.asarray(history.counts[before].values, dtype=float)
         moved = np.asarray(history.counts[stage].values, dtype=float)
         until = len(above)
@@ -197,7 +197,7 @@ def blanks(history: History) -> Row | None:
     if not names:
         return None
     parts, odd = [], []
-    for before, stage in zip(history.stages[:-1], history.stages[1:], strict=True):
+    for before, stage in history.steps:
         if (
             before
             not in history.stages[max(history.stages.index("leads"), 0) if "leads" in history.stages else 0 :]

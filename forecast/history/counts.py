@@ -12,19 +12,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import DataError
+from forecast.errors import DataError, StudyError
 from forecast.history.files import (
+    BLANK,
     Grid,
     Wanted,
     day_text,
     find_columns,
+    folded,
     read_grid,
     rows_text,
     to_dates,
     to_numbers,
 )
-from forecast.periods import EXAMPLES, Periods, parse_period, period_label, period_range
-from forecast.study import nearest
+from forecast.history.history import MONEY, History
+from forecast.periods import EXAMPLES, Periods, parse_period, period_index, period_label, period_range
+from forecast.study import Study, nearest
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def channel_names(file: str, title: str, channels: Iterable[str]) -> list[str]:
     """Problems with the names themselves: two spellings of one channel, a row of totals."""
     spellings: dict[str, set[str]] = {}
     for name in set(channels):
-        spellings.setdefault(" ".join(name.split()).casefold(), set()).add(name)
+        spellings.setdefault(folded(name), set()).add(name)
     problems = [
         f"{file}: column {title}: one channel has several spellings ({', '.join(sorted(names))}); use one."
         for _, names in sorted(spellings.items())
@@ -215,3 +218,71 @@ def _labels(absent: Periods, kind: str) -> str:
     labels = [period_label(start, kind) for start in absent[:3]]
     more = f" and {absent.size - 3} more" if absent.size > 3 else ""
     return ", ".join(labels) + more
+
+
+# --------------------------------------------------------------------------------------------- the counts of a study
+
+
+def read_counts(study: Study) -> Rows:
+    """The table of counts that a study names, as it is: with a column of segments a row for each."""
+    spec, file = study.history, str(study.history.counts)
+    layout = Layout("history.counts", spec.period, MONEY, study.funnel.stages, columns=spec.columns)
+    return read_rows(study.folder / file, file, layout)
+
+
+def segment_names(study: Study) -> NDArray[np.object_]:
+    """The segment of each row of the counts, a blank as such. Raises StudyError where there is no such column."""
+    wanted = "" if study.segments is None else study.segments.column
+    file = str(study.history.counts)
+    grid = read_grid(study.folder / file, file, "history.counts")
+    titles = [str(title).strip() for title in grid.header]
+    if wanted not in titles:
+        raise StudyError(
+            f'{study.place("segments.column")}: {file} has no column "{wanted}"; it has {", ".join(titles)}'
+            f"{nearest(wanted, titles)}"
+        )
+    cells = grid.column(titles.index(wanted))
+    return np.array([BLANK if cell is None else day_text(cell) for cell in cells], dtype=object)
+
+
+def summed(rows: Rows) -> Rows:
+    """Rows of segments added up to rows of (period, channel); a blank in one of them leaves the sum blank."""
+    keys = list(zip(rows.starts, rows.channels, strict=True))
+    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    where = np.array([place[key] for key in keys])
+    first = np.unique(where, return_index=True)[1]
+    measures = {}
+    for name, values in rows.measures.items():
+        total = np.zeros(len(place))
+        np.add.at(total, where, values)  # NaN stays NaN
+        measures[name] = total
+    return Rows(rows.file, rows.numbers[first], rows.starts[first], rows.channels[first], measures)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentCounts:
+    """Counts by segment: `counts` by measure, (period, channel, segment), blanks as NaN; `names` of the segments."""
+
+    names: tuple[str, ...]
+    counts: dict[str, NDArray[np.float64]]
+
+
+def read_segment_counts(study: Study, history: History) -> SegmentCounts:
+    """The counts of the history's window by segment; the file has been checked by `read_history`."""
+    rows, segments = read_counts(study), segment_names(study)
+    names = tuple(sorted(set(segments)))
+    time = period_index(rows.starts, history.periods[0], history.period)
+    keep = (time >= 0) & (time < history.periods.size)
+    at = (
+        time[keep],
+        np.array([history.channels.index(str(name)) for name in rows.channels[keep]]),
+        np.array([names.index(str(name)) for name in segments[keep]]),
+    )
+    counts = {}
+    for name in (*history.stages, "revenue"):
+        if name in rows.measures:
+            cells = np.full((history.periods.size, len(history.channels), len(names)), np.nan)
+            cells[at] = 0.0
+            np.add.at(cells, at, rows.measures[name][keep])
+            counts[name] = cells
+    return SegmentCounts(names, counts)

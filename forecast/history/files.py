@@ -28,6 +28,7 @@ PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 DELIMITERS = (",", ";", "\t")
+BLANK = "(blank)"  # stands for an empty cell where a name is needed
 SHOWN = 3  # rows named in a message; the count says how many there are
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -221,9 +222,7 @@ def _read_parquet(path: Path, file: str) -> Grid:
             header = tuple(str(column[0]) for column in result.description or ())
             cells = result.fetchall()
         except duckdb.Error as error:
-            raise DataError(
-                f"{file}: is not a readable Parquet file ({first_line_of(error)}); export it again."
-            ) from None
+            raise DataError(unreadable_parquet(file, error)) from None
     rows = [tuple(_plain(cell) for cell in row) for row in cells]
     kept = [
         (row, number) for number, row in enumerate(rows, start=1) if any(cell is not None for cell in row)
@@ -234,6 +233,11 @@ def _read_parquet(path: Path, file: str) -> Grid:
 def literal_path(path: Path) -> str:
     """The path as DuckDB must be given it: its wildcard characters stand for themselves."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def unreadable_parquet(file: str, error: Exception) -> str:
+    """The message for a Parquet file that DuckDB cannot read."""
+    return f"{file}: is not a readable Parquet file ({first_line_of(error)}); export it again."
 
 
 def first_line_of(error: Exception) -> str:
@@ -298,20 +302,19 @@ def find_columns(header: Sequence[str], wanted: Sequence[Wanted], file: str) -> 
     """
     places: dict[str, list[int]] = {}
     for position, name in enumerate(header):
-        places.setdefault(_fold(name), []).append(position)
+        places.setdefault(folded(name), []).append(position)
     there = [name.strip() for name in header if name.strip()]
     found: dict[str, int] = {}
     problems = []
     for column in wanted:
-        hit = next((name for name in column.theirs if _fold(name) in places), None)
+        hit = next((name for name in column.theirs if folded(name) in places), None)
         if hit is None:
             if column.required:
                 problems.append(_missing_column(column, there, file))
-        elif len(places[_fold(hit)]) > 1:
-            n = len(places[_fold(hit)])
+        elif (n := len(places[folded(hit)])) > 1:
             problems.append(f'{file}: row 1: {n} columns are called "{hit}"; keep one, or rename the others.')
         else:
-            found[column.name] = places[_fold(hit)][0]
+            found[column.name] = places[folded(hit)][0]
     if problems:
         raise DataError(problems)
     return found
@@ -330,7 +333,8 @@ def _missing_column(column: Wanted, there: Sequence[str], file: str) -> str:
     return f"{file}: row 1: no column {names}; {listed}; {remedy}{nearest(column.name, there) or '.'}"
 
 
-def _fold(name: str) -> str:
+def folded(name: str) -> str:
+    """A name without case and needless blanks: what two spellings of one name share."""
     return " ".join(name.split()).casefold()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -22,21 +23,28 @@ from numpy.typing import NDArray
 from forecast.errors import DataError
 from forecast.history.crm import PRESETS, Preset
 from forecast.history.files import (
+    BLANK,
     CSV_SUFFIXES,
     DATE_REMEDY,
     FIRST_SERIAL,
     LAST_SERIAL,
     NUMBER_REMEDY,
+    PARQUET_SUFFIXES,
     Wanted,
     check_file,
     csv_fault,
+    csv_header,
+    day_text,
     find_columns,
     first_line_of,
+    folded,
+    literal_path,
+    read_excel_rows,
     rows_text,
+    unreadable_parquet,
 )
-from forecast.history.lead_files import LeadFile, config, open_leads
 
-BLANK_CHANNEL = "(blank)"
+MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"
 UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
 
@@ -84,11 +92,11 @@ def read_leads(
     check_file(path, file, "history.leads")
     with (
         tempfile.TemporaryDirectory(prefix="forecast-") as folder,
-        duckdb.connect(config=config(folder)) as connection,
+        duckdb.connect(config=_config(folder)) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
-        source = open_leads(connection, path, file)
-        cells = _cells(source, file, stages, columns, None if preset is None else PRESETS[preset])
+        source = _open(connection, path, file)
+        cells = _cells(source, file, stages, columns, preset)
         if first_course:
             cells = _first_course(source, cells, tuple(stages), columns.get("returned", "returned"))
         query = _Query(connection, source, file, cells, tuple(stages))
@@ -102,9 +110,9 @@ def read_lead_rows(
     path: Path, file: str, *, stages: Sequence[str], columns: Mapping[str, str], preset: str | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them."""
-    with duckdb.connect(config=config(tempfile.gettempdir())) as connection:
-        source = open_leads(connection, path, file)
-        cells = _cells(source, file, stages, columns, None if preset is None else PRESETS[preset])
+    with duckdb.connect(config=_config(tempfile.gettempdir())) as connection:
+        source = _open(connection, path, file)
+        cells = _cells(source, file, stages, columns, preset)
         ours = {cell.title for cell in cells.values()}
         others = {i: title.strip() for i, title in enumerate(source.header) if title.strip() not in ours}
         picked = [f'{cell.value} AS "{name}"' for name, cell in cells.items()]
@@ -113,7 +121,80 @@ def read_lead_rows(
     return found[list(cells)], found.iloc[:, len(cells) :].set_axis(list(others.values()), axis=1)
 
 
-# Our columns in it
+# ------------------------------------------------------------------------------------- the file, every cell as it came
+
+
+@dataclass(frozen=True)
+class _File:
+    """A relation in DuckDB: how to select from it, its header, its column names and types, and its row number."""
+
+    relation: str
+    parameters: list[str]
+    header: tuple[str, ...]
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    row: str
+    serials: bool = False  # whole numbers in date columns are Excel's day numbers
+
+
+def _config(folder: str) -> dict[str, Any]:
+    """Settings of a connection: bounded memory, nothing fetched from outside."""
+    return {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": folder,
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+
+
+def _open(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
+    """Open a file by its ending. Raises DataError where it cannot be read."""
+    suffix = path.suffix.lower()
+    if suffix in CSV_SUFFIXES:
+        return _open_csv(path, file)
+    if suffix in PARQUET_SUFFIXES:
+        return _open_parquet(connection, path, file)
+    return _open_excel(connection, path, file)
+
+
+def _open_csv(path: Path, file: str) -> _File:
+    delimiter, header = csv_header(path, file)
+    names = tuple(f"c{i}" for i in range(len(header)))
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    mark = "\\t" if delimiter == "\t" else delimiter
+    layout = f"header = true, auto_detect = false, columns = {{{types}}}"
+    relation = f"read_csv(?, {layout}, delim = '{mark}', quote = '\"', escape = '\"')"
+    return _File(
+        relation, [literal_path(path)], header, names, ("VARCHAR",) * len(names), "row_number() OVER () + 1"
+    )
+
+
+def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
+    relation, parameters = "read_parquet(?)", [literal_path(path)]
+    try:
+        found = connection.execute(f"DESCRIBE SELECT * FROM {relation}", parameters).fetchall()  # noqa: S608 - no outside text
+    except duckdb.Error as error:
+        raise DataError(unreadable_parquet(file, error)) from None
+    header = tuple(str(row[0]) for row in found)
+    quoted = tuple('"' + name.replace('"', '""') + '"' for name in header)
+    types = tuple(str(row[1]) for row in found)
+    return _File(relation, parameters, header, quoted, types, "row_number() OVER ()")
+
+
+def _open_excel(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
+    header, rows, numbers = read_excel_rows(path, file)
+    cells = {f"c{i}": [_text(row[i]) for row in rows] for i in range(len(header))}
+    connection.register("sheet", pd.DataFrame({**cells, "row_in_sheet": numbers}))
+    return _File("sheet", [], header, tuple(cells), ("VARCHAR",) * len(header), "row_in_sheet", serials=True)
+
+
+def _text(cell: object) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell
+    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else day_text(cell)
+
+
+# ------------------------------------------------------------------------------------------------ our columns in it
 
 
 @dataclass(frozen=True)
@@ -131,9 +212,10 @@ class _Cell:
 
 
 def _cells(
-    source: LeadFile, file: str, stages: Sequence[str], columns: Mapping[str, str], preset: Preset | None
+    source: _File, file: str, stages: Sequence[str], columns: Mapping[str, str], crm: str | None
 ) -> dict[str, _Cell]:
     """SQL for lead_id, channel, each stage, lost and amount; keys absent when the file has no such column."""
+    preset = None if crm is None else PRESETS[crm]
     own = {"lead_id": "lead_id", "channel": "channel", "created": stages[0], **{s: s for s in stages[1:]}}
     optional = {"lost": "lost", "amount": "amount"}
     wanted = [_wanted(name, columns, preset, name in own) for name in {**own, **optional}]
@@ -159,7 +241,7 @@ def _cells(
 
 
 def _first_course(
-    source: LeadFile, cells: dict[str, _Cell], stages: tuple[str, ...], title: str
+    source: _File, cells: dict[str, _Cell], stages: tuple[str, ...], title: str
 ) -> dict[str, _Cell]:
     """The cells without what came after a lead had come back, where it came back before it reached the second stage."""
     names = [name.strip().casefold() for name in source.header]
@@ -183,9 +265,9 @@ def _wanted(name: str, columns: Mapping[str, str], preset: Preset | None, requir
     return Wanted(name, (*theirs, name), required)
 
 
-def _closing(source: LeadFile, preset: Preset, columns: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _closing(source: _File, preset: Preset, columns: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Dates of winning and losing from a closing date and an outcome, where the export has no date of its own."""
-    places = {" ".join(name.split()).casefold(): i for i, name in reversed(list(enumerate(source.header)))}
+    places = {folded(name): i for i, name in reversed(list(enumerate(source.header)))}
     closed = next((places[name.casefold()] for name in preset.closed if name.casefold() in places), None)
     outcome = next((places[name.casefold()] for name in preset.outcome if name.casefold() in places), None)
     if closed is None or outcome is None:
@@ -201,7 +283,7 @@ def _closing(source: LeadFile, preset: Preset, columns: Mapping[str, str]) -> di
     return made
 
 
-def _text_of(source: LeadFile, position: int) -> str:
+def _text_of(source: _File, position: int) -> str:
     column = source.columns[position]
     if source.types[position] != "VARCHAR":
         column = f"CAST({column} AS VARCHAR)"
@@ -217,7 +299,7 @@ def _day(text: str, serials: bool) -> str:
     return f"CASE WHEN {day} BETWEEN DATE '{FIRST_DAY}' AND DATE '{LAST_DAY}' THEN {day} END"
 
 
-# Checking and grouping
+# ---------------------------------------------------------------------------------------------- checking and grouping
 
 
 @dataclass(frozen=True)
@@ -225,7 +307,7 @@ class _Query:
     """The questions that are asked of one file of leads."""
 
     connection: duckdb.DuckDBPyConnection
-    source: LeadFile
+    source: _File
     file: str
     cells: Mapping[str, _Cell]
     stages: tuple[str, ...]
@@ -316,7 +398,7 @@ class _Query:
         names = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
         unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
         amount = f'coalesce("v_amount", {unknown})' if "amount" in self.cells else unknown
-        keys = [f"coalesce(\"v_channel\", '{BLANK_CHANNEL}') AS channel"]
+        keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
         keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in names]
         measures = [
             "count(*) AS n",
@@ -338,7 +420,7 @@ class _Query:
             found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
         groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
         groups = groups.sort_values(["channel", *self.stages, "lost"], ignore_index=True)
-        blank = int(groups.loc[groups["channel"] == BLANK_CHANNEL, "n"].sum())
+        blank = int(groups.loc[groups["channel"] == BLANK, "n"].sum())
         last_day = max(found[f"last_{name}"].max() for name in names if found[f"last_{name}"].notna().any())
         return Leads(groups, np.datetime64(last_day, "D"), int(groups["n"].sum()), blank)
 

@@ -17,11 +17,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
-from forecast.history.counts import Layout, Rows, channel_names, check_pairs, read_rows
-from forecast.history.files import rows_text
+from forecast.history.counts import (
+    Layout,
+    Rows,
+    channel_names,
+    check_pairs,
+    read_counts,
+    read_rows,
+    segment_names,
+    summed,
+)
+from forecast.history.files import BLANK, rows_text
 from forecast.history.history import History, count_table, leads_history, recorded_stages
-from forecast.history.leads import BLANK_CHANNEL, Leads, read_leads
-from forecast.history.segment_rows import segment_names, summed
+from forecast.history.leads import Leads, read_leads
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.study import Study, nearest
 
@@ -44,12 +52,9 @@ def read_history(study: Study, *, today: date | None = None) -> History:
 def _from_counts(study: Study, today: date | None) -> History:
     spec = study.history
     file = str(spec.counts)
-    layout = Layout(
-        "history.counts", spec.period, ("spend", "revenue"), study.funnel.stages, columns=spec.columns
-    )
-    rows = read_rows(_path(study, file), file, layout)
+    rows = read_counts(study)
     if study.segments is not None:
-        segment_names(study, file)
+        segment_names(study)
         rows = summed(rows)
     _check_channels(study, set(rows.channels))
     first, last = spec.window()
@@ -221,7 +226,7 @@ def _note_left_out(
     for name, out in (("before", created < first), ("after", created > last)):
         if out.any():
             reading[name] = str(int(n[out].sum()))
-    blank = (leads.groups["channel"] == BLANK_CHANNEL).to_numpy()
+    blank = (leads.groups["channel"] == BLANK).to_numpy()
     reading["blank_channel"] = f"{int(n[inside & blank].sum())} of {int(n[inside].sum())}"
 
 

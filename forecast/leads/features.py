@@ -15,12 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import StudyError
-from forecast.history import BLANK_CHANNEL, read_lead_rows
+from forecast.history import BLANK, read_lead_rows
 from forecast.study import Study, nearest
 
 Array = NDArray[np.float64]
 
-BLANK, OTHER = "(blank)", "(other)"
+OTHER = "(other)"
 MOST_LEVELS = 30
 LEAST_ROWS = 20  # of a level; rarer ones are put together
 CLIP = 4.0  # standard deviations: one wrong cell does not tilt a slope
@@ -78,7 +78,7 @@ def read_lead_table(study: Study) -> LeadTable:
     stages = study.funnel.stages[study.funnel.stages.index("leads") :]
     path = study.folder / spec.leads
     leads, further = read_lead_rows(path, spec.leads, stages=stages, columns=spec.columns, preset=spec.preset)
-    leads["channel"] = leads["channel"].fillna(BLANK_CHANNEL)
+    leads["channel"] = leads["channel"].fillna(BLANK)
     dates = [name for name in (*stages, "lost") if name in leads]
     last = max(leads[name].max() for name in dates if leads[name].notna().any())
     return LeadTable(leads, further, tuple(stages), np.datetime64(last, "D"))

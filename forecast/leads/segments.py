@@ -20,14 +20,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from forecast.equations import ages_needed, delay_pmf
 from forecast.errors import StudyError
 from forecast.history import History, SegmentCounts, read_segment_counts
 from forecast.leads.features import OTHER, LeadTable, labels_of, read_lead_table, with_returns
 from forecast.leads.pooling import Shares, pooled_draws, rates, together
 from forecast.leads.scoring import BETWEEN, DELAY_DAYS, deal_values, fate, shares
 from forecast.leads.timing import MOVED, fit_timing
-from forecast.periods import period_index, period_label
-from forecast.study import Study, nearest
+from forecast.periods import DAYS_PER_PERIOD, period_index, period_label
+from forecast.study import DEFAULT_DELAY_DAYS, OTHER_DELAY_DAYS, Study, nearest
 
 Array = NDArray[np.float64]
 
@@ -38,6 +39,8 @@ MOVE = 0.10  # of all leads, that a shift of the mix moves
 RECENT = 3  # periods whose leads a shift is told for
 TOTAL = "total"
 LEADS = "leads"
+EARLY = 3  # periods whose mean stands for what came before the window, among counts
+DELAY_CV = 0.8  # of a delay, where counts tell nothing of it
 DEAL_CV = 0.8  # of single deals, where only sums are known
 BAND = (0.1, 0.5, 0.9)
 
@@ -121,7 +124,7 @@ def _of_counts(study: Study, history: History, rng: np.random.Generator) -> Foun
     made: dict[str, Array] = {}
     entered: dict[str, Array] = {}
     moved: dict[str, Array] = {}
-    for stage, (came, went, trials) in found.settled(study, history).items():
+    for stage, (came, went, trials) in settled(found, study, history).items():
         one = np.ones(len(cells))
         both = np.concatenate([went.ravel(), (trials - went).ravel()])
         seen = Shares(
@@ -136,6 +139,43 @@ def _of_counts(study: Study, history: History, rng: np.random.Generator) -> Foun
     first = LEADS if LEADS in history.stages else history.stages[0]
     mix = _mix(np.nan_to_num(found.counts[first]).sum(axis=1), found.names, history)
     return whole, _values_of_counts(found, rng), mix
+
+
+def settled(found: SegmentCounts, study: Study, history: History) -> dict[str, tuple[Array, Array, Array]]:
+    """By stage after the first: entered, moved, and entries that have had time to move, (channel, segment) each.
+
+        moved into a stage in period t ~ rate x sum over ages a of entered_(t - a) f_a       (calendar counts)
+        become of the cohort of period t ~ rate x entered_t F(age)                           (cohort counts)
+
+    with the delay f that the study names, or the usual one: counts do not tell the delay of each segment.
+    """
+    made = {}
+    for before, stage in history.steps:
+        entered, moved = found.counts[before], found.counts[stage]
+        known = np.isfinite(moved) & np.isfinite(entered)
+        timed = _with_time(np.nan_to_num(entered), stage, study, history)
+        came, went, trials = (
+            np.where(known, np.nan_to_num(part), 0.0).sum(axis=0) for part in (entered, moved, timed)
+        )
+        made[stage] = (came, went, np.maximum(trials, went))
+    return made
+
+
+def _with_time(entered: Array, stage: str, study: Study, history: History) -> Array:
+    """Entries weighted by the share of the delay that has passed, by the period in which they would move."""
+    days = study.funnel.delay.get(stage, DEFAULT_DELAY_DAYS.get(stage, OTHER_DELAY_DAYS))
+    mean = float(days) / DAYS_PER_PERIOD[history.period]
+    if mean <= 0:
+        return entered
+    ages = ages_needed(mean, DELAY_CV)
+    f = delay_pmf(mean, DELAY_CV, ages)
+    n = len(entered)
+    if history.counting == "cohort":
+        lived = np.cumsum(f)[np.minimum(n - 1 - np.arange(n), ages - 1)]
+        return np.asarray(entered * lived[:, None, None])
+    before = np.repeat(entered[:EARLY].mean(axis=0, keepdims=True), ages, axis=0)
+    path = np.concatenate([before, entered])
+    return np.asarray(sum(f[a] * path[ages - a : ages - a + n] for a in range(ages)))
 
 
 def _values_of_counts(found: SegmentCounts, rng: np.random.Generator) -> Array | None:

@@ -15,7 +15,7 @@ from forecast.errors import StudyError
 from forecast.history import SegmentCounts, read_history
 from forecast.lab import make_leads
 from forecast.leads.features import OTHER, LeadTable
-from forecast.leads.segments import names_of, segment_rates, segment_tables
+from forecast.leads.segments import names_of, segment_rates, segment_tables, settled
 from forecast.study import load_study
 
 
@@ -172,7 +172,7 @@ def test_entries_that_had_no_time_to_move_do_not_count(counting):
     past = fixture.history({"leads": [50, 20], "won": [5, 2]}, periods=12, counting=counting)
     study = fixture.study(funnel={"stages": ("leads", "won"), "delay": {"won": 60}})
     cells = {name: past.counts[name].values[:, :, None] for name in ("leads", "won")}
-    entered, moved, trials = SegmentCounts(("all",), cells).settled(study, past)["won"]
+    entered, moved, trials = settled(SegmentCounts(("all",), cells), study, past)["won"]
     assert entered.ravel() == pytest.approx([600.0, 240.0])
     assert moved.ravel() == pytest.approx([60.0, 24.0])
     if counting == "calendar":
