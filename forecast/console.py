@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forecast.words import MINUS, NBSP, THIN
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -135,11 +137,16 @@ def audit_text(audit: pd.DataFrame, mistakes: pd.DataFrame | None = None) -> str
     return "\n".join(lines)
 
 
+# The signs of `words` as any terminal has them.
+_TYPED = str.maketrans({NBSP: " ", THIN: " ", MINUS: "-"})
+
+
 def _checks(table: pd.DataFrame, name: str) -> list[str]:
     """A line for each row, and below it the advice where something is to be done."""
     lines = []
     for row in table.to_dict("records"):
-        lines.append(f"{row['status']:<7} {row[name]}: {row['evidence']}")
+        evidence = row["evidence"].translate(_TYPED)
+        lines.append(f"{row['status']:<7} {row[name]}: {evidence}")
         if row["status"] not in ("PASS", "UNKNOWN") and row["advice"]:
             lines.append(f"        -> {row['advice']}")
     return lines

@@ -52,7 +52,7 @@ from forecast.outlook import told as lifetime_told
 from forecast.periods import period_label, period_range, shift
 from forecast.progress import Clock, Silent
 from forecast.study import Study
-from forecast.tables import Tables
+from forecast.tables import Tables, check_table
 from forecast.tails import deal_law
 from forecast.verdict import verdict
 
@@ -140,7 +140,8 @@ def _tables(
     value = posterior.array("deal_mean") if "deal_mean" in posterior.data else None
     flow = expected_flow(inside, future.rates, stages[0], plan, value)
     customers = customer_measures(study, history, posterior, future, plan, flow, seed=seed)
-    audit = audit_history(history, study)
+    asked = audit_history(history, study)
+    audit = check_table(asked)
     delays = results.delay_table(study, history, posterior)
     allocation = None if decision is None else decision.allocation
     told = {} if decision is None else decision_tables(decision, names, study.currency)
@@ -210,7 +211,9 @@ def _tables(
         backtest=dict(backtest),
         decision=told,
         benchmarks=gap_table(study, history, posterior, future, inside, flow),
-        mistakes=common_mistakes(history, study, audit, economics=unit, funnel=funnel, allocation=table),
+        mistakes=check_table(
+            common_mistakes(history, study, asked, economics=unit, funnel=funnel, allocation=table), "mistake"
+        ),
     )
 
 

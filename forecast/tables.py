@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+
+from forecast.words import Check, text
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,3 +50,9 @@ class Tables:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dicts with text keys."""
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def check_table(checks: Sequence[Check], asked: str = "check") -> pd.DataFrame:
+    """A row for each check, as text: what was asked (under the name `asked`), status, evidence, advice."""
+    rows = [(text(c.name), c.status, text(c.value), text(c.advice)) for c in checks]
+    return pd.DataFrame(rows, columns=[asked, "status", "evidence", "advice"])

@@ -6,7 +6,7 @@ adds a catalogue and touches no call. A field of a template is written as its sp
 
     {x}            a text as it is; a number as `number` has it; a message, rendered; a list, with commas
     {x:percent}    by a writer below: number, count, whole, exact, percent, chance, signed, sentence, clean, stage,
-                   listed, list
+                   listed, list, parts
     {x:number.2}   the same to so many digits (of a list: at most so many, then "and 3 more")
     {x:,.0f}       as Python's own spec has it, with the marks of the language
 
@@ -30,6 +30,7 @@ MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 MISSING = DASH
 ENGLISH = "en"
+PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _STAGES = {"contribution": "eventual contribution"}  # dated by acquisition, whenever it lands
 _PLURAL = {"month": "months", "week": "weeks", "quarter": "quarters"}
@@ -306,14 +307,19 @@ def listed(names: Sequence[Any], most: int = 4) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else "none"
 
 
-def in_a_row(names: Sequence[Any], most: int = 1_000_000) -> str:
+def in_a_row(names: Sequence[Any], most: int = 1_000_000, between: str = ", ") -> str:
     """Names with commas; past `most` of them "and 3 more".
 
     >>> in_a_row(["a", "b", "c"]), in_a_row(["a", "b", "c"], 2)
     ('a, b, c', 'a, b and 1 more')
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(str(name) for name in names[:most]) + more
+    return between.join(str(name) for name in names[:most]) + more
+
+
+def in_parts(names: Sequence[Any], most: int = 1_000_000) -> str:
+    """The same with semicolons, for what has commas of its own."""
+    return in_a_row(names, most, "; ")
 
 
 def horizon_words(labels: Sequence[str], kind: str) -> str:
@@ -335,4 +341,5 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "stage": stage_word,
     "listed": listed,
     "list": in_a_row,
+    "parts": in_parts,
 }

@@ -55,6 +55,7 @@ from forecast.report import (
     write_outputs,
 )
 from forecast.study import Study, load_study
+from forecast.tables import check_table
 
 BACKTEST = "backtest.json"  # read again by the next run
 
@@ -157,8 +158,9 @@ def _read(
 def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> CheckResult:
     """Read and validate study and data; audit them."""
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
-    audit = audit_history(history, loaded)
-    found = common_mistakes(history, loaded, audit)
+    asked = audit_history(history, loaded)
+    found = check_table(common_mistakes(history, loaded, asked), "mistake")
+    audit = check_table(asked)
     summary = {
         "name": loaded.name,
         "periods": [

@@ -33,6 +33,7 @@ from forecast.budget import allocate, paid_channels
 from forecast.fit import fit_hash
 from forecast.outlook import future_paths
 from forecast.report import plot_budget, plot_fan, write_outputs
+from forecast.tables import check_table
 
 path = Path(STUDY)
 if not path.exists() and "__file__" in globals():  # run as a script from another folder
@@ -47,7 +48,7 @@ study = forecast.load_study(path)
 # %%
 history = forecast.read_history(study)
 print(f"{study.name}: {history.labels[0]} to {history.labels[-1]}, {len(history.channels)} channels")
-forecast.audit_history(history, study).set_index("check")
+check_table(forecast.audit_history(history, study)).set_index("check")
 
 # %% [markdown]
 # ## 2. Fit, or take the saved fit

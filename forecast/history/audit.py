@@ -8,29 +8,26 @@ for the traces of common mistakes: leads counted but not qualified, stages not m
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.history.audit_rates import blanks, jumps, opposite
+from forecast.history.files import BLANK
 from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
+from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, together
 
-PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 30, 0.10, 3.0, 0.25
 JUMP_FLOOR = 20  # a jump from fewer units than this is noise
+MEASURED, FALLING = "Stages measured", "Counts fall along the funnel"
 
-Row = tuple[str, str, str, str]  # check, status, evidence, advice
 
-
-def audit_history(history: History, study: Study) -> pd.DataFrame:
-    """One row per check.
-
-    Columns: check, status (PASS, REVIEW or FAIL), evidence (the numbers), advice (what to do; empty for PASS).
-    """
-    rows = [
+def audit_history(history: History, study: Study) -> list[Check]:
+    """A check for each question that the history can be asked: the numbers as its value, what to do as its advice."""
+    asked = [
         _stages(history, study),
         _falling(history),
         _last_period(history),
@@ -56,13 +53,18 @@ def audit_history(history: History, study: Study) -> pd.DataFrame:
         _future(history),
         _losses(history),
     ]
-    asked = [row for row in rows if row is not None]
-    return pd.DataFrame(asked, columns=["check", "status", "evidence", "advice"])
+    return [check for check in asked if check is not None]
 
 
-def _row(check: str, found: str, fine: str, advice: str, status: str = REVIEW) -> Row:
-    """A row with `status` and advice when something was found, else PASS with what is fine."""
-    return (check, status, found, advice) if found else (check, PASS, fine, "")
+def _check(name: str, found: Text, fine: Text, advice: Text, status: str = REVIEW) -> Check:
+    """A check of `status` with advice when something was found, else PASS with what is fine."""
+    return Check(name, status, found, advice) if found else Check(name, PASS, fine)
+
+
+def _few(found: Iterable[Text]) -> Text:
+    """The first of what was found, and how many more there are; empty where there is nothing."""
+    listed = list(found)
+    return message("{found:list.4}", found=listed) if listed else ""
 
 
 def _totals(history: History, measure: str) -> NDArray[np.float64]:
@@ -71,304 +73,298 @@ def _totals(history: History, measure: str) -> NDArray[np.float64]:
     return np.where(np.isfinite(values).any(axis=1), np.nansum(values, axis=1), np.nan)
 
 
-def _span(history: History) -> str:
-    return f"{history.labels[0]} to {history.labels[-1]}"
-
-
-def _listed(texts: list[str], most: int = 4) -> str:
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more
-
-
-def _cells(history: History, where: NDArray[np.bool_]) -> str:
+def _cells(history: History, where: NDArray[np.bool_]) -> Text:
     """Cells as "ppc in 2026-03, seo in 2026-04 and 3 more"; empty when there are none."""
-    return _listed([f"{history.channels[j]} in {history.labels[i]}" for i, j in np.argwhere(where)])
-
-
-def _stages(history: History, study: Study) -> Row:
-    missing = [stage for stage in study.funnel.stages if stage not in history.stages]
-    found = f"not recorded: {', '.join(missing)}; the funnel starts at {history.stages[0]}" if missing else ""
-    fine = f"all recorded: {', '.join(history.stages)}"
-    return _row(
-        "Stages measured",
-        found,
-        fine,
-        f"Record {', '.join(missing)}: what is not measured cannot be improved.",
+    return _few(
+        message("{channel} in {period}", channel=history.channels[j], period=history.labels[i])
+        for i, j in np.argwhere(where)
     )
 
 
-def _falling(history: History) -> Row:
+def _stages(history: History, study: Study) -> Check:
+    missing = [stage for stage in study.funnel.stages if stage not in history.stages]
+    told = {"missing": missing, "recorded": history.stages, "first": history.stages[0]}
+    return _check(
+        MEASURED,
+        message("not recorded: {missing}; the funnel starts at {first}", **told) if missing else "",
+        message("all recorded: {recorded}", **told),
+        message("Record {missing}: what is not measured cannot be improved.", **told),
+    )
+
+
+def _falling(history: History) -> Check:
     found = []
     for before, stage in history.steps:
         both = history.present(before, stage)
-        above, below = (
-            np.where(both, history.counts[name].values, 0.0).sum(axis=0) for name in (before, stage)
-        )
+        above, below = (np.where(both, history.filled(name), 0.0).sum(axis=0) for name in (before, stage))
+        told = {"stage": stage, "before": before}
         found += [
-            f"{channel}: {int(below[j]):,} {stage} of {int(above[j]):,} {before}"
+            message(
+                "{channel}: {n:whole} {stage} of {all:whole} {before}",
+                channel=channel,
+                n=below[j],
+                all=above[j],
+                **told,
+            )
             for j, channel in enumerate(history.channels)
             if below[j] > above[j]
         ]
+    fine = "each stage is below the one before, in every channel"
     advice = (
         "Check how stages are counted: over the whole history a later stage should not exceed an earlier one."
     )
-    return _row(
-        "Counts fall along the funnel",
-        _listed(found),
-        "each stage is below the one before, in every channel",
-        advice,
-    )
+    return _check(FALLING, _few(found), fine, advice)
 
 
-def _last_period(history: History) -> Row:
-    partial = history.reading.get("partial")
-    found = (
-        f"{partial} was not complete and is left out; the history ends with {history.labels[-1]}"
-        if partial
-        else ""
-    )
-    advice = f'If {partial} is complete, set history.through = "{partial}".'
-    return _row("Last period complete", found, f"the history ends with {history.labels[-1]}", advice)
+def _last_period(history: History) -> Check:
+    told = {"partial": history.reading.get("partial"), "last": history.labels[-1]}
+    text = "{partial} was not complete and is left out; the history ends with {last}"
+    fine = message("the history ends with {last}", **told)
+    advice = message('If {partial} is complete, set history.through = "{partial}".', **told)
+    return _check("Last period complete", message(text, **told) if told["partial"] else "", fine, advice)
 
 
-def _length(history: History) -> Row:
-    n, needed = history.periods.size, math.ceil(MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[history.period] / 12)
-    found = "" if history.has_season else f"{n} {history.period}s, {_span(history)}"
-    advice = f"With fewer than {needed} {history.period}s the season cannot be learnt; expect wide bands."
-    return _row("Length of the history", found, f"{n} {history.period}s, {_span(history)}", advice)
+def _length(history: History) -> Check:
+    n, kind, labels = history.periods.size, history.period, history.labels
+    fine = message("{n} {kind}s, {first} to {last}", n=n, kind=kind, first=labels[0], last=labels[-1])
+    needed = math.ceil(MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[history.period] / 12)
+    advice = "With fewer than {needed} {kind}s the season cannot be learnt; expect wide bands."
+    found = "" if history.has_season else fine
+    return _check("Length of the history", found, fine, message(advice, needed=needed, kind=kind))
 
 
-def _wins(history: History) -> Row:
-    won = int(np.nansum(history.counts["won"].values))
-    fine = f"{won:,} won in {history.periods.size} {history.period}s"
+def _wins(history: History) -> Check:
+    won = int(history.filled("won").sum())
+    fine = message("{won:whole} won in {n} {kind}s", won=won, n=history.periods.size, kind=history.period)
     advice = (
         "With few wins the close rate rests on the benchmark; add older periods or another stage before won."
     )
-    return _row("Enough wins", fine if won < FEW_WINS else "", fine, advice, REVIEW if won else FAIL)
+    return _check("Enough wins", fine if won < FEW_WINS else "", fine, advice, REVIEW if won else FAIL)
 
 
-def _spend(history: History) -> Row:
+def _spend(history: History) -> Check:
     found = "" if "spend" in history.counts else "no spend is recorded"
-    return _row(
-        "Spend recorded",
-        found,
-        "spend is recorded",
-        "Add spend by channel: without it no budget can be advised.",
-    )
+    advice = "Add spend by channel: without it no budget can be advised."
+    return _check("Spend recorded", found, "spend is recorded", advice)
 
 
-def _revenue(history: History, study: Study) -> Row:
-    check = "Deal value known"
+def _revenue(history: History, study: Study) -> Check:
+    name = "Deal value known"
     if "revenue" in history.counts:
         absent = int(history.deals["amount"].isna().sum())
         zero = int((history.deals["amount"] == 0).sum())
-        parts = [f"{absent} without an amount"] * bool(absent) + [f"{zero} with an amount of 0"] * bool(zero)
-        found = f"of {len(history.deals):,} deals won, {' and '.join(parts)}" if parts else ""
-        return _row(
-            check,
-            found,
-            "revenue is recorded",
-            "Fill the amounts in: deals without one say nothing of deal value.",
-        )
+        parts = [message("{n} without an amount", n=absent)] * bool(absent)
+        parts += [message("{n} with an amount of 0", n=zero)] * bool(zero)
+        found = message("of {n:whole} deals won, {parts:listed}", n=len(history.deals), parts=parts)
+        advice = "Fill the amounts in: deals without one say nothing of deal value."
+        return _check(name, found if parts else "", "revenue is recorded", advice)
     if study.funnel.value is not None:
-        value = f"{study.funnel.value:,.0f} {study.currency} a deal is assumed; no revenue is recorded"
-        return check, REVIEW, value, "Record revenue: an assumed value has no band of its own."
+        value = message(
+            "{value:whole} {currency} a deal is assumed; no revenue is recorded",
+            value=study.funnel.value,
+            currency=study.currency,
+        )
+        return Check(name, REVIEW, value, "Record revenue: an assumed value has no band of its own.")
     advice = "Record revenue, or give an assumed deal value: funnel.value. Until then nothing can be said in money."
-    return check, REVIEW, "no revenue is recorded and none is assumed", advice
+    return Check(name, REVIEW, "no revenue is recorded and none is assumed", advice)
 
 
 def _presence(history: History) -> NDArray[np.bool_]:
     """Where a channel was there: it has a number; among leads, it has activity or a lead."""
-    there = [np.isfinite(values.values) for values in history.counts.data_vars.values()]
     if history.counting == "leads":
         own = [name for name in history.counts if name == "spend" or name in history.stages]
         before = [name for name in own if name not in history.triangles and name != "leads"]
-        there = [np.isfinite(history.counts[name].values) for name in before] + [
-            history.counts["leads"].values > 0
-        ]
+        there = [history.present(str(name)) for name in before] + [history.counts["leads"].values > 0]
+    else:
+        there = [history.present(str(name)) for name in history.counts]
     return np.logical_or.reduce(there)
 
 
-def _late_channels(history: History) -> Row:
+def _late_channels(history: History) -> Check:
     first = _presence(history).argmax(axis=0)
     found = [
-        f"{name} from {history.labels[i]}" for name, i in zip(history.channels, first, strict=True) if i > 0
+        message("{channel} from {period}", channel=name, period=history.labels[i])
+        for name, i in zip(history.channels, first, strict=True)
+        if i > 0
     ]
+    fine = "every channel is there from the first period"
     advice = "If it was there before, add the earlier rows; else it borrows from the other channels until it has data."
-    return _row(
-        "Channels that appear late", _listed(found), "every channel is there from the first period", advice
-    )
+    return _check("Channels that appear late", _few(found), fine, advice)
 
 
-def _stopped_channels(history: History) -> Row:
+def _stopped_channels(history: History) -> Check:
     idle = _presence(history)[::-1].argmax(axis=0)
     patience = 3 if history.counting == "leads" else 1  # a period without a lead is not the end of a channel
     found = [
-        f"{name} after {history.labels[-1 - n]}"
+        message("{channel} after {period}", channel=name, period=history.labels[-1 - n])
         for name, n in zip(history.channels, idle, strict=True)
         if n >= patience
     ]
+    fine = "every channel goes on to the last period"
     advice = "It is forecast as stopped unless money is planned for it; if it goes on, add the missing rows."
-    return _row("Channels that stop", _listed(found), "every channel goes on to the last period", advice)
+    return _check("Channels that stop", _few(found), fine, advice)
 
 
-def _zero_spend(history: History) -> Row | None:
+def _zero_spend(history: History) -> Check | None:
     if "spend" not in history.counts:
         return None
-    spend = history.counts["spend"].values
-    found = _cells(history, (spend == 0) & history.paid)
+    found = _cells(history, (history.counts["spend"].values == 0) & history.paid)
+    fine = "no paid channel has a period of zero spend"
     advice = "Fine if the channel was paused: it shows what comes without spend. Not recorded? Then empty the cells."
-    return _row("Periods with zero spend", found, "no paid channel has a period of zero spend", advice)
+    return _check("Periods with zero spend", found, fine, advice)
 
 
-def _spend_without_traffic(history: History) -> Row | None:
+def _spend_without_traffic(history: History) -> Check | None:
     if "spend" not in history.counts:
         return None
     first = history.stages[0]
     found = _cells(history, (history.spend > 0) & ~(history.filled(first) > 0))
-    advice = f"Check that {first} are recorded under the same channel name and period as the spend."
-    return _row("Spend without traffic", found, f"wherever money was spent there are {first}", advice)
+    fine = message("wherever money was spent there are {first}", first=first)
+    advice = "Check that {first} are recorded under the same channel name and period as the spend."
+    return _check("Spend without traffic", found, fine, message(advice, first=first))
 
 
-def _traffic_without_spend(history: History) -> Row | None:
+def _traffic_without_spend(history: History) -> Check | None:
     if "spend" not in history.counts:
         return None
-    first = history.stages[0]
-    busy = (history.filled(first) > 0).any(axis=0)
-    free = busy & ~history.paid
-    found = _listed([name for name, yes in zip(history.channels, free, strict=True) if yes])
-    found = f"no spend in any period: {found}" if found else ""
+    busy = (history.filled(history.stages[0]) > 0).any(axis=0)
+    free = [name for name, yes in zip(history.channels, busy & ~history.paid, strict=True) if yes]
+    found = message("no spend in any period: {free:list.4}", free=free) if free else ""
+    fine = "every channel with traffic has spend"
     advice = (
         "Such a channel is forecast by its own traffic and is not in the budget; add its cost if it has one."
     )
-    return _row("Traffic without spend", found, "every channel with traffic has spend", advice)
+    return _check("Traffic without spend", found, fine, advice)
 
 
-def _blank_cells(history: History) -> Row:
+def _blank_cells(history: History) -> Check:
     there = _presence(history)
-    found = []
-    for name, values in history.counts.data_vars.items():
-        blank = there & ~np.isfinite(values.values)
-        if blank.any():
-            found.append(f"{name}: {int(blank.sum())} of {int(there.sum())} cells")
+    blank = {str(name): int((there & ~history.present(str(name))).sum()) for name in history.counts}
+    cells = int(there.sum())
+    found = [
+        message("{name}: {n} of {all} cells", name=name, n=n, all=cells) for name, n in blank.items() if n
+    ]
     advice = "A blank counts as not known, never as zero; write 0 where nothing happened."
-    return _row("Blank cells", _listed(found), "every cell is filled", advice)
+    return _check("Blank cells", _few(found), "every cell is filled", advice)
 
 
-def _blank_channel(history: History) -> Row | None:
+def _blank_channel(history: History) -> Check | None:
     if "blank_channel" not in history.reading:
         return None
     blank = history.reading["blank_channel"]
-    found = "" if blank.startswith("0 of") else f'{blank} leads have no channel; they are kept as "(blank)"'
+    text = message('{blank} leads have no channel; they are kept as "{name}"', blank=blank, name=BLANK)
+    found = "" if blank.startswith("0 of") else text
     advice = "Attribution is missing, seldom at random: have the source of each lead recorded."
-    return _row("Leads without a channel", found, "every lead has a channel", advice)
+    return _check("Leads without a channel", found, "every lead has a channel", advice)
 
 
-def _qualification(history: History) -> Row | None:
+def _qualification(history: History) -> Check | None:
     if not {"leads", "qualified"} <= set(history.stages):
         return None
-    leads, qualified = (np.nansum(history.counts[name].values, axis=0) for name in ("leads", "qualified"))
+    leads, qualified = (history.filled(name).sum(axis=0) for name in ("leads", "qualified"))
     found = [
-        f"{name}: {int(qualified[j]):,} of {int(leads[j]):,} ({qualified[j] / leads[j]:.1%})"
+        message(
+            "{channel}: {n:whole} of {all:whole} ({share:.1%})",
+            channel=name,
+            n=qualified[j],
+            all=leads[j],
+            share=qualified[j] / leads[j],
+        )
         for j, name in enumerate(history.channels)
         if leads[j] >= JUMP_FLOOR and qualified[j] < LOW_QUALIFICATION * leads[j]
     ]
-    fine = f"{np.sum(qualified) / max(np.sum(leads), 1):.0%} of the leads qualify"
+    fine = message("{share:.0%} of the leads qualify", share=qualified.sum() / max(leads.sum(), 1))
     advice = "Below 10 % either the target group is too loose or the criteria of marketing and sales differ."
-    return _row("Leads that qualify (MQL to SQL)", _listed(found), fine, advice)
+    return _check("Leads that qualify (MQL to SQL)", _few(found), fine, advice)
 
 
-def _jumps(history: History) -> Row:
+def _jumps(history: History) -> Check:
     found = []
     for name in history.stages:
         totals = _totals(history, name)
         low, high = np.fmin(totals[1:], totals[:-1]), np.fmax(totals[1:], totals[:-1])
-        for i in np.flatnonzero((high >= JUMP * low) & (high >= JUMP_FLOOR)):
-            found.append(f"{name} {totals[i]:,.0f} to {totals[i + 1]:,.0f} in {history.labels[i + 1]}")  # noqa: PERF401
+        found += [
+            message(
+                "{stage} {before:whole} to {after:whole} in {period}",
+                stage=name,
+                before=totals[i],
+                after=totals[i + 1],
+                period=history.labels[i + 1],
+            )
+            for i in np.flatnonzero((high >= JUMP * low) & (high >= JUMP_FLOOR))
+        ]
+    fine = message("no total changes {times:whole}-fold from one period to the next", times=JUMP)
     advice = (
         "Was it the market, or the way of counting? If the counting changed, start after it: history.from."
     )
-    return _row(
-        "Jumps in volume",
-        _listed(found),
-        f"no total changes {JUMP:.0f}-fold from one period to the next",
-        advice,
-    )
+    return _check("Jumps in volume", _few(found), fine, advice)
 
 
-def _silent_periods(history: History) -> Row:
+def _silent_periods(history: History) -> Check:
     found = [
-        f"no {name} in {history.labels[i]}"
+        message("no {stage} in {period}", stage=name, period=history.labels[i])
         for name in history.stages[:-1]
         for i in np.flatnonzero(_totals(history, name) == 0)
     ]
+    fine = "every stage but the last is counted in every period"
     advice = (
         "A period in which nothing at all was counted is more often a gap in the records than a true zero."
     )
-    return _row(
-        "Periods without any count",
-        _listed(found),
-        "every stage but the last is counted in every period",
-        advice,
-    )
+    return _check("Periods without any count", _few(found), fine, advice)
 
 
-def _wins_and_revenue(history: History) -> Row | None:
+def _wins_and_revenue(history: History) -> Check | None:
     if "revenue" not in history.counts:
         return None
     revenue, won = history.counts["revenue"].values, history.counts["won"].values
-    parts = []
-    for text, odd in (
-        ("revenue without a win", (revenue > 0) & (won == 0)),
-        ("wins without revenue", (revenue == 0) & (won > 0)),
-    ):
-        if odd.any():
-            parts.append(f"{text}: {_cells(history, odd)}")
+    odd = {
+        "revenue without a win: {cells}": (revenue > 0) & (won == 0),
+        "wins without revenue: {cells}": (revenue == 0) & (won > 0),
+    }
+    parts = [message(text, cells=_cells(history, where)) for text, where in odd.items() if where.any()]
+    fine = "revenue comes with wins, wins with revenue"
     advice = "Deal value is learnt from revenue over wins of the same period: date both by the day the deal was won."
-    return _row(
-        "Revenue and wins agree", "; ".join(parts), "revenue comes with wins, wins with revenue", advice
-    )
+    return _check("Revenue and wins agree", together(*parts, between="; ") if parts else "", fine, advice)
 
 
-def _big_deal(history: History, study: Study) -> Row | None:
+def _big_deal(history: History, study: Study) -> Check | None:
     if "revenue" not in history.counts:
         return None
     year = PERIODS_PER_YEAR[history.period]
-    shown = min(year, len(history.periods))
     if history.counting == "leads":
-        recent = history.deals.loc[
-            history.deals["period"] >= np.datetime64(history.periods[-year:][0], "ns"), "amount"
-        ]
-        total, biggest = float(recent.sum()), float(recent.fillna(0.0).max()) if len(recent) else 0.0
+        which = "the largest deal"
+        recent = history.priced.amount[history.priced.period >= history.periods.size - year]
+        total, biggest = float(recent.sum()), float(recent.max(initial=0.0))
     else:  # the size of a deal is known only where it was the one won
+        which = "the largest deal that was the only one of its row"
         revenue = history.filled("revenue")[-year:]
         total = float(revenue.sum())
         biggest = float(np.where(history.counts["won"].values[-year:] == 1, revenue, 0.0).max())
     share = biggest / total if total else 0.0
-    known = (
-        "the largest deal"
-        if history.counting == "leads"
-        else "the largest deal that was the only one of its row"
-    )
-    text = (
-        f"{known}, {biggest:,.0f} {study.currency}, is {share:.0%} of the revenue of the last {shown} periods"
+    text = message(
+        "{which}, {amount:whole} {currency}, is {share:.0%} of the revenue of the last {n} periods",
+        which=which,
+        amount=biggest,
+        currency=study.currency,
+        share=share,
+        n=min(year, history.periods.size),
     )
     advice = "One such deal moves every average: look at the forecast with and without it."
-    return _row("No single deal dominates", text if share > BIG_DEAL else "", text, advice)
+    return _check("No single deal dominates", text if share > BIG_DEAL else "", text, advice)
 
 
-def _future(history: History) -> Row | None:
+def _future(history: History) -> Check | None:
     if "after_today" not in history.reading:
         return None
-    found = f"the latest date is {history.reading['after_today']}, later than today"
-    return _row(
-        "Dates in the future", found, "", "Correct the dates: an event that is yet to come is no history."
-    )
+    found = message("the latest date is {day}, later than today", day=history.reading["after_today"])
+    advice = "Correct the dates: an event that is yet to come is no history."
+    return _check("Dates in the future", found, "", advice)
 
 
-def _losses(history: History) -> Row | None:
+def _losses(history: History) -> Check | None:
     if history.counting != "leads":
         return None
     n = sum(int(triangle.values.sum()) for triangle in history.losses.values())
+    fine = message("{n:whole} losses are dated", n=n)
     advice = "Without dated losses every old lead counts as still open; record when a lead is lost."
-    return _row("Losses dated", "" if n else "no loss is dated", f"{n:,} losses are dated", advice)
+    return _check("Losses dated", "" if n else "no loss is dated", fine, advice)

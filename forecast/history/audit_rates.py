@@ -20,36 +20,23 @@ from scipy.special import ndtr
 
 from forecast.history.history import History
 from forecast.periods import PERIODS_PER_YEAR
+from forecast.words import PASS, REVIEW, Check, message
 
 Array = NDArray[np.float64]
-Row = tuple[str, str, str, str]
-PASS, REVIEW = "PASS", "REVIEW"
 
 STEP = 0.05  # of a rate's walk, a month, on the logit scale
 WITHIN = 2  # periods after the cohort's own
 LEAST = 4  # periods on each side of a change
 SURE, LARGE = 3.5, 0.25  # standard errors, and on the logit scale: about a quarter of the odds
 MOVED, AGAINST = 3.0, 2.0  # standard errors of the two rates that move in opposite directions
-BLANKS = {
-    "(blank)",
-    "blank",
-    "unknown",
-    "(unknown)",
-    "(not set)",
-    "not set",
-    "(none)",
-    "none",
+BLANKS = {name for word in ("blank", "unknown", "not set", "none") for name in (word, f"({word})")} | {
     "n/a",
     "na",
     "?",
 }
 RARE, FEW_UNITS = 0.01, 20
 
-JUMP, OPPOSITE, BLANK = (
-    "Rates that jump",
-    "Qualification against close rate",
-    "Attribution blanks convert alike",
-)
+JUMP, OPPOSITE = "Rates that jump", "Qualification against close rate"
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +126,10 @@ def noise_of(steps: Steps, at: int, period: str) -> tuple[float, float]:
     return max(-together, 0.0), max(float(variance) + 2 * together, least)
 
 
-def jumps(history: History) -> Row | None:
+def jumps(history: History) -> Check | None:
     """Transitions whose rate changes its level at once, beyond what its walk and the chance of counts explain."""
-    width, found, asked = max(PERIODS_PER_YEAR[history.period] // 2, LEAST), [], False
-    for steps in steps_of(history):
-        asked = True
+    width, found, asked = max(PERIODS_PER_YEAR[history.period] // 2, LEAST), [], steps_of(history)
+    for steps in asked:
         places = range(LEAST, len(steps.above) - LEAST + 1)
         changes = [(change(steps, at, width, noise_of(steps, at, history.period)), at) for at in places]
         made = [(found_at, at) for found_at, at in changes if found_at is not None]
@@ -151,18 +137,18 @@ def jumps(history: History) -> Row | None:
             continue
         sharpest, at = max(made, key=lambda pair: abs(pair[0].z))
         if abs(sharpest.z) > SURE and abs(sharpest.size) > LARGE:
-            found.append(
-                f"into {steps.stage} {sharpest.before:.1%} before {steps.labels[at]}, {sharpest.after:.1%} from then on"
-            )
+            text = "into {stage} {before:.1%} before {period}, {after:.1%} from then on"
+            levels = {"before": sharpest.before, "after": sharpest.after}
+            found.append(message(text, stage=steps.stage, period=steps.labels[at], **levels))
     if not asked:
         return None
-    advice = "Without a cause in the market this is mostly a new definition: agree on criteria, note when they change."
     if not found:
-        return JUMP, PASS, "no rate changes its level beyond its walk and chance", ""
-    return JUMP, REVIEW, "; ".join(found), advice
+        return Check(JUMP, PASS, "no rate changes its level beyond its walk and chance")
+    advice = "Without a cause in the market this is mostly a new definition: agree on criteria, note when they change."
+    return Check(JUMP, REVIEW, message("{found:parts}", found=found), advice)
 
 
-def opposite(history: History) -> Row | None:
+def opposite(history: History) -> Check | None:
     """Whether the qualification rate and the one after it moved against each other, from one year to the next."""
     stages = {steps.stage: steps for steps in steps_of(history)}
     if "qualified" not in stages or history.stages[-1] == "qualified":
@@ -178,17 +164,18 @@ def opposite(history: History) -> Row | None:
         return None
     first, second = made[0], made[1]
     told = [
-        f"into {name} {c.before:.1%} to {c.after:.1%}" for name, c in (("qualified", first), (after, second))
+        message("into {stage} {before:.1%} to {after:.1%}", stage=stage, before=c.before, after=c.after)
+        for stage, c in (("qualified", first), (after, second))
     ]
-    text = ", ".join(told)
+    text = message("{rates:list}", rates=told)
     moved = (abs(first.z), abs(second.z))
     if first.z * second.z < 0 and max(moved) > MOVED and min(moved) > AGAINST:
         advice = "Marketing and sales may not mean the same by qualified: agree on the criteria."
-        return OPPOSITE, REVIEW, text, advice
-    return OPPOSITE, PASS, text, ""
+        return Check(OPPOSITE, REVIEW, text, advice)
+    return Check(OPPOSITE, PASS, text)
 
 
-def blanks(history: History) -> Row | None:
+def blanks(history: History) -> Check | None:
     """Whether leads without a channel convert like the others of their periods (Mantel & Haenszel 1959)."""
     stage = "leads" if "leads" in history.stages else history.stages[0]
     units = np.nansum(history.counts[stage].values, axis=0)
@@ -196,29 +183,32 @@ def blanks(history: History) -> Row | None:
     names = [i for i in range(len(blank)) if blank[i] and units[i] >= FEW_UNITS]
     if not names:
         return None
-    parts, odd = [], []
-    for before, stage in history.steps:
-        if (
-            before
-            not in history.stages[max(history.stages.index("leads"), 0) if "leads" in history.stages else 0 :]
-        ):
-            continue
-        above, moved = history.filled(before), history.filled(stage)
-        if stage in history.triangles:
-            moved = np.asarray(history.triangles[stage].values.sum(axis=1), dtype=float)
+    found = []
+    for before, after in history.steps[history.counted.index(stage) :]:
+        above, moved = history.filled(before), history.filled(after)
+        if after in history.triangles:
+            moved = np.asarray(history.triangles[after].values.sum(axis=1), dtype=float)
         for i in names:
-            found = _against_others(above, moved, i)
-            if found is None:
+            if (seen := _against_others(above, moved, i)) is None:
                 continue
-            rate, others, p = found
-            text = f"{history.channels[i]}: {rate:.1%} of {above[:, i].sum():,.0f} into {stage}, {others:.1%} elsewhere"
-            chance = "below 0.1%" if p < 0.001 else f"{p:.1%}"
-            parts.append(f"{text} (a difference by chance: {chance})")
-            odd += [parts[-1]] if p < RARE else []
-    if not parts:
+            rate, others, p = seen
+            text = message(
+                "{channel}: {rate:.1%} of {n:whole} into {stage}, {others:.1%} elsewhere (a difference by chance: {p})",
+                channel=history.channels[i],
+                rate=rate,
+                n=above[:, i].sum(),
+                stage=after,
+                others=others,
+                p=message("below {p:.1%}" if p < 0.001 else "{p:.1%}", p=max(p, 0.001)),
+            )
+            found.append((text, p < RARE))
+    if not found:
         return None
+    name, odd = "Attribution blanks convert alike", [text for text, rare in found if rare]
+    if not odd:
+        return Check(name, PASS, message("{found:parts}", found=[text for text, _ in found]))
     advice = "What converts is credited to no channel: have the source of every lead recorded."
-    return (BLANK, REVIEW, "; ".join(odd), advice) if odd else (BLANK, PASS, "; ".join(parts), "")
+    return Check(name, REVIEW, message("{found:parts}", found=odd), advice)
 
 
 def _against_others(above: Array, moved: Array, i: int) -> tuple[float, float, float] | None:

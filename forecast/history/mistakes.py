@@ -15,21 +15,23 @@ docs/method.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import pdtr
 
+from forecast.history.audit import FALLING, MEASURED
 from forecast.history.audit_rates import JUMP, OPPOSITE
 from forecast.history.history import History
 from forecast.outlook import customer_value
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study, rate_range
+from forecast.words import PASS, REVIEW, Check, Message, Text, message, together
 
-PASS, REVIEW, UNKNOWN = "PASS", "REVIEW", "UNKNOWN"
-COLUMNS = ["mistake", "status", "evidence", "advice"]
-Found = tuple[str, str]  # status, evidence
+UNKNOWN = "UNKNOWN"
+Found = tuple[str, Text]  # status, evidence
 
 LOOSE, FAR_BELOW = 0.10, 0.5  # of the leads; of the low end of the market's range
 FEW_LEADS = 20
@@ -53,13 +55,13 @@ ADVICE = {
 def common_mistakes(
     history: History,
     study: Study,
-    audit: pd.DataFrame,
+    audit: Sequence[Check],
     *,
     economics: pd.DataFrame | None = None,
     funnel: pd.DataFrame | None = None,
     allocation: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """One row per mistake: mistake, status, evidence, and advice (empty for PASS).
+) -> list[Check]:
+    """A check for each mistake: PASS, REVIEW or UNKNOWN, the evidence as its value, and advice (empty for PASS).
 
     audit: of `history.audit`. economics, funnel, allocation: tables of a run, for what a fit knows better than counts.
     """
@@ -72,16 +74,17 @@ def common_mistakes(
         lambda: _measured(audit),
         lambda: _profit(history, study, economics),
     ]
-    rows = []
-    for name, ask in zip(ADVICE, asked, strict=True):
-        status, evidence = ask()
-        rows.append((name, status, evidence, "" if status == PASS else ADVICE[name]))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    found = [(name, *ask()) for name, ask in zip(ADVICE, asked, strict=True)]
+    return [
+        Check(name, status, value, "" if status == PASS else ADVICE[name]) for name, status, value in found
+    ]
 
 
-def _listed(texts: list[str], most: int = 4) -> str:
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return "; ".join(texts[:most]) + more
+def _seen(found: Sequence[Text], fine: Text, after: Text = "") -> Found:
+    """REVIEW with the first of what was found, or PASS with what is fine; `after` ends either."""
+    if found:
+        return REVIEW, together(message("{found:parts.4}", found=found), after, between="; ")
+    return PASS, together(fine, after, between="; ")
 
 
 def _best_use(allocation: pd.DataFrame | None, study: Study) -> Found:
@@ -91,14 +94,18 @@ def _best_use(allocation: pd.DataFrame | None, study: Study) -> Found:
         return UNKNOWN, f"what else the money could do: {when}"
     rows = allocation[allocation["optimum_high"].notna()]
     over = (rows["current"] - rows["optimum_high"]).clip(lower=0.0)
-    found = [
-        f"{row['channel']}: {row['current']:,.0f} {study.currency} over the horizon, and in nine of ten draws the best "
-        f"split gives it less than {row['optimum_high']:,.0f}"
-        for row in rows[over > MATERIAL * rows["current"].sum()].to_dict("records")
-    ]
-    if found:
-        return REVIEW, _listed(found)
-    return PASS, "no channel has more than the best split gives it in nine of ten draws"
+    text = (
+        "{channel}: {current:whole} {currency} over the horizon, and in nine of ten draws the best split gives it less "
+        "than {optimum_high:whole}"
+    )
+    odd = rows.loc[over > MATERIAL * rows["current"].sum(), ["channel", "current", "optimum_high"]]
+    found = _each(text, odd, currency=study.currency)
+    return _seen(found, "no channel has more than the best split gives it in nine of ten draws")
+
+
+def _each(text: str, rows: pd.DataFrame, **more: Any) -> list[Message]:
+    """A message for each row, from its columns and `more`."""
+    return [Message(text, {**{str(k): v for k, v in row.items()}, **more}) for row in rows.to_dict("records")]
 
 
 def _loose(history: History, study: Study, funnel: pd.DataFrame | None) -> Found:
@@ -107,23 +114,26 @@ def _loose(history: History, study: Study, funnel: pd.DataFrame | None) -> Found
         return UNKNOWN, "leads and qualified leads are not both recorded"
     published = rate_range(study.funnel.market, "qualified")
     least = max(LOOSE, FAR_BELOW * published.low if published else 0.0)
-    leads, qualified = (np.nansum(history.counts[name].values, axis=0) for name in ("leads", "qualified"))
-    rates = {
-        name: float(qualified[i] / leads[i])
-        for i, name in enumerate(history.channels)
-        if leads[i] >= FEW_LEADS
-    }
-    if funnel is not None:
+    leads, qualified = (history.filled(name).sum(axis=0) for name in ("leads", "qualified"))
+    text = "{channel}: {rate:.1%} of the leads qualify"
+    if funnel is None:
+        enough = leads >= FEW_LEADS
+        named = {"channel": np.array(history.channels)[enough], "rate": qualified[enough] / leads[enough]}
+        rates = pd.DataFrame(named)
+    else:
         rows = funnel[(funnel["stage"] == "qualified") & (funnel["channel"] != "total")]
-        rates = dict(zip(rows["channel"].astype(str), rows["q90"].astype(float), strict=True))
-    low = [name for name, rate in rates.items() if rate < least]
-    end = " at most (90 % sure)" if funnel is not None else ""
-    found = [f"{name}: {rates[name]:.1%} of the leads qualify{end}" for name in low]
-    market = f"; the market's range is {published.low:.0%} to {published.high:.0%}" if published else ""
-    if found:
-        return REVIEW, _listed(found) + market
-    whole = float(qualified.sum() / max(leads.sum(), 1.0))
-    return PASS, f"{whole:.0%} of the leads qualify, in no channel clearly below {least:.0%}{market}"
+        rates = rows[["channel", "q90"]].rename(columns={"q90": "rate"})
+        text += " at most ({sure:.0%} sure)"
+    market: Text = ""
+    if published:
+        text_of = "the market's range is {low:.0%} to {high:.0%}"
+        market = message(text_of, low=published.low, high=published.high)
+    fine = message(
+        "{whole:.0%} of the leads qualify, in no channel clearly below {least:.0%}",
+        whole=qualified.sum() / max(leads.sum(), 1.0),
+        least=least,
+    )
+    return _seen(_each(text, rates[rates["rate"] < least], sure=0.9), fine, market)
 
 
 def _cheap_but_dear(history: History, economics: pd.DataFrame | None) -> Found:
@@ -132,57 +142,62 @@ def _cheap_but_dear(history: History, economics: pd.DataFrame | None) -> Found:
         rows = economics[economics["measure"] == "p_cheap_but_dear"]
         if rows.empty:
             return UNKNOWN, "no spend is recorded"
+        text = "{channel}: {cpl} a lead and {cac} a customer, the company {all_cpl} and {all_cac} (probability {p:.0%})"
         found = [
-            f"{row['channel']}: {_of(economics, row['channel'], 'cpl')} a lead and "
-            f"{_of(economics, row['channel'], 'cac')} a customer, the company {_of(economics, 'total', 'cpl')} and "
-            f"{_of(economics, 'total', 'cac')} (probability {row['mean']:.0%})"
+            message(
+                text,
+                channel=row["channel"],
+                cpl=_mean_of(economics, row["channel"], "cpl"),
+                cac=_mean_of(economics, row["channel"], "cac"),
+                all_cpl=_mean_of(economics, "total", "cpl"),
+                all_cac=_mean_of(economics, "total", "cac"),
+                p=row["mean"],
+            )
             for row in rows[rows["mean"] > LIKELY].to_dict("records")
         ]
-        fine = "no channel is likely to have cheaper leads and dearer customers than the company"
-        return (REVIEW, _listed(found)) if found else (PASS, fine)
+        return _seen(
+            found, "no channel is likely to have cheaper leads and dearer customers than the company"
+        )
     if "spend" not in history.counts or "leads" not in history.stages:
         return UNKNOWN, "spend and leads are not both recorded"
-    spend, leads, won = (np.nansum(history.counts[m].values, axis=0) for m in ("spend", "leads", "won"))
-    paid = spend > 0
+    spend, leads, won = (history.filled(name).sum(axis=0) for name in ("spend", "leads", "won"))
+    paid = history.paid
     if not (paid.any() and leads[paid].sum() > 0 and won[paid].sum() > 0):
         return UNKNOWN, "no leads or customers of channels with spend"
     cpl, cac = spend[paid].sum() / leads[paid].sum(), spend[paid].sum() / won[paid].sum()
     found = [
-        f"{name}: {spend[i] / max(leads[i], 1):,.0f} a lead and {spend[i] / max(won[i], 1):,.0f} a customer, all paid "
-        f"channels {cpl:,.0f} and {cac:,.0f}"
+        message(
+            "{channel}: {own_cpl:whole} a lead and {own_cac:whole} a customer, all paid channels {cpl:whole} and "
+            "{cac:whole}",
+            channel=name,
+            own_cpl=spend[i] / max(leads[i], 1),
+            own_cac=spend[i] / max(won[i], 1),
+            cpl=cpl,
+            cac=cac,
+        )
         for i, name in enumerate(history.channels)
         if paid[i]
         and leads[i] >= FEW_LEADS
         and spend[i] / leads[i] < cpl
         and pdtr(won[i], spend[i] / cac) < UNLIKELY
     ]
-    fine = "no paid channel has cheaper leads and clearly dearer customers than the others"
-    return (REVIEW, _listed(found)) if found else (PASS, fine)
+    return _seen(found, "no paid channel has cheaper leads and clearly dearer customers than the others")
 
 
-def _of(economics: pd.DataFrame, channel: str, measure: str) -> str:
-    """The mean of a measure of a channel, as text."""
+def _mean_of(economics: pd.DataFrame, channel: str, measure: str) -> Text:
+    """The mean of a measure of a channel."""
     rows = economics[(economics["channel"] == channel) & (economics["measure"] == measure)]
-    return f"{float(rows['mean'].iloc[0]):,.0f}" if len(rows) else "unknown"
+    return message("{mean:whole}", mean=rows["mean"].iloc[0]) if len(rows) else "unknown"
 
 
-def _criteria(audit: pd.DataFrame) -> Found:
+def _criteria(audit: Sequence[Check]) -> Found:
     """What the audit found of the qualification rate."""
-    asked = {name: row for name, row in _by_check(audit).items() if name in (JUMP, OPPOSITE)}
+    asked = {check.name: check for check in audit if check.name in (JUMP, OPPOSITE)}
     if OPPOSITE not in asked:
         return UNKNOWN, "the history is too short, or qualified leads are not recorded"
-    found = [text for status, text in asked.values() if status != PASS and "qualified" in text]
-    if found:
-        return REVIEW, _listed(found)
-    return (
-        PASS,
-        f"the qualification rate neither jumps nor moves against the close rate ({asked[OPPOSITE][1]})",
-    )
-
-
-def _by_check(audit: pd.DataFrame) -> dict[str, Found]:
-    """Status and evidence of each check of the audit."""
-    return {str(row["check"]): (str(row["status"]), str(row["evidence"])) for row in audit.to_dict("records")}
+    found = [c.value for c in asked.values() if c.status != PASS and "qualified" in str(c.value)]
+    fine = "the qualification rate neither jumps nor moves against the close rate ({rates})"
+    return _seen(found, message(fine, rates=asked[OPPOSITE].value))
 
 
 def _nurturing(history: History) -> Found:
@@ -194,54 +209,60 @@ def _nurturing(history: History) -> Found:
     grown = triangle[: max(len(triangle) - late - PERIODS_PER_YEAR[history.period] // 4, 0)].sum(axis=(0, 2))
     total = int(grown.sum())
     if total < FEW_QUALIFIED:
-        return UNKNOWN, f"only {total} leads of old enough cohorts have qualified"
+        return UNKNOWN, message("only {total} leads of old enough cohorts have qualified", total=total)
     after = int(grown[late + 1 :].sum())
-    when = f"later than {late} {history.period}{'s' if late > 1 else ''}"
-    text = f"of {total:,} leads that qualified, {after:,} ({after / total:.1%}) did so {when} after they came"
+    text = message(
+        "of {total:whole} leads that qualified, {after:whole} ({share:.1%}) did so later than {late} {kind} after they "
+        "came",
+        total=total,
+        after=after,
+        share=after / total,
+        late=late,
+        kind=history.period + "s" * (late > 1),
+    )
     return (REVIEW if after < LATE_SHARE * total else PASS), text
 
 
-def _measured(audit: pd.DataFrame) -> Found:
+def _measured(audit: Sequence[Check]) -> Found:
     """What the audit found of the stages."""
-    by = _by_check(audit)
-    asked = [by[name] for name in ("Stages measured", "Counts fall along the funnel")]
-    found = [text for status, text in asked if status != PASS]
-    return (REVIEW, _listed(found)) if found else (PASS, asked[0][1])
+    asked = [check for check in audit if check.name in (MEASURED, FALLING)]
+    return _seen([check.value for check in asked if check.status != PASS], asked[0].value)
 
 
 def _profit(history: History, study: Study, economics: pd.DataFrame | None) -> Found:
     """Spend, margin and value known, and LTV/CAC at least 3: by the posterior where there is one."""
-    missing = []
+    missing: list[Text] = []
     if "spend" not in history.counts:
         missing.append("no spend is recorded")
     if "revenue" not in history.counts and study.funnel.value is None:
         missing.append("no deal value is known")
     if "gross_margin" not in study.economics.model_fields_set:
-        missing.append("economics.gross_margin is not given (100% is assumed)")
-    given = study.economics.retention is not None or study.economics.retention_table is not None
-    once = "" if given else "; without economics.retention the first deal counts as the whole lifetime"
+        missing.append(message("economics.gross_margin is not given ({all:.0%} is assumed)", all=1.0))
     if missing:
-        return REVIEW, _listed(missing)
+        return _seen(missing, "")
+    given = study.economics.given(("retention", "retention_table"))
+    once = "" if given else "without economics.retention the first deal counts as the whole lifetime"
     if economics is not None:
         total = economics[economics["channel"] == "total"].to_dict("records")
         rows = {str(row["measure"]): row for row in total}
         if "ltv_cac" not in rows:
             return REVIEW, "LTV/CAC cannot be told"
         at, p = rows["ltv_cac"], float(rows["p_ltv_cac_3"]["mean"])
-        text = f"LTV/CAC {at['q50']:.1f} (80% band {at['q10']:.1f} to {at['q90']:.1f}), at least 3 with {p:.0%}{once}"
-        return (PASS if p >= 0.5 else REVIEW), text
-    spend, won = (float(np.nansum(history.counts[m].values)) for m in ("spend", "won"))
+        text = message(
+            "LTV/CAC {q50:.1f} ({band:.0%} band {q10:.1f} to {q90:.1f}), at least 3 with {p:.0%}",
+            **{q: at[q] for q in ("q10", "q50", "q90")},
+            band=0.8,
+            p=p,
+        )
+        return (PASS if p >= 0.5 else REVIEW), together(text, once, between="; ")
+    spend, won = (float(history.filled(name).sum()) for name in ("spend", "won"))
     if not (spend > 0 and won > 0):
         return UNKNOWN, "no spend or no customers to divide it by"
     priced = "revenue" in history.counts
-    value = (
-        float(np.nansum(history.counts["revenue"].values)) / won
-        if priced
-        else float(study.funnel.value or 0.0)
-    )
+    value = float(history.filled("revenue").sum()) / won if priced else float(study.funnel.value or 0.0)
     sold = study.economics.sales_cost
     cost = spend / won + (study.economics.sales_cost_per_won or 0.0)
     cost += 0.0 if sold is None else sold * len(history.periods) / won
     worth = study.economics.gross_margin * value * customer_value(study) / cost
-    text = f"LTV/CAC about {worth:.1f}, from the history's totals{once}"
-    return (PASS if worth >= HEALTHY else REVIEW), text
+    text = message("LTV/CAC about {worth:.1f}, from the history's totals", worth=worth)
+    return (PASS if worth >= HEALTHY else REVIEW), together(text, once, between="; ")

@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 from forecast.history.audit import audit_history
+from forecast.history.history import History
 from forecast.history.read import read_history
 from forecast.study import Study
+from forecast.tables import check_table
+from forecast.words import NBSP, THIN
 
 Table = dict[tuple[int, str], list[Any]]
 HEADER = "period,channel,spend,visitors,leads,qualified,won,revenue\n"
@@ -32,7 +35,12 @@ def audited(folder: Path, table: Table, today: dt.date | None = None, **study: A
     lines = [",".join(map(str, [label(m), c, *cells])) for (m, c), cells in table.items()]
     (folder / "c.csv").write_text(HEADER + "\n".join(lines), encoding="utf-8")
     made = Study.model_validate({"name": "x", "history": {"counts": "c.csv"}, "folder": folder, **study})
-    return audit_history(read_history(made, today=today), made).set_index("check")
+    return by_check(read_history(made, today=today), made)
+
+
+def by_check(past: History, made: Study) -> pd.DataFrame:
+    """The audit of a history as text, by check."""
+    return check_table(audit_history(past, made)).set_index("check")
 
 
 def test_a_clean_history_passes_every_check(tmp_path: Path) -> None:
@@ -63,11 +71,13 @@ TRACES: dict[str, tuple[dict[tuple[int, str], dict[int, Any]], str, str]] = {
     "Spend without traffic": ({(3, "ppc"): {1: 0}}, "REVIEW", "ppc in 2025-04"),
     "Traffic without spend": ({(m, "seo"): {0: 0} for m in range(14)}, "REVIEW", "no spend in any period: seo"),
     "Blank cells": ({(3, "ppc"): {0: "", 2: ""}}, "REVIEW", "spend: 1 of 28 cells, leads: 1 of 28 cells"),
-    "Leads that qualify (MQL to SQL)": ({(m, "seo"): {3: 4} for m in range(14)}, "REVIEW", "seo: 56 of 700 (8.0%)"),
-    "Jumps in volume": ({(9, "ppc"): {1: 9000}}, "REVIEW", "visitors 2,000 to 10,000 in 2025-10"),
+    "Leads that qualify (MQL to SQL)": ({(m, "seo"): {3: 4} for m in range(14)}, "REVIEW",
+                                        f"seo: 56 of 700 (8.0{NBSP}%)"),
+    "Jumps in volume": ({(9, "ppc"): {1: 9000}}, "REVIEW", f"visitors 2{THIN}000 to 10{THIN}000 in 2025-10"),
     "Periods without any count": ({(5, "ppc"): {2: 0}, (5, "seo"): {2: 0}}, "REVIEW", "no leads in 2025-06"),
     "Revenue and wins agree": ({(5, "ppc"): {4: 0}}, "REVIEW", "revenue without a win: ppc in 2025-06"),
-    "No single deal dominates": ({(13, "ppc"): {4: 1, 5: 300000}}, "REVIEW", "300,000 EUR, is 39% of the revenue"),
+    "No single deal dominates": ({(13, "ppc"): {4: 1, 5: 300000}}, "REVIEW",
+                                 f"300{THIN}000 EUR, is 39{NBSP}% of the revenue"),
 }  # fmt: skip
 
 
@@ -108,7 +118,7 @@ def test_an_assumed_deal_value_is_for_review(tmp_path: Path) -> None:
     found = audited(tmp_path, table, funnel={"value": 5000.0})
 
     assert found.loc["Deal value known", "status"] == "REVIEW"
-    assert "5,000 EUR a deal is assumed" in found.loc["Deal value known", "evidence"]
+    assert f"5{THIN}000 EUR a deal is assumed" in found.loc["Deal value known", "evidence"]
 
 
 def test_no_wins_at_all_fail(tmp_path: Path) -> None:
@@ -129,10 +139,10 @@ def test_leads_have_questions_of_their_own(tmp_path: Path) -> None:
     ]
     (tmp_path / "l.csv").write_text("\n".join(lines), encoding="utf-8")
     study = Study.model_validate({"name": "x", "history": {"leads": "l.csv"}, "folder": tmp_path})
-    found = audit_history(read_history(study, today=dt.date(2026, 2, 20)), study).set_index("check")
+    found = by_check(read_history(study, today=dt.date(2026, 2, 20)), study)
 
     assert found.loc["Leads without a channel", "evidence"].startswith("1 of 13 leads have no channel")
     assert found.loc["Losses dated", "evidence"] == "no loss is dated"
     assert found.loc["Deal value known", "evidence"] == "of 12 deals won, 1 without an amount"
-    assert "9,000 EUR, is 90% of the revenue" in found.loc["No single deal dominates", "evidence"]
+    assert f"9{THIN}000 EUR, is 90{NBSP}% of the revenue" in found.loc["No single deal dominates", "evidence"]
     assert found.loc["Dates in the future", "evidence"] == "the latest date is 2026-02-28, later than today"

@@ -14,6 +14,7 @@ from scipy.special import expit
 from forecast.history.audit_rates import Steps, blanks, change, jumps, opposite
 from forecast.history.history import History
 from forecast.history.read import read_history
+from forecast.words import text
 
 OLIST = Path(__file__).parents[3] / "shared" / "data" / "olist"
 N = 36
@@ -43,14 +44,15 @@ def test_a_rate_that_jumps_is_found_with_its_month():
     """Qualification falls from 40 to 25 % in January 2027: the transition, the month near it, both levels."""
     row = jumps(company(1, qualified=stepped(0.4, 0.25)))
     assert row is not None
-    assert row[1] == "REVIEW"
-    assert re.fullmatch(r"into qualified (39|40|41)\.\d% before 2027-01, 2[456]\.\d% from then on", row[2])
-    assert row[3]
+    assert row.status == "REVIEW"
+    said = r"into qualified (39|40|41)\.\d\xa0% before 2027-01, 2[456]\.\d\xa0% from then on"
+    assert re.fullmatch(said, text(row.value))
+    assert row.advice
 
 
 def test_volume_that_jumps_is_no_rate_that_jumps():
     """Three times the visitors at the same rates: nothing."""
-    assert jumps(company(2, volume=stepped(5_000.0, 15_000.0)))[1] == "PASS"
+    assert jumps(company(2, volume=stepped(5_000.0, 15_000.0))).status == "PASS"
 
 
 def test_another_mix_of_channels_is_no_rate_that_jumps():
@@ -60,7 +62,7 @@ def test_another_mix_of_channels_is_no_rate_that_jumps():
     leads = rng.binomial(visitors, [0.06, 0.02])
     row = jumps(history({"visitors": visitors, "leads": leads, "won": rng.binomial(leads, 0.1)}, periods=N))
     assert leads[:24].sum() / visitors[:24].sum() > 1.2 * leads[24:].sum() / visitors[24:].sum()
-    assert row[1] == "PASS"
+    assert row.status == "PASS"
 
 
 def test_walks_and_chance_seldom_look_like_a_jump():
@@ -68,7 +70,7 @@ def test_walks_and_chance_seldom_look_like_a_jump():
     rng, said = np.random.default_rng(4), 0
     for seed in range(100):
         walk = expit(-0.4 + np.cumsum(rng.normal(0, 0.05, N)))
-        said += jumps(company(seed, qualified=walk))[1] == "REVIEW"
+        said += jumps(company(seed, qualified=walk)).status == "REVIEW"
     assert said <= 4  # 1 % in longer runs: more than 4 of 100 would then be one in 250
 
 
@@ -91,10 +93,10 @@ def test_a_short_history_is_not_asked():
 def test_qualification_against_the_close_rate():
     """More leads pass and fewer of them buy: told; both falling: another matter; steady: nothing."""
     against = opposite(company(5, qualified=stepped(0.3, 0.5), won=stepped(0.3, 0.18)))
-    assert against[1] == "REVIEW"
-    assert "into qualified 30" in against[2] or "into qualified 29" in against[2]
-    assert opposite(company(6, qualified=stepped(0.5, 0.3), won=stepped(0.3, 0.18)))[1] == "PASS"
-    assert opposite(company(7))[1] == "PASS"
+    assert against.status == "REVIEW"
+    assert "into qualified 30" in text(against.value) or "into qualified 29" in text(against.value)
+    assert opposite(company(6, qualified=stepped(0.5, 0.3), won=stepped(0.3, 0.18))).status == "PASS"
+    assert opposite(company(7)).status == "PASS"
 
 
 def test_blanks_that_convert_like_the_others_are_fine():
@@ -104,9 +106,9 @@ def test_blanks_that_convert_like_the_others_are_fine():
     for rate, status in ((0.1, "PASS"), (0.2, "REVIEW")):
         won = rng.binomial(leads, [0.1, rate])
         row = blanks(history({"leads": leads, "won": won}, channels=("ppc", "Unknown"), periods=N))
-        assert row[1] == status
-        assert "Unknown:" in row[2]
-        assert "by chance" in row[2]
+        assert row.status == status
+        assert "Unknown:" in text(row.value)
+        assert "by chance" in text(row.value)
     assert blanks(company(9)) is None
 
 
@@ -122,6 +124,6 @@ def test_blanks_of_a_real_company_win_more(tmp_path):
     table.to_csv(tmp_path / "leads.csv", index=False)
     asked = study(history={"leads": "leads.csv", "from": "2018-01"}, funnel={"stages": ("leads", "won")})
     row = blanks(read_history(asked.model_copy(update={"folder": tmp_path})))
-    assert row[1] == "REVIEW"
-    assert "(blank): 2" in row[2] or "unknown: 1" in row[2]
-    assert "below 0.1%" in row[2]
+    assert row.status == "REVIEW"
+    assert "(blank): 2" in text(row.value) or "unknown: 1" in text(row.value)
+    assert "below 0.1\xa0%" in text(row.value)

@@ -12,6 +12,8 @@ from posterior_fixture import history, study
 from forecast.history.audit import audit_history
 from forecast.history.history import History
 from forecast.history.mistakes import ADVICE, common_mistakes
+from forecast.tables import check_table
+from forecast.words import NBSP, THIN
 
 GOOD = {"visitors": 2000, "leads": 100, "qualified": 40, "won": 10, "spend": 10_000, "revenue": 50_000}
 RICH = {"gross_margin": 0.8, "retention": 0.8}
@@ -21,7 +23,8 @@ STRATEGY, LOOSE, NUMBER, CRITERIA, NURTURING, STAGES, PROFIT = ADVICE
 def asked(past: History, tables: dict[str, Any] | None = None, **given: Any) -> pd.DataFrame:
     """The mistakes of a history, by name."""
     made = study(**({"economics": RICH, "funnel": {"market": "b2b"}} | given))
-    return common_mistakes(past, made, audit_history(past, made), **(tables or {})).set_index("mistake")
+    found = common_mistakes(past, made, audit_history(past, made), **(tables or {}))
+    return check_table(found, "mistake").set_index("mistake")
 
 
 def company(periods: int = 14, **counts: Any) -> History:
@@ -42,7 +45,9 @@ def test_ten_of_a_hundred_leads_or_fewer_is_too_loose():
     """The guide's own mark: 9 of 100 leads qualify in one channel; that channel is named, the other is not."""
     row = asked(company(qualified=[9, 40], won=[2, 10])).loc[LOOSE]
     assert row["status"] == "REVIEW"
-    assert row["evidence"].startswith("one: 9.0% of the leads qualify; the market's range is 30% to 50%")
+    assert row["evidence"].startswith(
+        f"one: 9.0{NBSP}% of the leads qualify; the market's range is 30{NBSP}% to 50{NBSP}%"
+    )
 
 
 def test_after_a_fit_the_posterior_decides_who_is_too_loose():
@@ -57,7 +62,7 @@ def test_after_a_fit_the_posterior_decides_who_is_too_loose():
     )
     row = asked(company(), {"funnel": funnel}).loc[LOOSE]
     assert row["status"] == "REVIEW"
-    assert "one: 13.0%" in row["evidence"]
+    assert f"one: 13.0{NBSP}%" in row["evidence"]
     assert "two" not in row["evidence"]
 
 
@@ -66,7 +71,7 @@ def test_cheap_leads_and_dear_customers():
     many = company(leads=[200, 100], won=[2, 18], qualified=[40, 40])
     row = asked(many).loc[NUMBER]
     assert row["status"] == "REVIEW"
-    assert row["evidence"] == "one: 50 a lead and 5,000 a customer, all paid channels 67 and 1,000"
+    assert row["evidence"] == f"one: 50 a lead and 5{THIN}000 a customer, all paid channels 67 and 1{THIN}000"
     few = company(periods=14, leads=[200, 100], won=[9, 11])
     assert asked(few).loc[NUMBER, "status"] == "PASS"
 
@@ -89,7 +94,7 @@ def test_after_a_fit_costs_have_their_probability():
     row = asked(company(), {"economics": economics(cpl=67.0, cac=1_000.0)}).loc[NUMBER]
     assert row["status"] == "REVIEW"
     assert row["evidence"].startswith(
-        "one: 50 a lead and 4,000 a customer, the company 67 and 1,000 (probability 93%)"
+        f"one: 50 a lead and 4{THIN}000 a customer, the company 67 and 1{THIN}000 (probability 93{NBSP}%)"
     )
     assert "two" not in row["evidence"]
 
@@ -99,7 +104,7 @@ def test_a_healthy_ltv_to_cac_is_likely_3(p, status):
     """At least an even chance of 3; the band and the chance are told."""
     row = asked(company(), {"economics": economics(ltv_cac=3.1, p_ltv_cac_3=p)}).loc[PROFIT]
     assert row["status"] == status
-    assert f"LTV/CAC 3.1 (80% band 2.5 to 3.7), at least 3 with {p:.0%}" in row["evidence"]
+    assert f"LTV/CAC 3.1 (80{NBSP}% band 2.5 to 3.7), at least 3 with {100 * p:.0f}{NBSP}%" in row["evidence"]
 
 
 def test_9000_over_3000_is_healthy_and_what_is_not_known_is_told():
@@ -122,8 +127,8 @@ def test_money_above_the_best_use_of_nine_draws_in_ten():
     )
     row = asked(company(), {"allocation": allocation}).loc[STRATEGY]
     assert row["status"] == "REVIEW"
-    assert "one: 9,000 EUR" in row["evidence"]
-    assert "less than 6,000" in row["evidence"]
+    assert f"one: 9{THIN}000 EUR" in row["evidence"]
+    assert f"less than 6{THIN}000" in row["evidence"]
     assert "two" not in row["evidence"]
     assert asked(company(), {"allocation": allocation.iloc[:0]}).loc[STRATEGY, "status"] == "UNKNOWN"
 
@@ -134,7 +139,7 @@ def test_criteria_that_change_are_seen_in_the_rate():
     past = company(periods=36, leads=300, qualified=np.where(late, 150, 60), won=np.where(late, 15, 18))
     row = asked(past).loc[CRITERIA]
     assert row["status"] == "REVIEW"
-    assert "into qualified 20.0% before 2027-01, 50.0% from then on" in row["evidence"]
+    assert f"into qualified 20.0{NBSP}% before 2027-01, 50.0{NBSP}% from then on" in row["evidence"]
     short = asked(company(periods=6)).loc[CRITERIA]
     assert short["status"] == "UNKNOWN"
 
@@ -164,5 +169,6 @@ def test_stages_that_are_missing_or_do_not_add_up():
     bare = history({k: v for k, v in GOOD.items() if k != "visitors"}, periods=14)
     assert "not recorded: visitors" in asked(bare).loc[STAGES, "evidence"]
     assert (
-        "one: 2,800 qualified of 1,400 leads" in asked(company(qualified=[200, 40])).loc[STAGES, "evidence"]
+        f"one: 2{THIN}800 qualified of 1{THIN}400 leads"
+        in asked(company(qualified=[200, 40])).loc[STAGES, "evidence"]
     )

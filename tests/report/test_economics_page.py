@@ -22,7 +22,7 @@ from forecast.report.pages.economics import (
 )
 from forecast.report.sentences import chance
 from forecast.results import economics_table, economics_totals
-from forecast.tables import Tables
+from forecast.tables import Tables, check_table
 from tests.tables_fixture import plausible_tables
 
 
@@ -44,7 +44,9 @@ def made(rates: dict[str, Any] | None = None, **economics: Any) -> Tables:
         study=base.study | {"lifetime": told(asked)},
         economics=unit,
         benchmarks=gap_table(asked, past, known, future, inside, flow),
-        mistakes=common_mistakes(past, asked, audit_history(past, asked), economics=unit),
+        mistakes=check_table(
+            common_mistakes(past, asked, audit_history(past, asked), economics=unit), "mistake"
+        ),
     )
 
 
