@@ -17,17 +17,18 @@ from forecast.history.files import (
     BLANK,
     Grid,
     Wanted,
+    cells_problem,
     day_text,
     find_columns,
     folded,
     read_grid,
-    rows_text,
     to_dates,
     to_numbers,
 )
 from forecast.history.history import MONEY, History
 from forecast.periods import EXAMPLES, Periods, parse_period, period_index, period_label, period_range
 from forecast.study import Study, nearest
+from forecast.words import Text, message
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     required = {"period", "channel", *layout.needed}
     wanted = [_wanted(name, layout, name in required) for name in ("period", "channel", *money, *stages)]
     found = find_columns(grid.header, wanted, file)
-    values, problems = {}, []
+    values: dict[str, NDArray[np.float64]] = {}
+    problems: list[Text] = []
     for name in (*money, *stages):
         if name in found:
             values[name], wrong = to_numbers(
@@ -105,34 +107,35 @@ def _title(grid: Grid, position: int) -> str:
     return grid.header[position].strip()
 
 
-def _read_periods(grid: Grid, position: int, kind: str) -> tuple[Periods, list[str]]:
+def _read_periods(grid: Grid, position: int, kind: str) -> tuple[Periods, list[Text]]:
     def read(text: str) -> np.datetime64:
         return parse_period(text, kind)
 
     return to_dates(grid, position, _title(grid, position), read, kind, f"write it as {EXAMPLES[kind]}")
 
 
-def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[str]]:
+def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[Text]]:
     title = _title(grid, position)
     cells = ["" if cell is None else day_text(cell) for cell in grid.column(position)]
     empty: list[tuple[int, object]] = [
         (n, None) for n, cell in zip(grid.numbers, cells, strict=True) if not cell
     ]
-    problems = []
+    problems: list[Text] = []
     if empty:
-        remedy = 'name the channel of each row ("unknown" where it is not known)'
-        problems.append(f"{grid.file}: column {title}: {rows_text(empty)}: is empty; {remedy}.")
+        rule = 'is empty; name the channel of each row ("unknown" where it is not known)'
+        problems.append(cells_problem(grid.file, title, empty, rule))
     problems += channel_names(grid.file, title, [cell for cell in cells if cell])
     return np.array(cells, dtype=object), problems
 
 
-def channel_names(file: str, title: str, channels: Iterable[str]) -> list[str]:
+def channel_names(file: str, title: str, channels: Iterable[str]) -> list[Text]:
     """Problems with the names themselves: two spellings of one channel, a row of totals."""
     spellings: dict[str, set[str]] = {}
     for name in set(channels):
         spellings.setdefault(folded(name), set()).add(name)
-    problems = [
-        f"{file}: column {title}: one channel has several spellings ({', '.join(sorted(names))}); use one."
+    text = "{file}: column {title}: one channel has several spellings ({names}); use one."
+    problems: list[Text] = [
+        message(text, file=file, title=title, names=sorted(names))
         for _, names in sorted(spellings.items())
         if len(names) > 1
     ]
@@ -144,7 +147,7 @@ def channel_names(file: str, title: str, channels: Iterable[str]) -> list[str]:
 
 def _missing_stages(
     grid: Grid, found: Mapping[str, int], values: Mapping[str, NDArray[np.float64]], layout: Layout
-) -> list[str]:
+) -> list[Text]:
     """The first stages may be missing (the funnel starts later); one after a recorded stage may not."""
     stages, spare = layout.stages, layout.spare
     if not stages:
@@ -153,19 +156,18 @@ def _missing_stages(
     if spare and not any(recorded):
         return []
     start = recorded.index(True) if any(recorded) else len(stages) - 1
-    problems = []
+    titles = [cell.strip() for cell in grid.header]
+    problems: list[Text] = []
     for name, there in zip(stages[start:], recorded[start:], strict=True):
         if not there:
-            empty = name in found
-            what = f"column {name}: is empty in all rows" if empty else f'row 1: no column "{name}"'
-            guess = "" if empty else nearest(name, [cell.strip() for cell in grid.header])
-            remedy = f"add it, map it by history.columns.{name}, or take {name} out of funnel.stages"
-            listed = f"the file has {', '.join(cell.strip() for cell in grid.header)}"
-            problems.append(f"{grid.file}: {what}; {listed}; {remedy}{guess or '.'}")
+            text = "column {stage}: is empty in all rows" if name in found else 'row 1: no column "{stage}"'
+            guess = "" if name in found else nearest(name, titles)
+            remedy = "add it, map it by history.columns.{stage}, or take {stage} out of funnel.stages"
+            told = {"file": grid.file, "stage": name, "titles": titles, "guess": guess or "."}
+            problems.append(message(f"{{file}}: {text}; the file has {{titles}}; {remedy}{{guess}}", **told))
     if not problems and not spare and start == len(stages) - 1:
-        problems.append(
-            f"{grid.file}: of the stages ({', '.join(stages)}) only {stages[-1]} is recorded; expected two or more."
-        )
+        text = "{file}: of the stages ({stages}) only {last} is recorded; expected two or more."
+        problems.append(message(text, file=grid.file, stages=stages, last=stages[-1]))
     return problems
 
 
@@ -175,37 +177,47 @@ def check_pairs(rows: Rows, kind: str) -> None:
     for number, start, channel in zip(rows.numbers, rows.starts, rows.channels, strict=True):
         pairs.setdefault((channel, start), []).append(int(number))
     twice = [(key, numbers) for key, numbers in pairs.items() if len(numbers) > 1]
-    problems = []
+    problems: list[Text] = []
     if twice:
-        listed = ", ".join(
-            f"{period_label(start, kind)} {channel} (rows {' and '.join(map(str, numbers[:2]))})"
-            for (channel, start), numbers in twice[:3]
-        )
-        found = "1 pair" if len(twice) == 1 else f"{len(twice):,} pairs"
-        rule = f"{found} of period and channel in more than one row, first: {listed}"
-        problems.append(
-            f"{rows.file}: {rule}; keep one row per {kind} and channel (add up rows of days or campaigns)."
-        )
+        text = "{period} {channel} (rows {first} and {second})"
+        first = [
+            message(text, period=period_label(start, kind), channel=channel, first=one, second=two)
+            for (channel, start), (one, two, *_) in twice[:3]
+        ]
+        found = "1 pair" if len(twice) == 1 else message("{n:whole} pairs", n=len(twice))
+        text = "{file}: {found} of period and channel in more than one row, first: {first}; keep one row per {kind} "
+        text += "and channel (add up rows of days or campaigns)."
+        problems.append(message(text, file=rows.file, found=found, first=first, kind=kind))
     problems += _gaps(rows, kind)
     if problems:
         raise DataError(problems)
 
 
-def _gaps(rows: Rows, kind: str) -> list[str]:
+def _gaps(rows: Rows, kind: str) -> list[Text]:
     remedy = "add the rows, with 0 where nothing happened and empty cells where it was not recorded"
-    problems = []
+    problems: list[Text] = []
     own_rows = {name: np.unique(rows.starts[rows.channels == name]) for name in sorted(set(rows.channels))}
     gaps = {name: _absent(own, kind) for name, own in own_rows.items()}
     nowhere = _absent(np.unique(rows.starts), kind)
     if nowhere.size and sum(np.isin(nowhere, gap).any() for gap in gaps.values()) != 1:
-        problems.append(f"{rows.file}: no channel has a row for {_labels(nowhere, kind)}; {remedy}.")
+        text = "{file}: no channel has a row for {periods:list.3}; {remedy}."
+        problems.append(message(text, file=rows.file, periods=_labels(nowhere, kind), remedy=remedy))
         gaps = {name: np.setdiff1d(gap, nowhere) for name, gap in gaps.items()}
     for channel, absent in gaps.items():
-        own = own_rows[channel]
         if absent.size:
-            span = f"it has rows from {period_label(own[0], kind)} to {period_label(own[-1], kind)}"
-            text = f'channel "{channel}" has no row for {_labels(absent, kind)}, though {span}'
-            problems.append(f"{rows.file}: {text}; {remedy}.")
+            first, last = _labels(own_rows[channel][[0, -1]], kind)
+            problems.append(
+                message(
+                    '{file}: channel "{channel}" has no row for {periods:list.3}, though it has rows from {first} to '
+                    "{last}; {remedy}.",
+                    file=rows.file,
+                    channel=channel,
+                    periods=_labels(absent, kind),
+                    first=first,
+                    last=last,
+                    remedy=remedy,
+                )
+            )
     return problems
 
 
@@ -214,10 +226,8 @@ def _absent(starts: Periods, kind: str) -> Periods:
     return np.setdiff1d(period_range(starts[0], starts[-1], kind), starts)
 
 
-def _labels(absent: Periods, kind: str) -> str:
-    labels = [period_label(start, kind) for start in absent[:3]]
-    more = f" and {absent.size - 3} more" if absent.size > 3 else ""
-    return ", ".join(labels) + more
+def _labels(starts: Periods, kind: str) -> list[str]:
+    return [period_label(start, kind) for start in starts]
 
 
 # --------------------------------------------------------------------------------------------- the counts of a study

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.study import nearest
+from forecast.words import Message, Text, message
 
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
@@ -57,12 +58,25 @@ class Grid:
         return [row[position] for row in self.rows]
 
 
-def rows_text(found: Iterable[tuple[int, object]], total: int | None = None) -> str:
+def rows_text(found: Iterable[tuple[int, object]], total: int | None = None) -> Message:
     """`12 rows, first: row 5 ("abc"), row 9 ("n/a"), row 14` for a message; `total` if more were counted than given."""
     listed = list(found)
     n = len(listed) if total is None else total
-    texts = [f"row {row}" + ("" if value is None else f" ({_shown(value)})") for row, value in listed[:SHOWN]]
-    return texts[0] if n == 1 else f"{n:,} rows, first: {', '.join(texts)}"
+    rows = [
+        message("row {row}" if value is None else "row {row} ({value})", row=row, value=_shown(value))
+        for row, value in listed[:SHOWN]
+    ]
+    return rows[0] if n == 1 else message("{n:whole} rows, first: {rows}", n=n, rows=rows)
+
+
+def cells_problem(
+    file: str, column: str, found: Iterable[tuple[int, object]], rule: str, total: int | None = None
+) -> Message:
+    """The message for cells of a column that break a rule; `found` and `total` as in `rows_text`."""
+    where = rows_text(found, total)
+    return message(
+        "{file}: column {column}: {rows}: {rule}.", file=file, column=column, rows=where, rule=rule
+    )
 
 
 def _shown(value: object) -> str:
@@ -178,16 +192,19 @@ def _read_csv(path: Path, file: str) -> Grid:
     return Grid(file, header, rows, numbers)
 
 
-def uneven_problem(file: str, n_columns: int, delimiter: str, found: Sequence[tuple[int, object]]) -> str:
+def uneven_problem(file: str, n_columns: int, delimiter: str, found: Sequence[tuple[int, object]]) -> Message:
     """The message for rows that have more or fewer cells than the header."""
-    mark = {",": "comma", ";": "semicolon", "\t": "tab"}[delimiter]
-    rule = f"the header has {n_columns} columns, and there is another number of cells in {rows_text(found)}"
-    return (
-        f"{file}: {rule}; put quotes around cells that hold a {mark}, and fill every row to the same width."
+    return message(
+        "{file}: the header has {n} columns, and there is another number of cells in {rows}; put quotes around cells "
+        "that hold a {mark}, and fill every row to the same width.",
+        file=file,
+        n=n_columns,
+        rows=rows_text(found),
+        mark={",": "comma", ";": "semicolon", "\t": "tab"}[delimiter],
     )
 
 
-def csv_fault(path: Path, file: str) -> str:
+def csv_fault(path: Path, file: str) -> Text:
     """What is wrong with a CSV too large to be read at once, looked for line by line; empty when nothing is found.
 
     Raises DataError for a line that is not UTF-8.
@@ -261,12 +278,9 @@ def read_excel_rows(path: Path, file: str) -> tuple[tuple[str, ...], list[tuple[
     rows = [(number, tuple(_plain(cell) for cell in row)) for number, row in enumerate(cells, start=1)]
     filled = [(number, row) for number, row in rows if any(cell is not None for cell in row)]
     if not filled:
-        more = (
-            f" Its other sheets ({', '.join(names[1:])}) are not read: put the data first."
-            if names[1:]
-            else ""
-        )
-        raise DataError(f'{file}: its first sheet "{names[0]}" is empty.{more}')
+        text = '{file}: its first sheet "{name}" is empty.'
+        text += " Its other sheets ({others}) are not read: put the data first." if names[1:] else ""
+        raise DataError(message(text, file=file, name=names[0], others=names[1:]))
     header = tuple("" if cell is None else str(cell) for cell in filled[0][1])
     return header, [row for _, row in filled[1:]], [number for number, _ in filled[1:]]
 
@@ -305,7 +319,7 @@ def find_columns(header: Sequence[str], wanted: Sequence[Wanted], file: str) -> 
         places.setdefault(folded(name), []).append(position)
     there = [name.strip() for name in header if name.strip()]
     found: dict[str, int] = {}
-    problems = []
+    problems: list[Text] = []
     for column in wanted:
         hit = next((name for name in column.theirs if folded(name) in places), None)
         if hit is None:
@@ -320,17 +334,19 @@ def find_columns(header: Sequence[str], wanted: Sequence[Wanted], file: str) -> 
     return found
 
 
-def _missing_column(column: Wanted, there: Sequence[str], file: str) -> str:
-    listed = f"the file has {', '.join(there[:20])}"
+def _missing_column(column: Wanted, there: Sequence[str], file: str) -> Message:
+    told = {"file": file, "ours": column.name, "there": list(there[:20])}
     if column.mapped:
         name = column.theirs[0]
-        named = f'no column "{name}", which history.columns.{column.name} names'
-        return f"{file}: row 1: {named}; {listed}{nearest(name, there) or '.'}"
-    names = " or ".join(f'"{name}"' for name in column.theirs)
-    remedy = (
-        f'add it, or name it in the study: history.columns = {{ {column.name} = "its name in the file" }}'
+        text = '{file}: row 1: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
+        return message(text, name=name, guess=nearest(name, there) or ".", **told)
+    return message(
+        "{file}: row 1: no column {names}; the file has {there}; add it, or name it in the study: history.columns = "
+        '{{ {ours} = "its name in the file" }}{guess}',
+        names=" or ".join(f'"{name}"' for name in column.theirs),
+        guess=nearest(column.name, there) or ".",
+        **told,
     )
-    return f"{file}: row 1: no column {names}; {listed}; {remedy}{nearest(column.name, there) or '.'}"
 
 
 def folded(name: str) -> str:
@@ -343,7 +359,7 @@ def folded(name: str) -> str:
 
 def to_numbers(
     grid: Grid, position: int, column: str, *, whole: bool
-) -> tuple[NDArray[np.float64], list[str]]:
+) -> tuple[NDArray[np.float64], list[Text]]:
     """A column as floats (NaN = empty cell) and what is wrong with it: text, NaN, negative, or a broken count."""
     values = np.full(len(grid.rows), np.nan)
     bad: dict[str, list[tuple[int, object]]] = {"text": [], "nan": [], "negative": [], "broken": []}
@@ -367,9 +383,7 @@ def to_numbers(
         "negative": "expected 0 or more; correct it, or leave the cell empty where the value is not known",
         "broken": f"expected whole numbers, because {column} are counted; round them where they were shared out",
     }
-    return values, [
-        f"{grid.file}: column {column}: {rows_text(bad[key])}: {rules[key]}." for key in bad if bad[key]
-    ]
+    return values, [cells_problem(grid.file, column, bad[key], rules[key]) for key in bad if bad[key]]
 
 
 def _number(cell: object) -> float | None:
@@ -386,7 +400,7 @@ def _number(cell: object) -> float | None:
 
 def to_dates(
     grid: Grid, position: int, column: str, read: Callable[[str], np.datetime64], what: str, remedy: str
-) -> tuple[NDArray[np.datetime64], list[str]]:
+) -> tuple[NDArray[np.datetime64], list[Text]]:
     """A column as days: texts by `read`, date cells and Excel's day numbers as they are. Empty cells are wrong."""
     days = np.full(len(grid.rows), np.datetime64("NaT", "D"), dtype="datetime64[D]")
     bad: list[tuple[int, object]] = []
@@ -399,12 +413,8 @@ def to_dates(
             days[i] = read(day_text(cell))
         except ValueError:
             bad.append((grid.numbers[i], str(cell)))
-    problems = (
-        [f"{grid.file}: column {column}: {rows_text(bad)}: expected a {what}; {remedy}."] if bad else []
-    )
-    if empty:
-        problems.append(f"{grid.file}: column {column}: {rows_text(empty)}: is empty; {remedy}.")
-    return days, problems
+    rules = ((bad, f"expected a {what}; {remedy}"), (empty, f"is empty; {remedy}"))
+    return days, [cells_problem(grid.file, column, found, rule) for found, rule in rules if found]
 
 
 def day_text(cell: object) -> str:

@@ -31,6 +31,7 @@ from forecast.history.files import (
     NUMBER_REMEDY,
     PARQUET_SUFFIXES,
     Wanted,
+    cells_problem,
     check_file,
     csv_fault,
     csv_header,
@@ -40,9 +41,9 @@ from forecast.history.files import (
     folded,
     literal_path,
     read_excel_rows,
-    rows_text,
     unreadable_parquet,
 )
+from forecast.words import Text, message
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"
@@ -411,11 +412,11 @@ class _Query:
         if found.empty:
             raise DataError(f"{self.file}: has a header and no rows; export it again with its data.")
         problems = (
-            [text for rule in self._rules() if (text := self._broken(rule))] if found["bad"].any() else []
+            [said for rule in self._rules() if (said := self._broken(rule))] if found["bad"].any() else []
         )
-        problems += self._repeated(int(found["n"].sum()))
+        problems += [said for said in self._repeated(int(found["n"].sum())) if said not in problems]
         if problems:
-            raise DataError(list(dict.fromkeys(problems)))
+            raise DataError(problems)
         if "lost" not in found:
             found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
         groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
@@ -424,7 +425,7 @@ class _Query:
         last_day = max(found[f"last_{name}"].max() for name in names if found[f"last_{name}"].notna().any())
         return Leads(groups, np.datetime64(last_day, "D"), int(groups["n"].sum()), blank)
 
-    def _broken(self, rule: _Rule) -> str:
+    def _broken(self, rule: _Rule) -> Text:
         """The message for one rule; empty when no row breaks it."""
         rows = self._rows(True)
         sql = (
@@ -433,8 +434,8 @@ class _Query:
         found = self._ask(sql).fetchall()
         if not found:
             return ""
-        where = rows_text([(row, value) for row, value, _ in found], found[0][2])
-        return f"{self.file}: column {rule.column}: {where}: {rule.text}."
+        shown = [(row, value) for row, value, _ in found]
+        return cells_problem(self.file, rule.column, shown, rule.text, found[0][2])
 
     def _hashes(self, n_rows: int) -> NDArray[np.uint64]:
         """A hash of each lead's id, sorted; in pieces, so that no more than the hashes is held."""
@@ -447,16 +448,16 @@ class _Query:
         hashes.sort()
         return hashes
 
-    def _repeated(self, n_rows: int) -> list[str]:
+    def _repeated(self, n_rows: int) -> list[Text]:
         """A problem when ids are absent or repeat. Hashes first: they fit in memory where the ids would not."""
         hashes = self._hashes(n_rows)
         blank = np.uint64(self.connection.execute("SELECT hash(CAST(NULL AS VARCHAR))").fetchall()[0][0])
         if hashes[np.searchsorted(hashes, blank) % n_rows] != blank and not (hashes[1:] == hashes[:-1]).any():
             return []
         absent = self._broken(self._rules()[0])
-        return [text for text in (absent, self._repeated_ids()) if text]
+        return [said for said in (absent, self._repeated_ids()) if said]
 
-    def _repeated_ids(self) -> str:
+    def _repeated_ids(self) -> Text:
         """The message about ids that stand in several rows; empty when there is none."""
         rows = (
             f'FROM {self._rows(True)} WHERE "v_lead_id" IS NOT NULL GROUP BY "v_lead_id" HAVING count(*) > 1'
@@ -465,17 +466,19 @@ class _Query:
         repeated = self._ask(sql).fetchall()
         if not repeated:
             return ""
-        listed = ", ".join(f'"{name}" (rows {first} and {last})' for first, last, name, _ in repeated)
+        text = '"{name}" (rows {first} and {last})'
+        ids = [message(text, name=name, first=first, last=last) for first, last, name, _ in repeated]
         n, title = repeated[0][3], self.cells["lead_id"].title
-        ids = "1 id stands" if n == 1 else f"{n:,} ids stand"
-        return f"{self.file}: column {title}: {ids} in more than one row: {listed}; keep one row per lead."
+        stand = "1 id stands" if n == 1 else message("{n:whole} ids stand", n=n)
+        text = "{file}: column {title}: {stand} in more than one row: {ids}; keep one row per lead."
+        return message(text, file=self.file, title=title, stand=stand, ids=ids)
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _unreadable(path: Path, file: str, error: duckdb.Error) -> str:
+def _unreadable(path: Path, file: str, error: duckdb.Error) -> Text:
     """Why a file of leads could not be read: looked for line by line where it is text."""
     if path.suffix.lower() in CSV_SUFFIXES and (fault := csv_fault(path, file)):
         return fault

@@ -27,11 +27,12 @@ from forecast.history.counts import (
     segment_names,
     summed,
 )
-from forecast.history.files import BLANK, rows_text
+from forecast.history.files import BLANK, cells_problem, rows_text
 from forecast.history.history import History, count_table, leads_history, recorded_stages
 from forecast.history.leads import Leads, read_leads
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.study import Study, nearest
+from forecast.words import Text, message
 
 
 def read_history(study: Study, *, today: date | None = None) -> History:
@@ -125,7 +126,7 @@ def _inside(
 
 def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
     """In counts by cohort a later stage cannot hold more than an earlier one: they are the same leads."""
-    problems = []
+    problems: list[Text] = []
     there = [name for name in stages if name in rows.measures]
     for before, name in pairwise(there):
         above = np.flatnonzero(rows.measures[name] > rows.measures[before])
@@ -134,9 +135,11 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
             for i in above
         ]
         if found:
-            rule = f"more {name} than {before}, which cannot be in counts by cohort"
-            remedy = 'correct them, or set history.counting = "calendar" if a row counts what happened in its period'
-            problems.append(f"{rows.file}: column {name}: {rows_text(found)}: {rule}; {remedy}.")
+            rule = (
+                f"more {name} than {before}, which cannot be in counts by cohort; correct them, or set "
+                'history.counting = "calendar" if a row counts what happened in its period'
+            )
+            problems.append(cells_problem(rows.file, name, found, rule))
     if problems:
         raise DataError(problems)
 
@@ -265,12 +268,14 @@ def _check_channels(study: Study, known: Iterable[str]) -> None:
     for number, group in enumerate(study.budget.groups, start=1):
         named |= {f"budget.group.{number}.channels: {name}": name for name in group.channels}
     problems = [
-        f'{study.place(key)}: the data have no channel "{name}"; they have {", ".join(there)}{nearest(name, there)}'
-        for key, name in named.items()
-        if name not in there
+        f"{study.place(key)}: {_no_channel(name, there)}" for key, name in named.items() if name not in there
     ]
     if problems:
         raise StudyError(problems)
+
+
+def _no_channel(name: str, known: Sequence[str]) -> str:
+    return f'the data have no channel "{name}"; they have {", ".join(known)}{nearest(name, known)}'
 
 
 def _check_lift_tests(study: Study, history: History) -> None:
@@ -280,8 +285,7 @@ def _check_lift_tests(study: Study, history: History) -> None:
     for number, test in enumerate(study.lift_tests, start=1):
         place, name = study.place(f"lift_test.{number}.channel"), test.channel
         if name not in history.channels:
-            text = f'the data have no channel "{name}"; they have {", ".join(history.channels)}'
-            problems.append(f"{place}: {text}{nearest(name, history.channels)}")
+            problems.append(f"{place}: {_no_channel(name, history.channels)}")
         elif name not in paid:
             remedy = (
                 "so there is no response to calibrate; take the test out, or record the channel's past spend"
@@ -334,8 +338,7 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
     """What is wrong with a plan for a channel, by channel: it is unknown, or its spend never was recorded."""
     unknown = [name for name in spend if name not in known]
     unpaid = [name for name in known if spend.get(name, 0.0) > 0 and name not in paid]
-    listed = f"they have {', '.join(known)}"
-    texts = {name: f'the data have no channel "{name}"; {listed}{nearest(name, known)}' for name in unknown}
+    texts = {name: _no_channel(name, known) for name in unknown}
     remedy = "so what spend brings cannot be learnt; take it out, or record its past spend"
     return texts | {name: f'"{name}" has no recorded spend, {remedy}' for name in unpaid}
 
@@ -355,14 +358,12 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
         empty: list[tuple[int, object]] = [
             (int(n), None) for n in kept.numbers[np.isnan(kept.measures["spend"])]
         ]
-        raise DataError(
-            f"{file}: column spend: {rows_text(empty)}: is empty; write the planned amount, 0 for none."
-        )
+        raise DataError(cells_problem(file, "spend", empty, "is empty; write the planned amount, 0 for none"))
     sums = {str(name): float(kept.measures["spend"][kept.channels == name].sum()) for name in kept.channels}
-    problems = []
-    for name, text in _unplannable(sums, known, paid).items():
-        found: list[tuple[int, object]] = [(int(n), None) for n in kept.numbers[kept.channels == name]]
-        problems.append(f"{file}: column channel: {rows_text(found)}: {text}")
+    problems: list[Text] = []
+    for name, rule in _unplannable(sums, known, paid).items():
+        where = rows_text((int(n), None) for n in kept.numbers[kept.channels == name])
+        problems.append(message("{file}: column channel: {rows}: {rule}", file=file, rows=where, rule=rule))
     if problems:
         raise DataError(problems)
     check_pairs(kept, kind)
@@ -374,9 +375,8 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
             period_label(starts[i], kind) for i in np.flatnonzero(np.isnan(cells[:, known.index(name)]))
         ]
         if absent:
-            problems.append(
-                f'{file}: channel "{name}" has no row for {", ".join(absent)}; add them, 0 to stop it.'
-            )
+            text = '{file}: channel "{channel}" has no row for {periods}; add them, 0 to stop it.'
+            problems.append(message(text, file=file, channel=name, periods=absent))
     if problems:
         raise DataError(problems)
     return np.nan_to_num(cells)

@@ -32,6 +32,7 @@ from scipy.special import betaincinv, betaln, expit, log_expit, logit
 from forecast.errors import DataError
 from forecast.history import Grid, Wanted, find_columns, read_grid, rows_text, to_numbers
 from forecast.study import EconomicsSpec, RetentionSpec, Study
+from forecast.words import Text
 
 Array = NDArray[np.float64]
 
@@ -219,10 +220,11 @@ def read_tenures(path: Path, file: str) -> Tenures:
     return _customers(grid)
 
 
-def _numbers(grid: Grid, names: tuple[str, ...]) -> tuple[dict[str, Array], list[str]]:
+def _numbers(grid: Grid, names: tuple[str, ...]) -> tuple[dict[str, Array], list[Text]]:
     """Columns of whole numbers, none empty."""
     found = find_columns(grid.header, [Wanted(name, (name,)) for name in names], grid.file)
-    values, problems = {}, []
+    values: dict[str, Array] = {}
+    problems: list[Text] = []
     for name in names:
         values[name], wrong = to_numbers(grid, found[name], name, whole=True)
         problems += wrong
@@ -237,7 +239,7 @@ def _numbers(grid: Grid, names: tuple[str, ...]) -> tuple[dict[str, Array], list
     return values, problems
 
 
-def _rows(grid: Grid, where: NDArray[np.bool_], values: Array) -> str:
+def _rows(grid: Grid, where: NDArray[np.bool_], values: Array) -> Text:
     return rows_text([(grid.numbers[i], f"{values[i]:g}") for i in np.flatnonzero(where)])
 
 
