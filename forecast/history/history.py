@@ -107,6 +107,11 @@ class History:
         return np.datetime64(shift(self.last, 1, self.period) - np.timedelta64(1, "D"), "D")
 
     @property
+    def known_day(self) -> np.datetime64:
+        """Last day that single leads are known of: the latest date of their file as it was read; of a past, its end."""
+        return np.datetime64(self.reading["last_day"], "D") if "last_day" in self.reading else self.end
+
+    @property
     def labels(self) -> list[str]:
         """The periods as people write them."""
         return [period_label(start, self.period) for start in self.periods]

@@ -6,7 +6,7 @@ is kept as what it is: a level of a category, an indicator beside a number. Noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,16 +52,36 @@ class LeadTable:
             days = np.where(back <= self.last_day, np.datetime64("NaT", "D"), days)
         return days
 
-    def known_at(self, day: np.datetime64) -> LeadTable:
-        """The leads created by `day`, with what had happened to them by its end."""
-        keep = self.day(self.stages[0]) <= day
-        leads = self.leads[keep].reset_index(drop=True)
+    @property
+    def created(self) -> NDArray[np.datetime64]:
+        """The day on which each lead came."""
+        return self.day(self.stages[0])
+
+    @property
+    def age(self) -> Array:
+        """Days from then to the last day."""
+        return (self.last_day - self.created).astype(float)
+
+    @property
+    def won(self) -> NDArray[np.bool_]:
+        """Leads that were won."""
+        return self.leads[self.stages[-1]].notna().to_numpy()
+
+    def rows(self, which: NDArray[Any] | slice) -> LeadTable:
+        """Some of the leads, by a mask, by their places or by a slice."""
+        leads, features = (frame.iloc[which].reset_index(drop=True) for frame in (self.leads, self.features))
+        return LeadTable(leads, features, self.stages, self.last_day)
+
+    def as_of(self, day: np.datetime64) -> LeadTable:
+        """The leads as they were known at the end of `day`: nothing that came later is in it."""
+        past = self.rows(self.created <= day)
+        leads = past.leads
         for name in (*self.stages[1:], "lost"):
             if name in leads:
                 leads[name] = leads[name].where(leads[name].to_numpy().astype("datetime64[D]") <= day)
         if "amount" in leads:
             leads["amount"] = leads["amount"].where(leads[self.stages[-1]].notna())
-        return LeadTable(leads, self.features[keep].reset_index(drop=True), self.stages, day)
+        return LeadTable(leads, past.features, self.stages, min(day, self.last_day))
 
 
 def read_lead_table(study: Study) -> LeadTable:
@@ -106,17 +126,23 @@ def chosen(study: Study, table: LeadTable) -> list[str]:
     there = [str(name) for name in table.features.columns]
     if spec is None:
         return there
-    problems = []
-    for key, names in (("features", spec.features or ()), ("ignore", spec.ignore), ("keep", spec.keep)):
-        problems += [
-            f'{study.place(f"scoring.{key}")}: {study.history.leads} has no further column "{name}"; it has '
-            f"{', '.join(there) or 'none'}{nearest(name, there)}"
-            for name in names
-            if name not in there
-        ]
+    for_key = {"features": spec.features or (), "ignore": spec.ignore, "keep": spec.keep}
+    check_columns(study, table, {f"scoring.{key}": names for key, names in for_key.items()})
+    return [name for name in (spec.features or there) if name not in spec.ignore]
+
+
+def check_columns(study: Study, table: LeadTable, named: Mapping[str, Sequence[str]]) -> None:
+    """Raise StudyError for every further column that a key of the study names and the file does not have."""
+    there = [str(name) for name in table.features.columns]
+    problems = [
+        f'{study.place(key)}: {study.history.leads} has no further column "{name}"; it has '
+        f"{', '.join(there) or 'none'}{nearest(name, there)}"
+        for key, names in named.items()
+        for name in names
+        if name not in there
+    ]
     if problems:
         raise StudyError(problems)
-    return [name for name in (spec.features or there) if name not in spec.ignore]
 
 
 def text_of(values: pd.Series[Any]) -> pd.Series[Any]:
@@ -196,10 +222,9 @@ class Encoder:
     def design(self, table: LeadTable) -> Array:
         """The design (lead, column); a level or channel that was never seen has no column, and its rows zeros."""
         parts = [_dummies(table.leads["channel"], self.channels)]
-        created = table.day(table.stages[0])
         for spec in self.numeric:
             raw = table.features[spec.name]
-            values = (days_before(raw, created) if spec.date else numbers_of(raw)).to_numpy(dtype=float)
+            values = (days_before(raw, table.created) if spec.date else numbers_of(raw)).to_numpy(dtype=float)
             known = np.isfinite(values)
             scaled = _logs(values) if spec.logs else values
             standard = np.clip((np.where(known, scaled, spec.mean) - spec.mean) / spec.sd, -CLIP, CLIP)
@@ -215,12 +240,11 @@ class Encoder:
 
 def encoder(table: LeadTable, names: Sequence[str]) -> Encoder:
     """Settle levels, means and spreads from the leads of a table. Dates count as days before creation."""
-    created = table.day(table.stages[0])
     numeric, levels = [], {}
     for name in names:
         values, kind = table.features[name], kind_of(table.features[name])
         if kind in ("number", "date"):
-            numbers = days_before(values, created) if kind == "date" else numbers_of(values)
+            numbers = days_before(values, table.created) if kind == "date" else numbers_of(values)
             numeric.append(_settle(name, numbers.to_numpy(dtype=float), kind == "date"))
         elif kind == "category":
             levels[name] = _levels(labels_of(values))
@@ -261,8 +285,14 @@ def _levels(cells: pd.Series[Any]) -> tuple[str, ...]:
     return (*kept, *rest)
 
 
+def codes_of(cells: pd.Series[Any] | NDArray[np.object_], names: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each cell in `names`; -1 for one that is not there."""
+    found = pd.Index(list(names), dtype=object).get_indexer(pd.Index(cells.astype(object)))
+    return np.asarray(found, dtype=np.int64)
+
+
 def _dummies(cells: pd.Series[Any], levels: Sequence[str]) -> Array:
-    codes = pd.Index(list(levels), dtype=object).get_indexer(pd.Index(cells.astype(object)))
+    codes = codes_of(cells, levels)
     dummies = np.zeros((len(cells), len(levels)))
     rows = np.flatnonzero(codes >= 0)
     dummies[rows, codes[rows]] = 1.0

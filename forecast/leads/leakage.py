@@ -58,7 +58,7 @@ def area_under_curve(values: Array, positive: Mask) -> float:
 
 def signs(table: LeadTable, names: Sequence[str], settled: Mask, keep: Sequence[str] = ()) -> list[Sign]:
     """The signs in the columns `names`; `settled` marks leads whose outcome is known or as good as known."""
-    won = table.leads[table.stages[-1]].notna().to_numpy()
+    won = table.won
     enough = min(int((won & settled).sum()), int((~won & settled).sum())) >= LEAST_WON
     found = []
     for name in names:
@@ -80,7 +80,7 @@ def signs(table: LeadTable, names: Sequence[str], settled: Mask, keep: Sequence[
 
 
 def _late(table: LeadTable, name: str) -> tuple[str, str] | None:
-    before = days_before(table.features[name], table.day(table.stages[0])).dropna()
+    before = days_before(table.features[name], table.created).dropna()
     late = float((before < 0).mean()) if before.size else 0.0
     if late <= LATE_DATES:
         return None
@@ -105,7 +105,7 @@ def _separates(
     cells: pd.Series[Any], kind: str, won: Mask, settled: Mask, table: LeadTable
 ) -> tuple[str, str] | None:
     if kind == "date":
-        values = days_before(cells, table.day(table.stages[0])).to_numpy(dtype=float)
+        values = days_before(cells, table.created).to_numpy(dtype=float)
     elif kind == "number":
         values = numbers_of(cells).to_numpy(dtype=float)
     else:
@@ -136,8 +136,7 @@ def _closed_only(table: LeadTable, cells: pd.Series[Any], won: Mask) -> tuple[st
     """Filled in once closed, blank while open: compared among leads of about the same age."""
     filled = text_of(cells).notna().to_numpy()
     closed = won | ~np.isnat(table.day("lost"))
-    age = (table.last_day - table.day(table.stages[0])).astype(float)
-    group = np.searchsorted(np.quantile(age, np.arange(1, AGES) / AGES), age)
+    group = np.searchsorted(np.quantile(table.age, np.arange(1, AGES) / AGES), table.age)
     gaps, weights = [], []
     for g in range(AGES):
         here = group == g
@@ -153,13 +152,12 @@ def _closed_only(table: LeadTable, cells: pd.Series[Any], won: Mask) -> tuple[st
 def _grows(table: LeadTable, cells: pd.Series[Any]) -> tuple[str, str] | None:
     """A count that is higher for older leads may still be counting."""
     values = numbers_of(cells).to_numpy(dtype=float)
-    age = (table.last_day - table.day(table.stages[0])).astype(float)
     known = np.isfinite(values)
     if known.sum() < 2 * LEAST_WON or np.unique(values[known]).size < 2:
         return None
     from scipy.stats import spearmanr  # as above
 
-    together = float(spearmanr(values[known], age[known]).statistic)
+    together = float(spearmanr(values[known], table.age[known]).statistic)
     if together < GROWS:
         return None
     return "higher for older leads", f"rank correlation with age {together:.2f}: is it frozen at creation?"

@@ -11,7 +11,6 @@ simplest form. The same model as `fit.scoring_model`, for the few groups of a se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -144,8 +143,3 @@ def _factor(x: Array, curve: Array, precision: Array) -> Array:
 def rates(draws: Array, design: Array) -> Array:
     """Rates (draw, row) of rows of a design."""
     return np.asarray(expit(draws[:, :1] + draws[:, 1:] @ design.T))
-
-
-def columns_of(draws: Array, groups: Sequence[int], group: int) -> Array:
-    """The coefficients of one group, (draw, column)."""
-    return draws[:, 1:][:, np.asarray(groups) == group]

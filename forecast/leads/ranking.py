@@ -1,6 +1,12 @@
 """The open leads of a study from the best down, the test of their score on newer leads, and the threshold for sales.
 
-Needs nothing but the study and its leads: no fit of the forecast.
+Needs nothing but the study and its leads: no fit of the forecast. Which leads sales should work: those above the
+threshold that maximises expected contribution under what sales can take.
+
+    contribution of working a lead = margin x P(win) x deal value - cost of working it
+
+A lead that is not worked is taken to bring nothing. Leads are worked from the best down, until the next one costs more
+than it brings or sales are full; so the best threshold is a number, and no other set of as many leads brings more.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.history import History
-from forecast.leads.features import LeadTable, chosen, encoder, kind_of
+from forecast.leads.features import LeadTable, chosen, codes_of, encoder, kind_of
 from forecast.leads.leakage import Sign, signs
 from forecast.leads.pooling import Shares
 from forecast.leads.scoring import (
@@ -33,19 +39,31 @@ from forecast.leads.scoring import (
     is_open,
     stage_reached,
 )
-from forecast.leads.threshold import Threshold, best_threshold
 from forecast.periods import period_label, shift
 from forecast.progress import Progress, Silent
-from forecast.study import ScoringSpec, Study
+from forecast.study import Z80, ScoringSpec, Study
 from forecast.tables import records
 
 Array = NDArray[np.float64]
 
 SETTLED = 0.95  # share of the wins that has come by the age at which an open lead counts as not won
 BINS = 10
+POINTS = 41  # of the curve of contribution against leads worked
 RECENT = 3  # periods whose leads stand for those to come
 MOST_CELLS = 10_000_000  # leads times draws that the threshold is made on
 MOST_EFFECTS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold:
+    """The threshold on expected value (or on P(win) where deals have no value), and what it does a period.
+
+    curve: worked, contribution, q10, q90, wins by how many leads are worked a period. told: numbers for a summary.
+    """
+
+    level: float
+    curve: pd.DataFrame
+    told: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +100,7 @@ def rank_leads(
     names = chosen(study, table)
     delays = dict(study.funnel.delay)
     plain = channel_scorer(table, seed=seed, delays=delays)
-    age = (table.last_day - table.day(table.stages[0])).astype(float)
-    found = signs(table, names, ~is_open(table) | (plain.won_by(age) >= SETTLED), spec.keep)
+    found = signs(table, names, ~is_open(table) | (plain.won_by(table.age) >= SETTLED), spec.keep)
     out_of = {sign.feature for sign in found if sign.left_out}
     used = [name for name in names if name not in out_of]
     sampler = sampler or _nuts()
@@ -146,10 +163,10 @@ def _threshold(
     """The threshold for leads such as those of the last complete periods."""
     end = shift(history.last, 1, history.period)
     start = shift(history.last, 1 - RECENT, history.period)
-    created = table.day(table.stages[0])
-    recent = np.flatnonzero((created >= start) & (created < end))
-    part = _rows(table, recent)
-    step = -(-recent.size * len(scorer.fits[0].draws) // MOST_CELLS) or 1  # draws kept, where leads are many
+    part = table.rows((table.created >= start) & (table.created < end))
+    step = (
+        -(-len(part.leads) * len(scorer.fits[0].draws) // MOST_CELLS) or 1
+    )  # draws kept, where leads are many
     pieces = [scorer.at_creation(piece)[::step] for piece in chunks(part)]
     chance = np.concatenate(pieces or [np.zeros((1, 0))], axis=1)
     worth = None if values is None else values[::step][: len(chance), _channel(part, scorer)]
@@ -166,18 +183,70 @@ def _threshold(
     return replace(made, told=made.told | {"made_on": label})
 
 
-def _rows(table: LeadTable, rows: NDArray[np.int64]) -> LeadTable:
-    return LeadTable(
-        table.leads.iloc[rows].reset_index(drop=True),
-        table.features.iloc[rows].reset_index(drop=True),
-        table.stages,
-        table.last_day,
-    )
+def best_threshold(
+    chance: Array, value: Array | None, *, margin: float, cost: float, capacity: float | None, periods: int
+) -> Threshold:
+    """The threshold for leads such as these, which came in so many periods.
+
+    Args:
+        chance: (draw, lead), P(win) when new. value: (draw, lead), deal value; None: wins are what counts.
+        margin: gross margin; cost: of working one lead; capacity: leads a period; periods: that the leads came in.
+    """
+    brings = chance if value is None else margin * chance * value - cost
+    expected = brings.mean(axis=0)
+    order = np.argsort(-expected, kind="stable")
+    room = expected.size if capacity is None else min(round(capacity * periods), expected.size)
+    worth = int((expected > 0).sum()) if value is not None else expected.size
+    worked = min(room, worth)
+    ranked = expected[order] if value is None else (expected[order] + cost) / margin
+    level = _between(ranked, worked)
+    sums = np.cumsum(brings[:, order], axis=1) / periods
+    wins = np.cumsum(chance[:, order], axis=1) / periods
+    marks = np.unique(np.linspace(0, expected.size, POINTS).astype(int))
+    rows = [_row(n, sums, wins, periods) for n in marks]
+    best = _row(worked, sums, wins, periods)
+    arrived = _row(expected.size, sums, wins, periods)
+    share = worked / max(expected.size, 1)
+    told = {
+        "level": level,
+        "unit": "P(win)" if value is None else "expected value",
+        "leads_a_period": expected.size / periods,
+        "capacity": capacity,
+        "limited_by": "capacity" if capacity is not None and room < worth else "cost" if cost else "nothing",
+        "worked_a_period": worked / periods,
+        "share_of_wins": best["wins"] / arrived["wins"] if arrived["wins"] > 0 else None,
+        "contribution_a_period": None if value is None else best["contribution"],
+        "contribution_q10": None if value is None else best["q10"],
+        "contribution_q90": None if value is None else best["q90"],
+        "contribution_as_they_come": None if value is None else arrived["contribution"] * share,
+        "wins_a_period": best["wins"],
+        "wins_as_they_come": arrived["wins"] * share,
+    }
+    return Threshold(level, pd.DataFrame(rows), told)
+
+
+def _between(ranked: Array, worked: int) -> float:
+    """Half-way between the last that is worked and the first that is not; 0 where all are."""
+    if worked >= ranked.size:
+        return 0.0
+    if worked == 0:
+        return float(ranked[0]) * 1.0001
+    return float((ranked[worked - 1] + ranked[worked]) / 2)
+
+
+def _row(n: int, sums: Array, wins: Array, periods: int) -> dict[str, float]:
+    total = sums[:, n - 1] if n else np.zeros(len(sums))
+    return {
+        "worked": n / periods,
+        "contribution": float(total.mean()),
+        "q10": float(np.quantile(total, 0.1)),
+        "q90": float(np.quantile(total, 0.9)),
+        "wins": float(wins[:, n - 1].mean()) if n else 0.0,
+    }
 
 
 def _channel(table: LeadTable, scorer: Scorer) -> NDArray[np.int64]:
-    names = pd.Index(list(scorer.encoder.channels), dtype=object)
-    return np.asarray(names.get_indexer(pd.Index(table.leads["channel"].astype(object))), dtype=np.int64)
+    return codes_of(table.leads["channel"], scorer.encoder.channels)
 
 
 def ranked(
@@ -188,7 +257,7 @@ def ranked(
     expected_value: P(win) x mean deal value of the channel; contribution: gross margin of it less the cost of working
     the lead. decile 1 holds the best tenth. above_threshold: sales should work it.
     """
-    opened = _rows(table, np.flatnonzero(is_open(table)))
+    opened = table.rows(is_open(table))
     pieces = []
     for part in chunks(opened):
         chance = scorer.now(part)
@@ -207,7 +276,7 @@ def ranked(
     if values is None:
         scores = scores.assign(expected_value=np.nan, low=np.nan, high=np.nan)
     result = pd.concat([opened.leads[["lead_id", "channel"]], scores], axis=1)
-    result.insert(2, "created", np.datetime_as_string(opened.day(opened.stages[0]), unit="D"))
+    result.insert(2, "created", np.datetime_as_string(opened.created, unit="D"))
     score = result["p_win"] if values is None else result["expected_value"]
     result["contribution"] = margin * result["expected_value"] - cost
     result["stage"] = (
@@ -227,7 +296,7 @@ def reliability(test: Holdout) -> pd.DataFrame:
     rows = []
     for part in np.array_split(np.arange(len(frame)), min(BINS, max(len(frame), 1))):
         chance = frame["chance"].to_numpy()[part]
-        spread = 1.2816 * float(np.sqrt((chance * (1 - chance)).sum())) / max(len(part), 1)
+        spread = Z80 * float(np.sqrt((chance * (1 - chance)).sum())) / max(len(part), 1)
         middle = float(chance.mean()) if len(part) else 0.0
         rows.append(
             {

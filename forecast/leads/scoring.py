@@ -9,7 +9,7 @@ An open lead is no loss: it counts by how much of the delay it has lived through
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from forecast.leads.features import Encoder, LeadTable, encoder
-from forecast.leads.pooling import Shares, pooled_draws
-from forecast.leads.timing import LOST, MOVED, OPEN, Timing, fit_timing, lognormal_cdf
+from forecast.leads.pooling import Shares, pooled_draws, rates
+from forecast.leads.timing import DELAY_SD, LOST, MOVED, OPEN, Timing, fit_timing, lognormal_cdf
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -31,6 +30,7 @@ Sampler = Callable[[Shares, Rows, int], tuple[Array, dict[str, Any]]]
 DELAY_DAYS = 30.0  # prior mean of a delay that the study does not name
 CHUNK = 2000  # leads worked at once: bounds memory
 BETWEEN = 0.3  # log sd of mean deal values between groups, as believed before the data
+DEAL_CV = 0.8  # of single deals, where they do not tell
 LONGEST = 3650  # days over which delays of several stages are added up
 DIVERGING = (
     0.01  # share of the draws: a group that tells nothing has a spread near zero, where steps are hard
@@ -59,7 +59,7 @@ class Scorer:
     def rates(self, table: LeadTable) -> list[Array]:
         """Rates into each stage, (draw, lead), whatever has become of the lead."""
         design = self.encoder.design(table)
-        return [expit(fit.draws[:, :1] + fit.draws[:, 1:] @ design.T) for fit in self.fits]
+        return [rates(fit.draws, design) for fit in self.fits]
 
     def at_creation(self, table: LeadTable) -> Array:
         """P(win) of each lead as when it was new, (draw, lead)."""
@@ -67,13 +67,13 @@ class Scorer:
 
     def now(self, table: LeadTable) -> Array:
         """P(win) of leads that are open on the last day of the table, given stage and age, (draw, lead)."""
-        rates = self.rates(table)
+        into = self.rates(table)
         reached = stage_reached(table)
-        chance = np.ones_like(rates[0])
+        chance = np.ones_like(into[0])
         for k, (before, fit) in enumerate(zip(table.stages, self.fits, strict=False)):
             days = _days(table.day(before), table.last_day) + 0.5
             still, never = 1.0 - fit.timing.moved_by(days), 1.0 - fit.timing.lost_by(days)
-            p = rates[k]
+            p = into[k]
             waiting = p * still / np.maximum(p * still + (1 - p) * never, 1e-300)
             chance *= np.where(reached > k, 1.0, np.where(reached == k, waiting, p))
         return chance
@@ -97,7 +97,7 @@ def stage_reached(table: LeadTable) -> Rows:
 
 def is_open(table: LeadTable) -> NDArray[np.bool_]:
     """Leads neither won nor lost."""
-    return table.leads[table.stages[-1]].isna().to_numpy() & np.isnat(table.day("lost"))
+    return ~table.won & np.isnat(table.day("lost"))
 
 
 def _days(since: NDArray[np.datetime64], until: NDArray[np.datetime64] | np.datetime64) -> Array:
@@ -113,6 +113,25 @@ def fate(table: LeadTable, before: str, stage: str) -> tuple[Rows, Rows, Array]:
     kind = np.where(~np.isnat(moved), MOVED, np.where(~np.isnat(lost), LOST, OPEN))[rows]
     until = np.where(kind == MOVED, moved[rows], np.where(kind == LOST, lost[rows], table.last_day))
     return rows, kind, _days(entered[rows], until)
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """The move into `stage` as leads have made it: of those that reached the stage before (`fate`), and its delay."""
+
+    stage: str
+    rows: Rows
+    kind: Rows
+    days: Array
+    timing: Timing
+
+
+def moves(table: LeadTable, delays: Mapping[str, float] | None) -> Iterator[Move]:
+    """The moves into each stage after the first; `delays`: prior mean delay in days by stage."""
+    for before, stage in pairwise(table.stages):
+        rows, kind, days = fate(table, before, stage)
+        timing = fit_timing(kind, days, delay=((delays or {}).get(stage, DELAY_DAYS), DELAY_SD))
+        yield Move(stage, rows, kind, days, timing)
 
 
 def shares(kind: Rows, days: Array, design: Array, timing: Timing) -> Shares:
@@ -139,13 +158,11 @@ def fit_scorer(
     code = code or encoder(table, names)
     design = code.design(table)
     fits = []
-    for number, (before, stage) in enumerate(pairwise(table.stages)):
-        rows, kind, days = fate(table, before, stage)
-        timing = fit_timing(kind, days, delay=((delays or {}).get(stage, DELAY_DAYS), 1.0))
-        units = shares(kind, days, design[rows], timing)
+    for number, move in enumerate(moves(table, delays)):
+        units = shares(move.kind, move.days, design[move.rows], move.timing)
         draws, told = sampler(units, code.groups, seed + number)
-        told = {"stage": stage, "leads": len(rows), "moved": int((kind == MOVED).sum())} | told
-        fits.append(StageFit(stage, timing, draws, told))
+        counted = {"stage": move.stage, "leads": len(move.rows), "moved": int((move.kind == MOVED).sum())}
+        fits.append(StageFit(move.stage, move.timing, draws, counted | told))
     return Scorer(code, tuple(fits))
 
 
@@ -162,26 +179,38 @@ def by_channel(rng: np.random.Generator, draws: int) -> Sampler:
 def deal_values(
     table: LeadTable, groups: Sequence[str], column: pd.Series[Any], rng: np.random.Generator, draws: int
 ) -> Array | None:
-    """Mean deal value of each group, (draw, group): means on the log scale, drawn towards that of all deals.
-
-    None where no amount is recorded. The spread of single deals gives the error of a mean: cv / sqrt(n).
-    """
+    """Mean deal value of each group of leads, (draw, group), see `pulled`. None where no amount is recorded."""
     if "amount" not in table.leads or table.leads["amount"].notna().sum() == 0:
         return None
     won = table.leads["amount"].notna() & (table.leads["amount"] > 0)
     amounts, of = table.leads["amount"][won].to_numpy(dtype=float), column[won].to_numpy(dtype=object)
-    middle = float(amounts.mean())
-    cv = float(np.clip(amounts.std() / middle, 0.1, 3.0)) if amounts.size > 1 else 0.8
-    whole = np.log(middle) + cv / np.sqrt(amounts.size) * rng.standard_normal(draws)
-    values = np.empty((draws, len(groups)))
-    for i, name in enumerate(groups):
-        own = amounts[of == name]
-        ours = own.size / cv**2
-        pull = ours / (ours + BETWEEN**-2)
-        mean = np.log(own.mean()) if own.size else 0.0
-        middle_log = pull * mean + (1 - pull) * whole
-        values[:, i] = np.exp(middle_log + rng.standard_normal(draws) / np.sqrt(ours + BETWEEN**-2))
-    return values
+    whole = float(amounts.mean())
+    cv = float(np.clip(amounts.std() / whole, 0.1, 3.0)) if amounts.size > 1 else DEAL_CV
+    own = [amounts[of == name] for name in groups]
+    n = np.array([part.size for part in own])
+    means = np.array([part.mean() if part.size else 1.0 for part in own])
+    noise = rng.standard_normal(draws), rng.standard_normal((len(groups), draws)).T
+    return pulled(means, n, whole, cv, noise)
+
+
+def pulled(means: Array, n: Array | Rows, whole: float, cv: float, noise: tuple[Array, Array]) -> Array:
+    """Mean deal value of groups, (draw, group): on the log scale, drawn towards that of all deals.
+
+        log v_g ~ Normal(w_g log m_g + (1 - w_g) log v, 1 / (n_g / cv^2 + 1 / b^2))
+        w_g = (n_g / cv^2) / (n_g / cv^2 + 1 / b^2),     log v ~ Normal(log m, cv^2 / n)
+
+    Args:
+        means, n: m_g and n_g, of the deals of each group, (group,); a mean of 1 where there is none.
+        whole: m, of all deals.
+        cv: of single deals, which gives the error of a mean.
+        noise: standard normal, (draw,) for all deals and (draw, group).
+    """
+    middle = np.log(whole) + cv / np.sqrt(n.sum()) * noise[0][:, None]
+    ours = n / cv**2
+    pull = ours / (ours + BETWEEN**-2)
+    return np.asarray(
+        np.exp(pull * np.log(means) + (1 - pull) * middle + noise[1] / np.sqrt(ours + BETWEEN**-2))
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,12 +223,6 @@ class Holdout:
     table: pd.DataFrame
     split: np.datetime64
     n_train: int
-
-    def log_score(self, column: str) -> float:
-        """Mean of -log of the chance that was given to what came."""
-        chance = np.clip(self.table[column].to_numpy(dtype=float), 1e-12, 1 - 1e-12)
-        won = self.table["won"].to_numpy(dtype=bool)
-        return float(-np.where(won, np.log(chance), np.log1p(-chance)).mean())
 
     def summary(self) -> dict[str, Any]:
         """Scores, their difference with its standard error, and expected against actual wins."""
@@ -221,6 +244,7 @@ class Holdout:
         }
 
     def _losses(self, column: str) -> Array:
+        """-log of the chance that was given to what came."""
         chance = np.clip(self.table[column].to_numpy(dtype=float), 1e-12, 1 - 1e-12)
         return np.asarray(
             -np.where(self.table["won"].to_numpy(dtype=bool), np.log(chance), np.log1p(-chance))
@@ -242,27 +266,18 @@ def hold_out(
     What is forecast is a win by the last day of the table: P(win) x share of the wins that have come by that age. None
     where the older leads have won too little to learn from.
     """
-    created = table.day(table.stages[0])
-    order = np.sort(created)
+    order = np.sort(table.created)
     split = order[min(int((1 - share) * len(order)), len(order) - 1)]
-    train = table.known_at(split)
+    train = table.as_of(split)
     if any(train.leads[name].notna().sum() < LEAST_MOVED for name in train.stages[1:]):
         return None
-    later = created > split
-    test = LeadTable(
-        table.leads[later].reset_index(drop=True),
-        table.features[later].reset_index(drop=True),
-        table.stages,
-        table.last_day,
-    )
-    days = _days(test.day(test.stages[0]), table.last_day)
+    test = table.rows(table.created > split)
     fitted = fit_scorer(train, names, sampler, seed=seed, delays=delays, code=code)
     base = channel_scorer(train, seed=seed, delays=delays)
     chances = {}
     for name, scorer in (("chance", fitted), ("base", base)):
-        chances[name] = _mean_at_creation(scorer, test) * scorer.won_by(days)
-    won = test.leads[test.stages[-1]].notna().to_numpy()
-    return Holdout(pd.DataFrame({**chances, "won": won}), split, len(train.leads))
+        chances[name] = _mean_at_creation(scorer, test) * scorer.won_by(test.age)
+    return Holdout(pd.DataFrame({**chances, "won": test.won}), split, len(train.leads))
 
 
 def channel_scorer(table: LeadTable, *, seed: int, delays: dict[str, float] | None = None) -> Scorer:
@@ -278,15 +293,7 @@ def _mean_at_creation(scorer: Scorer, table: LeadTable) -> Array:
 
 def chunks(table: LeadTable) -> list[LeadTable]:
     """The table in pieces of at most CHUNK leads."""
-    return [
-        LeadTable(
-            table.leads.iloc[i : i + CHUNK].reset_index(drop=True),
-            table.features.iloc[i : i + CHUNK].reset_index(drop=True),
-            table.stages,
-            table.last_day,
-        )
-        for i in range(0, len(table.leads), CHUNK)
-    ]
+    return [table.rows(slice(i, i + CHUNK)) for i in range(0, len(table.leads), CHUNK)]
 
 
 def failures(told: dict[str, Any]) -> list[str]:

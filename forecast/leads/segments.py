@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,21 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from forecast.equations import ages_needed, delay_pmf
-from forecast.errors import StudyError
 from forecast.history import History, SegmentCounts, read_segment_counts
-from forecast.leads.features import OTHER, LeadTable, labels_of, read_lead_table, with_returns
+from forecast.leads.features import (
+    OTHER,
+    LeadTable,
+    check_columns,
+    codes_of,
+    labels_of,
+    read_lead_table,
+    with_returns,
+)
 from forecast.leads.pooling import Shares, pooled_draws, rates, together
-from forecast.leads.scoring import BETWEEN, DELAY_DAYS, deal_values, fate, shares
-from forecast.leads.timing import MOVED, fit_timing
+from forecast.leads.scoring import DEAL_CV, deal_values, moves, pulled, shares
+from forecast.leads.timing import MOVED
 from forecast.periods import DAYS_PER_PERIOD, period_index, period_label
-from forecast.study import DEFAULT_DELAY_DAYS, OTHER_DELAY_DAYS, Study, nearest
+from forecast.study import DEFAULT_DELAY_DAYS, OTHER_DELAY_DAYS, Study
 
 Array = NDArray[np.float64]
 
@@ -41,7 +47,6 @@ TOTAL = "total"
 LEADS = "leads"
 EARLY = 3  # periods whose mean stands for what came before the window, among counts
 DELAY_CV = 0.8  # of a delay, where counts tell nothing of it
-DEAL_CV = 0.8  # of single deals, where only sums are known
 BAND = (0.1, 0.5, 0.9)
 
 
@@ -58,6 +63,8 @@ class SegmentRates:
 
 def segment_tables(study: Study, history: History, rng: np.random.Generator) -> dict[str, Any]:
     """Tables `rates`, `mix`, `worth` and `shift` of the study's segments, and what a sentence needs (`told`).
+
+    All of leads as the history knows them: the segments of a past (`History.as_of`) know nothing that came later.
 
     Raises StudyError where the leads have no such column.
     """
@@ -95,19 +102,14 @@ Found = tuple["SegmentRates", Array | None, pd.DataFrame]
 
 def _of_leads(study: Study, history: History, rng: np.random.Generator) -> Found:
     """Rates, deal values and mix from a file of leads."""
-    table = with_returns(study, read_lead_table(study))
+    table = with_returns(study, read_lead_table(study).as_of(history.known_day))
     column = "" if study.segments is None else study.segments.column
-    there = [str(name) for name in table.features.columns]
-    if column not in there:
-        raise StudyError(
-            f'{study.place("segments.column")}: {study.history.leads} has no further column "{column}"; it has '
-            f"{', '.join(there) or 'none'}{nearest(column, there)}"
-        )
-    table = _inside(table, history)
+    check_columns(study, table, {"segments.column": [column]})
+    table = table.rows((table.created >= history.periods[0]) & (table.created <= history.end))
     labels = names_of(table.features[column])
     made = segment_rates(table, labels, rng, dict(study.funnel.delay))
     values = deal_values(table, made.segments, pd.Series(labels), rng, DRAWS)
-    place = period_index(table.day(table.stages[0]), history.periods[0], history.period)
+    place = period_index(table.created, history.periods[0], history.period)
     counted = [
         [float(((place == t) & (labels == name)).sum()) for name in made.segments]
         for t in range(len(history.periods))
@@ -179,32 +181,21 @@ def _with_time(entered: Array, stage: str, study: Study, history: History) -> Ar
 
 
 def _values_of_counts(found: SegmentCounts, rng: np.random.Generator) -> Array | None:
-    """Mean deal value of each segment from revenue over wins, drawn towards that of all as `deal_values` does."""
+    """Mean deal value of each segment from revenue over wins, see `scoring.pulled`; None without any."""
     if "revenue" not in found.counts or "won" not in found.counts:
         return None
     known = np.isfinite(found.counts["revenue"]) & (np.nan_to_num(found.counts["won"]) > 0)
     revenue, won = (np.where(known, found.counts[name], 0.0).sum(axis=(0, 1)) for name in ("revenue", "won"))
     if won.sum() == 0:
         return None
-    whole = np.log(revenue.sum() / won.sum()) + DEAL_CV / np.sqrt(won.sum()) * rng.standard_normal((DRAWS, 1))
-    ours = won / DEAL_CV**2
-    pull = ours / (ours + BETWEEN**-2)
-    own = np.log(np.where(revenue > 0, revenue, 1.0) / np.maximum(won, 1.0))
-    middle = pull * own + (1 - pull) * whole
-    return np.asarray(np.exp(middle + rng.standard_normal(middle.shape) / np.sqrt(ours + BETWEEN**-2)))
+    means = np.where(revenue > 0, revenue, 1.0) / np.maximum(won, 1.0)
+    noise = rng.standard_normal(DRAWS), rng.standard_normal((DRAWS, won.size))
+    return pulled(means, won, revenue.sum() / won.sum(), DEAL_CV, noise)
 
 
 def _groups(channels: int, segments: int) -> NDArray[np.int64]:
     """Channel, segment and their pairs: a spread each."""
     return np.repeat([0, 1, 2], [channels, segments, channels * segments])
-
-
-def _inside(table: LeadTable, history: History) -> LeadTable:
-    """The leads created in the window of the history."""
-    place = period_index(table.day(table.stages[0]), history.periods[0], history.period)
-    keep = (place >= 0) & (place < history.periods.size)
-    leads, features = table.leads[keep].reset_index(drop=True), table.features[keep].reset_index(drop=True)
-    return LeadTable(leads, features, table.stages, table.last_day)
 
 
 def names_of(cells: pd.Series[Any]) -> NDArray[np.object_]:
@@ -223,25 +214,22 @@ def segment_rates(
     """Rates of every stage after the first by channel and segment; `delays`: prior means in days by stage."""
     channels = tuple(sorted(set(table.leads["channel"])))
     segments = tuple(sorted(set(labels)))
-    of_channel = pd.Index(channels).get_indexer(pd.Index(table.leads["channel"].astype(object)))
-    of_segment = pd.Index(segments).get_indexer(pd.Index(labels))
+    of_channel, of_segment = codes_of(table.leads["channel"], channels), codes_of(labels, segments)
     cells = _cells(len(channels), len(segments))
     groups = _groups(len(channels), len(segments))
     made: dict[str, Array] = {}
     entered: dict[str, Array] = {}
     moved: dict[str, Array] = {}
-    for before, stage in pairwise(table.stages):
-        rows, kind, days = fate(table, before, stage)
-        timing = fit_timing(kind, days, delay=(delays.get(stage, DELAY_DAYS), 1.0))
-        cell = of_channel[rows] * len(segments) + of_segment[rows]
-        weekly = np.floor(days / WEEK) * WEEK + WEEK / 2
-        units = _by_cell(shares(kind, weekly, cell[:, None].astype(float), timing), cells)
-        draws = pooled_draws(units, groups, rng, DRAWS)
-        shape = (len(channels), len(segments))
-        made[stage] = rates(draws, cells).reshape(DRAWS, *shape)
-        entered[stage] = np.bincount(cell, minlength=len(cells)).reshape(shape).astype(float)
-        came = np.bincount(cell[kind == MOVED], minlength=len(cells)).astype(float)
-        moved[stage] = came.reshape(shape)
+    shape = (len(channels), len(segments))
+    for move in moves(table, delays):
+        cell = of_channel[move.rows] * len(segments) + of_segment[move.rows]
+        weekly = np.floor(move.days / WEEK) * WEEK + WEEK / 2
+        units = _by_cell(shares(move.kind, weekly, cell[:, None].astype(float), move.timing), cells)
+        made[move.stage] = rates(pooled_draws(units, groups, rng, DRAWS), cells).reshape(DRAWS, *shape)
+        came = cell, cell[move.kind == MOVED]
+        entered[move.stage], moved[move.stage] = (
+            np.bincount(part, minlength=len(cells)).reshape(shape).astype(float) for part in came
+        )
     return SegmentRates(channels, segments, made, entered, moved)
 
 

@@ -37,7 +37,7 @@ from forecast.leads import (
     returned_column,
 )
 from forecast.outlook.simulation import Future, expected_traffic
-from forecast.periods import DAYS_PER_PERIOD, shift
+from forecast.periods import DAYS_PER_PERIOD
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -131,9 +131,7 @@ def _table(study: Study, history: History) -> tuple[LeadTable | None, str | None
     """The leads as known at the end of the history, and the title of the column of returns; None where absent."""
     if study.history.leads is None:
         return None, None
-    last = shift(history.last, 1, history.period) - np.timedelta64(1, "D")
-    table = read_lead_table(study)
-    table = table.known_at(min(table.last_day, np.datetime64(last, "D")))
+    table = read_lead_table(study).as_of(history.end)
     column = returned_column(study, table)
     return (None, None) if column is None else (table, column)
 

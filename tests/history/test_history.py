@@ -380,4 +380,4 @@ def test_priced_deals_are_those_of_a_known_amount_with_their_places():
     assert [values.tolist() for values in past.priced] == [[1, 11], [1, 0], [9.0, 4.0]]
     assert not past.priced.amount.flags.writeable
     assert fixture.history({"leads": 100, "won": 10}).priced.amount.size == 0
-    assert past.end == np.datetime64("2025-12-31")
+    assert past.end == past.known_day == np.datetime64("2025-12-31")

@@ -11,9 +11,8 @@ from forecast.lab import make_leads
 from forecast.leads.features import LeadTable, encoder, kind_of
 from forecast.leads.leakage import area_under_curve, signs
 from forecast.leads.pooling import Shares, pooled_draws, rates, together
-from forecast.leads.ranking import reliability
+from forecast.leads.ranking import best_threshold, reliability
 from forecast.leads.scoring import channel_scorer, fit_scorer, hold_out, is_open
-from forecast.leads.threshold import best_threshold
 
 HONEST = ["employees", "country", "industry", "pages_viewed", "mails_opened", "temperature", "asked_for_demo"]
 

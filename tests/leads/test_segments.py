@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,24 @@ def test_the_past_is_not_touched_by_what_comes_after_the_window(world, tmp_path)
     assert made["told"]["leads"] == history.counts["leads"].sum().item()
 
 
+def test_segments_of_a_past_know_nothing_that_came_later(world, tmp_path):
+    """Every event after April taken out of the file: the segments of the history as of April are the same."""
+    day = pd.Timestamp("2025-04-30")
+    leads = world.leads.copy()
+    for name in ("qualified", "won", "lost"):
+        leads[name] = leads[name].where(~(leads[name] > day))
+    leads["amount"] = leads["amount"].where(leads["won"].notna())
+    made = []
+    for folder, known in (("all", world), ("less", replace(world, leads=leads))):
+        (tmp_path / folder).mkdir()
+        path = write_study(tmp_path / folder, known, '\n[segments]\ncolumn = "temperature"\n')
+        study = load_study(path, ["history.through=2025-06"])
+        made.append(segment_tables(study, read_history(study).as_of("2025-04"), np.random.default_rng(1)))
+    for name in ("rates", "mix", "worth", "shift"):
+        pd.testing.assert_frame_equal(made[0][name], made[1][name])
+    assert leads["won"].notna().sum() < world.leads["won"].notna().sum()
+
+
 def test_a_column_that_is_not_there_is_said(world, tmp_path):
     """With the columns that are, and the nearest one."""
     study = load_study(write_study(tmp_path, world, '\n[segments]\ncolumn = "temprature"\n'))
@@ -109,11 +128,11 @@ def test_a_column_that_is_not_there_is_said(world, tmp_path):
         segment_tables(study, read_history(study), np.random.default_rng(1))
 
 
-def test_known_at_hides_what_came_later(world):
+def test_as_of_hides_what_came_later(world):
     """Dates after the day are gone, and so are the leads."""
     table = lead_table(world)
     day = np.datetime64("2025-01-31")
-    past = table.known_at(day)
+    past = table.as_of(day)
     assert isinstance(past, LeadTable)
     assert past.day("leads").max() <= day
     for name in ("qualified", "won", "lost"):

@@ -171,7 +171,7 @@ def test_a_lead_that_came_back_is_open_for_a_score_and_was_lost_before(company):
     back = dates_of(plain.features["returned"])
     row = int(np.flatnonzero(~np.isnat(back))[0])
     assert np.isnat(table.day("lost")[row])
-    before = table.known_at(back[row] - np.timedelta64(1, "D"))
+    before = table.as_of(back[row] - np.timedelta64(1, "D"))
     at = int(np.flatnonzero(before.leads["lead_id"] == plain.leads["lead_id"][row])[0])
     assert before.day("lost")[at] == plain.day("lost")[row]
     assert "returned" not in table.features
