@@ -93,20 +93,13 @@ def _stages(history: History, study: Study) -> Check:
 
 
 def _falling(history: History) -> Check:
-    found = []
+    found, text = [], "{channel}: {n:whole} {stage} of {all:whole} {before}"
     for before, stage in history.steps:
         both = history.present(before, stage)
         above, below = (np.where(both, history.filled(name), 0.0).sum(axis=0) for name in (before, stage))
-        told = {"stage": stage, "before": before}
         found += [
-            message(
-                "{channel}: {n:whole} {stage} of {all:whole} {before}",
-                channel=channel,
-                n=below[j],
-                all=above[j],
-                **told,
-            )
-            for j, channel in enumerate(history.channels)
+            message(text, channel=name, n=below[j], all=above[j], stage=stage, before=before)
+            for j, name in enumerate(history.channels)
             if below[j] > above[j]
         ]
     fine = "each stage is below the one before, in every channel"
@@ -159,11 +152,8 @@ def _revenue(history: History, study: Study) -> Check:
         advice = "Fill the amounts in: deals without one say nothing of deal value."
         return _check(name, found if parts else "", "revenue is recorded", advice)
     if study.funnel.value is not None:
-        value = message(
-            "{value:whole} {currency} a deal is assumed; no revenue is recorded",
-            value=study.funnel.value,
-            currency=study.currency,
-        )
+        text = "{value:whole} {currency} a deal is assumed; no revenue is recorded"
+        value = message(text, value=study.funnel.value, currency=study.currency)
         return Check(name, REVIEW, value, "Record revenue: an assumed value has no band of its own.")
     advice = "Record revenue, or give an assumed deal value: funnel.value. Until then nothing can be said in money."
     return Check(name, REVIEW, "no revenue is recorded and none is assumed", advice)
@@ -262,16 +252,11 @@ def _qualification(history: History) -> Check | None:
     if not {"leads", "qualified"} <= set(history.stages):
         return None
     leads, qualified = (history.filled(name).sum(axis=0) for name in ("leads", "qualified"))
+    text = "{channel}: {n:whole} of {all:whole} ({share:.1%})"
     found = [
-        message(
-            "{channel}: {n:whole} of {all:whole} ({share:.1%})",
-            channel=name,
-            n=qualified[j],
-            all=leads[j],
-            share=qualified[j] / leads[j],
-        )
-        for j, name in enumerate(history.channels)
-        if leads[j] >= JUMP_FLOOR and qualified[j] < LOW_QUALIFICATION * leads[j]
+        message(text, channel=name, n=n, all=total, share=n / total)
+        for name, n, total in zip(history.channels, qualified, leads, strict=True)
+        if total >= JUMP_FLOOR and n < LOW_QUALIFICATION * total
     ]
     fine = message("{share:.0%} of the leads qualify", share=qualified.sum() / max(leads.sum(), 1))
     advice = "Below 10 % either the target group is too loose or the criteria of marketing and sales differ."
@@ -279,18 +264,12 @@ def _qualification(history: History) -> Check | None:
 
 
 def _jumps(history: History) -> Check:
-    found = []
+    found, text = [], "{stage} {before:whole} to {after:whole} in {period}"
     for name in history.stages:
         totals = _totals(history, name)
         low, high = np.fmin(totals[1:], totals[:-1]), np.fmax(totals[1:], totals[:-1])
         found += [
-            message(
-                "{stage} {before:whole} to {after:whole} in {period}",
-                stage=name,
-                before=totals[i],
-                after=totals[i + 1],
-                period=history.labels[i + 1],
-            )
+            message(text, stage=name, before=totals[i], after=totals[i + 1], period=history.labels[i + 1])
             for i in np.flatnonzero((high >= JUMP * low) & (high >= JUMP_FLOOR))
         ]
     fine = message("no total changes {times:whole}-fold from one period to the next", times=JUMP)
@@ -341,16 +320,11 @@ def _big_deal(history: History, study: Study) -> Check | None:
         total = float(revenue.sum())
         biggest = float(np.where(history.counts["won"].values[-year:] == 1, revenue, 0.0).max())
     share = biggest / total if total else 0.0
-    text = message(
-        "{which}, {amount:whole} {currency}, is {share:.0%} of the revenue of the last {n} periods",
-        which=which,
-        amount=biggest,
-        currency=study.currency,
-        share=share,
-        n=min(year, history.periods.size),
-    )
+    told = {"which": which, "amount": biggest, "currency": study.currency, "share": share}
+    text = "{which}, {amount:whole} {currency}, is {share:.0%} of the revenue of the last {n} periods"
+    said = message(text, n=min(year, history.periods.size), **told)
     advice = "One such deal moves every average: look at the forecast with and without it."
-    return _check("No single deal dominates", text if share > BIG_DEAL else "", text, advice)
+    return _check("No single deal dominates", said if share > BIG_DEAL else "", said, advice)
 
 
 def _future(history: History) -> Check | None:

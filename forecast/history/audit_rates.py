@@ -183,6 +183,7 @@ def blanks(history: History) -> Check | None:
     names = [i for i in range(len(blank)) if blank[i] and units[i] >= FEW_UNITS]
     if not names:
         return None
+    text = "{channel}: {rate:.1%} of {n:whole} into {stage}, {others:.1%} elsewhere (a difference by chance: {chance})"
     found = []
     for before, after in history.steps[history.counted.index(stage) :]:
         above, moved = history.filled(before), history.filled(after)
@@ -192,21 +193,14 @@ def blanks(history: History) -> Check | None:
             if (seen := _against_others(above, moved, i)) is None:
                 continue
             rate, others, p = seen
-            text = message(
-                "{channel}: {rate:.1%} of {n:whole} into {stage}, {others:.1%} elsewhere (a difference by chance: {p})",
-                channel=history.channels[i],
-                rate=rate,
-                n=above[:, i].sum(),
-                stage=after,
-                others=others,
-                p=message("below {p:.1%}" if p < 0.001 else "{p:.1%}", p=max(p, 0.001)),
-            )
-            found.append((text, p < RARE))
+            told = {"channel": history.channels[i], "rate": rate, "n": above[:, i].sum(), "others": others}
+            chance = message("below {p:.1%}" if p < 0.001 else "{p:.1%}", p=max(p, 0.001))
+            found.append((message(text, stage=after, chance=chance, **told), p < RARE))
     if not found:
         return None
-    name, odd = "Attribution blanks convert alike", [text for text, rare in found if rare]
+    name, odd = "Attribution blanks convert alike", [said for said, rare in found if rare]
     if not odd:
-        return Check(name, PASS, message("{found:parts}", found=[text for text, _ in found]))
+        return Check(name, PASS, message("{found:parts}", found=[said for said, _ in found]))
     advice = "What converts is credited to no channel: have the source of every lead recorded."
     return Check(name, REVIEW, message("{found:parts}", found=odd), advice)
 

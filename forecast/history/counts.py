@@ -117,9 +117,7 @@ def _read_periods(grid: Grid, position: int, kind: str) -> tuple[Periods, list[T
 def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[Text]]:
     title = _title(grid, position)
     cells = ["" if cell is None else day_text(cell) for cell in grid.column(position)]
-    empty: list[tuple[int, object]] = [
-        (n, None) for n, cell in zip(grid.numbers, cells, strict=True) if not cell
-    ]
+    empty = [(n, None) for n, cell in zip(grid.numbers, cells, strict=True) if not cell]
     problems: list[Text] = []
     if empty:
         rule = 'is empty; name the channel of each row ("unknown" where it is not known)'
@@ -200,24 +198,16 @@ def _gaps(rows: Rows, kind: str) -> list[Text]:
     gaps = {name: _absent(own, kind) for name, own in own_rows.items()}
     nowhere = _absent(np.unique(rows.starts), kind)
     if nowhere.size and sum(np.isin(nowhere, gap).any() for gap in gaps.values()) != 1:
-        text = "{file}: no channel has a row for {periods:list.3}; {remedy}."
-        problems.append(message(text, file=rows.file, periods=_labels(nowhere, kind), remedy=remedy))
+        none = "{file}: no channel has a row for {periods:list.3}; {remedy}."
+        problems.append(message(none, file=rows.file, periods=_labels(nowhere, kind), remedy=remedy))
         gaps = {name: np.setdiff1d(gap, nowhere) for name, gap in gaps.items()}
+    text = '{file}: channel "{channel}" has no row for {periods:list.3}, though it has rows from {first} to {last}; '
+    text += "{remedy}."
     for channel, absent in gaps.items():
         if absent.size:
-            first, last = _labels(own_rows[channel][[0, -1]], kind)
-            problems.append(
-                message(
-                    '{file}: channel "{channel}" has no row for {periods:list.3}, though it has rows from {first} to '
-                    "{last}; {remedy}.",
-                    file=rows.file,
-                    channel=channel,
-                    periods=_labels(absent, kind),
-                    first=first,
-                    last=last,
-                    remedy=remedy,
-                )
-            )
+            span = dict(zip(("first", "last"), _labels(own_rows[channel][[0, -1]], kind), strict=True))
+            told = {"file": rows.file, "channel": channel, "periods": _labels(absent, kind), "remedy": remedy}
+            problems.append(message(text, **told, **span))
     return problems
 
 

@@ -73,10 +73,8 @@ def cells_problem(
     file: str, column: str, found: Iterable[tuple[int, object]], rule: str, total: int | None = None
 ) -> Message:
     """The message for cells of a column that break a rule; `found` and `total` as in `rows_text`."""
-    where = rows_text(found, total)
-    return message(
-        "{file}: column {column}: {rows}: {rule}.", file=file, column=column, rows=where, rule=rule
-    )
+    told = {"file": file, "column": column, "rows": rows_text(found, total), "rule": rule}
+    return message("{file}: column {column}: {rows}: {rule}.", **told)
 
 
 def _shown(value: object) -> str:
@@ -194,14 +192,12 @@ def _read_csv(path: Path, file: str) -> Grid:
 
 def uneven_problem(file: str, n_columns: int, delimiter: str, found: Sequence[tuple[int, object]]) -> Message:
     """The message for rows that have more or fewer cells than the header."""
-    return message(
+    text = (
         "{file}: the header has {n} columns, and there is another number of cells in {rows}; put quotes around cells "
-        "that hold a {mark}, and fill every row to the same width.",
-        file=file,
-        n=n_columns,
-        rows=rows_text(found),
-        mark={",": "comma", ";": "semicolon", "\t": "tab"}[delimiter],
+        "that hold a {mark}, and fill every row to the same width."
     )
+    mark = {",": "comma", ";": "semicolon", "\t": "tab"}[delimiter]
+    return message(text, file=file, n=n_columns, rows=rows_text(found), mark=mark)
 
 
 def csv_fault(path: Path, file: str) -> Text:

@@ -128,12 +128,10 @@ def _loose(history: History, study: Study, funnel: pd.DataFrame | None) -> Found
     if published:
         text_of = "the market's range is {low:.0%} to {high:.0%}"
         market = message(text_of, low=published.low, high=published.high)
-    fine = message(
-        "{whole:.0%} of the leads qualify, in no channel clearly below {least:.0%}",
-        whole=qualified.sum() / max(leads.sum(), 1.0),
-        least=least,
-    )
-    return _seen(_each(text, rates[rates["rate"] < least], sure=0.9), fine, market)
+    average = qualified.sum() / max(leads.sum(), 1.0)
+    fine = "{average:.0%} of the leads qualify, in no channel clearly below {least:.0%}"
+    found = _each(text, rates[rates["rate"] < least], sure=0.9)
+    return _seen(found, message(fine, average=average, least=least), market)
 
 
 def _cheap_but_dear(history: History, economics: pd.DataFrame | None) -> Found:
@@ -143,15 +141,10 @@ def _cheap_but_dear(history: History, economics: pd.DataFrame | None) -> Found:
         if rows.empty:
             return UNKNOWN, "no spend is recorded"
         text = "{channel}: {cpl} a lead and {cac} a customer, the company {all_cpl} and {all_cac} (probability {p:.0%})"
+        company = _costs(economics, "total", "all_")
         found = [
             message(
-                text,
-                channel=row["channel"],
-                cpl=_mean_of(economics, row["channel"], "cpl"),
-                cac=_mean_of(economics, row["channel"], "cac"),
-                all_cpl=_mean_of(economics, "total", "cpl"),
-                all_cac=_mean_of(economics, "total", "cac"),
-                p=row["mean"],
+                text, channel=row["channel"], p=row["mean"], **_costs(economics, row["channel"]), **company
             )
             for row in rows[rows["mean"] > LIKELY].to_dict("records")
         ]
@@ -165,16 +158,10 @@ def _cheap_but_dear(history: History, economics: pd.DataFrame | None) -> Found:
     if not (paid.any() and leads[paid].sum() > 0 and won[paid].sum() > 0):
         return UNKNOWN, "no leads or customers of channels with spend"
     cpl, cac = spend[paid].sum() / leads[paid].sum(), spend[paid].sum() / won[paid].sum()
+    text = "{channel}: {own:whole} a lead and {own_cac:whole} a customer, all paid channels {cpl:whole} and {cac:whole}"
+    own, own_cac = spend / np.maximum(leads, 1), spend / np.maximum(won, 1)
     found = [
-        message(
-            "{channel}: {own_cpl:whole} a lead and {own_cac:whole} a customer, all paid channels {cpl:whole} and "
-            "{cac:whole}",
-            channel=name,
-            own_cpl=spend[i] / max(leads[i], 1),
-            own_cac=spend[i] / max(won[i], 1),
-            cpl=cpl,
-            cac=cac,
-        )
+        message(text, channel=name, own=own[i], own_cac=own_cac[i], cpl=cpl, cac=cac)
         for i, name in enumerate(history.channels)
         if paid[i]
         and leads[i] >= FEW_LEADS
@@ -184,10 +171,11 @@ def _cheap_but_dear(history: History, economics: pd.DataFrame | None) -> Found:
     return _seen(found, "no paid channel has cheaper leads and clearly dearer customers than the others")
 
 
-def _mean_of(economics: pd.DataFrame, channel: str, measure: str) -> Text:
-    """The mean of a measure of a channel."""
-    rows = economics[(economics["channel"] == channel) & (economics["measure"] == measure)]
-    return message("{mean:whole}", mean=rows["mean"].iloc[0]) if len(rows) else "unknown"
+def _costs(economics: pd.DataFrame, channel: str, prefix: str = "") -> dict[str, Text]:
+    """What a lead and a customer of a channel cost on average."""
+    own = economics[economics["channel"] == channel].set_index("measure")["mean"]
+    names = ("cpl", "cac")
+    return {prefix + name: message("{x:whole}", x=own[name]) if name in own else "unknown" for name in names}
 
 
 def _criteria(audit: Sequence[Check]) -> Found:
@@ -211,16 +199,10 @@ def _nurturing(history: History) -> Found:
     if total < FEW_QUALIFIED:
         return UNKNOWN, message("only {total} leads of old enough cohorts have qualified", total=total)
     after = int(grown[late + 1 :].sum())
-    text = message(
-        "of {total:whole} leads that qualified, {after:whole} ({share:.1%}) did so later than {late} {kind} after they "
-        "came",
-        total=total,
-        after=after,
-        share=after / total,
-        late=late,
-        kind=history.period + "s" * (late > 1),
-    )
-    return (REVIEW if after < LATE_SHARE * total else PASS), text
+    when = f"{late} {history.period}{'s' if late > 1 else ''}"
+    text = "of {total:whole} leads that qualified, {after:whole} ({share:.1%}) did so later than {when} after they came"
+    said = message(text, total=total, after=after, share=after / total, when=when)
+    return (REVIEW if after < LATE_SHARE * total else PASS), said
 
 
 def _measured(audit: Sequence[Check]) -> Found:
@@ -248,13 +230,9 @@ def _profit(history: History, study: Study, economics: pd.DataFrame | None) -> F
         if "ltv_cac" not in rows:
             return REVIEW, "LTV/CAC cannot be told"
         at, p = rows["ltv_cac"], float(rows["p_ltv_cac_3"]["mean"])
-        text = message(
-            "LTV/CAC {q50:.1f} ({band:.0%} band {q10:.1f} to {q90:.1f}), at least 3 with {p:.0%}",
-            **{q: at[q] for q in ("q10", "q50", "q90")},
-            band=0.8,
-            p=p,
-        )
-        return (PASS if p >= 0.5 else REVIEW), together(text, once, between="; ")
+        text = "LTV/CAC {q50:.1f} ({band:.0%} band {q10:.1f} to {q90:.1f}), at least 3 with {p:.0%}"
+        said = message(text, q10=at["q10"], q50=at["q50"], q90=at["q90"], band=0.8, p=p)
+        return (PASS if p >= 0.5 else REVIEW), together(said, once, between="; ")
     spend, won = (float(history.filled(name).sum()) for name in ("spend", "won"))
     if not (spend > 0 and won > 0):
         return UNKNOWN, "no spend or no customers to divide it by"
@@ -264,5 +242,5 @@ def _profit(history: History, study: Study, economics: pd.DataFrame | None) -> F
     cost = spend / won + (study.economics.sales_cost_per_won or 0.0)
     cost += 0.0 if sold is None else sold * len(history.periods) / won
     worth = study.economics.gross_margin * value * customer_value(study) / cost
-    text = message("LTV/CAC about {worth:.1f}, from the history's totals", worth=worth)
-    return (PASS if worth >= HEALTHY else REVIEW), together(text, once, between="; ")
+    said = message("LTV/CAC about {worth:.1f}, from the history's totals", worth=worth)
+    return (PASS if worth >= HEALTHY else REVIEW), together(said, once, between="; ")

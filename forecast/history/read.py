@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -28,7 +27,7 @@ from forecast.history.counts import (
     summed,
 )
 from forecast.history.files import BLANK, cells_problem, rows_text
-from forecast.history.history import History, count_table, leads_history, recorded_stages
+from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
 from forecast.history.leads import Leads, read_leads
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.study import Study, nearest
@@ -52,7 +51,6 @@ def read_history(study: Study, *, today: date | None = None) -> History:
 
 def _from_counts(study: Study, today: date | None) -> History:
     spec = study.history
-    file = str(spec.counts)
     rows = read_counts(study)
     if study.segments is not None:
         segment_names(study)
@@ -70,16 +68,9 @@ def _from_counts(study: Study, today: date | None) -> History:
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
     stages = recorded_stages(counts, study.funnel.stages)
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
-    empty = [m for m in ("spend", "revenue") if m in counts and not np.isfinite(counts[m].values).any()]
-    sources = {file: _sha256(_path(study, file))}
-    return History(
-        counts.drop_vars([*blank, *empty]),
-        spec.counting,
-        spec.period,
-        stages,
-        sources=sources,
-        reading=reading,
-    )
+    empty = [m for m in MONEY if m in counts and not np.isfinite(counts[m].values).any()]
+    kept_counts, sources = counts.drop_vars([*blank, *empty]), _hashes(study, spec.counts)
+    return History(kept_counts, spec.counting, spec.period, stages, sources=sources, reading=reading)
 
 
 def _last_ended(latest: np.datetime64, today: date, kind: str, reading: dict[str, str]) -> np.datetime64:
@@ -129,11 +120,8 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
     problems: list[Text] = []
     there = [name for name in stages if name in rows.measures]
     for before, name in pairwise(there):
-        above = np.flatnonzero(rows.measures[name] > rows.measures[before])
-        found: list[tuple[int, object]] = [
-            (int(rows.numbers[i]), f"{rows.measures[name][i]:g} of {rows.measures[before][i]:g}")
-            for i in above
-        ]
+        whole, part = rows.measures[before], rows.measures[name]
+        found = [(rows.numbers[i], f"{part[i]:g} of {whole[i]:g}") for i in np.flatnonzero(part > whole)]
         if found:
             rule = (
                 f"more {name} than {before}, which cannot be in counts by cohort; correct them, or set "
@@ -151,7 +139,7 @@ def _from_leads(study: Study, today: date | None) -> History:
     spec, stages = study.history, study.funnel.stages
     file, own = str(spec.leads), stages[stages.index("leads") :]
     leads = read_leads(
-        _path(study, file),
+        study.folder / file,
         file,
         kind=spec.period,
         stages=own,
@@ -166,14 +154,13 @@ def _from_leads(study: Study, today: date | None) -> History:
         reading["after_today"] = str(leads.last_day)
     first, last = _lead_window(study, leads, rows, reading)
     _note_left_out(study, file, leads, first, last, reading)
-    sources = {name: _sha256(_path(study, name)) for name in (file, spec.activity) if name is not None}
     return leads_history(
         leads.groups,
         None if rows is None else _activity(rows, first, last, spec.period),
         kind=spec.period,
         stages=stages,
         starts=period_range(first, last, spec.period),
-        sources=sources,
+        sources=_hashes(study, file, spec.activity),
         reading=reading,
     )
 
@@ -183,7 +170,7 @@ def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
     if spec.activity is None:
         return None
     layout = Layout("history.activity", spec.period, ("spend",), stages, columns=spec.columns, spare=True)
-    return read_rows(_path(study, spec.activity), spec.activity, layout)
+    return read_rows(study.folder / spec.activity, spec.activity, layout)
 
 
 def _check_lead_channels(study: Study, file: str, leads: Leads, rows: Rows | None) -> None:
@@ -345,7 +332,7 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
 
 def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
     layout = Layout("plan.spend", history.period, ("spend",), needed=("spend",))
-    rows = read_rows(_path(study, file), file, layout)
+    rows = read_rows(study.folder / file, file, layout)
     kind, known, paid = history.period, history.channels, history.spenders
     place = period_index(rows.starts, starts[0], kind)
     kept = rows.where((place >= 0) & (place < starts.size))
@@ -354,15 +341,12 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
         raise DataError(
             f"{file}: no row lies in the horizon, {horizon}; add its rows (period, channel, spend)."
         )
-    if np.isnan(kept.measures["spend"]).any():
-        empty: list[tuple[int, object]] = [
-            (int(n), None) for n in kept.numbers[np.isnan(kept.measures["spend"])]
-        ]
+    if empty := [(n, None) for n in kept.numbers[np.isnan(kept.measures["spend"])]]:
         raise DataError(cells_problem(file, "spend", empty, "is empty; write the planned amount, 0 for none"))
     sums = {str(name): float(kept.measures["spend"][kept.channels == name].sum()) for name in kept.channels}
     problems: list[Text] = []
     for name, rule in _unplannable(sums, known, paid).items():
-        where = rows_text((int(n), None) for n in kept.numbers[kept.channels == name])
+        where = rows_text((n, None) for n in kept.numbers[kept.channels == name])
         problems.append(message("{file}: column channel: {rows}: {rule}", file=file, rows=where, rule=rule))
     if problems:
         raise DataError(problems)
@@ -382,10 +366,10 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
     return np.nan_to_num(cells)
 
 
-def _path(study: Study, file: str) -> Path:
-    return study.folder / file
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _hashes(study: Study, *files: str | None) -> dict[str, str]:
+    """The sha256 of each file by its name in the study."""
+    found = {}
+    for file in filter(None, files):
+        with (study.folder / file).open("rb") as stream:
+            found[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found

@@ -258,6 +258,11 @@ def _band(draws: Array) -> dict[str, float]:
     return {"mean": float(draws.mean()), "q10": float(low), "q50": float(middle), "q90": float(high)}
 
 
+def _spread(name: str, draws: Array) -> dict[str, float]:
+    """Mean and band under names of their own."""
+    return {f"{name}_{key}": value for key, value in _band(draws).items() if key != "q50"}
+
+
 def _rates_table(made: SegmentRates, stages: Sequence[str]) -> pd.DataFrame:
     rows = []
     for stage in stages:
@@ -302,19 +307,13 @@ def _recent(mix: pd.DataFrame, segments: Sequence[str]) -> Array:
 def _worth_table(
     segments: Sequence[str], leads: Array, chance: Array, values: Array | None, worth: Array
 ) -> pd.DataFrame:
+    share = leads / leads.sum()
     rows = []
     for j, segment in enumerate(segments):
-        row: dict[str, Any] = {
-            "segment": segment,
-            "leads": float(leads[j]),
-            "share": float(leads[j] / leads.sum()),
-        }
-        row |= {f"p_win_{key}": value for key, value in _band(chance[:, j]).items() if key != "q50"}
+        row: dict[str, Any] = {"segment": segment, "leads": float(leads[j]), "share": float(share[j])}
+        row |= _spread("p_win", chance[:, j])
         row["deal_value"] = np.nan if values is None else float(values[:, j].mean())
-        named = (
-            _band(worth[:, j]) if values is not None else dict.fromkeys(("mean", "q10", "q50", "q90"), np.nan)
-        )
-        rows.append(row | {f"worth_{key}": value for key, value in named.items() if key != "q50"})
+        rows.append(row | _spread("worth", worth[:, j] if values is not None else np.full(1, np.nan)))
     return pd.DataFrame(rows)
 
 
@@ -332,11 +331,8 @@ def _shift_table(
         moved = MOVE * total
         others = rest / rest.sum()
         row: dict[str, Any] = {"segment": segment, "leads_moved": float(moved)}
-        row |= {
-            f"won_{k}": v for k, v in _band(moved * (chance[:, j] - chance @ others)).items() if k != "q50"
-        }
+        row |= _spread("won", moved * (chance[:, j] - chance @ others))
         if valued:
-            gain = _band(moved * (worth[:, j] - worth @ others))
-            row |= {f"revenue_{k}": v for k, v in gain.items() if k != "q50"}
+            row |= _spread("revenue", moved * (worth[:, j] - worth @ others))
         rows.append(row)
     return pd.DataFrame(rows)
