@@ -32,7 +32,7 @@ from olist import prepare, study_text
 from forecast.backtest import Origin, posterior_at, run_backtest, scored, scores, tidy
 from forecast.fit import Posterior
 from forecast.history import read_history
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import case_of, simulate
 from forecast.report import backtest_text
 from forecast.study import load_study
 
@@ -81,20 +81,18 @@ def sessions_given(origin: Origin) -> dict[str, Any]:
     posterior, sampling = posterior_at(origin)
     known = np.maximum(origin.came["visitors"][:, :-1], 1.0)
     paths, chance = np.random.SeedSequence([origin.setup.seed, 1]).spawn(2)
-    future = future_paths(posterior, origin.past, len(known), np.random.default_rng(paths))
+    case = case_of(origin.study, origin.past, posterior, origin.spend, np.random.default_rng(paths))
     future = replace(
-        future,
-        log_traffic=np.broadcast_to(np.log(known), future.log_traffic.shape).copy(),
-        responds=np.zeros_like(future.responds),
-        stopped=np.zeros_like(future.stopped),
+        case.future,
+        log_traffic=np.broadcast_to(np.log(known), case.future.log_traffic.shape).copy(),
+        responds=np.zeros_like(case.future.responds),
+        stopped=np.zeros_like(case.future.stopped),
     )
     still = posterior.data.assign(noise_traffic=posterior.data["noise_traffic"] * 0.0)
+    steady = Posterior(still, posterior.diagnostics, posterior.provenance)
     outlook = simulate(
-        Posterior(still, posterior.diagnostics, posterior.provenance),
-        origin.past,
-        origin.study,
+        replace(case, posterior=steady, future=future),
         {"given": origin.spend},
-        future,
         rng=np.random.default_rng(chance),
         replicates=4,
     ).sel(plan="given")

@@ -24,7 +24,6 @@ from forecast.budget import (
     decide,
     decision_tables,
     goal_tables,
-    paid_channels,
     recommended_plan,
 )
 from forecast.fit import DEFAULT_SEED, Posterior, package_versions
@@ -32,15 +31,14 @@ from forecast.history import History, audit_history, common_mistakes, read_plan
 from forecast.leads import segment_tables
 from forecast.outlook import (
     REPLICATES,
-    Future,
+    Case,
     base_of,
     bottleneck,
+    case_of,
     check_scenarios,
     compare,
     customer_measures,
-    expected_flow,
-    expected_traffic,
-    future_paths,
+    flow_of,
     gap_table,
     sensitivity,
     simulate,
@@ -97,23 +95,19 @@ def forecast_plan(
     clock = clock or Clock(Silent())
     clock.step("allocate", "dividing the budget")
     plan = np.asarray(read_plan(study, history).values, dtype=float)
-    paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    future, recycled = with_recycling(study, history, posterior, future, plan, seed=seed)
+    case, recycled = pose(study, history, posterior, plan, seed=seed)
     plans = {"given": plan}
     decision = None
-    if len(paid_channels(history, plan)) and "deal_mean" in posterior.data:
-        decision = decide(posterior, history, study, plan, future, seed=seed)
-        plans["recommended"] = recommended_plan(plan, decision.curves, decision.allocation, history)
+    if len(case.paid) and case.valued:
+        decision = decide(case, seed=seed)
+        plans["recommended"] = recommended_plan(decision)
     clock.step("simulate", "simulating the funnel")
-    outlook = simulate(posterior, history, study, plans, future, rng=np.random.default_rng(chance))
+    outlook = simulate(case, plans, rng=np.random.default_rng(_streams(seed)[1]))
     clock.step("tables", "making the tables")
-    tables = _tables(
-        study, history, posterior, future, plans, outlook, decision, seed, command, backtest or {}
-    )
+    tables = _tables(case, plans, outlook, decision, seed, command, backtest or {})
     tables = replace(
         tables,
-        levers=lever_tables(study, history, posterior, future, plan, outlook, seed=seed),
+        levers=lever_tables(case, outlook, seed=seed),
         recycling=recycled,
         segments=segment_tables(study, history, np.random.default_rng([seed, 6])),
     )
@@ -121,11 +115,21 @@ def forecast_plan(
     return Forecast(tables, outlook, plans)
 
 
+def _streams(seed: int) -> list[np.random.SeedSequence]:
+    """Seeds of the horizon's paths, and of chance."""
+    return np.random.SeedSequence([seed, 1]).spawn(2)
+
+
+def pose(
+    study: Study, history: History, posterior: Posterior, plan: NDArray[np.float64], *, seed: int
+) -> tuple[Case, dict[str, Any]]:
+    """The question at a plan, with the leads that flow back, and the tables about those."""
+    case = case_of(study, history, posterior, plan, np.random.default_rng(_streams(seed)[0]))
+    return with_recycling(case, seed=seed)
+
+
 def _tables(
-    study: Study,
-    history: History,
-    posterior: Posterior,
-    future: Future,
+    case: Case,
     plans: dict[str, NDArray[np.float64]],
     outlook: xr.Dataset,
     decision: Decision | None,
@@ -133,13 +137,10 @@ def _tables(
     command: str,
     backtest: Mapping[str, Any],
 ) -> Tables:
-    plan, names = plans["given"], results.paid_names(history, plans["given"])
-    labels = [period_label(start, history.period) for start in future.starts]
-    stages = list(posterior.provenance["stages"])
-    inside, _ = expected_traffic(posterior, future, plan, history.current_spend, history.period)
-    value = posterior.array("deal_mean") if "deal_mean" in posterior.data else None
-    flow = expected_flow(inside, future.rates, stages[0], plan, value)
-    customers = customer_measures(study, history, posterior, future, plan, flow, seed=seed)
+    study, history, posterior, plan = case.study, case.history, case.posterior, case.plan
+    names, labels, stages = case.paid_names, case.labels, case.stages
+    flow = flow_of(case)
+    customers = customer_measures(case, flow, seed=seed)
     audit = audit_history(history, study)
     delays = results.delay_table(study, history, posterior)
     allocation = None if decision is None else decision.allocation
@@ -152,7 +153,7 @@ def _tables(
         columns=["channel", "spend", "mean", "q10", "q90", "observed_max", "current", "recommended"]
     )
     if decision is not None and allocation is not None:
-        seen = history.highest_spend[paid_channels(history, plan)] * len(plan)
+        seen = history.highest_spend[case.paid] * len(plan)
         response = results.response_table(names, allocation, decision.curves, seen)
     unit = results.economics_table(history, flow, study.economics.gross_margin, marginal, customers)
     funnel = results.funnel_table(study, history, flow)
@@ -209,7 +210,7 @@ def _tables(
         },
         backtest=dict(backtest),
         decision=told,
-        benchmarks=gap_table(study, history, posterior, future, inside, flow),
+        benchmarks=gap_table(case, flow),
         mistakes=common_mistakes(history, study, audit, economics=unit, funnel=funnel, allocation=table),
     )
 
@@ -245,21 +246,12 @@ def check_levers(study: Study, history: History, periods: int) -> None:
     check_goals(study, history, horizon)
 
 
-def lever_tables(
-    study: Study,
-    history: History,
-    posterior: Posterior,
-    future: Future,
-    plan: NDArray[np.float64],
-    outlook: xr.Dataset,
-    *,
-    seed: int,
-) -> dict[str, Any]:
+def lever_tables(case: Case, outlook: xr.Dataset, *, seed: int) -> dict[str, Any]:
     """Tables sensitivity, variance, bottleneck (a row), and scenarios, goals, ways where the study has them.
 
     `outlook`: of the given plan, named "given", with its replicates.
     """
-    base = base_of(posterior, history, study, future, plan)
+    study, base = case.study, base_of(case)
     found = sensitivity(base)
     told: dict[str, Any] = {
         "sensitivity": found,

@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from forecast.budget import Allocation, Curves, paid_channels
+from forecast.budget import Allocation, Curves
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import History
 from forecast.outlook import UNITS, Flow, chances, in_total, ratio, unit_measures
@@ -364,8 +364,3 @@ def gain_of(allocation: Allocation, names: list[str]) -> dict[str, Any]:
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-
-
-def paid_names(history: History, plan: Array) -> list[str]:
-    """Names of the channels that take part in the budget, in the order of the allocation's arrays."""
-    return [history.channels[i] for i in paid_channels(history, plan)]

@@ -36,13 +36,14 @@ from forecast.fit import (
 )
 from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
 from forecast.leads import Sampler, rank_leads, read_lead_table, with_returns
-from forecast.outlook import Future, base_of, compare, future_paths, lifetime_of, with_recycling
+from forecast.outlook import Case, base_of, compare, lifetime_of
 from forecast.periods import period_label
 from forecast.planning import (
     Forecast,
     check_levers,
     forecast_plan,
     judge,
+    pose,
 )
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
@@ -158,7 +159,7 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
     """Read and validate study and data; audit them."""
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
     audit = audit_history(history, loaded)
-    found = common_mistakes(history, loaded, audit)
+    found = common_mistakes(history, loaded, audit, lifetime=lifetime_of(loaded).expected)
     summary = {
         "name": loaded.name,
         "periods": [
@@ -298,16 +299,16 @@ def allocate(
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
     loaded, history, plan = _read(study, changed, today)
     (progress or Silent()).step("dividing the budget")
-    posterior, future = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
+    case = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
     asked = {"total": total, "marginal": marginal, "cac": cac, "chance": chance}
-    made = decide(posterior, history, loaded, plan, future, seed=_seed(seed), **asked)
-    names = results.paid_names(history, plan)
+    made = decide(case, seed=_seed(seed), **asked)
+    names = case.paid_names
     told = decision_tables(made, names, loaded.currency)
     table = results.allocation_table(loaded, names, made.allocation, told)
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
-        "verdict": judge(loaded, history, posterior, table),
+        "verdict": judge(loaded, history, case.posterior, table),
         "headline": results.gain_of(made.allocation, names),
         "allocation": table.to_dict("records"),
         "decision": plain(told),
@@ -315,10 +316,8 @@ def allocate(
     return AllocateResult(table, summary)
 
 
-def _saved(
-    study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool
-) -> tuple[Posterior, Future]:
-    """The saved posterior of a study as it is now, and its paths over the plan. Raises DataError, UsageError."""
+def _saved(study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool) -> Case:
+    """The question at a plan, with the saved posterior of the study as it is now. Raises DataError, UsageError."""
     posterior = load_posterior(posterior_path(study))
     fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
     if posterior.provenance.get("fit_hash") != fit_hash(study, history, fitted_seed, fitted_draws):
@@ -327,10 +326,7 @@ def _saved(
             "run `forecast fit` first"
         )
     posterior = _usable(study, history, posterior, go_on=go_on)
-    paths, _ = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    future, _ = with_recycling(study, history, posterior, future, plan, seed=seed)
-    return posterior, future
+    return pose(study, history, posterior, plan, seed=seed)[0]
 
 
 def scenarios(
@@ -350,13 +346,12 @@ def scenarios(
             '  name = "New landing page"\n  rate.leads = { times = 1.3 }\n  cost = 8000'
         )
     (progress or Silent()).step("comparing the scenarios")
-    posterior, future = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
-    base = base_of(posterior, history, loaded, future, plan)
-    table = compare(base, seed=_seed(seed)).table
+    case = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
+    table = compare(base_of(case), seed=_seed(seed)).table
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
-        "verdict": judge(loaded, history, posterior),
+        "verdict": judge(loaded, history, case.posterior),
         "scenarios": table.to_dict("records"),
     }
     return ScenarioResult(table, summary)

@@ -29,9 +29,9 @@ import numpy as np
 import pandas as pd
 
 import forecast
-from forecast.budget import allocate, paid_channels
+from forecast.budget import decide
 from forecast.fit import fit_hash
-from forecast.outlook import future_paths
+from forecast.outlook import case_of
 from forecast.report import plot_budget, plot_fan, write_outputs
 
 path = Path(STUDY)
@@ -113,13 +113,12 @@ tables.allocation.round(2)
 
 # %%
 plan = np.asarray(forecast.read_plan(study, history), dtype=float)
-paid = paid_channels(history, plan)
+case = case_of(study, history, posterior, plan, np.random.default_rng(SEED))
 rows = []
-if len(paid) and "deal_mean" in posterior.data:
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(SEED))
+if len(case.paid) and case.valued:
     for share in (0.8, 1.0, 1.2):
         total = share * plan.sum()
-        split, _ = allocate(posterior, history, study, plan, future, total=total)
+        split = decide(case, total=total).allocation
         spent = split.recommended.sum()
         brings = split.value_recommended.sum() - spent
         rows.append(

@@ -35,9 +35,6 @@ ONLY = {
 INSIDE = {("lab", "fit")}  # made companies are drawn from the priors themselves
 UP = {
     ("fit", "leads"),
-    ("budget", "results"),
-    ("history", "outlook"),
-    ("outlook", "budget"),
 }  # arrows that still point up: a step may only shorten the list
 
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import walks
+from forecast.equations import acting_spend, response, walks
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
 from forecast.fit.sampling import CHAINS, SAMPLERS, Course, Draws, diagnose, sample_kernel
@@ -326,13 +326,11 @@ def _traffic_path(d: Draws, data: Mapping[str, Array], kept: NDArray[np.int64]) 
         expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * few[f"z_{name}"])[:, None]
         for name in ("elasticity", "base", "carry")
     )
-    lags = np.arange(len(data["spend_lags"]))[:, None, None, None]
-    weights = (carry * data["carries"] + 1e-12) ** lags
-    acting = (weights / weights.sum(axis=0) * data["spend_lags"][:, None]).sum(axis=0)
-    response = np.log(base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9)))
+    acting = acting_spend(carry[:, 0] * data["carries"], data["spend_lags"])
+    log_response = np.log(response(acting, beta, base))
     season = (
         few["season_sd"][:, None] ** (1.0 - data["season_centred"]) * few["season"] @ data["season_basis"].T
     )
     common, own = walks(few, data)
     shared = season + common + data["log_days"]
-    return np.asarray(few["level"][:, None] + data["responds"] * response + shared[..., None] + own)
+    return np.asarray(few["level"][:, None] + data["responds"] * log_response + shared[..., None] + own)

@@ -23,7 +23,6 @@ from scipy.special import pdtr
 
 from forecast.history.audit_rates import JUMP, OPPOSITE
 from forecast.history.history import History
-from forecast.outlook import customer_value
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study, rate_range
 
@@ -58,10 +57,12 @@ def common_mistakes(
     economics: pd.DataFrame | None = None,
     funnel: pd.DataFrame | None = None,
     allocation: pd.DataFrame | None = None,
+    lifetime: float = 1.0,
 ) -> pd.DataFrame:
     """One row per mistake: mistake, status, evidence, and advice (empty for PASS).
 
     audit: of `history.audit`. economics, funnel, allocation: tables of a run, for what a fit knows better than counts.
+    lifetime: worth of a customer over the margin of its first deal, for where no such tables are.
     """
     asked: list[Callable[[], Found]] = [
         lambda: _best_use(allocation, study),
@@ -70,7 +71,7 @@ def common_mistakes(
         lambda: _criteria(audit),
         lambda: _nurturing(history),
         lambda: _measured(audit),
-        lambda: _profit(history, study, economics),
+        lambda: _profit(history, study, economics, lifetime),
     ]
     rows = []
     for name, ask in zip(ADVICE, asked, strict=True):
@@ -209,7 +210,7 @@ def _measured(audit: pd.DataFrame) -> Found:
     return (REVIEW, _listed(found)) if found else (PASS, asked[0][1])
 
 
-def _profit(history: History, study: Study, economics: pd.DataFrame | None) -> Found:
+def _profit(history: History, study: Study, economics: pd.DataFrame | None, lifetime: float) -> Found:
     """Spend, margin and value known, and LTV/CAC at least 3: by the posterior where there is one."""
     missing = []
     if "spend" not in history.counts:
@@ -242,6 +243,6 @@ def _profit(history: History, study: Study, economics: pd.DataFrame | None) -> F
     sold = study.economics.sales_cost
     cost = spend / won + (study.economics.sales_cost_per_won or 0.0)
     cost += 0.0 if sold is None else sold * len(history.periods) / won
-    worth = study.economics.gross_margin * value * customer_value(study) / cost
+    worth = study.economics.gross_margin * value * lifetime / cost
     text = f"LTV/CAC about {worth:.1f}, from the history's totals{once}"
     return (PASS if worth >= HEALTHY else REVIEW), text

@@ -19,9 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from forecast.equations import lognormal_cdf
 from forecast.leads.features import Encoder, LeadTable, encoder
 from forecast.leads.pooling import Shares, pooled_draws
-from forecast.leads.timing import LOST, MOVED, OPEN, Timing, fit_timing, lognormal_cdf
+from forecast.leads.timing import LOST, MOVED, OPEN, Timing, fit_timing
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -17,7 +17,7 @@ from forecast.fit.gaussian import Scales, average, shares, solve, walk_basis
 from forecast.fit.posterior import load_posterior
 from forecast.history import read_history
 from forecast.lab import demo_world, generate, write
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import case_of, simulate
 from forecast.periods import period_range
 from forecast.planning import forecast_plan
 from forecast.results import total_draws
@@ -259,8 +259,8 @@ def test_the_preview_agrees_with_the_fit(demo_run: DemoRun):
     plan = np.repeat(past.current_spend[None], 3, axis=0)
     found = {}
     for name, posterior in (("fit", sampled), ("preview", instant)):
-        future = future_paths(posterior, past, 3, np.random.default_rng(1))
-        outlook = simulate(posterior, past, loaded, {"given": plan}, future, rng=np.random.default_rng(2))
+        made = case_of(loaded, past, posterior, plan, np.random.default_rng(1))
+        outlook = simulate(made, {"given": plan}, rng=np.random.default_rng(2))
         for measure in ("won", "revenue"):
             found[name, measure] = np.quantile(total_draws(outlook, "given", measure), [0.1, 0.5, 0.9])
     for measure in ("won", "revenue"):

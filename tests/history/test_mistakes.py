@@ -12,6 +12,7 @@ from posterior_fixture import history, study
 from forecast.history.audit import audit_history
 from forecast.history.history import History
 from forecast.history.mistakes import ADVICE, common_mistakes
+from forecast.outlook import lifetime_of
 
 GOOD = {"visitors": 2000, "leads": 100, "qualified": 40, "won": 10, "spend": 10_000, "revenue": 50_000}
 RICH = {"gross_margin": 0.8, "retention": 0.8}
@@ -21,7 +22,8 @@ STRATEGY, LOOSE, NUMBER, CRITERIA, NURTURING, STAGES, PROFIT = ADVICE
 def asked(past: History, tables: dict[str, Any] | None = None, **given: Any) -> pd.DataFrame:
     """The mistakes of a history, by name."""
     made = study(**({"economics": RICH, "funnel": {"market": "b2b"}} | given))
-    return common_mistakes(past, made, audit_history(past, made), **(tables or {})).set_index("mistake")
+    more = {"lifetime": lifetime_of(made).expected} | (tables or {})
+    return common_mistakes(past, made, audit_history(past, made), **more).set_index("mistake")
 
 
 def company(periods: int = 14, **counts: Any) -> History:

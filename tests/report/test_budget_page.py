@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from openpyxl import load_workbook
-from posterior_fixture import PLAN, RATES, TWO, history, posterior, study
+from posterior_fixture import PLAN, RATES, TWO, case, history, posterior, study
 
 from forecast.budget import decide, decision_tables, plain
 from forecast.console import decision_text
-from forecast.outlook import future_paths
 from forecast.report.pages import budget_figures
 from forecast.report.pages.budget import binding, budget_chapter, certainty, frontier
 from forecast.report.pdf import report_pdf
@@ -31,9 +30,8 @@ def made(**options: Any) -> tuple[dict[str, Any], Tables, dict[str, Any]]:
     """Decision tables of a small company, a bundle that holds them, and the headline."""
     past = history(TWO)
     known = posterior(past, RATES, draws=100, traffic=[1000.0, 400.0], elasticity=[0.4, 0.6])
-    future = future_paths(known, past, 3, np.random.default_rng(1))
     asked = study(economics={"gross_margin": 0.6}, plan={"periods": 3, "target": {"revenue": 70_000}})
-    decision = decide(known, past, asked, PLAN, future, **options)
+    decision = decide(case(known, past, PLAN, asked), **options)
     told = decision_tables(decision, NAMES, "EUR")
     table = allocation_table(asked, NAMES, decision.allocation, told)
     return (

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from posterior_fixture import DELAYS, PLAN, RATES, TWO, history, posterior, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, study
 
 from forecast.history import audit_history, common_mistakes
-from forecast.outlook import customer_measures, expected_flow, expected_traffic, future_paths, gap_table, told
+from forecast.outlook import customer_measures, flow_of, gap_table, told
 from forecast.report.pages.economics import (
     economics_chapters,
     market_sentence,
@@ -32,18 +32,16 @@ def made(rates: dict[str, Any] | None = None, **economics: Any) -> Tables:
     known = posterior(
         past, rates or RATES, draws=200, delays=DELAYS, traffic=[1000.0, 400.0], elasticity=[0.3, 0.6]
     )
-    future = future_paths(known, past, 3, np.random.default_rng(1))
     asked = study(economics={"gross_margin": 0.6, **economics}, funnel={"market": "b2b"})
-    inside, _ = expected_traffic(known, future, PLAN, PLAN[0], "month")
-    flow = expected_flow(inside, future.rates, "visitors", PLAN, known.array("deal_mean"))
-    measures = customer_measures(asked, past, known, future, PLAN, flow, seed=1)
-    unit = economics_table(past, flow, 0.6, {}, measures)
+    now = case(known, past, PLAN, asked)
+    flow = flow_of(now)
+    unit = economics_table(past, flow, 0.6, {}, customer_measures(now, flow, seed=1))
     base = plausible_tables()
     return replace(
         base,
         study=base.study | {"lifetime": told(asked)},
         economics=unit,
-        benchmarks=gap_table(asked, past, known, future, inside, flow),
+        benchmarks=gap_table(now, flow),
         mistakes=common_mistakes(past, asked, audit_history(past, asked), economics=unit),
     )
 

@@ -13,7 +13,7 @@ from lead_fixture import write_study
 from forecast.history import read_history
 from forecast.lab import make_leads
 from forecast.leads import segment_tables
-from forecast.outlook import future_paths, with_recycling
+from forecast.outlook import with_recycling
 from forecast.planning import forecast_plan
 from forecast.report import pdf as report
 from forecast.report.pages.leads import flow_sentence, leads_chapter, segment_sentence
@@ -32,8 +32,7 @@ def tables(tmp_path_factory):
     rates, delays = {"qualified": 0.4, "won": 0.3}, {"qualified": (0.6, 0.8), "won": (1.6, 0.8)}
     known = fixture.posterior(history, rates, draws=100, delays=delays, traffic=40.0)
     plan = np.zeros((3, len(history.channels)))
-    future = future_paths(known, history, 3, np.random.default_rng(1))
-    _, flow = with_recycling(study, history, known, future, plan, seed=1)
+    _, flow = with_recycling(fixture.case(known, history, plan, study), seed=1)
     return replace(
         plausible_tables(),
         segments=segment_tables(study, history, np.random.default_rng(1)),

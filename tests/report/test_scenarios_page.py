@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import command
-from posterior_fixture import DELAYS, RATES, TWO, history, posterior, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, study
 from tables_fixture import plausible_tables as made_tables
 
 from forecast import workflow
 from forecast.errors import StudyError, UsageError
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import simulate
 from forecast.planning import lever_tables
 from forecast.report.pages.scenarios import scenario_chapter
 from forecast.report.pdf import document
@@ -115,10 +115,9 @@ def _levers(deal_mean: float | None) -> dict:
         ),
         goal=({"by": "2026-03", "won": 60.0}, {"by": "2026-01", "leads": 1.0}),
     )
-    plan = np.array([[3000.0, 1000.0]] * 3)
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    outlook = simulate(known, past, asked, {"given": plan}, future, rng=np.random.default_rng(2))
-    return lever_tables(asked, past, known, future, plan, outlook, seed=1)
+    made = case(known, past, PLAN, asked)
+    outlook = simulate(made, {"given": PLAN}, rng=np.random.default_rng(2))
+    return lever_tables(made, outlook, seed=1)
 
 
 @pytest.mark.parametrize("deal_mean", [pytest.param(5000.0, marks=pytest.mark.slow), None])
