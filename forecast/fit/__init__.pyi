@@ -8,6 +8,7 @@ from .data import value_data as value_data
 from .fitting import TUNE as TUNE
 from .fitting import failures as failures
 from .fitting import fit as fit
+from .gate import GATE as GATE
 from .kernels.transition import POSITIVE as POSITIVE
 from .parts import Part as Part
 from .posterior import DEFAULT_DRAWS as DEFAULT_DRAWS

@@ -19,6 +19,7 @@ from forecast.fit import data as inputs
 from forecast.fit import fitting as module
 from forecast.fit import sampling, scales
 from forecast.fit.fitting import failures, fit
+from forecast.fit.gate import Gate
 from forecast.fit.parts import Part
 from forecast.fit.posterior import Posterior
 from forecast.fit.sampling import Course, Draws, diagnose, log_density, sample_kernel, sizes_of
@@ -32,8 +33,7 @@ STILL = {"drift_prior": np.array([1e4, 1e4]), "noise_prior": np.array(1e4)}  # n
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """Short warm-up and no second attempt: the draws of these tests are not for decisions."""
     patch.setattr(module, "TUNE", 200)
-    patch.setattr(module, "MIN_ESS", 0.0)
-    patch.setattr(module, "MAX_RHAT", 9.0)
+    patch.setattr(module, "GATE", Gate(max_rhat=9.0, min_ess=0.0))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import forecast
 from forecast.equations import carry_periods
 from forecast.fit import fitting as fit
 from forecast.fit import posterior, sampling, scales
+from forecast.fit.gate import GATE
 from forecast.history import MIN_MONTHS_FOR_SEASON
 from forecast.study import load_study
 from forecast.study import market as benchmarks
@@ -91,8 +92,8 @@ def test_the_settings_of_the_card_are_the_ones_in_use():
         f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {posterior.DEFAULT_DRAWS} draws in all",
         f"target acceptance {fit.TARGET_ACCEPT}.",
         f"at most twice: target acceptance {fit.RETRY_ACCEPT}, then {fit.LAST_ACCEPT}",
-        f"worst parameter) | below {fit.MAX_RHAT} |",
-        f"bulk and tail | above {fit.MIN_ESS:.0f} |",
+        f"worst parameter) | below {GATE.max_rhat} |",
+        f"bulk and tail | above {GATE.min_ess:.0f} |",
         f"it is {days['qualified']:.0f} days into `qualified`, {days['won']:.0f} days into `won`, none into `leads`",
         f"{benchmarks.OTHER_DELAY_DAYS:.0f} days into any other stage",
         f"Gamma(2, 2 / {common}) | {common} |",
