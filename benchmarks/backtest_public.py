@@ -33,7 +33,8 @@ from forecast.backtest import Origin, posterior_at, run_backtest, scored, scores
 from forecast.fit import Posterior
 from forecast.history import read_history
 from forecast.outlook import case_of, simulate
-from forecast.report import backtest_text
+from forecast.report import backtest_page, terminal_text
+from forecast.results import Past
 from forecast.study import load_study
 
 OLIST = f"""{study_text("2018-11")}[plan]
@@ -119,7 +120,7 @@ def show(
         history = read_history(study)
     place = options.pop("out") / name.replace(" ", "-").replace(",", "")
     records, summary = run_backtest(study, history, results=place, **options)
-    print(f"\n=== {name}\n\n{backtest_text(summary)}", flush=True)
+    print(f"\n=== {name}\n\n{terminal_text(backtest_page(Past.of(summary)))}", flush=True)
     frame = tidy(records)
     known = frame[(frame["measure"] == "won_from_pipeline") & (frame["period"] == "total")]
     known = known[known["channel"] == "total"]

@@ -49,24 +49,25 @@ from forecast.outlook import (
 from forecast.outlook import told as lifetime_told
 from forecast.periods import period_label, period_range, shift
 from forecast.progress import Clock, Silent
+from forecast.report import recommendation
+from forecast.results import Firmness, FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
-from forecast.tables import Tables
-from forecast.tails import deal_law
-from forecast.verdict import verdict
+from forecast.verdict import deal_law, verdict
+from forecast.words import Message, Text, Verdict, message, together
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """A finished forecast: tables for people, draws (dims plan, draw, period, channel), the plan and its split."""
 
-    tables: Tables
+    tables: Results
     outlook: xr.Dataset
     plans: dict[str, NDArray[np.float64]]
 
 
 def judge(
     study: Study, history: History, posterior: Posterior, allocation: pd.DataFrame | None = None
-) -> dict[str, Any]:
+) -> Verdict:
     """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit."""
     return verdict(
         posterior,
@@ -105,11 +106,13 @@ def forecast_plan(
     outlook = simulate(case, plans, rng=np.random.default_rng(_streams(seed)[1]))
     clock.step("tables", "making the tables")
     tables = _tables(case, plans, outlook, decision, seed, command, backtest or {})
+    split = segment_tables(study, history, np.random.default_rng([seed, 6]))
     tables = replace(
         tables,
-        levers=lever_tables(case, outlook, seed=seed),
-        recycling=recycled,
-        segments=segment_tables(study, history, np.random.default_rng([seed, 6])),
+        headline={**tables.headline, "recommendation": recommendation(tables)},
+        levers=Levers(**lever_tables(case, outlook, seed=seed)),
+        recycling=FlowBack.of(recycled) if recycled else None,
+        segments=Segments.of(split) if split else None,
     )
     clock.stop()
     return Forecast(tables, outlook, plans)
@@ -136,7 +139,7 @@ def _tables(
     seed: int,
     command: str,
     backtest: Mapping[str, Any],
-) -> Tables:
+) -> Results:
     study, history, posterior, plan = case.study, case.history, case.posterior, case.plan
     names, labels, stages = case.paid_names, case.labels, case.stages
     flow = flow_of(case)
@@ -159,22 +162,22 @@ def _tables(
     funnel = results.funnel_table(study, history, flow)
     moved = "recommended" if "recommended" in plans else "given"
     target = study.plan.target
-    return Tables(
-        study={
-            "name": study.name,
-            "currency": study.currency,
-            "period": history.period,
-            "stages": stages,
-            "as_of": period_label(history.last, history.period),
-            "horizon": labels,
-            "target": None if target is None else target.amount,
-            "target_measure": None if target is None else target.measure,
-            "gross_margin": study.economics.gross_margin,
-            "counting": history.counting,
-            "draws": int(outlook.sizes["draw"]),
-            "limits": _limits(study, plan),
-            "lifetime": lifetime_told(study),
-        },
+    return Results(
+        study=StudyFacts(
+            name=study.name,
+            currency=study.currency,
+            period=history.period,
+            stages=stages,
+            as_of=period_label(history.last, history.period),
+            horizon=labels,
+            target=None if target is None else target.amount,
+            target_measure=None if target is None else target.measure,
+            gross_margin=study.economics.gross_margin,
+            counting=history.counting,
+            draws=int(outlook.sizes["draw"]),
+            limits=_limits(study, plan),
+            lifetime=lifetime_told(study),
+        ),
         verdict=verdict(
             posterior,
             list(posterior.provenance.get("failures", [])),
@@ -184,7 +187,7 @@ def _tables(
             deals=deal_law(history),
             calibration=calibration_of(backtest),
         ),
-        headline=results.headline(study, outlook, allocation, REPLICATES, names),
+        headline=results.headline(study, outlook, allocation, REPLICATES),
         history=results.history_table(history),
         forecast=results.forecast_table(outlook, "given", labels, stages),
         forecast_recommended=results.forecast_table(outlook, moved, labels, stages),
@@ -208,8 +211,8 @@ def _tables(
             "command": command,
             "fitted": "",
         },
-        backtest=dict(backtest),
-        decision=told,
+        backtest=Past.of(backtest) if backtest else None,
+        decision=Firmness.of(told) if told else None,
         benchmarks=gap_table(case, flow),
         mistakes=common_mistakes(history, study, audit, economics=unit, funnel=funnel, allocation=table),
     )
@@ -222,20 +225,22 @@ def _study_hash(study: Study) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _limits(study: Study, plan: NDArray[np.float64]) -> str:
+def _limits(study: Study, plan: NDArray[np.float64]) -> Message:
     """The limits of the budget in one sentence."""
     rules = study.budget
     total = float(plan.sum()) if rules.total == "current" else float(rules.total)
-    parts = [f"at most {total:,.0f} {study.currency} over the horizon"]
-    if rules.change is not None:
-        parts.append(f"each channel within {rules.change:.0%} of the current plan")
-    parts.append(f"no channel above {BEYOND_SEEN} times the highest spend seen in a period")
-    if rules.limits:
-        parts.append("own limits for " + ", ".join(sorted(rules.limits)))
+    seen = "no channel above {times} times the highest spend seen in a period"
+    parts: list[Text] = [
+        message("at most {total:whole}~{cur} over the horizon", total=total, cur=study.currency),
+        message("each channel within {change:.0%} of the current plan", change=rules.change)
+        if rules.change is not None
+        else "",
+        message(seen, times=str(BEYOND_SEEN)),
+        message("own limits for {names:list}", names=sorted(rules.limits)) if rules.limits else "",
+    ]
     locked = sorted(name for name, spec in study.channels.items() if spec.locked)
-    if locked:
-        parts.append("locked: " + ", ".join(locked))
-    return "; ".join(parts) + "."
+    parts += [message("locked: {names:list}", names=locked)] if locked else []
+    return message("{rules}.", rules=together(*parts, between="; "))
 
 
 def check_levers(study: Study, history: History, periods: int) -> None:

@@ -5,7 +5,6 @@ Each composes the floors below and returns what it made. A run whose saved fit s
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from forecast import results
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
-from forecast.budget import decide, decision_tables, limits_of, plain
+from forecast.budget import decide, decision_tables, limits_of
 from forecast.errors import GateError, StudyError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
@@ -49,23 +48,26 @@ from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
     check_folder,
     figure_svg,
-    json_text,
+    recommendation,
     scoring_figure,
     write_csv,
     write_files,
     write_outputs,
 )
+from forecast.results import Firmness, Levers, Past, Results, StudyFacts
 from forecast.study import Study, load_study
+from forecast.tables import json_text
 
 BACKTEST = "backtest.json"  # read again by the next run
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run wrote its files, and summary.json."""
+    """Where a run wrote its files, summary.json, and what its pages are made from."""
 
     folder: Path
     summary: dict[str, Any]
+    results: Results
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class FitResult:
 
     path: Path
     summary: dict[str, Any]
+    results: Results
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,20 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class AllocateResult:
-    """The recommended split, and its gain."""
+    """The recommended split, its gain, and what its page is made from."""
 
     allocation: pd.DataFrame
     summary: dict[str, Any]
+    results: Results
 
 
 @dataclass(frozen=True)
 class ScenarioResult:
-    """The scenarios compared with the plan as it is."""
+    """The scenarios compared with the plan as it is, and what their page is made from."""
 
     table: pd.DataFrame
     summary: dict[str, Any]
+    results: Results
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,11 @@ class BacktestResult:
 
     folder: Path
     summary: dict[str, Any]
+
+    @property
+    def past(self) -> Past:
+        """What its page is made from."""
+        return Past.of(self.summary)
 
 
 @dataclass(frozen=True)
@@ -193,12 +203,13 @@ def fit(
         loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress
     )
     save_posterior(posterior, path)
+    made = Results(_facts(loaded), judge(loaded, history, posterior))
     summary = {
-        "verdict": judge(loaded, history, posterior),
+        "verdict": made.verdict.told(),
         "diagnostics": list(posterior.diagnostics),
         "provenance": posterior.provenance,
     }
-    return FitResult(path, summary)
+    return FitResult(path, summary, made)
 
 
 def run(
@@ -242,7 +253,7 @@ def run(
     summary = _summary(result, posterior, clock.seconds, fitted=fitted)
     write_outputs(folder, result.tables, result.outlook, summary)
     clock.stop()
-    return RunResult(folder, summary | {"seconds": dict(clock.seconds)})
+    return RunResult(folder, summary | {"seconds": dict(clock.seconds)}, result.tables)
 
 
 def _posterior(
@@ -305,15 +316,26 @@ def allocate(
     names = case.paid_names
     told = decision_tables(made, names, loaded.currency)
     table = results.allocation_table(loaded, names, made.allocation, told)
+    found = Results(
+        study=_facts(loaded),
+        verdict=judge(loaded, history, case.posterior, table),
+        headline=results.gain_of(made.allocation),
+        allocation=table,
+        decision=Firmness.of(told),
+    )
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
-        "verdict": judge(loaded, history, case.posterior, table),
-        "headline": results.gain_of(made.allocation, names),
+        "verdict": found.verdict.told(),
+        "headline": {**found.headline, "recommendation": recommendation(found)},
         "allocation": table.to_dict("records"),
-        "decision": plain(told),
+        "decision": Firmness.of(told).told(),
     }
-    return AllocateResult(table, summary)
+    return AllocateResult(table, summary, found)
+
+
+def _facts(study: Study) -> StudyFacts:
+    return StudyFacts(study.name, study.currency)
 
 
 def _saved(study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool) -> Case:
@@ -348,13 +370,14 @@ def scenarios(
     (progress or Silent()).step("comparing the scenarios")
     case = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
     table = compare(base_of(case), seed=_seed(seed)).table
+    made = Results(_facts(loaded), judge(loaded, history, case.posterior), levers=Levers(scenarios=table))
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
-        "verdict": judge(loaded, history, case.posterior),
+        "verdict": made.verdict.told(),
         "scenarios": table.to_dict("records"),
     }
-    return ScenarioResult(table, summary)
+    return ScenarioResult(table, summary, made)
 
 
 def backtest(
@@ -459,7 +482,7 @@ def rank(
     drawn = scoring_figure(
         made.reliability, made.curve, worked=worked, money=made.valued, currency=loaded.currency
     )
-    told = json.dumps(made.summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    told = json_text(made.summary, indent=1)
     write_files(
         folder,
         {
@@ -537,32 +560,29 @@ def _seed(seed: int | None) -> int:
     return DEFAULT_SEED if seed is None else seed
 
 
-def _lever_keys(told: dict[str, Any]) -> dict[str, Any]:
-    """Levers for summary.json; scenarios by themselves, where the study has them."""
-    levers = plain(told)
-    found = {key: levers.pop(key) for key in ("scenarios",) if key in levers}
-    return ({"levers": levers} if levers else {}) | found
-
-
 def _summary(
     result: Forecast, posterior: Posterior, seconds: dict[str, float], *, fitted: bool
 ) -> dict[str, Any]:
-    t = result.tables
-    totals = t.forecast[(t.forecast["period"] == "total") & (t.forecast["channel"] == "total")]
+    made = result.tables
+    totals = made.forecast[(made.forecast["period"] == "total") & (made.forecast["channel"] == "total")]
+    levers = {} if made.levers is None else made.levers.told()
+    scenarios = {key: levers.pop(key) for key in ("scenarios",) if key in levers}
     return {
-        "name": t.study["name"],
-        "as_of": t.study["as_of"],
-        "horizon": t.study["horizon"],
-        "currency": t.study["currency"],
-        "verdict": t.verdict,
-        "headline": t.headline,
+        "name": made.study.name,
+        "as_of": made.study.as_of,
+        "horizon": made.study.horizon,
+        "currency": made.study.currency,
+        "verdict": made.verdict.told(),
+        "headline": made.headline,
         "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
-        "allocation": t.allocation.to_dict("records"),
-        "decision": plain(t.decision),
-        "economics": results.economics_totals(t.economics),
-        **_lever_keys(t.levers),
-        **{key: plain(told) for key in ("segments", "recycling") if (told := getattr(t, key))},
+        "allocation": made.allocation.to_dict("records"),
+        "decision": {} if made.decision is None else made.decision.told(),
+        "economics": results.economics_totals(made.economics),
+        **({"levers": levers} if levers else {}),
+        **scenarios,
+        **({} if made.segments is None else {"segments": made.segments.told()}),
+        **({} if made.recycling is None else {"recycling": made.recycling.told()}),
         "diagnostics": list(posterior.diagnostics),
-        "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
+        "provenance": {**made.provenance, "fitted_now": fitted, "draws": made.study.draws},
         "seconds": dict(seconds),
     }

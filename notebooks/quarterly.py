@@ -73,8 +73,8 @@ pd.DataFrame(posterior.diagnostics)[
 # %%
 result = forecast.forecast_plan(study, history, posterior, seed=SEED)
 tables = result.tables
-print(tables.verdict["status"], "-", tables.verdict["sentence"])
-checks = pd.DataFrame(tables.verdict["checks"])
+print(tables.verdict.status, "-", tables.verdict.sentence)
+checks = tables.checks
 checks[checks["status"] != "PASS"].reset_index(drop=True)
 
 # %%
@@ -82,8 +82,8 @@ totals = tables.forecast[(tables.forecast["period"] == "total") & (tables.foreca
 totals.set_index("measure")[["mean", "q10", "q50", "q90"]].round(0)
 
 # %%
-measure = tables.study["target_measure"] or ("revenue" if "revenue" in result.outlook else "won")
-unit = tables.study["currency"] if measure == "revenue" else measure
+measure = tables.study.target_measure or ("revenue" if "revenue" in result.outlook else "won")
+unit = study.currency if measure == "revenue" else measure
 figure, ax = plt.subplots(figsize=(8, 3))
 plot_fan(tables.history, tables.forecast, ax, measure=measure, unit=unit)
 ax.set_title("Past, and forecast with bands of 50, 80 and 90 %")
@@ -139,6 +139,6 @@ if len(tables.allocation):
 
 # %%
 folder = study.folder.parent / "reports" / f"{study.name}-notebook"
-summary = {"name": study.name, "verdict": tables.verdict, "headline": tables.headline} | tables.provenance
+summary = {"name": study.name, "verdict": tables.verdict, "headline": tables.headline, **tables.provenance}
 write_outputs(folder, tables, result.outlook, summary)
 sorted(file.name for file in folder.iterdir())

@@ -13,14 +13,14 @@ import forecast
 
 PACKAGE = Path(forecast.__file__).parent
 FLOORS = """
-    errors periods progress equations words tables
+    errors periods progress equations words tables columns
     study
     history funnel
     fit
     leads
     outlook
     budget backtest lab
-    results verdict tails console
+    results verdict
     report
     planning
     workflow

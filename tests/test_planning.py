@@ -17,7 +17,7 @@ from forecast.history import read_history
 from forecast.planning import Forecast, forecast_plan, judge
 from forecast.progress import Clock, Silent
 from forecast.report import recommendation, report_pdf
-from forecast.results import gain_of
+from forecast.results import Results, StudyFacts, gain_of
 from forecast.study import Study, load_study
 
 BUNDLED = ROOT / "forecast" / "bundled"
@@ -198,7 +198,7 @@ def test_a_forecast_needs_no_files_and_no_clock(by_hand: tuple[Study, Posterior]
     assert not one.tables.forecast.equals(other.tables.forecast)
     head, again = one.tables.headline, other.tables.headline
     assert head["won_mean"] == pytest.approx(again["won_mean"], rel=0.03)
-    assert one.tables.study["horizon"] == ["2026-07", "2026-08", "2026-09"]
+    assert one.tables.study.horizon == ["2026-07", "2026-08", "2026-09"]
 
 
 def test_money_that_is_planned_is_spent(by_hand: tuple[Study, Posterior]):
@@ -232,8 +232,8 @@ def test_a_fit_that_fails_its_checks_is_marked(
     marked = fit_posterior(study, history)
     assert marked.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]
     verdict = judge(study, history, marked)
-    assert verdict["status"] == "FAIL"
-    assert [c["name"] for c in verdict["checks"] if c["status"] == "FAIL"] == ["R-hat"]
+    assert verdict.status == "FAIL"
+    assert [c.name for c in verdict.checks if c.status == "FAIL"] == ["R-hat"]
 
 
 def test_a_plan_beyond_the_budget_is_said_to_be(by_hand: tuple[Study, Posterior]):
@@ -243,10 +243,8 @@ def test_a_plan_beyond_the_budget_is_said_to_be(by_hand: tuple[Study, Posterior]
     made = forecast_plan(lower, read_history(lower), posterior).tables
     assert made.headline["material"]
     assert made.headline["gain_mean"] < 0
-    assert made.headline["recommendation"].startswith(
-        "The current plan does not keep the limits of the budget. Spend less on ppc"
-    )
-    text = recommendation(made.study, made.headline, made.allocation)
+    assert made.headline["recommendation"] == recommendation(made)
+    text = str(recommendation(made))
     assert text.startswith("The current plan does not keep the limits of the budget. Spend 2")
     assert "Against the current plan that is −" in text
 
@@ -261,5 +259,6 @@ def test_moves_under_another_total_name_the_total():
         price=2.0, residual=0.0, unspent=0.0, reason="", allowed=False,
     )  # fmt: skip
     table = pd.DataFrame({"channel": names, "current": allocation.current, "recommended": cut})
-    text = recommendation({"currency": "EUR"}, gain_of(allocation, names), table).replace("\xa0", " ")
+    made = Results(StudyFacts("s", "EUR"), headline=gain_of(allocation), allocation=table)
+    text = str(recommendation(made)).replace("\xa0", " ")
     assert "Move 500 EUR from a to b. The whole budget is 500 EUR below the current plan." in text

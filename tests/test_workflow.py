@@ -23,7 +23,7 @@ from forecast.errors import DataError, StudyError, UsageError
 from forecast.fit import load_posterior
 from forecast.history import read_history
 from forecast.lab import make_leads
-from forecast.report import FILES, LEVER_FILES, ranking_text, score_text
+from forecast.report import FILES, LEVER_FILES, ranking_page, score_page, terminal_text
 from forecast.study import load_study
 
 ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
@@ -509,7 +509,7 @@ def test_part_of_a_horizon_is_scored(fitted_study: Path, tmp_path: Path):
     result = workflow.score(folder, fitted_study)
     assert result.summary["come"] == ["2026-05", "2026-06"]
     assert json.loads((folder / "score.json").read_text(encoding="utf-8"))["name"] == "small"
-    assert "2 of 3 months have come" in score_text(result.summary)
+    assert "2 of 3 months have come" in terminal_text(score_page(result.summary))
     with pytest.raises(DataError, match="nothing of it has come yet"):
         workflow.score(folder, fitted_study, overrides=["history.through='2026-04'"])
     with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
@@ -565,7 +565,7 @@ def test_a_ranking_is_written_the_same_each_time(tmp_path: Path):
     told = json.loads((tmp_path / "a" / "scoring.json").read_text())
     assert told["threshold"]["worked_a_period"] <= 40
     assert (frame["expected_value"] >= told["threshold"]["level"]).equals(frame["above_threshold"])
-    text = ranking_text(made[0].summary, made[0].ranking)
+    text = terminal_text(ranking_page(made[0].summary, made[0].ranking))
     assert "contract: left out" in text
 
 

@@ -16,4 +16,3 @@ from .response import response_curves as response_curves
 from .response import response_of as response_of
 from .solver import solve as solve
 from .sureness import decision_tables as decision_tables
-from .sureness import plain as plain

@@ -14,7 +14,7 @@ Sources: model of extrapolation and test power as in docs/allocation.md; Strong,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -268,12 +268,4 @@ def decision_tables(made: Decision, names: Sequence[str], currency: str) -> dict
         "ledger": ledger(made, names),
         "budget_frontier": budget_frontier(made),
         "risk_frontier": risk_frontier(made),
-    }
-
-
-def plain(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for JSON: tables as lists of rows."""
-    return {
-        name: value.to_dict("records") if isinstance(value, pd.DataFrame) else value
-        for name, value in tables.items()
     }

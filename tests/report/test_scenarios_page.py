@@ -17,8 +17,11 @@ from forecast import workflow
 from forecast.errors import StudyError, UsageError
 from forecast.outlook import simulate
 from forecast.planning import lever_tables
-from forecast.report.pages.scenarios import scenario_chapter
+from forecast.report.document import Report
+from forecast.report.pages import report_of
+from forecast.report.pages.scenarios import scenarios_page
 from forecast.report.pdf import document
+from forecast.results import Levers
 
 LEVERS = """
 [[scenario]]
@@ -105,7 +108,7 @@ def test_a_wrong_channel_is_told_before_a_fit(with_levers: Path):
         workflow.run(with_levers)
 
 
-def _levers(deal_mean: float | None) -> dict:
+def _levers(deal_mean: float | None) -> Levers:
     past = history(TWO)
     known = posterior(past, RATES, draws=100, delays=DELAYS, traffic=[1000.0, 400.0], deal_mean=deal_mean)
     asked = study(
@@ -117,25 +120,26 @@ def _levers(deal_mean: float | None) -> dict:
     )
     made = case(known, past, PLAN, asked)
     outlook = simulate(made, {"given": PLAN}, rng=np.random.default_rng(2))
-    return lever_tables(made, outlook, seed=1)
+    return Levers(**lever_tables(made, outlook, seed=1))
 
 
 @pytest.mark.parametrize("deal_mean", [pytest.param(5000.0, marks=pytest.mark.slow), None])
-def test_the_chapter_says_what_the_tables_hold(deal_mean: float | None):
+def test_the_page_says_what_the_tables_hold(deal_mean: float | None):
     """Bottleneck, variance, scenarios and goals, in money or in wins; every figure has words."""
     tables = replace(made_tables(), levers=_levers(deal_mean))
-    (chapter,) = scenario_chapter(tables)
-    text = json.dumps(chapter)
+    page = scenarios_page(tables)
+    (written,) = document(Report("", "", "", "REVIEW", [page]))["pages"]
+    text = json.dumps(written)
     for word in ("page", "training", "close rate", "conversion", "chance: open pipeline"):
         assert word in text
-    figures = [part["figure"] for part in chapter["parts"] if part["figure"]]
+    figures = [part["figure"] for part in written["parts"] if part["figure"]]
     assert figures
     assert all(figure["alt"] for figure in figures)
     if deal_mean is not None:
-        assert chapter["title"] in [each["title"] for each in document(tables)["chapters"]]
-    assert ("revenue" in set(tables.levers["sensitivity"]["measure"])) == (deal_mean is not None)
+        assert page.title in [each.title for each in report_of(tables).pages]
+    assert ("revenue" in set(tables.levers.sensitivity["measure"])) == (deal_mean is not None)
 
 
-def test_without_levers_there_is_no_chapter():
+def test_without_levers_there_is_no_page():
     """Tables made by hand have none."""
-    assert scenario_chapter(made_tables()) == []
+    assert scenarios_page(made_tables()) is None
