@@ -173,11 +173,11 @@ def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
 def _show_run(result: Any, *, as_json: bool, go_on: bool = False) -> None:
     from forecast.report import summary_page
 
-    places = f"Report: {result.folder / 'report.pdf'}\nTables: {result.folder}/"
-    said = _page(summary_page, result.results, after=places)
-    _show({**result.summary, "folder": result.folder}, said, as_json=as_json)
-    where = f"The outputs are in {result.folder}/, stamped FAIL."
-    _stop_at_fail(result.results.verdict, where, go_on=go_on)
+    places = f"Report: {result.place / 'report.pdf'}\nTables: {result.place}/"
+    said = _page(summary_page, result.made, after=places)
+    _show({**result.summary, "folder": result.place}, said, as_json=as_json)
+    where = f"The outputs are in {result.place}/, stamped FAIL."
+    _stop_at_fail(result.made.verdict, where, go_on=go_on)
 
 
 @app.command(short_help="the whole job on a synthetic company that comes along")
@@ -257,7 +257,7 @@ def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> 
     from forecast.report import audit_page
 
     result = workflow.check(study, overrides=overrides or (), today=_today())
-    _show(result.summary, _page(audit_page, result.audit, result.mistakes), as_json=json)
+    _show(result.summary, _page(audit_page, *result.made), as_json=json)
 
 
 @app.command(short_help="fit the model and save it")
@@ -281,10 +281,10 @@ def fit(
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"seed": seed, "draws": draws, "overrides": overrides or ()}
         result = workflow.fit(study, **options, progress=teller, today=_today())
-    said = _page(summary_page, result.results, after=f"Posterior: {result.path}")
-    _show({**result.summary, "path": result.path}, said, as_json=json)
-    where = f"The posterior is saved as {result.path}, marked as failed."
-    _stop_at_fail(result.results.verdict, where, go_on=go_on)
+    said = _page(summary_page, result.made, after=f"Posterior: {result.place}")
+    _show({**result.summary, "path": result.place}, said, as_json=json)
+    where = f"The posterior is saved as {result.place}, marked as failed."
+    _stop_at_fail(result.made.verdict, where, go_on=go_on)
 
 
 @app.command(short_help="the whole job: fit, forecast, budget, report")
@@ -381,8 +381,8 @@ def allocate(
             "go_on": go_on,
         }
         result = workflow.allocate(study, **options, progress=teller, today=_today())
-    _show(result.summary, _page(split_page, result.results), as_json=json)
-    _stop_at_fail(result.results.verdict, "Nothing was written.", go_on=go_on)
+    _show(result.summary, _page(split_page, result.made), as_json=json)
+    _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
 @app.command(short_help="compare the scenarios of a study from the saved fit, without fitting")
@@ -404,8 +404,8 @@ def scenarios(
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"seed": seed, "overrides": overrides or (), "go_on": go_on}
         result = workflow.scenarios(study, **options, progress=teller, today=_today())
-    _show(result.summary, _page(compared_page, result.results), as_json=json)
-    _stop_at_fail(result.results.verdict, "Nothing was written.", go_on=go_on)
+    _show(result.summary, _page(compared_page, result.made), as_json=json)
+    _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
 @app.command(short_help="how wrong it would have been: forecasts of the past beside what came")
@@ -452,8 +452,8 @@ def backtest(
     options |= {"names": baseline or None, "workers": workers, "today": _today()}
     with progress(quiet=quiet) as teller:
         result = workflow.backtest(study, **options, progress=teller)
-    said = _page(backtest_page, result.past, after=f"Tables: {result.folder}/backtest.csv")
-    _show({**result.summary, "folder": result.folder}, said, as_json=json)
+    said = _page(backtest_page, result.made, after=f"Tables: {result.place}/backtest.csv")
+    _show({**result.summary, "folder": result.place}, said, as_json=json)
     if gate:
         workflow.check_gate(result.summary)
 
@@ -479,9 +479,9 @@ def rank(
     options: dict[str, Any] = {"out": out, "seed": seed, "overrides": overrides or (), "today": _today()}
     with progress(quiet=quiet) as teller:
         result = workflow.rank(study, **options, progress=teller)
-    where = f"Ranking: {result.folder}/ranking.csv"
-    said = _page(ranking_page, result.summary, result.ranking, after=where)
-    _show({**result.summary, "folder": result.folder}, said, as_json=json)
+    where = f"Ranking: {result.place}/ranking.csv"
+    said = _page(ranking_page, result.summary, result.made.table, after=where)
+    _show({**result.summary, "folder": result.place}, said, as_json=json)
 
 
 @app.command(short_help="a saved run beside what came, and where the miss came from")
@@ -508,4 +508,4 @@ def score(
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"plan": plan, "overrides": overrides or (), "today": _today()}
         result = workflow.score(run, study, **options, progress=teller)
-    _show(result.summary, _page(score_page, result.summary, after=f"Scores: {result.path}"), as_json=json)
+    _show(result.summary, _page(score_page, result.made, after=f"Scores: {result.place}"), as_json=json)

@@ -22,6 +22,7 @@ from scipy.special import logit
 
 from forecast.budget import Allocation, Curves
 from forecast.columns import TABLES, origins
+from forecast.errors import UsageError
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import History
 from forecast.outlook import UNITS, Flow, chances, in_total, largest, ratio, unit_measures
@@ -223,10 +224,11 @@ class Past:
 class Results:
     """Everything a reader is told: what is not made stays empty, or None.
 
+    What is given here is all there is; `planning.Forecast` makes the same when it is asked for.
+
     forecast_recommended: the forecast under the recommended plan. evidence: of the response to spend. sampling: how
-    each part of the model was sampled. decision: where a budget is recommended. levers: of
-    `planning.lever_tables`.
-    segments, recycling: where the study asks for them. backtest: where one belongs to these data.
+    each part of the model was sampled. decision: where a budget is recommended. levers: what would change the
+    forecast. segments, recycling: where the study asks for them. backtest: where one belongs to these data.
     """
 
     study: StudyFacts
@@ -269,10 +271,40 @@ class Results:
         return largest(self.benchmarks) if len(self.benchmarks) else {}
 
     def table(self, name: str) -> Table:
-        """A table of `TABLES` by its name; without rows where it is not made."""
-        holders = (self, self.decision, self.levers, self.segments, self.recycling)
-        frame = next((getattr(holder, name) for holder in holders if hasattr(holder, name)), None)
-        return Table(name, *TABLES[name], pd.DataFrame() if frame is None else frame)
+        """A table of `TABLES` by its name, or the rows of a measure of the forecast; without rows where it is not made.
+
+        Raises UsageError for any other name.
+        """
+        if name in TABLES:
+            holder = getattr(self, HELD[name]) if name in HELD else self
+            frame = getattr(holder, name, None)
+            return Table(name, *TABLES[name], pd.DataFrame() if frame is None else frame)
+        rows = self.forecast[self.forecast["measure"] == name].reset_index(drop=True)
+        if rows.empty:
+            known = [*TABLES, *self.forecast["measure"].unique()]
+            raise UsageError(
+                message('there is no table "{name}"; there are {known:list}', name=name, known=known)
+            )
+        return Table(name, *TABLES["forecast"], rows)
+
+
+# Tables that stand in a part of the bundle, by name.
+HELD = {
+    item.name: part
+    for part, bundle in (
+        ("decision", Firmness),
+        ("levers", Levers),
+        ("segments", Segments),
+        ("recycling", FlowBack),
+    )
+    for item in fields(bundle)
+    if item.name in TABLES
+}
+
+
+def empty(name: str) -> pd.DataFrame:
+    """A table of `TABLES` without rows."""
+    return pd.DataFrame(columns=[column.name for column in TABLES[name][1]])
 
 
 def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -330,6 +362,21 @@ def total_draws(outlook: xr.Dataset, plan: str, measure: str) -> Array:
     """Draws of a measure over the whole horizon and all channels, (draw,)."""
     values = outlook[measure].sel(plan=plan)
     return np.asarray(values.sum([d for d in values.dims if d != "draw"]).values, dtype=float)
+
+
+def against_first(outlook: xr.Dataset, measure: str, plans: Sequence[str]) -> list[dict[str, Any]]:
+    """Totals of a measure by plan, and the difference of each to the first plan, draw by draw."""
+    base = total_draws(outlook, plans[0], measure)
+    rows = []
+    for plan in plans:
+        draws = total_draws(outlook, plan, measure)
+        apart = _scalars(draws - base)
+        rows.append(
+            {"plan": plan, "measure": measure, **_scalars(draws), "difference": apart["mean"]}
+            | {f"difference_{end}": apart[end] for end in ("q10", "q90")}
+            | {"p_above": float((draws > base).mean())}
+        )
+    return rows
 
 
 def bridge_table(outlook: xr.Dataset, plan: str) -> pd.DataFrame:
@@ -477,7 +524,7 @@ def allocation_table(
     `decision`: of `budget.sureness.decision_tables`; without it the columns that need it are blank.
     """
     if allocation is None:
-        return pd.DataFrame(columns=[column.name for column in TABLES["allocation"][1]])
+        return empty("allocation")
     a = allocation
     blank = pd.DataFrame(
         {name: np.full(len(names), math.nan) for name in ("q10", "q90", "highest_seen", "gain_if_saturating")}
@@ -575,12 +622,12 @@ def headline(
     if replicates > 1 and main.std() > 0:
         known = float(np.clip(np.corrcoef(main[:, 0], main[:, 1])[0, 1], 0.0, 1.0))
         result |= {"parameter_share": known, "process_share": 1.0 - known}
-    result |= {"material": False, "recommendation": ""}
+    result |= {"material": False}
     return result if allocation is None else result | gain_of(allocation)
 
 
 def gain_of(allocation: Allocation) -> dict[str, Any]:
-    """The gain of a recommendation with its band, and what it leaves unspent; the report says `recommendation`."""
+    """The gain of a recommendation with its band, and what it leaves unspent."""
     gain, base = allocation.gain, float(allocation.value_current.sum() - allocation.current.sum())
     return {
         "gain_mean": float(gain.mean()),
@@ -593,5 +640,4 @@ def gain_of(allocation: Allocation) -> dict[str, Any]:
         "price": allocation.price,
         "unspent": allocation.unspent,
         "unspent_reason": allocation.reason,
-        "recommendation": "",
     }

@@ -79,7 +79,6 @@ SENTENCES = {
 
 def verdict(
     posterior: Posterior,
-    failures: Sequence[Text],
     audit: pd.DataFrame,
     delays: pd.DataFrame,
     allocation: pd.DataFrame,
@@ -93,6 +92,7 @@ def verdict(
     how many (`outcomes`).
     """
     known = posterior.provenance
+    failures: Sequence[Text] = known.get("failures", [])
     preview = known.get("method") == "preview"
     weighed = known.get("sensitivity", [])
     checks = _sampling(posterior.diagnostics)  # of the fit that failed, where a preview stands in for it

@@ -21,6 +21,7 @@ import forecast
 from forecast import cli, errors
 from forecast.results import Results, StudyFacts
 from forecast.words import Verdict
+from forecast.workflow import Done
 
 ROOT = Path(forecast.__file__).parents[1]
 GUIDE = [
@@ -267,7 +268,7 @@ def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_
         progress.step("reading the history")
         made = Results(StudyFacts("s", "EUR"))
         summary = {"p_target": float("nan"), "gain": 2.5}
-        return types.SimpleNamespace(folder=tmp_path, summary=summary, results=made)
+        return Done(summary, tmp_path, made)
 
     workflow.run = run
     options = [
@@ -304,7 +305,7 @@ def test_demo_tells_where_the_report_lies(call, workflow, tmp_path):
     def demo(*, out, progress, **_):
         progress.step("fitting")
         made = Results(StudyFacts("demo", "EUR"), Verdict("PASS", "All checks passed."))
-        return types.SimpleNamespace(folder=out, summary={}, results=made)
+        return Done({}, out, made)
 
     workflow.demo = demo
     result = call("demo", "--quiet", "--out", str(tmp_path))

@@ -37,10 +37,10 @@ def verdict(*given: Any, **more: Any) -> dict[str, Any]:
 
 def judged(provenance: dict[str, Any] | None = None, **given: Any) -> dict[str, Any]:
     """The verdict on one part with `part` changed, and whatever else is given."""
-    posterior = Posterior(xr.Dataset(), (PART | given.pop("part", {}),), provenance or {})
+    known = (provenance or {}) | {"failures": given.pop("failures", [])}
+    posterior = Posterior(xr.Dataset(), (PART | given.pop("part", {}),), known)
     tables = {"audit": AUDIT, "delays": DELAYS, "allocation": SPLIT.head(0)} | given
-    failures = tables.pop("failures", [])
-    return verdict(posterior, failures, **tables)
+    return verdict(posterior, **tables)
 
 
 def check(found: dict[str, Any], name: str) -> dict[str, Any]:
@@ -84,13 +84,13 @@ def test_each_bar_of_sampling_fails_alone(name: str, harm: dict[str, Any]):
 def test_an_older_file_is_judged_by_what_it_tells():
     """Diagnostics without energy and number asked for still have R-hat, sample size and divergences."""
     old = {k: v for k, v in PART.items() if k not in ("min_bfmi", "at_depth", "asked")}
-    found = verdict(Posterior(xr.Dataset(), (old,), {}), [], AUDIT, DELAYS, SPLIT.head(0))
+    found = verdict(Posterior(xr.Dataset(), (old,), {}), AUDIT, DELAYS, SPLIT.head(0))
     assert [c["name"] for c in found["checks"]] == ["R-hat", "effective sample size", "divergences"]
 
 
 def test_failures_on_record_fail_whatever_stands_in_for_the_fit():
     """A preview in place of a failed fit is a FAIL that names the failure; a preview asked for is a REVIEW."""
-    asked = verdict(Posterior(xr.Dataset(), (), {"method": "preview"}), [], AUDIT, DELAYS, SPLIT.head(0))
+    asked = verdict(Posterior(xr.Dataset(), (), {"method": "preview"}), AUDIT, DELAYS, SPLIT.head(0))
     assert (asked["status"], asked["sentence"][:7]) == ("REVIEW", "PREVIEW")
     found = judged({"method": "preview"}, part={"divergences": 2}, failures=["leads to won: 2 divergences"])
     assert found["status"] == "FAIL"

@@ -26,7 +26,7 @@ from .recycling import with_recycling as with_recycling
 from .scenarios import Base as Base
 from .scenarios import base_of as base_of
 from .scenarios import check_scenarios as check_scenarios
-from .scenarios import compare as compare
+from .scenarios import compare_scenarios as compare_scenarios
 from .scenarios import raise_rate as raise_rate
 from .simulation import REPLICATES as REPLICATES
 from .simulation import simulate as simulate

@@ -233,7 +233,7 @@ class Compared:
     gains: dict[str, Gain]
 
 
-def compare(base: Base, *, seed: int) -> Compared:
+def compare_scenarios(base: Base, *, seed: int) -> Compared:
     """Compare the scenarios of the study with the plan as it is. Raises StudyError for what the data refuse."""
     check_scenarios(base.case.study, base.case.history, base.case.future.starts)
     gains: dict[str, Gain] = {}

@@ -10,11 +10,11 @@ import posterior_fixture as fixture
 import pytest
 from lead_fixture import write_study
 
+import forecast
 from forecast.history import read_history
 from forecast.lab import make_leads
 from forecast.leads import segment_tables
 from forecast.outlook import with_recycling
-from forecast.planning import forecast_plan
 from forecast.report.pages import report_of
 from forecast.report.pages.leads import flow_sentence, leads_page, segment_sentence
 from forecast.report.workbook import write_workbook
@@ -87,7 +87,7 @@ def test_the_workbook_has_a_sheet_for_each_table(tables, tmp_path):
 
 @pytest.mark.slow
 def test_a_forecast_has_both_where_the_study_asks_and_the_same_numbers_twice(tmp_path):
-    """Through `forecast_plan`: more is qualified and won with nurturing; tables are there, and the same each time."""
+    """More is qualified and won with nurturing; both tables are there, and the same each time."""
     world = make_leads(np.random.default_rng(42), size=800, returns=(0.3, 60.0, 0.5))
     more = '\n[segments]\ncolumn = "temperature"\n\n[nurturing]\n'
     study = load_study(write_study(tmp_path, world, more))
@@ -99,11 +99,11 @@ def test_a_forecast_has_both_where_the_study_asks_and_the_same_numbers_twice(tmp
         delays={"qualified": (0.3, 0.8), "won": (0.6, 0.8)},
         traffic=8.0,
     )
-    one, two = (forecast_plan(study, history, known) for _ in range(2))
-    pd.testing.assert_frame_equal(one.tables.segments.rates, two.tables.segments.rates)
-    pd.testing.assert_frame_equal(one.tables.recycling.flow, two.tables.recycling.flow)
+    one, two = (forecast.forecast(study, history, known) for _ in range(2))
+    pd.testing.assert_frame_equal(one.segments.rates, two.segments.rates)
+    pd.testing.assert_frame_equal(one.recycling.flow, two.recycling.flow)
     bare = study.model_copy(update={"nurturing": None, "segments": None})
-    without = forecast_plan(bare, history, known)
-    assert without.tables.segments is without.tables.recycling is None
+    without = forecast.forecast(bare, history, known)
+    assert without.segments is without.recycling is None
     for stage in ("qualified", "won"):
-        assert one.outlook[stage].sum() > 1.1 * without.outlook[stage].sum()
+        assert one.draws[stage].sum() > 1.1 * without.draws[stage].sum()

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import command
@@ -15,8 +14,7 @@ from tables_fixture import plausible_tables as made_tables
 
 from forecast import workflow
 from forecast.errors import StudyError, UsageError
-from forecast.outlook import simulate
-from forecast.planning import lever_tables
+from forecast.planning import Forecast
 from forecast.report.document import Report
 from forecast.report.pages import report_of
 from forecast.report.pages.scenarios import scenarios_page
@@ -66,7 +64,7 @@ def test_scenarios_are_compared_from_the_saved_fit_without_the_sampler(with_leve
     told = command("scenarios", name, "--json", "-q", cwd=folder, code=WITHOUT_THE_SAMPLER)
     assert told.returncode == 0, told.stderr
     rows = json.loads(told.stdout)["scenarios"]
-    again = workflow.scenarios(with_levers).table
+    again = workflow.scenarios(with_levers).made.levers.scenarios
     assert [row["scenario"] for row in rows] == list(again["scenario"])
     assert [row["q10"] or 0.0 for row in rows] == list(again["q10"].fillna(0.0))
     measures = {row["measure"] for row in rows}
@@ -84,7 +82,7 @@ def test_a_run_writes_what_the_command_says(with_levers: Path, tmp_path: Path):
     """scenarios.csv, sensitivity.csv, variance.csv, goals.csv, the summary: the same numbers as the command."""
     out = tmp_path / "out"
     summary = workflow.run(with_levers, out=out, go_on=True).summary
-    asked = workflow.scenarios(with_levers, go_on=True).table
+    asked = workflow.scenarios(with_levers, go_on=True).made.levers.scenarios
     assert [row["mean"] for row in summary["scenarios"]] == pytest.approx(list(asked["mean"]), nan_ok=True)
     written = pd.read_csv(out / "scenarios.csv")
     assert written["mean"].to_numpy() == pytest.approx(asked["mean"].to_numpy(), nan_ok=True)
@@ -119,8 +117,7 @@ def _levers(deal_mean: float | None) -> Levers:
         goal=({"by": "2026-03", "won": 60.0}, {"by": "2026-01", "leads": 1.0}),
     )
     made = case(known, past, PLAN, asked)
-    outlook = simulate(made, {"given": PLAN}, rng=np.random.default_rng(2))
-    return Levers(**lever_tables(made, outlook, seed=1))
+    return Forecast(made, seed=1).levers
 
 
 @pytest.mark.parametrize("deal_mean", [pytest.param(5000.0, marks=pytest.mark.slow), None])
