@@ -16,9 +16,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from command import parser_of
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from forecast.budget import Array, Program, Row, solve
+from forecast.budget import Program, Row, solve
+
+Array = NDArray[np.float64]
 
 MOST, POINTS, MANY_POINTS = 20_000.0, 2001, 1001
 AIMS = {"7 channels": 20.0, "50 channels x 12 periods": 200.0}

@@ -32,8 +32,9 @@ from olist import prepare, study_text
 from forecast.backtest import Origin, posterior_at, run_backtest, scored, scores, tidy
 from forecast.fit import Posterior
 from forecast.history import read_history
-from forecast.outlook import future_paths, simulate
-from forecast.report import backtest_text
+from forecast.outlook import case_of, simulate
+from forecast.report import backtest_page, terminal_text
+from forecast.results import Past
 from forecast.study import load_study
 
 OLIST = f"""{study_text("2018-11")}[plan]
@@ -81,20 +82,18 @@ def sessions_given(origin: Origin) -> dict[str, Any]:
     posterior, sampling = posterior_at(origin)
     known = np.maximum(origin.came["visitors"][:, :-1], 1.0)
     paths, chance = np.random.SeedSequence([origin.setup.seed, 1]).spawn(2)
-    future = future_paths(posterior, origin.past, len(known), np.random.default_rng(paths))
+    case = case_of(origin.study, origin.past, posterior, origin.spend, np.random.default_rng(paths))
     future = replace(
-        future,
-        log_traffic=np.broadcast_to(np.log(known), future.log_traffic.shape).copy(),
-        responds=np.zeros_like(future.responds),
-        stopped=np.zeros_like(future.stopped),
+        case.future,
+        log_traffic=np.broadcast_to(np.log(known), case.future.log_traffic.shape).copy(),
+        responds=np.zeros_like(case.future.responds),
+        stopped=np.zeros_like(case.future.stopped),
     )
     still = posterior.data.assign(noise_traffic=posterior.data["noise_traffic"] * 0.0)
+    steady = Posterior(still, posterior.diagnostics, posterior.provenance)
     outlook = simulate(
-        Posterior(still, posterior.diagnostics, posterior.provenance),
-        origin.past,
-        origin.study,
+        replace(case, posterior=steady, future=future),
         {"given": origin.spend},
-        future,
         rng=np.random.default_rng(chance),
         replicates=4,
     ).sel(plan="given")
@@ -121,7 +120,7 @@ def show(
         history = read_history(study)
     place = options.pop("out") / name.replace(" ", "-").replace(",", "")
     records, summary = run_backtest(study, history, results=place, **options)
-    print(f"\n=== {name}\n\n{backtest_text(summary)}", flush=True)
+    print(f"\n=== {name}\n\n{terminal_text(backtest_page(Past.of(summary)))}", flush=True)
     frame = tidy(records)
     known = frame[(frame["measure"] == "won_from_pipeline") & (frame["period"] == "total")]
     known = known[known["channel"] == "total"]

@@ -28,11 +28,11 @@ from command import resumable_parser, run_or_read, without_errors
 from world_families import random_world
 from worlds import read, told_delays
 
-from forecast.budget import MATERIAL_SHARE, Limits, allocate, limits_of, recommended_plan
+from forecast.budget import MATERIAL_SHARE, Limits, decide, limits_of, recommended_plan
 from forecast.fit import Posterior, fit_posterior, preview
 from forecast.history import History, read_plan
 from forecast.lab import Channel, Company, Floats, World, generate, response, season
-from forecast.outlook import future_paths
+from forecast.outlook import case_of
 from forecast.study import Study
 
 KINDS = ("arbitrary", "tuned")
@@ -120,9 +120,8 @@ def gains(
     """What the recommendation from a posterior promises, what it truly brings, what could be had."""
     plan = np.asarray(read_plan(study, history).values, dtype=float)
     paths, _ = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    found, curves = allocate(posterior, history, study, plan, future)
-    recommended = recommended_plan(plan, curves, found, history)
+    decision = decide(case_of(study, history, posterior, plan, np.random.default_rng(paths)))
+    found, recommended = decision.allocation, recommended_plan(decision)
     names = list(history.channels)
     best = oracle(company, names, plan, limits_of(study, history, plan))
     values = true_values(company, names, np.stack([plan, recommended, best]))

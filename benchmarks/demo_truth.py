@@ -20,10 +20,10 @@ import pandas as pd
 from command import parser_of
 from scipy.special import expit
 
+import forecast
 from forecast.fit import Posterior, fit_posterior
 from forecast.history import read_history
 from forecast.lab import demo_world, generate, write
-from forecast.planning import forecast_plan
 from forecast.results import total_draws
 from forecast.study import Study, load_study
 
@@ -71,7 +71,7 @@ def one(study: Study, truth: dict[str, Any], seed: int) -> tuple[pd.DataFrame, d
     """Intervals of one company and the outcome of its next three months."""
     history = read_history(study)
     posterior = fit_posterior(study, history, seed=seed)
-    outlook = forecast_plan(study, history, posterior, seed=seed).outlook
+    outlook = forecast.forecast(study, history, posterior, seed=seed).draws
     came = truth["later"]["totals"]["3"]["total"]
     row: dict[str, Any] = {"checks": "; ".join(posterior.provenance["failures"]) or "pass"}
     for measure in ("won", "revenue"):

@@ -22,7 +22,7 @@ from command import parser_of
 
 from forecast.fit import fit_posterior
 from forecast.history import read_history
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import case_of, simulate
 from forecast.study import load_study
 
 LEADS, DEALS = "olist_marketing_qualified_leads_dataset.csv", "olist_closed_deals_dataset.csv"
@@ -79,11 +79,9 @@ def forecast(source: Path, as_of: str, draws: int) -> list[dict[str, object]]:
         started = time.perf_counter()
         posterior = fit_posterior(study, history, seed=1, draws=draws)
         seconds = time.perf_counter() - started
-        future = future_paths(posterior, history, 3, np.random.default_rng(2))
-        plan = {"given": np.zeros((3, len(history.channels)))}
-        outlook = simulate(posterior, history, study, plan, future, rng=np.random.default_rng(3)).sel(
-            plan="given"
-        )
+        plan = np.zeros((3, len(history.channels)))
+        case = case_of(study, history, posterior, plan, np.random.default_rng(2))
+        outlook = simulate(case, {"given": plan}, rng=np.random.default_rng(3)).sel(plan="given")
         soon = outlook["won_from_pipeline"].sum(["period", "channel"]).values
         late = outlook["won_after_from_pipeline"].sum("channel").values
         base = {

@@ -25,11 +25,11 @@ from command import parser_of
 from decisions import KINDS, oracle, true_values, world_of
 from worlds import read
 
-from forecast.budget import allocate, limits_of, recommended_plan
+from forecast.budget import decide, limits_of, recommended_plan
 from forecast.fit import fit_posterior
 from forecast.history import read_plan
 from forecast.lab import counts, generate
-from forecast.outlook import future_paths
+from forecast.outlook import case_of
 
 CHANGE = 0.5
 
@@ -48,12 +48,12 @@ def one_world(number: int, python: Path) -> list[dict[str, Any]]:
         posterior = fit_posterior(study, history, seed=number)
         fitted = time.perf_counter() - started
         started = time.perf_counter()
-        future = future_paths(posterior, history, len(plan), np.random.default_rng(number))
-        found, curves = allocate(posterior, history, study, plan, future)
+        case = case_of(study, history, posterior, plan, np.random.default_rng(number))
+        decision = decide(case)
         planned = time.perf_counter() - started
-        recommended = recommended_plan(plan, curves, found, history)
+        recommended = recommended_plan(decision)
         started = time.perf_counter()
-        allocate(posterior, history, study, plan, future, total=1.1 * plan.sum())
+        decide(case, total=1.1 * plan.sum())
         replanned = time.perf_counter() - started
         peer = _peer(python, folder, counts(company, "calendar"), names, plan, number)
     theirs = np.array([peer["plans"][0][c] for c in names])[None].repeat(len(plan), axis=0) / len(plan)

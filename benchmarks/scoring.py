@@ -22,7 +22,7 @@ from olist import joined, study_text
 from forecast.fit import sample_scores
 from forecast.lab import LeadWorld, make_leads
 from forecast.leads import LeadTable, Scorer, channel_scorer, chunks, fit_scorer
-from forecast.report import ranking_text
+from forecast.report import ranking_page, terminal_text
 from forecast.workflow import rank
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
@@ -85,7 +85,7 @@ def rank_olist(source: Path) -> None:
         joined(source).to_csv(folder / "leads.csv", index=False)
         (folder / "olist.toml").write_text(study_text("2018-05"), encoding="utf-8")
         made = rank(folder / "olist.toml", out=folder / "out")
-        print(ranking_text(made.summary, made.ranking.head(0)))
+        print(terminal_text(ranking_page(made.summary, made.ranking.head(0))))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

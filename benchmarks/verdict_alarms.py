@@ -79,7 +79,7 @@ def alarms(number: int, counting: str, harm: Harm | None) -> list[str]:
             table.to_csv(path, index=False)
             history = read_history(study)
         posterior = preview(study, history, seed=number, draws=2000)
-        found = judge(study, history, checked(study, history, posterior, number))["checks"]
+        found = judge(study, history, checked(study, history, posterior, number)).told()["checks"]
     return [
         f"{c['name'].removeprefix('model and history: ')} {c['status']}"
         for c in found

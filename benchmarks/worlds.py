@@ -32,7 +32,7 @@ from forecast.backtest import BASELINES, scores
 from forecast.fit import Posterior, fit_posterior, preview
 from forecast.history import History, read_history, read_plan
 from forecast.lab import Company, counts, generate
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import case_of, simulate
 from forecast.study import Study, load_study
 
 HORIZON = 3
@@ -98,8 +98,8 @@ def outlook(study: Study, history: History, posterior: Posterior, seed: int) -> 
     """Draws of total revenue over the horizon at the current plan."""
     paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
     plan = np.asarray(read_plan(study, history).values, dtype=float)
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    data = simulate(posterior, history, study, {"given": plan}, future, rng=np.random.default_rng(chance))
+    case = case_of(study, history, posterior, plan, np.random.default_rng(paths))
+    data = simulate(case, {"given": plan}, rng=np.random.default_rng(chance))
     return data["revenue"].sel(plan="given").sum(["period", "channel"]).values
 
 

@@ -7,16 +7,21 @@ become one message on stderr and their exit code (EXIT_CODES below).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from forecast import console
 from forecast.errors import FitError, ForecastError
 from forecast.progress import progress
+from forecast.tables import json_text
+from forecast.words import FAIL, typed
+
+if TYPE_CHECKING:
+    from forecast.report import Page
+    from forecast.words import Verdict
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
@@ -72,7 +77,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; no outputs were written"  # a fit that was done by then is kept
     if isinstance(error, ForecastError):
-        text = str(error)
+        text = typed(error.said)
         return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"Unexpected error: {what} (set FORECAST_TRACEBACK=1 and run again to see where)"
@@ -143,30 +148,36 @@ def forecast(
     """Forecast leads, customers and revenue from a history, and the budget that serves them best."""
 
 
-def _show(result: Any, text: str, *, as_json: bool) -> None:
-    typer.echo(console.as_json(result) if as_json else text)
+def _show(result: Any, said: Callable[[], str], *, as_json: bool) -> None:
+    """A result as JSON, or what is said of it."""
+    typer.echo(json_text(result) if as_json else said() + "\n", nl=False)
 
 
-def _stop_at_fail(summary: Mapping[str, Any], where: str, *, go_on: bool) -> None:
+def _page(make: Callable[..., Page], *made: Any, after: str = "") -> Callable[[], str]:
+    """What a page says, and a last line; made when it is asked for."""
+    from forecast.report import terminal_text
+
+    return lambda: "\n\n".join(part for part in (terminal_text(make(*made)), after) if part)
+
+
+def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
     """Leave with exit code 4 where the verdict is FAIL: what was written is there, stamped, and stderr says why."""
-    verdict = summary.get("verdict", {})
-    if verdict.get("status") != "FAIL" or go_on:
+    if verdict.status != FAIL or go_on:
         return
-    failed = [
-        f"{c['name']}: {c['value']} (expected {c['threshold']})"
-        for c in verdict["checks"]
-        if c["status"] == "FAIL"
-    ]
-    reasons = "\n  ".join(failed)
+    told = [check.told() for check in verdict.checks if check.status == FAIL]
+    reasons = "\n  ".join(f"{c['name']}: {c['value']} (expected {c['threshold']})" for c in told)
     typer.echo(f"FAIL:\n  {reasons}\n{where} --go-on ends with exit code 0.", err=True)
     raise typer.Exit(FitError.exit_code)
 
 
 def _show_run(result: Any, *, as_json: bool, go_on: bool = False) -> None:
-    places = f"Report: {result.folder / 'report.pdf'}\nTables: {result.folder}/"
-    text = f"{console.summary_text(result.summary)}\n\n{places}"
-    _show({**result.summary, "folder": str(result.folder)}, text.lstrip(), as_json=as_json)
-    _stop_at_fail(result.summary, f"The outputs are in {result.folder}/, stamped FAIL.", go_on=go_on)
+    from forecast.report import summary_page
+
+    places = f"Report: {result.place / 'report.pdf'}\nTables: {result.place}/"
+    said = _page(summary_page, result.made, after=places)
+    _show({**result.summary, "folder": result.place}, said, as_json=as_json)
+    where = f"The outputs are in {result.place}/, stamped FAIL."
+    _stop_at_fail(result.made.verdict, where, go_on=go_on)
 
 
 @app.command(short_help="the whole job on a synthetic company that comes along")
@@ -202,7 +213,7 @@ def init(
     from forecast import workflow
 
     files = workflow.init(folder)
-    _show({"files": files}, "\n".join(f"made {path}" for path in files), as_json=json)
+    _show({"files": files}, lambda: "\n".join(f"made {path}" for path in files), as_json=json)
 
 
 @app.command(short_help="the funnel equation by hand, no history needed")
@@ -229,10 +240,11 @@ def funnel(
       forecast funnel --visitors 1000 --conversion 3% --qualification 40% --close 25% --value 5000
     """  # noqa: D301 - the mark keeps the example on lines of its own
     from forecast import funnel as equation
+    from forecast.report import by_hand_page
 
     given = equation.Funnel(visitors, conversion, qualification, close, value)
     result = equation.summary(given, market=market, margin=margin)
-    _show(result, console.funnel_text(result), as_json=json)
+    _show(result, _page(by_hand_page, result), as_json=json)
 
 
 @app.command(short_help="validate the study and its data, print the audit")
@@ -242,9 +254,10 @@ def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> 
     PASS needs nothing, REVIEW wants a look, FAIL means: do not trust a forecast before it is mended.
     """
     from forecast import workflow
+    from forecast.report import audit_page
 
     result = workflow.check(study, overrides=overrides or (), today=_today())
-    _show(result.summary, console.audit_text(result.audit, result.mistakes), as_json=json)
+    _show(result.summary, _page(audit_page, *result.made), as_json=json)
 
 
 @app.command(short_help="fit the model and save it")
@@ -263,13 +276,15 @@ def fit(
     failed, and ends with exit code 4.
     """
     from forecast import workflow
+    from forecast.report import summary_page
 
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"seed": seed, "draws": draws, "overrides": overrides or ()}
         result = workflow.fit(study, **options, progress=teller, today=_today())
-    text = f"{console.summary_text(result.summary)}\nPosterior: {result.path}".lstrip()
-    _show({**result.summary, "path": str(result.path)}, text, as_json=json)
-    _stop_at_fail(result.summary, f"The posterior is saved as {result.path}, marked as failed.", go_on=go_on)
+    said = _page(summary_page, result.made, after=f"Posterior: {result.place}")
+    _show({**result.summary, "path": result.place}, said, as_json=json)
+    where = f"The posterior is saved as {result.place}, marked as failed."
+    _stop_at_fail(result.made.verdict, where, go_on=go_on)
 
 
 @app.command(short_help="the whole job: fit, forecast, budget, report")
@@ -352,6 +367,7 @@ def allocate(
     budgets that are as good, what a test would be worth, what lies beyond the spend ever seen.
     """
     from forecast import workflow
+    from forecast.report import split_page
 
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {
@@ -365,10 +381,8 @@ def allocate(
             "go_on": go_on,
         }
         result = workflow.allocate(study, **options, progress=teller, today=_today())
-    text = f"{console.allocation_text(result.allocation)}\n\n{console.summary_text(result.summary)}"
-    text += f"\n{console.decision_text(result.summary)}"
-    _show(result.summary, text, as_json=json)
-    _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)
+    _show(result.summary, _page(split_page, result.made), as_json=json)
+    _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
 @app.command(short_help="compare the scenarios of a study from the saved fit, without fitting")
@@ -385,14 +399,13 @@ def scenarios(
     Prints what each would bring and cost, with its band, how likely it pays back, and what a period of delay costs.
     """
     from forecast import workflow
-    from forecast.report import scenarios_text
+    from forecast.report import compared_page
 
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"seed": seed, "overrides": overrides or (), "go_on": go_on}
         result = workflow.scenarios(study, **options, progress=teller, today=_today())
-    text = f"{scenarios_text(result.summary)}\n\n{console.summary_text(result.summary)}"
-    _show(result.summary, text, as_json=json)
-    _stop_at_fail(result.summary, "Nothing was written.", go_on=go_on)
+    _show(result.summary, _page(compared_page, result.made), as_json=json)
+    _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
 @app.command(short_help="how wrong it would have been: forecasts of the past beside what came")
@@ -432,15 +445,15 @@ def backtest(
     stopped goes on where it was.
     """
     from forecast import workflow
-    from forecast.report import backtest_text
+    from forecast.report import backtest_page
 
     options: dict[str, Any] = {"origins": origins, "horizon": horizon, "every": every, "spend": spend}
     options |= {"out": out, "seed": seed, "draws": draws, "overrides": overrides or (), "preview": preview}
     options |= {"names": baseline or None, "workers": workers, "today": _today()}
     with progress(quiet=quiet) as teller:
         result = workflow.backtest(study, **options, progress=teller)
-    text = f"{backtest_text(result.summary)}\n\nTables: {result.folder}/backtest.csv"
-    _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
+    said = _page(backtest_page, result.made, after=f"Tables: {result.place}/backtest.csv")
+    _show({**result.summary, "folder": result.place}, said, as_json=json)
     if gate:
         workflow.check_gate(result.summary)
 
@@ -461,13 +474,14 @@ def rank(
     on the newest leads. Writes ranking.csv, scoring.json and reliability.svg. Needs no fit of the forecast.
     """
     from forecast import workflow
-    from forecast.report import ranking_text
+    from forecast.report import ranking_page
 
     options: dict[str, Any] = {"out": out, "seed": seed, "overrides": overrides or (), "today": _today()}
     with progress(quiet=quiet) as teller:
         result = workflow.rank(study, **options, progress=teller)
-    text = f"{ranking_text(result.summary, result.ranking)}\n\nRanking: {result.folder}/ranking.csv"
-    _show({**result.summary, "folder": str(result.folder)}, text, as_json=json)
+    where = f"Ranking: {result.place}/ranking.csv"
+    said = _page(ranking_page, result.summary, result.made.table, after=where)
+    _show({**result.summary, "folder": result.place}, said, as_json=json)
 
 
 @app.command(short_help="a saved run beside what came, and where the miss came from")
@@ -489,9 +503,9 @@ def score(
     what came less what was expected. Writes score.json into RUN_DIR.
     """
     from forecast import workflow
-    from forecast.report import score_text
+    from forecast.report import score_page
 
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {"plan": plan, "overrides": overrides or (), "today": _today()}
         result = workflow.score(run, study, **options, progress=teller)
-    _show(result.summary, f"{score_text(result.summary)}\n\nScores: {result.path}", as_json=json)
+    _show(result.summary, _page(score_page, result.made, after=f"Scores: {result.place}"), as_json=json)

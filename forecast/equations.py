@@ -1,18 +1,24 @@
-"""The delay between two stages, in whole periods.
+"""The equations of the model, each once: whatever fits, simulates, expects or draws asks here.
 
-A unit enters a stage at an instant uniform within its period and moves on after a lognormal time with the given mean
-and coefficient of variation. The probability that the move falls `d` periods later (double interval censoring) is
+    delay                    delay_pmf, ages_needed, lognormal_cdf
+    walks                    walk_waves and what goes with them
+    season                   season_basis
+    spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response
+    counts                   effective_trials, due, concentration, cohort_beta
+
+The PyMC model (`fit.model`) and the compiled kernels (`fit.kernels`) are second writings, for a measured reason, and
+tests hold all three together.
+
+Delay. A unit enters a stage at an instant uniform within its period and moves on after a lognormal time with the given
+mean and coefficient of variation. The probability that the move falls `d` periods later (double interval censoring) is
 
     f_d = H(d + 1) - 2 H(d) + H(d - 1),      H(x) = integral of F over [0, x],  H(x <= 0) = 0
     H(x) = x Phi(z) - mean Phi(z - s),       z = (log x - mu) / s,  s^2 = log(1 + cv^2),  mu = log mean - s^2 / 2
 
 Source: Park et al. 2024 and Charniga et al. 2024 on delay distributions with double censoring.
 
-
-Random walks as sums of cosine waves, the coordinates in which they are sampled.
-
-A random walk of T periods with steps of sd sigma, less its own mean, has the covariance sigma^2 L+, L the Laplacian of
-a path of T points. Its eigenvectors are cosines, so exactly
+Walks. A random walk of T periods with steps of sd sigma, less its own mean, has the covariance sigma^2 L+, L the
+Laplacian of a path of T points. Its eigenvectors are cosines, so exactly
 
     l_t = sum_k a_k b_k(t),   a_k ~ Normal(0, sigma),   k = 1 .. T - 1
     b_k(t) = sqrt(2 / T) cos(pi k (t + 1/2) / T) / (2 sin(pi k / 2T))
@@ -45,6 +51,13 @@ from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 FLOOR = 1e-9
+SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trials above successes
+EARLY_PERIODS = 6  # whose mean stands for what was before the window
+MONTHS_OF_CARRY = 8
+SEASONS = {"month": 12, "quarter": 4, "week": 54}
+
+
+# ------------------------------------------------------------------------------------------------------------- delay
 
 
 def delay_pmf(mean: ArrayLike, cv: ArrayLike, ages: int) -> Array:
@@ -86,15 +99,16 @@ def ages_needed(mean: float, cv: float, *, tail: float = 0.005, spread: float = 
     return int(min(max(math.ceil(math.exp(mu + sigma * z)) + 1, 3), most))
 
 
-def in_flight_share(mean: float, cv: float, horizon: int, ages: int = 240) -> float:
-    """Share of the moves of the next `horizon` periods that come from units already inside, at stable inflow.
+def lognormal_cdf(x: ArrayLike, mean: ArrayLike, cv: ArrayLike) -> Array:
+    """P(T <= x) of a lognormal time with this mean and cv, zero up to x = 0; broadcast."""
+    x, cv = np.asarray(x, dtype=float), np.asarray(cv, dtype=float)
+    sigma = np.sqrt(np.log1p(cv**2))
+    mu = np.log(mean) - sigma**2 / 2
+    safe = np.where(x > 0, x, 1.0)
+    return np.where(x > 0, ndtr((np.log(safe) - mu) / sigma), 0.0)
 
-    With survival S(a) = 1 - F_a the share is sum over past ages of [F_{a+h} - F_a] divided by `horizon`.
-    """
-    cdf = np.cumsum(delay_pmf(mean, cv, ages))
-    padded = np.concatenate([cdf, np.ones(horizon)])
-    past = np.arange(ages)
-    return float((padded[past + horizon] - padded[past]).sum() / horizon)
+
+# ------------------------------------------------------------------------------------------------------------- walks
 
 
 def walk_waves(periods: int) -> Array:
@@ -184,3 +198,132 @@ def _season_waves(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Arra
         return np.zeros(len(data["walk_centred"]))
     scale = np.asarray(draws["season_sd"])[..., None] ** (1.0 - data["season_centred"])
     return np.asarray(scale * draws["season"] @ data["season_waves"].T)
+
+
+# ------------------------------------------------------------------------------------------------------------ season
+
+
+def season_basis(seasons: NDArray[np.int64], kind: str) -> Array:
+    """Rows by season of the year: orthonormal contrasts of months or quarters, two Fourier pairs for weeks."""
+    if kind == "week":
+        angle = 2 * np.pi * seasons[:, None] * 7 / 365.25
+        pairs = [f(k * angle) / k for k in (1, 2) for f in (np.sin, np.cos)]
+        return np.concatenate(pairs, axis=1)
+    size = SEASONS[kind]
+    contrasts = np.zeros((size, size - 1))
+    for j in range(size - 1):
+        contrasts[: j + 1, j] = 1.0
+        contrasts[j + 1, j] = -(j + 1.0)
+    contrasts /= np.sqrt((contrasts**2).sum(axis=0)) * math.sqrt(1 - 1 / size)
+    return contrasts[seasons]
+
+
+# ------------------------------------------------------------------------------------------------ spend and response
+
+
+def carry_periods(period: str) -> int:
+    """How many periods back spend can act."""
+    return {"month": MONTHS_OF_CARRY, "week": 26, "quarter": 3}[period]
+
+
+def with_past(spend: Array, lags: int) -> Array:
+    """Spend (period, channel) with `lags` periods ahead of it, in which the mean of its first ones was spent."""
+    early = spend[:EARLY_PERIODS].mean(axis=0, keepdims=True)
+    return np.concatenate([np.repeat(early, lags, axis=0), spend])
+
+
+def lagged(path: Array, lags: int, *, skip: int = 0) -> Array:
+    """Spend `k` periods ago, (lag, period, channel), of a path whose first `lags` periods are past; k = 0 .. lags.
+
+    Without the first `skip` of the other periods.
+    """
+    return np.stack([path[lags - k + skip : len(path) - k] for k in range(lags + 1)])
+
+
+def carry_weights(carry: Array, lags: int) -> Array:
+    """Weights of spend by age, geometric and adding up to one: (lag, ...) of a carry-over (...), lags 0 .. `lags`."""
+    age = np.arange(lags + 1).reshape(-1, *([1] * np.ndim(carry)))
+    weights = (carry + 1e-12) ** age
+    return np.asarray(weights / weights.sum(axis=0))
+
+
+def acting_spend(carry: Array, spend_lags: Array) -> Array:
+    """Spend that acts in each period, carry-over included: sum_k w_k x_(t-k), (..., period, channel).
+
+    carry (..., channel); spend_lags (lag, period, channel), of `lagged`.
+    """
+    return np.einsum("k...c,ktc->...tc", carry_weights(carry, len(spend_lags) - 1), spend_lags)
+
+
+def power_law(z: Array, elasticity: Array) -> Array:
+    """z^beta: constant elasticity; `z` is acting spend over the reference."""
+    return np.exp(elasticity * np.log(z + 1e-9))
+
+
+def michaelis_menten(z: Array, elasticity: Array) -> Array:
+    """z / ((1 - beta) z + beta): saturates, with the level and elasticity of the power law at z = 1."""
+    return np.asarray(z / ((1.0 - elasticity) * z + elasticity))
+
+
+def response(z: Array, elasticity: Array, base: Array, saturates: NDArray[np.bool_] | None = None) -> Array:
+    """Traffic over its reference level at acting spend z: b + (1 - b) g(z), broadcast; 1 at z = 1.
+
+    g is the power law, or Michaelis-Menten where a draw `saturates`.
+    """
+    shape = power_law(z, elasticity)
+    if saturates is not None:
+        shape = np.where(saturates, michaelis_menten(z, elasticity), shape)
+    return np.asarray(base + (1.0 - base) * shape)
+
+
+# ------------------------------------------------------------------------------------------------------------ counts
+
+
+def effective_trials(y: Array, expected: Array) -> Array:
+    """Trials N~ = y + s log(1 + exp((N* - y) / s)), s = SOFT: units due to move, softly kept above those that did."""
+    return np.asarray(y + SOFT * np.logaddexp(0.0, (expected - y) / SOFT))
+
+
+def due(f: Array, periods: int) -> tuple[Array, Array]:
+    """When units fall due to move: by period of entry, and those that entered before the window.
+
+    Of those that enter in period s and ever move, the share f_(t-s) moves in t: (..., t, s), zero for s > t. Of as many
+    entries in every period before the window, the share 1 - F_t: (..., t).
+
+    Args:
+        f: law of the delay by age, (..., age).
+        periods: T, of the window.
+    """
+    ages = f.shape[-1]
+    lag = np.subtract.outer(np.arange(periods), np.arange(periods))
+    inside = np.where((lag >= 0) & (lag < ages), f[..., np.clip(lag, 0, ages - 1)], 0.0)
+    waits = np.cumsum(f[..., ::-1], axis=-1)[..., ::-1]  # share that waits at least so long
+    older = np.zeros((*f.shape[:-1], periods))
+    older[..., : ages - 1] = waits[..., 1 : periods + 1]
+    return inside, older
+
+
+def concentration(p: Array, noise: Array | float) -> Array:
+    """kappa of the beta-binomial whose sd on the logit scale is about `noise`: 1 / (noise^2 p (1 - p)), broadcast.
+
+    Units of one cell share a rate ~ Beta(kappa p, kappa (1 - p)), whose variance is p (1 - p) / (kappa + 1) and, by the
+    delta method, noise^2 on the logit scale. A small addition keeps it below a million.
+    """
+    return np.asarray(1.0 / (noise**2 * p * (1 - p) + 1e-6))
+
+
+def cohort_beta(
+    rate: Array, noise: Array, seen: tuple[Array, Array] | None = None, lived: Array | float = 1.0
+) -> tuple[Array, Array]:
+    """(a, b) of the Beta that the rate of a single cohort follows, around the expected `rate`; all broadcast.
+
+    What a cohort has shown so far (`seen`: entries n, moves y) tells of its own rate: Beta(k p + y, k (1 - p) + n F -
+    y), k the `concentration`, F the share of the delay that it has `lived` through.
+    """
+    inner = np.clip(rate, 1e-9, 1 - 1e-9)
+    kappa = concentration(inner, noise)
+    a, b = inner * kappa, (1 - inner) * kappa
+    if seen is None:
+        return a, b
+    entered, moved = seen
+    return a + moved, b + np.maximum(entered * lived - moved, 0.0)

@@ -168,6 +168,11 @@ def period_days(starts: Any, kind: str) -> NDArray[np.int64]:
     return np.asarray((np.asarray(shift(starts, 1, kind)) - start_of(starts, kind)).astype(np.int64))
 
 
+def log_days(starts: Any, kind: str) -> NDArray[np.float64]:
+    """log of each period's days over the mean days of such periods."""
+    return np.asarray(np.log(period_days(starts, kind) / DAYS_PER_PERIOD[kind]))
+
+
 def season_of(starts: Any, kind: str) -> NDArray[np.int64]:
     """Place in the year: month 0..11, quarter 0..3, week 0..52 (ISO week less one)."""
     days = start_of(starts, kind)

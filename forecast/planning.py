@@ -1,4 +1,8 @@
-"""A forecast from its parts: judge a posterior, plan on it, and make every table.
+"""A forecast: one question about one company, and everything a reader is told of it, each made when it is asked for.
+
+    forecast   from study, history and posterior to a `Forecast`
+    compare    any number of plans on common random numbers
+    judge      the verdict on a posterior by itself
 
 The Python API of notebooks; `forecast.workflow` adds files and folders for the command line. Loads no sampler.
 """
@@ -6,14 +10,15 @@ The Python API of notebooks; `forecast.workflow` adds files and folders for the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from forecast import results
 from forecast.backtest import calibration_of
@@ -24,23 +29,25 @@ from forecast.budget import (
     decide,
     decision_tables,
     goal_tables,
-    paid_channels,
     recommended_plan,
 )
+from forecast.columns import TABLES
+from forecast.errors import UsageError
 from forecast.fit import DEFAULT_SEED, Posterior, package_versions
 from forecast.history import History, audit_history, common_mistakes, read_plan
 from forecast.leads import segment_tables
 from forecast.outlook import (
     REPLICATES,
-    Future,
+    Base,
+    Case,
+    Flow,
     base_of,
     bottleneck,
+    case_of,
     check_scenarios,
-    compare,
+    compare_scenarios,
     customer_measures,
-    expected_flow,
-    expected_traffic,
-    future_paths,
+    flow_of,
     gap_table,
     sensitivity,
     simulate,
@@ -50,194 +57,414 @@ from forecast.outlook import (
 )
 from forecast.outlook import told as lifetime_told
 from forecast.periods import period_label, period_range, shift
-from forecast.progress import Clock, Silent
+from forecast.report import recommendation, write_outputs
+from forecast.results import Firmness, FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
-from forecast.tables import Tables, check_table
-from forecast.tails import deal_law
-from forecast.verdict import verdict
+from forecast.tables import Table, check_table
+from forecast.verdict import deal_law, verdict
+from forecast.words import Check, Message, Text, Verdict, message, together
+
+Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Forecast:
-    """A finished forecast: tables for people, draws (dims plan, draw, period, channel), the plan and its split."""
-
-    tables: Tables
-    outlook: xr.Dataset
-    plans: dict[str, NDArray[np.float64]]
-
-
-def judge(
-    study: Study, history: History, posterior: Posterior, allocation: pd.DataFrame | None = None
-) -> dict[str, Any]:
-    """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit."""
-    return verdict(
-        posterior,
-        list(posterior.provenance.get("failures", [])),
-        pd.DataFrame(columns=["check", "status", "evidence", "advice"]),
-        results.delay_table(study, history, posterior),
-        results.allocation_table(study, [], None) if allocation is None else allocation,
-        deals=deal_law(history),
-    )
-
-
-def forecast_plan(
+def forecast(
     study: Study,
     history: History,
     posterior: Posterior,
     *,
+    plan: ArrayLike | None = None,
     seed: int = DEFAULT_SEED,
-    clock: Clock | None = None,
-    command: str = "",
     backtest: Mapping[str, Any] | None = None,
+    command: str = "",
 ) -> Forecast:
-    """Simulate the plan, recommend a split, simulate that too, and make every table. Imports no sampler.
+    """The forecast of a study from a posterior; nothing is simulated before it is asked for. Imports no sampler.
 
-    `backtest`: the summary of one that belongs to these data (`workflow.saved_backtest`), for verdict and report.
+    Args:
+        plan: spend (period, channel) in currency, in place of the study's.
+        seed: of the paths of the horizon and of chance.
+        backtest: the summary of one that belongs to these data (`workflow.saved_backtest`), for verdict and report.
+        command: by which it was asked, for the provenance.
     """
-    clock = clock or Clock(Silent())
-    clock.step("allocate", "dividing the budget")
-    plan = np.asarray(read_plan(study, history).values, dtype=float)
-    paths, chance = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    future, recycled = with_recycling(study, history, posterior, future, plan, seed=seed)
-    plans = {"given": plan}
-    decision = None
-    if len(paid_channels(history, plan)) and "deal_mean" in posterior.data:
-        decision = decide(posterior, history, study, plan, future, seed=seed)
-        plans["recommended"] = recommended_plan(plan, decision.curves, decision.allocation, history)
-    clock.step("simulate", "simulating the funnel")
-    outlook = simulate(posterior, history, study, plans, future, rng=np.random.default_rng(chance))
-    clock.step("tables", "making the tables")
-    tables = _tables(
-        study, history, posterior, future, plans, outlook, decision, seed, command, backtest or {}
-    )
-    tables = replace(
-        tables,
-        levers=lever_tables(study, history, posterior, future, plan, outlook, seed=seed),
-        recycling=recycled,
-        segments=segment_tables(study, history, np.random.default_rng([seed, 6])),
-    )
-    clock.stop()
-    return Forecast(tables, outlook, plans)
+    spend = np.asarray(read_plan(study, history).values if plan is None else plan, dtype=float)
+    case, recycled = pose(study, history, posterior, spend, seed=seed)
+    return Forecast(case, seed=seed, recycled=recycled, backtest=backtest, command=command)
 
 
-def _tables(
-    study: Study,
-    history: History,
-    posterior: Posterior,
-    future: Future,
-    plans: dict[str, NDArray[np.float64]],
-    outlook: xr.Dataset,
-    decision: Decision | None,
-    seed: int,
-    command: str,
-    backtest: Mapping[str, Any],
-) -> Tables:
-    plan, names = plans["given"], results.paid_names(history, plans["given"])
-    labels = [period_label(start, history.period) for start in future.starts]
-    stages = list(posterior.provenance["stages"])
-    inside, _ = expected_traffic(posterior, future, plan, history.current_spend, history.period)
-    value = posterior.array("deal_mean") if "deal_mean" in posterior.data else None
-    flow = expected_flow(inside, future.rates, stages[0], plan, value)
-    customers = customer_measures(study, history, posterior, future, plan, flow, seed=seed)
-    asked = audit_history(history, study)
-    audit = check_table(asked)
-    delays = results.delay_table(study, history, posterior)
-    allocation = None if decision is None else decision.allocation
-    told = {} if decision is None else decision_tables(decision, names, study.currency)
-    table = results.allocation_table(study, names, allocation, told)
-    marginal = (
-        {} if allocation is None else dict(zip(names, map(float, allocation.marginal_current), strict=True))
-    )
-    response = pd.DataFrame(
-        columns=["channel", "spend", "mean", "q10", "q90", "observed_max", "current", "recommended"]
-    )
-    if decision is not None and allocation is not None:
-        seen = history.highest_spend[paid_channels(history, plan)] * len(plan)
-        response = results.response_table(names, allocation, decision.curves, seen)
-    unit = results.economics_table(history, flow, study.economics.gross_margin, marginal, customers)
-    funnel = results.funnel_table(study, history, flow)
-    moved = "recommended" if "recommended" in plans else "given"
-    target = study.plan.target
-    return Tables(
-        study={
-            "name": study.name,
-            "currency": study.currency,
-            "period": history.period,
-            "stages": stages,
-            "as_of": period_label(history.last, history.period),
-            "horizon": labels,
-            "target": None if target is None else target.amount,
-            "target_measure": None if target is None else target.measure,
-            "gross_margin": study.economics.gross_margin,
-            "counting": history.counting,
-            "draws": int(outlook.sizes["draw"]),
-            "limits": _limits(study, plan),
-            "lifetime": lifetime_told(study),
-        },
-        verdict=verdict(
-            posterior,
-            list(posterior.provenance.get("failures", [])),
-            audit,
-            delays,
-            table,
-            deals=deal_law(history),
-            calibration=calibration_of(backtest),
-        ),
-        headline=results.headline(study, outlook, allocation, REPLICATES, names),
-        history=results.history_table(history),
-        forecast=results.forecast_table(outlook, "given", labels, stages),
-        forecast_recommended=results.forecast_table(outlook, moved, labels, stages),
-        bridge=results.bridge_table(outlook, "given"),
-        funnel=funnel,
-        delays=delays,
-        economics=unit,
-        allocation=table,
-        response=response,
-        evidence=results.evidence_table(study, history, posterior, names),
-        audit=audit,
-        sampling=pd.DataFrame(posterior.diagnostics),
-        provenance={
-            "versions": posterior.provenance.get("versions", package_versions()),
-            "seed": seed,
-            "data_sha256": history.sources | table_hash(study),
-            "study_sha256": _study_hash(study),
-            "fit_hash": posterior.provenance.get("fit_hash", ""),
-            "method": posterior.provenance.get("method", "nuts"),
-            "failures": "; ".join(posterior.provenance.get("failures", [])),
-            "command": command,
+def pose(
+    study: Study, history: History, posterior: Posterior, plan: Array, *, seed: int
+) -> tuple[Case, dict[str, Any]]:
+    """The question at a plan, with the leads that flow back, and the tables about those."""
+    case = case_of(study, history, posterior, plan, np.random.default_rng(_streams(seed)[0]))
+    return with_recycling(case, seed=seed)
+
+
+def _streams(seed: int) -> list[np.random.SeedSequence]:
+    """Seeds of the horizon's paths, and of chance."""
+    return np.random.SeedSequence([seed, 1]).spawn(2)
+
+
+class Forecast(Results):
+    """A question (`case`) and what a reader is told of it. Every table and number is made when it is first asked for.
+
+    Two forecasts with the same case and seed say the same, in whatever order they are asked.
+    """
+
+    case: Case
+    seed: int
+
+    def __init__(
+        self,
+        case: Case,
+        *,
+        seed: int = DEFAULT_SEED,
+        recycled: Mapping[str, Any] | None = None,
+        backtest: Mapping[str, Any] | None = None,
+        command: str = "",
+    ) -> None:
+        vars(self).update(case=case, seed=seed, _recycled=recycled, _past=backtest or {}, _command=command)
+
+    # ------------------------------------------------------------------------------------------- what can be asked
+
+    @cached_property
+    def draws(self) -> xr.Dataset:
+        """Simulated futures of the plans, dims plan, draw, period, channel: see `outlook.simulate`."""
+        return self.simulate(self.plans)
+
+    @cached_property
+    def plans(self) -> dict[str, Array]:
+        """Spend (period, channel): the `given` plan, and the `recommended` one where a budget can be divided."""
+        given = {"given": self.case.plan}
+        return given if self.split is None else given | {"recommended": recommended_plan(self.split)}
+
+    @cached_property
+    def split(self) -> Decision | None:
+        """The study's own budget divided; None without channels that take part, or without a value of deals."""
+        return self.allocate() if len(self.case.paid) and self.case.valued else None
+
+    def allocate(self, **asked: float | None) -> Decision:
+        """Divide the study's budget, or another one."""
+        return decide(self.case, seed=self.seed, **asked)
+
+    def scenarios(self) -> Table:
+        """The study's scenarios beside its plan. Raises UsageError where it has none."""
+        check_compared(self.case.study)
+        return Table("scenarios", *TABLES["scenarios"], self._scenarios)
+
+    def simulate(self, plans: Mapping[str, Array]) -> xr.Dataset:
+        """Any number of plans (period, channel) on common random numbers."""
+        return simulate(self.case, plans, rng=np.random.default_rng(_streams(self.seed)[1]))
+
+    def write(self, folder: Path | str) -> Path:
+        """Write the files of a run into `folder`: see `report.write_outputs`."""
+        write_outputs(Path(folder), self, self.draws, self.told())
+        return Path(folder)
+
+    def told(self, *, seconds: Mapping[str, float] | None = None, fitted: bool = False) -> dict[str, Any]:
+        """summary.json. seconds: by step of a run; fitted: whether the posterior was made for it."""
+        totals = self.forecast[(self.forecast["period"] == "total") & (self.forecast["channel"] == "total")]
+        levers = self.levers.told()
+        scenarios = {key: levers.pop(key) for key in ("scenarios",) if key in levers}
+        return {
+            "name": self.study.name,
+            "as_of": self.study.as_of,
+            "horizon": self.study.horizon,
+            "currency": self.study.currency,
+            "verdict": self.verdict.told(),
+            "headline": {**self.headline, "recommendation": recommendation(self)},
+            "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
+            "allocation": self.allocation.to_dict("records"),
+            "decision": {} if self.decision is None else self.decision.told(),
+            "economics": results.economics_totals(self.economics),
+            "levers": levers,
+            **scenarios,
+            **({} if self.segments is None else {"segments": self.segments.told()}),
+            **({} if self.recycling is None else {"recycling": self.recycling.told()}),
+            "diagnostics": list(self.case.posterior.diagnostics),
+            "provenance": {**self.provenance, "fitted_now": fitted, "draws": self.study.draws},
+            "seconds": dict(seconds or {}),
+        }
+
+    # ------------------------------------------------------------------------------------------ what a reader is told
+
+    @cached_property
+    def study(self) -> StudyFacts:
+        """What was asked."""
+        study, history, target = self.case.study, self.case.history, self.case.study.plan.target
+        return StudyFacts(
+            name=study.name,
+            currency=study.currency,
+            period=history.period,
+            stages=self.case.stages,
+            as_of=period_label(history.last, history.period),
+            horizon=self.case.labels,
+            target=None if target is None else target.amount,
+            target_measure=None if target is None else target.measure,
+            gross_margin=study.economics.gross_margin,
+            counting=history.counting,
+            draws=self.case.posterior.draws * REPLICATES,
+            limits=_limits(study, self.case.plan),
+            lifetime=lifetime_told(study),
+        )
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """How far the forecast can be trusted: data, fit, delays, budget, deals, backtest."""
+        return verdict(
+            self.case.posterior,
+            self.audit,
+            self.delays,
+            self.allocation,
+            deals=deal_law(self.case.history),
+            calibration=calibration_of(self._past),
+        )
+
+    @cached_property
+    def headline(self) -> Mapping[str, Any]:
+        """The numbers of the first page."""
+        allocation = None if self.split is None else self.split.allocation
+        return results.headline(self.case.study, self.draws, allocation, REPLICATES)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Totals of the past."""
+        return results.history_table(self.case.history)
+
+    @cached_property
+    def forecast(self) -> pd.DataFrame:
+        """Every measure by period and channel under the given plan."""
+        return results.forecast_table(self.draws, "given", self.case.labels, self.case.stages)
+
+    @cached_property
+    def forecast_recommended(self) -> pd.DataFrame:
+        """The same under the recommended plan, where there is one."""
+        return results.forecast_table(self.draws, list(self.plans)[-1], self.case.labels, self.case.stages)
+
+    @cached_property
+    def bridge(self) -> pd.DataFrame:
+        """Where revenue comes from."""
+        return results.bridge_table(self.draws, "given")
+
+    @cached_property
+    def funnel(self) -> pd.DataFrame:
+        """Rates of the horizon's cohorts."""
+        return results.funnel_table(self.case.study, self.case.history, self._flow)
+
+    @cached_property
+    def delays(self) -> pd.DataFrame:
+        """Mean delays."""
+        return results.delay_table(self.case.study, self.case.history, self.case.posterior)
+
+    @cached_property
+    def economics(self) -> pd.DataFrame:
+        """Unit economics."""
+        margin, marginal = self.case.study.economics.gross_margin, {}
+        if self.split is not None:
+            at_current = map(float, self.split.allocation.marginal_current)
+            marginal = dict(zip(self.case.paid_names, at_current, strict=True))
+        customers = customer_measures(self.case, self._flow, seed=self.seed)
+        return results.economics_table(self.case.history, self._flow, margin, marginal, customers)
+
+    @cached_property
+    def allocation(self) -> pd.DataFrame:
+        """The recommended split."""
+        allocation = None if self.split is None else self.split.allocation
+        return results.allocation_table(self.case.study, self.case.paid_names, allocation, self._decided)
+
+    @cached_property
+    def response(self) -> pd.DataFrame:
+        """Response curves."""
+        if self.split is None:
+            return results.empty("response")
+        seen = self.case.history.highest_spend[self.case.paid] * self.case.horizon
+        return results.response_table(self.case.paid_names, self.split.allocation, self.split.curves, seen)
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """Elasticities, and what they rest on."""
+        return results.evidence_table(
+            self.case.study, self.case.history, self.case.posterior, self.case.paid_names
+        )
+
+    @cached_property
+    def audit(self) -> pd.DataFrame:
+        """Checks of the data."""
+        return check_table(self._audited)
+
+    @cached_property
+    def sampling(self) -> pd.DataFrame:
+        """How each part of the model was sampled."""
+        return pd.DataFrame(self.case.posterior.diagnostics)
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Any]:
+        """What it was made from."""
+        study, known = self.case.study, self.case.posterior.provenance
+        return {
+            "versions": known.get("versions", package_versions()),
+            "seed": self.seed,
+            "data_sha256": self.case.history.sources | table_hash(study),
+            "study_sha256": hashlib.sha256(
+                study.model_dump_json(exclude={"folder", "path"}).encode()
+            ).hexdigest(),
+            "fit_hash": known.get("fit_hash", ""),
+            "method": known.get("method", "nuts"),
+            "failures": "; ".join(known.get("failures", [])),
+            "command": self._command,
             "fitted": "",
-        },
-        backtest=dict(backtest),
-        decision=told,
-        benchmarks=gap_table(study, history, posterior, future, inside, flow),
-        mistakes=check_table(
-            common_mistakes(history, study, asked, economics=unit, funnel=funnel, allocation=table), "mistake"
-        ),
+        }
+
+    @cached_property
+    def benchmarks(self) -> pd.DataFrame:
+        """Rates against the market."""
+        return gap_table(self.case, self._flow)
+
+    @cached_property
+    def mistakes(self) -> pd.DataFrame:
+        """The seven common mistakes."""
+        found = common_mistakes(
+            self.case.history,
+            self.case.study,
+            self._audited,
+            economics=self.economics,
+            funnel=self.funnel,
+            allocation=self.allocation,
+        )
+        return check_table(found, "mistake")
+
+    @cached_property
+    def decision(self) -> Firmness | None:
+        """How firm the split is."""
+        return Firmness.of(self._decided) if self._decided else None
+
+    @cached_property
+    def levers(self) -> Levers:
+        """What would change the forecast."""
+        study, found = self.case.study, sensitivity(self._base)
+        goals = goal_tables(self._base, self.draws, "given", seed=self.seed) if study.goals else {}
+        return Levers(
+            sensitivity=found,
+            bottleneck=bottleneck(found),
+            variance=variance_parts(self._base, self.draws, "given", seed=self.seed),
+            scenarios=self._scenarios if study.scenarios else None,
+            scenario_notes={each.name: each.note for each in study.scenarios} if study.scenarios else None,
+            **goals,
+        )
+
+    @cached_property
+    def segments(self) -> Segments | None:
+        """Segments of leads."""
+        rng = np.random.default_rng([self.seed, 6])
+        made = segment_tables(self.case.study, self.case.history, rng)
+        return Segments.of(made) if made else None
+
+    @cached_property
+    def recycling(self) -> FlowBack | None:
+        """Leads that flow back."""
+        return FlowBack.of(self._recycled) if self._recycled else None
+
+    @cached_property
+    def backtest(self) -> Past | None:
+        """How wrong it would have been."""
+        return Past.of(self._past) if self._past else None
+
+    # ------------------------------------------------------------------------------------------ what these stand on
+
+    _recycled: Mapping[str, Any] | None
+    _past: Mapping[str, Any]
+    _command: str
+
+    @cached_property
+    def _flow(self) -> Flow:
+        return flow_of(self.case)
+
+    @cached_property
+    def _audited(self) -> list[Check]:
+        return audit_history(self.case.history, self.case.study)
+
+    @cached_property
+    def _base(self) -> Base:
+        return base_of(self.case)
+
+    @cached_property
+    def _scenarios(self) -> pd.DataFrame:
+        return compare_scenarios(self._base, seed=self.seed).table
+
+    @cached_property
+    def _decided(self) -> dict[str, Any]:
+        if self.split is None:
+            return {}
+        return decision_tables(self.split, self.case.paid_names, self.case.study.currency)
+
+
+def compare(plans: Mapping[str, ArrayLike] | Sequence[ArrayLike], made: Forecast) -> pd.DataFrame:
+    """Plans beside each other on common random numbers, and each against the first of them.
+
+    A row for each plan and measure, over the horizon and all channels: plan, measure, mean, q10, q50, q90, and of the
+    difference to the first plan, draw by draw: difference, difference_q10, difference_q90, p_above (its share of draws
+    above zero). For the draws themselves see `Forecast.simulate`.
+
+    Args:
+        plans: spend (period, channel) in currency; by name, or in an order (then named plan 1, plan 2, ...).
+    """
+    named = (
+        plans if isinstance(plans, Mapping) else {f"plan {i}": plan for i, plan in enumerate(plans, start=1)}
+    )
+    spends = {name: np.asarray(plan, dtype=float) for name, plan in named.items()}
+    shape = made.case.plan.shape
+    for name, spend in spends.items():
+        if spend.shape != shape:
+            raise UsageError(
+                f"{name}: expected spend of {shape[0]} periods and {shape[1]} channels, got {spend.shape}"
+            )
+    draws = made.simulate(spends)
+    rows = []
+    for measure in (*made.case.stages, "revenue", "revenue_eventual", "contribution", "spend"):
+        if measure in draws:
+            rows += results.against_first(draws, measure, list(spends))
+    return pd.DataFrame(rows)
+
+
+# -------------------------------------------------------------------------------------------------------- the verdict
+
+
+def judge(
+    study: Study, history: History, posterior: Posterior, allocation: pd.DataFrame | None = None
+) -> Verdict:
+    """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit."""
+    return verdict(
+        posterior,
+        pd.DataFrame(columns=["check", "status", "evidence", "advice"]),
+        results.delay_table(study, history, posterior),
+        results.empty("allocation") if allocation is None else allocation,
+        deals=deal_law(history),
     )
 
 
-def _study_hash(study: Study) -> str:
-    newer = ("scoring", "segments", "nurturing", "scenarios", "goals")
-    absent = {key for key in newer if not getattr(study, key)}
-    text = study.model_dump_json(exclude={"folder", "path", *absent})
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _limits(study: Study, plan: NDArray[np.float64]) -> str:
+def _limits(study: Study, plan: NDArray[np.float64]) -> Message:
     """The limits of the budget in one sentence."""
     rules = study.budget
     total = float(plan.sum()) if rules.total == "current" else float(rules.total)
-    parts = [f"at most {total:,.0f} {study.currency} over the horizon"]
-    if rules.change is not None:
-        parts.append(f"each channel within {rules.change:.0%} of the current plan")
-    parts.append(f"no channel above {BEYOND_SEEN} times the highest spend seen in a period")
-    if rules.limits:
-        parts.append("own limits for " + ", ".join(sorted(rules.limits)))
+    seen = "no channel above {times} times the highest spend seen in a period"
+    parts: list[Text] = [
+        message("at most {total:whole}~{cur} over the horizon", total=total, cur=study.currency),
+        message("each channel within {change:.0%} of the current plan", change=rules.change)
+        if rules.change is not None
+        else "",
+        message(seen, times=str(BEYOND_SEEN)),
+        message("own limits for {names:list}", names=sorted(rules.limits)) if rules.limits else "",
+    ]
     locked = sorted(name for name, spec in study.channels.items() if spec.locked)
-    if locked:
-        parts.append("locked: " + ", ".join(locked))
-    return "; ".join(parts) + "."
+    parts += [message("locked: {names:list}", names=locked)] if locked else []
+    return message("{rules}.", rules=together(*parts, between="; "))
+
+
+def check_compared(study: Study) -> None:
+    """Raises UsageError where there is no scenario to compare."""
+    if not study.scenarios:
+        raise UsageError(
+            f"{study.path}: has no scenario to compare: add one, such as\n  [[scenario]]\n"
+            '  name = "New landing page"\n  rate.leads = { times = 1.3 }\n  cost = 8000'
+        )
 
 
 def check_levers(study: Study, history: History, periods: int) -> None:
@@ -246,32 +473,3 @@ def check_levers(study: Study, history: History, periods: int) -> None:
     horizon = period_range(first, last, history.period)
     check_scenarios(study, history, horizon)
     check_goals(study, history, horizon)
-
-
-def lever_tables(
-    study: Study,
-    history: History,
-    posterior: Posterior,
-    future: Future,
-    plan: NDArray[np.float64],
-    outlook: xr.Dataset,
-    *,
-    seed: int,
-) -> dict[str, Any]:
-    """Tables sensitivity, variance, bottleneck (a row), and scenarios, goals, ways where the study has them.
-
-    `outlook`: of the given plan, named "given", with its replicates.
-    """
-    base = base_of(posterior, history, study, future, plan)
-    found = sensitivity(base)
-    told: dict[str, Any] = {
-        "sensitivity": found,
-        "bottleneck": bottleneck(found),
-        "variance": variance_parts(base, outlook, "given", seed=seed),
-    }
-    if study.scenarios:
-        told["scenarios"] = compare(base, seed=seed).table
-        told["scenario_notes"] = {scenario.name: scenario.note for scenario in study.scenarios}
-    if study.goals:
-        told |= goal_tables(base, outlook, "given", seed=seed)
-    return told

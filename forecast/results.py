@@ -1,13 +1,18 @@
-"""From draws to the tables that people read: composes outlook, allocation and economics.
+"""What a reader is told: every table of a forecast, and the facts around them.
+
+    Results   the bundle that pages, workbook and files read: frames by name, facts, what a study may ask for besides
+    *_table   from draws to a tidy frame; its columns are declared in `forecast.columns`
 
 Every band is a quantile of draws of the very quantity (totals are summed draw by draw before the quantile is taken).
+Numbers are raw: currency units, rates in [0, 1]; nothing is formatted here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,14 +20,306 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from forecast.budget import Allocation, Curves, paid_channels
+from forecast.budget import Allocation, Curves
+from forecast.columns import TABLES, origins
+from forecast.errors import UsageError
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import History
-from forecast.outlook import UNITS, Flow, chances, in_total, ratio, unit_measures
+from forecast.outlook import UNITS, Flow, chances, in_total, largest, ratio, unit_measures
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.study import Study, rate_range
+from forecast.tables import Table
+from forecast.words import Check, Message, Text, Verdict, message
 
 Array = NDArray[np.float64]
+
+
+# --------------------------------------------------------------------------------------------------------- the bundle
+
+
+class _Bundle:
+    """Tables and facts that belong together, as a dict of other floors has them."""
+
+    def told(self) -> dict[str, Any]:
+        """The same for summary.json: tables as lists of rows, and nothing that is not there."""
+        return {
+            item.name: value.to_dict("records") if isinstance(value, pd.DataFrame) else value
+            for item in fields(self)  # type: ignore[arg-type]  # every bundle is a dataclass
+            if (value := getattr(self, item.name)) is not None
+        }
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """What was asked, as far as pages say it. target: of the horizon, in currency or wins."""
+
+    name: str
+    currency: str
+    period: str = "month"
+    stages: Sequence[str] = ()
+    as_of: str = ""
+    horizon: Sequence[str] = ()
+    target: float | None = None
+    target_measure: str | None = None
+    gross_margin: float | None = None
+    counting: str = ""
+    draws: int | None = None
+    limits: Text = ""
+    lifetime: Text = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Firmness(_Bundle):
+    """How firm a recommended budget is (`budget.sureness`).
+
+    certificate: status, gap, prices and evidence of the split; regret, regret_current, perfect_information: value and
+    error, in currency over the horizon; stops_paying: the budget from which on money would be lost.
+    """
+
+    certificate: Mapping[str, Any]
+    regret: Mapping[str, float]
+    regret_current: Mapping[str, float]
+    perfect_information: Mapping[str, float]
+    stops_paying: float
+    advice: Text
+    optimum: pd.DataFrame
+    tests: pd.DataFrame
+    ledger: pd.DataFrame
+    budget_frontier: pd.DataFrame
+    risk_frontier: pd.DataFrame
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """From what `budget.decision_tables` gives."""
+        return cls(**told["summary"], **{name: made for name, made in told.items() if name != "summary"})
+
+    def told(self) -> dict[str, Any]:
+        """For summary.json: `summary` holds what is no table."""
+        every = super().told()
+        tables = ("optimum", "tests", "ledger", "budget_frontier", "risk_frontier")
+        rest = {name: value for name, value in every.items() if name not in tables}
+        return {"summary": rest} | {name: every[name] for name in tables}
+
+
+@dataclass(frozen=True, eq=False)
+class Levers(_Bundle):
+    """What would change the forecast; scenarios and goals where the study has them."""
+
+    sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bottleneck: Mapping[str, Any] = field(default_factory=dict)
+    variance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scenarios: pd.DataFrame | None = None
+    scenario_notes: Mapping[str, str] | None = None
+    goals: pd.DataFrame | None = None
+    ways: pd.DataFrame | None = None
+
+    @property
+    def valued(self) -> bool:
+        """Whether levers are told in money."""
+        return bool((self.sensitivity["measure"] == "revenue").any())
+
+
+@dataclass(frozen=True, eq=False)
+class Segments(_Bundle):
+    """Segments of leads (`leads.segments`); valued: whether a deal has a known value."""
+
+    rates: pd.DataFrame
+    mix: pd.DataFrame
+    worth: pd.DataFrame
+    shift: pd.DataFrame
+    column: str
+    valued: bool
+    leads: int
+
+    @classmethod
+    def of(cls, made: Mapping[str, Any]) -> Self:
+        """From what `leads.segment_tables` gives."""
+        return cls(**made["told"], **{name: table for name, table in made.items() if name != "told"})
+
+    def told(self) -> dict[str, Any]:
+        """For summary.json: `told` holds what is no table."""
+        every = super().told()
+        return {name: every[name] for name in ("rates", "mix", "worth", "shift")} | {
+            "told": {name: every[name] for name in ("column", "valued", "leads")}
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class FlowBack(_Bundle):
+    """Leads that flow back (`outlook.recycling`): the table by channel, rate and delay, and where these come from."""
+
+    flow: pd.DataFrame
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, made: Mapping[str, Any]) -> Self:
+        """From what `outlook.with_recycling` gives."""
+        return cls(made["flow"], made["told"])
+
+    def told(self) -> dict[str, Any]:
+        """For summary.json."""
+        return {"flow": self.flow.to_dict("records"), "told": dict(self.facts)}
+
+
+@dataclass(frozen=True)
+class Past:
+    """A backtest (the content of backtest.json), as far as pages read it.
+
+    rows: by origin the headline `measure` as forecast then, and what came. methods: by measure the scores of the
+    forecast and of each baseline; own: those of the forecast on the headline.
+    """
+
+    name: str
+    currency: str
+    measure: str
+    period: str
+    horizon: int
+    origins: Sequence[str]
+    independent: float
+    spend: str
+    paid: bool
+    method: str
+    left_out: Sequence[str]
+    sampling: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    scores: Sequence[Mapping[str, Any]]
+    gate: Sequence[Check]
+
+    @classmethod
+    def of(cls, summary: Mapping[str, Any]) -> Self:
+        """From the content of backtest.json."""
+        names = {item.name for item in fields(cls)} - {"scores", "gate"}
+        gate = [
+            Check(c["name"], c["status"], c["value"], c["advice"], c["threshold"])
+            for c in summary["gate"]["checks"]
+        ]
+        return cls(
+            **{name: summary[name] for name in names if name in summary},
+            scores=summary["methods"],
+            gate=gate,
+        )
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """The scores of the forecast on the headline."""
+        return next(m for m in self.scores if m["method"] == "forecast" and m["measure"] == self.measure)
+
+    def tables(self) -> list[Table]:
+        """The headline by origin, and every method's scores."""
+        methods = [
+            {
+                k: v["share"] if isinstance(v, Mapping) else v
+                for k, v in row.items()
+                if not isinstance(v, list)
+            }
+            for row in self.scores
+        ]
+        return [
+            Table("origins", "Backtest", origins(self.measure), pd.DataFrame(list(self.rows))),
+            Table("methods", *TABLES["methods"], pd.DataFrame(methods)),
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything a reader is told: what is not made stays empty, or None.
+
+    What is given here is all there is; `planning.Forecast` makes the same when it is asked for.
+
+    forecast_recommended: the forecast under the recommended plan. evidence: of the response to spend. sampling: how
+    each part of the model was sampled. decision: where a budget is recommended. levers: what would change the
+    forecast. segments, recycling: where the study asks for them. backtest: where one belongs to these data.
+    """
+
+    study: StudyFacts
+    verdict: Verdict = field(default_factory=Verdict)
+    headline: Mapping[str, Any] = field(default_factory=dict)
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
+    forecast_recommended: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bridge: pd.DataFrame = field(default_factory=pd.DataFrame)
+    funnel: pd.DataFrame = field(default_factory=pd.DataFrame)
+    delays: pd.DataFrame = field(default_factory=pd.DataFrame)
+    economics: pd.DataFrame = field(default_factory=pd.DataFrame)
+    allocation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    response: pd.DataFrame = field(default_factory=pd.DataFrame)
+    evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    audit: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sampling: pd.DataFrame = field(default_factory=pd.DataFrame)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    benchmarks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mistakes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    decision: Firmness | None = None
+    levers: Levers | None = None
+    segments: Segments | None = None
+    recycling: FlowBack | None = None
+    backtest: Past | None = None
+
+    @property
+    def checks(self) -> pd.DataFrame:
+        """The checks behind the verdict, a row each."""
+        return pd.DataFrame(self.verdict.told()["checks"])
+
+    @property
+    def made_from(self) -> pd.DataFrame:
+        """The provenance in two columns."""
+        return pd.DataFrame(_pairs(self.provenance), columns=["what", "value"])
+
+    @property
+    def largest_gap(self) -> Mapping[str, Any]:
+        """The row of `benchmarks` whose lift to the middle of the market's range brings the most; empty without any."""
+        return largest(self.benchmarks) if len(self.benchmarks) else {}
+
+    def table(self, name: str) -> Table:
+        """A table of `TABLES` by its name, or the rows of a measure of the forecast; without rows where it is not made.
+
+        Raises UsageError for any other name.
+        """
+        if name in TABLES:
+            holder = getattr(self, HELD[name]) if name in HELD else self
+            frame = getattr(holder, name, None)
+            return Table(name, *TABLES[name], pd.DataFrame() if frame is None else frame)
+        rows = self.forecast[self.forecast["measure"] == name].reset_index(drop=True)
+        if rows.empty:
+            known = [*TABLES, *self.forecast["measure"].unique()]
+            raise UsageError(
+                message('there is no table "{name}"; there are {known:list}', name=name, known=known)
+            )
+        return Table(name, *TABLES["forecast"], rows)
+
+
+# Tables that stand in a part of the bundle, by name.
+HELD = {
+    item.name: part
+    for part, bundle in (
+        ("decision", Firmness),
+        ("levers", Levers),
+        ("segments", Segments),
+        ("recycling", FlowBack),
+    )
+    for item in fields(bundle)
+    if item.name in TABLES
+}
+
+
+def empty(name: str) -> pd.DataFrame:
+    """A table of `TABLES` without rows."""
+    return pd.DataFrame(columns=[column.name for column in TABLES[name][1]])
+
+
+def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested provenance as pairs of text; what is empty is left out."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _pairs(value, f"{prefix}{key} ")
+        elif value not in (None, ""):
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows
+
+
+# ------------------------------------------------------------------------------------------- from draws to tables
+
 LEVELS = {"q05": 0.05, "q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90, "q95": 0.95}
 BAND = {name: LEVELS[name] for name in ("q10", "q50", "q90")}
 
@@ -65,6 +362,21 @@ def total_draws(outlook: xr.Dataset, plan: str, measure: str) -> Array:
     """Draws of a measure over the whole horizon and all channels, (draw,)."""
     values = outlook[measure].sel(plan=plan)
     return np.asarray(values.sum([d for d in values.dims if d != "draw"]).values, dtype=float)
+
+
+def against_first(outlook: xr.Dataset, measure: str, plans: Sequence[str]) -> list[dict[str, Any]]:
+    """Totals of a measure by plan, and the difference of each to the first plan, draw by draw."""
+    base = total_draws(outlook, plans[0], measure)
+    rows = []
+    for plan in plans:
+        draws = total_draws(outlook, plan, measure)
+        apart = _scalars(draws - base)
+        rows.append(
+            {"plan": plan, "measure": measure, **_scalars(draws), "difference": apart["mean"]}
+            | {f"difference_{end}": apart[end] for end in ("q10", "q90")}
+            | {"p_above": float((draws > base).mean())}
+        )
+    return rows
 
 
 def bridge_table(outlook: xr.Dataset, plan: str) -> pd.DataFrame:
@@ -204,25 +516,6 @@ def economics_totals(table: pd.DataFrame) -> dict[str, Any]:
     return told
 
 
-ALLOCATION_COLUMNS = [
-    "channel",
-    "current",
-    "recommended",
-    "low",
-    "high",
-    "change",
-    "expected_contribution_current",
-    "expected_contribution_recommended",
-    "marginal",
-    "extrapolated",
-    "locked",
-    "optimum_low",
-    "optimum_high",
-    "highest_seen",
-    "gain_if_saturating",
-]
-
-
 def allocation_table(
     study: Study, names: list[str], allocation: Allocation | None, decision: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
@@ -231,7 +524,7 @@ def allocation_table(
     `decision`: of `budget.sureness.decision_tables`; without it the columns that need it are blank.
     """
     if allocation is None:
-        return pd.DataFrame(columns=ALLOCATION_COLUMNS)
+        return empty("allocation")
     a = allocation
     blank = pd.DataFrame(
         {name: np.full(len(names), math.nan) for name in ("q10", "q90", "highest_seen", "gain_if_saturating")}
@@ -287,10 +580,8 @@ def evidence_table(study: Study, history: History, posterior: Posterior, names: 
         evidence = 1.0 - min(float(logit(draws).var()) / prior[1, i] ** 2, 1.0)
         paid = spend[spend[:, i] > 0, i]
         spread = float(np.log(paid).std()) if len(paid) > 1 else 0.0
-        verb = "is learnt mostly from the data" if evidence >= 0.5 else "is mostly the prior"
         tests = int((measured["lift_channel"] == i).sum())
-        told = f" and {tests} lift test{'s' if tests > 1 else ''} counted" if tests else ""
-        sentence = f"spend varied by about {spread:.0%} from period to period{told}: the elasticity {verb}"
+        sentence = _evidence_of(evidence, spread, tests)
         rows.append(
             {"channel": name, "elasticity_mean": float(draws.mean()), "q10": float(np.quantile(draws, 0.1))}
             | {"q90": float(np.quantile(draws, 0.9)), "evidence": evidence, "sentence": sentence}
@@ -298,8 +589,19 @@ def evidence_table(study: Study, history: History, posterior: Posterior, names: 
     return pd.DataFrame(rows, columns=["channel", "elasticity_mean", "q10", "q90", "evidence", "sentence"])
 
 
+def _evidence_of(evidence: float, spread: float, tests: int) -> Message:
+    """What an elasticity rests on, in words."""
+    counted: Text = ""
+    if tests:
+        one = tests == 1
+        counted = message(" and 1 lift test counted" if one else " and {n} lift tests counted", n=tests)
+    verb = "is learnt mostly from the data" if evidence >= 0.5 else "is mostly the prior"
+    said = "spend varied by about {spread:.0%} from period to period{counted}: the elasticity {verb}"
+    return message(said, spread=spread, counted=counted, verb=verb)
+
+
 def headline(
-    study: Study, outlook: xr.Dataset, allocation: Allocation | None, replicates: int, names: list[str]
+    study: Study, outlook: xr.Dataset, allocation: Allocation | None, replicates: int
 ) -> dict[str, Any]:
     """What page 1 says: totals with bands, P(target), luck against ignorance, gain of the recommendation."""
     result: dict[str, Any] = {}
@@ -320,18 +622,14 @@ def headline(
     if replicates > 1 and main.std() > 0:
         known = float(np.clip(np.corrcoef(main[:, 0], main[:, 1])[0, 1], 0.0, 1.0))
         result |= {"parameter_share": known, "process_share": 1.0 - known}
-    result["material"] = False
-    lacks = "No deal has a value" if names else "No channel has spend"
-    result["recommendation"] = f"{lacks}: no budget is recommended."
-    if allocation is not None:
-        result |= gain_of(allocation, names)
-    return result
+    result |= {"material": False}
+    return result if allocation is None else result | gain_of(allocation)
 
 
-def gain_of(allocation: Allocation, names: list[str]) -> dict[str, Any]:
-    """The gain of a recommendation with its band, and the recommendation as a sentence."""
+def gain_of(allocation: Allocation) -> dict[str, Any]:
+    """The gain of a recommendation with its band, and what it leaves unspent."""
     gain, base = allocation.gain, float(allocation.value_current.sum() - allocation.current.sum())
-    result: dict[str, Any] = {
+    return {
         "gain_mean": float(gain.mean()),
         "gain_q10": float(np.quantile(gain, 0.1)),
         "gain_q90": float(np.quantile(gain, 0.9)),
@@ -343,29 +641,3 @@ def gain_of(allocation: Allocation, names: list[str]) -> dict[str, Any]:
         "unspent": allocation.unspent,
         "unspent_reason": allocation.reason,
     }
-    move = allocation.recommended - allocation.current
-    order = np.argsort(move)
-    ups = [names[i] for i in order[::-1] if move[i] > 0.005 * allocation.current.sum()][:3]
-    downs = [names[i] for i in order if move[i] < -0.005 * allocation.current.sum()][:3]
-    if not allocation.material or not (ups or downs):
-        text = "No material change: no other split is better than the current plan by more than 1 %."
-    else:
-        text = (
-            f"Move money from {_listed(downs)} to {_listed(ups)}."
-            if ups and downs
-            else (f"Spend more on {_listed(ups)}." if ups else f"Spend less on {_listed(downs)}.")
-        )
-        if allocation.certificate is not None and allocation.certificate.mode:
-            text = f"The {allocation.certificate.mode}: {allocation.recommended.sum():,.0f} over the horizon. {text}"
-        elif not allocation.allowed:
-            text = f"The current plan does not keep the limits of the budget. {text}"
-    return result | {"recommendation": text}
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-
-
-def paid_names(history: History, plan: Array) -> list[str]:
-    """Names of the channels that take part in the budget, in the order of the allocation's arrays."""
-    return [history.channels[i] for i in paid_channels(history, plan)]

@@ -1,50 +1,124 @@
-"""The bundle of tidy tables that report, export and figures take."""
+"""A table: a tidy frame whose columns say once what they hold; and data as JSON.
+
+    unit      what the numbers of a column are; it knows how a spreadsheet shows them and how words write them
+    column    name (of the frame and of files), heading, unit; the unit may follow from the row
+    table     a frame, its columns in the order in which every hand shows them, and the sheet it fills
+
+Numbers are raw (currency units, rates in [0, 1]); workbook, files and pages take headings and formats from here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from forecast.words import Check, Message, typed
 
-from forecast.words import Check, text
+if TYPE_CHECKING:
+    import pandas as pd
+
+Record = Mapping[str, Any]
+
+# ------------------------------------------------------------------------------------------------------------ units
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a number is: how a cell of a spreadsheet shows it, and which writers of `words` write one, and a band."""
+
+    name: str
+    cell: str = ""
+    one: str = "number"
+    two: str = "band"
+    narrow: str = "tight"
+
+    def said(self, value: Any) -> Message:
+        """One number of this unit."""
+        return Message(f"{{x:{self.one}}}", {"x": value})
+
+    def band(self, low: Any, high: Any, *, narrow: bool = False) -> Message:
+        """A band of this unit; `narrow` is for columns with little room."""
+        return Message(f"{{x:{self.narrow if narrow else self.two}}}", {"x": (low, high)})
+
+
+CURRENCY = Unit("currency", "#,##0")
+AMOUNT = Unit("amount", "#,##0", "whole", "whole_band", "whole_band")  # decided by someone: every unit counts
+CHANGE = Unit("change", "#,##0", "signed")
+PRICE = Unit("price", "#,##0.00")
+COUNT = Unit("count", "#,##0.0", "count", "count_band", "tight_count")
+WHOLE = Unit("whole", "#,##0", "whole", "whole_band", "whole_band")
+SHARE = Unit("share", "0.0%", "percent", "percent_band", "tight_percent")
+CHANCE = Unit("chance", "0.0%", "brief", "percent_band", "tight_percent")
+RATIO = Unit("ratio", "0.00", "number.2", "band.2", "tight.2")
+DAYS = Unit("days", "0.0", "number.2", "band.2", "tight.2")
+MONTHS = Unit("months", "0.0", "number.2", "band.2", "tight.2")
+RHAT = Unit("rhat", "0.000", ".3f")
+TEXT = Unit("text")
+PERIOD = Unit("period")
+YES_NO = Unit("yes or no")
+
+Units = Unit | Callable[[Record], Unit]  # one for a whole column, or what finds it from a row
+
+
+def unit_in(units: Units, row: Record) -> Unit:
+    """The unit of a column in a row."""
+    return units if isinstance(units, Unit) else units(row)
+
+
+# ---------------------------------------------------------------------------------------------------------- columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, its unit (or what finds it from a row), its heading.
+
+    heading: of a sheet; the name with spaces where it is not given. total: rows may be added up. in_files: CSV files
+    have it too.
+    """
+
+    name: str
+    unit: Units = TEXT
+    heading: str = ""
+    total: bool = False
+    in_files: bool = True
+
+    @property
+    def title(self) -> str:
+        """What stands above the column."""
+        return self.heading or self.name.replace("_", " ")
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
-    """Everything a reader is told, as raw numbers (floats, currency units, rates in [0, 1]); nothing is formatted.
+class Table:
+    """A frame with its columns; columns that are not declared are nobody's to show."""
 
-    decision: tables and summary of `budget.sureness`, where a budget is recommended; else empty.
-    backtest: the content of backtest.json where one belongs to these data; else empty.
-    benchmarks: of `outlook.benchmark_gap`; mistakes: of `history.mistakes`.
-    levers: of `forecast.lever_tables`.
-    segments, recycling: of `leads.segments` and `outlook.recycling`, where the study asks for them; else empty.
-    """
+    name: str
+    sheet: str
+    columns: tuple[Column, ...]
+    frame: pd.DataFrame
 
-    study: dict[str, Any]
-    verdict: dict[str, Any]
-    headline: dict[str, Any]
-    history: pd.DataFrame
-    forecast: pd.DataFrame
-    forecast_recommended: pd.DataFrame
-    bridge: pd.DataFrame
-    funnel: pd.DataFrame
-    delays: pd.DataFrame
-    economics: pd.DataFrame
-    allocation: pd.DataFrame
-    response: pd.DataFrame
-    evidence: pd.DataFrame
-    audit: pd.DataFrame
-    sampling: pd.DataFrame
-    provenance: dict[str, Any]
-    backtest: dict[str, Any] = field(default_factory=dict)
-    decision: dict[str, Any] = field(default_factory=dict)
-    levers: dict[str, Any] = field(default_factory=dict)
-    segments: dict[str, Any] = field(default_factory=dict)
-    recycling: dict[str, Any] = field(default_factory=dict)
-    benchmarks: pd.DataFrame = field(default_factory=pd.DataFrame)
-    mistakes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(records(self.frame))
+
+    @property
+    def shown(self) -> list[Column]:
+        """The declared columns that the frame has, in the order of the declaration."""
+        return [column for column in self.columns if column.name in self.frame]
+
+    def totals(self) -> dict[str, float]:
+        """The sums of the columns whose rows may be added up."""
+        return {c.name: float(self.frame[c.name].sum()) for c in self.shown if c.total}
+
+    def for_files(self) -> pd.DataFrame:
+        """The frame as CSV files have it."""
+        return self.frame[[column.name for column in self.shown if column.in_files]]
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -53,6 +127,40 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def check_table(checks: Sequence[Check], asked: str = "check") -> pd.DataFrame:
-    """A row for each check, as text: what was asked (under the name `asked`), status, evidence, advice."""
-    rows = [(text(c.name), c.status, text(c.value), text(c.advice)) for c in checks]
+    """A row for each check: what was asked (under the name `asked`), status, evidence, advice."""
+    import pandas as pd
+
+    rows = [(c.name, c.status, c.value, c.advice) for c in checks]
     return pd.DataFrame(rows, columns=[asked, "status", "evidence", "advice"])
+
+
+# ------------------------------------------------------------------------------------------------------------- JSON
+
+
+def plain(value: Any) -> Any:
+    """The same value in types that JSON knows: numpy's numbers are numbers, frames lists of rows, messages text.
+
+    What JSON has no word for (NaN, infinity) is null; paths are text.
+    """
+    if isinstance(value, Message):
+        value = typed(value)
+    elif callable(told := getattr(value, "told", None)):  # what says itself how files have it
+        value = told()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    elif hasattr(value, "to_dict"):  # a frame
+        value = value.to_dict("records")
+    elif hasattr(value, "tolist"):  # numpy's scalars and arrays
+        value = value.tolist()
+    elif isinstance(value, Path):
+        value = value.as_posix()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def json_text(value: Any, indent: int = 2) -> str:
+    """Indented JSON in the order given, with a line break at its end."""
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"

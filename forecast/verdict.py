@@ -3,55 +3,63 @@
     sampling          R-hat, effective sample size, divergences, E-BFMI, tree depth, number of draws
     model and history posterior predictive checks (`fit.predictive`)
     priors            conflict with the data, and numbers that are mostly their prior (`fit.sensitivity`)
-    deals             gamma or lognormal (`forecast.tails`)
+    deals             gamma or lognormal (`deal_law`)
     delays, data, extrapolation, calibration where a backtest gave one
 
 FAIL means: do not decide on these numbers. Only sampling, the audit of the data, and a model that misses the last
 periods by a quarter can FAIL; every other doubt is one that a reader can weigh, so it is a REVIEW.
+
+Are deals gamma or lognormal? The question is asked of single deals, where their amounts are known. The model sums gamma
+deals (closed under summation), which is good up to a coefficient of variation of about one. Wider lognormal deals have
+the same mean and a longer tail; then the low end of the revenue band is too low (docs/method.md).
+
+    gamma:      amount ~ Gamma(a, a / m_c)                   lognormal:  log amount ~ Normal(mu_c, sigma)
+
+Both have a mean per channel and one shape for all, so their maximal log likelihoods compare as they are: the difference
+of AIC is twice their difference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from scipy.special import ndtr
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import digamma, gammaln, ndtr
 
 from forecast.backtest import region
-from forecast.fit import Posterior
+from forecast.fit import GATE, Posterior
+from forecast.history import History
+from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together
 
-DELAY_LEARNT = 0.2
-LEAST_P = 0.01  # of a family of posterior predictive checks, over all parts of the funnel
-MISSES_RECENT = 0.25  # all channels, last periods, relative: with a small p, no longer usable
-SENSITIVE = 0.05  # power-scaling sensitivity (Kallioinen et al. 2024)
-LEARNT = "the data's pull above 0.05"
-SHARE_THAT_MATTERS = 0.1  # of what today's traffic brings
-MOVE_THAT_MATTERS = 0.02  # of the total spend
-CLEARLY = 10.0  # difference of AIC
-BAND = 0.8
-
+Array = NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]
 
-
-@dataclass(frozen=True)
-class Check:
-    """One named check of the verdict."""
-
-    name: str
-    value: str
-    threshold: str
-    status: str
-    advice: str
-
+# Thresholds; those of sampling are the gate of a fit (`fit.GATE`).
+DELAY_LEARNT = 0.2
+LEAST_P = 0.01  # of a family of posterior predictive checks, over all parts of the funnel
+TINY = 0.0001  # no p is said to be less
+MISSES_RECENT = 0.25  # all channels, last periods, relative: with a small p, no longer usable
+SENSITIVE = 0.05  # power-scaling sensitivity (Kallioinen et al. 2024)
+LEARNT = message("the data's pull above {least:exact}", least=SENSITIVE)
+SHARE_THAT_MATTERS = 0.1  # of what today's traffic brings
+MOVE_THAT_MATTERS = 0.02  # of the total spend
+BEYOND_SEEN = 0.05  # of a recommended amount, above any spend seen
+CLEARLY = 10.0  # difference of AIC
+BAND = 0.8
+LEAST_DEALS = 20
 
 PREVIEW = Check(
-    "preview",
-    "closed form",
-    "a sampled fit",
-    "REVIEW",
-    "a closed-form approximation, no sampling: bands are approximate; run without --preview before you decide",
+    name="preview",
+    status=REVIEW,
+    value="closed form",
+    threshold="a sampled fit",
+    advice="a closed-form approximation, no sampling: bands are approximate; run without --preview before you decide",
 )
 STANDS_IN = "it stands in for the fit that failed: bands are approximate"
 PREVIEW_SENTENCE = "PREVIEW: closed-form approximation, no sampling; bands are approximate."
@@ -62,29 +70,38 @@ MISSED = "the model misses the last periods by far: do not use it before it is k
 DO_NOT_USE = "do not use the numbers: give longer history or merge small channels, then fit again"
 
 
+SENTENCES = {
+    PASS: "All checks passed: the numbers can be used for the decision.",
+    REVIEW: "Usable with care: read the points marked REVIEW first.",
+    FAIL: "A check failed: do not decide on these numbers.",
+}
+
+
 def verdict(
     posterior: Posterior,
-    failures: list[str],
     audit: pd.DataFrame,
     delays: pd.DataFrame,
     allocation: pd.DataFrame,
     *,
     deals: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Verdict:
     """PASS, REVIEW or FAIL with the checks behind it; the worst check decides.
 
-    deals: what `tails.deal_law` found. calibration: of a backtest, how many outcomes lay `inside` their 80 % band, of
+    deals: what `deal_law` found. calibration: of a backtest, how many outcomes lay `inside` their 80 % band, of
     how many (`outcomes`).
     """
     known = posterior.provenance
+    failures: Sequence[Text] = known.get("failures", [])
     preview = known.get("method") == "preview"
     weighed = known.get("sensitivity", [])
     checks = _sampling(posterior.diagnostics)  # of the fit that failed, where a preview stands in for it
     if preview:
         checks.insert(0, replace(PREVIEW, advice=STANDS_IN) if failures else PREVIEW)
-    if failures and not any(c.status == "FAIL" for c in checks):
-        checks.append(Check("sampling", "; ".join(failures[:3]), "all parts pass", "FAIL", DO_NOT_USE))
+    if failures and not any(c.status == FAIL for c in checks):
+        checks.append(
+            _check("sampling", together(*failures[:3], between="; "), "all parts pass", FAIL, DO_NOT_USE)
+        )
     checks += [
         *_predictive(known.get("predictive", [])),
         *_priors(weighed),
@@ -93,28 +110,19 @@ def verdict(
     checks += [_delay(row) for row in delays.to_dict("records")]
     checks += [] if deals is None else [_deals(deals)]
     checks += [
-        Check(f"data: {row['check']}", row["evidence"], "PASS", row["status"], row["advice"])
-        for row in audit[audit["status"] != "PASS"].to_dict("records")
+        Check(message("data: {name}", name=row["check"]), row["status"], row["evidence"], row["advice"], PASS)
+        for row in audit[audit["status"] != PASS].to_dict("records")
     ]
-    if len(allocation) and (allocation["extrapolated"] > 0.05).any():
-        names = ", ".join(allocation.loc[allocation["extrapolated"] > 0.05, "channel"])
-        text = "part of the recommendation lies above any spend seen so far: move there in steps"
-        checks.append(Check("extrapolation", names, "at most 5 % of a channel", "REVIEW", text))
+    checks += [*_extrapolation(allocation)]
     checks += [] if calibration is None else [_calibration(calibration)]
-    status = next((s for s in ("FAIL", "REVIEW") if any(c.status == s for c in checks)), "PASS")
-    sentence = {
-        "PASS": "All checks passed: the numbers can be used for the decision.",
-        "REVIEW": "Usable with care: read the points marked REVIEW first.",
-        "FAIL": "A check failed: do not decide on these numbers.",
-    }[status]
-    if preview:
-        sentence = f"{FALLBACK_SENTENCE if failures else PREVIEW_SENTENCE} {sentence}"
-    return {"status": status, "sentence": sentence, "checks": [asdict(c) for c in checks]}
+    status = next((s for s in (FAIL, REVIEW) if any(c.status == s for c in checks)), PASS)
+    stands_for = FALLBACK_SENTENCE if failures else PREVIEW_SENTENCE
+    return Verdict(status, together(stands_for if preview else "", SENTENCES[status]), checks)
 
 
-def _check(name: str, value: str, threshold: str, wrong: str, advice: str) -> Check:
+def _check(name: Text, value: Text, threshold: Text, wrong: str, advice: Text) -> Check:
     """A check that has the status `wrong` ("" for PASS); a check that passed has no advice."""
-    return Check(name, value, threshold, wrong or "PASS", advice if wrong else "")
+    return Check(name, wrong or PASS, value, advice if wrong else "", threshold)
 
 
 def _sampling(parts: Records) -> list[Check]:
@@ -124,25 +132,45 @@ def _sampling(parts: Records) -> list[Check]:
     rhat = max(p["max_rhat"] for p in parts)
     ess = min(min(p["min_ess_bulk"], p["min_ess_tail"]) for p in parts)
     divergences = sum(p["divergences"] for p in parts)
-    gates = [
-        ("R-hat", f"{rhat:.3f}", "below 1.01", rhat < 1.01),
-        ("effective sample size", f"{ess:.0f}", "above 400", ess > 400),
-        ("divergences", _where(divergences, parts), "0", divergences == 0),
+    where = [str(p["part"]) for p in parts if p["divergences"]]
+    gates: list[tuple[Text, Text, Text, bool]] = [
+        (
+            "R-hat",
+            message("{x:.3f}", x=rhat),
+            message("below {most:exact}", most=GATE.max_rhat),
+            rhat < GATE.max_rhat,
+        ),
+        (
+            "effective sample size",
+            message("{x:whole}", x=ess),
+            message("above {least:exact}", least=GATE.min_ess),
+            ess > GATE.min_ess,
+        ),
+        (
+            "divergences",
+            message("{n} ({where})" if where else "{n}", n=divergences, where=where),
+            "0",
+            divergences == 0,
+        ),
     ]
     if all("min_bfmi" in p for p in parts):
         bfmi, depth = min(p["min_bfmi"] for p in parts), max(p["at_depth"] for p in parts)
-        gates.append(("E-BFMI", f"{bfmi:.2f}", "above 0.3", bfmi > 0.3))
-        gates.append(("cut off at the greatest tree depth", f"{depth:.1%}", "below 1%", depth < 0.01))
+        least = message("above {least:exact}", least=GATE.min_bfmi)
+        gates.append(("E-BFMI", message("{x:.2f}", x=bfmi), least, bfmi > GATE.min_bfmi))
+        gates.append(
+            (
+                "cut off at the greatest tree depth",
+                message("{x:.1%}", x=depth),
+                message("below {most:.0%}", most=GATE.max_at_depth),
+                depth < GATE.max_at_depth,
+            )
+        )
     if all("asked" in p for p in parts):
         short = min(p["draws"] - p["asked"] for p in parts)
         drawn, asked = min((p["draws"], p["asked"]) for p in parts)
-        gates.append(("number of draws", f"{drawn}", f"at least {asked}", short >= 0))
-    return [_check(name, value, bar, "" if good else "FAIL", DO_NOT_USE) for name, value, bar, good in gates]
-
-
-def _where(divergences: int, parts: Records) -> str:
-    names = ", ".join(str(p["part"]) for p in parts if p["divergences"])
-    return f"{divergences} ({names})" if names else str(divergences)
+        wanted = message("at least {n:whole}", n=asked)
+        gates.append(("number of draws", message("{n:whole}", n=drawn), wanted, short >= 0))
+    return [_check(name, value, bar, "" if good else FAIL, DO_NOT_USE) for name, value, bar, good in gates]
 
 
 # family -> (name of the check, what to do)
@@ -201,30 +229,37 @@ def _predictive(records: Records) -> list[Check]:
         missed = [r for r in mine if family in ("recent", "latest") and _by_far(r, len(mine))]
         worst = min(missed or mine, key=lambda r: r["p"])
         p = min(1.0, worst["p"] * len(mine))
-        wrong = "FAIL" if missed else "REVIEW" if p < LEAST_P else ""
-        advice = MISSED if missed else remedy
-        place = ", ".join(t for t in (worst["part"], worst["channel"]) if t)
-        value = f"p {p:.2g}"
+        wrong = FAIL if missed else REVIEW if p < LEAST_P else ""
+        value: Text = _p(p)
         if wrong:
-            value = f"{place}: {_short(worst['seen'])} seen, {_short(worst['expected'])} expected (p {p:.2g})"
-        checks.append(
-            _check(
-                f"model and history: {name}",
-                value,
-                f"p at least {LEAST_P}",
-                wrong,
-                advice,
-            )
-        )
+            value = message(
+                "{place}: {seen} seen, {expected} expected ({p})",
+                place=[t for t in (worst["part"], worst["channel"]) if t],
+                seen=_short(worst["seen"]), expected=_short(worst["expected"]), p=_p(p),
+            )  # fmt: skip
+        named = message("model and history: {name}", name=name)
+        checks.append(_check(named, value, _AT_LEAST, wrong, MISSED if missed else remedy))
     return checks
+
+
+_AT_LEAST = message("p at least {least:exact}", least=LEAST_P)
 
 
 def _by_far(record: Mapping[str, Any], parts: int) -> bool:
     return bool(record["p"] * parts < LEAST_P and abs(record["overall"]) > MISSES_RECENT)
 
 
-def _short(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 10 else f"{number:.2g}"
+def _p(p: float) -> Message:
+    return message("p {p:.2g}" if p >= TINY else "p below {p:exact}", p=max(p, TINY))
+
+
+def _short(number: float) -> Message:
+    return message("{x:whole}" if abs(number) >= 10 else "{x:.2g}", x=number)
+
+
+def _pulled(name: Text, record: Mapping[str, Any]) -> Message:
+    """A quantity with the data's pull on it."""
+    return message("{name} ({pull:.2f})", name=name, pull=record["likelihood"])
 
 
 def _priors(records: Records) -> list[Check]:
@@ -232,7 +267,7 @@ def _priors(records: Records) -> list[Check]:
     if not records:
         return []
     weak = [
-        f"{_named(r)} ({r['likelihood']:.2f})"
+        _pulled(_named(r), r)
         for r in records
         if _kind(r) == "rate" and r["channel"] and _mostly_prior(r) and r["share"] >= SHARE_THAT_MATTERS
     ]
@@ -240,17 +275,17 @@ def _priors(records: Records) -> list[Check]:
         _conflict([r for r in records if r.get("surprise")]),
         _check(
             "rates learnt from the data",
-            "; ".join(weak) or "all that matter",
+            together(*weak, between="; ") if weak else "all that matter",
             LEARNT,
-            "REVIEW" if weak else "",
+            REVIEW if weak else "",
             "these rates are the market's, not what you have seen: give longer history, or a range in funnel.rate",
         ),
         *(
             _check(
                 "what today's traffic brings",
-                f"pull of the priors {r['prior']:.2f}",
-                "below 0.05, or the data's above",
-                "REVIEW" if _mostly_prior(r) else "",
+                message("pull of the priors {pull:.2f}", pull=r["prior"]),
+                message("below {least:exact}, or the data's above", least=SENSITIVE),
+                REVIEW if _mostly_prior(r) else "",
                 "the forecast rests on assumptions more than on data: state rates, delays and values that you trust",
             )
             for r in records
@@ -268,13 +303,11 @@ def _conflict(found: Records) -> Check:
     ]
     odd = [r for r, each in zip(found, p, strict=True) if each < LEAST_P]
     odd.sort(key=lambda r: -abs(r["surprise"]))
-    said = [
-        f"{_named(r)}: {abs(r['surprise']):.1f} sd {'above' if r['surprise'] > 0 else 'below'} the prior"
-        for r in odd
-    ]
-    advice = "; ".join(dict.fromkeys(_WHY_ODD[_kind(r)] for r in odd))
-    value = "; ".join(said) or f"p {min(p, default=1.0):.2g}"
-    return _check("priors and data agree", value, f"p at least {LEAST_P}", "REVIEW" if odd else "", advice)
+    above, below = "{name}: {x:.1f} sd above the prior", "{name}: {x:.1f} sd below the prior"
+    far = [message(above if r["surprise"] > 0 else below, name=_named(r), x=abs(r["surprise"])) for r in odd]
+    advice = together(*dict.fromkeys(_WHY_ODD[_kind(r)] for r in odd), between="; ")
+    value = together(*far, between="; ") if far else _p(min(p, default=1.0))
+    return _check("priors and data agree", value, _AT_LEAST, REVIEW if odd else "", advice)
 
 
 _WHY_ODD = {
@@ -288,8 +321,8 @@ def _kind(record: Mapping[str, Any]) -> str:
     return str(record["quantity"]).split(" ", 1)[0]
 
 
-def _named(record: Mapping[str, Any]) -> str:
-    return ", ".join(t for t in (str(record["quantity"]), str(record["channel"])) if t)
+def _named(record: Mapping[str, Any]) -> Message:
+    return message("{names}", names=[t for t in (str(record["quantity"]), str(record["channel"])) if t])
 
 
 def _mostly_prior(record: Mapping[str, Any]) -> bool:
@@ -304,44 +337,54 @@ def _elasticities(records: Records, allocation: pd.DataFrame) -> list[Check]:
     total = float(allocation["current"].sum())
     move = (allocation["recommended"] - allocation["current"]).abs() > MOVE_THAT_MATTERS * total
     weak = [
-        f"{c} ({asked[c]['likelihood']:.2f})"
+        _pulled(c, asked[c])
         for c in allocation.loc[move, "channel"]
         if c in asked and _mostly_prior(asked[c])
     ]
     return [
         _check(
             "response to spend learnt",
-            ", ".join(weak) or "wherever money is moved",
+            message("{weak}", weak=weak) if weak else "wherever money is moved",
             LEARNT,
-            "REVIEW" if weak else "",
+            REVIEW if weak else "",
             "the move rests on what is usual for such channels: move in steps, and vary spend on purpose to learn",
         )
     ]
 
 
+def _extrapolation(allocation: pd.DataFrame) -> list[Check]:
+    """Channels whose recommended spend lies beyond any that was seen; nothing where none does."""
+    if not len(allocation):
+        return []
+    beyond = list(allocation.loc[allocation["extrapolated"] > BEYOND_SEEN, "channel"])
+    advice = "part of the recommendation lies above any spend seen so far: move there in steps"
+    most = message("at most {most:exact_percent} of a channel", most=BEYOND_SEEN)
+    return (
+        [_check("extrapolation", message("{beyond}", beyond=beyond), most, REVIEW, advice)] if beyond else []
+    )
+
+
 def _delay(row: Mapping[Any, Any]) -> Check:
-    weak = row["learnt"] < DELAY_LEARNT
     return _check(
-        f"delay into {row['stage']}",
-        f"{row['learnt']:.0%} learnt",
-        f"at least {DELAY_LEARNT:.0%}",
-        "REVIEW" if weak else "",
+        message("delay into {stage}", stage=row["stage"]),
+        message("{learnt:.0%} learnt", learnt=row["learnt"]),
+        message("at least {least:.0%}", least=DELAY_LEARNT),
+        REVIEW if row["learnt"] < DELAY_LEARNT else "",
         "counts do not tell the delay: give lead dates, or a delay you trust in funnel.delay",
     )
 
 
 def _deals(found: Mapping[str, Any]) -> Check:
     wide = found["difference"] > CLEARLY and found["cv"] > 1.0
-    value = (
-        f"{found['better']} fits better (AIC by {abs(found['difference']):.0f}), {found['deals']} single deals, "
-        f"cv {found['cv']:.2g}"
-    )
+    value = message(
+        "{better} fits better (AIC by {apart:whole}), {deals:whole} single deals, cv {cv:number.2}",
+        better=found["better"], apart=abs(found["difference"]), deals=found["deals"], cv=found["cv"],
+    )  # fmt: skip
     advice = (
         "the model sums gamma deals: with few wins the low end of the revenue band is too low, and large deals are "
         "rarer and larger than it has them; means hold"
     )
-    bar = "gamma, or a cv of at most 1"
-    return _check("law of the deals", value, bar, "REVIEW" if wide else "", advice)
+    return _check("law of the deals", value, "gamma, or a cv of at most 1", REVIEW if wide else "", advice)
 
 
 def _calibration(found: Mapping[str, Any]) -> Check:
@@ -353,14 +396,71 @@ def _calibration(found: Mapping[str, Any]) -> Check:
     worth = min(int(found.get("independent", n)), n)
     low, high = region(worth, BAND)
     share = inside / n * worth if n else 0.0
-    way = "narrow" if share < low else "wide"
-    quick = " (closed form)" if found.get("method") == "preview" else ""
+    narrow = "in the past the bands were too narrow: read them so"
+    wide = "in the past the bands were too wide: read them so"
+    name = "calibration in the backtest"
+    bar = "{low} to {high}"
+    if worth != n:
+        bar += " of {worth}, which these overlapping ones are worth"
     return _check(
-        f"calibration in the backtest{quick}",
-        f"{inside} of {n} outcomes inside their {BAND:.0%} band",
-        f"{low} to {high}"
-        if worth == n
-        else f"{low} to {high} of {worth}, which these overlapping ones are worth",
-        "" if low - 1e-9 <= share <= high + 1e-9 else "REVIEW",
-        f"in the past the bands were too {way}: read them so",
+        f"{name} (closed form)" if found.get("method") == "preview" else name,
+        message("{inside} of {n} outcomes inside their {band:.0%} band", inside=inside, n=n, band=BAND),
+        message(bar, low=low, high=high, worth=worth),
+        "" if low - 1e-9 <= share <= high + 1e-9 else REVIEW,
+        narrow if share < low else wide,
     )
+
+
+# --------------------------------------------------------------------------------------------- the law of the deals
+
+
+def deal_law(history: History) -> dict[str, Any] | None:
+    """Which law fits the single deals better; None with fewer than `LEAST_DEALS` of them.
+
+    Single deals are the rows of a file of leads with an amount; in counts, cells with exactly one win.
+
+    Returns: deals (number), cv (of amounts over their channel's mean), difference (AIC of gamma less AIC of lognormal:
+    above zero the lognormal fits better), better ("gamma" or "lognormal").
+    """
+    amount, channel = _single(history)
+    size = np.bincount(channel, minlength=len(history.channels))
+    keep = size[channel] > 1  # a channel of one deal says nothing of the spread
+    amount, channel = amount[keep], channel[keep]
+    if len(amount) < LEAST_DEALS or np.ptp(amount) == 0.0:
+        return None
+    size = np.bincount(channel)
+    mean = np.bincount(channel, amount) / np.maximum(size, 1)
+    relative = amount / mean[channel]
+    log_x = np.log(amount)
+    centre = np.bincount(channel, log_x) / np.maximum(size, 1)
+    variance = float(((log_x - centre[channel]) ** 2).mean())
+    if variance < 1e-12:
+        return None
+    normal = -0.5 * len(amount) * (math.log(2 * math.pi * variance) + 1.0) - log_x.sum()
+    shape = _gamma_shape(-float(np.log(relative).mean()))
+    gamma = (
+        len(amount) * (shape * math.log(shape) - gammaln(shape))
+        + ((shape - 1.0) * log_x - shape * np.log(mean[channel]) - shape * relative).sum()
+    )
+    difference = 2.0 * float(normal - gamma)
+    spread = math.sqrt(float(((relative - 1.0) ** 2).sum()) / max(len(amount) - len(np.unique(channel)), 1))
+    return {"deals": len(amount), "cv": spread, "difference": difference} | {
+        "better": "lognormal" if difference > 0 else "gamma"
+    }
+
+
+def _single(history: History) -> tuple[Array, NDArray[np.int64]]:
+    """Amounts of single deals, and the index of their channel."""
+    if history.counting == "leads":
+        return history.priced.amount, history.priced.channel
+    if not {"revenue", "won"} <= set(history.counts):
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    revenue, won = (history.filled(name) for name in ("revenue", "won"))
+    rows, columns = np.nonzero((won == 1) & (revenue > 0))
+    return revenue[rows, columns], columns.astype(np.int64)
+
+
+def _gamma_shape(gap: float) -> float:
+    """Shape a of the maximum likelihood gamma: log a - digamma(a) = log of the mean less mean of the log."""
+    found = brentq(lambda log_a: log_a - digamma(math.exp(log_a)) - gap, -7.0, 20.0, xtol=1e-10)
+    return math.exp(float(found))

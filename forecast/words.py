@@ -5,10 +5,12 @@ renders it where it is shown. A template is also its own key in the catalogue of
 adds a catalogue and touches no call. A field of a template is written as its spec says:
 
     {x}            a text as it is; a number as `number` has it; a message, rendered; a list, with commas
-    {x:percent}    by a writer below: number, count, whole, exact, percent, chance, signed, sentence, clean, stage,
-                   listed, list, parts
+    {x:percent}    by a writer below: number, count, whole, exact, percent, exact_percent, chance, brief, signed,
+                   change, sentence, clean, stage, listed, list, parts; of a pair (low, high): band, count_band,
+                   percent_band, whole_band, between, and tight, tight_count, tight_percent for narrow columns
     {x:number.2}   the same to so many digits (of a list: at most so many, then "and 3 more")
     {x:,.0f}       as Python's own spec has it, with the marks of the language
+    ~              a space at which no line breaks: "{x:number}~{currency}", "80~% band"
 
 Numbers come in raw (currency units, rates in [0, 1]); percent, thin spaces and rounding exist only from here on. A
 band is rounded to three significant digits of the largest number in it; a missing value is written as a dash.
@@ -22,18 +24,20 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 NBSP = "\N{NO-BREAK SPACE}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
+SOFT = "\N{SOFT HYPHEN}"
 MISSING = DASH
 ENGLISH = "en"
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _STAGES = {"contribution": "eventual contribution"}  # dated by acquisition, whenever it lands
 _PLURAL = {"month": "months", "week": "weeks", "quarter": "quarters"}
+_TYPED = str.maketrans({NBSP: " ", THIN: " ", MINUS: "-", DASH: "-", SOFT: None})
 _PYTHON_SPEC = re.compile(r"[<>^]?\+?\d*,?(\.\d+)?[dfgeG%]?")
 
 # By language: English template -> the template of that language. English needs none.
@@ -91,11 +95,25 @@ def text(said: Any, language: str = ENGLISH) -> str:
     return _plain(said, language)
 
 
+def typed(said: Any, language: str = ENGLISH) -> str:
+    """A text in signs that any terminal, log and paste keeps: plain spaces, a hyphen for minus and dash.
+
+    >>> typed(message("{x:whole}~EUR, {y:band}", x=-1200, y=(-5, 12.0)))
+    '-1 200 EUR, -5.0 to 12.0'
+    """
+    return text(said, language).translate(_TYPED)
+
+
 class _Template(string.Formatter):
     """Python's own templates, whose fields are written by the writers of this module."""
 
     def __init__(self, language: str) -> None:
         self.language = language
+
+    def parse(self, format_string: str) -> Iterable[tuple[str, str | None, str | None, str | None]]:
+        """The pieces of a template, with ~ as the space that does not break."""
+        for literal, name, spec, conversion in super().parse(format_string):
+            yield literal.replace("~", NBSP), name, spec, conversion
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """A field by its name; those of `together` are numbered."""
@@ -103,6 +121,10 @@ class _Template(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """A value as its spec says."""
+        if isinstance(value, Message):
+            value = text(value, self.language)
+        elif isinstance(value, list):
+            value = [text(item, self.language) if isinstance(item, Message) else item for item in value]
         name, _, digits = format_spec.partition(".")
         if name in _WRITERS:
             return _WRITERS[name](value, int(digits)) if digits else _WRITERS[name](value)
@@ -133,11 +155,40 @@ class Check:
     advice: Text = ""
     threshold: Text = ""
 
+    @property
+    def expected(self) -> Text:
+        """The threshold, where it says more than that the check passes."""
+        return "" if self.threshold == PASS else self.threshold
+
+    def told(self) -> dict[str, str]:
+        """The check as plain text, for files."""
+        names = ("name", "value", "threshold", "status", "advice")
+        return {name: typed(getattr(self, name)) for name in names}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What checks add up to, PASS, REVIEW or FAIL, in a sentence and one by one."""
+
+    status: str = PASS
+    sentence: Text = ""
+    checks: Sequence[Check] = ()
+
+    @property
+    def failing(self) -> list[Check]:
+        """The checks that did not pass, FAIL before REVIEW."""
+        return sorted((c for c in self.checks if c.status in (FAIL, REVIEW)), key=lambda c: c.status != FAIL)
+
+    def told(self) -> dict[str, Any]:
+        """The verdict as plain text, for files."""
+        checks = [check.told() for check in self.checks]
+        return {"status": self.status, "sentence": typed(self.sentence), "checks": checks}
+
 
 # ----------------------------------------------------------------------------------------------------------- numbers
 
 
-def known(value: Any) -> bool:
+def known(value: Any) -> TypeGuard[float]:
     """Whether there is a finite number (None, NaN and infinity are not)."""
     return value is not None and not isinstance(value, str) and math.isfinite(float(value))
 
@@ -218,6 +269,11 @@ def band(low: Any, high: Any, unit: str = "", digits: int = 3) -> str:
     return f"{said}{NBSP}{unit}" if unit else said
 
 
+def whole_band(low: Any, high: Any) -> str:
+    """A band of amounts to the unit: 12 867 to 14 200."""
+    return f"{whole(low)} to {whole(high)}" if known(low) and known(high) else MISSING
+
+
 def tight(spread: str) -> str:
     """A band for narrow columns: 166 000–197 000; a minus sign keeps the word, a dash beside it would mislead."""
     return spread if MINUS in spread else spread.replace(" to ", DASH)
@@ -228,6 +284,20 @@ def percent(share: Any, digits: int = 2) -> str:
     if not known(share):
         return MISSING
     return f"{number(100 * float(share), max(digits, 3) if abs(float(share)) >= 0.9995 else digits)}{NBSP}%"
+
+
+def exact_percent(share: Any) -> str:
+    r"""A rate as it was given, one decimal where it needs one: 3 %, 2.4 %.
+
+    >>> exact_percent(0.03), exact_percent(0.024)
+    ('3\xa0%', '2.4\xa0%')
+    """
+    return f"{formatted(100 * share, '.1f').removesuffix('.0')}{NBSP}%" if known(share) else MISSING
+
+
+def change(share: Any) -> str:
+    """A relative change with its sign: +42 %, −18 %."""
+    return f"+{percent(share)}" if known(share) and float(share) > 0 else percent(share)
 
 
 def percent_band(low: Any, high: Any, digits: int = 2) -> str:
@@ -328,14 +398,39 @@ def horizon_words(labels: Sequence[str], kind: str) -> str:
     return f"{labels[0]} ({n})" if len(labels) == 1 else f"{labels[0]} to {labels[-1]} ({n})"
 
 
+def _brief(p: Any) -> str:
+    return chance(p, brief=True)
+
+
+def _ends(write: Callable[..., str], *, narrow: bool = False) -> Callable[..., str]:
+    """A writer of a pair from one of two ends."""
+
+    def written(ends: tuple[Any, Any], digits: int | None = None) -> str:
+        said = write(*ends) if digits is None else write(*ends, digits=digits)
+        return tight(said) if narrow else said
+
+    return written
+
+
 _WRITERS: dict[str, Callable[..., str]] = {
     "number": number,
     "count": count,
     "whole": whole,
     "exact": exact,
     "percent": percent,
+    "exact_percent": exact_percent,
     "chance": chance,
+    "brief": _brief,
     "signed": signed,
+    "change": change,
+    "band": _ends(band),
+    "count_band": _ends(count_band),
+    "percent_band": _ends(percent_band),
+    "whole_band": _ends(whole_band),
+    "between": lambda ends: band(*ends).replace(" to ", " and "),
+    "tight": _ends(band, narrow=True),
+    "tight_count": _ends(count_band, narrow=True),
+    "tight_percent": _ends(percent_band, narrow=True),
     "sentence": sentence,
     "clean": clean,
     "stage": stage_word,

@@ -5,7 +5,6 @@ Each composes the floors below and returns what it made. A run whose saved fit s
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast import results
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
-from forecast.budget import decide, decision_tables, limits_of, plain
+from forecast.budget import decision_tables, limits_of
 from forecast.errors import GateError, StudyError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
@@ -36,94 +34,33 @@ from forecast.fit import (
 )
 from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
 from forecast.leads import Sampler, rank_leads, read_lead_table, with_returns
-from forecast.outlook import Future, base_of, compare, future_paths, lifetime_of, with_recycling
+from forecast.outlook import lifetime_of
 from forecast.periods import period_label
-from forecast.planning import (
-    Forecast,
-    check_levers,
-    forecast_plan,
-    judge,
-)
+from forecast.planning import Forecast, check_compared, check_levers, forecast, judge
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
     check_folder,
     figure_svg,
-    json_text,
+    recommendation,
     scoring_figure,
     write_csv,
     write_files,
     write_outputs,
 )
+from forecast.results import Firmness, Levers, Past, Results, StudyFacts
 from forecast.study import Study, load_study
-from forecast.tables import check_table
+from forecast.tables import check_table, json_text
 
 BACKTEST = "backtest.json"  # read again by the next run
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """Where a run wrote its files, and summary.json."""
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a job made: what `--json` says, where its files lie, and what its page is made from."""
 
-    folder: Path
     summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """Where the posterior lies, and how it sampled."""
-
-    path: Path
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """The audit of the data, the common mistakes that show without a fit, and what was read."""
-
-    audit: pd.DataFrame
-    mistakes: pd.DataFrame
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class AllocateResult:
-    """The recommended split, and its gain."""
-
-    allocation: pd.DataFrame
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ScenarioResult:
-    """The scenarios compared with the plan as it is."""
-
-    table: pd.DataFrame
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class BacktestResult:
-    """Where a backtest wrote its files, and backtest.json."""
-
-    folder: Path
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ScoreResult:
-    """Where the score of a run was written, and its content."""
-
-    path: Path
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class RankResult:
-    """Where the ranking lies, the ranking, and scoring.json."""
-
-    folder: Path
-    ranking: pd.DataFrame
-    summary: dict[str, Any]
+    place: Path | None
+    made: Any
 
 
 def posterior_path(study: Study) -> Path:
@@ -155,11 +92,13 @@ def _read(
     return loaded, history, plan
 
 
-def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> CheckResult:
+def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> Done:
     """Read and validate study and data; audit them."""
     loaded, history, _ = _read(study, overrides, today, budget_too=True)
     asked = audit_history(history, loaded)
-    found = check_table(common_mistakes(history, loaded, asked), "mistake")
+    found = check_table(
+        common_mistakes(history, loaded, asked, lifetime=lifetime_of(loaded).expected), "mistake"
+    )
     audit = check_table(asked)
     summary = {
         "name": loaded.name,
@@ -174,7 +113,7 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
         "audit": audit.to_dict("records"),
         "mistakes": found.to_dict("records"),
     }
-    return CheckResult(audit, found, summary)
+    return Done(summary, None, (audit, found))
 
 
 def fit(
@@ -185,7 +124,7 @@ def fit(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     today: date | None = None,
-) -> FitResult:
+) -> Done:
     """Fit a study, judge the fit, and save the posterior beside the study, with what it failed where it did."""
     loaded, history, _ = _read(study, overrides, today)
     path = posterior_path(loaded)
@@ -194,12 +133,13 @@ def fit(
         loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress
     )
     save_posterior(posterior, path)
+    made = Results(_facts(loaded), judge(loaded, history, posterior))
     summary = {
-        "verdict": judge(loaded, history, posterior),
+        "verdict": made.verdict.told(),
         "diagnostics": list(posterior.diagnostics),
         "provenance": posterior.provenance,
     }
-    return FitResult(path, summary)
+    return Done(summary, path, made)
 
 
 def run(
@@ -214,7 +154,7 @@ def run(
     today: date | None = None,
     saved: Path | None = None,
     preview: bool = False,
-) -> RunResult:
+) -> Done:
     """The whole job: read, fit unless a saved fit still holds, forecast, recommend, write all outputs to a folder.
 
     `saved`: where the posterior is kept (default: NAME.nc beside the study). `preview`: the instant posterior in closed
@@ -236,14 +176,24 @@ def run(
         place = saved or posterior_path(loaded)
         posterior, fitted = _posterior(loaded, history, place, *asked, clock.progress)
         posterior = _usable(loaded, history, posterior, go_on=go_on)
-    command = "forecast run --preview" if preview else "forecast run"
-    told: dict[str, Any] = {"seed": _seed(seed), "command": command, "backtest": past}
-    result = forecast_plan(loaded, history, posterior, clock=clock, **told)
+    clock.step("allocate", "dividing the budget")
+    made = forecast(
+        loaded,
+        history,
+        posterior,
+        seed=_seed(seed),
+        backtest=past,
+        command="forecast run --preview" if preview else "forecast run",
+    )
+    _ = made.plans
+    clock.step("simulate", "simulating the funnel")
+    _ = made.draws
+    clock.step("tables", "making the tables")
+    summary = made.told(fitted=fitted)
     clock.step("write", "writing the report")
-    summary = _summary(result, posterior, clock.seconds, fitted=fitted)
-    write_outputs(folder, result.tables, result.outlook, summary)
+    write_outputs(folder, made, made.draws, summary | {"seconds": dict(clock.seconds)})
     clock.stop()
-    return RunResult(folder, summary | {"seconds": dict(clock.seconds)})
+    return Done(summary | {"seconds": dict(clock.seconds)}, folder, made)
 
 
 def _posterior(
@@ -290,7 +240,7 @@ def allocate(
     go_on: bool = False,
     progress: Progress | None = None,
     today: date | None = None,
-) -> AllocateResult:
+) -> Done:
     """Divide another budget from the saved posterior, without fitting; `go_on` as in `run`.
 
     In place of a total: `marginal` (spend until the next unit returns this), `cac` (customers cost at most this much),
@@ -300,27 +250,36 @@ def allocate(
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
     loaded, history, plan = _read(study, changed, today)
     (progress or Silent()).step("dividing the budget")
-    posterior, future = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
     asked = {"total": total, "marginal": marginal, "cac": cac, "chance": chance}
-    made = decide(posterior, history, loaded, plan, future, seed=_seed(seed), **asked)
-    names = results.paid_names(history, plan)
-    told = decision_tables(made, names, loaded.currency)
-    table = results.allocation_table(loaded, names, made.allocation, told)
+    base = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
+    decision = base.allocate(**asked)
+    names = base.case.paid_names
+    told = decision_tables(decision, names, loaded.currency)
+    table = results.allocation_table(loaded, names, decision.allocation, told)
+    made = Results(
+        study=_facts(loaded),
+        verdict=judge(loaded, history, base.case.posterior, table),
+        headline=results.gain_of(decision.allocation),
+        allocation=table,
+        decision=Firmness.of(told),
+    )
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
-        "verdict": judge(loaded, history, posterior, table),
-        "headline": results.gain_of(made.allocation, names),
+        "verdict": made.verdict.told(),
+        "headline": {**made.headline, "recommendation": recommendation(made)},
         "allocation": table.to_dict("records"),
-        "decision": plain(told),
+        "decision": Firmness.of(told).told(),
     }
-    return AllocateResult(table, summary)
+    return Done(summary, None, made)
 
 
-def _saved(
-    study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool
-) -> tuple[Posterior, Future]:
-    """The saved posterior of a study as it is now, and its paths over the plan. Raises DataError, UsageError."""
+def _facts(study: Study) -> StudyFacts:
+    return StudyFacts(study.name, study.currency)
+
+
+def _saved(study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool) -> Forecast:
+    """The forecast at a plan, with the saved posterior of the study as it is now. Raises DataError, UsageError."""
     posterior = load_posterior(posterior_path(study))
     fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
     if posterior.provenance.get("fit_hash") != fit_hash(study, history, fitted_seed, fitted_draws):
@@ -329,10 +288,7 @@ def _saved(
             "run `forecast fit` first"
         )
     posterior = _usable(study, history, posterior, go_on=go_on)
-    paths, _ = np.random.SeedSequence([seed, 1]).spawn(2)
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(paths))
-    future, _ = with_recycling(study, history, posterior, future, plan, seed=seed)
-    return posterior, future
+    return forecast(study, history, posterior, plan=plan, seed=seed)
 
 
 def scenarios(
@@ -343,25 +299,22 @@ def scenarios(
     go_on: bool = False,
     progress: Progress | None = None,
     today: date | None = None,
-) -> ScenarioResult:
+) -> Done:
     """Compare the study's scenarios from the saved posterior, without fitting; `go_on` as in `run`."""
     loaded, history, plan = _read(study, overrides, today)
-    if not loaded.scenarios:
-        raise UsageError(
-            f"{study}: has no scenario to compare: add one, such as\n  [[scenario]]\n"
-            '  name = "New landing page"\n  rate.leads = { times = 1.3 }\n  cost = 8000'
-        )
+    check_compared(loaded)
     (progress or Silent()).step("comparing the scenarios")
-    posterior, future = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
-    base = base_of(posterior, history, loaded, future, plan)
-    table = compare(base, seed=_seed(seed)).table
+    base = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
+    table = base.scenarios().frame
+    found = judge(loaded, history, base.case.posterior)
+    made = Results(_facts(loaded), found, levers=Levers(scenarios=table))
     summary = {
         "name": loaded.name,
         "currency": loaded.currency,
-        "verdict": judge(loaded, history, posterior),
+        "verdict": made.verdict.told(),
         "scenarios": table.to_dict("records"),
     }
-    return ScenarioResult(table, summary)
+    return Done(summary, None, made)
 
 
 def backtest(
@@ -373,7 +326,7 @@ def backtest(
     draws: int | None = None,
     today: date | None = None,
     **options: Any,
-) -> BacktestResult:
+) -> Done:
     """`run_backtest` on a study file, with its `options`; writes backtest.json and backtest.csv.
 
     Origins that are finished lie there too, so that a backtest that was stopped goes on where it was.
@@ -390,7 +343,7 @@ def backtest(
             BACKTEST: lambda path: path.write_bytes(json_text(summary).encode()),
         },
     )
-    return BacktestResult(folder, summary)
+    return Done(summary, folder, Past.of(summary))
 
 
 def saved_backtest(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
@@ -421,7 +374,7 @@ def score(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     today: date | None = None,
-) -> ScoreResult:
+) -> Done:
     """Score the run in `folder` by the history of `study` as it is now; writes score.json beside the run.
 
     plan: which of its two plans was followed. Raises DataError where `folder` holds no run, or nothing of its horizon
@@ -438,7 +391,7 @@ def score(
     found = score_outlook(loaded, history, outlook.sel(plan=plan), str(made["as_of"]))
     summary = {"run": folder.as_posix(), "plan": plan} | found
     write_files(folder, {"score.json": lambda path: path.write_bytes(json_text(summary).encode())})
-    return ScoreResult(folder / "score.json", summary)
+    return Done(summary, folder / "score.json", summary)
 
 
 def rank(
@@ -450,7 +403,7 @@ def rank(
     progress: Progress | None = None,
     today: date | None = None,
     sampler: Sampler | None = None,
-) -> RankResult:
+) -> Done:
     """Rank the open leads of a study; writes ranking.csv, scoring.json and reliability.svg.
 
     Raises StudyError, DataError or UsageError; FitError where the sampler cannot run.
@@ -466,7 +419,7 @@ def rank(
     drawn = scoring_figure(
         made.reliability, made.curve, worked=worked, money=made.valued, currency=loaded.currency
     )
-    told = json.dumps(made.summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    told = json_text(made.summary, indent=1)
     write_files(
         folder,
         {
@@ -475,7 +428,7 @@ def rank(
             "scoring.json": lambda path: path.write_bytes(told.encode()),
         },
     )
-    return RankResult(folder, made.table, made.summary)
+    return Done(made.summary, folder, made)
 
 
 def demo(
@@ -484,7 +437,7 @@ def demo(
     seed: int | None = None,
     draws: int | None = None,
     progress: Progress | None = None,
-) -> RunResult:
+) -> Done:
     """`run` on the bundled company, from any folder; the posterior is kept in the report's folder."""
     folder = out or Path("reports") / "demo"
     return run(
@@ -542,34 +495,3 @@ def _folder(out: Path | None, study: Study) -> Path:
 
 def _seed(seed: int | None) -> int:
     return DEFAULT_SEED if seed is None else seed
-
-
-def _lever_keys(told: dict[str, Any]) -> dict[str, Any]:
-    """Levers for summary.json; scenarios by themselves, where the study has them."""
-    levers = plain(told)
-    found = {key: levers.pop(key) for key in ("scenarios",) if key in levers}
-    return ({"levers": levers} if levers else {}) | found
-
-
-def _summary(
-    result: Forecast, posterior: Posterior, seconds: dict[str, float], *, fitted: bool
-) -> dict[str, Any]:
-    t = result.tables
-    totals = t.forecast[(t.forecast["period"] == "total") & (t.forecast["channel"] == "total")]
-    return {
-        "name": t.study["name"],
-        "as_of": t.study["as_of"],
-        "horizon": t.study["horizon"],
-        "currency": t.study["currency"],
-        "verdict": t.verdict,
-        "headline": t.headline,
-        "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
-        "allocation": t.allocation.to_dict("records"),
-        "decision": plain(t.decision),
-        "economics": results.economics_totals(t.economics),
-        **_lever_keys(t.levers),
-        **{key: plain(told) for key in ("segments", "recycling") if (told := getattr(t, key))},
-        "diagnostics": list(posterior.diagnostics),
-        "provenance": t.provenance | {"fitted_now": fitted, "draws": t.study["draws"]},
-        "seconds": dict(seconds),
-    }

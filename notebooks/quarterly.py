@@ -25,14 +25,11 @@ DRAWS = 4000
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 import forecast
-from forecast.budget import allocate, paid_channels
 from forecast.fit import fit_hash
-from forecast.outlook import future_paths
-from forecast.report import plot_budget, plot_fan, write_outputs
+from forecast.report import plot_budget, plot_fan, recommendation
 from forecast.tables import check_table
 
 path = Path(STUDY)
@@ -69,24 +66,23 @@ pd.DataFrame(posterior.diagnostics)[
 # %% [markdown]
 # ## 3. Forecast the plan
 #
-# The verdict first: it says how far the numbers below can be trusted.
+# Everything is made when it is first asked for. The verdict first: it says how far the numbers below can be trusted.
 
 # %%
-result = forecast.forecast_plan(study, history, posterior, seed=SEED)
-tables = result.tables
-print(tables.verdict["status"], "-", tables.verdict["sentence"])
-checks = pd.DataFrame(tables.verdict["checks"])
+made = forecast.forecast(study, history, posterior, seed=SEED)
+print(made.verdict.status, "-", made.verdict.sentence)
+checks = made.checks
 checks[checks["status"] != "PASS"].reset_index(drop=True)
 
 # %%
-totals = tables.forecast[(tables.forecast["period"] == "total") & (tables.forecast["channel"] == "total")]
+totals = made.forecast[(made.forecast["period"] == "total") & (made.forecast["channel"] == "total")]
 totals.set_index("measure")[["mean", "q10", "q50", "q90"]].round(0)
 
 # %%
-measure = tables.study["target_measure"] or ("revenue" if "revenue" in result.outlook else "won")
-unit = tables.study["currency"] if measure == "revenue" else measure
+measure = made.study.target_measure or ("revenue" if made.case.valued else "won")
+unit = study.currency if measure == "revenue" else measure
 figure, ax = plt.subplots(figsize=(8, 3))
-plot_fan(tables.history, tables.forecast, ax, measure=measure, unit=unit)
+plot_fan(made.history, made.forecast, ax, measure=measure, unit=unit)
 ax.set_title("Past, and forecast with bands of 50, 80 and 90 %")
 plt.show()
 
@@ -94,33 +90,30 @@ plt.show()
 # Where it comes from: open pipeline, new leads, and what these bring after the horizon.
 
 # %%
-tables.bridge.round(0)
+made.bridge.round(0)
 
 # %% [markdown]
 # What a lead costs and what it is worth, by channel (means).
 
 # %%
-tables.economics.pivot_table(index="channel", columns="measure", values="mean", sort=False).round(1)
+made.economics.pivot_table(index="channel", columns="measure", values="mean", sort=False).round(1)
 
 # %% [markdown]
 # ## 4. The budget
 #
-# The recommended split, and other totals. All are judged by eventual contribution: margin on the revenue that the
-# horizon's leads bring in the end, less spend.
+# The recommended split, other totals, and plans of your own beside each other. All are judged by eventual
+# contribution: margin on the revenue that the horizon's leads bring in the end, less spend.
 
 # %%
-print(tables.headline["recommendation"])
-tables.allocation.round(2)
+print(recommendation(made))
+made.allocation.round(2)
 
 # %%
-plan = np.asarray(forecast.read_plan(study, history), dtype=float)
-paid = paid_channels(history, plan)
 rows = []
-if len(paid) and "deal_mean" in posterior.data:
-    future = future_paths(posterior, history, len(plan), np.random.default_rng(SEED))
+if made.split is not None:
     for share in (0.8, 1.0, 1.2):
-        total = share * plan.sum()
-        split, _ = allocate(posterior, history, study, plan, future, total=total)
+        total = share * made.case.plan.sum()
+        split = made.allocate(total=total).allocation
         spent = split.recommended.sum()
         brings = split.value_recommended.sum() - spent
         rows.append(
@@ -129,9 +122,14 @@ if len(paid) and "deal_mean" in posterior.data:
 pd.DataFrame(rows).round(2)
 
 # %%
-if len(tables.allocation):
+more, less = 1.1 * made.case.plan, 0.9 * made.case.plan
+compared = forecast.compare({"as planned": made.case.plan, "10 % more": more, "10 % less": less}, made)
+compared[compared["measure"] == measure].set_index("plan").round(2)
+
+# %%
+if len(made.allocation):
     figure, ax = plt.subplots(figsize=(8, 3))
-    plot_budget(tables.allocation, ax, currency=study.currency)
+    plot_budget(made.allocation, ax, currency=study.currency)
     plt.show()
 
 # %% [markdown]
@@ -140,7 +138,5 @@ if len(tables.allocation):
 # The files of a run: report, workbook, tables, draws, summary.
 
 # %%
-folder = study.folder.parent / "reports" / f"{study.name}-notebook"
-summary = {"name": study.name, "verdict": tables.verdict, "headline": tables.headline} | tables.provenance
-write_outputs(folder, tables, result.outlook, summary)
+folder = made.write(study.folder.parent / "reports" / f"{study.name}-notebook")
 sorted(file.name for file in folder.iterdir())

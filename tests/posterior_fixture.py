@@ -15,7 +15,7 @@ from scipy.special import logit
 from forecast.equations import delay_pmf
 from forecast.fit import Posterior, to_dataset
 from forecast.history import History, dataset, no_deals
-from forecast.outlook import Future, future_paths, simulate
+from forecast.outlook import Case, case_of, simulate
 from forecast.periods import shift
 from forecast.study import Study
 
@@ -144,17 +144,21 @@ TWO = {"visitors": [1000, 400], "leads": [50, 20], "qualified": [20, 8], "won": 
 PLAN = np.array([[3000.0, 1000.0]] * 3)
 
 
+def case(
+    known: Posterior, past: History, plan: Array = PLAN, asked: Study | None = None, *, seed: int = 1
+) -> Case:
+    """The question at a plan, on the future paths of one seed; without a study, one with a margin of 60 %."""
+    asked = study(economics={"gross_margin": 0.6}) if asked is None else asked
+    return case_of(asked, past, known, plan, np.random.default_rng(seed))
+
+
 def run(
     known: Posterior, past: History, plans: dict[str, Array] | Array, *, seed: int = 1, replicates: int = 2
-) -> tuple[xr.Dataset, Future]:
-    """Outlook and future paths of one seed."""
+) -> tuple[xr.Dataset, Case]:
+    """Outlook of plans on the paths of one seed, and the case at the first of them."""
     given = plans if isinstance(plans, dict) else {"given": plans}
-    horizon = len(next(iter(given.values())))
-    future = future_paths(known, past, horizon, np.random.default_rng(seed))
-    rng = np.random.default_rng(seed + 1000)
-    return simulate(
-        known, past, study(economics={"gross_margin": 0.6}), given, future, rng=rng, replicates=replicates
-    ), future
+    made = case(known, past, next(iter(given.values())), seed=seed)
+    return simulate(made, given, rng=np.random.default_rng(seed + 1000), replicates=replicates), made
 
 
 def rich() -> tuple[Posterior, History]:

@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from forecast.periods import period_label, shift
-from forecast.tables import Tables
+from forecast.results import Results, StudyFacts
+from forecast.words import Check, Verdict
 
 CHANNELS = ("seo", "outbound", "content", "email", "social", "events", "ppc")
 STAGES = ("visitors", "leads", "qualified", "won")
@@ -238,36 +239,20 @@ def _small(
     }
 
 
-def _verdict(status: str) -> dict[str, object]:
+def _verdict(status: str) -> Verdict:
     """A verdict with one check in each state that the status allows."""
     sentence = {
         "PASS": "All checks passed: the numbers can be used for the decision.",
         "REVIEW": "Usable with care: read the checks marked REVIEW first.",
         "FAIL": "The fit did not converge: do not use these numbers for a decision.",
     }[status]
-    checks = [{"name": "R-hat", "value": "1.004", "threshold": "below 1.01", "status": "PASS", "advice": ""}]
+    checks = [Check("R-hat", "PASS", "1.004", threshold="below 1.01")]
     if status != "PASS":
         advice = "Read the bands of the channel events as mostly prior; do not cut it on these numbers alone."
-        checks.append(
-            {
-                "name": "wins per channel",
-                "value": "9",
-                "threshold": "at least 20",
-                "status": "REVIEW",
-                "advice": advice,
-            }
-        )
+        checks.append(Check("wins per channel", "REVIEW", "9", advice, "at least 20"))
     if status == "FAIL":
-        checks.append(
-            {
-                "name": "divergences",
-                "value": "41",
-                "threshold": "0",
-                "status": "FAIL",
-                "advice": "Tighten the priors and fit again.",
-            }
-        )
-    return {"status": status, "sentence": sentence, "checks": checks}
+        checks.append(Check("divergences", "FAIL", "41", "Tighten the priors and fit again.", "0"))
+    return Verdict(status, sentence, checks)
 
 
 def _headline(
@@ -306,7 +291,6 @@ def _headline(
         if spend
         else {}
     )
-    head["recommendation"] = "Move money from social to ppc." if spend else ""
     return head
 
 
@@ -323,7 +307,7 @@ def plausible_tables(
     material: bool = True,
     past: int = 36,
     seed: int = 7,
-) -> Tables:
+) -> Results:
     """A bundle as a run would make it; every argument is one way in which studies differ."""
     rng = np.random.default_rng(seed)
     periods = _labels(kind, 1, horizon)
@@ -335,18 +319,17 @@ def plausible_tables(
     forecast = _forecast(rng, periods, channels, measures)
     bridge = _bridge(forecast, revenue)
     allocation, response = _budget(rng, channels)
-    study = {
-        "name": "demo", "currency": "EUR", "period": kind, "stages": list(stages), "as_of": _labels(kind, 0, 1)[0],
-        "horizon": periods, "target": target,
-        "target_measure": None if target is None else ("revenue" if revenue else "won"),
-        "gross_margin": 0.6, "counting": "calendar", "draws": 4000,
-    }  # fmt: skip
+    study = StudyFacts(
+        name="demo", currency="EUR", period=kind, stages=list(stages), as_of=_labels(kind, 0, 1)[0], horizon=periods,
+        target=target, target_measure=None if target is None else ("revenue" if revenue else "won"),
+        gross_margin=0.6, counting="calendar", draws=4000,
+    )  # fmt: skip
     provenance = {
         "versions": {"forecast": "0.1.0", "numpy": "2.5.5", "pymc": "6.4.0", "typst": "0.15.2"},
         "seed": 20261101, "data_sha256": {"demo.csv": "9f2c" * 16}, "study_sha256": "51ab" * 16, "fitted": "",
         "command": "forecast run models/demo.toml",
     }  # fmt: skip
-    return Tables(
+    return Results(
         study=study, verdict=_verdict(status), headline=_headline(forecast, bridge, target, spend, revenue, material),
         history=history if spend else history[history["measure"] != "spend"], forecast=forecast,
         forecast_recommended=_forecast(rng, periods, channels, measures), bridge=bridge,
@@ -375,13 +358,13 @@ def _bridge(forecast: pd.DataFrame, revenue: bool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def plausible_outlook(tables: Tables, draws: int = 50, seed: int = 3) -> xr.Dataset:
+def plausible_outlook(tables: Results, draws: int = 50, seed: int = 3) -> xr.Dataset:
     """Draws of both plans with the dims of the outlook: plan, draw, period, channel."""
     rng = np.random.default_rng(seed)
     channels = [c for c in tables.forecast["channel"].unique() if c != "total"]
-    size = (2, draws, len(tables.study["horizon"]), len(channels))
+    size = (2, draws, len(tables.study.horizon), len(channels))
     dims = ("plan", "draw", "period", "channel")
-    start = np.datetime64(ORIGIN[tables.study["period"]], "ns")
+    start = np.datetime64(ORIGIN[tables.study.period], "ns")
     periods = start + np.arange(size[2]) * np.timedelta64(31, "D")
     return xr.Dataset(
         {

@@ -312,7 +312,7 @@ def test_another_plan_takes_the_saved_fit(demo_study: Path):
     """With only the plan changed nothing is fitted; the horizon is the new one."""
     made = workflow.run(demo_study, out=demo_study.parent / "out", overrides=["plan.periods=4"])
     assert made.summary["provenance"]["fitted_now"] is False
-    table = pd.read_csv(made.folder / "forecast.csv")
+    table = pd.read_csv(made.place / "forecast.csv")
     assert set(table["period"]) == {"2026-11", "2026-12", "2027-01", "2027-02", "total"}
 
 

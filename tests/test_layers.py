@@ -13,14 +13,14 @@ import forecast
 
 PACKAGE = Path(forecast.__file__).parent
 FLOORS = """
-    errors periods progress equations words tables
+    errors periods progress equations words tables columns
     study
     history funnel
     fit
     leads
     outlook
     budget backtest lab
-    results verdict tails console
+    results verdict
     report
     planning
     workflow
@@ -35,9 +35,6 @@ ONLY = {
 INSIDE = {("lab", "fit")}  # made companies are drawn from the priors themselves
 UP = {
     ("fit", "leads"),
-    ("budget", "results"),
-    ("history", "outlook"),
-    ("outlook", "budget"),
 }  # arrows that still point up: a step may only shorten the list
 
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

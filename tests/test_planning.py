@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+import forecast
+from forecast import workflow
 from forecast.budget import Allocation
 from forecast.fit import Posterior, fit_posterior, fitting, load_posterior
 from forecast.history import read_history
-from forecast.planning import Forecast, forecast_plan, judge
-from forecast.progress import Clock, Silent
+from forecast.planning import Forecast, judge
 from forecast.report import recommendation, report_pdf
-from forecast.results import gain_of
+from forecast.results import Results, StudyFacts, gain_of
 from forecast.study import Study, load_study
 
 BUNDLED = ROOT / "forecast" / "bundled"
@@ -115,14 +116,14 @@ def whole_job(study: Study) -> tuple[Posterior, Forecast]:
     """History, fit, forecast and report."""
     history = read_history(study)
     posterior = fit_posterior(study, history, draws=400)
-    made = forecast_plan(study, history, posterior)
-    assert report_pdf(made.tables, timestamp=STAMP).startswith(b"%PDF")
+    made = forecast.forecast(study, history, posterior)
+    assert report_pdf(made, timestamp=STAMP).startswith(b"%PDF")
     return posterior, made
 
 
 def check_numbers(made: Forecast, *, money: bool, budget: bool) -> None:
     """Finite, not negative, adding up; money only where deals have a value, a budget only where there is spend too."""
-    table, head = made.tables.forecast, made.tables.headline
+    table, head = made.forecast, made.headline
     numbers = table.drop(columns=["period", "channel", "measure"])
     assert np.isfinite(numbers).all(axis=None)
     assert (numbers[table["measure"] != "contribution"] >= 0).all(axis=None)
@@ -138,10 +139,10 @@ def check_numbers(made: Forecast, *, money: bool, budget: bool) -> None:
             inside["revenue"], inside["revenue_from_pipeline"] + inside["revenue_from_new"], rtol=1e-8
         )
     assert 0 <= head["p_target"] <= 1
-    assert len(made.tables.allocation) > 0 if budget else made.tables.allocation.empty
+    assert len(made.allocation) > 0 if budget else made.allocation.empty
     assert list(made.plans) == (["given", "recommended"] if budget else ["given"])
-    assert (made.outlook["plan"].values == list(made.plans)).all()
-    known = made.tables.funnel.dropna(subset="mean")
+    assert (made.draws["plan"].values == list(made.plans)).all()
+    known = made.funnel.dropna(subset="mean")
     assert known["mean"].between(0, 1).all()
     assert (known["q10"] <= known["q90"]).all()
 
@@ -157,7 +158,7 @@ def test_studies_of_every_shape_come_through(tmp_path: Path, name: str):
     check_numbers(made, money=shape.money, budget=shape.budget)
     past = read_history(study).counts["won"].sum("channel")
     usual = float(past.mean()) * study.plan.periods
-    won = made.tables.headline["won_mean"]
+    won = made.headline["won_mean"]
     if name in ("no wins", "stopped channel"):
         assert won < max(usual, 1.0)
     else:
@@ -177,7 +178,7 @@ def test_leads_come_through(tmp_path: Path, activity: bool):
     posterior, made = whole_job(load_study(tmp_path / "s.toml"))
     check_numbers(made, money=True, budget=activity)
     assert posterior.stages == (["leads", "qualified", "won"] if activity else ["qualified", "won"])
-    assert 30 < made.tables.headline["won_mean"] < 100
+    assert 30 < made.headline["won_mean"] < 100
 
 
 # The pieces
@@ -193,30 +194,84 @@ def test_a_forecast_needs_no_files_and_no_clock(by_hand: tuple[Study, Posterior]
     """The Python API: same study, posterior and seed, same tables; another seed, other luck around the same means."""
     study, posterior = by_hand
     history = read_history(study)
-    one, two, other = (forecast_plan(study, history, posterior, seed=seed) for seed in (1, 1, 2))
-    pd.testing.assert_frame_equal(one.tables.forecast, two.tables.forecast)
-    assert not one.tables.forecast.equals(other.tables.forecast)
-    head, again = one.tables.headline, other.tables.headline
+    one, two, other = (forecast.forecast(study, history, posterior, seed=seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(one.forecast, two.forecast)
+    assert not one.forecast.equals(other.forecast)
+    head, again = one.headline, other.headline
     assert head["won_mean"] == pytest.approx(again["won_mean"], rel=0.03)
-    assert one.tables.study["horizon"] == ["2026-07", "2026-08", "2026-09"]
+    assert one.study.horizon == ["2026-07", "2026-08", "2026-09"]
+
+
+def test_nothing_is_made_before_it_is_asked_for(by_hand: tuple[Study, Posterior]):
+    """A table that needs no budget makes none; asked in another order, the numbers are the same."""
+    study, posterior = by_hand
+    history = read_history(study)
+    one, two = (forecast.forecast(study, history, posterior) for _ in range(2))
+    assert not {"split", "draws", "audit"} & set(vars(one))
+    funnel = one.table("funnel").frame
+    assert not {"split", "draws"} & set(vars(one))
+    assert two.verdict.told() == one.verdict.told()
+    pd.testing.assert_frame_equal(two.forecast, one.forecast)
+    pd.testing.assert_frame_equal(two.funnel, funnel)
+
+
+def test_a_table_is_asked_by_name_or_by_measure(by_hand: tuple[Study, Posterior]):
+    """Declared tables, rows of one measure, and a message that lists both."""
+    study, posterior = by_hand
+    made = forecast.forecast(study, read_history(study), posterior)
+    won = made.table("won").frame
+    assert set(won["measure"]) == {"won"}
+    whole = made.table("forecast").frame
+    assert len(whole) == sum(len(made.table(m)) for m in whole["measure"].unique())
+    assert list(made.table("optimum").frame["channel"]) == made.case.paid_names
+    with pytest.raises(
+        forecast.UsageError, match=r'no table "wins"; there are forecast, .*, won_from_pipeline'
+    ):
+        made.table("wins")
+
+
+def test_plans_are_compared_on_common_random_numbers(by_hand: tuple[Study, Posterior]):
+    """The same plan again differs by nothing in any draw; more spend never loses a visitor; a wrong shape is told."""
+    study, posterior = by_hand
+    made = forecast.forecast(study, read_history(study), posterior)
+    plan = made.case.plan
+    table = forecast.compare({"now": plan, "again": plan, "more": 1.2 * plan, "none": 0.0 * plan}, made)
+    by = table.set_index(["plan", "measure"])
+    assert (by.loc["again", ["difference", "difference_q10", "difference_q90", "p_above"]] == 0.0).all(
+        axis=None
+    )
+    draws = made.simulate({"now": plan, "more": 1.2 * plan})["visitors"]
+    assert (draws.sel(plan="more") >= draws.sel(plan="now")).all()
+    spend = by.xs("spend", level="measure")
+    np.testing.assert_allclose(spend["mean"], plan.sum() * np.array([1.0, 1.0, 1.2, 0.0]))
+    np.testing.assert_allclose(
+        by["difference"], by["mean"] - by["mean"].xs("now")[by.index.get_level_values(1)].values
+    )
+    assert list(forecast.compare([plan, 2 * plan], made)["plan"].unique()) == ["plan 1", "plan 2"]
+    with pytest.raises(forecast.UsageError, match="plan 1: expected spend of 3 periods and 2 channels"):
+        forecast.compare([plan[:2]], made)
+
+
+def test_a_forecast_writes_the_files_of_a_run(by_hand: tuple[Study, Posterior], tmp_path: Path):
+    """The same bytes as the command, but for what only a run knows: how it was asked, and its seconds."""
+    study, posterior = by_hand
+    made = forecast.forecast(study, read_history(study), posterior, command="forecast run")
+    ours = made.write(tmp_path / "ours")
+    theirs = workflow.run(study.path, out=tmp_path / "theirs").place
+    assert theirs is not None
+    names = {path.name for path in theirs.iterdir()}
+    assert {path.name for path in ours.iterdir()} == names
+    for name in names - {"summary.json"}:
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
 
 
 def test_money_that_is_planned_is_spent(by_hand: tuple[Study, Posterior]):
     """Spend of the given plan is what the study says, in every draw."""
     study, posterior = by_hand
     plan = study.plan.model_copy(update={"spend": {"ppc": 1234.0}})
-    made = forecast_plan(study.model_copy(update={"plan": plan}), read_history(study), posterior)
-    spend = made.outlook["spend"].sel(plan="given", channel="ppc")
+    made = forecast.forecast(study.model_copy(update={"plan": plan}), read_history(study), posterior)
+    spend = made.draws["spend"].sel(plan="given", channel="ppc")
     assert (spend == 1234.0).all()
-
-
-def test_steps_are_timed_and_told(by_hand: tuple[Study, Posterior]):
-    """Seconds by step, for the summary."""
-    study, posterior = by_hand
-    clock = Clock(Silent())
-    forecast_plan(study, read_history(study), posterior, clock=clock)
-    assert set(clock.seconds) == {"allocate", "simulate", "tables"}
-    assert all(seconds >= 0 for seconds in clock.seconds.values())
 
 
 def test_a_fit_that_fails_its_checks_is_marked(
@@ -232,21 +287,19 @@ def test_a_fit_that_fails_its_checks_is_marked(
     marked = fit_posterior(study, history)
     assert marked.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]
     verdict = judge(study, history, marked)
-    assert verdict["status"] == "FAIL"
-    assert [c["name"] for c in verdict["checks"] if c["status"] == "FAIL"] == ["R-hat"]
+    assert verdict.status == "FAIL"
+    assert [c.name for c in verdict.checks if c.status == "FAIL"] == ["R-hat"]
 
 
 def test_a_plan_beyond_the_budget_is_said_to_be(by_hand: tuple[Study, Posterior]):
     """Where the current plan is over the total there is no keeping it, however little the change gains."""
     study, posterior = by_hand
     lower = study.model_copy(update={"budget": study.budget.model_copy(update={"total": 4000.0})})
-    made = forecast_plan(lower, read_history(lower), posterior).tables
+    made = forecast.forecast(lower, read_history(lower), posterior)
     assert made.headline["material"]
     assert made.headline["gain_mean"] < 0
-    assert made.headline["recommendation"].startswith(
-        "The current plan does not keep the limits of the budget. Spend less on ppc"
-    )
-    text = recommendation(made.study, made.headline, made.allocation)
+    assert made.told()["headline"]["recommendation"] == recommendation(made)
+    text = str(recommendation(made))
     assert text.startswith("The current plan does not keep the limits of the budget. Spend 2")
     assert "Against the current plan that is −" in text
 
@@ -261,5 +314,6 @@ def test_moves_under_another_total_name_the_total():
         price=2.0, residual=0.0, unspent=0.0, reason="", allowed=False,
     )  # fmt: skip
     table = pd.DataFrame({"channel": names, "current": allocation.current, "recommended": cut})
-    text = recommendation({"currency": "EUR"}, gain_of(allocation, names), table).replace("\xa0", " ")
+    made = Results(StudyFacts("s", "EUR"), headline=gain_of(allocation), allocation=table)
+    text = str(recommendation(made)).replace("\xa0", " ")
     assert "Move 500 EUR from a to b. The whole budget is 500 EUR below the current plan." in text

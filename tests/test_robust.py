@@ -18,11 +18,12 @@ import pytest
 from conftest import ROOT, command
 from scipy.special import expit
 
+import forecast
 from forecast.backtest import pool, run_jobs
 from forecast.errors import DataError
 from forecast.fit import Posterior, fit_posterior, fitting, preview
 from forecast.history import History, read_history
-from forecast.planning import Forecast, forecast_plan
+from forecast.planning import Forecast
 from forecast.report import report_pdf
 from forecast.results import total_draws
 from forecast.study import Study, load_study
@@ -203,7 +204,7 @@ periods = {case.periods}
 
 def check(made: Forecast, past: History, *, factor: float = 3.0) -> None:
     """Finite, not negative, conserving unit by unit, and as many wins as lately, to a factor."""
-    outlook = made.outlook.sel(plan="given")
+    outlook = made.draws.sel(plan="given")
     stages = [s for s in past.stages if s in outlook]
     for name in outlook.data_vars:
         values = outlook[name].values
@@ -223,13 +224,13 @@ def check(made: Forecast, past: History, *, factor: float = 3.0) -> None:
         before = stage
     recent = np.nan_to_num(past.counts["won"].values)[-outlook.sizes["period"] :]
     came = float(recent.sum())
-    won = total_draws(made.outlook, "given", "won")
+    won = total_draws(made.draws, "given", "won")
     low, high = (came + 3) / factor - 3, (came + 3) * factor
     assert low <= won.mean() <= high, f"{won.mean():.1f} wins expected after {came:.0f} of late"
     assert won.std() > 0
-    numbers = made.tables.forecast.drop(columns=["period", "channel", "measure"])
+    numbers = made.forecast.drop(columns=["period", "channel", "measure"])
     assert np.isfinite(numbers.to_numpy(dtype=float)).all()
-    allocation = made.tables.allocation
+    allocation = made.allocation
     if len(allocation):
         spent = allocation[["current", "recommended", "low", "high"]].to_numpy(dtype=float)
         assert np.isfinite(spent).all()
@@ -241,7 +242,7 @@ def instantly(asked: Study) -> tuple[History, Posterior, Forecast]:
     past = read_history(asked)
     posterior = preview(asked, past, seed=1, draws=DRAWS)
     assert all(np.isfinite(v).all() for v in posterior.data.values())
-    return past, posterior, forecast_plan(asked, past, posterior)
+    return past, posterior, forecast.forecast(asked, past, posterior)
 
 
 FAST = (
@@ -335,10 +336,10 @@ def test_odd_histories_come_through_sampled(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(fitting, "TUNE", 300)
     asked = study(CASES[name], tmp_path)
     past, _, quick = instantly(asked)
-    made = forecast_plan(asked, past, fit_posterior(asked, past, draws=800))
+    made = forecast.forecast(asked, past, fit_posterior(asked, past, draws=800))
     check(made, past)
-    assert report_pdf(made.tables, timestamp=STAMP).startswith(b"%PDF")
-    won, other = (total_draws(one.outlook, "given", "won") for one in (made, quick))
+    assert report_pdf(made, timestamp=STAMP).startswith(b"%PDF")
+    won, other = (total_draws(one.draws, "given", "won") for one in (made, quick))
     error = np.hypot(won.std(), other.std()) / np.sqrt(200)  # effective draws of a short fit
     assert abs(won.mean() - other.mean()) < max(0.15 * won.mean(), 4 * error)
 
@@ -348,7 +349,7 @@ def test_odd_histories_come_through_sampled(tmp_path: Path, monkeypatch: pytest.
 def test_every_preview_comes_to_a_report(tmp_path: Path, name: str):
     """Tables and figures of every case fit on paper."""
     _, _, made = instantly(study(CASES[name], tmp_path))
-    assert report_pdf(made.tables, timestamp=STAMP).startswith(b"%PDF")
+    assert report_pdf(made, timestamp=STAMP).startswith(b"%PDF")
 
 
 # What is so, and not only that it runs
@@ -363,7 +364,7 @@ def outlook_of(name: str, folder: Path) -> tuple[Study, History, Posterior, Fore
 def test_a_stopped_channel_brings_only_what_is_open(tmp_path: Path):
     """No new units without planned money; and the recommendation does not wake it up by mistake."""
     _, past, _, made = outlook_of("a channel that stopped", tmp_path)
-    ppc = made.outlook.sel(plan="given", channel="ppc")
+    ppc = made.draws.sel(plan="given", channel="ppc")
     assert float(ppc["visitors"].sum()) == 0
     assert float(ppc["won_from_new"].sum()) == 0
     assert past.channels.index("ppc") in np.flatnonzero(np.nan_to_num(past.counts["won"].values).sum(axis=0))
@@ -404,7 +405,7 @@ def test_ten_times_the_counts_are_ten_times_the_forecast(tmp_path: Path):
     means, widths = [], []
     for name in ("ten times", "a hundred times", "a thousand times"):
         _, _, _, made = outlook_of(name, tmp_path)
-        won = total_draws(made.outlook, "given", "won")
+        won = total_draws(made.draws, "given", "won")
         means.append(won.mean())
         widths.append(won.std() / won.mean())
     assert means[1] / means[0] == pytest.approx(10, rel=0.15)
@@ -421,7 +422,7 @@ def test_heavy_tails_widen_the_revenue_and_not_the_wins(tmp_path: Path):
     spread = {}
     for name, made in (("heavy", heavy_made), ("plain", plain_made)):
         for measure in ("won", "revenue"):
-            draws = total_draws(made.outlook, "given", measure)
+            draws = total_draws(made.draws, "given", measure)
             spread[name, measure] = draws.std() / draws.mean()
     assert spread["heavy", "revenue"] > 1.3 * spread["plain", "revenue"]
     assert spread["heavy", "won"] == pytest.approx(spread["plain", "won"], rel=0.15)

@@ -23,7 +23,7 @@ from forecast.errors import DataError, StudyError, UsageError
 from forecast.fit import load_posterior
 from forecast.history import read_history
 from forecast.lab import make_leads
-from forecast.report import FILES, LEVER_FILES, ranking_text, score_text
+from forecast.report import FILES, LEVER_FILES, ranking_page, score_page, terminal_text
 from forecast.study import load_study
 
 ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
@@ -179,7 +179,7 @@ def test_a_new_fit_is_saved_before_the_forecast(small_study: Path, monkeypatch: 
     made = load_posterior(path)
     path.unlink()
     monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
-    monkeypatch.setattr(workflow, "forecast_plan", lambda *_, **__: (_ for _ in ()).throw(Fitted))
+    monkeypatch.setattr(workflow, "forecast", lambda *_, **__: (_ for _ in ()).throw(Fitted))
     with pytest.raises(Fitted):
         workflow.run(small_study, out=small_study.parent / "out")
     assert listing(small_study.parent) == ["small.csv", "small.nc", "small.toml"]
@@ -192,7 +192,7 @@ def test_fit_saves_the_posterior_and_judges_it(small_study: Path, monkeypatch: p
     path.unlink()
     monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
     result = workflow.fit(small_study)
-    assert result.path == path
+    assert result.place == path
     assert path.is_file()
     assert result.summary["verdict"]["status"] == "FAIL"
     assert result.summary["diagnostics"][0]["part"] == "visitors to leads"
@@ -210,8 +210,8 @@ def test_run_writes_to_reports_name_and_tells_its_steps(fitted_study: Path, monk
     monkeypatch.chdir(fitted_study.parent)
     notes = Notes()
     made = workflow.run(Path("small.toml"), progress=notes)
-    assert made.folder == Path("reports/small")
-    assert set(listing(made.folder)) == {*FILES, *ALWAYS}
+    assert made.place == Path("reports/small")
+    assert set(listing(made.place)) == {*FILES, *ALWAYS}
     assert notes.steps == [
         "reading the study and its data",
         "looking for a saved fit",
@@ -232,7 +232,7 @@ def test_channel_names_are_text_and_nothing_else(small_study: Path):
     table.to_csv(data, index=False)
     edited(small_study, '[channels.ppc]\nkind = "ppc"\n', "")
     save_by_hand(small_study)
-    out = workflow.run(small_study, out=small_study.parent / "out").folder
+    out = workflow.run(small_study, out=small_study.parent / "out").place
     channels = set(pd.read_csv(out / "forecast.csv")["channel"])
     assert channels == {f"'{names['ppc']}", names["seo"], "total"}
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
@@ -280,12 +280,14 @@ def test_every_command_leaves_the_running_period_out(
 
 def test_allocate_follows_total_change_and_limits(fitted_study: Path):
     """Money in, money divided: the total is spent where it returns more than itself, within change and limits."""
-    table = workflow.allocate(fitted_study, total=6000).allocation
+    table = workflow.allocate(fitted_study, total=6000).made.allocation
     assert table["channel"].tolist() == ["ppc"]
     assert table["recommended"].item() == pytest.approx(6000)
-    table = workflow.allocate(fitted_study, total=50_000, change=0.1).allocation
+    table = workflow.allocate(fitted_study, total=50_000, change=0.1).made.allocation
     assert table["recommended"].item() == pytest.approx(1.1 * table["current"].item())
-    table = workflow.allocate(fitted_study, total=50_000, overrides=["budget.limits.ppc.max=7000"]).allocation
+    table = workflow.allocate(
+        fitted_study, total=50_000, overrides=["budget.limits.ppc.max=7000"]
+    ).made.allocation
     assert table["recommended"].item() == pytest.approx(7000)
 
 
@@ -315,7 +317,7 @@ def test_check_reads_everything_and_fits_nothing(small_study: Path):
     assert result.summary["channels"] == ["ppc", "seo"]
     assert result.summary["stages"] == ["visitors", "leads", "qualified", "won"]
     assert result.summary["status"] == "REVIEW"
-    assert len(result.summary["audit"]) == len(result.audit)
+    assert len(result.summary["audit"]) == len(result.made[0])
 
 
 @pytest.mark.parametrize("job", [workflow.check, workflow.run])
@@ -509,7 +511,7 @@ def test_part_of_a_horizon_is_scored(fitted_study: Path, tmp_path: Path):
     result = workflow.score(folder, fitted_study)
     assert result.summary["come"] == ["2026-05", "2026-06"]
     assert json.loads((folder / "score.json").read_text(encoding="utf-8"))["name"] == "small"
-    assert "2 of 3 months have come" in score_text(result.summary)
+    assert "2 of 3 months have come" in terminal_text(score_page(result.summary))
     with pytest.raises(DataError, match="nothing of it has come yet"):
         workflow.score(folder, fitted_study, overrides=["history.through='2026-04'"])
     with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
@@ -565,7 +567,7 @@ def test_a_ranking_is_written_the_same_each_time(tmp_path: Path):
     told = json.loads((tmp_path / "a" / "scoring.json").read_text())
     assert told["threshold"]["worked_a_period"] <= 40
     assert (frame["expected_value"] >= told["threshold"]["level"]).equals(frame["above_threshold"])
-    text = ranking_text(made[0].summary, made[0].ranking)
+    text = terminal_text(ranking_page(made[0].summary, made[0].made.table))
     assert "contract: left out" in text
 
 

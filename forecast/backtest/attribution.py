@@ -32,8 +32,7 @@ from forecast.fit import Posterior, preview
 from forecast.history import History
 from forecast.outlook import (
     World,
-    expected_traffic,
-    future_paths,
+    case_of,
     moves_by_slot,
     on_its_way,
     open_units,
@@ -168,8 +167,8 @@ def attribute(
     place = [now.channels.index(name) for name in past.channels]
     later = slice(known, known + horizon)
     spent = now.spend[later][:, place]
-    then = _as_forecast(past, then_posterior, planned, seed)
-    given = _as_forecast(past, then_posterior, spent, seed).traffic
+    then = _as_forecast(study, past, then_posterior, planned, seed)
+    given = _as_forecast(study, past, then_posterior, spent, seed).traffic
     came = _as_it_came(past, now, now_posterior, place, horizon, then)
     blocks = _blocks(past, then, planned, spent)
     waiting = waiting_of(past, then_posterior)
@@ -214,18 +213,17 @@ def _blocks(past: History, then: Known, planned: Array, spent: Array) -> list[st
     ]
 
 
-def _as_forecast(past: History, posterior: Posterior, spend: Array, seed: int) -> Known:
+def _as_forecast(study: Study, past: History, posterior: Posterior, spend: Array, seed: int) -> Known:
     """The blocks as a posterior of then expects them, given this spend."""
-    rng = np.random.default_rng([seed, 4])
-    future = future_paths(posterior, past, len(spend), rng)
-    inside, _ = expected_traffic(posterior, future, spend, past.current_spend, past.period)
+    case = case_of(study, past, posterior, spend, np.random.default_rng([seed, 4]))
+    inside, _ = case.traffic()
     rates = {
         stage: np.concatenate(
-            [_mean_rate(posterior, f"logit_rate_{stage}"), future.rates[stage].mean(axis=0)]
+            [_mean_rate(posterior, f"logit_rate_{stage}"), case.future.rates[stage].mean(axis=0)]
         )
         for stage in posterior.stages
     }
-    value = posterior.array("deal_mean").mean(axis=0) if "deal_mean" in posterior.data else None
+    value = posterior.array("deal_mean").mean(axis=0) if case.valued else None
     return Known(inside.mean(axis=0), rates, _delays(posterior, posterior.provenance["ages"]), value)
 
 

@@ -24,7 +24,7 @@ from forecast.backtest import baselines, scores
 from forecast.errors import DataError, UsageError
 from forecast.fit import Posterior
 from forecast.history import History
-from forecast.outlook import REPLICATES, future_paths, in_total, simulate
+from forecast.outlook import REPLICATES, case_of, in_total, simulate
 from forecast.periods import period_label
 from forecast.progress import Silent
 from forecast.study import Study
@@ -201,13 +201,10 @@ def _outlook(origin: Origin, posterior: Posterior) -> dict[str, Array]:
     """Draws of each measure that came, (draw, period, channel)."""
     setup = origin.setup
     paths, chance = np.random.SeedSequence([setup.seed, 1]).spawn(2)
-    future = future_paths(posterior, origin.past, setup.horizon, np.random.default_rng(paths))
+    case = case_of(origin.study, origin.past, posterior, origin.spend, np.random.default_rng(paths))
     outlook = simulate(
-        posterior,
-        origin.past,
-        origin.study,
+        case,
         {"given": origin.spend},
-        future,
         rng=np.random.default_rng(chance),
         replicates=max(REPLICATES, math.ceil(SIMULATED / posterior.draws)),
     ).sel(plan="given")

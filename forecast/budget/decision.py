@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,50 +25,23 @@ from forecast.budget.certificate import (
     residual,
 )
 from forecast.budget.flighting import BOUND, free_program
-from forecast.budget.limits import BEYOND_SEEN, Limits, limits_of
+from forecast.budget.limits import Limits, limits_of
 from forecast.budget.objectives import Aim, Queue, best, smallest_budget
 from forecast.budget.program import InfeasibleError, Solution
 from forecast.budget.response import (
-    POINTS,
     Background,
     Curves,
     Response,
     background,
-    paid_channels,
     pattern_of,
-    plan_value,
     response_curves,
     response_of,
-    worth_of_traffic,
 )
 from forecast.budget.sales import lost_money, sales_rows
 from forecast.budget.solver import solve
 from forecast.errors import UsageError
-from forecast.fit import Posterior
-from forecast.history import History
-from forecast.outlook import Future
-from forecast.periods import period_label
+from forecast.outlook import Case
 from forecast.study import Study
-
-__all__ = [
-    "BEYOND_SEEN",
-    "POINTS",
-    "Aim",
-    "Allocation",
-    "Certificate",
-    "Curves",
-    "Decision",
-    "Limits",
-    "aim_of",
-    "allocate",
-    "decide",
-    "limits_of",
-    "paid_channels",
-    "plan_value",
-    "recommended_plan",
-    "response_curves",
-    "worth_of_traffic",
-]
 
 Array = NDArray[np.float64]
 
@@ -148,30 +120,8 @@ def aim_of(study: Study) -> Aim:
     return Aim(asked.objective, asked.risk, asked.floor, None if target is None else target.amount)
 
 
-def allocate(
-    posterior: Posterior,
-    history: History,
-    study: Study,
-    plan: Array,
-    future: Future,
-    *,
-    total: float | None = None,
-    **asked: Any,
-) -> tuple[Allocation, Curves]:
-    """Recommend a split over the paid channels; arrays of the result follow `paid_channels`. Options as in `decide`.
-
-    Raises UsageError where limits clash or no channel has spend or deals have no value.
-    """
-    made = decide(posterior, history, study, plan, future, total=total, **asked)
-    return made.allocation, made.curves
-
-
 def decide(
-    posterior: Posterior,
-    history: History,
-    study: Study,
-    plan: Array,
-    future: Future,
+    case: Case,
     *,
     total: float | None = None,
     marginal: float | None = None,
@@ -182,15 +132,15 @@ def decide(
     """Recommend a split, and keep all that it was made from.
 
     Args:
-        posterior, history, study, plan, future: as everywhere; the plan is (period, channel).
+        case: the question; its plan is the current one.
         total: budget over the horizon in place of the study's.
         marginal: no fixed budget; money is spent until its marginal return falls to this.
         cac: customers of paid channels may cost this much on average; no fixed budget.
         chance: the smallest budget that makes the target so likely.
         seed: of what comes whatever is spent, simulated where the objective or the capacity of sales needs it.
     """
-    paid = paid_channels(history, plan)
-    if not len(paid) or "deal_mean" not in posterior.data:
+    study, history, plan, paid = case.study, case.history, case.plan, case.paid
+    if not len(paid) or not case.valued:
         raise UsageError(
             "a budget needs at least one channel with recorded spend, and revenue or funnel.value"
         )
@@ -198,13 +148,13 @@ def decide(
     mode = _mode(aim, marginal, cac, chance)
     open_ended = total is None and not (marginal is None and cac is None and chance is None)
     limits = limits_of(study, history, plan, total=np.inf if open_ended else total)
-    made = response_of(posterior, history, study, future, plan)
+    made = response_of(case)
     current = plan.sum(axis=0)[paid]
     capacity = study.economics.capacity
     curves = response_curves(made, _most(made, limits, current), arriving=capacity is not None)
     anyway = None
     if capacity is not None or aim.objective == "target" or chance is not None:
-        anyway = background(made, np.random.default_rng([seed, 3]))
+        anyway = background(case, np.random.default_rng([seed, 3]))
     queue = _queue(made, curves, anyway, current) if capacity is not None and anyway is not None else None
     spread_as_now = replace(limits, pattern=pattern_of(plan)[:, paid])
     if chance is not None and anyway is not None:
@@ -249,17 +199,20 @@ def _mode(aim: Aim, marginal: float | None, cac: float | None, chance: float | N
 
 def _most(made: Response, limits: Limits, current: Array) -> Array:
     """How far the grid of each channel reaches, (all channels,)."""
-    most = np.zeros(made.plan.shape[1])
+    most = np.zeros(made.case.plan.shape[1])
     reach = np.maximum(2.0 * current, np.where(np.isfinite(limits.high), limits.high, 0.0))
-    most[made.paid] = np.maximum(reach, np.maximum(2.0 * made.history.spend_reference[made.paid], limits.low))
+    most[made.case.paid] = np.maximum(
+        reach, np.maximum(2.0 * made.case.history.spend_reference[made.case.paid], limits.low)
+    )
     return most
 
 
 def _queue(made: Response, curves: Curves, anyway: Background, current: Array) -> Queue:
-    economics, history = made.study.economics, made.history
-    labels = [period_label(start, history.period) for start in made.future.starts]
+    economics = made.case.study.economics
     limit = float(economics.capacity or 0.0)
-    rows = sales_rows(curves, anyway.arriving.mean(axis=0), current, limit, economics.capacity_decay, labels)
+    rows = sales_rows(
+        curves, anyway.arriving.mean(axis=0), current, limit, economics.capacity_decay, made.case.labels
+    )
     return Queue(*rows)
 
 
@@ -267,15 +220,15 @@ def _free(made: Response, curves: Curves, limits: Limits, aim: Aim, current: Arr
     """The best plan that may differ by period, or the best one spread as today where that truly brings more."""
     measure, cost = ("inside", 0.0) if aim.objective == "revenue" else ("value", aim.hurdle)
     freed = solve(free_program(made, limits, measure=measure, cost=cost))
-    plan = freed.x.reshape(len(made.plan), -1)
+    plan = freed.x.reshape(len(made.case.plan), -1)
 
     def exact(split: Array) -> float:
         whole = _whole(made, split)
-        inside, _ = made.traffic(whole)
+        inside, _ = made.case.traffic(whole)
         brought = made.value(whole) if measure == "value" else (inside * made.inside).sum(axis=1)
-        return float(brought[:, made.paid].sum(axis=1).mean()) - cost * float(split.sum())
+        return float(brought[:, made.case.paid].sum(axis=1).mean()) - cost * float(split.sum())
 
-    pattern = pattern_of(made.plan)[:, made.paid]
+    pattern = pattern_of(made.case.plan)[:, made.case.paid]
     with suppress(InfeasibleError):  # today's spread may not keep what is asked of single periods
         found = best(curves, replace(limits, pattern=pattern), aim, current=current)
         if exact(pattern * found.x) > exact(plan):
@@ -284,8 +237,8 @@ def _free(made: Response, curves: Curves, limits: Limits, aim: Aim, current: Arr
 
 
 def _whole(made: Response, spread: Array) -> Array:
-    plan = made.plan.copy()
-    plan[:, made.paid] = spread
+    plan = made.case.plan.copy()
+    plan[:, made.case.paid] = spread
     return plan
 
 
@@ -300,16 +253,16 @@ def _decision(
     queue: Queue | None,
     mode: str,
 ) -> Decision:
-    paid = made.paid
-    current, split = made.plan.sum(axis=0)[paid], found.x
-    allowed = limits.allows(made.plan[:, paid])
-    value_current, value_best = (made.value(p)[:, paid] for p in (made.plan, _whole(made, spread)))
+    paid = made.case.paid
+    current, split = made.case.plan.sum(axis=0)[paid], found.x
+    allowed = limits.allows(made.case.plan[:, paid])
+    value_current, value_best = (made.value(p)[:, paid] for p in (made.case.plan, _whole(made, spread)))
     gain = (value_best - value_current).sum(axis=1) - (split.sum() - current.sum())
     if limits.fees is not None:
         gain = gain - limits.fees @ ((split > 0).astype(float) - (current > 0))
     lost = np.zeros(2)  # by waiting: recommended, current
     if anyway is not None and queue is not None:
-        each = [lost_money(made, anyway, plan) for plan in (_whole(made, spread), made.plan)]
+        each = [lost_money(made, anyway, plan) for plan in (_whole(made, spread), made.case.plan)]
         gain, lost = gain - each[0] + each[1], np.array([loss.mean() for loss in each])
     status = "optimal" if np.isfinite(found.gap) else "best found"
     if (
@@ -320,7 +273,7 @@ def _decision(
         and _same_question(aim)
     ):
         # interpolation error must never make the plan worse
-        split, spread, value_best, gain = current, made.plan[:, paid], value_current, np.zeros_like(gain)
+        split, spread, value_best, gain = current, made.case.plan[:, paid], value_current, np.zeros_like(gain)
         status = "current plan kept"
     scape = landscape(curves, aim, split, anyway)
     idle = float(queue.reward @ found.extra) if queue is not None else 0.0
@@ -361,7 +314,7 @@ def _decision(
         marginal=marginal,
         marginal_current=curves.marginal(current),
         gain=gain,
-        extrapolated=_beyond(spread, made.history.highest_spend[paid]),
+        extrapolated=_beyond(spread, made.case.history.highest_spend[paid]),
         price=price,
         residual=left if np.isfinite(left) else 0.0,
         unspent=unspent,
@@ -377,10 +330,11 @@ def _same_question(aim: Aim) -> bool:
     return aim.hurdle == 1.0 and aim.cac is None
 
 
-def recommended_plan(plan: Array, curves: Curves, allocation: Allocation, history: History) -> Array:
-    """The recommendation as spend by (period, channel); spread as the current plan is, unless flighting is free."""
-    result, paid = plan.copy(), paid_channels(history, plan)
-    result[:, paid] = curves.pattern * allocation.recommended if allocation.plan is None else allocation.plan
+def recommended_plan(made: Decision) -> Array:
+    """The recommendation as spend (period, channel); spread as the current plan is, unless flighting is free."""
+    found, case = made.allocation, made.response.case
+    result = case.plan.copy()
+    result[:, case.paid] = made.curves.pattern * found.recommended if found.plan is None else found.plan
     return result
 
 

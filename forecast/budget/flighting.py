@@ -21,8 +21,7 @@ from scipy.sparse import csr_array
 from forecast.budget.limits import BEYOND_SEEN, Limits
 from forecast.budget.program import Program, Row
 from forecast.budget.response import Response
-from forecast.fit import EARLY_PERIODS, carry_periods
-from forecast.outlook import response
+from forecast.equations import carry_periods, carry_weights, with_past
 
 Array = NDArray[np.float64]
 
@@ -34,7 +33,7 @@ LEAST_WEIGHT = 1e-4  # of the horizon's spend in a later period, below which it 
 
 def free_program(made: Response, limits: Limits, *, measure: str, cost: float) -> Program:
     """The program over spend by (period, channel), flattened in this order; `measure`: value or inside."""
-    paid, periods = made.paid, len(made.plan)
+    paid, periods = made.case.paid, len(made.case.plan)
     count = periods * len(paid)
     weights = _weights(made)
     arguments, shift, cells = _arguments(made, weights, later=measure == "value")
@@ -60,28 +59,25 @@ def free_program(made: Response, limits: Limits, *, measure: str, cost: float) -
 
 def _most(made: Response, limits: Limits) -> Array:
     """Most spend of a channel in a period, (period, channel): 1.3 times the highest seen unless more is asked for."""
-    paid = made.paid
-    seen = BEYOND_SEEN * made.history.highest_spend[paid]
-    usual = np.maximum(seen, made.plan.max(axis=0)[paid])
-    usual = np.maximum(usual, limits.high / len(made.plan) * np.isfinite(limits.high))
-    return np.broadcast_to(np.minimum(usual, limits.high), (len(made.plan), len(paid))).copy()
+    paid = made.case.paid
+    seen = BEYOND_SEEN * made.case.history.highest_spend[paid]
+    usual = np.maximum(seen, made.case.plan.max(axis=0)[paid])
+    usual = np.maximum(usual, limits.high / len(made.case.plan) * np.isfinite(limits.high))
+    return np.broadcast_to(np.minimum(usual, limits.high), (len(made.case.plan), len(paid))).copy()
 
 
 def _weights(made: Response) -> Array:
     """Mean weight of spend by age, (lag, channel)."""
-    lags = carry_periods(made.history.period)
-    carry = made.posterior.array("carry")[:, made.paid] + 1e-12
-    weights = carry[:, None, :] ** np.arange(lags + 1)[None, :, None]
-    return np.asarray((weights / weights.sum(axis=1, keepdims=True)).mean(axis=0))
+    lags = carry_periods(made.case.history.period)
+    return carry_weights(made.case.posterior.array("carry")[:, made.case.paid], lags).mean(axis=1)
 
 
 def _arguments(made: Response, weights: Array, *, later: bool) -> tuple[Array, Array, list[tuple[int, int]]]:
     """Acting spend as a function of spend: matrix, shift, and (period, channel) of each curve; later periods go on."""
-    periods, n, lags = len(made.plan), len(made.paid), len(weights) - 1
-    past = made.future.past_spend[:, made.paid]
-    early = past[:EARLY_PERIODS].mean(axis=0, keepdims=True)
-    before = np.concatenate([np.repeat(early, lags, axis=0), past])[-lags:]
-    after = made.history.current_spend[made.paid]
+    periods, n, lags = len(made.case.plan), len(made.case.paid), len(weights) - 1
+    past = made.case.future.past_spend[:, made.case.paid]
+    before = with_past(past, lags)[-lags:]
+    after = made.case.history.current_spend[made.case.paid]
     rows, shift, cells = [], [], []
     for t in range(periods + (lags if later else 0)):
         for c in range(n):
@@ -103,19 +99,20 @@ def _arguments(made: Response, weights: Array, *, later: bool) -> tuple[Array, A
 
 def _curves(made: Response, cells: list[tuple[int, int]], top: Array, measure: str) -> Array:
     """Mean value of each curve at its knots, even in the root of acting spend, (curve, point)."""
-    paid, periods, n = made.paid, len(made.plan), len(made.paid)
+    paid, periods, n = made.case.paid, len(made.case.plan), len(made.case.paid)
     most = np.zeros(n)
     np.maximum.at(most, [c for _, c in cells], top)
     roots = np.linspace(0.0, 1.0, POINTS)
     worth = (made.worth if measure == "value" else made.inside)[:, :, paid]
-    inside = worth * np.exp(made.future.log_traffic[:, :, paid])
-    tail = worth[:, -1] * np.exp(made.future.tail_traffic[:, paid])
+    inside = worth * np.exp(made.case.future.log_traffic[:, :, paid])
+    tail = worth[:, -1] * np.exp(made.case.future.tail_traffic[:, paid])
     values = np.zeros((len(cells), POINTS))
     for g, root in enumerate(roots):
-        level = np.zeros(made.plan.shape[1])
+        level = np.zeros(made.case.plan.shape[1])
         level[paid] = most * root**2
-        steady = replace(made.future, past_spend=np.broadcast_to(level, made.future.past_spend.shape))
-        multiple = response(made.posterior, steady, level[None, :], made.history.period)[:, 0, paid]
+        always = np.broadcast_to(level, made.case.future.past_spend.shape)
+        steady = replace(made.case, future=replace(made.case.future, past_spend=always))
+        multiple = steady.response(level[None, :])[:, 0, paid]
         here, beyond = np.einsum("stc,sc->tc", inside, multiple), np.einsum("sc,sc->c", tail, multiple)
         values[:, g] = [(here[t, c] if t < periods else beyond[c]) / len(multiple) for t, c in cells]
     at = np.sqrt(np.maximum(top, 1e-9) / np.maximum(most[[c for _, c in cells]], 1e-9))

@@ -23,10 +23,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.budget.decision import BEYOND_SEEN, decide
+from forecast.budget.decision import decide
+from forecast.budget.limits import BEYOND_SEEN
 from forecast.errors import StudyError, UsageError
 from forecast.history import History
-from forecast.outlook import Base, Outcome, expected_traffic, outcome, raise_rate
+from forecast.outlook import Base, Outcome, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
 from forecast.study import GoalSpec, Study, TargetSpec
 
@@ -100,13 +101,13 @@ def goal_tables(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> dic
     """`goals`: one row each; `ways`: what would make it likely enough, by lever."""
     rows: list[dict[str, Any]] = []
     ways: list[dict[str, Any]] = []
-    for number, goal in enumerate(base.study.goals):
-        first, last = window_of(base.study, base.history, base.future.starts, number)
+    for number, goal in enumerate(base.case.study.goals):
+        first, last = window_of(base.case.study, base.case.history, base.case.future.starts, number)
         look = _Look(base, outlook, plan, goal, first, last)
         rows.append(look.row())
         if look.p() < goal.chance and last >= 0:
             ways += look.ways()
-            if first <= 0 and last == len(base.plan) - 1 and goal.measure in ("revenue", "won"):
+            if first <= 0 and last == len(base.case.plan) - 1 and goal.measure in ("revenue", "won"):
                 ways += smallest(base, goal, look.needed, seed=seed)
     return {
         "goals": pd.DataFrame(rows, columns=COLUMNS),
@@ -126,12 +127,12 @@ class _Look:
         self.draws = values
         self.so_far = 0.0
         if first < 0:
-            past = base.history.filled(goal.measure)
+            past = base.case.history.filled(goal.measure)
             periods = len(past)
             self.so_far = float(past[periods + first : periods + min(last + 1, 0)].sum())
         self.needed = goal.amount - self.so_far
-        replicates = len(values) // base.posterior.draws
-        kept = values.reshape(base.posterior.draws, replicates)[base.rows]
+        replicates = len(values) // base.case.posterior.draws
+        kept = values.reshape(base.case.posterior.draws, replicates)[base.rows]
         self.expected = self.total(base.made)[:, None]
         self.noise = kept - self.expected
 
@@ -155,8 +156,8 @@ class _Look:
         goal, base = self.goal, self.base
         all_in = self.draws + self.so_far
         q10, q50, q90, likely = (float(q) for q in np.quantile(all_in, (0.1, 0.5, 0.9, 1.0 - goal.chance)))
-        kind = base.history.period
-        label = period_label(parse_period(goal.from_, kind), kind) if goal.from_ else base.labels[0]
+        kind = base.case.history.period
+        label = period_label(parse_period(goal.from_, kind), kind) if goal.from_ else base.case.labels[0]
         return {
             "goal": name_of(goal),
             "measure": goal.measure,
@@ -179,10 +180,10 @@ class _Look:
         base, found = self.base, []
         names = [base.world.first, *base.world.stages]
         until = len(names) if self.goal.measure == "revenue" else names.index(self.goal.measure) + 1
-        if (base.plan[self.inside] > 0).any():
+        if (base.case.plan[self.inside] > 0).any():
             found.append(self._way("budget", "", MOST, self._spend, lambda f: float(self._plan(f).sum())))
-        full = np.ones(len(base.plan))
-        channels = np.ones(len(base.channels), dtype=bool)
+        full = np.ones(len(base.case.plan))
+        channels = np.ones(len(base.case.channels), dtype=bool)
         for stage in names[1:until]:
             rates = base.world.rates[stage]
             if base.world.at_once[stage].all():
@@ -231,20 +232,17 @@ class _Look:
     def _plan(self, factor: float) -> Array:
         base = self.base
         free = np.array(
-            [not getattr(base.study.channels.get(name), "locked", False) for name in base.channels]
+            [not getattr(base.case.study.channels.get(name), "locked", False) for name in base.case.channels]
         )
-        most = np.maximum(BEYOND_SEEN * base.history.highest_spend, base.plan)
-        plan = base.plan.copy()
+        most = np.maximum(BEYOND_SEEN * base.case.history.highest_spend, base.case.plan)
+        plan = base.case.plan.copy()
         raised = np.minimum(plan * factor, most)
         plan[self.inside] = np.where(free, raised, plan)[self.inside]
         return plan
 
     def _spend(self, factor: float) -> Outcome:
         base = self.base
-        after = base.history.current_spend
-        inside, later = expected_traffic(
-            base.posterior, base.future, self._plan(factor), after, base.history.period
-        )
+        inside, later = base.case.traffic(self._plan(factor))
         return outcome(replace(base.world, traffic=inside[base.rows], later=later[base.rows]))
 
 
@@ -261,13 +259,13 @@ def _rate(base: Base, before: str, stage: str) -> float:
 def smallest(base: Base, goal: GoalSpec, needed: float, *, seed: int) -> list[dict[str, Any]]:
     """The smallest budget that the solver finds for a goal over the whole horizon, free to move money; or how far."""
     target = TargetSpec(revenue=needed) if goal.measure == "revenue" else TargetSpec(won=needed)
-    study = base.study.model_copy(update={"plan": base.study.plan.model_copy(update={"target": target})})
-    now = float(base.plan.sum())
+    study = base.case.study.model_copy(
+        update={"plan": base.case.study.plan.model_copy(update={"target": target})}
+    )
+    now = float(base.case.plan.sum())
     told = {"goal": name_of(goal), "lever": "best budget", "stage": "", "value_now": now}
     try:
-        made = decide(
-            base.posterior, base.history, study, base.plan, base.future, chance=goal.chance, seed=seed
-        ).allocation
+        made = decide(replace(base.case, study=study), chance=goal.chance, seed=seed).allocation
     except UsageError:
         return []
     total = now + float(made.recommended.sum() - made.current.sum())

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from forecast.budget.program import Row
-from forecast.budget.response import paid_channels, pattern_of
+from forecast.budget.response import pattern_of
 from forecast.errors import UsageError
 from forecast.history import History
+from forecast.outlook import paid_channels
 from forecast.periods import parse_period, period_label, period_range, shift
 from forecast.study import Study
 

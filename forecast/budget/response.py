@@ -22,11 +22,9 @@ from scipy.interpolate import PchipInterpolator
 
 from forecast.budget.prices import concave, falling_slopes, hull
 from forecast.budget.program import evaluate
-from forecast.equations import delay_pmf
-from forecast.fit import Posterior, kept_draws
-from forecast.history import History
-from forecast.outlook import Future, customer_value, expected_traffic, simulate
-from forecast.periods import periods_per_year
+from forecast.equations import concentration
+from forecast.fit import kept_draws
+from forecast.outlook import Case, in_the_end, inside_share, money_factor, simulate
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -101,95 +99,11 @@ def table_of(mean: Array, spend: Array) -> Array:
     return table
 
 
-def paid_channels(history: History, plan: Array) -> NDArray[np.int64]:
-    """Channels whose traffic responds to spend that was recorded, and that take part in the budget."""
-    return np.flatnonzero(history.paid | (plan.sum(axis=0) > 0))
-
-
 def pattern_of(plan: Array) -> Array:
     """How a plan spreads each channel's spend over its periods (period, channel); evenly where it has none."""
     totals = plan.sum(axis=0)
     flat = np.full(plan.shape, 1.0 / len(plan))
     return np.where(totals > 0, plan / np.where(totals > 0, totals, 1.0), flat)
-
-
-# ------------------------------------------------------------------------------------------------- worth of traffic
-
-
-def worth_of_traffic(posterior: Posterior, future: Future, margin: float) -> Array:
-    """Margin that one unit of traffic brings in the end, (draw, period, channel): margin x rates x deal value."""
-    worth = np.repeat(posterior.array("deal_mean")[:, None, :] * margin, future.log_traffic.shape[1], axis=1)
-    return worth * _chance(future)
-
-
-def _chance(future: Future) -> Array:
-    chance = np.ones_like(future.log_traffic)
-    for rate in future.rates.values():
-        chance = chance * rate
-    return chance
-
-
-def money_factor(posterior: Posterior, history: History, study: Study) -> Array:
-    """Margin of a customer per unit of first revenue, (draw, channel): margin x customer value x discount by delay."""
-    economics = study.economics
-    factor = np.full((posterior.draws, len(history.channels)), economics.gross_margin * customer_value(study))
-    keep = (1.0 + economics.discount_rate) ** (-1.0 / periods_per_year(history.period))
-    for stage in posterior.stages if keep < 1 else ():
-        mean = posterior.array(f"delay_mean_{stage}")
-        if mean.any():
-            pmf = delay_pmf(
-                mean, posterior.array(f"delay_cv_{stage}"), int(posterior.provenance["ages"][stage])
-            )
-            lag = pmf @ keep ** np.arange(pmf.shape[1])
-            factor *= np.where(history.enters_later(stage), 1.0, lag[:, None])
-    return factor
-
-
-def inside_share(
-    posterior: Posterior,
-    history: History,
-    future: Future,
-    *,
-    until: str | None = None,
-    rows: NDArray[np.int64] | slice = slice(None),
-) -> Array:
-    """Chance that a unit of a period's traffic is won inside the horizon, (draw, period, channel).
-
-    `until`: reaches that stage instead, with one axis more for the slot in which it does, the last one being later.
-    `rows`: for some of the draws.
-    """
-    stages = posterior.stages
-    stages = stages if until is None else stages[: stages.index(until) + 1]
-    shape = future.log_traffic[rows].shape
-    horizon = shape[1]
-    if until is None:
-        reach = np.ones((*shape, 1))
-    else:  # one target per slot; what is beyond all of them is the last
-        reach = np.broadcast_to(np.eye(horizon)[None, :, None, :], (*shape, horizon)).copy()
-    for stage in reversed(stages):
-        mean, rate = posterior.array(f"delay_mean_{stage}")[rows], future.rates[stage][rows]
-        cv, ages = posterior.array(f"delay_cv_{stage}")[rows], int(posterior.provenance["ages"][stage])
-        at_once = history.enters_later(stage)
-        pmf = delay_pmf(mean, cv, ages)
-        pmf = np.concatenate([pmf, np.zeros((len(pmf), horizon))], axis=1)
-        before = np.empty_like(reach)
-        for t in range(horizon):
-            landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)
-            before[:, t] = rate[:, t, :, None] * landing
-        before[:, :, at_once] = reach[:, :, at_once]
-        reach = before
-    if until is None:
-        return reach[..., 0]
-    chance = np.ones(shape)
-    for stage in stages:
-        chance = chance * np.where(history.enters_later(stage), 1.0, future.rates[stage][rows])
-    return np.concatenate([reach, (chance - reach.sum(axis=3))[..., None]], axis=3)
-
-
-def plan_value(posterior: Posterior, history: History, future: Future, worth: Array, spend: Array) -> Array:
-    """Expected eventual margin of a plan (period, channel) before spend, (draw, channel)."""
-    inside, later = expected_traffic(posterior, future, spend, history.current_spend, history.period)
-    return (inside * worth).sum(axis=1) + later * worth[:, -1]
 
 
 # -------------------------------------------------------------------------------------------------------- the grid
@@ -199,50 +113,33 @@ def plan_value(posterior: Posterior, history: History, future: Future, worth: Ar
 class Response:
     """A posterior's expected yield of plans, with what does not depend on them worked out once.
 
-    worth, inside, wins: of a unit of traffic by (draw, period, channel), see the module; `study` and the rest as given.
+    factor (draw, channel): see `outlook.money_factor`; worth, inside, wins: of a unit of traffic by (draw, period,
+    channel), see the module.
     """
 
-    posterior: Posterior
-    history: History
-    study: Study
-    future: Future
-    plan: Array
+    case: Case
+    factor: Array
     worth: Array
     inside: Array
     wins: Array
 
-    @property
-    def paid(self) -> NDArray[np.int64]:
-        """Channels that take part."""
-        return paid_channels(self.history, self.plan)
-
-    def traffic(self, spend: Array) -> tuple[Array, Array]:
-        """Expected traffic of a plan, in the horizon and by carry-over after it."""
-        after = self.history.current_spend
-        return expected_traffic(self.posterior, self.future, spend, after, self.history.period)
-
     def value(self, spend: Array) -> Array:
         """Expected eventual margin of a plan (period, channel) before spend, (draw, channel)."""
-        inside, later = self.traffic(spend)
+        inside, later = self.case.traffic(spend)
         return (inside * self.worth).sum(axis=1) + later * self.worth[:, -1]
 
     def reach(self, rows: NDArray[np.int64]) -> Array:
-        """Chance to enter sales by slot, (draw, period, channel, slot), for some draws; see `inside_share`."""
-        entry = sales_entry(self.posterior)
-        return inside_share(self.posterior, self.history, self.future, until=entry, rows=rows)
+        """Chance to enter sales by slot, (draw, period, channel, slot), for some draws; see `outlook.inside_share`."""
+        return inside_share(self.case, until=sales_entry(self.case), rows=rows)
 
 
-def response_of(
-    posterior: Posterior, history: History, study: Study, future: Future, plan: Array
-) -> Response:
+def response_of(case: Case) -> Response:
     """Work out what a unit of traffic brings. The measure inside the horizon is wins where the target is in wins."""
-    factor = money_factor(posterior, history, study)
-    wins, deal = _chance(future), posterior.array("deal_mean")
-    inside = inside_share(posterior, history, future)
-    if not _in_wins(study):
+    factor, wins = money_factor(case), in_the_end(case)
+    deal, inside = case.posterior.array("deal_mean"), inside_share(case)
+    if not _in_wins(case.study):
         inside = inside * deal[:, None, :]
-    worth = wins * (deal * factor)[:, None, :]
-    return Response(posterior, history, study, future, plan, worth, inside, wins)
+    return Response(case, factor, wins * (deal * factor)[:, None, :], inside, wins)
 
 
 def _in_wins(study: Study) -> bool:
@@ -251,8 +148,8 @@ def _in_wins(study: Study) -> bool:
 
 def response_curves(made: Response, most: Array, *, arriving: bool = False) -> Curves:
     """Evaluate the posterior once on a grid of spend for the paid channels; `most` (channel,) bounds the grid."""
-    paid, posterior = made.paid, made.posterior
-    pattern = pattern_of(made.plan)
+    paid, posterior = made.case.paid, made.case.posterior
+    pattern = pattern_of(made.case.plan)
     spend = most[:, None] * np.linspace(0.0, 1.0, POINTS) ** 2
     keep = kept_draws(posterior.draws)
     chance = _Chance(made)
@@ -266,7 +163,7 @@ def response_curves(made: Response, most: Array, *, arriving: bool = False) -> C
         "inside_variance": [],
     }
     for g in range(POINTS):
-        traffic, later = made.traffic(pattern * spend[:, g])
+        traffic, later = made.case.traffic(pattern * spend[:, g])
         value = (traffic * made.worth).sum(axis=1) + later * made.worth[:, -1]
         means.append(value.mean(axis=0)[paid])
         traffic, later = traffic[keep], later[keep]
@@ -287,26 +184,24 @@ class _Chance:
 
     def __init__(self, made: Response) -> None:
         self.made = made
-        posterior, future = made.posterior, made.future
+        posterior, future = made.case.posterior, made.case.future
         spread = 1.0 + posterior.array("noise_traffic")[:, None, None] ** 2 + 1e-4
         for stage, rate in future.rates.items():
             noise = posterior.array(f"noise_{stage}")[:, None, None]
             inner = np.clip(rate, 1e-9, 1 - 1e-9)
-            kappa = 1.0 / (noise**2 * inner * (1 - inner) + 1e-6)
-            spread = spread * (1.0 + (1.0 - inner) / inner / (kappa + 1.0))
+            spread = spread * (1.0 + (1.0 - inner) / inner / (concentration(inner, noise) + 1.0))
         self.noise = spread - 1.0
         self.deal = posterior.array("deal_mean")
         self.deals = 1.0 + posterior.array("deal_cv")[:, None] ** 2
-        self.factor = money_factor(posterior, made.history, made.study)
 
     def measures(self, traffic: Array, later: Array, keep: NDArray[np.int64]) -> dict[str, Array]:
         made, deal, deals = self.made, self.deal[keep], self.deals[keep]
-        noise, factor = self.noise[keep], self.factor[keep]
+        noise, factor = self.noise[keep], made.factor[keep]
         wins = (traffic * made.wins[keep]).sum(axis=1) + later * made.wins[keep, -1]
         inside = traffic * made.inside[keep]
         value = traffic * made.worth[keep]
-        each = deal * 0 + 1.0 if _in_wins(made.study) else deal
-        several = np.ones_like(deals) if _in_wins(made.study) else deals
+        each = deal * 0 + 1.0 if _in_wins(made.case.study) else deal
+        several = np.ones_like(deals) if _in_wins(made.case.study) else deals
         return {
             "inside": inside.sum(axis=1),
             "wins": wins,
@@ -315,9 +210,9 @@ class _Chance:
         }
 
 
-def sales_entry(posterior: Posterior) -> str:
+def sales_entry(case: Case) -> str:
     """The stage before won; with a single transition, won itself."""
-    return posterior.stages[-2] if len(posterior.stages) > 1 else posterior.stages[-1]
+    return case.stages[-2] if len(case.stages) > 2 else case.stages[-1]
 
 
 # ------------------------------------------------------------------------------------------- what spend does not move
@@ -335,17 +230,20 @@ class Background:
     arriving: Array
 
 
-def background(made: Response, rng: np.random.Generator) -> Background:
+def background(case: Case, rng: np.random.Generator) -> Background:
     """Run the funnel without the traffic of paid channels; sales without a limit."""
-    posterior, future = made.posterior, made.future
+    future = case.future
     log_traffic, tail = future.log_traffic.copy(), future.tail_traffic.copy()
-    log_traffic[:, :, made.paid] = tail[:, made.paid] = NO_TRAFFIC
-    quiet = replace(future, log_traffic=log_traffic, tail_traffic=tail)
-    unlimited = made.study.economics.model_copy(update={"capacity": None})
-    study = made.study.model_copy(update={"economics": unlimited})
-    outlook = simulate(posterior, made.history, study, {"none": made.plan}, quiet, rng=rng, replicates=1)
-    inside = outlook["won" if _in_wins(made.study) else "revenue"].sel(plan="none").sum(("period", "channel"))
-    limited = made.history.entry < len(posterior.stages)
-    entry = sales_entry(posterior)
-    arriving = np.asarray(outlook[entry].sel(plan="none").values, dtype=float)[:, :, limited].sum(axis=2)
-    return Background(np.asarray(inside.values, dtype=float), arriving)
+    log_traffic[:, :, case.paid] = tail[:, case.paid] = NO_TRAFFIC
+    unlimited = case.study.economics.model_copy(update={"capacity": None})
+    quiet = replace(
+        case,
+        future=replace(future, log_traffic=log_traffic, tail_traffic=tail),
+        study=case.study.model_copy(update={"economics": unlimited}),
+    )
+    outlook = simulate(quiet, {"none": case.plan}, rng=rng, replicates=1)
+    measure = "won" if _in_wins(case.study) else "revenue"
+    inside = outlook[measure].sel(plan="none").sum(("period", "channel"))
+    limited = case.entry < len(case.posterior.stages)
+    arrived = np.asarray(outlook[sales_entry(case)].sel(plan="none").values, dtype=float)
+    return Background(np.asarray(inside.values, dtype=float), arrived[:, :, limited].sum(axis=2))

@@ -36,11 +36,11 @@ def lost_units(arrivals: Array, later: Array, capacity: float, decay: float) -> 
 
 def lost_money(made: Response, background: Background, spend: Array) -> Array:
     """Eventual margin that waiting costs a plan (period, channel), by draw; a unit is worth its plan's average."""
-    economics, rows = made.study.economics, np.arange(made.posterior.draws)
+    economics, rows = made.case.study.economics, np.arange(made.case.posterior.draws)
     if economics.capacity is None:
         return np.zeros(len(rows))
-    inside, later = made.traffic(spend)
-    paid, result = made.paid, np.zeros(len(rows))
+    inside, later = made.case.traffic(spend)
+    paid, result = made.case.paid, np.zeros(len(rows))
     for start in range(0, len(rows), DRAWS_AT_ONCE):
         part = rows[start : start + DRAWS_AT_ONCE]
         reach = made.reach(part)[:, :, paid]

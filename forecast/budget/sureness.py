@@ -14,7 +14,7 @@ Sources: model of extrapolation and test power as in docs/allocation.md; Strong,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -86,11 +86,12 @@ def tests(made: Decision, names: Sequence[str], start: Ground) -> pd.DataFrame:
     the variance of the elasticity that it takes away), worth (most that it may cost), cost (expected margin lost by the
     swings), advised (worth at least twice its cost).
     """
-    posterior, response = made.response.posterior, made.response
+    case = made.response.case
+    posterior = case.posterior
     keep = kept_draws(posterior.draws)
-    elasticity = posterior.array("elasticity")[:, response.paid]
-    traffic, _ = response.traffic(response.plan)
-    units = traffic[:, :, response.paid].mean(axis=(0, 1))
+    elasticity = posterior.array("elasticity")[:, case.paid]
+    traffic, _ = case.traffic(case.plan)
+    units = traffic[:, :, case.paid].mean(axis=(0, 1))
     noise = float(posterior.array("noise_traffic").mean())
     spread = math.log((1 + SWING) / (1 - SWING)) / 2
     rows = []
@@ -117,7 +118,7 @@ def _cost_of_swing(made: Decision, channel: int) -> float:
     x = made.allocation.recommended[channel]
     knots, value = made.curves.table_spend[channel], made.curves.table_value[channel]
     up, middle, down = np.interp([x * (1 + SWING), x, x * (1 - SWING)], knots, value)
-    return max(float(middle - (up + down) / 2), 0.0) / len(made.response.plan)
+    return max(float(middle - (up + down) / 2), 0.0) / len(made.response.case.plan)
 
 
 def advice(tests_table: pd.DataFrame, currency: str) -> str:
@@ -215,8 +216,8 @@ def ledger(made: Decision, names: Sequence[str]) -> pd.DataFrame:
     spend), gain (expected contribution over the current plan's), gain_beyond (of it, what the spend above the highest
     seen brings), gain_if_saturating (the gain if the response saturates from there on).
     """
-    curves, found, paid = made.curves, made.allocation, made.response.paid
-    seen = made.response.history.highest_spend[paid]
+    curves, found, paid = made.curves, made.allocation, made.response.case.paid
+    seen = made.response.case.history.highest_spend[paid]
     plan = curves.pattern * found.recommended if found.plan is None else found.plan
     # the spend over the horizon at which the highest period is as high as any seen
     shape = plan.max(axis=0) / np.maximum(plan.sum(axis=0), 1e-12)
@@ -267,12 +268,4 @@ def decision_tables(made: Decision, names: Sequence[str], currency: str) -> dict
         "ledger": ledger(made, names),
         "budget_frontier": budget_frontier(made),
         "risk_frontier": risk_frontier(made),
-    }
-
-
-def plain(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for JSON: tables as lists of rows."""
-    return {
-        name: value.to_dict("records") if isinstance(value, pd.DataFrame) else value
-        for name, value in tables.items()
     }

@@ -1,14 +1,14 @@
 from .closed_form import preview as preview
-from .data import EARLY_PERIODS as EARLY_PERIODS
-from .data import carry_periods as carry_periods
 from .data import channel_priors as channel_priors
 from .data import delay_prior as delay_prior
-from .data import log_days as log_days
+from .data import lift_data as lift_data
+from .data import traffic_data as traffic_data
 from .data import transition_data as transition_data
 from .data import value_data as value_data
 from .fitting import TUNE as TUNE
 from .fitting import failures as failures
 from .fitting import fit as fit
+from .gate import GATE as GATE
 from .kernels.transition import POSITIVE as POSITIVE
 from .parts import Part as Part
 from .posterior import DEFAULT_DRAWS as DEFAULT_DRAWS
@@ -44,5 +44,3 @@ from .sampling import sample_pymc as sample_pymc
 from .sampling import silenced as silenced
 from .sampling import sizes_of as sizes_of
 from .scoring_model import sample_scores as sample_scores
-from .traffic_inputs import lift_data as lift_data
-from .traffic_inputs import traffic_data as traffic_data

@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, gammaln, logit
 
-from forecast.equations import delay_pmf
+from forecast.equations import acting_spend, delay_pmf, due, effective_trials, response
 from forecast.fit.gaussian import Averaged, Scales, Solved, median_spread, product, shares, solve, walk_basis
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, coordinates, kept_draws, seen_by, to_dataset
+from forecast.fit.scales import DEAL_CV, DEAL_CV_SD, VALUE_TAU
 from forecast.history import History
 from forecast.study import Study
 
@@ -129,18 +130,13 @@ class _Rates(Averaged):
         if not self.delayed:
             mix = np.broadcast_to(np.eye(self.periods), (1, 1, self.periods, self.periods))
             return np.broadcast_to(n, shape), np.ones(shape), mix
-        lag = np.subtract.outer(np.arange(self.periods), np.arange(self.periods))
-        inside = (lag >= 0) & (lag < f.shape[1])
-        flow = np.where(inside, f[:, np.clip(lag, 0, f.shape[1] - 1)], 0.0)[:, None] * n[None, :, None, :]
-        older = np.cumsum(f[:, ::-1], axis=1)[:, ::-1]  # share that waits at least so long
-        after = np.concatenate([older[:, 1:], np.zeros((len(f), self.periods + 1))], axis=1)[
-            :, : self.periods
-        ]
-        flow[..., 0] += after[:, None, :] * self.data["early"][None, :, None]
+        falls, before = due(f, self.periods)
+        flow = falls[:, None] * n[None, :, None, :]
+        flow[..., 0] += before[:, None, :] * self.data["early"][None, :, None]
         expected = flow.sum(axis=-1)
         mix = flow / np.maximum(expected, 1e-12)[..., None]
         y = self.data["y"].T
-        trials = y + 0.25 * np.logaddexp(0.0, (expected - y) / 0.25)
+        trials = effective_trials(y, expected)
         return trials, np.ones(shape), mix
 
     def solved(self, points: Array) -> tuple[Solved, Array]:
@@ -270,24 +266,19 @@ class _Traffic(Averaged):
     def response(self, z: Array) -> Array:
         """Log response to the spend of the past (T, C), without what shifts by a constant."""
         beta, base, carry = self.shares(z)
-        lags = self.data["spend_lags"]
-        weights = (carry + 1e-12) ** np.arange(len(lags))[:, None]
-        acting = np.einsum("kc,ktc->tc", weights / weights.sum(axis=0), lags)
-        value = np.log(base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9)))
-        return np.asarray(self.data["responds"] * value)
+        acting = acting_spend(carry, self.data["spend_lags"])
+        return np.asarray(self.data["responds"] * np.log(response(acting, beta, base)))
 
     def path(self, points: Array, a: Array, b: Array) -> Array:
         """Log mean of every period of the history (draw, period, channel), all told."""
-        q, lags = self.basis.shape[1], self.data["spend_lags"]
+        q = self.basis.shape[1]
         beta, base, carry = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
-        weights = (carry + 1e-12) ** np.arange(len(lags))[:, None, None]
-        acting = np.einsum("kdc,ktc->dtc", weights / weights.sum(axis=0), lags)
-        base = base[:, None]
-        response = np.log(base + (1.0 - base) * np.exp(beta[:, None] * np.log(acting + 1e-9)))
+        acting = acting_spend(carry, self.data["spend_lags"])
+        log_response = np.log(response(acting, beta[:, None], base[:, None]))
         season = product(np.exp(points[:, 4:]) * a[:, 1 + q : -1], self.data["season_basis"].T)
         season = season + self.data["log_days"]
         level = self._level(points, a, b, slice(None)).swapaxes(1, 2)
-        return np.asarray(level + self.data["responds"] * response + season[..., None])
+        return np.asarray(level + self.data["responds"] * log_response + season[..., None])
 
     def spread_of_returns(self) -> float:
         """How far log marginal returns lie apart, from average returns of the last year and prior elasticities."""
@@ -411,15 +402,15 @@ class _Traffic(Averaged):
 def _values(data: Mapping[str, Array], draws: int, rng: np.random.Generator) -> dict[str, Array]:
     """Deal values: cv and spread between channels on a grid, means by channel in closed form given both."""
     deals, revenue = data["deals"], data["revenue"]
-    log_cv = np.log(0.8) + 0.4 * np.linspace(-4.5, 4.5, 181)
-    tau = 0.4 * np.linspace(0.05, 2.5, 25)
+    log_cv = DEAL_CV + DEAL_CV_SD * np.linspace(-4.5, 4.5, 181)
+    tau = VALUE_TAU * np.linspace(0.05, 2.5, 25)
     have = deals > 0
     seen = np.where(have, np.log(np.where(have, revenue, 1.0) / np.where(have, deals, 1.0)), 0.0)
     a = np.exp(-2.0 * log_cv)
     log_lik = (
         a * (deals.sum() * np.log(a) - deals @ seen + data["deals_log_revenue"].sum() - deals.sum())
         - (gammaln(np.multiply.outer(a, data["sizes"])) * data["size_cells"]).sum(axis=1)
-        - 0.5 * ((log_cv - np.log(0.8)) / 0.4) ** 2
+        - 0.5 * ((log_cv - DEAL_CV) / DEAL_CV_SD) ** 2
     )
     error = np.where(
         have, np.exp(2.0 * log_cv)[:, None] / np.where(have, deals, 1.0), np.inf
@@ -429,7 +420,7 @@ def _values(data: Mapping[str, Array], draws: int, rng: np.random.Generator) -> 
     total = spread.sum(axis=-1) + 1.0 / prior_sd**2
     middle = ((spread * seen).sum(axis=-1) + prior_mean / prior_sd**2) / total
     miss = (spread * seen**2).sum(axis=-1) + prior_mean**2 / prior_sd**2 - total * middle**2
-    log_weights = log_lik[:, None] - 0.5 * (tau / 0.4) ** 2 - 0.5 * miss - 0.5 * np.log(total)
+    log_weights = log_lik[:, None] - 0.5 * (tau / VALUE_TAU) ** 2 - 0.5 * miss - 0.5 * np.log(total)
     kept = np.where(np.isfinite(error), 2.0 * np.pi * error, 1.0)
     log_weights += 0.5 * np.log(kept).sum(axis=-1)[:, None]
     log_weights += 0.5 * np.log(np.where(spread > 0, spread, 1.0)).sum(axis=-1)

@@ -1,7 +1,7 @@
 """The arrays that the models take, made from a history and a study: data with a blank at weight zero, and priors.
 
-One dictionary per part of the funnel (each transition, losses, deal value; traffic in `traffic_inputs`), with the same
-names in `fit.model` and in the kernels.
+One dictionary per part of the funnel (each transition, losses, traffic, deal value), with the same names in `fit.model`
+and in the kernels.
 """
 
 from __future__ import annotations
@@ -15,9 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import ages_needed, delay_pmf, walk_waves, waves_centred
+from forecast.equations import (
+    EARLY_PERIODS,
+    SEASONS,
+    ages_needed,
+    carry_periods,
+    delay_pmf,
+    lagged,
+    onto_waves,
+    season_basis,
+    walk_waves,
+    waves_centred,
+    with_past,
+)
+from forecast.fit.scales import DRIFT_A_MONTH, RATE_NOISE, TRAFFIC_NOISE
 from forecast.history import History
-from forecast.periods import DAYS_PER_PERIOD, period_days, periods_per_year
+from forecast.periods import DAYS_PER_PERIOD, log_days, periods_per_year, season_of
 from forecast.study import (
     CHANNEL_PRIORS,
     DEFAULT_DELAY_DAYS,
@@ -30,24 +43,17 @@ from forecast.study import (
 
 Array = NDArray[np.float64]
 
-# Prior means, per sqrt(month), of the sds of the common walk and of a channel's own.
-DRIFT_A_MONTH = (0.064, 0.04)
-# Means of tau^2 under the priors of the sds between channels: of logit rates, of log traffic, of log deal values. One
-# channel tells nothing of how channels differ: its level has the prior that mu and tau make together.
-RATE_SPREAD, TRAFFIC_SPREAD, VALUE_SPREAD = 6.0 / 16.0, 6.0 / 4.0, 0.16
-# Prior means of the noise of a cell: logit scale for rates, log scale for traffic.
-RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
 OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
 LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share whose loss is dated
 LOSS_DAYS = 30.0
 ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price, told by so many cells
-MONTHS_OF_CARRY = 8
-EARLY_PERIODS = 6
 TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of parameterisation only
 # Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
 # a funnel of the walk and its sd (measured: 1 stalls, 0 mixes at half the speed).
 TYPICAL_DRIFT = 0.25
 TYPICAL_NOISE = 0.15  # of a cell, for the choice of parameterisation only
+RETURN_SPREAD = 1.0  # log sd of what is believed of the spread of marginal returns
+TRANSPORT = 0.1  # sd, as a share of the lift, with which a test speaks for the company's everyday
 
 
 @dataclass(frozen=True)
@@ -233,47 +239,12 @@ def _cohort_ages(study: Study, history: History, before: str, ages: int) -> Arra
     return weights
 
 
-def carry_periods(period: str) -> int:
-    """How many periods back spend can act."""
-    return {"month": MONTHS_OF_CARRY, "week": 26, "quarter": 3}[period]
-
-
-def lagged(spend: Array, lags: int) -> Array:
-    """Spend `k` periods ago, shape (lags + 1, period, channel); before the window the mean of its first periods."""
-    before = np.repeat(spend[:EARLY_PERIODS].mean(axis=0, keepdims=True), lags, axis=0)
-    padded = np.concatenate([before, spend])
-    return np.stack([padded[lags - k : len(padded) - k] for k in range(lags + 1)])
-
-
-SEASONS = {"month": 12, "quarter": 4, "week": 54}
-
-
-def season_basis(seasons: NDArray[Any], kind: str) -> Array:
-    """Rows by season of the year: orthonormal contrasts of months or quarters, two Fourier pairs for weeks."""
-    if kind == "week":
-        angle = 2 * np.pi * seasons[:, None] * 7 / 365.25
-        pairs = [f(k * angle) / k for k in (1, 2) for f in (np.sin, np.cos)]
-        return np.concatenate(pairs, axis=1)
-    size = SEASONS[kind]
-    contrasts = np.zeros((size, size - 1))
-    for j in range(size - 1):
-        contrasts[: j + 1, j] = 1.0
-        contrasts[j + 1, j] = -(j + 1.0)
-    contrasts /= np.sqrt((contrasts**2).sum(axis=0)) * math.sqrt(1 - 1 / size)
-    return contrasts[seasons]
-
-
 def season_table(history: History) -> Array:
     """The basis of every season of the year; one column of zeros where the history is too short to tell a season."""
     kind = history.period
     if not history.has_season:
         return np.zeros((SEASONS[kind], 1))
     return season_basis(np.arange(SEASONS[kind]), kind)
-
-
-def log_days(starts: NDArray[Any], kind: str) -> Array:
-    """log of a period's days over the mean days of such periods."""
-    return np.log(period_days(starts, kind) / DAYS_PER_PERIOD[kind])
 
 
 def channel_priors(study: Study, history: History) -> dict[str, Array]:
@@ -290,6 +261,91 @@ def channel_priors(study: Study, history: History) -> dict[str, Array]:
         "base_prior": np.array([(p.base.mean, p.base.sd) for p in priors]).T,
         "carries": np.array([0.0 if p.carry_over is None else 1.0 for p in priors]),
         "carry_prior": np.array(carry).T,
+    }
+
+
+def _season_centred(history: History) -> Array:
+    """How far to centre the season: less than a year tells little of it, and the prior rules; geometry, not model."""
+    return np.array(0.8 * min(1.0, len(history.periods) / periods_per_year(history.period)))
+
+
+def _traffic_geometry(history: History, precision: Array) -> dict[str, Array]:
+    """Coordinates of the walks. A single channel's one walk is all that its counts follow: centred throughout."""
+    made = walk_geometry(history, precision, np.ones(1))
+    if len(history.channels) == 1:
+        made["walk_centred"] = np.ones_like(made["walk_centred"])
+    return made
+
+
+def traffic_data(
+    study: Study, history: History, log_worth: Array | None, worth_sd: Array | None
+) -> dict[str, Any]:
+    """Data of the traffic model; `log_worth`: mean log margin that a unit of traffic brings, by channel, and its sd."""
+    entries, spend = history.entries, history.spend
+    y = np.nan_to_num(entries)
+    responds = history.paid
+    weight = np.isfinite(entries) & ~((y == 0) & (spend == 0) & responds)
+    reference, current = history.spend_reference, history.current_spend
+    tuned = responds & (current > 0)
+    unknown = np.zeros(len(history.channels))
+    if log_worth is None or worth_sd is None:
+        tuned, log_worth, worth_sd = np.zeros_like(tuned), unknown, unknown
+    lags = carry_periods(history.period)
+    basis = season_table(history)[season_of(history.periods, history.period)]
+    filled = np.where(current > 0, current, 1.0)
+    precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
+    return {
+        "y": y,
+        "weight": weight.astype(float),
+        "level_prior": np.array(math.log(max(y[weight].mean() if weight.any() else 1.0, 0.1))),
+        "responds": responds.astype(float),
+        "spend_lags": lagged(with_past(spend / reference, lags), lags),
+        **channel_priors(study, history),
+        "season_basis": basis,
+        "log_days": log_days(history.periods, history.period),
+        "drift_prior": drift_prior(history),
+        **_traffic_geometry(history, precision),
+        "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
+        "season_centred": _season_centred(history),
+        "season_waves": onto_waves(basis),
+        "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),
+        "log_worth": log_worth,
+        "log_current": np.log(filled / reference),
+        "log_spend": np.log(filled),
+        "worth_sd": worth_sd,
+        "tuned": tuned.astype(float),
+        **lift_data(study, history),
+    }
+
+
+def lift_data(study: Study, history: History) -> dict[str, Array]:
+    """Lift tests as arrays, tests (E) first; no rows where there are none.
+
+    lift_channel (E,): index of the channel. lift_share (E, T): 1 / m in the m periods of the test, else 0. lift_age
+    (E, T): periods since its start, that one included, as far back as spend acts; else 0. lift_spend (E, 2): spend
+    without the change, and the change, over the channel's reference. lift, lift_sd (E,): units a period, and
+    sqrt(se^2 + (0.1 lift)^2). A test that had not ended by the history's last period is not known yet and left out.
+    """
+    starts, paid = history.periods, history.spenders
+    windows = [test.window(history.period) for test in study.lift_tests]
+    known = [
+        (test, (starts >= first) & (starts <= last))
+        for test, (first, last) in zip(study.lift_tests, windows, strict=True)
+        if test.channel in paid and starts[0] <= first and last <= starts[-1]
+    ]
+    channel = np.array([history.channels.index(test.channel) for test, _ in known], dtype=np.int64)
+    inside = np.array([during for _, during in known], dtype=float).reshape(-1, len(starts))
+    amounts = np.array([(test.without, test.with_ - test.without) for test, _ in known]).reshape(-1, 2)
+    lift = np.array([test.lift for test, _ in known], dtype=float)
+    error = np.array([test.se for test, _ in known], dtype=float)
+    age = np.minimum(np.cumsum(inside, axis=1), carry_periods(history.period) + 1)
+    return {
+        "lift_channel": channel.astype(float),
+        "lift_share": inside / inside.sum(axis=1, keepdims=True),
+        "lift_age": age * inside,
+        "lift_spend": amounts / history.spend_reference[channel][:, None],
+        "lift": lift,
+        "lift_sd": np.hypot(error, TRANSPORT * lift),
     }
 
 

@@ -14,7 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import walks
+from forecast.equations import acting_spend, response, walks
+from forecast.fit.gate import GATE
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
 from forecast.fit.sampling import CHAINS, SAMPLERS, Course, Draws, diagnose, sample_kernel
@@ -36,10 +37,6 @@ TUNE = 400
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
 RETRY_ACCEPT = 0.97
 LAST_ACCEPT = 0.997  # of few channels with little data: one second attempt in thirty still diverges once
-MAX_RHAT = 1.01
-MIN_ESS = 400.0
-MIN_BFMI = 0.3  # Betancourt 2016
-MAX_AT_DEPTH = 0.01
 
 
 def fit(
@@ -97,21 +94,21 @@ def failures(posterior: Posterior) -> list[str]:
 def _misses(part: dict[str, Any]) -> list[str]:
     """The bars that a part's diagnosis misses. What an older file does not tell is not held against it."""
     found = []
-    if not part["max_rhat"] < MAX_RHAT:  # so, and not >=: what is not a number does not pass
+    if not part["max_rhat"] < GATE.max_rhat:  # so, and not >=: what is not a number does not pass
         found.append(
-            f"{part['part']}: R-hat {part['max_rhat']:.3f} at {part['worst']} (must be below {MAX_RHAT})"
+            f"{part['part']}: R-hat {part['max_rhat']:.3f} at {part['worst']} (must be below {GATE.max_rhat})"
         )
     least = min(part["min_ess_bulk"], part["min_ess_tail"])
-    if not least > MIN_ESS:
-        found.append(f"{part['part']}: effective sample size {least:.0f} (must be above {MIN_ESS:.0f})")
+    if not least > GATE.min_ess:
+        found.append(f"{part['part']}: effective sample size {least:.0f} (must be above {GATE.min_ess:.0f})")
     if part["divergences"] > 0:
         found.append(f"{part['part']}: {part['divergences']} divergences (must be 0)")
-    if not part.get("min_bfmi", math.inf) > MIN_BFMI:
-        found.append(f"{part['part']}: E-BFMI {part['min_bfmi']:.2f} (must be above {MIN_BFMI})")
-    if not part.get("at_depth", 0.0) < MAX_AT_DEPTH:
+    if not part.get("min_bfmi", math.inf) > GATE.min_bfmi:
+        found.append(f"{part['part']}: E-BFMI {part['min_bfmi']:.2f} (must be above {GATE.min_bfmi})")
+    if not part.get("at_depth", 0.0) < GATE.max_at_depth:
         found.append(
             f"{part['part']}: {part['at_depth']:.1%} of the draws cut off at the greatest tree depth "
-            f"(must be below {MAX_AT_DEPTH:.0%})"
+            f"(must be below {GATE.max_at_depth:.0%})"
         )
     if not part.get("draws", 0) >= part.get("asked", 0):
         found.append(f"{part['part']}: {part['draws']} draws (must be {part['asked']})")
@@ -326,13 +323,11 @@ def _traffic_path(d: Draws, data: Mapping[str, Array], kept: NDArray[np.int64]) 
         expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * few[f"z_{name}"])[:, None]
         for name in ("elasticity", "base", "carry")
     )
-    lags = np.arange(len(data["spend_lags"]))[:, None, None, None]
-    weights = (carry * data["carries"] + 1e-12) ** lags
-    acting = (weights / weights.sum(axis=0) * data["spend_lags"][:, None]).sum(axis=0)
-    response = np.log(base + (1.0 - base) * np.exp(beta * np.log(acting + 1e-9)))
+    acting = acting_spend(carry[:, 0] * data["carries"], data["spend_lags"])
+    log_response = np.log(response(acting, beta, base))
     season = (
         few["season_sd"][:, None] ** (1.0 - data["season_centred"]) * few["season"] @ data["season_basis"].T
     )
     common, own = walks(few, data)
     shared = season + common + data["log_days"]
-    return np.asarray(few["level"][:, None] + data["responds"] * response + shared[..., None] + own)
+    return np.asarray(few["level"][:, None] + data["responds"] * log_response + shared[..., None] + own)

@@ -19,12 +19,23 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from forecast.fit.data import RATE_SPREAD, TRAFFIC_SPREAD, VALUE_SPREAD
+from forecast.equations import SOFT
+from forecast.fit.scales import (
+    BEFORE_SD,
+    DEAL_CV,
+    DEAL_CV_SD,
+    LEVEL_SD,
+    RATE_SPREAD,
+    RATE_TAU,
+    SEASON_SD,
+    TRAFFIC_SPREAD,
+    TRAFFIC_TAU,
+    VALUE_SPREAD,
+    VALUE_TAU,
+)
 
 Array = NDArray[np.float64]
 Tensor = Any  # pytensor's own types say less than the names here, and mypy does not follow them
-
-SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trials above successes
 
 
 def _log_beta_binomial(y: Tensor, n: Tensor, p: Tensor, noise: Tensor) -> Tensor:
@@ -96,7 +107,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
         d = {name: pm.Data(name, value) for name, value in data.items()}
         alone = channels == 1
         mu = pm.Normal("mu", d["mu_prior"][0], _wider(d["mu_prior"][1], alone * RATE_SPREAD))
-        tau = pm.Gamma("tau", 2.0, 4.0)
+        tau = pm.Gamma("tau", 2.0, RATE_TAU)
         # Partly centred: weight 1 where the channel's own data rule, 0 where the pool does.
         w = d["centred"]
         if alone:
@@ -114,7 +125,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
         delay_cv = pm.LogNormal("delay_cv", d["delay_prior"][2], d["delay_prior"][3])
         f = d["delayed"] * _pmf(delay_mean, delay_cv, ages) + (1.0 - d["delayed"]) * np.eye(1, ages)[0]
         if calendar:
-            before = pm.LogNormal("before", 0.0, 0.25)
+            before = pm.LogNormal("before", 0.0, BEFORE_SD)
             trials, p = _effective_trials(d, pi, f, before, periods, ages)
         else:
             seen = pt.cumsum(f)
@@ -170,15 +181,15 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
     of the history, so nu is the mean of the two shapes that `simulate.response` gives half of the draws each.
 
     Args:
-        data: the arrays of `traffic_inputs.traffic_data`; dims period (T), channel (C), lag first where there are lags.
+        data: the arrays of `data.traffic_data`; dims period (T), channel (C), lag first where there are lags.
     """
     periods, channels = data["y"].shape
     lags = data["spend_lags"].shape[0]
     with pm.Model() as model:
         d = {name: pm.Data(name, value) for name, value in data.items()}
-        mu = pm.Normal("mu", d["level_prior"], 1.5)
-        tau = pm.Gamma("tau", 2.0, 2.0)
-        own = (d["level_prior"], _wider(1.5, TRAFFIC_SPREAD)) if channels == 1 else (mu, tau)
+        mu = pm.Normal("mu", d["level_prior"], LEVEL_SD)
+        tau = pm.Gamma("tau", 2.0, TRAFFIC_TAU)
+        own = (d["level_prior"], _wider(LEVEL_SD, TRAFFIC_SPREAD)) if channels == 1 else (mu, tau)
         level = pm.Normal("level", *own, shape=channels)
         z_beta = pm.Normal("z_elasticity", shape=channels)
         z_base = pm.Normal("z_base", shape=channels)
@@ -190,7 +201,7 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
         weights = weights / weights.sum(axis=0)
         relative = pt.sum(weights[:, None, :] * d["spend_lags"], axis=0)
         response = pt.log(base + (1.0 - base) * pt.exp(beta * pt.log(relative + 1e-9)))
-        season_sd = pm.Gamma("season_sd", 2.0, 20.0)
+        season_sd = pm.Gamma("season_sd", 2.0, SEASON_SD)
         season = pm.Normal(
             "season", 0.0, season_sd ** d["season_centred"], shape=data["season_basis"].shape[1]
         )
@@ -260,9 +271,9 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
         d = {name: pm.Data(name, value) for name, value in data.items()}
         alone = channels == 1
         mu = pm.Normal("mu", d["level_prior"][0], _wider(d["level_prior"][1], alone * VALUE_SPREAD))
-        tau = pm.HalfNormal("tau", 0.4)
+        tau = pm.HalfNormal("tau", VALUE_TAU)
         z = pm.Normal("z", shape=channels)
-        cv = pm.LogNormal("cv", np.log(0.8), 0.4)
+        cv = pm.LogNormal("cv", DEAL_CV, DEAL_CV_SD)
         a = 1.0 / cv**2
         log_m = mu + (0.0 if alone else tau) * z
         log_lik = (

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from forecast.errors import FitError
 from forecast.fit import data as inputs
-from forecast.fit import traffic_inputs
 from forecast.fit.posterior import Variables, log_worth
 from forecast.history import History
 from forecast.study import Study
@@ -89,7 +88,7 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
             variables |= _named(fitter.losses(lost), f"_{stage}")
     variables |= _values(study, history, fitter)
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
-    data = traffic_inputs.traffic_data(study, history, worth, worth_sd)
+    data = inputs.traffic_data(study, history, worth, worth_sd)
     traffic = Part("traffic", steps[0][0], "traffic", data)
     return variables | _named(fitter.traffic(traffic, inputs.season_table(history))), ages
 

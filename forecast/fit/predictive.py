@@ -23,9 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, stdtr
 
-from forecast.equations import delay_pmf
+from forecast.equations import acting_spend, concentration, delay_pmf, due, response
 from forecast.fit import data as inputs
-from forecast.fit import traffic_inputs
 from forecast.fit.posterior import Posterior, kept_draws
 from forecast.history import History
 from forecast.periods import season_of
@@ -113,17 +112,16 @@ def _parts(study: Study, history: History, posterior: Posterior, rng: np.random.
 def _traffic(
     study: Study, history: History, posterior: Posterior, rows: NDArray[np.int64], rng: np.random.Generator
 ) -> Cells:
-    data = traffic_inputs.traffic_data(study, history, None, None)
+    data = inputs.traffic_data(study, history, None, None)
     mean = np.exp(posterior.array("log_traffic_path"))
     noise2 = posterior.array("noise_traffic")[rows, None, None] ** 2 + 1e-4
     gamma = rng.standard_gamma(np.broadcast_to(1.0 / noise2, mean.shape)) * noise2
     replica = rng.poisson(np.minimum(gamma * mean, 1e15)).astype(float)
     beta, base, carry = (posterior.array(name)[rows].mean(axis=0) for name in ("elasticity", "base", "carry"))
-    weights = (carry + 1e-12) ** np.arange(len(data["spend_lags"]))[:, None, None]
-    acting = (weights / weights.sum(axis=0) * data["spend_lags"]).sum(axis=0)
-    response = np.where(data["responds"] > 0, base + (1.0 - base) * (acting + 1e-9) ** beta, 1.0)
+    acting = acting_spend(carry, data["spend_lags"])
+    answer = np.where(data["responds"] > 0, response(acting, beta, base), 1.0)
     season = posterior.array("season")[rows].mean(axis=0)[season_of(history.periods, history.period)]
-    exposure = response * np.exp(season + data["log_days"])[:, None]
+    exposure = answer * np.exp(season + data["log_days"])[:, None]
     used, name = data["weight"] > 0, posterior.provenance["stages"][0]
     return Cells(name, data["y"], used, mean, mean + mean**2 * noise2, replica, exposure)
 
@@ -155,7 +153,7 @@ def _transition(
         early = posterior.array(name)[rows] if name in posterior.data else np.ones(len(rows))
         trials, p = _due(data["n"], early[:, None] * data["early"], rate, f)
     p = np.clip(p, 1e-9, 1.0 - 1e-9)
-    kappa = 1.0 / (noise**2 * p * (1.0 - p) + 1e-6)
+    kappa = concentration(p, noise)
     drawn = rng.beta(p * kappa, (1.0 - p) * kappa)
     whole = np.floor(trials + rng.random(trials.shape)).astype(np.int64)
     more = 1.0 + np.maximum(trials - 1.0, 0.0) / (kappa + 1.0)
@@ -172,18 +170,10 @@ def _transition(
 
 def _due(entries: Array, early: Array, rate: Array, f: Array) -> tuple[Array, Array]:
     """Effective trials by draw, period and channel, and their mean rate; `early` entries (draw, channel) a period."""
-    trials, moved = np.zeros_like(rate), np.zeros_like(rate)
-    periods = len(entries)
-    tail = 1.0 - np.cumsum(f, axis=1)
-    for t in range(periods):
-        for a in range(min(t + 1, f.shape[1])):
-            due = f[:, a, None] * entries[t - a]
-            trials[:, t] += due
-            moved[:, t] += due * rate[:, t - a]
-        if t < f.shape[1]:
-            due = np.maximum(tail[:, t, None], 0.0) * early
-            trials[:, t] += due
-            moved[:, t] += due * rate[:, 0]
+    inside, older = due(f, len(entries))
+    before = older[:, :, None] * early[:, None]
+    trials = inside @ entries + before
+    moved = inside @ (entries * rate) + before * rate[:, :1]
     return trials, moved / (trials + 1e-9)
 
 

@@ -26,11 +26,30 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import delay_pmf
+from forecast.equations import (
+    EARLY_PERIODS,
+    acting_spend,
+    carry_periods,
+    concentration,
+    delay_pmf,
+    due,
+    lagged,
+    response,
+    with_past,
+)
 from forecast.fit import data as inputs
-from forecast.fit import traffic_inputs
+from forecast.fit.scales import (
+    BEFORE_SD,
+    DEAL_CV,
+    DEAL_CV_SD,
+    LEVEL_SD,
+    RATE_TAU,
+    SEASON_SD,
+    TRAFFIC_TAU,
+    VALUE_TAU,
+)
 from forecast.history import History, dataset
-from forecast.periods import season_of, shift
+from forecast.periods import log_days, season_of, shift
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -44,7 +63,7 @@ STAGES = ("visitors", "leads", "qualified", "won")
 PERIODS, HORIZON = 18, 3
 CHANNELS = {"ads": "ppc", "search": "seo", "word of mouth": "other"}
 SPEND = np.array([12_000.0, 8_000.0, 0.0])  # median per period
-LEVEL = (math.log(1500.0), 1.5)  # log visitors a period: mean and sd of the prior of the company's level
+LEVEL = (math.log(1500.0), LEVEL_SD)  # log visitors a period: mean and sd of the prior of the company's level
 VALUE = (math.log(5000.0), 0.7)  # the same of the value of a deal
 WORTH = (
     math.log(16.0),
@@ -204,11 +223,11 @@ class _Maker:
 
     def _rates(self, data: Mapping[str, Array]) -> tuple[Array, Array, dict[str, Any]]:
         """Path of the logit rate, rates of the cells, parameters, from a transition's priors."""
-        mu, tau = self.rng.normal(*data["mu_prior"]), self._scale(4.0)
+        mu, tau = self.rng.normal(*data["mu_prior"]), self._scale(RATE_TAU)
         level = self.rng.normal(mu, tau, len(SPEND))
         path, point = self._path(data, level)
         p = np.clip(expit(path), 1e-9, 1 - 1e-9)
-        kappa = 1.0 / (point["noise"] ** 2 * p * (1.0 - p) + 1e-6)
+        kappa = concentration(p, point["noise"])
         cells = self.rng.beta(p * kappa, (1.0 - p) * kappa)
         delay, cv = self._delay(data)
         point |= {"mu": mu, "tau": tau, "level": level, "delay_mean": delay, "delay_cv": cv}
@@ -223,7 +242,7 @@ class _Maker:
         path, cells, point = self._rates(data)
         truth: dict[str, Any] = {f"{name}_{stage}": point[name] for name in ("drift", "own_drift", "noise")}
         truth[f"logit_rate_{stage}"] = path[PERIODS - 1]
-        point["before"] = float(np.exp(0.25 * self.rng.normal()))
+        point["before"] = float(np.exp(BEFORE_SD * self.rng.normal()))
         pmf = np.ones(1)
         if float(data["delayed"]):
             names = ("delay_mean", "delay_cv", *(["before"] if self.kind == "calendar" else []))
@@ -253,7 +272,7 @@ class _Maker:
     def _from_before(self, entries: Counts, step: _Step) -> Counts:
         """Arrivals of units that entered before the window, `before` times the early mean a period."""
         arrived = np.zeros_like(entries)
-        early = step.point["before"] * entries[: inputs.EARLY_PERIODS].mean(axis=0)
+        early = step.point["before"] * entries[:EARLY_PERIODS].mean(axis=0)
         for back in range(1, step.pmf.size):
             units = self.rng.binomial(np.rint(early).astype(np.int64), step.cells[0])
             for c, n in enumerate(units):
@@ -266,16 +285,13 @@ class _Maker:
 
         What this leaves out, units drawn one by one show; companies of this kind tell that apart from other faults.
         """
-        total, f = len(entries), step.pmf
-        lag = np.subtract.outer(np.arange(total), np.arange(total))
-        share = np.where((lag >= 0) & (lag < f.size), f[np.clip(lag, 0, f.size - 1)], 0.0)
-        older = 1.0 - np.cumsum(f)
-        early = step.point["before"] * entries[: inputs.EARLY_PERIODS].mean(axis=0)
-        waited = np.append(older, np.zeros(total))[:total, None] * early
-        trials = share @ entries + waited
-        p = (share @ (entries * step.expected) + waited * step.expected[0]) / (trials + 1e-9)
+        early = step.point["before"] * entries[:EARLY_PERIODS].mean(axis=0)
+        inside, older = due(step.pmf, len(entries))
+        waited = older[:, None] * early
+        trials = inside @ entries + waited
+        p = (inside @ (entries * step.expected) + waited * step.expected[0]) / (trials + 1e-9)
         p = np.clip(p, 1e-9, 1 - 1e-9)
-        kappa = 1.0 / (step.point["noise"] ** 2 * p * (1.0 - p) + 1e-6)
+        kappa = concentration(p, step.point["noise"])
         whole = np.floor(trials + self.rng.random(trials.shape)).astype(np.int64)
         return np.asarray(self.rng.binomial(whole, self.rng.beta(p * kappa, (1.0 - p) * kappa)))
 
@@ -299,7 +315,7 @@ class _Maker:
 
     def _traffic(self) -> tuple[dict[str, Any], dict[str, Any], Counts]:
         """True values, parameters, visitors by period, horizon included."""
-        data = traffic_inputs.traffic_data(self.study, self.empty, None, None) | fixed_arrays()["traffic"]
+        data = inputs.traffic_data(self.study, self.empty, None, None) | fixed_arrays()["traffic"]
         path, point = self._tuned_traffic(data)
         beta, base, carry = (_share(data, point, name) for name in ("elasticity", "base", "carry"))
         carry = carry * data["carries"]
@@ -310,7 +326,7 @@ class _Maker:
             path
             + np.log(self._response(spend, beta, base, carry))
             + season[season_of(self.starts, "month")][:, None]
-            + inputs.log_days(self.starts, "month")[:, None]
+            + log_days(self.starts, "month")[:, None]
         )
         size = 1.0 / (point["noise"] ** 2 + 1e-4)
         visitors = self.rng.poisson(np.exp(log_nu) * self.rng.gamma(size, 1.0 / size, log_nu.shape))
@@ -326,10 +342,10 @@ class _Maker:
         common middle; the sd of a channel is at least that of the worth of its traffic.
         """
         while True:
-            mu, tau = self.rng.normal(*LEVEL), self._scale(2.0)
+            mu, tau = self.rng.normal(*LEVEL), self._scale(TRAFFIC_TAU)
             level = self.rng.normal(mu, tau, len(SPEND))
             path, point = self._path(data, level)
-            season_sd = self._scale(20.0)
+            season_sd = self._scale(SEASON_SD)
             season = season_sd * self.rng.normal(size=data["season_basis"].shape[1])
             point |= {"mu": mu, "tau": tau, "level": level, "season_sd": season_sd, "season": season}
             point |= {
@@ -348,16 +364,13 @@ class _Maker:
 
     def _response(self, spend: Array, beta: Array, base: Array, carry: Array) -> Array:
         """b + (1 - b) (acting spend / reference)^beta; 1 for the channel without spend."""
-        lags = inputs.carry_periods("month")
-        early = np.repeat(self.spend[: inputs.EARLY_PERIODS].mean(axis=0)[None], lags, axis=0)
-        padded = np.concatenate([early, spend])
-        weights = np.array([[max(a, 1e-12) ** k for a in carry] for k in range(lags + 1)])
-        weights /= weights.sum(axis=0)
-        acting = np.array([(weights * padded[t : t + lags + 1][::-1]).sum(axis=0) for t in range(len(spend))])
+        lags = carry_periods("month")
+        path = np.concatenate([with_past(self.spend, lags)[:lags], spend])
+        acting = acting_spend(carry, lagged(path, lags))
         reference = np.exp(np.log(np.maximum(self.spend, 1.0)).mean(axis=0))
         paid = self.spend.any(axis=0)
         relative = np.where(paid, acting / reference, 1.0)
-        return np.where(paid, base + (1.0 - base) * relative**beta, 1.0)
+        return np.where(paid, response(relative, beta, base), 1.0)
 
     def _deals(
         self,
@@ -367,10 +380,10 @@ class _Maker:
         later_won: Counts,
     ) -> tuple[History, dict[str, Any], dict[str, Any], float]:
         """The history with deal values; their true mean and cv; revenue of the horizon."""
-        mu, tau = self.rng.normal(*VALUE), abs(self.rng.normal(0.0, 0.4))
+        mu, tau = self.rng.normal(*VALUE), abs(self.rng.normal(0.0, VALUE_TAU))
         z = self.rng.normal(size=len(SPEND))
         mean = np.exp(mu + tau * z)
-        cv = float(np.exp(self.rng.normal(math.log(0.8), 0.4)))
+        cv = float(np.exp(self.rng.normal(DEAL_CV, DEAL_CV_SD)))
         shape = 1.0 / cv**2
         won = counted["won"][:PERIODS]
         cells = {stage: values[:PERIODS] for stage, values in counted.items()} | {"spend": self.spend}

@@ -18,11 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.fit import data as inputs
 from forecast.fit.kernels.transition import POSITIVE
 from forecast.fit.parts import Part
 from forecast.fit.posterior import CERTAIN, kept_draws
 from forecast.fit.sampling import SILENCED, Draws, log_density, silenced, sizes_of
+from forecast.fit.scales import (
+    DEAL_CV,
+    DEAL_CV_SD,
+    LEVEL_SD,
+    RATE_SPREAD,
+    RATE_TAU,
+    TRAFFIC_TAU,
+    VALUE_SPREAD,
+    VALUE_TAU,
+)
 
 Array = NDArray[np.float64]
 
@@ -118,7 +127,7 @@ def company_rate(path: Array, prior: Array) -> tuple[Array, float, float]:
     """
     there = (path[0] < CERTAIN).any(axis=0)
     channels = max(int(there.sum()), 1)
-    sd = math.sqrt(float(prior[1]) ** 2 + inputs.RATE_SPREAD / channels)
+    sd = math.sqrt(float(prior[1]) ** 2 + RATE_SPREAD / channels)
     return path[:, :, there].mean(axis=(1, 2)) if there.any() else path[:, 0, 0], float(prior[0]), sd
 
 
@@ -159,21 +168,21 @@ def _log_prior(few: Draws, data: Mapping[str, Array], name: str) -> Array:
     x = few[name]
     if name == "mu":
         given = np.atleast_1d(data["mu_prior"] if "mu_prior" in data else data["level_prior"])
-        variance = given[1] ** 2 if len(given) > 1 else 1.5**2
+        variance = given[1] ** 2 if len(given) > 1 else LEVEL_SD**2
         if data["deals" if "deals" in data else "y"].shape[-1] == 1 and len(given) > 1:
-            variance += inputs.VALUE_SPREAD if "deals" in data else inputs.RATE_SPREAD
+            variance += VALUE_SPREAD if "deals" in data else RATE_SPREAD
         return _normal(x, given[0], math.sqrt(variance))
     by_name: dict[str, Callable[[], Array]] = {
-        "tau": lambda: np.log(x) - (4.0 if "mu_prior" in data else 2.0) * x,
+        "tau": lambda: np.log(x) - (RATE_TAU if "mu_prior" in data else TRAFFIC_TAU) * x,
         "drift": lambda: np.log(x) - data["drift_prior"][0] * x,
         "own_drift": lambda: np.log(x) - data["drift_prior"][1] * x,
         "noise": lambda: np.log(x) - data["noise_prior"] * x,
         "delay_mean": lambda: _normal(np.log(x), *data["delay_prior"][:2]) - np.log(x),
         "delay_cv": lambda: _normal(np.log(x), *data["delay_prior"][2:]) - np.log(x),
-        "cv": lambda: _normal(np.log(x), math.log(0.8), 0.4) - np.log(x),
+        "cv": lambda: _normal(np.log(x), DEAL_CV, DEAL_CV_SD) - np.log(x),
     }
     if "deals" in data and name == "tau":
-        return _normal(x, 0.0, 0.4)
+        return _normal(x, 0.0, VALUE_TAU)
     if name.startswith("z_"):
         return _normal(x, 0.0, 1.0)
     return np.asarray(by_name[name]())

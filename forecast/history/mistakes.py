@@ -25,7 +25,6 @@ from scipy.special import pdtr
 from forecast.history.audit import FALLING, MEASURED
 from forecast.history.audit_rates import JUMP, OPPOSITE
 from forecast.history.history import History
-from forecast.outlook import customer_value
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study, rate_range
 from forecast.words import PASS, REVIEW, Check, Message, Text, message, together
@@ -60,10 +59,12 @@ def common_mistakes(
     economics: pd.DataFrame | None = None,
     funnel: pd.DataFrame | None = None,
     allocation: pd.DataFrame | None = None,
+    lifetime: float = 1.0,
 ) -> list[Check]:
     """A check for each mistake: PASS, REVIEW or UNKNOWN, the evidence as its value, and advice (empty for PASS).
 
     audit: of `history.audit`. economics, funnel, allocation: tables of a run, for what a fit knows better than counts.
+    lifetime: worth of a customer over the margin of its first deal, for where no such tables are.
     """
     asked: list[Callable[[], Found]] = [
         lambda: _best_use(allocation, study),
@@ -72,7 +73,7 @@ def common_mistakes(
         lambda: _criteria(audit),
         lambda: _nurturing(history),
         lambda: _measured(audit),
-        lambda: _profit(history, study, economics),
+        lambda: _profit(history, study, economics, lifetime),
     ]
     found = [(name, *ask()) for name, ask in zip(ADVICE, asked, strict=True)]
     return [
@@ -211,7 +212,7 @@ def _measured(audit: Sequence[Check]) -> Found:
     return _seen([check.value for check in asked if check.status != PASS], asked[0].value)
 
 
-def _profit(history: History, study: Study, economics: pd.DataFrame | None) -> Found:
+def _profit(history: History, study: Study, economics: pd.DataFrame | None, lifetime: float) -> Found:
     """Spend, margin and value known, and LTV/CAC at least 3: by the posterior where there is one."""
     missing: list[Text] = []
     if "spend" not in history.counts:
@@ -241,6 +242,6 @@ def _profit(history: History, study: Study, economics: pd.DataFrame | None) -> F
     sold = study.economics.sales_cost
     cost = spend / won + (study.economics.sales_cost_per_won or 0.0)
     cost += 0.0 if sold is None else sold * len(history.periods) / won
-    worth = study.economics.gross_margin * value * customer_value(study) / cost
+    worth = study.economics.gross_margin * value * lifetime / cost
     said = message("LTV/CAC about {worth:.1f}, from the history's totals", worth=worth)
     return (PASS if worth >= HEALTHY else REVIEW), together(said, once, between="; ")

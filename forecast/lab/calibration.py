@@ -47,7 +47,7 @@ from forecast.fit import (
     sizes_of,
     study_of,
 )
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import case_of, simulate
 from forecast.progress import Silent
 
 Array = NDArray[np.float64]
@@ -147,9 +147,8 @@ def later_ranks(posterior: Posterior, made: Made, rng: np.random.Generator) -> d
     if not made.later:
         return {}
     plan = np.repeat(made.history.current_spend[None], HORIZON, axis=0)
-    future = future_paths(posterior, made.history, HORIZON, rng)
-    study = study_of(made.history.counting)
-    outlook = simulate(posterior, made.history, study, {"given": plan}, future, rng=rng, replicates=1)
+    case = case_of(study_of(made.history.counting), made.history, posterior, plan, rng)
+    outlook = simulate(case, {"given": plan}, rng=rng, replicates=1)
     rows = _spread(posterior.draws)
     ranks: dict[str, float] = {}
     for name, came in made.later.items():

@@ -20,4 +20,3 @@ from .timing import OPEN as OPEN
 from .timing import Timing as Timing
 from .timing import expected_moves as expected_moves
 from .timing import fit_timing as fit_timing
-from .timing import lognormal_cdf as lognormal_cdf

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.equations import lognormal_cdf
 from forecast.leads.features import Encoder, LeadTable, encoder
 from forecast.leads.pooling import Shares, pooled_draws, rates
-from forecast.leads.timing import DELAY_SD, LOST, MOVED, OPEN, Timing, fit_timing, lognormal_cdf
+from forecast.leads.timing import DELAY_SD, LOST, MOVED, OPEN, Timing, fit_timing
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, logit, ndtr
+from scipy.special import expit, logit
+
+from forecast.equations import lognormal_cdf
 
 Array = NDArray[np.float64]
 
@@ -28,14 +30,6 @@ CV_PRIOR = (np.log(0.8), 0.4)
 LOSS_PRIOR = (0.0, 1.5)  # logit of the share lost with a date
 DRAWS_AT_ONCE = 500  # bounds memory
 DELAY_SD = 1.0  # of the log of a mean delay, where nothing better is known
-
-
-def lognormal_cdf(days: Array | float, mean: Array | float, cv: Array | float) -> Array:
-    """P(delay <= days) of a lognormal delay with this mean (days) and coefficient of variation; 0 at 0 and below."""
-    days = np.asarray(days, dtype=float)
-    spread = np.sqrt(np.log1p(np.square(cv)))
-    middle = np.log(mean) - spread**2 / 2
-    return np.where(days > 0, ndtr((np.log(np.maximum(days, 1e-9)) - middle) / spread), 0.0)
 
 
 @dataclass(frozen=True)

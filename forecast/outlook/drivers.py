@@ -11,6 +11,17 @@ Variance of the revenue (wins) of the horizon, by source: with Y(x) the expected
 
 Parts add up whatever the ingredients have to do with one another; one that runs against the rest has a negative part.
 Chance is told apart by replicates of a draw. Source: Shapley values (Song, Nelson, Staum 2016), covariance shares.
+
+Every rate against the market's published range: how likely it lies below, and what closing the gap would bring.
+
+For a rate r of a draw, and an aim a (the low end of the range, or its middle):
+
+    factor = max(a / r, 1)            a rate above the aim stays as it is
+    gain   = (factor - 1) x wins      of the channel's cohorts of the horizon: those that land inside it, and in the end
+
+because wins are proportional to each rate. Cohorts of the horizon alone: what is in the pipeline already stays as it
+is. The gain in total lifts every channel that lies below the aim. A benchmark is a comparison, never a target:
+published ranges are averages over companies of other kinds.
 """
 
 from __future__ import annotations
@@ -28,11 +39,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.equations import delay_pmf
-from forecast.outlook.expectation import Outcome, World, mean_world, outcome
-from forecast.outlook.levers import more_room, new_delay, raise_rate, raise_traffic, raise_value
+from forecast.outlook.case import Case
+from forecast.outlook.expectation import Outcome, World, inside_share, mean_world, outcome
 from forecast.outlook.open_pipeline import ages_of
-from forecast.outlook.scenarios import Base
-from forecast.outlook.unit_economics import in_total
+from forecast.outlook.scenarios import Base, more_room, new_delay, raise_rate, raise_traffic, raise_value
+from forecast.outlook.unit_economics import Flow, in_total, ratio
+from forecast.study import Range, channel_range, rate_range
 
 Array = NDArray[np.float64]
 Move = Callable[[World, NDArray[np.bool_]], World]
@@ -44,11 +56,31 @@ PAIRS = 2  # of orders, each with its reverse: exact where at most two ingredien
 BOOTSTRAPS = 200
 STREAM = 73  # of the seed
 COLUMNS = ["lever", "stage", "change", "channel", "measure", "mean", "q10", "q50", "q90", "elasticity"]
+CLEARLY = 0.8
+MEASURES = ("won", "won_eventual", "revenue", "revenue_eventual")
+BANDS = {"": None, "_q10": 0.1, "_q90": 0.9}
+GAP_COLUMNS = [
+    *(
+        "channel",
+        "stage",
+        "mean",
+        "q10",
+        "q50",
+        "q90",
+        "benchmark_low",
+        "benchmark_high",
+        "p_below",
+        "p_above",
+    ),
+    *("position", "aim", "aim_rate"),
+    *(f"{measure}{end}" for measure in MEASURES for end in BANDS),
+    "source",
+]
 
 
 def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
     """(lever, stage, change, relative size or NaN, what it does) of each lever that the company has."""
-    world, full = base.world, np.ones(len(base.plan))
+    world, full = base.world, np.ones(len(base.case.plan))
 
     def rate(stage: str, add: float, times: float) -> Move:
         def move(w: World, channels: NDArray[np.bool_]) -> World:
@@ -65,7 +97,7 @@ def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
         if not world.at_once[stage].all():
             found.append(("rate", stage, "+10 %", STEP, rate(stage, 0.0, 1.0 + STEP)))
             found.append(("rate", stage, "+1 point", np.nan, rate(stage, POINT, 1.0)))
-    if base.valued:
+    if base.case.valued:
         found.append(("value", "", "+10 %", STEP, lambda w, c: raise_value(w, up, full, c)))
     found += [
         ("delay", stage, "-10 %", -STEP, _faster(stage, _shorter(base, stage), full)) for stage in world.lags
@@ -81,9 +113,9 @@ def _faster(stage: str, pmf: Array, weight: Array) -> Move:
 
 
 def _shorter(base: Base, stage: str) -> Array:
-    mean = base.posterior.array(f"delay_mean_{stage}")[base.rows] * (1.0 - STEP)
-    cv = base.posterior.array(f"delay_cv_{stage}")[base.rows]
-    return delay_pmf(mean, cv, max(ages_of(base.posterior, stage), len(base.plan)))
+    mean = base.case.posterior.array(f"delay_mean_{stage}")[base.rows] * (1.0 - STEP)
+    cv = base.case.posterior.array(f"delay_cv_{stage}")[base.rows]
+    return delay_pmf(mean, cv, max(ages_of(base.case.posterior, stage), len(base.case.plan)))
 
 
 def sensitivity(base: Base) -> pd.DataFrame:
@@ -91,9 +123,9 @@ def sensitivity(base: Base) -> pd.DataFrame:
 
     Where sales has a limit the channels share it, and what a channel's lever brings is what it brings to all.
     """
-    names = ("revenue", "revenue_eventual") if base.valued else ("won", "won_eventual")
+    names = ("revenue", "revenue_eventual") if base.case.valued else ("won", "won_eventual")
     now = (base.made.horizon, base.made.eventual)
-    every = np.ones(len(base.channels), dtype=bool)
+    every = np.ones(len(base.case.channels), dtype=bool)
     rows: list[dict[str, Any]] = []
     for lever, stage, change, size, move in levers_of(base):
         made = outcome(move(base.world, every))
@@ -103,7 +135,7 @@ def sensitivity(base: Base) -> pd.DataFrame:
                 one = outcome(move(base.world, np.arange(len(every)) == c))
                 for i in range(2):
                     gains[i][:, c] = (_of(one, i) - now[i]).sum(axis=1)
-        channels = [*base.channels, "total"] if lever not in ("delay", "capacity") else ["total"]
+        channels = [*base.case.channels, "total"] if lever not in ("delay", "capacity") else ["total"]
         at_once = base.world.at_once.get(stage, ~every) if lever == "rate" else ~every
         for i, measure in enumerate(names):
             whole = in_total(now[i]).mean(axis=0)
@@ -248,9 +280,9 @@ def _from_mean_to_draw(world: World, groups: dict[str, Swap], rng: np.random.Gen
 
 def _chance(outlook: xr.Dataset, plan: str, base: Base) -> tuple[dict[str, Array], float]:
     """Chance variance of each draw by kind, from replicates; and the variance of the forecast as simulated."""
-    name = "revenue" if base.valued else "won"
+    name = "revenue" if base.case.valued else "won"
     kinds = {"open pipeline": f"{name}_from_pipeline", "new units": f"{name}_from_new"}
-    draws = base.posterior.draws
+    draws = base.case.posterior.draws
 
     def totals(measure: str) -> Array:
         values = outlook[measure].sel(plan=plan).sum(("period", "channel")).values
@@ -264,3 +296,99 @@ def _chance(outlook: xr.Dataset, plan: str, base: Base) -> tuple[dict[str, Array
         both = (part - part.mean(axis=1, keepdims=True)) * (whole - whole.mean(axis=1, keepdims=True))
         luck[f"chance: {kind}"] = both.sum(axis=1) / max(replicates - 1, 1)
     return luck, float(whole.var())
+
+
+# ------------------------------------------------------------------------------------------------ against the market
+
+
+def aims(published: Range) -> dict[str, float]:
+    """What a rate is lifted to, by name: the low end of the range, and its middle.
+
+    >>> aims(Range(0.2, 0.3, "somewhere"))
+    {'low end': 0.2, 'middle': 0.25}
+    """
+    return {"low end": published.low, "middle": (published.low + published.high) / 2}
+
+
+def position(p_below: float, p_above: float) -> str:
+    """Where a rate stands: "below" or "above" where that is at least 80 % likely, "inside" likewise, else "unclear"."""
+    if p_below >= CLEARLY:
+        return "below"
+    if p_above >= CLEARLY:
+        return "above"
+    return "inside" if 1.0 - p_below - p_above >= CLEARLY else "unclear"
+
+
+def gap_table(case: Case, flow: Flow) -> pd.DataFrame:
+    """One row per channel (and in total), stage with a published range, and aim; empty where nothing is published.
+
+    flow: of the plan (`unit_economics.flow_of`). Wins and revenue are gains over the horizon, `_eventual` with all
+    delays run out; bands are 80 %.
+    """
+    study, history = case.study, case.history
+    market, steps = study.funnel.market, history.steps
+    whole = {stage: found for _, stage in steps if (found := rate_range(market, stage)) is not None}
+    if not whole:
+        return pd.DataFrame(columns=GAP_COLUMNS)
+    inside, _ = case.traffic()
+    wins = {"won": (inside * inside_share(case)).sum(axis=1)}
+    wins["won_eventual"] = flow.units["won"]
+    channels, rows = [*history.channels, "total"], []
+    for before, stage in steps:
+        if stage not in whole:
+            continue
+        has = ~history.enters_later(stage)
+        rates = ratio(in_total(flow.units[stage] * has), in_total(flow.units[before] * has))
+        own = [channel_range(market, stage, study.kind_of(name)) or whole[stage] for name in history.channels]
+        own.append(whole[stage])
+        gains = {
+            aim: _gains(rates[:, :-1], has, np.array([aims(r)[aim] for r in own[:-1]]), wins, flow.deal_value)
+            for aim in aims(whole[stage])
+        }
+        for i, channel in enumerate(channels):
+            if (channel != "total" and not has[i]) or not np.isfinite(rates[:, i]).all():
+                continue
+            told = {"channel": channel, "stage": stage, **_rate(rates[:, i], own[i])}
+            for aim, rate in aims(own[i]).items():
+                bands = {
+                    name: value for m, g in gains[aim].items() for name, value in _band(m, g[:, i]).items()
+                }
+                rows.append(told | {"aim": aim, "aim_rate": rate} | bands | {"source": own[i].source})
+    table = pd.DataFrame(rows, columns=GAP_COLUMNS)
+    return table.sort_values("channel", key=lambda c: c.map(channels.index), kind="stable", ignore_index=True)
+
+
+def _gains(
+    rates: Array, has: NDArray[np.bool_], aim: Array, wins: dict[str, Array], value: Array | None
+) -> dict[str, Array]:
+    """Gain of lifting rates (draw, channel) to each channel's aim, by measure, (draw, channel + 1)."""
+    lift = np.where(has & (rates > 0), np.maximum(ratio(aim * np.ones_like(rates), rates), 1.0) - 1.0, 0.0)
+    found = {name: in_total(lift * won) for name, won in wins.items()}
+    if value is not None:
+        found |= {name.replace("won", "revenue"): in_total(lift * won * value) for name, won in wins.items()}
+    return found
+
+
+def _rate(draws: Array, published: Range) -> dict[str, Any]:
+    """A rate with its band beside its range."""
+    below, above = float((draws < published.low).mean()), float((draws > published.high).mean())
+    q10, q50, q90 = (float(q) for q in np.quantile(draws, (0.1, 0.5, 0.9)))
+    told: dict[str, Any] = {"mean": float(draws.mean()), "q10": q10, "q50": q50, "q90": q90}
+    told |= {"benchmark_low": published.low, "benchmark_high": published.high}
+    return told | {"p_below": below, "p_above": above, "position": position(below, above)}
+
+
+def _band(measure: str, draws: Array) -> dict[str, float]:
+    """Mean and the ends of the 80 % band of a gain."""
+    return {
+        f"{measure}{end}": float(draws.mean() if level is None else np.quantile(draws, level))
+        for end, level in BANDS.items()
+    }
+
+
+def largest(table: pd.DataFrame, aim: str = "middle") -> dict[str, Any]:
+    """The row in total with the largest eventual gain to an aim; empty where there is none."""
+    rows = table[(table["channel"] == "total") & (table["aim"] == aim)]
+    measure = "revenue_eventual" if rows["revenue_eventual"].notna().any() else "won_eventual"
+    best = rows.sort_values(measure, ascending=False, kind="stable").head(1).to_dict("records")
+    return {str(k): v for k, v in best[0].items()} if best and not math.isnan(best[0][measure]) else {}

@@ -14,19 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from forecast.equations import delay_pmf
-from forecast.fit import Posterior
-from forecast.history import History
-from forecast.outlook.open_pipeline import ages_of, moves_by_slot, open_units
+from forecast.outlook.case import Case
+from forecast.outlook.open_pipeline import ages_of, delay_of, expected_share, moves_by_slot, waiting_before
 from forecast.outlook.queue import LATEST, fluid_queue
-from forecast.outlook.simulation import Future, expected_traffic
-from forecast.study import Study
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -99,101 +94,40 @@ class Outcome:
         return self.inside.sum(axis=1) + self.after + self.carried
 
 
-def world_of(
-    posterior: Posterior, history: History, study: Study, future: Future, plan: Array, rows: Rows
-) -> World:
-    """The world of some draws at a plan (period, channel)."""
-    traffic, later = expected_traffic(posterior, future, plan, history.current_spend, history.period)
-    horizon = len(plan)
-    stages = list(posterior.provenance["stages"])
+def world_of(case: Case, rows: Rows) -> World:
+    """The world of some draws at the plan of a case."""
+    traffic, later = case.traffic()
+    shape = (len(rows), case.horizon)
     lags, pipeline = {}, {}
-    for before, stage in pairwise(stages):
-        mean = posterior.array(f"delay_mean_{stage}")[rows]
-        if mean.any():
-            pmf = _pmf(posterior, stage, mean, rows, horizon)
-            lags[stage] = np.broadcast_to(pmf[:, None, :horizon], (len(rows), horizon, horizon))
-            pipeline[stage] = pipeline_moves(posterior, history, before, stage, pmf, rows, horizon)
-    capacity = study.economics.capacity
-    value = posterior.array("deal_mean")[rows] if "deal_mean" in posterior.data else np.ones_like(later[rows])
-    value = np.broadcast_to(value[:, None, :], traffic[rows].shape)
+    for before, stage in case.steps:
+        f = delay_of(case, stage, rows)
+        if f is not None:
+            lags[stage] = np.broadcast_to(f[:, None, : case.horizon], (*shape, case.horizon))
+            pipeline[stage] = pipeline_moves(case, before, stage, f, rows)
+    economics = case.study.economics
+    value = case.posterior.array("deal_mean")[rows] if case.valued else np.ones_like(later[rows])
     return World(
         traffic=traffic[rows],
         later=later[rows],
-        rates={stage: rate[rows] for stage, rate in future.rates.items()},
+        rates={stage: rate[rows] for stage, rate in case.future.rates.items()},
         lags=lags,
         pipeline=pipeline,
-        value=value,
-        at_once={stage: history.enters_later(stage) for stage in stages[1:]},
-        first=stages[0],
-        inflow={stage: flow[rows] for stage, flow in future.inflow.items()},
-        room=None if capacity is None else np.full((len(rows), horizon), float(capacity)),
-        decay=study.economics.capacity_decay,
-        limited=history.entry < len(stages) - 1,
+        value=np.broadcast_to(value[:, None, :], traffic[rows].shape),
+        at_once={stage: case.history.enters_later(stage) for stage in case.stages[1:]},
+        first=case.stages[0],
+        inflow={stage: flow[rows] for stage, flow in case.future.inflow.items()},
+        room=None if economics.capacity is None else np.full(shape, float(economics.capacity)),
+        decay=economics.capacity_decay,
+        limited=case.entry < len(case.stages) - 1,
     )
 
 
-def _pmf(posterior: Posterior, stage: str, mean: Array, rows: Rows, horizon: int) -> Array:
-    pmf = delay_pmf(mean, posterior.array(f"delay_cv_{stage}")[rows], ages_of(posterior, stage))
-    return np.concatenate([pmf, np.zeros((len(pmf), horizon + 1))], axis=1)
-
-
-def pipeline_moves(
-    posterior: Posterior, history: History, before: str, stage: str, f: Array, rows: Rows, horizon: int
-) -> Array:
+def pipeline_moves(case: Case, before: str, stage: str, f: Array, rows: Rows) -> Array:
     """Expected moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
-    units, waited, known_open = open_units(history, posterior, before, stage)
-    ages = waited.shape[1]
-    filled = np.flatnonzero(units.sum(axis=1) > 0)
-    if not filled.size:
-        return np.zeros((len(rows), horizon + 1, units.shape[1]))
-    cohort = np.maximum(filled - (len(units) - len(history.periods)), 0)
-    rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows][:, cohort].astype(float))
-    if known_open:
-        weights = waited[filled].T
-        lived = np.minimum(np.cumsum(f, axis=1)[:, :ages] @ weights, 1.0)[:, :, None]
-        lost = np.zeros_like(rate)
-        if f"loss_logit_{stage}" in posterior.data:
-            q = expit(posterior.data[f"loss_logit_{stage}"].values[rows][:, cohort].astype(float))
-            mean = posterior.array(f"loss_delay_mean_{stage}")[rows]
-            g = delay_pmf(mean, posterior.array(f"loss_delay_cv_{stage}")[rows], ages)
-            lost = q * np.minimum(np.cumsum(g, axis=1) @ weights, 1.0)[:, :, None]
-        share = _open_share(posterior, history, before, stage, rows, filled, rate, lived, lost)
-    else:
-        share = rate
-    return moves_by_slot(share * units[filled], waited[filled], f, horizon)
-
-
-def _open_share(
-    posterior: Posterior,
-    history: History,
-    before: str,
-    stage: str,
-    rows: Rows,
-    filled: Rows,
-    rate: Array,
-    lived: Array,
-    lost: Array,
-) -> Array:
-    """E[p / (1 - p F - (1 - p) L)] of units that are still open, p ~ Beta about the rate and what its cohort has shown.
-
-    With A = 1 - L, B = L - F: g(p) = p / (A + B p), g'' = -2 A B / (A + B p)^3, and E g = g(m) + g''(m) v / 2.
-    """
-    noise = posterior.array(f"noise_{stage}")[rows][:, None, None]
-    inner = np.clip(rate, 1e-9, 1 - 1e-9)
-    kappa = 1.0 / (noise**2 * inner * (1 - inner) + 1e-6)
-    entered = history.filled(before)[filled]
-    if stage in history.triangles:
-        moved = history.triangles[stage].values.sum(axis=1)[filled].astype(float)
-    else:
-        moved = history.filled(stage)[filled]
-    a = inner * kappa + moved
-    b = (1 - inner) * kappa + np.maximum(entered * lived - moved, 0.0)
-    mean = a / (a + b)
-    variance = mean * (1.0 - mean) / (a + b + 1.0)
-    left, slope = 1.0 - lost, lost - lived
-    still = np.maximum(left + slope * mean, 1e-9)
-    first = mean / still
-    return np.asarray(np.clip(first - variance * left * slope / still**3, 0.5 * first, 2.0 * first))
+    waiting = waiting_before(case, before, stage, f, rows)
+    if waiting is None:
+        return np.zeros((len(rows), case.horizon + 1, len(case.channels)))
+    return moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)
 
 
 def outcome(world: World) -> Outcome:
@@ -298,3 +232,49 @@ def mean_world(world: World) -> World:
         value=mean(world.value),
         inflow={stage: mean(flow) for stage, flow in world.inflow.items()},
     )
+
+
+# ---------------------------------------------------------------------------------------------- a unit of traffic
+
+
+def in_the_end(case: Case) -> Array:
+    """Chance that a unit of a period's traffic is won in the end, (draw, period, channel): the product of the rates."""
+    chance = np.ones_like(case.future.log_traffic)
+    for rate in case.future.rates.values():
+        chance = chance * rate
+    return chance
+
+
+def inside_share(case: Case, *, until: str | None = None, rows: Rows | slice = slice(None)) -> Array:
+    """Chance that a unit of a period's traffic is won inside the horizon, (draw, period, channel).
+
+    u_k(t) = p_k(t) sum_d f_k(d) u_(k+1)(t + d), with u = 1 inside the horizon. `until`: reaches that stage instead,
+    with one axis more for the slot in which it does, the last one being later. `rows`: for some of the draws.
+    """
+    posterior, history, future = case.posterior, case.history, case.future
+    stages = posterior.stages
+    stages = stages if until is None else stages[: stages.index(until) + 1]
+    shape = future.log_traffic[rows].shape
+    horizon = shape[1]
+    if until is None:
+        reach = np.ones((*shape, 1))
+    else:  # one target per slot; what is beyond all of them is the last
+        reach = np.broadcast_to(np.eye(horizon)[None, :, None, :], (*shape, horizon)).copy()
+    for stage in reversed(stages):
+        mean, rate = posterior.array(f"delay_mean_{stage}")[rows], future.rates[stage][rows]
+        cv, ages = posterior.array(f"delay_cv_{stage}")[rows], ages_of(posterior, stage)
+        at_once = history.enters_later(stage)
+        pmf = delay_pmf(mean, cv, ages)
+        pmf = np.concatenate([pmf, np.zeros((len(pmf), horizon))], axis=1)
+        before = np.empty_like(reach)
+        for t in range(horizon):
+            landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)
+            before[:, t] = rate[:, t, :, None] * landing
+        before[:, :, at_once] = reach[:, :, at_once]
+        reach = before
+    if until is None:
+        return reach[..., 0]
+    chance = np.ones(shape)
+    for stage in stages:
+        chance = chance * np.where(history.enters_later(stage), 1.0, future.rates[stage][rows])
+    return np.concatenate([reach, (chance - reach.sum(axis=3))[..., None]], axis=3)

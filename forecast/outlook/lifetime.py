@@ -26,12 +26,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 from scipy.special import betaincinv, betaln, expit, log_expit, logit
 
 from forecast.errors import DataError
 from forecast.history import Grid, Wanted, find_columns, read_grid, rows_text, to_numbers
-from forecast.study import EconomicsSpec, RetentionSpec, Study
+from forecast.study import Z80, EconomicsSpec, RetentionSpec, Study
 from forecast.words import Text
 
 Array = NDArray[np.float64]
@@ -86,17 +85,6 @@ def lifetime_of(study: Study) -> Lifetime:
     return _learnt(tenures.lost.tobytes(), tenures.kept.tobytes(), spec)
 
 
-def customer_value(study: Study) -> float:
-    """Expected margin of a whole customer over that of the first deal; 1 where the first deal is all."""
-    spec = study.economics
-    if (
-        isinstance(spec.retention, float) and spec.renewal == "year"
-    ):  # the sum as it always was, to the last bit
-        kept, whole = spec.retention / (1.0 + spec.discount_rate), int(spec.lifetime)
-        return sum(kept**year for year in range(whole)) + (spec.lifetime - whole) * kept**whole
-    return lifetime_of(study).expected
-
-
 def table_hash(study: Study) -> dict[str, str]:
     """The sha256 of the table of customers by its name; empty without one."""
     file = study.economics.retention_table
@@ -139,8 +127,10 @@ def beta_of(given: RetentionSpec) -> tuple[float, float]:
     if given.mean is not None and given.sd is not None:
         size = given.mean * (1 - given.mean) / given.sd**2 - 1
         return given.mean * size, (1 - given.mean) * size
+    from scipy.optimize import least_squares
+
     ends = np.array([given.low, given.high], dtype=float)
-    spread = (ends[1] - ends[0]) / 2.563
+    spread = (ends[1] - ends[0]) / (2 * Z80)
     start = np.array([logit(ends.mean()), np.log(max(ends.mean() * (1 - ends.mean()) / spread**2 - 1, 0.5))])
 
     def miss(x: Array) -> Array:

@@ -1,12 +1,24 @@
-"""The open pipeline: units inside the funnel at the as-of date that may still move on."""
+"""The open pipeline: units inside the funnel at the as-of date, and the chance that their age leaves them to move on.
+
+    P(move at age a + h | still open at age a) = p f_(a+h) / (1 - p F_a - (1 - p) L_a)
+
+p: rate of the cohort; f, F: law of the delay; L_a: of the units that never move on, the share lost with a date by then.
+Under calendar counts who is still open is unknown: all that entered count, and move on with p f_(a+h). Simulation and
+expected road both ask here.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from forecast.fit import EARLY_PERIODS, Posterior
+from forecast.equations import EARLY_PERIODS, cohort_beta, delay_pmf
+from forecast.fit import Posterior
 from forecast.history import History
+from forecast.outlook.case import Case
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -15,6 +27,15 @@ Counts = NDArray[np.int64]
 def ages_of(posterior: Posterior, stage: str) -> int:
     """Ages that the delay into a stage is kept for."""
     return int(posterior.provenance["ages"][stage])
+
+
+def delay_of(case: Case, stage: str, rows: Counts) -> Array | None:
+    """Law of the delay into a stage, (draw, age), with the empty ages behind it that the horizon needs; None: none."""
+    mean = case.posterior.array(f"delay_mean_{stage}")[rows]
+    if not mean.any():
+        return None
+    pmf = delay_pmf(mean, case.posterior.array(f"delay_cv_{stage}")[rows], ages_of(case.posterior, stage))
+    return np.concatenate([pmf, np.zeros((len(pmf), case.horizon + 1))], axis=1)
 
 
 def open_units(history: History, posterior: Posterior, before: str, stage: str) -> tuple[Counts, Array, bool]:
@@ -41,6 +62,64 @@ def open_units(history: History, posterior: Posterior, before: str, stage: str) 
     return units[-ages:], np.eye(ages)[::-1], False
 
 
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """The open units before one stage, by row: those cohorts that hold any.
+
+    units (row, channel); waited (row, age): weights over the ages reached; rate (draw, row, channel): expected, of all
+    that entered. lived, lost (draw, row, channel or 1): shares F and L of the module, where it is `known` who is open.
+    seen: entries and moves of the cohorts so far, (row, channel).
+    """
+
+    units: Counts
+    waited: Array
+    rate: Array
+    noise: Array
+    known: bool
+    lived: Array | float = 0.0
+    lost: Array | float = 0.0
+    seen: tuple[Array, Array] | None = None
+
+    def beta(self) -> tuple[Array, Array]:
+        """(a, b) of the Beta of each cohort's own rate, with what it has shown so far: `equations.cohort_beta`."""
+        return cohort_beta(self.rate, self.noise, self.seen, self.lived)
+
+    def still_open(self, p: Array) -> Array:
+        """1 - p F - (1 - p) L: chance that a unit of a cohort of rate p is still open; one where nobody knows."""
+        if not self.known:
+            return np.ones_like(p)
+        return np.maximum(1.0 - p * self.lived - (1.0 - p) * self.lost, 1e-12)
+
+
+def waiting_before(case: Case, before: str, stage: str, f: Array, rows: Counts) -> Waiting | None:
+    """The open units before a stage for some draws; f (draw, age): `delay_of` it. None where nobody waits."""
+    history, posterior = case.history, case.posterior
+    units, waited, known = open_units(history, posterior, before, stage)
+    filled = np.flatnonzero(units.sum(axis=1) > 0)
+    if not filled.size:
+        return None
+    ages, waited = waited.shape[1], waited[filled]
+    cohort = np.maximum(filled - (len(units) - len(history.periods)), 0)
+
+    def share(name: str) -> Array:
+        return expit(posterior.data[f"{name}_{stage}"].values[rows][:, cohort].astype(float))
+
+    def lived_through(law: Array) -> Array:
+        return np.minimum(np.cumsum(law, axis=1)[:, :ages] @ waited.T, 1.0)[:, :, None]
+
+    rate, noise = share("logit_rate"), posterior.array(f"noise_{stage}")[rows][:, None, None]
+    if not known:
+        return Waiting(units[filled], waited, rate, noise, known)
+    lost: Array | float = 0.0
+    if f"loss_logit_{stage}" in posterior.data:
+        mean, cv = (posterior.array(f"loss_delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
+        lost = share("loss_logit") * lived_through(delay_pmf(mean, cv, ages))
+    dated = stage in history.triangles
+    moved = history.triangles[stage].values.sum(axis=1) if dated else history.filled(stage)
+    seen = history.filled(before)[filled].astype(float), moved[filled].astype(float)
+    return Waiting(units[filled], waited, rate, noise, known, lived_through(f), lost, seen)
+
+
 def on_its_way(rate: Array, lived: Array, lost: Array) -> Array:
     """p / (1 - p F - (1 - p) L): chance that a unit still open moves on, over the share of the delay still to come.
 
@@ -50,17 +129,38 @@ def on_its_way(rate: Array, lived: Array, lost: Array) -> Array:
     return np.asarray(rate / np.maximum(1.0 - rate * lived - (1.0 - rate) * lost, 1e-12))
 
 
+def expected_share(waiting: Waiting) -> Array:
+    """E[p / (1 - p F - (1 - p) L)] of units that are still open, p ~ Beta about the rate and what its cohort has shown.
+
+    With A = 1 - L, B = L - F: g(p) = p / (A + B p), g'' = -2 A B / (A + B p)^3, and E g = g(m) + g''(m) v / 2. Where
+    nobody knows who is open, the rate of all that entered.
+    """
+    if not waiting.known:
+        return waiting.rate
+    a, b = waiting.beta()
+    mean = a / (a + b)
+    variance = mean * (1.0 - mean) / (a + b + 1.0)
+    left, slope = 1.0 - waiting.lost, waiting.lost - waiting.lived
+    still = np.maximum(left + slope * mean, 1e-9)
+    first = mean / still
+    return np.asarray(np.clip(first - variance * left * slope / still**3, 0.5 * first, 2.0 * first))
+
+
+def chance_by_slot(f: Array, waited: Array, horizon: int) -> tuple[list[Array], Array]:
+    """Share of the delay that falls into each period of the horizon, and beyond it, (draw, row), of those that move.
+
+    f (draw, age): law of the delay, at least `horizon` + 1 ages longer than `waited` (row, age).
+    """
+    ages, weights, cdf = waited.shape[1], waited.T, np.cumsum(f, axis=1)
+    inside = [f[:, 1 + h : 1 + h + ages] @ weights for h in range(horizon)]
+    return inside, (1.0 - np.minimum(cdf[:, horizon : horizon + ages], 1.0)) @ weights
+
+
 def moves_by_slot(ready: Array, waited: Array, f: Array, horizon: int) -> Array:
     """Expected moves of open units, (draw, slot, channel): `ready` times the chance of every age to come.
 
     ready (draw, row, channel): units times the chance of `on_its_way`; of all that entered, who may have moved on
-    already, times p. waited (row, age): weights over the ages reached. f (draw, age): law of the delay, at least
-    `horizon` + 1 ages longer than `waited`. The last slot holds what lands after the horizon.
+    already, times p. waited, f: see `chance_by_slot`. The last slot holds what lands after the horizon.
     """
-    ages, weights, cdf = waited.shape[1], waited.T, np.cumsum(f, axis=1)
-    result = np.zeros((len(f), horizon + 1, ready.shape[2]))
-    for h in range(horizon):
-        result[:, h] = np.einsum("sr,src->sc", f[:, 1 + h : 1 + h + ages] @ weights, ready)
-    beyond = (1.0 - np.minimum(cdf[:, horizon : horizon + ages], 1.0)) @ weights
-    result[:, horizon] = np.einsum("sr,src->sc", beyond, ready)
-    return result
+    inside, beyond = chance_by_slot(f, waited, horizon)
+    return np.stack([np.einsum("sr,src->sc", share, ready) for share in (*inside, beyond)], axis=1)

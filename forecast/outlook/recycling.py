@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from forecast.errors import DataError, StudyError
-from forecast.fit import Posterior
 from forecast.history import History
 from forecast.leads import (
     MOVED,
@@ -36,14 +35,13 @@ from forecast.leads import (
     read_lead_table,
     returned_column,
 )
-from forecast.outlook.simulation import Future, expected_traffic
+from forecast.outlook.case import Case
 from forecast.periods import DAYS_PER_PERIOD
-from forecast.study import Study
+from forecast.study import Z80, Study
 
 Array = NDArray[np.float64]
 
 FACTOR_OF_TWO = 0.54  # sd on the logit scale of a rate known to within a factor of two (80 %)
-Z80 = 1.2816
 DELAY_SD = 0.5  # log sd of the mean delay that the study names
 AGAIN_SD = 0.7  # logit sd of the second qualification around the first, where the study names none
 SECOND_DELAY = 30.0  # days, prior mean of the second qualification where the study names no delay
@@ -182,51 +180,38 @@ def _by_day(
     return units, days
 
 
-def with_recycling(
-    study: Study,
-    history: History,
-    posterior: Posterior,
-    future: Future,
-    plan: Array,
-    *,
-    seed: int,
-) -> tuple[Future, dict[str, Any]]:
-    """The future with the leads that flow back, and the tables about them; unchanged where the study has no nurturing.
+def with_recycling(case: Case, *, seed: int) -> tuple[Case, dict[str, Any]]:
+    """The case with the leads that flow back, and the tables about them; unchanged where the study has no nurturing.
 
-    The horizon's own unqualified leads are those of `plan`, for every plan that is compared.
+    The horizon's own unqualified leads are those of its plan, for every plan that is compared.
     """
-    if study.nurturing is None:
-        return future, {}
-    found, rng = nurtured(study, history), np.random.default_rng([seed, 7])
-    draws, horizon = posterior.draws, plan.shape[0]
+    if case.study.nurturing is None:
+        return case, {}
+    history, future = case.history, case.future
+    found, rng = nurtured(case.study, history), np.random.default_rng([seed, 7])
+    draws, horizon = case.posterior.draws, case.horizon
     period = DAYS_PER_PERIOD[history.period]
     past = 0 if found.learnt else EARLIER  # where no data tell who came back lately, they are worked out too
     edges: Array = period * np.arange(-past, horizon + 1, dtype=np.float64)
     rate, mean, cv = found.first.draws(rng, draws)
-    back = _fresh(history, posterior, future, plan, (rate, mean, cv), edges, found)
+    back = _fresh(case, (rate, mean, cv), edges, found)
     if found.learnt:
         back = back + expected_moves(*found.out, rate, (mean, cv), edges, known=True)
-    on = _moving_on(found, history, posterior, future, back, edges, rng)
+    on = _moving_on(case, found, back, edges, rng)
     inflow = {**future.inflow, found.stage: future.inflow.get(found.stage, 0.0) + on}
-    return replace(future, inflow=inflow), _tables(history, found, (rate, mean), back[:, past:], on)
+    made = replace(case, future=replace(future, inflow=inflow))
+    return made, _tables(history, found, (rate, mean), back[:, past:], on)
 
 
-def _fresh(
-    history: History,
-    posterior: Posterior,
-    future: Future,
-    plan: Array,
-    timing: tuple[Array, Array, Array],
-    edges: Array,
-    found: Nurtured,
-) -> Array:
+def _fresh(case: Case, timing: tuple[Array, Array, Array], edges: Array, found: Nurtured) -> Array:
     """Returns of the leads of the horizon and, where no data tell who is out, of the past: by what does not qualify.
 
     A lead counts as not qualified as long after it came as leads take on average to qualify, or to be lost.
     """
+    history, posterior, future = case.history, case.posterior, case.future
     rate, mean, cv = timing
-    period, stages = DAYS_PER_PERIOD[history.period], list(posterior.provenance["stages"])
-    entering, _ = expected_traffic(posterior, future, plan, history.current_spend, history.period)
+    period, stages = DAYS_PER_PERIOD[history.period], case.stages
+    entering, _ = case.traffic()
     for stage in stages[1 : stages.index(LEADS) + 1]:
         entering = np.asarray(entering * future.rates[stage])
     lost = entering * (1.0 - future.rates[found.stage])
@@ -236,7 +221,7 @@ def _fresh(
         wait = float(posterior.array(f"loss_delay_mean_{found.stage}").mean()) * period
     else:
         wait = float(posterior.array(f"delay_mean_{found.stage}").mean()) * period
-    middles: Array = -period * (np.arange(plan.shape[0], dtype=np.float64) + 0.5) - wait
+    middles: Array = -period * (np.arange(case.horizon, dtype=np.float64) + 0.5) - wait
     result = expected_moves(lost, middles, rate, (mean, cv), edges, known=False)
     if not found.learnt:
         path = expit(posterior.data[f"logit_rate_{found.stage}"].values.astype(float))
@@ -249,17 +234,10 @@ def _fresh(
     return result
 
 
-def _moving_on(
-    found: Nurtured,
-    history: History,
-    posterior: Posterior,
-    future: Future,
-    back: Array,
-    edges: Array,
-    rng: np.random.Generator,
-) -> Array:
+def _moving_on(case: Case, found: Nurtured, back: Array, edges: Array, rng: np.random.Generator) -> Array:
     """Of those that come back, how many are expected to reach the next stage by period, (draw, period, channel)."""
-    draws, period = len(back), DAYS_PER_PERIOD[history.period]
+    posterior, future = case.posterior, case.future
+    draws, period = len(back), DAYS_PER_PERIOD[case.history.period]
     now = edges[edges >= 0]
     if found.second is not None:
         rate, mean, cv = found.second.draws(rng, draws)

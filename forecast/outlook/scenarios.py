@@ -12,6 +12,11 @@ company and of the levers. Money of a draw:
     cost of delay  contribution in the end less that of the same levers begun one period later
 
 What a lever brings to units that enter after the horizon is not counted, nor its cost then.
+
+Levers change a world of the expected road, by the size drawn for each draw, with a start and a ramp. A lever on a rate
+or a delay concerns units that enter the stage before from its start on: who is on the way already keeps the rate and
+the delay of then. Weights (period,) say how much of a change holds: 0 before the start, then even steps, 1 after the
+ramp. What comes after the horizon has the weight of its last period.
 """
 
 from __future__ import annotations
@@ -23,71 +28,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
-from forecast.budget import money_factor
 from forecast.equations import delay_pmf
 from forecast.errors import StudyError
-from forecast.fit import Posterior, kept_draws
+from forecast.fit import kept_draws
 from forecast.history import History
-from forecast.outlook.expectation import Outcome, World, outcome, world_of
-from forecast.outlook.levers import (
-    drawn,
-    factor_of,
-    family_of,
-    mask,
-    more_room,
-    new_delay,
-    raise_rate,
-    raise_traffic,
-    raise_value,
-    recovered,
-    weights,
-)
+from forecast.outlook.case import Case
+from forecast.outlook.expectation import Outcome, Recovery, World, outcome, world_of
 from forecast.outlook.open_pipeline import ages_of
-from forecast.outlook.simulation import Future, expected_traffic
+from forecast.outlook.unit_economics import money_factor
 from forecast.periods import DAYS_PER_PERIOD, parse_period, period_label
-from forecast.study import ChangeSpec, RecoverSpec, ScenarioSpec, Study, nearest
+from forecast.study import Z80, ChangeSpec, RecoverSpec, ScenarioSpec, Study, nearest
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 STREAM = 71  # of the seed: sizes of levers
 COLUMNS = ["scenario", "measure", "unit", "mean", "q10", "q50", "q90"]
 
+CV = 0.8  # of the delay of recovered units
+AGES = 60
+
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """The plan as it is, run forward in expectation for some draws, and what it is made of."""
+    """The plan as it is, run forward in expectation for some draws (`rows`)."""
 
-    posterior: Posterior
-    history: History
-    study: Study
-    future: Future
-    plan: Array
+    case: Case
     rows: NDArray[np.int64]
     world: World
     made: Outcome
 
-    @property
-    def channels(self) -> list[str]:
-        """Channels by name."""
-        return list(self.history.channels)
 
-    @property
-    def labels(self) -> list[str]:
-        """Periods of the horizon."""
-        return [period_label(start, self.history.period) for start in self.future.starts]
-
-    @property
-    def valued(self) -> bool:
-        """Whether deals have a value; otherwise what stands for revenue are wins."""
-        return "deal_mean" in self.posterior.data
-
-
-def base_of(posterior: Posterior, history: History, study: Study, future: Future, plan: Array) -> Base:
+def base_of(case: Case) -> Base:
     """Run the plan in expectation, for at most a thousand draws."""
-    rows = kept_draws(posterior.draws)
-    world = world_of(posterior, history, study, future, plan, rows)
-    return Base(posterior, history, study, future, plan, rows, world, outcome(world))
+    rows = kept_draws(case.posterior.draws)
+    world = world_of(case, rows)
+    return Base(case, rows, world, outcome(world))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,30 +121,29 @@ def check_scenarios(study: Study, history: History, horizon: NDArray[np.datetime
 
 def gain_of(base: Base, scenario: ScenarioSpec, *, seed: Sequence[int], later: int = 0) -> Gain:
     """What a scenario brings when it begins `later` periods later than it says; same seed, same sizes of levers."""
-    horizon, kind = len(base.plan), base.history.period
-    first = base.future.starts
+    horizon, kind = len(base.case.plan), base.case.history.period
+    first = base.case.future.starts
 
     def start_of(text: str | None, default: int) -> int:
         found = [] if text is None else np.flatnonzero(first == parse_period(text, kind)).tolist()
         return found[0] + later if found else default
 
     start = start_of(scenario.start, later)
-    world, plan = base.world, base.plan
+    world, plan = base.world, base.case.plan
     levers = sorted(scenario.levers(), key=lambda lever: lever[0] != "spend")  # traffic follows from spend
     for number, (key, change) in enumerate(levers):
         z = np.random.default_rng([*seed, number]).standard_normal(len(base.rows))
         ramp = scenario.ramp if change.ramp is None else change.ramp
         weight = weights(horizon, start_of(change.start, start), ramp)
         chosen = change.channels if change.channels is not None else scenario.channels
-        channels = mask(base.channels, chosen)
+        channels = mask(base.case.channels, chosen)
         if isinstance(change, RecoverSpec):
             share = drawn(*change.share, "logit", z)
             delay = change.delay / DAYS_PER_PERIOD[kind]
             world = recovered(world, key.partition(".")[2], share, delay, weight, channels)
         elif key == "spend":
             plan = _spend(plan, change, weight, channels)
-            after = base.history.current_spend
-            traffic, carried = expected_traffic(base.posterior, base.future, plan, after, kind)
+            traffic, carried = base.case.traffic(plan)
             world = replace(world, traffic=traffic[base.rows], later=carried[base.rows])
         else:
             size = drawn(*change.size, family_of(change, rate=key.startswith("rate")), z)
@@ -176,10 +153,10 @@ def gain_of(base: Base, scenario: ScenarioSpec, *, seed: Sequence[int], later: i
     once, each = (_cost(*cost, z[i]) for i, cost in enumerate((scenario.cost, scenario.cost_per_period)))
     periods = np.arange(horizon)
     spent = once[:, None] * (periods == start) + each[:, None] * (periods >= start)
-    spent = spent + (plan - base.plan).sum(axis=1)
+    spent = spent + (plan - base.case.plan).sum(axis=1)
     inside, whole = (made.inside - base.made.inside).sum(axis=2), made.whole - base.made.whole
-    per_unit = money_factor(base.posterior, base.history, base.study)[base.rows] * float(base.valued)
-    landed = base.study.economics.gross_margin * float(base.valued) * inside
+    per_unit = money_factor(base.case)[base.rows] * float(base.case.valued)
+    landed = base.case.study.economics.gross_margin * float(base.case.valued) * inside
     new = base.made.eventual.sum(axis=1)
     return Gain(
         start=start,
@@ -221,7 +198,7 @@ def _changed(
 
 def _delay(base: Base, stage: str, change: ChangeSpec, size: Array, horizon: int) -> Array:
     """Chance to move on by age, (draw, age), with the mean delay changed; sizes are in days."""
-    posterior, days = base.posterior, DAYS_PER_PERIOD[base.history.period]
+    posterior, days = base.case.posterior, DAYS_PER_PERIOD[base.case.history.period]
     mean = posterior.array(f"delay_mean_{stage}")[base.rows]
     if mean.any():
         changed = mean * factor_of(change, size, mean * days)
@@ -256,28 +233,28 @@ class Compared:
     gains: dict[str, Gain]
 
 
-def compare(base: Base, *, seed: int) -> Compared:
+def compare_scenarios(base: Base, *, seed: int) -> Compared:
     """Compare the scenarios of the study with the plan as it is. Raises StudyError for what the data refuse."""
-    check_scenarios(base.study, base.history, base.future.starts)
+    check_scenarios(base.case.study, base.case.history, base.case.future.starts)
     gains: dict[str, Gain] = {}
     rows: list[dict[str, Any]] = []
-    for number, scenario in enumerate(base.study.scenarios):
+    for number, scenario in enumerate(base.case.study.scenarios):
         gains[scenario.name] = gain_of(base, scenario, seed=[seed, STREAM, number])
     ahead = np.stack([gain.contribution for gain in gains.values()]) if gains else np.zeros((0, 0))
-    for number, scenario in enumerate(base.study.scenarios):
+    for number, scenario in enumerate(base.case.study.scenarios):
         gain = gains[scenario.name]
         late = gain_of(base, scenario, seed=[seed, STREAM, number], later=1)
         rows += _rows(base, scenario, gain, gain.contribution - late.contribution)
-        if base.valued and len(gains) > 1:
+        if base.case.valued and len(gains) > 1:
             best = float((ahead.argmax(axis=0) == number).mean())
             rows.append(_one(scenario.name, "p_best", "probability", best))
     return Compared(pd.DataFrame(rows, columns=COLUMNS), gains)
 
 
 def _rows(base: Base, scenario: ScenarioSpec, gain: Gain, late: Array) -> list[dict[str, Any]]:
-    cur = base.study.currency
+    cur = base.case.study.currency
     draws: dict[str, tuple[str, Array]] = {"won": ("wins", gain.won)}
-    if not base.valued:
+    if not base.case.valued:
         draws |= {"won_eventual": ("wins", gain.eventual), "relative": ("share", gain.relative)}
         draws |= {"cost": (cur, gain.cost)}
     else:
@@ -286,7 +263,7 @@ def _rows(base: Base, scenario: ScenarioSpec, gain: Gain, late: Array) -> list[d
         draws |= {"contribution_horizon": (cur, gain.inside), "contribution": (cur, gain.contribution)}
         draws |= {"payback_periods": ("periods", gain.payback()), "cost_of_delay": (cur, late)}
     rows = [_band(scenario.name, name, unit, values) for name, (unit, values) in draws.items()]
-    if base.valued:
+    if base.case.valued:
         rows.append(_one(scenario.name, "p_payback_horizon", "probability", (gain.inside >= 0).mean()))
         rows.append(_one(scenario.name, "p_payback", "probability", (gain.contribution >= 0).mean()))
     return rows
@@ -311,3 +288,95 @@ def _band(scenario: str, measure: str, unit: str, draws: Array) -> dict[str, Any
 def _one(scenario: str, measure: str, unit: str, value: float) -> dict[str, Any]:
     nothing = dict.fromkeys(("q10", "q50", "q90"), np.nan)
     return {"scenario": scenario, "measure": measure, "unit": unit, "mean": float(value)} | nothing
+
+
+# -------------------------------------------------------------------------------------------------------- levers
+
+
+def weights(horizon: int, start: int, ramp: int) -> Array:
+    """How much of a change holds in each period, (period,).
+
+    >>> weights(5, 1, 2).round(2).tolist()
+    [0.0, 0.33, 0.67, 1.0, 1.0]
+    """
+    return np.clip((np.arange(horizon) - start + 1.0) / (ramp + 1.0), 0.0, 1.0)
+
+
+def drawn(low: float, high: float, family: str, z: Array) -> Array:
+    """Draws with `low` to `high` as the central 80 %, from standard normals z; family log, logit or normal."""
+    if low == high:
+        return np.full_like(z, low)
+    to, back = {"log": (np.log, np.exp), "logit": (logit, expit)}.get(family, (np.asarray, np.asarray))
+    a, b = float(to(low)), float(to(high))
+    return np.asarray(back((a + b) / 2 + z * (b - a) / (2 * Z80)))
+
+
+def factor_of(change: ChangeSpec, size: Array, current: Array, *, most: float = np.inf) -> Array:
+    """What a change makes of `current` (draw, ...), as a factor (draw, ...); `most`: the highest value allowed."""
+    size = size.reshape(-1, *([1] * (current.ndim - 1)))
+    if change.kind == "times":
+        changed = current * size
+    elif change.kind == "by":
+        changed = current + size
+    elif change.from_ is not None:
+        changed = current * size / change.from_
+    else:
+        changed = np.broadcast_to(size, current.shape)
+    changed = np.clip(changed, 0.0, most)
+    return np.asarray(np.where(current > 0, changed / np.where(current > 0, current, 1.0), 1.0))
+
+
+def family_of(change: ChangeSpec, *, rate: bool = False) -> str:
+    """The family that the size of a change is drawn from."""
+    if change.kind == "by" or change.size[0] <= 0:
+        return "normal"
+    return "logit" if rate and change.kind == "to" and change.from_ is None else "log"
+
+
+def raise_rate(world: World, stage: str, factor: Array, weight: Array, channels: Mask) -> World:
+    """Multiply a rate by a factor (draw, period, channel) as far as the weights say; never above 1."""
+    moved = channels & ~world.at_once[stage]
+    rate = world.rates[stage]
+    changed = np.minimum(rate * factor, 1.0)
+    raised = np.where(moved, rate + weight[:, None] * (changed - rate), rate)
+    return replace(world, rates={**world.rates, stage: raised})
+
+
+def raise_traffic(world: World, factor: Array, weight: Array, channels: Mask) -> World:
+    """Multiply traffic by a factor (draw, period, channel); carry-over by that of the last period."""
+    change = np.where(channels, 1.0 + weight[:, None] * (factor - 1.0), 1.0)
+    return replace(world, traffic=world.traffic * change, later=world.later * change[:, -1])
+
+
+def raise_value(world: World, factor: Array, weight: Array, channels: Mask) -> World:
+    """Multiply the value of deals that are won from then on."""
+    return replace(world, value=world.value * np.where(channels, 1.0 + weight[:, None] * (factor - 1.0), 1.0))
+
+
+def new_delay(world: World, stage: str, pmf: Array, weight: Array) -> World:
+    """Give units the delay `pmf` (draw, age) as far as the weights say; the rest keeps its own."""
+    horizon = len(weight)
+    at_once = np.zeros((1, 1, horizon))
+    at_once[..., 0] = 1.0
+    lags = world.lags.get(stage, at_once)
+    mixed = lags + weight[None, :, None] * (pmf[:, None, :horizon] - lags)
+    return replace(world, lags={**world.lags, stage: mixed})
+
+
+def more_room(world: World, factor: Array, weight: Array) -> World:
+    """Multiply what sales can take, factor (draw, period)."""
+    if world.room is None:
+        raise ValueError("sales without a limit cannot take more")
+    return replace(world, room=world.room * (1.0 + weight * (factor - 1.0)))
+
+
+def recovered(world: World, stage: str, share: Array, delay: float, weight: Array, channels: Mask) -> World:
+    """Let a share (draw,) of the units that do not move into `stage` come back into it, `delay` periods later."""
+    lags = np.repeat(delay_pmf(delay, CV, AGES)[None, :], len(share), axis=0)
+    back = share[:, None, None] * weight[:, None] * channels
+    return replace(world, recovery={**world.recovery, stage: Recovery(back, lags)})
+
+
+def mask(channels: Sequence[str], chosen: Sequence[str] | None) -> Mask:
+    """Which channels a lever concerns."""
+    return np.array([chosen is None or name in chosen for name in channels])

@@ -19,22 +19,18 @@ numpy only; `slot` H after the H periods of the horizon collects what lands late
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from forecast.equations import delay_pmf
-from forecast.fit import EARLY_PERIODS, Posterior, carry_periods, log_days
-from forecast.history import History
+from forecast.equations import cohort_beta
+from forecast.outlook.case import Case
+from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
-from forecast.outlook.open_pipeline import ages_of, open_units
+from forecast.outlook.open_pipeline import chance_by_slot, delay_of, waiting_before
 from forecast.outlook.queue import through_sales
-from forecast.periods import period_range, season_of, shift
-from forecast.study import Study
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -45,126 +41,9 @@ REPLICATES = (
 CHUNK = 1000  # posterior draws simulated at once: bounds memory
 
 
-@dataclass(frozen=True)
-class Future:
-    """Paths of the horizon's parameters, one per posterior draw, shared by every plan and by the allocation.
-
-    log_traffic (draw, period, channel): log expected units at reference spend. rates: by destination stage, expected
-    rate (draw, period, channel). past_spend, reference: of the history, by (period,) channel. starts: the periods.
-    inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
-    from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
-    """
-
-    log_traffic: Array
-    tail_traffic: Array  # (draw, channel): the same for the periods after the horizon, season aside
-    rates: dict[str, Array]
-    past_spend: Array
-    reference: Array
-    responds: NDArray[np.bool_]
-    stopped: NDArray[np.bool_]  # over, unless money is planned
-    starts: NDArray[np.datetime64]
-    inflow: Mapping[str, Array] = field(default_factory=dict)
-
-
-def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
-    """Draw the walks of traffic and rates over `horizon` periods after the history's last."""
-    draws, channels = posterior.draws, len(history.channels)
-
-    def walk(name: str) -> Array:
-        common = rng.standard_normal((draws, horizon, 1)) * posterior.array(f"drift_{name}")[:, None, None]
-        own = (
-            rng.standard_normal((draws, horizon, channels))
-            * posterior.array(f"own_drift_{name}")[:, None, None]
-        )
-        return np.cumsum(common + own, axis=1)
-
-    starts = period_range(
-        shift(history.last, 1, history.period), shift(history.last, horizon, history.period), history.period
-    )
-    moves = walk("traffic")
-    season = posterior.array("season")[:, season_of(starts, history.period)]
-    days = log_days(starts, history.period)
-    level = posterior.array("traffic")[:, None, :] + moves
-    rates = {
-        stage: expit(posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float) + walk(stage))
-        for stage in posterior.stages
-    }
-    return Future(
-        level + season[:, :, None] + days[:, None],
-        level[:, -1],
-        rates,
-        history.spend,
-        history.spend_reference,
-        history.paid,
-        history.stopped,
-        starts,
-    )
-
-
-def response(
-    posterior: Posterior,
-    future: Future,
-    spend: Array,
-    period: str,
-    *,
-    channels: NDArray[np.int64] | slice = slice(None),
-    skip: int = 0,
-) -> Array:
-    """Traffic as a multiple of its reference level, (draw, period, channel), for spend (period, channel) from now on.
-
-    b + (1 - b) g(z), z = x~ / x0, where x~ carries in what was spent before; 1 for a channel without spend. Histories
-    tell level and elasticity at x0, hardly ever the shape away from it: in half of the draws g is the power law z^beta,
-    in the other half Michaelis-Menten with the same level and elasticity at x0, z / ((1 - beta) z + beta). Only for
-    `channels`, and without the first `skip` periods of `spend`.
-    """
-    lags = carry_periods(period)
-    early = future.past_spend[:EARLY_PERIODS].mean(axis=0, keepdims=True)
-    past = np.concatenate([np.repeat(early, lags, axis=0), future.past_spend])[-lags:]
-    path = (np.concatenate([past, spend]) / future.reference)[:, channels]
-    carry = posterior.array("carry")[:, None, channels] + 1e-12
-    weights = carry ** np.arange(lags + 1)[:, None]
-    weights /= weights.sum(axis=1, keepdims=True)
-    windows = np.stack([path[lags - k + skip : len(path) - k] for k in range(lags + 1)])
-    acting = np.einsum("skc,kpc->spc", weights, windows)
-    beta, base = posterior.array("elasticity")[:, None, channels], posterior.array("base")[:, None, channels]
-    power = np.exp(beta * np.log(acting + 1e-9))
-    shape = np.where(_saturates(posterior.draws), acting / ((1.0 - beta) * acting + beta), power)
-    return np.where(future.responds[channels], base + (1.0 - base) * shape, 1.0)
-
-
-def _saturates(draws: int) -> NDArray[np.bool_]:
-    """Which draws take the saturating form, (draw, 1, 1): every other one, however the draws are thinned."""
-    return (np.arange(draws) * 0.6180339887498949 % 1.0 < 0.5)[:, None, None]
-
-
-def expected_traffic(
-    posterior: Posterior, future: Future, spend: Array, after: Array, period: str
-) -> tuple[Array, Array]:
-    """Expected units entering the funnel: in the horizon (draw, period, channel), and what this spend brings later.
-
-    The second, (draw, channel), is carry-over: traffic after the horizon with this plan less traffic with no spend in
-    it, both with `after` (channel) spent per period from then on.
-    """
-    inside = np.exp(future.log_traffic) * response(posterior, future, spend, period)
-    inside = np.where(future.stopped & (spend == 0), 0.0, inside)
-    later = np.zeros_like(future.tail_traffic)
-    lasting = np.flatnonzero(posterior.array("carry").any(axis=0) & future.responds)
-    if lasting.size:
-        path = np.concatenate([spend, np.repeat(after[None, :], carry_periods(period), axis=0)])
-        idle = path.copy()
-        idle[: len(spend)] = 0.0
-        more = response(posterior, future, path, period, channels=lasting, skip=len(spend))
-        more = more - response(posterior, future, idle, period, channels=lasting, skip=len(spend))
-        later[:, lasting] = np.exp(future.tail_traffic[:, lasting]) * np.maximum(more, 0.0).sum(axis=1)
-    return inside, later
-
-
 def simulate(
-    posterior: Posterior,
-    history: History,
-    study: Study,
+    case: Case,
     plans: Mapping[str, Array],
-    future: Future,
     *,
     rng: np.random.Generator,
     replicates: int = REPLICATES,
@@ -183,48 +62,43 @@ def simulate(
     spends = list(plans.values())
     if not spends:
         raise ValueError("a simulation needs a plan")
-    after = history.current_spend
-    traffic = [expected_traffic(posterior, future, spend, after, history.period) for spend in spends]
+    traffic = [case.traffic(spend) for spend in spends]
     pieces = []
-    for start in range(0, posterior.draws, CHUNK):
-        rows = np.repeat(np.arange(start, min(start + CHUNK, posterior.draws)), replicates)
-        part = _Chunk(posterior, history, future, rows, rng.spawn(1)[0], study)
+    for start in range(0, case.posterior.draws, CHUNK):
+        rows = np.repeat(np.arange(start, min(start + CHUNK, case.posterior.draws)), replicates)
+        part = _Chunk(case, rows, rng.spawn(1)[0])
         pieces.append(part.run([(inside[rows], later[rows]) for inside, later in traffic]))
     joined = {name: np.concatenate([piece[name] for piece in pieces], axis=1) for name in pieces[0]}
-    rows = np.repeat(np.arange(posterior.draws), replicates)
-    shares = np.stack([_acquired_share(future, inside, later)[rows] for inside, later in traffic])
-    return _outlook(
-        joined, shares, np.stack(spends), history, future, list(plans), study.economics.gross_margin
-    )
+    rows = np.repeat(np.arange(case.posterior.draws), replicates)
+    shares = np.stack([_acquired_share(case, inside, later)[rows] for inside, later in traffic])
+    return _outlook(case, joined, shares, plans)
 
 
 class _Chunk:
     """Some draws of the funnel run forward; the numbers of layers are (layer, draw, slot, channel)."""
 
-    def __init__(
-        self,
-        posterior: Posterior,
-        history: History,
-        future: Future,
-        rows: Counts,
-        rng: np.random.Generator,
-        study: Study,
-    ) -> None:
-        self.posterior, self.history, self.future, self.rows, self.rng = posterior, history, future, rows, rng
-        self.room, self.decay = study.economics.capacity, study.economics.capacity_decay
-        self.horizon = future.log_traffic.shape[1]
+    def __init__(self, case: Case, rows: Counts, rng: np.random.Generator) -> None:
+        self.case, self.posterior, self.future, self.rows, self.rng = (
+            case,
+            case.posterior,
+            case.future,
+            rows,
+            rng,
+        )
+        self.room, self.decay = case.study.economics.capacity, case.study.economics.capacity_decay
+        self.horizon = case.horizon
 
     def draw(self, name: str) -> Array:
         return np.asarray(self.posterior.data[name].values[self.rows], dtype=float)
 
     def run(self, traffic: list[tuple[Array, Array]]) -> dict[str, Array | Counts]:
         """Counts by stage and money, by plan: see `simulate`."""
-        first, *rest = self.posterior.provenance["stages"]
-        enters = self.history.entry
+        first, *rest = self.case.stages
+        enters = self.case.entry
         units, tail = self._traffic(traffic)
         units = self._flow_in(first, units)
         result: dict[str, Array | Counts] = {first: self._inside(units, enters <= 0)}
-        for position, (before, stage) in enumerate(pairwise([first, *rest]), start=1):
+        for position, (before, stage) in enumerate(self.case.steps, start=1):
             if self.room is not None and stage == rest[-1]:
                 limited = enters < position  # others are counted as wins alone
                 queued = through_sales(units, tail, limited, self.room, self.decay, self.rng.spawn(1)[0])
@@ -252,7 +126,7 @@ class _Chunk:
         }
 
     def _money(self, won: Layers, tail: Layers) -> dict[str, Array | Counts]:
-        if "deal_mean" not in self.posterior.data:
+        if not self.case.valued:
             return {}
         money = won.with_values(self._revenue(won.values))
         later = self._revenue(tail.values[:, :, None])[:, :, 0]
@@ -296,10 +170,9 @@ class _Chunk:
         rate = np.concatenate([rate, rate[:, -1:]], axis=1)
         p = self._noisy(rate, stage)
         tail = tail.with_values(self.rng.binomial(tail.values, p[:, -1]))
-        mean = self.draw(f"delay_mean_{stage}")
-        if not mean.any():
+        f = delay_of(self.case, stage, self.rows)
+        if f is None:
             return units.with_values(self.rng.binomial(entries, p)), tail
-        f = self._pmf(stage, mean, self.draw(f"delay_cv_{stage}"))
         arrivals = np.zeros_like(entries)
         cdf = np.cumsum(f, axis=1)
         for h in range(self.horizon):
@@ -314,82 +187,37 @@ class _Chunk:
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
         arrivals[0] += self._pipeline(before, stage, f)  # the first layer is the pipeline
-        at_once = self.history.enters_later(stage)
+        at_once = self.case.history.enters_later(stage)
         arrivals[..., at_once] = entries[..., at_once]
         return units.with_values(arrivals), tail
 
-    def _noisy(
-        self, rate: Array, stage: str, seen: tuple[Array, Array] | None = None, lived: Array | float = 1.0
-    ) -> Array:
-        """Rates of single cohorts: Beta around the expected one, with the noise that the history showed.
+    def _noisy(self, rate: Array, stage: str) -> Array:
+        """Rates of single cohorts: Beta around the expected one, with the noise that the history showed."""
+        return self._drawn(*cohort_beta(rate, self.draw(f"noise_{stage}")[:, None, None]))
 
-        What a cohort has shown so far (`seen`: entries, moves) tells of its own rate: Beta(k p + y, k (1 - p) + n F -
-        y), F the share of the delay that it has lived through.
-        """
-        noise = self.draw(f"noise_{stage}").reshape(-1, *([1] * (rate.ndim - 1)))
-        inner = np.clip(rate, 1e-9, 1 - 1e-9)
-        kappa = 1.0 / (noise**2 * inner * (1 - inner) + 1e-6)
-        a, b = inner * kappa, (1 - inner) * kappa
-        if seen is not None:
-            entered, moved = seen
-            a, b = a + moved, b + np.maximum(entered * lived - moved, 0.0)
+    def _drawn(self, a: Array, b: Array) -> Array:
         return np.clip(self.rng.beta(a, b), 0.0, 1.0 - 1e-12)
-
-    def _pmf(self, stage: str, mean: Array, cv: Array) -> Array:
-        ages = ages_of(self.posterior, stage)
-        pmf = delay_pmf(mean, cv, ages)
-        return np.concatenate([pmf, np.zeros((len(pmf), self.horizon + 1))], axis=1)
 
     def _pipeline(self, before: str, stage: str, f: Array) -> Counts:
         """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
-        units, waited, known_open = open_units(self.history, self.posterior, before, stage)
-        ages = waited.shape[1]
-        rows = np.flatnonzero(units.sum(axis=1) > 0)
-        result = np.zeros((len(f), self.horizon + 1, units.shape[1]), dtype=np.int64)
-        if not rows.size:
+        result = np.zeros((len(f), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
+        waiting = waiting_before(self.case, before, stage, f, self.rows)
+        if waiting is None:
             return result
-        cohort = np.maximum(rows - (len(units) - len(self.history.periods)), 0)
-        path = self.posterior.data[f"logit_rate_{stage}"].values
-        rate = expit(path[self.rows][:, cohort].astype(float))
-        weights = waited[rows].T
-        cdf = np.cumsum(f, axis=1)
-        still = np.ones_like(rate)
-        if not known_open:
-            p = self._noisy(rate, stage)
-        else:
-            lived = np.minimum(cdf[:, :ages] @ weights, 1.0)[:, :, None]
-            p = self._noisy(rate, stage, self._outcome(before, stage, rows), lived)
-            still -= p * lived
-            if f"loss_logit_{stage}" in self.posterior.data:
-                still -= (1.0 - p) * self._lost(stage, cohort, weights, ages)
-            still = np.maximum(still, 1e-12)
-        left = np.broadcast_to(units[rows], p.shape).copy()
+        p = self._drawn(*waiting.beta())
+        still = waiting.still_open(p)
+        left = np.broadcast_to(waiting.units, p.shape).copy()
         gone = np.zeros_like(p)
-        for h in range(self.horizon):
-            moving = p * (f[:, 1 + h : 1 + h + ages] @ weights)[:, :, None] / still
+        inside, beyond = chance_by_slot(f, waiting.waited, self.horizon)
+        for h, share in enumerate(inside):
+            moving = p * share[:, :, None] / still
             moved = self.rng.binomial(left, np.clip(moving / np.maximum(1.0 - gone, 1e-12), 0.0, 1.0))
             result[:, h] = moved.sum(axis=1)
             left -= moved
             gone += moving
-        beyond = (1.0 - np.minimum(cdf[:, self.horizon : self.horizon + ages], 1.0)) @ weights
         later = p * beyond[:, :, None] / still / np.maximum(1.0 - gone, 1e-12)
         result[:, self.horizon] = self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
         return result
-
-    def _outcome(self, before: str, stage: str, rows: Counts) -> tuple[Array, Array]:
-        """Entries and moves so far of the past cohorts in `rows`, dims (cohort, channel)."""
-        entered = self.history.filled(before)
-        if stage in self.history.triangles:
-            moved = self.history.triangles[stage].values.sum(axis=1)
-        else:
-            moved = self.history.filled(stage)
-        return entered[rows].astype(float), moved[rows].astype(float)
-
-    def _lost(self, stage: str, cohort: Counts, weights: Array, ages: int) -> Array:
-        """Of the units of each past cohort that never move on, the share lost with a date by now: q G_a."""
-        q = expit(self.posterior.data[f"loss_logit_{stage}"].values[self.rows][:, cohort].astype(float))
-        g = delay_pmf(self.draw(f"loss_delay_mean_{stage}"), self.draw(f"loss_delay_cv_{stage}"), ages)
-        return q * np.minimum(np.cumsum(g, axis=1) @ weights, 1.0)[:, :, None]
 
     def _revenue(self, won: Counts) -> Array:
         """Revenue of `won` deals: Gamma(won / cv^2, mean cv^2), the sum of that many gamma deals."""
@@ -399,34 +227,27 @@ class _Chunk:
         return self.rng.standard_gamma(won / cv**2) * (mean * cv**2)
 
 
-def _acquired_share(future: Future, inside: Array, later: Array) -> Array:
+def _acquired_share(case: Case, inside: Array, later: Array) -> Array:
     """Expected share of the eventual wins of the horizon's cohorts by period of acquisition; sums to one."""
-    chance = np.ones_like(inside)
-    for rate in future.rates.values():
-        chance = chance * rate
+    chance = in_the_end(case)
     worth = inside * chance
     worth[:, -1] += later * chance[:, -1]
     return worth / np.maximum(worth.sum(axis=1, keepdims=True), 1e-300)
 
 
 def _outlook(
-    joined: dict[str, NDArray],  # type: ignore[type-arg]
-    shares: Array,
-    spends: Array,
-    history: History,
-    future: Future,
-    plans: list[str],
-    margin: float,
+    case: Case, joined: Mapping[str, NDArray[Any]], shares: Array, plans: Mapping[str, Array]
 ) -> xr.Dataset:
-    inside = ("plan", "draw", "period", "channel")
+    inside, spends = ("plan", "draw", "period", "channel"), np.stack(list(plans.values()))
     variables = {
         name: (inside if values.ndim == 4 else ("plan", "draw", "channel"), values)
         for name, values in joined.items()
     }
     variables["spend"] = (inside, np.broadcast_to(spends[:, None], shares.shape).copy())
-    if "revenue" in joined:
+    if case.valued:
         variables["revenue_from_pipeline"] = (inside, joined["revenue"] - joined["revenue_from_new"])
         eventual = joined["revenue_eventual"][:, :, None, :] * shares
+        margin = case.study.economics.gross_margin
         variables["contribution"] = (inside, margin * eventual - variables["spend"][1])
-    coords = {"plan": plans, "period": future.starts.astype("datetime64[ns]"), "channel": history.channels}
-    return xr.Dataset(variables, coords=coords)
+    coords = {"plan": list(plans), "period": case.future.starts.astype("datetime64[ns]")}
+    return xr.Dataset(variables, coords=coords | {"channel": case.channels})

@@ -27,9 +27,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.equations import delay_pmf
+from forecast.outlook.case import Case
+from forecast.outlook.lifetime import lifetime_of
+from forecast.outlook.open_pipeline import ages_of
+from forecast.periods import periods_per_year
 from forecast.study import EconomicsSpec
 
 Array = NDArray[np.float64]
+STREAM = 61  # of the seed: how long customers stay
 STEP = 0.01  # of today's spend: what "the next unit of money" is measured with
 HEALTHY = 3.0  # LTV / CAC
 UNITS = {
@@ -211,3 +217,43 @@ def chances(measures: dict[str, Array]) -> dict[str, Array]:
         found["p_cheap_but_dear"] = share((cpl < cpl[:, -1:]) & (cac > cac[:, -1:]), cpl + cac)
         found["p_cheap_but_dear"][-1] = np.nan
     return found
+
+
+# ------------------------------------------------------------------------------------------------- of one case
+
+
+def flow_of(case: Case) -> Flow:
+    """What the horizon acquires at the plan of a case, in the end."""
+    inside, _ = case.traffic()
+    value = case.posterior.array("deal_mean") if case.valued else None
+    return expected_flow(inside, case.future.rates, case.stages[0], case.plan, value)
+
+
+def customer_measures(case: Case, flow: Flow, *, seed: int) -> dict[str, Array]:
+    """Measures of `customer_economics` by name, (draw, channel + 1); flow: of the plan.
+
+    Draws of the posterior meet draws of how long customers stay, which the funnel says nothing of. The next unit of
+    money is `STEP` more of every channel's planned spend, by the same response that the forecast has.
+    """
+    more = STEP * case.plan
+    traffic = case.traffic(), case.traffic((1.0 + STEP) * case.plan)
+    margin = marginal_flow(*traffic, case.future.rates, case.stages[0], more, flow.deal_value)
+    lifetime = lifetime_of(case.study)
+    payments = lifetime.draws(case.posterior.draws, np.random.default_rng([seed, STREAM]))
+    return customer_economics(flow, margin, payments, lifetime.step, case.study.economics, case.horizon)
+
+
+def money_factor(case: Case) -> Array:
+    """Margin of a customer per unit of first revenue, (draw, channel): margin x customer value x discount by delay."""
+    economics, posterior = case.study.economics, case.posterior
+    factor = np.full(
+        (posterior.draws, len(case.channels)), economics.gross_margin * lifetime_of(case.study).expected
+    )
+    keep = (1.0 + economics.discount_rate) ** (-1.0 / periods_per_year(case.history.period))
+    for stage in posterior.stages if keep < 1 else ():
+        mean = posterior.array(f"delay_mean_{stage}")
+        if mean.any():
+            pmf = delay_pmf(mean, posterior.array(f"delay_cv_{stage}"), ages_of(posterior, stage))
+            lag = pmf @ keep ** np.arange(pmf.shape[1])
+            factor *= np.where(case.history.enters_later(stage), 1.0, lag[:, None])
+    return factor

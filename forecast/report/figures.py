@@ -1,7 +1,8 @@
-"""Figures: each function draws one tidy table on one `ax` and returns the `ax`; none computes a statistic.
+"""What figures share: the house style, colours, scales, legends, the fan; the figures of a page stand with the page.
 
-`plot_<what>` draws on the axes that it is given (a notebook's, or the report's); `<what>_figure` puts one or several
-of them on a `Figure` of the report's width; `figure_svg` writes it, the same bytes each time. No pyplot, no state.
+`plot_<what>` draws one tidy table on the axes that it is given (a notebook's, or the report's), returns them, and
+computes no statistic; `<what>_figure` puts one or several of them on a `Figure` of the report's width; `figure_svg`
+writes it, the same bytes each time. No pyplot, no state; matplotlib is loaded when something is drawn.
 
 Names of channels and stages are text: no mathematics, no hidden legends. A sign that the font lacks stays in the SVG as
 text, so that whoever shows the file may find another font for it.
@@ -15,29 +16,30 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from matplotlib import rc_context, rc_params_from_file
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from forecast.report.sentences import THIN, clean, percent, short_names, stage_word
+from forecast.words import clean, formatted, short_names, stage_word
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("house.mplstyle")
 WIDTH = 6.7  # inches: the text width of the report
 BLUE, ORANGE, GREEN, INK, GREY = "#0072B2", "#D55E00", "#009E73", "#222222", "#8a8a8a"
+PALE, SKY = "#cfe3f1", "#a3c8e1"  # bands: areas, lines
 BANDS = (("q05", "q95", "#d3e5f1"), ("q10", "q90", "#a3c8e1"), ("q25", "q75", "#5fa0cb"))  # wide first
-RANGE = "#e9e6dc"
 
 
 @cache
 def _settings() -> Any:
     """The house style, read once."""
+    from matplotlib import rc_params_from_file
+
     return rc_params_from_file(STYLE, use_default_template=False)
 
 
@@ -46,6 +48,9 @@ def house[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+        from matplotlib import rc_context
+        from matplotlib.axes import Axes
+
         with rc_context(_settings()):
             drawn = draw(*args, **kwargs)
         if isinstance(drawn, Axes):  # labels that the caller's axes brought along
@@ -57,9 +62,11 @@ def house[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
     return styled
 
 
-def _blank(width: float, height: float, **grid: Any) -> tuple[Figure, np.ndarray]:
-    """A figure and the array of its axes."""
-    figure = Figure(figsize=(width, height))
+def blank(height: float, **grid: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of the report's width, and the array of its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height))
     return figure, np.asarray(figure.subplots(squeeze=False, **grid))
 
 
@@ -89,9 +96,32 @@ def scale_of(values: Any, unit: str) -> tuple[float, str]:
     return 1.0, clean(unit)
 
 
-def _plain(factor: float = 1.0) -> FuncFormatter:
-    """Tick labels with thin spaces, in units of `factor`."""
-    return FuncFormatter(lambda x, _: f"{x / factor:,.6g}".replace(",", THIN).replace("-", "\N{MINUS SIGN}"))
+def written(axis: Axis, write: Callable[[float], str] = lambda x: formatted(x, ",.6g")) -> None:
+    """Tick labels as words write numbers."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda x, _: write(x)))
+
+
+def few_ticks(axis: Axis, most: int, **told: Any) -> None:
+    """At most so many intervals between ticks."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, **told))
+
+
+def area(**look: Any) -> Any:
+    """A patch, as the handle of a legend."""
+    from matplotlib.patches import Patch
+
+    return Patch(**look)
+
+
+def line(**look: Any) -> Any:
+    """A line, as the handle of a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **look)
 
 
 def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
@@ -106,12 +136,21 @@ def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
     return at
 
 
-def _legend(ax: Axes, handles: Sequence[Any], labels: Sequence[str], **where: Any) -> None:
-    """A legend with its texts given outright: names that begin with "_" would vanish otherwise."""
-    ax.legend(list(handles), list(labels), **where)
+def legend(
+    ax: Axes,
+    handles: Sequence[Any],
+    labels: Sequence[str],
+    *,
+    columns: int,
+    wide: float | None = None,
+    handle: float | None = None,
+) -> None:
+    """A legend above the axes, its texts given outright: names that begin with "_" would vanish otherwise."""
+    room: dict[str, Any] = {"columnspacing": wide, "handlelength": handle}
+    ax.legend(list(handles), list(labels), loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **room)
 
 
-# --------------------------------------------------------------------------------------------------- forecast
+# ---------------------------------------------------------------------------------------------------------- the fan
 
 
 @house
@@ -147,16 +186,7 @@ def plot_fan(
     ax.set_ylim(bottom=0)
     ax.set_ylabel(label)
     ax.grid(axis="y")
-    _legend(
-        ax,
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=len(labels),
-        columnspacing=1.2,
-        handlelength=1.4,
-    )
+    legend(ax, handles, labels, columns=len(labels), wide=1.2, handle=1.4)
     return ax
 
 
@@ -191,7 +221,7 @@ def plot_total(
     ax.set_ylim(max(0.0, (min(ends) - room) / factor), (max(ends) + room) / factor)
     ax.set_xlim(-0.7, 0.7)
     ax.set_xticks([0], ["whole horizon"])
-    ax.yaxis.set_major_locator(MaxNLocator(6))
+    few_ticks(ax.yaxis, 6)
     ax.set_ylabel(label)
     ax.grid(axis="y")
     return ax
@@ -207,211 +237,9 @@ def revenue_figure(
     target: float | None = None,
 ) -> Figure:
     """The fan by period beside the whole horizon; `target` is that of the horizon."""
-    figure, axes = _blank(WIDTH, 2.6, ncols=2, width_ratios=[5, 1])
+    figure, axes = blank(2.6, ncols=2, width_ratios=[5, 1])
     periods = table.loc[table["period"] != "total", "period"].nunique()
     each = None if target is None else target / max(periods, 1)
     plot_fan(history, table, axes[0, 0], measure=measure, unit=unit, target=each)
     plot_total(table, axes[0, 1], measure=measure, unit=unit, target=target)
-    return figure
-
-
-@house
-def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "", column: str = "mean") -> Axes:
-    """Draw a waterfall of item and `column`: parts build up to "revenue inside the horizon", later ones are hatched.
-
-    The 80 % band of each item (q10, q90) is a line at the end of its bar where it is given.
-    """
-    factor, label = scale_of(table[column], unit or "wins")
-    at = name_rows(ax, [str(i) for i in table["item"]], 40)
-    base, after_total = 0.0, False
-    for y, row in zip(at, table.to_dict("records"), strict=True):
-        total = row["item"] == "revenue inside the horizon"
-        left = 0.0 if total else base
-        look: dict[str, Any] = {"color": INK if total else BLUE}
-        if after_total:
-            look = {"facecolor": "white", "edgecolor": BLUE, "hatch": "////"}
-        ax.barh(y, row[column] / factor, left=left / factor, height=0.55, **look)
-        end = left + row[column]
-        if column == "mean" and np.isfinite([row["q10"], row["q90"]]).all():
-            ax.plot(
-                [(left + row["q10"]) / factor, (left + row["q90"]) / factor],
-                [y, y],
-                color=ORANGE,
-                linewidth=1.6,
-                solid_capstyle="butt",
-            )
-        base, after_total = end, after_total or total
-    ax.set_xlim(left=0)
-    ax.set_xlabel(label)
-    return ax
-
-
-@house
-def bridge_figure(table: pd.DataFrame, *, unit: str = "") -> Figure:
-    """The bridge in money, or in wins where no revenue is known."""
-    figure, axes = _blank(WIDTH, 0.6 + 0.26 * len(table))
-    plot_bridge(table, axes[0, 0], unit=unit, column="mean" if table["mean"].notna().any() else "won_mean")
-    return figure
-
-
-# ------------------------------------------------------------------------------------------------- by channel
-
-
-@house
-def plot_rates(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the rates into one stage by channel: mean as a dot, 80 % band as a line, published range as a shade behind.
-
-    `table`: channel, mean, q10, q90, history (the crude share, a hollow mark), benchmark_low, benchmark_high.
-    """
-    at = name_rows(ax, [str(c) for c in table["channel"]])
-    low, high = table["benchmark_low"].to_numpy(float), table["benchmark_high"].to_numpy(float)
-    shown = np.isfinite(low) & np.isfinite(high)
-    ax.barh(at[shown], (high - low)[shown], left=low[shown], height=1.0, color=RANGE)
-    ax.hlines(at, table["q10"], table["q90"], color=BLUE, linewidth=2.2)
-    ax.plot(table["history"], at, "|", color=ORANGE, markersize=7, markeredgewidth=1.2)
-    ax.plot(table["mean"], at, "o", color=BLUE, markersize=4.5)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: percent(x) if x else "0"))
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.set_xlim(left=0)
-    return ax
-
-
-@house
-def rates_figure(table: pd.DataFrame, stages: Sequence[str]) -> Figure:
-    """One panel for each stage of destination in `stages` (at most three fit well), channels down the side."""
-    rows = max(int((table["stage"] == s).sum()) for s in stages)
-    figure, axes = _blank(WIDTH, 0.8 + 0.165 * rows, ncols=len(stages), sharey=True)
-    for ax, stage in zip(axes[0], stages, strict=True):
-        plot_rates(table[table["stage"] == stage], ax)
-        ax.set_title(f"into {stage_word(stage)}")
-    looks: tuple[dict[str, Any], ...] = (
-        {"color": BLUE, "marker": "o", "linestyle": "", "markersize": 4.5},
-        {"color": BLUE, "linewidth": 2.2},
-        {"color": ORANGE, "marker": "|", "linestyle": "", "markersize": 7},
-    )
-    handles = [Line2D([], [], **look) for look in looks]
-    labels = ["mean", "80 % band", "seen in the data", "published range: a starting point, no target"]
-    every = [*handles, Patch(color=RANGE)]
-    figure.legend(every, labels, loc="outside lower left", ncols=4, columnspacing=1.4, handlelength=1.4)
-    return figure
-
-
-@house
-def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
-    """Draw what a lead costs against what may be paid for one, by channel, each with its 80 % band.
-
-    `wide`: channel, cpl_mean, cpl_q10, cpl_q90, break_even_cpl_mean, break_even_cpl_q10, break_even_cpl_q90.
-    """
-    at = name_rows(ax, [str(c) for c in wide["channel"]])
-    looks = (
-        ("cpl", ORANGE, "s", 0.14, "cost of a lead"),
-        ("break_even_cpl", BLUE, "o", -0.14, "break-even: worth x margin"),
-    )
-    handles = []
-    for name, colour, marker, shift, _ in looks:
-        ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
-        handles += ax.plot(wide[f"{name}_mean"], at + shift, marker, color=colour, markersize=4)
-    values = wide[[f"{name}_{q}" for name, *_ in looks for q in ("mean", "q10", "q90")]].to_numpy(float)
-    positive = values[np.isfinite(values) & (values > 0)]
-    if positive.size and positive.max() > 30 * positive.min():
-        ax.set_xscale("log")
-    else:
-        ax.set_xlim(left=0)
-    ax.xaxis.set_major_formatter(_plain())
-    ax.set_xlabel(f"{clean(currency)} a lead".strip())
-    _legend(ax, handles, [w[-1] for w in looks], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    return ax
-
-
-@house
-def break_even_figure(wide: pd.DataFrame, *, currency: str = "") -> Figure:
-    """Cost per lead against break-even on the report's width."""
-    figure, axes = _blank(WIDTH, 0.8 + 0.185 * len(wide))
-    plot_break_even(wide, axes[0, 0], currency=currency)
-    return figure
-
-
-@house
-def plot_budget(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
-    """Draw current and recommended spend by channel over the range that is nearly as good (low to high)."""
-    factor, label = scale_of(table[["current", "recommended", "high"]], currency)
-    at = name_rows(ax, [str(c) for c in table["channel"]])
-    ax.barh(
-        at, (table["high"] - table["low"]) / factor, left=table["low"] / factor, height=0.5, color="#cfe3f1"
-    )
-    (now,) = ax.plot(
-        table["current"] / factor, at, "D", markerfacecolor="white", markeredgecolor=ORANGE, markersize=5
-    )
-    (then,) = ax.plot(table["recommended"] / factor, at, "o", color=BLUE, markersize=5)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(f"{label} over the horizon")
-    _legend(
-        ax, [now, then, Patch(color="#cfe3f1")], ["current", "recommended", "nearly as good"],
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=3,
-    )  # fmt: skip
-    return ax
-
-
-@house
-def budget_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
-    """Current against recommended budget on the report's width."""
-    figure, axes = _blank(WIDTH, 0.85 + 0.17 * len(table))
-    plot_budget(table, axes[0, 0], currency=currency)
-    return figure
-
-
-@house
-def plot_response(table: pd.DataFrame, ax: Axes, *, factors: tuple[float, float] = (1.0, 1.0)) -> Axes:
-    """Draw one channel's response: contribution over spend with its 80 % band; hatched beyond the spend ever seen.
-
-    `table`: spend, mean, q10, q90, observed_max, current, recommended of one channel. `factors`: divisors of both axes.
-    """
-    x, y = factors
-    first = table.iloc[0]
-    ax.fill_between(table["spend"] / x, table["q10"] / y, table["q90"] / y, color="#cfe3f1", linewidth=0)
-    ax.plot(table["spend"] / x, table["mean"] / y, color=BLUE)
-    last = float(table["spend"].max())
-    if first["observed_max"] < last:
-        ax.axvspan(
-            first["observed_max"] / x,
-            last / x,
-            facecolor="none",
-            edgecolor="#9a9a9a",
-            hatch="///",
-            linewidth=0,
-        )
-    curve = (table["spend"].to_numpy(float), table["mean"].to_numpy(float))
-    looks: dict[str, dict[str, Any]] = {
-        "current": {"marker": "D", "markerfacecolor": "white", "markeredgecolor": ORANGE},
-        "recommended": {"marker": "o", "color": BLUE},
-    }
-    for name, look in looks.items():
-        # On the drawn line, between its points: where the marker goes is the curve's business, not a new number.
-        ax.plot(first[name] / x, np.interp(first[name], *curve) / y, markersize=4, linestyle="", **look)
-    ax.set_xlim(0, last / x or 1.0)
-    ax.set_ylim(0, None)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.yaxis.set_major_locator(MaxNLocator(4))
-    return ax
-
-
-@house
-def response_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
-    """Small multiples of the response curves: one scale of contribution, and for each channel its own of spend."""
-    names = list(dict.fromkeys(str(c) for c in table["channel"]))
-    columns = min(4, len(names))
-    rows = math.ceil(len(names) / columns)
-    (x, x_label), (y, y_label) = scale_of(table["spend"], currency), scale_of(table["mean"], currency)
-    figure, axes = _blank(
-        WIDTH, 0.5 + 0.95 * rows if rows > 1 else 2.0, nrows=rows, ncols=columns, sharey=True
-    )
-    short = short_names(names, 18 if columns > 2 else 40)
-    for ax, name in zip(axes.ravel(), names, strict=False):
-        plot_response(table[table["channel"] == name], ax, factors=(x, y))
-        ax.set_title(short[name])
-    axes[0, 0].set_ylim(0, (1.05 * table["q90"].max() / y) or 1.0)
-    for ax in axes.ravel()[len(names) :]:
-        ax.set_visible(False)
-    figure.supxlabel(f"spend over the horizon, {x_label}", fontsize=7.5)
-    figure.supylabel(f"contribution, {y_label}", fontsize=7.5)
     return figure

@@ -6,8 +6,6 @@ in XLSX by writing them as strings. Same tables, same bytes: the only date in an
 
 from __future__ import annotations
 
-import json
-import math
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,25 +22,10 @@ from forecast.fit import netcdf
 from forecast.periods import parse_period, shift
 from forecast.report.pdf import report_pdf
 from forecast.report.workbook import write_workbook
-from forecast.tables import Tables
+from forecast.results import Results
+from forecast.tables import Table, json_text
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-ALLOCATION = [
-    "channel",
-    "current",
-    "recommended",
-    "low",
-    "high",
-    "change",
-    "expected_contribution_current",
-    "expected_contribution_recommended",
-    "marginal",
-    "extrapolated",
-    "optimum_low",
-    "optimum_high",
-    "highest_seen",
-    "gain_if_saturating",
-]
 # summary.json comes last: where it lies, all the others do.
 FILES = ("forecast.csv", "allocation.csv", "report.xlsx", "report.pdf", "draws.nc", "summary.json")
 LAST = FILES[-1]
@@ -83,30 +66,31 @@ def _existing(folder: Path) -> Path:
     return next(place for place in (path, *path.parents) if place.exists())
 
 
-def write_outputs(folder: Path, tables: Tables, outlook: xr.Dataset | None, summary: dict[str, Any]) -> None:
+def write_outputs(folder: Path, made: Results, outlook: xr.Dataset | None, summary: dict[str, Any]) -> None:
     """Write every output of a run into `folder`; files of other names there are left alone.
 
     All files are made in a temporary folder inside it (beside it, where it is new) and moved one by one when the last
     is complete, so that a reader never meets half a file and a run that fails leaves everything as it was. Raises
     UsageError where the disk says no, or the folder is not ours (see `check_folder`).
     """
-    stamp = timestamp(tables)
-    made: dict[str, Callable[[Path], object]] = {
-        "forecast.csv": lambda path: write_csv(tables.forecast, path),
-        "allocation.csv": lambda path: write_csv(tables.allocation[ALLOCATION], path),
-        "report.xlsx": lambda path: write_workbook(tables, path, created=datetime.fromtimestamp(stamp, UTC)),
-        "report.pdf": lambda path: path.write_bytes(report_pdf(tables, timestamp=stamp)),
+    stamp = timestamp(made)
+    written: dict[str, Callable[[Path], object]] = {
+        "forecast.csv": lambda path: write_csv(made.table("forecast"), path),
+        "allocation.csv": lambda path: write_csv(made.table("allocation"), path),
+        "report.xlsx": lambda path: write_workbook(made, path, created=datetime.fromtimestamp(stamp, UTC)),
+        "report.pdf": lambda path: path.write_bytes(report_pdf(made, timestamp=stamp)),
         "summary.json": lambda path: path.write_bytes(json_text(summary).encode()),
     }
     for name in LEVER_FILES:
-        if (table := tables.levers.get(name.removesuffix(".csv"))) is not None:
-            made[name] = partial(write_csv, table)
+        key = name.removesuffix(".csv")
+        if getattr(made.levers, key, None) is not None:
+            written[name] = partial(write_csv, made.table(key))
     if outlook is not None:
-        made["draws.nc"] = lambda path: write_draws(outlook, path)
+        written["draws.nc"] = lambda path: write_draws(outlook, path)
     check_folder(folder)
-    write_files(folder, {name: made[name] for name in (*LEVER_FILES, *FILES) if name in made})
+    write_files(folder, {name: written[name] for name in (*LEVER_FILES, *FILES) if name in written})
     for name in LEVER_FILES:
-        if name not in made:  # of an earlier run, whose study asked for it
+        if name not in written:  # of an earlier run, whose study asked for it
             (folder / name).unlink(missing_ok=True)
 
 
@@ -127,10 +111,10 @@ def write_files(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> N
         raise UsageError(f"{folder}: the outputs could not be written ({reason})") from error
 
 
-def timestamp(tables: Tables) -> int:
+def timestamp(made: Results) -> int:
     """Seconds since 1970 at the end of the as-of period: the only date that outputs carry."""
-    kind = tables.study["period"]
-    after = shift(parse_period(tables.study["as_of"], kind), 1, kind)
+    kind = made.study.period
+    after = shift(parse_period(made.study.as_of, kind), 1, kind)
     return int(np.datetime64(after, "s").astype(np.int64))
 
 
@@ -146,9 +130,9 @@ def guarded(cell: Any) -> Any:
     return f"'{cell}" if dangerous else cell
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
+def write_csv(table: Table | pd.DataFrame, path: Path) -> None:
     """A table as UTF-8 CSV: ten significant digits, empty where there is no number, text guarded."""
-    safe = table.copy()
+    safe = table.for_files() if isinstance(table, Table) else table.copy()
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
         safe[column] = safe[column].map(guarded)
     safe.to_csv(path, index=False, float_format="%.10g", lineterminator="\n", encoding="utf-8")
@@ -163,21 +147,3 @@ def write_draws(outlook: xr.Dataset, path: Path) -> None:
     encoding = {name: {"zlib": True, "complevel": 1, "shuffle": True} for name in small}
     saved = xr.Dataset(small, coords=outlook.coords, attrs=outlook.attrs)
     path.write_bytes(netcdf(saved, encoding=encoding))
-
-
-def json_text(value: Any) -> str:
-    """Indented JSON in the order given, in which numpy numbers are numbers and NaN is null."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """The same value in types that JSON knows."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

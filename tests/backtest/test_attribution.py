@@ -54,8 +54,8 @@ def test_the_expected_funnel_is_the_mean_of_the_simulated_one(kind: str) -> None
     lost = {"won": (0.5, 1.0, 0.8)} if kind.endswith("losses") else {}
     known = posterior(past, RATES, draws=1500, delays=delays, losses=lost, traffic=[1000.0, 400.0], noise=0.0)
     plan = np.array([[3000.0, 1000.0]] * AHEAD)
-    outlook, future = run(known, past, plan)
-    traffic = np.exp(future.log_traffic).mean(axis=0)
+    outlook, made = run(known, past, plan)
+    traffic = np.exp(made.future.log_traffic).mean(axis=0)
     rates = {s: np.full((len(past.periods) + AHEAD, 2), r) for s, r in RATES.items()}
     pmfs = {
         stage: delay_pmf(*delays.get(stage, (0.0, 0.8)), known.provenance["ages"][stage]) for stage in RATES

@@ -25,7 +25,8 @@ from forecast.backtest.running import run_backtest
 from forecast.backtest.summary import FORECAST, calibration_of, tidy
 from forecast.errors import DataError, FitError, UsageError
 from forecast.history import History, read_history
-from forecast.report import backtest_text
+from forecast.report import backtest_page, terminal_text
+from forecast.results import Past
 from forecast.study import Study, load_study
 
 SIMPLE = ("spreadsheet", "seasonal naive", "drift")
@@ -147,7 +148,7 @@ def test_the_summary_is_what_the_table_says(made: tuple[list[dict[str, Any]], di
         "independent": 2,
         "method": "preview",
     }
-    assert "overlap" in backtest_text(summary) or "too few" in backtest_text(summary)
+    assert "overlap" in said_of(summary) or "too few" in said_of(summary)
 
 
 def test_a_channel_that_came_later_counts_in_what_came() -> None:
@@ -212,26 +213,33 @@ def test_baselines_that_are_not_there(small: tuple[Study, History], monkeypatch:
         run_backtest(*small, **OPTIONS | {"names": ["prophet"]})
     _, summary = run_backtest(*small, origins=1, horizon=2, **OPTIONS | {"names": None})
     assert summary["left_out"] == ["AutoETS", "AutoARIMA"]
-    assert "AutoETS and AutoARIMA are left out: they need statsforecast" in backtest_text(summary)
+    assert "AutoETS and AutoARIMA are left out: they need statsforecast" in said_of(summary)
 
 
 # In a report
 
 
-def test_the_chapter_of_the_report(made: tuple[list[dict[str, Any]], dict[str, Any]]) -> None:
+def said_of(summary: dict[str, Any]) -> str:
+    """What the command prints."""
+    return terminal_text(backtest_page(Past.of(summary)))
+
+
+def test_the_page_of_the_report(made: tuple[list[dict[str, Any]], dict[str, Any]]) -> None:
     """Every origin has its row, every method too, and a figure with words."""
     from tables_fixture import plausible_tables
 
-    from forecast.report import backtest_chapter
+    from forecast.report import figure_svg, past_page
 
     tables = plausible_tables()
-    assert backtest_chapter(tables) == []
-    (chapter,) = backtest_chapter(replace(tables, backtest=json.loads(json.dumps(made[1]))))
-    figure, origins, methods, *_ = chapter["parts"]
-    assert "<svg" in figure["figure"]["svg"]
-    assert figure["figure"]["alt"]
-    assert [row["cells"][0] for row in origins["tables"][0]["rows"]] == made[1]["origins"]
-    assert [row["cells"][0] for row in methods["tables"][0]["rows"]] == [FORECAST, *SIMPLE]
+    assert past_page(tables) is None
+    page = past_page(replace(tables, backtest=Past.of(json.loads(json.dumps(made[1])))))
+    assert page is not None
+    figure, origins, methods, *_ = page.parts
+    assert figure.figure is not None
+    assert "<svg" in figure_svg(figure.figure.draw())
+    assert str(figure.figure.alt)
+    assert [row.cells[0] for row in origins.listings[0].rows] == made[1]["origins"]
+    assert [row.cells[0] for row in methods.listings[0].rows] == [FORECAST, *SIMPLE]
 
 
 def test_the_workbook_has_the_past(made: tuple[list[dict[str, Any]], dict[str, Any]], tmp_path: Path) -> None:
@@ -246,7 +254,7 @@ def test_the_workbook_has_the_past(made: tuple[list[dict[str, Any]], dict[str, A
     tables, when = plausible_tables(), datetime(2026, 1, 1, tzinfo=UTC)
     write_workbook(tables, tmp_path / "without.xlsx", created=when)
     assert not [n for n in load_workbook(tmp_path / "without.xlsx").sheetnames if "Backtest" in n]
-    write_workbook(replace(tables, backtest=made[1]), tmp_path / "with.xlsx", created=when)
+    write_workbook(replace(tables, backtest=Past.of(made[1])), tmp_path / "with.xlsx", created=when)
     book = load_workbook(tmp_path / "with.xlsx", data_only=True)
     head, *rows = book["Backtest"].iter_rows(values_only=True)
     assert [row[head.index("origin")] for row in rows] == made[1]["origins"]

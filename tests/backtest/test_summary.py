@@ -9,7 +9,8 @@ import pytest
 
 from forecast.backtest.summary import summary_of
 from forecast.errors import GateError
-from forecast.report import backtest_text
+from forecast.report import backtest_page, terminal_text
+from forecast.results import Past
 from forecast.study import GateSpec
 from forecast.workflow import check_gate
 
@@ -52,6 +53,11 @@ CONTEXT = {
 }
 
 
+def said_of(summary: dict[str, Any]) -> str:
+    """What the command prints."""
+    return terminal_text(backtest_page(Past.of(summary)))
+
+
 def gate_of(records: list[dict[str, Any]], **gate: Any) -> dict[str, Any]:
     """Checks of the gate by name, and the summary."""
     summary = summary_of(records, CONTEXT, GateSpec(**gate))
@@ -92,7 +98,7 @@ def test_few_outcomes_are_a_review() -> None:
     found = gate_of(records_of(3, 3))
     assert found["independent outcomes"]["status"] == "REVIEW"
     check_gate(found["summary"])
-    assert "too few" in backtest_text(found["summary"])
+    assert "too few" in said_of(found["summary"])
 
 
 def test_fits_that_went_badly_are_told() -> None:
@@ -110,5 +116,5 @@ def test_fits_that_went_badly_are_told() -> None:
     summary = gate_of(records)["summary"]
     assert summary["sampling"]["again"] == ["o2"]
     text = "The fits of 1 of 5 origins missed a check of a run (worst R-hat 1.04, 3 divergences in all)"
-    assert text in backtest_text(summary)
-    assert "missed a check of a run" not in backtest_text(gate_of(records_of(5, 5))["summary"])
+    assert text in said_of(summary)
+    assert "missed a check of a run" not in said_of(gate_of(records_of(5, 5))["summary"])

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posterior_fixture import Array, history, posterior, study
+from posterior_fixture import Array, case, history, posterior, study
 from scipy.optimize import minimize
 
-from forecast.budget.decision import (
-    POINTS,
-    Allocation,
-    Curves,
-    Limits,
-    allocate,
-    limits_of,
-    paid_channels,
-    plan_value,
-    recommended_plan,
-    worth_of_traffic,
-)
+from forecast.budget.decision import decide, recommended_plan
+from forecast.budget.limits import Limits, limits_of
 from forecast.budget.objectives import Aim, profit
-from forecast.budget.response import response_curves, response_of, tabulated
+from forecast.budget.response import POINTS, Curves, Response, response_curves, response_of, tabulated
 from forecast.errors import UsageError
-from forecast.fit import Posterior
-from forecast.history import History
-from forecast.outlook import Future, future_paths
-from forecast.study import Study
+from forecast.outlook import Case, paid_channels
 
 FEW = settings(max_examples=15, deadline=None)
 NAMES = ("ads", "talks", "mail")
@@ -42,29 +29,14 @@ SPEND, TRAFFIC, BETA = (
 )
 
 
-@dataclass(frozen=True)
-class Market:
-    """A company with known parameters, and the plan it follows."""
-
-    known: Posterior
-    past: History
-    asked: Study
-    plan: Array
-    future: Future
-
-    def allocate(self, **given: Any) -> tuple[Allocation, Curves]:
-        """The recommendation."""
-        return allocate(self.known, self.past, self.asked, self.plan, self.future, **given)
-
-    def value(self, plan: Array) -> Array:
-        """Expected contribution of a plan by draw, by the exact road."""
-        worth = worth_of_traffic(self.known, self.future, self.asked.economics.gross_margin)
-        return plan_value(self.known, self.past, self.future, worth, plan).sum(axis=1) - plan.sum()
+def contribution(exact: Response, plan: Array) -> float:
+    """Expected contribution of a plan, by the exact road."""
+    return float((exact.value(plan).sum(axis=1) - plan.sum()).mean())
 
 
 def market(
     order: tuple[int, ...] = (0, 1, 2), *, currency: float = 1.0, periods: int = 3, **changes: Any
-) -> Market:
+) -> Case:
     """Three channels in a given order, money in units of 1 / currency; elasticities differ by draw."""
     pick = list(order)
     spend = currency * SPEND[pick]
@@ -83,8 +55,7 @@ def market(
         deal_mean=1000.0 * currency,
     )
     # one path for all orders: the walks have no steps
-    future = future_paths(known, past, periods, np.random.default_rng(1))
-    return Market(known, past, study(**tables), np.tile(spend, (periods, 1)), future)
+    return case(known, past, np.tile(spend, (periods, 1)), study(**tables))
 
 
 def power_curves(scale: Array, beta: Array, most: float = 20_000.0) -> Curves:
@@ -196,11 +167,10 @@ def test_the_table_of_curves_is_the_curve():
 def test_curves_are_those_of_the_simulation():
     """At its own current spend each channel's curve is its value in the plan, draw by draw, to single precision."""
     m = market()
-    worth = worth_of_traffic(m.known, m.future, 0.6)
-    made = response_of(m.known, m.past, m.asked, m.future, m.plan)
+    made = response_of(m)
     most = 4 * m.plan.sum(axis=0)  # the current spend is then the grid's middle: (1/2)^2
     curves = response_curves(made, most)
-    current = plan_value(m.known, m.past, m.future, worth, m.plan)
+    current = made.value(m.plan)
     assert curves.value[:, :, (POINTS - 1) // 2] == pytest.approx(current, rel=1e-6)
     by_hand = (
         0.6 * 0.05 * 0.25 * 1000 * TRAFFIC * np.exp(m.future.log_traffic[0, :, 0] - np.log(TRAFFIC[0])).sum()
@@ -221,29 +191,30 @@ def test_paid_channels_are_those_with_spend():
 def test_the_recommendation_is_the_best_of_a_grid():
     """No split on a grid of 41 x 41 within the limits brings more, by the exact road, than one part in 10,000."""
     m = market(budget={"change": 0.5})
-    found, curves = m.allocate()
-    current = m.plan.sum(axis=0)
-    best = float(m.value(recommended_plan(m.plan, curves, found, m.past)).mean())
+    made, exact = decide(m), response_of(m)
+    found, current = made.allocation, m.plan.sum(axis=0)
+    best = contribution(exact, recommended_plan(made))
     steps = np.linspace(0.5, 1.3, 41)  # at most 1.3 times the highest spend seen
     top = -np.inf
     for a, b in itertools.product(steps, steps):
         c = (current.sum() - a * current[0] - b * current[1]) / current[2]
         if 0.5 <= c <= 1.3:
-            top = max(top, float(m.value(m.plan * [a, b, c]).mean()))
+            top = max(top, contribution(exact, m.plan * [a, b, c]))
     assert best >= top - 1e-4 * abs(top)
     assert found.recommended.sum() == pytest.approx(current.sum(), rel=1e-6)
     assert found.residual < 0.01
     assert found.gain.mean() > 0
-    assert found.gain.mean() == pytest.approx(best - float(m.value(m.plan).mean()), rel=1e-6)
+    assert found.gain.mean() == pytest.approx(best - contribution(exact, m.plan), rel=1e-6)
 
 
 def test_the_recommendation_is_never_worse_than_the_current_plan():
     """Where the current plan is already the best split, the recommendation does not lose to it by interpolation."""
     m = market(budget={"change": "none"})
     for _ in range(3):  # go on from each recommendation until it stays
-        found, curves = m.allocate()
+        made = decide(m)
+        found = made.allocation
         assert found.gain.mean() >= 0.0
-        m = replace(m, plan=recommended_plan(m.plan, curves, found, m.past))
+        m = m.with_plan(recommended_plan(made))
     assert found.recommended == pytest.approx(found.current, rel=0.02)
     assert not found.material
 
@@ -251,7 +222,7 @@ def test_the_recommendation_is_never_worse_than_the_current_plan():
 def test_near_optimal_ranges_hold_the_recommendation():
     """Each range holds its recommended spend, lies within the limits, and its ends cost about one per cent at most."""
     m = market(budget={"change": 0.5})
-    found, _ = m.allocate()
+    found = decide(m).allocation
     assert (found.low <= found.recommended + 1e-9).all()
     assert (found.high >= found.recommended - 1e-9).all()
     assert (found.low >= 0.5 * found.current * (1 - 1e-9)).all()
@@ -262,10 +233,11 @@ def test_near_optimal_ranges_hold_the_recommendation():
 def test_a_locked_channel_keeps_its_spend():
     """Locked is locked, the others share the rest."""
     m = market(channels={"ads": {"kind": "ppc", "locked": True}})
-    found, curves = m.allocate()
+    made = decide(m)
+    found = made.allocation
     assert found.recommended[0] == found.current[0]
     assert found.low[0] == found.high[0] == found.current[0]
-    assert (recommended_plan(m.plan, curves, found, m.past)[:, 0] == m.plan[:, 0]).all()
+    assert (recommended_plan(made)[:, 0] == m.plan[:, 0]).all()
     assert found.recommended.sum() == pytest.approx(found.current.sum(), rel=1e-6)
 
 
@@ -274,10 +246,10 @@ def test_limits_of_the_study_hold():
     m = market(
         budget={"change": 0.2, "limits": {"ads": {"max": 9_000.0}, "mail": {"min": 3_500.0, "max": 4_000.0}}}
     )
-    limits = limits_of(m.asked, m.past, m.plan)
+    limits = limits_of(m.study, m.history, m.plan)
     assert limits.low == pytest.approx([9000.0, 4800.0, 3500.0])
     assert limits.high == pytest.approx([9000.0, 7200.0, 4000.0])
-    found, _ = m.allocate()
+    found = decide(m).allocation
     assert (found.recommended >= limits.low - 1e-6).all()
     assert (found.recommended <= limits.high + 1e-6).all()
     assert found.recommended.sum() <= limits.total + 1e-6
@@ -286,8 +258,8 @@ def test_limits_of_the_study_hold():
 def test_no_channel_goes_far_beyond_what_was_seen():
     """Without a bound on change the limit is 1.3 times the highest spend ever seen in a period."""
     m = market(budget={"change": "none"})
-    assert limits_of(m.asked, m.past, m.plan).high == pytest.approx(1.3 * 3 * SPEND)
-    found, _ = m.allocate(total=1e7)
+    assert limits_of(m.study, m.history, m.plan).high == pytest.approx(1.3 * 3 * SPEND)
+    found = decide(m, total=1e7).allocation
     assert found.extrapolated == pytest.approx(
         np.where(found.recommended > 3 * SPEND, 0.3 / 1.3, 0.0), abs=0.02
     )
@@ -298,7 +270,7 @@ def test_no_channel_goes_far_beyond_what_was_seen():
 def test_unspent_money_is_explained():
     """Where the next unit brings less than itself, the reason says so."""
     m = market(budget={"change": "none"}, economics={"gross_margin": 0.1})
-    found, _ = m.allocate()
+    found = decide(m).allocation
     assert found.unspent > 0
     assert found.reason.startswith("the next unit of money would bring back less than itself")
     assert found.price == 1.0
@@ -308,7 +280,7 @@ def test_limits_that_ask_for_more_than_the_total_are_refused():
     """The message names the smallest set that clashes, each with its amount, and what each would have to be."""
     m = market(budget={"total": 11_000.0, "change": 0.2, "limits": {"ads": {"min": 9_000.0}}})
     with pytest.raises(UsageError) as caught:
-        m.allocate()
+        decide(m)
     text = str(caught.value)
     for part in (
         "EUR over the horizon",
@@ -323,17 +295,17 @@ def test_limits_that_ask_for_more_than_the_total_are_refused():
 def test_a_budget_needs_spend_and_a_value():
     """Without a deal value, or without any channel with spend, there is nothing to divide."""
     m = market()
-    worthless = replace(m.known, data=m.known.data.drop_vars(["deal_mean", "deal_cv"]))
+    worthless = replace(m.posterior, data=m.posterior.data.drop_vars(["deal_mean", "deal_cv"]))
     with pytest.raises(UsageError, match=r"revenue or funnel\.value"):
-        replace(m, known=worthless).allocate()
+        decide(replace(m, posterior=worthless))
     idle = history({"visitors": 10.0, "leads": 5.0, "won": 1.0}, channels=NAMES)
     with pytest.raises(UsageError, match="at least one channel with recorded spend"):
-        replace(m, past=idle, plan=np.zeros((3, 3))).allocate()
+        decide(replace(m, history=idle, plan=np.zeros((3, 3))))
 
 
 def test_another_currency_leaves_the_shares_as_they_are():
     """Ten times the money everywhere: same shares, same marginal returns, ten times the gain."""
-    one, many = market().allocate()[0], market(currency=10.0).allocate()[0]
+    one, many = (decide(market(currency=units)).allocation for units in (1.0, 10.0))
     share = one.recommended / one.recommended.sum()
     assert many.recommended / many.recommended.sum() == pytest.approx(share, rel=1e-4)
     assert many.recommended.sum() == pytest.approx(10 * one.recommended.sum(), rel=1e-6)
@@ -344,7 +316,7 @@ def test_another_currency_leaves_the_shares_as_they_are():
 @pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2)])
 def test_channels_may_stand_in_any_order(order):
     """Exchanging the channels exchanges the recommendation and nothing else."""
-    one, two = market().allocate()[0], market(order).allocate()[0]
+    one, two = (decide(m).allocation for m in (market(), market(order)))
     for name in ("current", "recommended", "low", "high", "value_current", "value_recommended", "marginal"):
         assert getattr(two, name) == pytest.approx(getattr(one, name)[list(order)], rel=1e-5)
     assert two.price == pytest.approx(one.price, rel=1e-6)
@@ -356,8 +328,8 @@ def test_channels_may_stand_in_any_order(order):
 def test_every_total_within_the_limits_is_kept(total, change):
     """Never above the total, never outside the limits, and spent in full unless the reason says why not."""
     m = market(budget={"change": change})
-    found, _ = m.allocate(total=total)
-    limits = limits_of(m.asked, m.past, m.plan, total=total)
+    found = decide(m, total=total).allocation
+    limits = limits_of(m.study, m.history, m.plan, total=total)
     assert found.recommended.sum() <= total * (1 + 1e-9)
     assert (found.recommended >= limits.low * (1 - 1e-9)).all()
     assert (found.recommended <= limits.high * (1 + 1e-9)).all()
@@ -367,7 +339,7 @@ def test_every_total_within_the_limits_is_kept(total, change):
 
 def test_chance_and_size_decide_what_is_material():
     """A gain counts when it is above one per cent of the contribution in more than four draws out of five."""
-    found, _ = market().allocate()
+    found = decide(market()).allocation
     bar = 0.01 * (found.value_current.sum() - found.current.sum())
     assert replace(found, gain=np.array([2 * bar] * 9 + [0.0])).material
     assert not replace(found, gain=np.array([2 * bar] * 8 + [0.0] * 2)).material

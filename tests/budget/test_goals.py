@@ -6,24 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from posterior_fixture import rich, study
+from posterior_fixture import PLAN, case, rich, study
 
 from forecast.budget.goals import goal_tables, window_of
 from forecast.errors import StudyError
-from forecast.outlook import base_of, future_paths, simulate
+from forecast.outlook import base_of, simulate
 from forecast.planning import check_levers
-
-PLAN = np.array([[3000.0, 1000.0]] * 3)
 
 
 def _told(*goals: dict, **tables):
     known, past = rich()
     asked = study(goal=goals, economics={"gross_margin": 0.6}, **tables)
-    future = future_paths(known, past, len(PLAN), np.random.default_rng(1))
-    outlook = simulate(
-        known, past, asked, {"given": PLAN}, future, rng=np.random.default_rng(2), replicates=8
-    )
-    base = base_of(known, past, asked, future, PLAN)
+    base = base_of(case(known, past, PLAN, asked))
+    outlook = simulate(base.case, {"given": PLAN}, rng=np.random.default_rng(2), replicates=8)
     return base, outlook, goal_tables(base, outlook, "given", seed=1)
 
 
@@ -54,18 +49,11 @@ def test_a_raised_rate_makes_the_goal_as_likely_as_it_says():
     ways = told["ways"].set_index(["lever", "stage"])
     way = ways.loc[("rate", "won")]
     assert way["reached"]
-    rates = dict(base.future.rates)
+    rates = dict(base.case.future.rates)
     rates["won"] = np.minimum(rates["won"] * (1 + way["change"]), 1.0)
-    made = simulate(
-        base.posterior,
-        base.history,
-        base.study,
-        {"given": PLAN},
-        replace(base.future, rates=rates),
-        rng=np.random.default_rng(3),
-        replicates=8,
-    )
-    draws = made["won"].sel(plan="given").values.sum(axis=(1, 2)).reshape(base.posterior.draws, -1)
+    raised = replace(base.case, future=replace(base.case.future, rates=rates))
+    made = simulate(raised, {"given": PLAN}, rng=np.random.default_rng(3), replicates=8)
+    draws = made["won"].sel(plan="given").values.sum(axis=(1, 2)).reshape(base.case.posterior.draws, -1)
     share = (draws >= 28).mean(axis=1)
     error = np.sqrt(share.var() / len(share)) + np.sqrt(0.16 / draws.size)
     assert share.mean() == pytest.approx(0.8, abs=4 * error)

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posterior_fixture import Array, history, posterior, study
+from posterior_fixture import Array, case, history, posterior, study
 from scipy.optimize import linprog
 
 from forecast.budget.decision import Decision, decide
 from forecast.budget.limits import Limits, Rule, clash, limits_of
 from forecast.errors import ForecastError
-from forecast.outlook import future_paths
 
 NAMES = ("ads", "talks", "mail")
 SPEND = np.array([4000.0, 2000.0, 1000.0])
@@ -35,8 +34,7 @@ def ask(
         PAST, {"leads": 0.05, "won": 0.25}, draws=40, traffic=[1000.0, 900.0, 300.0], deal_mean=1000.0
     )
     given = {"economics": {"gross_margin": 0.6}, "budget": budget} | (tables or {})
-    future = future_paths(known, PAST, len(plan), np.random.default_rng(1))
-    return decide(known, PAST, study(**given), plan, future, **options)
+    return decide(case(known, PAST, plan, study(**given)), **options)
 
 
 def group(**given: Any) -> tuple[dict[str, Any], ...]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from posterior_fixture import DELAYS, PLAN, RATES, TWO, Array, history, posterior, rich, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, rich, study
 
 from forecast.budget.decision import decide
-from forecast.budget.response import Response, background, inside_share, response_curves, response_of
+from forecast.budget.response import Response, background, response_curves, response_of
 from forecast.budget.sales import lost_units
 from forecast.fit import Posterior
 from forecast.history import History
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import inside_share, simulate
 from forecast.study import Study
 
 MARGIN = {"gross_margin": 0.6}
 
 
-def response(known: Posterior, past: History, asked: Study, plan: Array = PLAN, seed: int = 1) -> Response:
+def response(known: Posterior, past: History, asked: Study) -> Response:
     """What units of traffic bring, on one set of future paths."""
-    future = future_paths(known, past, len(plan), np.random.default_rng(seed))
-    return response_of(known, past, asked, future, plan)
+    return response_of(case(known, past, PLAN, asked))
 
 
 def alike(draws: int = 4000) -> tuple[Posterior, History]:
@@ -40,15 +37,9 @@ def test_the_grid_is_the_simulation_in_expectation():
     middle = (curves.spend.shape[1] - 1) // 2
     one = {name: curves.measure(name)[0, :, middle] for name in ("value", "inside", "wins")}
     chance = {name: curves.measure(f"{name}_variance")[0, :, middle] for name in ("value", "inside")}
-    outlook = simulate(
-        known,
-        past,
-        study(economics=MARGIN),
-        {"given": PLAN},
-        made.future,
-        rng=np.random.default_rng(3),
-        replicates=1,
-    ).sel(plan="given")
+    outlook = simulate(made.case, {"given": PLAN}, rng=np.random.default_rng(3), replicates=1).sel(
+        plan="given"
+    )
     simulated = {
         "value": 0.6 * outlook["revenue_eventual"].values,
         "inside": outlook["revenue_from_new"].values.sum(axis=1),
@@ -64,17 +55,19 @@ def test_the_grid_is_the_simulation_in_expectation():
 def test_what_lands_inside_falls_with_the_delay_and_grows_with_the_horizon():
     """Without delay all of it lands, with delay the later cohorts less; by stage of arrival the shares add up."""
     known, past = rich()
-    future = future_paths(known, past, 6, np.random.default_rng(1))
-    share = inside_share(known, past, future)
+    plan = np.repeat(PLAN, 2, axis=0)
+    later = case(known, past, plan)
+    future = later.future
+    share = inside_share(later)
     whole = np.prod([future.rates[stage] for stage in known.stages], axis=0)
     landed = share.mean(axis=(0, 2)) / whole.mean(axis=(0, 2))  # rates drift on the way, without a direction
     assert (landed < 1).all()
     assert (np.diff(landed) < 0).all()
     at_once = posterior(past, RATES, draws=50)
-    steady = future_paths(at_once, past, 6, np.random.default_rng(1))
-    everything = np.prod([steady.rates[stage] for stage in at_once.stages], axis=0)
-    assert inside_share(at_once, past, steady) == pytest.approx(everything)
-    slots = inside_share(known, past, future, until="qualified")
+    steady = case(at_once, past, plan)
+    everything = np.prod([steady.future.rates[stage] for stage in at_once.stages], axis=0)
+    assert inside_share(steady) == pytest.approx(everything)
+    slots = inside_share(later, until="qualified")
     assert slots.sum(axis=3) == pytest.approx(future.rates["leads"] * future.rates["qualified"])
     assert (slots >= -1e-12).all()
 
@@ -102,19 +95,19 @@ def test_what_comes_anyway_is_the_pipeline_and_the_channels_without_spend():
     known, past = rich()
     asked = study(economics=MARGIN)
     made = response(known, past, asked)
-    anyway = background(made, np.random.default_rng(5))
-    bold = background(replace(made, plan=3 * PLAN), np.random.default_rng(5))
+    anyway = background(made.case, np.random.default_rng(5))
+    bold = background(made.case.with_plan(3 * PLAN), np.random.default_rng(5))
     assert (anyway.inside == bold.inside).all()
-    outlook = simulate(known, past, asked, {"given": PLAN}, made.future, rng=np.random.default_rng(6)).sel(
-        plan="given"
-    )
+    outlook = simulate(made.case, {"given": PLAN}, rng=np.random.default_rng(6)).sel(plan="given")
     pipeline = outlook["revenue_from_pipeline"].sum(("period", "channel")).values
     error = np.hypot(
         pipeline.std() / np.sqrt(len(pipeline)), anyway.inside.std() / np.sqrt(len(anyway.inside))
     )
     assert anyway.inside.mean() == pytest.approx(pipeline.mean(), abs=4 * error)
     entering = outlook["qualified"].sum("channel").values
-    new = (made.traffic(PLAN)[0][:, :, :, None] * made.reach(np.arange(known.draws))).sum(axis=(1, 2))[:, :3]
+    new = (made.case.traffic(PLAN)[0][:, :, :, None] * made.reach(np.arange(known.draws))).sum(axis=(1, 2))[
+        :, :3
+    ]
     noise = entering.std(axis=0) / np.sqrt(len(entering)) + anyway.arriving.std(axis=0) / np.sqrt(known.draws)
     assert (np.abs(new.mean(axis=0) + anyway.arriving.mean(axis=0) - entering.mean(axis=0)) < 4 * noise).all()
 
@@ -134,11 +127,10 @@ def test_a_capacity_that_binds_moves_money_away_and_has_a_price():
     """Where sales are full less is spent, waiting costs, and one unit more would bring what the price says."""
     past = history(TWO)
     known = posterior(past, RATES, draws=200, traffic=[1000.0, 400.0], delays={"won": (1.5, 0.8)})
-    future = future_paths(known, past, 3, np.random.default_rng(1))
 
     def plan_with(capacity: float | None) -> object:
         asked = study(economics={"gross_margin": 0.3, "capacity": capacity, "capacity_decay": 0.8})
-        return decide(known, past, asked, PLAN, future)
+        return decide(case(known, past, PLAN, asked))
 
     free, tight, wide = (plan_with(capacity).allocation for capacity in (None, 24.0, 1000.0))  # type: ignore[attr-defined]
     assert wide.recommended == pytest.approx(free.recommended, rel=1e-3)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from posterior_fixture import PLAN, RATES, TWO, history, posterior, study
+from posterior_fixture import PLAN, RATES, TWO, case, history, posterior, study
 
 from forecast.budget.decision import Decision, decide
 from forecast.budget.information import ground
@@ -19,7 +19,6 @@ from forecast.budget.sureness import (
     sureness,
     where_it_stops_paying,
 )
-from forecast.outlook import future_paths
 
 NAMES = ["one", "two"]
 
@@ -35,8 +34,7 @@ def made() -> Decision:
     known = posterior(
         past, RATES, draws=300, traffic=[1000.0, 400.0], elasticity=elasticity, traffic_noise=0.1
     )
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    return decide(known, past, study(economics={"gross_margin": 0.6}), PLAN, future)
+    return decide(case(known, past))
 
 
 def test_regret_is_the_worth_of_perfect_information(made: Decision):
@@ -129,12 +127,11 @@ def test_michaelis_menten_beyond_the_highest_seen():
     """At twice the spend and an elasticity of 0.6: 1.43 times the value, where a power law has 1.52 times."""
     past = history(TWO)
     known = posterior(past, RATES, draws=50, traffic=[1000.0, 400.0], elasticity=0.6)
-    future = future_paths(known, past, 3, np.random.default_rng(1))
     asked = study(
         economics={"gross_margin": 0.6},
         budget={"limits": {"one": {"min": 18_000.0, "max": 18_000.0}}, "total": 30_000.0},
     )
-    at = decide(known, past, asked, PLAN, future)
+    at = decide(case(known, past, PLAN, asked))
     row = ledger(at, NAMES).iloc[0]
     left = at.allocation.value_recommended[0] - (row["gain"] - row["gain_if_saturating"])
     assert left / at.allocation.value_current[0] == pytest.approx((1.0 / 0.4) * 2.0 / (2.0 + 1.5), rel=0.005)

@@ -11,15 +11,15 @@ from conftest import ROOT, DemoRun, command
 from posterior_fixture import TWO, history, study
 from scipy.stats import multivariate_normal
 
+import forecast
 from forecast.errors import FitError
 from forecast.fit.closed_form import preview
 from forecast.fit.gaussian import Scales, average, shares, solve, walk_basis
 from forecast.fit.posterior import load_posterior
 from forecast.history import read_history
 from forecast.lab import demo_world, generate, write
-from forecast.outlook import future_paths, simulate
+from forecast.outlook import case_of, simulate
 from forecast.periods import period_range
-from forecast.planning import forecast_plan
 from forecast.results import total_draws
 from forecast.study import load_study
 
@@ -259,8 +259,8 @@ def test_the_preview_agrees_with_the_fit(demo_run: DemoRun):
     plan = np.repeat(past.current_spend[None], 3, axis=0)
     found = {}
     for name, posterior in (("fit", sampled), ("preview", instant)):
-        future = future_paths(posterior, past, 3, np.random.default_rng(1))
-        outlook = simulate(posterior, past, loaded, {"given": plan}, future, rng=np.random.default_rng(2))
+        made = case_of(loaded, past, posterior, plan, np.random.default_rng(1))
+        outlook = simulate(made, {"given": plan}, rng=np.random.default_rng(2))
         for measure in ("won", "revenue"):
             found[name, measure] = np.quantile(total_draws(outlook, "given", measure), [0.1, 0.5, 0.9])
     for measure in ("won", "revenue"):
@@ -287,8 +287,8 @@ def test_bands_cover_what_came(tmp_path: Path):
         write(company, folder, seed=seed)
         (folder / "demo.toml").write_text(text, encoding="utf-8")
         loaded = load_study(folder / "demo.toml")
-        made = forecast_plan(loaded, read_history(loaded), preview(loaded, read_history(loaded), seed=1))
-        low, high = np.quantile(total_draws(made.outlook, "given", "revenue"), [0.1, 0.9])
+        made = forecast.forecast(loaded, read_history(loaded), preview(loaded, read_history(loaded), seed=1))
+        low, high = np.quantile(total_draws(made.draws, "given", "revenue"), [0.1, 0.9])
         inside += low <= company.truth["later"]["totals"]["3"]["total"]["revenue"] <= high
     assert 0.8 - 3 * np.sqrt(0.16 / 40) <= inside / 40 <= 0.8 + 3 * np.sqrt(0.16 / 40)
 

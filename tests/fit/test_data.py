@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from posterior_fixture import history, study
 
-from forecast.equations import delay_pmf
+from forecast.equations import delay_pmf, lagged, season_basis, with_past
 from forecast.fit import data as inputs
-from forecast.fit import traffic_inputs
 from forecast.fit.kernels import traffic as traffic_kernels
 from forecast.fit.kernels import transition as kernels
+from forecast.periods import log_days
 from forecast.study import CHANNEL_PRIORS, WIDE
 
 COUNTS = {
@@ -38,9 +38,7 @@ def test_data_stand_in_the_order_of_the_kernels():
     past = history({**COUNTS, "revenue": 9000.0})
     data, _ = inputs.transition_data(B2B, past, "leads", "qualified")
     assert list(data) == arguments(kernels.transition_kernel)
-    assert list(traffic_inputs.traffic_data(B2B, past, None, None)) == arguments(
-        traffic_kernels.traffic_kernel
-    )
+    assert list(inputs.traffic_data(B2B, past, None, None)) == arguments(traffic_kernels.traffic_kernel)
     value = inputs.value_data(past)
     assert value is not None
     assert list(value) == arguments(traffic_kernels.value_kernel)
@@ -189,7 +187,7 @@ def test_levels_are_centred_by_what_the_data_say():
 def test_spend_has_lags():
     """Spend `k` periods ago, with the early mean before."""
     spend = np.array([[100.0, 0.0], [400.0, 0.0], [0.0, 0.0], [100.0, 0.0]])
-    lags = inputs.lagged(spend, 2)
+    lags = lagged(with_past(spend, 2), 2)
     assert (lags[0] == spend).all()
     assert lags[1, 1:, 0].tolist() == [100.0, 400.0, 0.0]
     assert lags[2, :2, 0].tolist() == [150.0, 150.0]
@@ -198,7 +196,7 @@ def test_spend_has_lags():
 @pytest.mark.parametrize(("kind", "size"), [("month", 12), ("quarter", 4)])
 def test_seasons_are_contrasts_of_unit_variance(kind: str, size: int):
     """Columns are orthogonal and sum to zero; with coefficients of sd one every season's effect has sd one."""
-    basis = inputs.season_basis(np.arange(size), kind)
+    basis = season_basis(np.arange(size), kind)
     assert basis.sum(axis=0) == pytest.approx(0.0, abs=1e-12)
     assert (basis**2).sum(axis=1) == pytest.approx(1.0)
     gram = basis.T @ basis
@@ -207,7 +205,7 @@ def test_seasons_are_contrasts_of_unit_variance(kind: str, size: int):
 
 def test_weeks_have_a_smooth_season():
     """Two Fourier pairs: the last week of a year is close to the first of the next."""
-    basis = inputs.season_basis(np.arange(54), "week")
+    basis = season_basis(np.arange(54), "week")
     assert basis.shape == (54, 4)
     assert np.abs(basis[52] - basis[0]).max() < 0.25
 
@@ -221,7 +219,7 @@ def test_a_short_history_has_no_season():
 def test_months_differ_in_days():
     """February has less than a mean month, a year is one."""
     starts = history(COUNTS).periods
-    days = inputs.log_days(starts, "month")
+    days = log_days(starts, "month")
     assert days[1] == pytest.approx(math.log(28 / 30.4375))
     assert np.exp(days).sum() == pytest.approx(365 / 30.4375)
 
@@ -249,9 +247,7 @@ def test_structural_zeros_of_a_paid_channel_weigh_nothing():
     visitors, spend = np.full((12, 2), 100.0), np.zeros((12, 2))
     spend[6:, 0] = 500.0
     visitors[:6] = 0.0
-    data = traffic_inputs.traffic_data(
-        B2B, history({"visitors": visitors, "won": 1.0, "spend": spend}), None, None
-    )
+    data = inputs.traffic_data(B2B, history({"visitors": visitors, "won": 1.0, "spend": spend}), None, None)
     assert data["responds"].tolist() == [1.0, 0.0]
     assert data["weight"][:, 0].tolist() == [0.0] * 6 + [1.0] * 6
     assert data["weight"][:, 1].tolist() == [1.0] * 12
@@ -260,9 +256,9 @@ def test_structural_zeros_of_a_paid_channel_weigh_nothing():
 def test_todays_budget_is_evidence_only_where_traffic_has_a_worth():
     """Without a deal value nothing is tuned; with one, the channels with spend in the last three periods."""
     past = history({**COUNTS, "spend": np.column_stack([np.full(12, 3000.0), [1000.0] * 9 + [0.0] * 3])})
-    assert not traffic_inputs.traffic_data(B2B, past, None, None)["tuned"].any()
+    assert not inputs.traffic_data(B2B, past, None, None)["tuned"].any()
     worth = np.array([1.5, 2.5])
-    data = traffic_inputs.traffic_data(B2B, past, worth, np.array([0.0, 0.4]))
+    data = inputs.traffic_data(B2B, past, worth, np.array([0.0, 0.4]))
     assert data["tuned"].tolist() == [1.0, 0.0]
     assert data["log_worth"].tolist() == worth.tolist()
     assert data["worth_sd"] == pytest.approx([0.0, 0.4])

@@ -17,8 +17,9 @@ from forecast.equations import delay_pmf
 from forecast.errors import FitError, Interrupted
 from forecast.fit import data as inputs
 from forecast.fit import fitting as module
-from forecast.fit import sampling, traffic_inputs
+from forecast.fit import sampling, scales
 from forecast.fit.fitting import failures, fit
+from forecast.fit.gate import Gate
 from forecast.fit.parts import Part
 from forecast.fit.posterior import Posterior
 from forecast.fit.sampling import Course, Draws, diagnose, log_density, sample_kernel, sizes_of
@@ -32,8 +33,7 @@ STILL = {"drift_prior": np.array([1e4, 1e4]), "noise_prior": np.array(1e4)}  # n
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """Short warm-up and no second attempt: the draws of these tests are not for decisions."""
     patch.setattr(module, "TUNE", 200)
-    patch.setattr(module, "MIN_ESS", 0.0)
-    patch.setattr(module, "MAX_RHAT", 9.0)
+    patch.setattr(module, "GATE", Gate(max_rhat=9.0, min_ess=0.0))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_likelihood_of_a_static_rate_is_that_of_a_beta(delayed: bool):
     for rate in rates:
         x[0] = logit(rate)
         mean, sd = data["mu_prior"]
-        found.append(density(x)[0] - norm.logpdf(x[0], mean, np.hypot(sd, np.sqrt(inputs.RATE_SPREAD))))
+        found.append(density(x)[0] - norm.logpdf(x[0], mean, np.hypot(sd, np.sqrt(scales.RATE_SPREAD))))
     expected = beta.logpdf(rates, 1 + won.sum(), 1 + leads.sum() - won.sum())
     difference = np.array(found) - expected
     # Rounded wins and the smooth maximum of trials leave a fifth of a unit in 1,600, over 0.4 of a logit.
@@ -137,7 +137,7 @@ def test_without_data_the_posterior_is_the_benchmark():
     assert float((expit(d["mu"]) < 0.2468).mean()) == pytest.approx(0.5, abs=0.04)
     assert float((d["delay_mean"] < 45 / 30.4375).mean()) == pytest.approx(0.5, abs=0.04)
     assert np.log(d["delay_mean"]).std() == pytest.approx(0.3, rel=0.1)
-    data = traffic_inputs.traffic_data(asked, past, None, None)
+    data = inputs.traffic_data(asked, past, None, None)
     d = sampled(Part("traffic", "traffic", "traffic", data | nothing), draws=1000)
     elasticity = expit(data["elasticity_prior"][0] + data["elasticity_prior"][1] * d["z_elasticity"])
     for i, kind in enumerate(("ppc", "other")):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import forecast
-from forecast.fit import data as inputs
+from forecast.equations import carry_periods
 from forecast.fit import fitting as fit
-from forecast.fit import posterior, sampling
+from forecast.fit import posterior, sampling, scales
+from forecast.fit.gate import GATE
 from forecast.history import MIN_MONTHS_FOR_SEASON
 from forecast.study import load_study
 from forecast.study import market as benchmarks
@@ -86,21 +87,21 @@ def test_the_settings_of_the_card_are_the_ones_in_use():
     """Chains, draws, gates, default delays and scales of drift, as the card states them, are what the code has."""
     text = " ".join(CARD.split())
     days = benchmarks.DEFAULT_DELAY_DAYS
-    common, own = inputs.DRIFT_A_MONTH
+    common, own = scales.DRIFT_A_MONTH
     for stated in (
         f"{sampling.CHAINS} chains, {fit.TUNE} tuning draws each, {posterior.DEFAULT_DRAWS} draws in all",
         f"target acceptance {fit.TARGET_ACCEPT}.",
         f"at most twice: target acceptance {fit.RETRY_ACCEPT}, then {fit.LAST_ACCEPT}",
-        f"worst parameter) | below {fit.MAX_RHAT} |",
-        f"bulk and tail | above {fit.MIN_ESS:.0f} |",
+        f"worst parameter) | below {GATE.max_rhat} |",
+        f"bulk and tail | above {GATE.min_ess:.0f} |",
         f"it is {days['qualified']:.0f} days into `qualified`, {days['won']:.0f} days into `won`, none into `leads`",
         f"{benchmarks.OTHER_DELAY_DAYS:.0f} days into any other stage",
         f"Gamma(2, 2 / {common}) | {common} |",
         f"Gamma(2, 2 / {own}) | {own} |",
-        f"Gamma(2, {2 / inputs.RATE_NOISE:.0f}) | {inputs.RATE_NOISE} |",
-        f"Gamma(2, 2 / {inputs.TRAFFIC_NOISE}) | {inputs.TRAFFIC_NOISE} |",
-        f"reaches back {inputs.carry_periods('month')} months, {inputs.carry_periods('week')} weeks",
-        f"{inputs.carry_periods('quarter')} quarters",
+        f"Gamma(2, {2 / scales.RATE_NOISE:.0f}) | {scales.RATE_NOISE} |",
+        f"Gamma(2, 2 / {scales.TRAFFIC_NOISE}) | {scales.TRAFFIC_NOISE} |",
+        f"reaches back {carry_periods('month')} months, {carry_periods('week')} weeks",
+        f"{carry_periods('quarter')} quarters",
         f"from {MIN_MONTHS_FOR_SEASON} months of history on",
     ):
         assert stated in text

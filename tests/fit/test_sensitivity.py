@@ -10,7 +10,6 @@ from posterior_fixture import history, study
 from scipy.special import gammaln
 
 from forecast.fit import data as inputs
-from forecast.fit import traffic_inputs
 from forecast.fit.fitting import _logit_rate, _traffic_path
 from forecast.fit.parts import Part
 from forecast.fit.posterior import kept_draws
@@ -77,7 +76,7 @@ def responding(spread: float) -> tuple[Draws, Part]:
     visitors = rng.poisson(500 * (0.05 + 0.95 * (spend / 1000) ** 0.6))
     past = history({"spend": spend, "visitors": visitors, "won": 5}, periods=MONTHS)
     known = study(channels={"one": {"kind": "ppc"}, "two": {"kind": "ppc"}})
-    part = Part("traffic", "visitors", "traffic", traffic_inputs.traffic_data(known, past, None, None))
+    part = Part("traffic", "visitors", "traffic", inputs.traffic_data(known, past, None, None))
     draws, _ = sample_kernel(part, seed=1, **SAMPLER)
     return draws, part
 

@@ -14,7 +14,7 @@ from forecast.history.history import History
 from forecast.history.read import read_history
 from forecast.study import Study
 from forecast.tables import check_table
-from forecast.words import NBSP, THIN
+from forecast.words import NBSP, THIN, text
 
 Table = dict[tuple[int, str], list[Any]]
 HEADER = "period,channel,spend,visitors,leads,qualified,won,revenue\n"
@@ -40,7 +40,7 @@ def audited(folder: Path, table: Table, today: dt.date | None = None, **study: A
 
 def by_check(past: History, made: Study) -> pd.DataFrame:
     """The audit of a history as text, by check."""
-    return check_table(audit_history(past, made)).set_index("check")
+    return check_table(audit_history(past, made)).map(text).set_index("check")
 
 
 def test_a_clean_history_passes_every_check(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from posterior_fixture import history, study
 from forecast.history.audit import audit_history
 from forecast.history.history import History
 from forecast.history.mistakes import ADVICE, common_mistakes
+from forecast.outlook import lifetime_of
 from forecast.tables import check_table
-from forecast.words import NBSP, THIN
+from forecast.words import NBSP, THIN, text
 
 GOOD = {"visitors": 2000, "leads": 100, "qualified": 40, "won": 10, "spend": 10_000, "revenue": 50_000}
 RICH = {"gross_margin": 0.8, "retention": 0.8}
@@ -23,8 +24,9 @@ STRATEGY, LOOSE, NUMBER, CRITERIA, NURTURING, STAGES, PROFIT = ADVICE
 def asked(past: History, tables: dict[str, Any] | None = None, **given: Any) -> pd.DataFrame:
     """The mistakes of a history, by name."""
     made = study(**({"economics": RICH, "funnel": {"market": "b2b"}} | given))
-    found = common_mistakes(past, made, audit_history(past, made), **(tables or {}))
-    return check_table(found, "mistake").set_index("mistake")
+    more = {"lifetime": lifetime_of(made).expected} | (tables or {})
+    found = check_table(common_mistakes(past, made, audit_history(past, made), **more), "mistake")
+    return found.map(text).set_index("mistake")
 
 
 def company(periods: int = 14, **counts: Any) -> History:

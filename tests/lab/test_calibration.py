@@ -12,7 +12,7 @@ from scipy.special import expit
 from scipy.stats import beta
 
 from forecast.equations import walks
-from forecast.fit import POSITIVE, Part, log_density, sizes_of, traffic_inputs
+from forecast.fit import POSITIVE, Part, log_density, sizes_of
 from forecast.fit import data as inputs
 from forecast.fit.prior import (
     CHANNELS,
@@ -174,7 +174,7 @@ def test_marginal_returns_are_shrunk_as_the_fit_shrinks_them() -> None:
     """Rejection and weighting are two roads to one prior: the same mean squared miss, within four standard errors."""
     company, rng, n = made("calendar", 1), np.random.default_rng(6), 50_000
     study = study_of("calendar")
-    data = traffic_inputs.traffic_data(study, company.history, None, None) | fixed_arrays()["traffic"]
+    data = inputs.traffic_data(study, company.history, None, None) | fixed_arrays()["traffic"]
     level = rng.normal(rng.normal(LEVEL[0], LEVEL[1], n), rng.gamma(2.0, 0.5, n), (len(SPEND), n)).T
     free = {f"z_{name}": rng.normal(size=level.shape) for name in ("elasticity", "base")}
     free["marginal_return"] = rng.normal(size=(n, 1))

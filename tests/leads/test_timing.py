@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from forecast.leads.timing import LOST, MOVED, OPEN, fit_timing, lognormal_cdf
+from forecast.equations import lognormal_cdf
+from forecast.leads.timing import LOST, MOVED, OPEN, fit_timing
 
 
 def _units(rng: np.random.Generator, size: int, *, rate: float, dated: float, window: float):

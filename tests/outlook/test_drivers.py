@@ -5,19 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from posterior_fixture import DELAYS, RATES, TWO, history, posterior, rich, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, rich, study
 
 from forecast.outlook.drivers import bottleneck, sensitivity, shapley, variance_parts
 from forecast.outlook.scenarios import Base, base_of
-from forecast.outlook.simulation import future_paths, simulate
-
-PLAN = np.array([[3000.0, 1000.0]] * 3)
+from forecast.outlook.simulation import simulate
 
 
 def _base(known, past, **economics) -> Base:
-    asked = study(economics={"gross_margin": 0.6, **economics})
-    future = future_paths(known, past, len(PLAN), np.random.default_rng(1))
-    return base_of(known, past, asked, future, PLAN)
+    return base_of(case(known, past, PLAN, study(economics={"gross_margin": 0.6, **economics})))
 
 
 def _total(table: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -75,15 +71,7 @@ def test_sales_at_their_limit_are_the_bottleneck():
 
 def _parts(known, past, *, replicates: int = 2) -> pd.DataFrame:
     base = _base(known, past)
-    outlook = simulate(
-        known,
-        past,
-        base.study,
-        {"given": PLAN},
-        base.future,
-        rng=np.random.default_rng(2),
-        replicates=replicates,
-    )
+    outlook = simulate(base.case, {"given": PLAN}, rng=np.random.default_rng(2), replicates=replicates)
     return variance_parts(base, outlook, "given", seed=1).set_index("source")
 
 

@@ -13,6 +13,7 @@ from posterior_fixture import (
     PLAN,
     RATES,
     aged_leads,
+    case,
     mean_and_error,
     posterior,
     rich,
@@ -23,21 +24,19 @@ from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook.expectation import outcome, world_of
 from forecast.outlook.queue import fluid_queue, queue
-from forecast.outlook.simulation import future_paths, simulate
-
-HORIZON = len(PLAN)
+from forecast.outlook.simulation import simulate
 
 
 def test_what_flows_in_moves_on_like_the_rest():
     """Units that enter a stage from outside add rates x units in the end, and nothing upstream."""
     known, past = rich()
-    future = future_paths(known, past, HORIZON, np.random.default_rng(1))
+    plain = case(known, past)
+    future = plain.future
     more = np.zeros_like(future.log_traffic)
     more[:, 1, 0] = 40.0
-    asked = study(economics={"gross_margin": 0.6})
 
     def wins(flow):
-        made = simulate(known, past, asked, {"a": PLAN}, flow, rng=np.random.default_rng(2))
+        made = simulate(replace(plain, future=flow), {"a": PLAN}, rng=np.random.default_rng(2))
         both = (
             made["won_from_new"].sum("period") + made["won_after_horizon"] - made["won_after_from_pipeline"]
         )
@@ -56,12 +55,9 @@ def test_what_flows_in_moves_on_like_the_rest():
 def test_no_inflow_draws_nothing():
     """Bytes stay as they are where nothing flows in."""
     known, past = rich()
-    future = future_paths(known, past, HORIZON, np.random.default_rng(1))
-    empty = replace(future, inflow={})
-    made = [
-        simulate(known, past, study(), {"a": PLAN}, flow, rng=np.random.default_rng(2))
-        for flow in (future, empty)
-    ]
+    plain = case(known, past, PLAN, study())
+    empty = replace(plain, future=replace(plain.future, inflow={}))
+    made = [simulate(one, {"a": PLAN}, rng=np.random.default_rng(2)) for one in (plain, empty)]
     assert made[0].identical(made[1])
 
 
@@ -88,13 +84,12 @@ def test_the_expected_road_is_the_mean_of_the_simulation(company):
     """Stage by stage, period by period: simulation less expectation is zero within its Monte Carlo error."""
     known, past = rich() if company in ("calendar", "recycled") else _leads(company.endswith("losses"))
     plan = np.repeat(np.array([[3000.0, 1000.0]]), 4, axis=0)[:, : len(past.channels)]
-    asked = study(economics={"gross_margin": 0.6})
-    future = future_paths(known, past, len(plan), np.random.default_rng(1))
+    now = case(known, past, plan)
     if company == "recycled":
-        future = replace(future, inflow={"qualified": np.full_like(future.log_traffic, 7.0)})
-    made = simulate(known, past, asked, {"a": plan}, future, rng=np.random.default_rng(5), replicates=4)
-    rows = np.arange(known.draws)
-    road = outcome(world_of(known, past, asked, future, plan, rows))
+        inflow = {"qualified": np.full_like(now.future.log_traffic, 7.0)}
+        now = replace(now, future=replace(now.future, inflow=inflow))
+    made = simulate(now, {"a": plan}, rng=np.random.default_rng(5), replicates=4)
+    road = outcome(world_of(now, np.arange(known.draws)))
     for stage, units in road.units.items():
         _agree(made[stage].values[0], units)
     _agree(made["revenue"].values[0], road.inside)

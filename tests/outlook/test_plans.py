@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from posterior_fixture import DELAYS, PLAN, RATES, TWO, history, mean_and_error, posterior, rich, run, study
 
-from forecast.outlook import expected_traffic, future_paths, simulate
+from forecast.outlook import case_of, simulate
 from forecast.outlook import simulation as module
 from forecast.outlook.layers import own_part, sets_of
 
@@ -54,8 +54,8 @@ def test_channels_may_stand_in_any_order():
         known = posterior(
             past, RATES, draws=1000, delays=DELAYS, traffic=np.array([1000.0, 400.0])[order], carry=0.2
         )
-        outlook, future = run(known, past, PLAN[:, order])
-        traffic, later = expected_traffic(known, future, PLAN[:, order], PLAN[0, order], "month")
+        outlook, made = run(known, past, PLAN[:, order])
+        traffic, later = made.traffic()
         back = np.argsort(order)
         wins = outlook["won"].sum("period").values[0][:, back].astype(float)
         means.append((traffic[:, :, back], later[:, back], *mean_and_error(wins)))
@@ -89,7 +89,7 @@ def test_no_plan_is_refused():
     known, past = rich()
     rng = np.random.default_rng(1)
     with pytest.raises(ValueError, match="needs a plan"):
-        simulate(known, past, study(), {}, future_paths(known, past, 3, rng), rng=rng)
+        simulate(case_of(study(), past, known, PLAN, rng), {}, rng=rng)
 
 
 @pytest.mark.parametrize("amounts", [[5, 8, 2], [3, 3, 3], [0, 7, 7, 1]])
@@ -124,9 +124,9 @@ def test_draws_are_simulated_in_bounded_chunks(monkeypatch):
     seen: list[int] = []
 
     class Counting(module._Chunk):
-        def __init__(self, posterior, history, future, rows, rng, study):
+        def __init__(self, case, rows, rng):
             seen.append(len(rows))
-            super().__init__(posterior, history, future, rows, rng, study)
+            super().__init__(case, rows, rng)
 
     monkeypatch.setattr(module, "_Chunk", Counting)
     outlook, _ = run(known, past, PLAN, replicates=3)

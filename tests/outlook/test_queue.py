@@ -8,12 +8,12 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from posterior_fixture import DELAYS, PLAN, RATES, TWO, Array, history, posterior, rich, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, Array, case, history, posterior, rich, study
 
 from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook.queue import capacities, coupled_binomial, later_share, queue
-from forecast.outlook.simulation import future_paths, simulate
+from forecast.outlook.simulation import simulate
 from forecast.results import forecast_table
 
 counts = arrays(np.int64, (2, 3, 2, 4, 3), elements=st.integers(0, 9))
@@ -30,10 +30,8 @@ def outlook(
     known: Posterior, past: History, plans: dict[str, Array], replicates: int = 2, **economics: float
 ) -> xr.Dataset:
     """Outlook of plans with these economics, of one seed."""
-    future = future_paths(known, past, len(next(iter(plans.values()))), np.random.default_rng(1))
-    asked = study(economics={"gross_margin": 0.6, **economics})
-    rng = np.random.default_rng(7)
-    return simulate(known, past, asked, plans, future, rng=rng, replicates=replicates)
+    made = case(known, past, next(iter(plans.values())), study(economics={"gross_margin": 0.6, **economics}))
+    return simulate(made, plans, rng=np.random.default_rng(7), replicates=replicates)
 
 
 # The queue

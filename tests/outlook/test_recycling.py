@@ -9,12 +9,13 @@ import pytest
 from lead_fixture import write_study
 from scipy.stats import gamma
 
+from forecast.equations import lognormal_cdf
 from forecast.errors import DataError, StudyError
 from forecast.history import read_history
 from forecast.lab import make_leads
-from forecast.leads import dates_of, expected_moves, lognormal_cdf, read_lead_table, with_returns
+from forecast.leads import dates_of, expected_moves, read_lead_table, with_returns
 from forecast.outlook.recycling import nurtured, with_recycling
-from forecast.outlook.simulation import future_paths, simulate
+from forecast.outlook.simulation import simulate
 from forecast.study import load_study
 
 TRUTH = (0.2, 80.0, 0.35)  # share that comes back, mean days until then, share of them that qualifies
@@ -103,12 +104,9 @@ def test_the_forecast_gains_what_flows_back(company):
     study, history = company
     known = _posterior(history, 400)
     plan = np.zeros((3, len(history.channels)))
-    future = future_paths(known, history, 3, np.random.default_rng(1))
-    more, told = with_recycling(study, history, known, future, plan, seed=1)
-    runs = [
-        simulate(known, history, study, {"given": plan}, one, rng=np.random.default_rng(2))
-        for one in (future, more)
-    ]
+    without = fixture.case(known, history, plan, study)
+    more, told = with_recycling(without, seed=1)
+    runs = [simulate(one, {"given": plan}, rng=np.random.default_rng(2)) for one in (without, more)]
     sums = [run["qualified"].sum(("period", "channel")).values.ravel() for run in runs]
     gain, error = (
         sums[1].mean() - sums[0].mean(),
@@ -122,11 +120,11 @@ def test_the_forecast_gains_what_flows_back(company):
 
 
 def test_without_nurturing_nothing_changes():
-    """The future is the very same object, and there are no tables."""
+    """The case is the very same object, and there are no tables."""
     past = fixture.history({"leads": [50, 20], "qualified": [20, 8], "won": [5, 2]})
     known = fixture.posterior(past, {"qualified": 0.4, "won": 0.25}, draws=10, traffic=[50.0, 20.0])
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    assert with_recycling(fixture.study(), past, known, future, np.zeros((3, 2)), seed=1) == (future, {})
+    without = fixture.case(known, past, np.zeros((3, 2)), fixture.study())
+    assert with_recycling(without, seed=1) == (without, {})
 
 
 def test_counts_take_the_rate_that_the_study_names():
@@ -138,8 +136,7 @@ def test_counts_take_the_rate_that_the_study_names():
         funnel={"stages": ("leads", "qualified", "won")},
         nurturing={"rate": (0.1, 0.1001), "delay": "60 days", "qualification": (0.5, 0.5001)},
     )
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    _, told = with_recycling(study, past, known, future, np.zeros((3, 2)), seed=1)
+    _, told = with_recycling(fixture.case(known, past, np.zeros((3, 2)), study), seed=1)
     flow = told["flow"].set_index("channel")
     assert flow.loc["total", "coming_back_mean"] == pytest.approx(3 * 0.1 * 0.6 * 70, rel=0.03)
     assert flow.loc["total", "moving_on_mean"] == pytest.approx(3 * 0.05 * 0.6 * 70, rel=0.05)

@@ -7,13 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posterior_fixture import TWO, history, posterior, rich, study
+from posterior_fixture import TWO, case, history, posterior, rich, study
 
 from forecast.errors import StudyError
 from forecast.outlook.expectation import outcome
-from forecast.outlook.levers import drawn, weights
-from forecast.outlook.scenarios import Base, Gain, base_of, check_scenarios, compare, gain_of
-from forecast.outlook.simulation import future_paths, simulate
+from forecast.outlook.scenarios import (
+    Base,
+    Gain,
+    base_of,
+    check_scenarios,
+    compare,
+    drawn,
+    gain_of,
+    weights,
+)
+from forecast.outlook.simulation import simulate
 from forecast.study import Study, load_study
 
 GUIDE = {"leads": 0.03, "qualified": 0.4, "won": 0.2}
@@ -27,13 +35,12 @@ def _base(
     past = history({**TWO, "visitors": [1000, 1000]})
     known = posterior(past, GUIDE, draws=200, delays=delays, traffic=1000.0, deal_mean=5000.0)
     asked = study(scenario=tuple(scenarios), economics={"gross_margin": 0.6, **economics})
-    future = future_paths(known, past, len(PLAN), np.random.default_rng(1))
-    return base_of(known, past, asked, future, PLAN)
+    return base_of(case(known, past, PLAN, asked))
 
 
 def _gain(scenario: dict, **given) -> Gain:
     base = _base([{"name": "a", **scenario}], **given)
-    return gain_of(base, base.study.scenarios[0], seed=[1])
+    return gain_of(base, base.case.study.scenarios[0], seed=[1])
 
 
 def test_the_landing_page_of_the_guide_brings_a_third():
@@ -118,13 +125,11 @@ def test_what_a_scenario_brings_is_what_the_simulation_brings():
     known, past = rich()
     plan = PLAN[:4]
     asked = study(scenario=({"name": "a", "rate": {"won": {"times": 1.2}}},), economics={"gross_margin": 0.6})
-    future = future_paths(known, past, len(plan), np.random.default_rng(1))
-    gain = gain_of(base_of(known, past, asked, future, plan), asked.scenarios[0], seed=[1])
-    raised = replace(future, rates={**future.rates, "won": future.rates["won"] * 1.2})
-    made = [
-        simulate(known, past, asked, {"a": plan}, paths, rng=np.random.default_rng(2), replicates=4)
-        for paths in (future, raised)
-    ]
+    now = case(known, past, plan, asked)
+    gain = gain_of(base_of(now), asked.scenarios[0], seed=[1])
+    rates = {**now.future.rates, "won": now.future.rates["won"] * 1.2}
+    raised = replace(now, future=replace(now.future, rates=rates))
+    made = [simulate(one, {"a": plan}, rng=np.random.default_rng(2), replicates=4) for one in (now, raised)]
     difference = [(m["won"].sum(("period", "channel")).values[0]).astype(float) for m in made]
     chance = difference[1] - difference[0] - np.repeat(gain.won, 4)
     assert abs(chance.mean()) < 4 * chance.std() / np.sqrt(chance.size)

@@ -17,6 +17,7 @@ from posterior_fixture import (
     TWO,
     Array,
     aged_leads,
+    case,
     history,
     mean_and_error,
     posterior,
@@ -25,10 +26,10 @@ from posterior_fixture import (
 )
 from scipy.stats import kstest
 
-from forecast.budget import plan_value, worth_of_traffic
-from forecast.equations import delay_pmf, in_flight_share
+from forecast.budget import response_of
+from forecast.equations import delay_pmf, due
 from forecast.history import History
-from forecast.outlook.simulation import expected_traffic, future_paths, open_units, response
+from forecast.outlook import open_units
 from forecast.periods import period_days
 
 
@@ -166,8 +167,8 @@ def test_means_are_the_expected_ones():
     known = posterior(
         past, RATES, draws=4000, delays=DELAYS, ages=20, traffic=[1000.0, 400.0], noise=0.2, traffic_noise=0.3
     )
-    outlook, future = run(known, past, np.full((3, 2), 2000.0), replicates=1)
-    days = period_days(future.starts, "month") / 30.4375
+    outlook, made = run(known, past, np.full((3, 2), 2000.0), replicates=1)
+    days = period_days(made.future.starts, "month") / 30.4375
     expected, later = expected_counts(past, {"visitors": days[:, None] * [1000.0, 400.0]}, 20)
     for stage, counts in expected.items():
         within(outlook[stage].values[0], counts)
@@ -179,12 +180,12 @@ def test_deterministic_spend_moves_traffic_by_its_elasticity():
     """Twice the spend brings b + (1 - b) 2^beta of the traffic, or 2 / (2 - beta) where it saturates; none, b of it."""
     past = history({**TWO, "spend": [[3000.0, 0.0]] * 12})
     known = posterior(past, RATES, draws=3, elasticity=0.5, base=0.2)
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    multiple = response(known, future, np.array([[6000.0, 500.0]] * 3), "month")
+    made = case(known, past, np.array([[6000.0, 500.0]] * 3))
+    multiple = made.response(made.plan)
     assert multiple[1, :, 0] == pytest.approx(0.2 + 0.8 * 2**0.5, rel=1e-7)
     assert multiple[[0, 2], :, 0] == pytest.approx(0.2 + 0.8 * 2 / 1.5, rel=1e-7)
     assert (multiple[:, :, 1] == 1.0).all()
-    idle = response(known, future, np.zeros((3, 2)), "month")
+    idle = made.response(np.zeros((3, 2)))
     assert idle[:, :, 0] == pytest.approx(0.2, abs=1e-4)
 
 
@@ -192,8 +193,7 @@ def test_carry_over_lands_after_the_horizon():
     """With a share alpha lasting into the next period, a plan brings traffic later; without carry-over none."""
     past = history(TWO)
     known = posterior(past, RATES, draws=2, carry=[0.5, 0.0])
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    inside, later = expected_traffic(known, future, PLAN, np.array([3000.0, 1000.0]), "month")
+    inside, later = case(known, past).traffic()
     assert (later[:, 0] > 100).all()
     assert later[:, 1] == pytest.approx(0.0, abs=1e-6)
     assert inside[:, 0, 0] == pytest.approx(1000 * 31 / 30.4375, rel=1e-6)
@@ -208,7 +208,7 @@ def test_three_months_of_delay_leave_three_quarters_of_a_quarter():
     )
     outlook, _ = run(known, past, np.zeros((3, 1)), replicates=1)
     wins = outlook["won"].sum("period").values[0, :, 0] / (3 * n * rate)
-    share = in_flight_share(3.0, 0.8, 3, ages)
+    share = due(delay_pmf(3.0, 0.8, ages), 3)[1].mean()
     assert share == pytest.approx(0.725, abs=3e-3)
     assert abs(wins.mean() - share) < 4 * wins.std() / np.sqrt(wins.size)
     assert (outlook["won_from_new"] == 0).all()
@@ -290,9 +290,8 @@ def test_two_roads_to_the_value_of_a_plan():
         traffic_noise=0.2,
         drift=0.03,
     )
-    outlook, future = run(known, past, 1.3 * PLAN)
-    worth = worth_of_traffic(known, future, 0.6)
-    expected = np.repeat(plan_value(known, past, future, worth, 1.3 * PLAN), 2, axis=0)
+    outlook, made = run(known, past, 1.3 * PLAN)
+    expected = np.repeat(response_of(made).value(1.3 * PLAN), 2, axis=0)
     drawn = 0.6 * outlook["revenue_eventual"].values[0]
     within(drawn - expected, np.zeros(2))  # pairing by draw leaves only chance in the difference
     total = outlook["contribution"].values[0].sum(axis=(1, 2)) + 1.3 * PLAN.sum()
@@ -318,8 +317,8 @@ def test_weeks_and_months_agree_in_total():
             traffic=20.0 * days,
             deal_mean=None,
         )
-        outlook, future = run(known, past, np.zeros((periods, 1)), replicates=1)
-        total = outlook["won"].sum("period").values[0, :, 0] / period_days(future.starts, kind).sum()
+        outlook, made = run(known, past, np.zeros((periods, 1)), replicates=1)
+        total = outlook["won"].sum("period").values[0, :, 0] / period_days(made.future.starts, kind).sum()
         wins[kind] = total.mean(), total.std() / np.sqrt(total.size)
     (month, error_month), (week, error_week) = wins["month"], wins["week"]
     assert abs(month - week) < 0.01 * month + 4 * np.hypot(error_month, error_week)
@@ -392,7 +391,7 @@ def test_walks_go_on_without_drift():
     """Future logit rates and log traffic stay at today's level on average, with the spread of a random walk."""
     past = history(TWO)
     known = posterior(past, RATES, draws=20_000, drift=0.1, deal_mean=None)
-    future = future_paths(known, past, 4, np.random.default_rng(6))
+    future = case(known, past, np.zeros((4, 2)), seed=6).future
     moves = np.log(future.rates["won"] / (1 - future.rates["won"])) - np.log(0.25 / 0.75)
     expected_sd = np.sqrt(0.02 * np.arange(1, 5))[:, None]  # common and own step of sd 0.1 each
     assert moves.mean(axis=0) == pytest.approx(0.0, abs=0.02)

@@ -11,62 +11,68 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from openpyxl import load_workbook
-from posterior_fixture import PLAN, RATES, TWO, history, posterior, study
+from posterior_fixture import PLAN, RATES, TWO, case, history, posterior, study
 
-from forecast.budget import decide, decision_tables, plain
-from forecast.console import decision_text
-from forecast.outlook import future_paths
-from forecast.report.pages import budget_figures
-from forecast.report.pages.budget import binding, budget_chapter, certainty, frontier
+from forecast.budget import decide, decision_tables
+from forecast.report import recommendation, terminal_text
+from forecast.report.pages.budget import (
+    binding,
+    certainty,
+    firmness_page,
+    frontier,
+    plot_budget_frontier,
+    plot_risk_frontier,
+    split_page,
+)
 from forecast.report.pdf import report_pdf
 from forecast.report.workbook import write_workbook
-from forecast.results import allocation_table, gain_of
-from forecast.tables import Tables
+from forecast.results import Firmness, Results, allocation_table, gain_of
+from forecast.tables import json_text
+from forecast.words import text
 from tests.tables_fixture import plausible_tables
 
 NAMES = ["one", "two"]
 
 
-def made(**options: Any) -> tuple[dict[str, Any], Tables, dict[str, Any]]:
-    """Decision tables of a small company, a bundle that holds them, and the headline."""
+def made(**options: Any) -> Results:
+    """A bundle with the decision of a small company."""
     past = history(TWO)
     known = posterior(past, RATES, draws=100, traffic=[1000.0, 400.0], elasticity=[0.4, 0.6])
-    future = future_paths(known, past, 3, np.random.default_rng(1))
     asked = study(economics={"gross_margin": 0.6}, plan={"periods": 3, "target": {"revenue": 70_000}})
-    decision = decide(known, past, asked, PLAN, future, **options)
+    decision = decide(case(known, past, PLAN, asked), **options)
     told = decision_tables(decision, NAMES, "EUR")
     table = allocation_table(asked, NAMES, decision.allocation, told)
-    return (
-        told,
-        replace(plausible_tables(), decision=told, allocation=table),
-        gain_of(decision.allocation, NAMES),
+    return replace(
+        plausible_tables(),
+        decision=Firmness.of(told),
+        allocation=table,
+        headline=gain_of(decision.allocation),
     )
 
 
 @pytest.fixture(scope="module")
-def standard() -> tuple[dict[str, Any], Tables, dict[str, Any]]:
+def standard() -> Results:
     """The current total, the default limits."""
     return made()
 
 
 def test_the_chapter_holds_the_numbers_of_the_decision(standard):
     """Both frontiers with words, a row for each channel, the channel beyond its past, the price of the total."""
-    told, tables, _ = standard
-    (chapter,) = budget_chapter(tables)
-    titles = [part["title"] for part in chapter["parts"]]
-    assert titles == ["", "", "What is worth knowing", "Beyond the spend ever seen", "What limits cost"]
-    assert chapter["parts"][0]["figure"]["svg"].startswith("<?xml")
-    tests = chapter["parts"][2]["tables"][0]["rows"]
-    assert [row["cells"][0] for row in tests] == NAMES
-    beyond = told["ledger"].query("beyond > 0")["channel"].tolist()
-    assert [row["cells"][0] for row in chapter["parts"][3]["tables"][0]["rows"]] == beyond
-    assert chapter["parts"][4]["points"][0].startswith("budget.total: 1 EUR more would add")
+    page = firmness_page(standard)
+    assert [part.title for part in page.parts] == [
+        *("", "", "What is worth knowing"),
+        *("Beyond the spend ever seen", "What limits cost"),
+    ]
+    assert isinstance(page.parts[0].figure.draw(), Figure)
+    assert [row.cells[0] for row in page.parts[2].listings[0].rows] == NAMES
+    beyond = standard.decision.ledger.query("beyond > 0")["channel"].tolist()
+    assert [row.cells[0] for row in page.parts[3].listings[0].rows] == beyond
+    assert text(page.parts[4].points[0]).startswith("budget.total: 1\xa0EUR more would add")
 
 
 def test_the_workbook_holds_the_tables_of_the_decision(standard, tmp_path):
     """Each table of the decision has its sheet, with its rows."""
-    told, tables, _ = standard
-    write_workbook(tables, tmp_path / "book.xlsx", created=datetime(2026, 1, 1, tzinfo=UTC))
+    write_workbook(standard, tmp_path / "book.xlsx", created=datetime(2026, 1, 1, tzinfo=UTC))
     book = load_workbook(tmp_path / "book.xlsx", data_only=True)
     for key, name in (
         ("tests", "Worth of tests"),
@@ -74,71 +80,79 @@ def test_the_workbook_holds_the_tables_of_the_decision(standard, tmp_path):
         ("budget_frontier", "Budget frontier"),
     ):
         head, *rows = book[name].iter_rows(values_only=True)
-        assert list(head[:1]) == [str(told[key].columns[0]).replace("_", " ")]
-        assert len(rows) == len(told[key])
+        table = getattr(standard.decision, key)
+        assert list(head[:1]) == [str(table.columns[0]).replace("_", " ")]
+        assert len(rows) == len(table)
 
 
 def test_there_is_no_chapter_without_a_decision():
     """Where no budget is recommended nothing is said about how firm it is."""
-    assert budget_chapter(plausible_tables()) == []
+    assert firmness_page(plausible_tables()) is None
 
 
 def test_the_sentences_follow_status_and_frontier(standard):
     """Optimal, searched and kept are told apart; more money pays or does not; no limit, no price."""
-    told = standard[0]["summary"]
-    assert certainty(told, "EUR").startswith(
+    firm = standard.decision
+
+    def certified(**told: Any) -> Firmness:
+        return replace(firm, certificate={**firm.certificate, **told})
+
+    assert text(certainty(firm, "EUR")).startswith(
         "Under the model no split within the limits has a higher expected contribution"
     )
-    searched = {**told, "certificate": {**told["certificate"], "status": "best found", "objective": "target"}}
-    assert "Of several searches this split has the highest the probability" in certainty(searched, "EUR")
-    kept = {**told, "certificate": {**told["certificate"], "status": "current plan kept"}}
-    assert "is better than the current plan" in certainty(kept, "EUR")
-    assert "more money would pay, up to" in frontier({**told, "stops_paying": 20_000.0}, 12_000.0, "EUR")
-    assert "no more than" in frontier({**told, "stops_paying": 12_000.0}, 12_000.0, "EUR")
-    capped = {**told["certificate"], "prices": {"economics.capacity in 2026-01": 65.0, "budget.total": 0.4}}
-    lines = binding(capped, "EUR")
-    assert lines[0].startswith("economics.capacity in 2026-01: one unit more would add 65")
-    assert binding({**told["certificate"], "prices": {}}, "EUR") == []
+    searched = text(certainty(certified(status="best found", objective="target"), "EUR"))
+    assert "Of several searches this split has the highest the probability" in searched
+    kept = text(certainty(certified(status="current plan kept"), "EUR"))
+    assert "is better than the current plan" in kept
+    assert "more money would pay, up to" in text(frontier(replace(firm, stops_paying=2e4), 12_000.0, "EUR"))
+    assert "no more than" in text(frontier(replace(firm, stops_paying=12_000.0), 12_000.0, "EUR"))
+    lines = binding(certified(prices={"economics.capacity in 2026-01": 65.0, "budget.total": 0.4}), "EUR")
+    assert text(lines[0]).startswith("economics.capacity in 2026-01: one unit more would add 65")
+    assert binding(certified(prices={}), "EUR") == []
 
 
 def test_the_figures_draw_the_tables(standard):
     """The line is the frontier, the dots lie on it, the dashed line is where money stops paying."""
-    told, _, _ = standard
     ax = Figure().subplots()
-    table = told["budget_frontier"]
-    budget_figures.plot_budget_frontier(table, ax, current=12_000.0, recommended=12_000.0, stops=15_000.0)
+    table = standard.decision.budget_frontier
+    plot_budget_frontier(table, ax, current=12_000.0, recommended=12_000.0, stops=15_000.0)
     np.testing.assert_allclose(ax.lines[0].get_xdata(), table["spent"] / 1000)
     assert ax.lines[1].get_xdata()[0] == pytest.approx(15.0)
     at = np.interp(12_000.0, table["spent"], table["contribution"]) / 1000
     assert ax.lines[2].get_ydata()[0] == pytest.approx(at)
     ax = Figure().subplots()
-    budget_figures.plot_risk_frontier(told["risk_frontier"], ax)
-    mixes = told["risk_frontier"].query("plan == 'mix'")
+    plot_risk_frontier(standard.decision.risk_frontier, ax)
+    mixes = standard.decision.risk_frontier.query("plan == 'mix'")
     np.testing.assert_allclose(ax.lines[0].get_xdata(), mixes["cvar"] / 1000)
 
 
 def test_the_report_prints_it(standard):
     """The PDF is made, whatever stands in it."""
-    _, tables, _ = standard
-    assert report_pdf(tables, timestamp=1_700_000_000)[:5] == b"%PDF-"
+    head = plausible_tables().headline | standard.headline
+    assert report_pdf(replace(standard, headline=head), timestamp=1_700_000_000)[:5] == b"%PDF-"
 
 
-def test_modes_are_said_in_words_and_on_the_console():
-    """A question other than a fixed budget is repeated with its answer; the console has prices and advice."""
-    told, _, head = made(chance=0.6)
-    assert head["material"]
-    assert head["recommendation"].startswith("The smallest budget that makes the target 60% likely: ")
-    said = decision_text({"decision": plain(told), "currency": "EUR"})
-    assert said.startswith("Best found (target); target 6")
-    assert "Not knowing costs" in said
+def test_modes_are_said_in_words_and_on_the_terminal():
+    """A question other than a fixed budget is repeated with its answer; the terminal has certainty and advice."""
+    asked = made(chance=0.6)
+    assert asked.headline["material"]
+    words = text(recommendation(asked))
+    assert words.startswith("The smallest budget that makes the target 60% likely: ")
+    said = terminal_text(split_page(asked))
+    assert said.startswith("Channel, EUR")
+    assert (
+        "Of several searches this split has the highest the probability of the target. The target is 6"
+        in said
+    )
+    assert "Not knowing the response better costs" in said
     assert "No test of a channel" in said
-    assert decision_text({}) == ""
-    json.dumps(plain(told))  # plain values only
+    assert "80 % band" in terminal_text(split_page(replace(asked, decision=None)))
+    json.loads(json_text(asked.decision.told()))  # plain values only
 
 
 def test_allocation_csv_says_what_single_draws_would_do(standard):
     """The columns at the end: range of single draws, highest spend seen, gain if the response saturates there."""
-    told, tables, _ = standard
-    assert (tables.allocation["optimum_low"] <= tables.allocation["optimum_high"]).all()
-    assert tables.allocation["highest_seen"].tolist() == [3000.0, 1000.0]
-    assert (tables.allocation["gain_if_saturating"] == told["ledger"]["gain_if_saturating"]).all()
+    table = standard.allocation
+    assert (table["optimum_low"] <= table["optimum_high"]).all()
+    assert table["highest_seen"].tolist() == [3000.0, 1000.0]
+    assert (table["gain_if_saturating"] == standard.decision.ledger["gain_if_saturating"]).all()

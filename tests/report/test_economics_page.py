@@ -9,80 +9,90 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from posterior_fixture import DELAYS, PLAN, RATES, TWO, history, posterior, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, study
 
 from forecast.history import audit_history, common_mistakes
-from forecast.outlook import customer_measures, expected_flow, expected_traffic, future_paths, gap_table, told
+from forecast.outlook import customer_measures, flow_of, gap_table, told
+from forecast.report.document import Page, Report
 from forecast.report.pages.economics import (
-    economics_chapters,
+    customers_page,
+    market_page,
     market_sentence,
+    mistakes_page,
     months,
     next_points,
     unit_sentence,
 )
-from forecast.report.sentences import chance
-from forecast.results import economics_table, economics_totals
-from forecast.tables import Tables, check_table
+from forecast.report.pdf import document
+from forecast.results import Results, economics_table, economics_totals
+from forecast.tables import check_table
+from forecast.words import chance, text
 from tests.tables_fixture import plausible_tables
 
+PAGES = (customers_page, market_page, mistakes_page)
 
-def made(rates: dict[str, Any] | None = None, **economics: Any) -> Tables:
+
+def made(rates: dict[str, Any] | None = None, **economics: Any) -> Results:
     """A bundle with the tables of a small company, whose leads cost less in the channel with the dearer customers."""
     past = history({**TWO, "revenue": [25_000, 10_000]})
     known = posterior(
         past, rates or RATES, draws=200, delays=DELAYS, traffic=[1000.0, 400.0], elasticity=[0.3, 0.6]
     )
-    future = future_paths(known, past, 3, np.random.default_rng(1))
     asked = study(economics={"gross_margin": 0.6, **economics}, funnel={"market": "b2b"})
-    inside, _ = expected_traffic(known, future, PLAN, PLAN[0], "month")
-    flow = expected_flow(inside, future.rates, "visitors", PLAN, known.array("deal_mean"))
-    measures = customer_measures(asked, past, known, future, PLAN, flow, seed=1)
-    unit = economics_table(past, flow, 0.6, {}, measures)
+    now = case(known, past, PLAN, asked)
+    flow = flow_of(now)
+    unit = economics_table(past, flow, 0.6, {}, customer_measures(now, flow, seed=1))
     base = plausible_tables()
     return replace(
         base,
-        study=base.study | {"lifetime": told(asked)},
+        study=replace(base.study, lifetime=told(asked)),
         economics=unit,
-        benchmarks=gap_table(asked, past, known, future, inside, flow),
+        benchmarks=gap_table(now, flow),
         mistakes=check_table(
             common_mistakes(past, asked, audit_history(past, asked), economics=unit), "mistake"
         ),
     )
 
 
-def test_three_chapters_with_the_numbers_of_the_tables():
+def written(*pages: Page) -> list[dict[str, Any]]:
+    """Pages as the PDF has them, in nothing but what JSON knows."""
+    made = document(Report("", "", "", "REVIEW", pages))["pages"]
+    json.dumps(made, allow_nan=False)
+    return made
+
+
+def test_three_pages_with_the_numbers_of_the_tables():
     """Cost, worth, chance and payback of a customer; each rate twice; seven mistakes; words for the figure."""
     tables = made(retention={"mean": 0.8, "sd": 0.05}, sales_cost=1_000.0)
-    chapters = economics_chapters(tables)
-    assert [c["title"] for c in chapters] == [
+    customers, market, mistakes = written(*(page(tables) for page in PAGES))
+    assert [page["title"] for page in (customers, market, mistakes)] == [
         "Unit economics of a customer",
         "Against the market",
         "Seven common mistakes",
     ]
-    first, second = chapters[0]["parts"]
+    first, second = customers["parts"]
     assert first["figure"]["svg"].startswith("<?xml")
     assert len(first["figure"]["alt"]) > 40
     assert [row["cells"][0] for row in second["tables"][0]["rows"]] == ["one", "two", "total"]
     assert "retention of 73% to 86% a year (80%)" in second["note"]
     totals = economics_totals(tables.economics)
     assert f"with a probability of {chance(totals['p_ltv_cac_3'])}" in first["lead"]
-    assert len(chapters[1]["parts"][0]["tables"][0]["rows"]) == 6
-    assert len(chapters[2]["parts"][0]["tables"][0]["rows"]) == 7
-    json.dumps(chapters, allow_nan=False)
+    assert len(market["parts"][0]["tables"][0]["rows"]) == 6
+    assert len(mistakes["parts"][0]["tables"][0]["rows"]) == 7
 
 
 def test_a_cost_that_never_comes_back_says_so():
     """An infinite payback is a word, and no number reaches the page that JSON cannot hold."""
     tables = made({"leads": 0.05, "qualified": 0.4, "won": 0.01})
-    cells = economics_chapters(tables)[0]["parts"][1]["tables"][0]["rows"][0]["cells"]
+    (customers,) = written(customers_page(tables))
+    cells = customers["parts"][1]["tables"][0]["rows"][0]["cells"]
     assert {"t": "never", "s": "never to never"} in cells
-    json.dumps(economics_chapters(tables), allow_nan=False)
-    assert "does not come back within the lifetime" in economics_chapters(tables)[0]["parts"][0]["lead"]
+    assert "does not come back within the lifetime" in customers["parts"][0]["lead"]
 
 
-def test_there_are_no_chapters_without_their_tables():
+def test_there_are_no_pages_without_their_tables():
     """A bundle from before has none of them."""
-    assert economics_chapters(plausible_tables()) == []
+    assert [page(plausible_tables()) for page in PAGES] == [None, None, None]
 
 
 def test_the_sentence_names_cost_worth_chance_and_payback():
@@ -92,7 +102,7 @@ def test_the_sentence_names_cost_worth_chance_and_payback():
         "cac": band, "ltv": {"q50": 9_000.0}, "ltv_cac": {"q10": 2.5, "q50": 3.0, "q90": 3.75},
         "p_ltv_cac_3": {"mean": 0.5}, "payback_months": {"q50": 10.0},
     }  # fmt: skip
-    said = unit_sentence(rows, "EUR").replace("\u202f", "").replace("\xa0", " ")
+    said = text(unit_sentence(rows, "EUR")).replace("\u202f", "").replace("\xa0", " ")
     assert said == (
         "A customer costs 3000 EUR in marketing (80 % band 2400 to 3600 EUR). It is worth 9000 EUR: LTV / CAC is 3.0 "
         "(2.5 to 3.8), at least 3 with a probability of 50 %. The cost is back after 10 months."
@@ -107,7 +117,7 @@ def test_points_name_money_that_is_lost_and_cheap_leads():
         "two": {"marginal_ltv_cac": {"q90": 1.4}, "p_cheap_but_dear": {"mean": 0.1}},
         "total": {"marginal_cac": {"q50": 4_000.0}, "cac": {"q50": 2_000.0}},
     }
-    points = next_points(by, "EUR")
+    points = [text(point) for point in next_points(by, "EUR")]
     assert len(points) == 3
     assert "2.0 times the average" in points[0].replace("\xa0", " ")
     assert points[1].endswith("in one.")
@@ -117,11 +127,10 @@ def test_points_name_money_that_is_lost_and_cheap_leads():
 def test_the_market_is_told_by_its_largest_gap():
     """Qualification of 15 % is clearly below; it is where the largest gain lies."""
     tables = made({"leads": 0.03, "qualified": 0.15, "won": 0.25})
-    said = market_sentence(tables.benchmarks, "EUR")
+    said = text(market_sentence(tables))
     assert said.startswith("Clearly below the published range: the rate into qualified.")
     assert "The largest gain lies in the rate into qualified" in said
-    chapter = economics_chapters(tables)[1]
-    assert [part["title"] for part in chapter["parts"]] == ["", "Clearly below the range"]
+    assert [part.title for part in market_page(tables).parts] == ["", "Clearly below the range"]
 
 
 @pytest.mark.parametrize("value", [1.0, np.inf])

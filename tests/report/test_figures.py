@@ -11,8 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from forecast.report import figures
-from forecast.report.chapters import economics_wide
-from forecast.report.sentences import short_names
+from forecast.report.pages import budget, economics
+from forecast.report.pages import forecast as page
+from forecast.report.pages.economics import economics_wide
+from forecast.words import short_names
 from tests.tables_fixture import FOREIGN, HOSTILE, plausible_tables
 
 
@@ -54,7 +56,7 @@ def test_fan_names_the_last_period_and_not_too_many(ax):
     tables = plausible_tables(horizon=24, kind="week", past=120)
     figures.plot_fan(tables.history, tables.forecast, ax)
     ticks = [t.get_text() for t in ax.get_xticklabels()]
-    assert ticks[-1] == tables.study["horizon"][-1]
+    assert ticks[-1] == tables.study.horizon[-1]
     assert 6 <= len(ticks) <= 12
 
 
@@ -73,7 +75,7 @@ def test_total_spans_its_quantiles_and_shows_the_target(ax):
 def test_bridge_builds_up_to_the_total(ax):
     """Parts begin where the one before ended, the total at zero, what lands later on top of the total."""
     table = plausible_tables().bridge
-    figures.plot_bridge(table, ax, unit="EUR")
+    page.plot_bridge(table, ax, unit="EUR")
     left, width = (np.array([getattr(p, f"get_{w}")() for p in ax.patches]) for w in ("x", "width"))
     mean = table["mean"].to_numpy() / 1000
     np.testing.assert_allclose(width, mean)
@@ -85,7 +87,7 @@ def test_bridge_builds_up_to_the_total(ax):
 def test_rates_show_mean_band_range_and_history(ax):
     """Dots at the means, lines over the 80 % band, shades over the published range, marks at the crude share."""
     table = plausible_tables().funnel.query("stage == 'leads'")
-    figures.plot_rates(table, ax)
+    economics.plot_rates(table, ax)
     crude, mean = ax.lines
     np.testing.assert_allclose(mean.get_xdata(), table["mean"])
     np.testing.assert_allclose(crude.get_xdata(), table["history"])
@@ -98,26 +100,26 @@ def test_rates_show_mean_band_range_and_history(ax):
 def test_rates_without_published_range_have_no_shade(ax):
     """A stage that nobody publishes is drawn without a range."""
     table = plausible_tables(stages=("visitors", "demos", "won")).funnel.query("stage == 'demos'")
-    figures.plot_rates(table, ax)
+    economics.plot_rates(table, ax)
     assert not ax.patches
 
 
 def test_break_even_pairs_cost_and_worth(ax):
     """Two marks a channel, the cost above the break-even; a logarithmic axis where they are far apart."""
     wide = economics_wide(plausible_tables().economics)
-    figures.plot_break_even(wide, ax, currency="EUR")
+    economics.plot_break_even(wide, ax, currency="EUR")
     np.testing.assert_allclose(ax.lines[0].get_xdata(), wide["cpl_mean"])
     np.testing.assert_allclose(ax.lines[1].get_xdata(), wide["break_even_cpl_mean"])
     assert "linear" == ax.get_xscale()
     apart = Figure().subplots()
-    figures.plot_break_even(wide.assign(break_even_cpl_q90=1e6), apart)
+    economics.plot_break_even(wide.assign(break_even_cpl_q90=1e6), apart)
     assert "log" == apart.get_xscale()
 
 
 def test_budget_shows_current_recommended_and_range(ax):
     """Diamonds, dots and bars stand at the table's numbers."""
     table = plausible_tables().allocation
-    figures.plot_budget(table, ax, currency="EUR")
+    budget.plot_budget(table, ax, currency="EUR")
     factor, _ = figures.scale_of(table["high"], "EUR")
     np.testing.assert_allclose(ax.lines[0].get_xdata(), table["current"] / factor)
     np.testing.assert_allclose(ax.lines[1].get_xdata(), table["recommended"] / factor)
@@ -128,7 +130,7 @@ def test_budget_shows_current_recommended_and_range(ax):
 def test_response_hatches_what_was_never_spent(ax):
     """The hatched part begins at the highest spend seen; the markers lie on the curve."""
     table = plausible_tables().response.query("channel == 'seo'")
-    figures.plot_response(table, ax)
+    budget.plot_response(table, ax)
     (hatched,) = [p for p in ax.patches if p.get_hatch()]
     assert hatched.get_x() == pytest.approx(table["observed_max"].iloc[0])
     for line, name in zip(ax.lines[1:], ("current", "recommended"), strict=True):
@@ -140,7 +142,7 @@ def test_response_hatches_what_was_never_spent(ax):
 def test_small_multiples_share_the_scale_of_contribution():
     """Every channel has a panel with its name, on one scale; empty panels are hidden."""
     tables = plausible_tables(channels=[f"c{k}" for k in range(6)])
-    figure = figures.response_figure(tables.response, currency="EUR")
+    figure = budget.response_figure(tables.response, currency="EUR")
     shown = [a for a in figure.axes if a.get_visible()]
     assert [f"c{k}" for k in range(6)] == [a.get_title(loc="left") for a in shown]
     assert 1 == len({a.get_ylim() for a in shown})
@@ -150,12 +152,12 @@ def every_figure(tables) -> list[Figure]:
     """All figures of a report."""
     wide = economics_wide(tables.economics)
     return [
-        figures.revenue_figure(tables.history, tables.forecast, unit="EUR", target=tables.study["target"]),
-        figures.bridge_figure(tables.bridge, unit="EUR"),
-        figures.rates_figure(tables.funnel, tables.study["stages"][1:]),
-        figures.break_even_figure(wide, currency="$"),
-        figures.budget_figure(tables.allocation, currency="EUR"),
-        figures.response_figure(tables.response, currency="EUR"),
+        figures.revenue_figure(tables.history, tables.forecast, unit="EUR", target=tables.study.target),
+        page.bridge_figure(tables.bridge, unit="EUR"),
+        economics.rates_figure(tables.funnel, tables.study.stages[1:]),
+        economics.break_even_figure(wide, currency="$"),
+        budget.budget_figure(tables.allocation, currency="EUR"),
+        budget.response_figure(tables.response, currency="EUR"),
     ]
 
 
@@ -165,7 +167,7 @@ def test_hostile_names_are_drawn_as_text():
     short = short_names(names)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        svg = figures.figure_svg(figures.budget_figure(plausible_tables(channels=names).allocation))
+        svg = figures.figure_svg(budget.budget_figure(plausible_tables(channels=names).allocation))
     for name in ("_x", "$\\frac{$", "#import &quot;x&quot;", "&lt;b&gt;&amp;amp;\\", "広告 東京"):
         assert f">{name}</text>" in svg or f">{name.replace('&quot;', chr(34))}</text>" in svg, name
     assert short[HOSTILE[4]] in svg
@@ -175,7 +177,7 @@ def test_names_are_drawn_as_text_under_foreign_settings(ax):
     """A caller whose matplotlib reads mathematics gets the house's text, and keeps the own settings."""
     table = plausible_tables(channels=HOSTILE).allocation
     with mpl.rc_context({"text.parse_math": True, "font.size": 31}):
-        figures.plot_budget(table, ax)
+        budget.plot_budget(table, ax)
         assert mpl.rcParams["font.size"] == 31
         assert not any(label.get_parse_math() for label in ax.get_yticklabels())
 
@@ -197,6 +199,9 @@ def test_one_channel_and_twenty_can_be_drawn(channels):
 
 
 def test_no_pyplot_and_no_global_state():
-    """Importing the figures loads no pyplot, which would hold figures for ever."""
-    code = "import sys, forecast.report.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    """Importing the pages loads no matplotlib, and drawing no pyplot, which would hold figures for ever."""
+    code = (
+        "import sys, forecast.report.pages as pages; early = 'matplotlib' in sys.modules;"
+        "pages.budget.blank(1.0); sys.exit(early or 'matplotlib.pyplot' in sys.modules)"
+    )
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode

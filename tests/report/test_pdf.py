@@ -5,11 +5,15 @@ import re
 import shutil
 import subprocess
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
-from forecast.report.chapters import economics_wide
+from forecast.report.document import Listing, Page
+from forecast.report.pages import report_of
+from forecast.report.pages.economics import economics_wide
 from forecast.report.pdf import document, report_pdf
+from forecast.words import Check, Verdict, text
 from tests.tables_fixture import FOREIGN, HOSTILE, plausible_tables
 
 STAMP = 1_793_491_200
@@ -109,7 +113,7 @@ def test_hostile_names_print_as_themselves(tmp_path, caplog):
 @needs_poppler
 def test_signs_without_a_shape_become_boxes(tmp_path, caplog):
     """A name in a script that the font lacks does not stop the report; one warning says what happened."""
-    with caplog.at_level(logging.WARNING, logger="report.pdf"):
+    with caplog.at_level(logging.WARNING, logger="forecast.report.pdf"):
         pdf = report_pdf(plausible_tables(channels=FOREIGN), timestamp=STAMP)
     words = text_of(pdf, tmp_path)
     assert "party" in words
@@ -163,7 +167,7 @@ def test_a_large_study_has_a_report(tmp_path):
     assert "12 more in report.xlsx" in pages[0]
     assert "into site visits" in words
     assert all(c in words for c in channels)
-    assert all(w in words for w in tables.study["horizon"])
+    assert all(w in words for w in tables.study.horizon)
     assert len(pages) <= 12
 
 
@@ -191,20 +195,20 @@ def test_same_tables_same_bytes(standard):
 
 def test_every_figure_has_words_and_a_table():
     """No figure without alternative text, and a table in the same part or the next."""
-    for chapter in document(plausible_tables())["chapters"]:
-        for this, after in zip(chapter["parts"], [*chapter["parts"][1:], None], strict=True):
-            if this["figure"] is None:
+    for page in report_of(plausible_tables()).pages:
+        for this, after in zip(page.parts, [*page.parts[1:], None], strict=True):
+            if this.figure is None:
                 continue
-            assert len(this["figure"]["alt"]) > 40
-            assert this["lead"], "a sentence stands beside each figure"
-            followed = this["tables"] or (after and after["tables"]) or "contribution" in this["title"]
-            assert followed, this["title"]
+            assert len(text(this.figure.alt)) > 40
+            assert this.lead, "a sentence stands beside each figure"
+            followed = this.listings or (after and after.listings) or "contribution" in this.title
+            assert followed, this.title
 
 
 def test_both_worths_have_their_own_column():
     """Worth of a lead and worth of a qualified lead stand side by side under their right names."""
-    parts = document(plausible_tables(channels=("seo", "ppc")))["chapters"][1]["parts"]
-    heads = [head for part in parts for table in part["tables"] for head in table["head"]]
+    (page,) = [p for p in report_of(plausible_tables()).pages if p.title == "Funnel and unit economics"]
+    heads = [head for part in page.parts for listing in part.listings for head in listing.heads]
     assert heads.index("Worth of a lead") + 1 == heads.index("Worth of a qualified lead")
 
 
@@ -219,11 +223,10 @@ def test_economics_keep_the_order_of_channels_and_end_with_the_total():
 def test_many_failing_checks_do_not_push_the_headline_away():
     """Page 1 shows five checks, the worst first, and says how many more there are."""
     tables = plausible_tables(status="FAIL")
-    tables.verdict["checks"] += [
-        {"name": f"check {k}", "value": "1", "threshold": "0", "status": "REVIEW", "advice": "Look."}
-        for k in range(9)
-    ]
-    verdict = document(tables)["verdict"]
+    checks = [*tables.verdict.checks, *(Check(f"check {k}", "REVIEW", "1", "Look.", "0") for k in range(9))]
+    many = replace(tables, verdict=Verdict("FAIL", tables.verdict.sentence, checks))
+    front = replace(report_of(many), pages=report_of(many).pages[:1])
+    verdict = document(front)["pages"][0]["parts"][0]["verdict"]
     assert 5 == len(verdict["failing"])
     assert "FAIL" == verdict["failing"][0]["status"]
     assert verdict["more"].startswith("6 more")
@@ -232,11 +235,13 @@ def test_many_failing_checks_do_not_push_the_headline_away():
 def test_columns_that_nobody_filled_are_left_out():
     """An audit without advice has no column of advice; one advice brings it back."""
     tables = plausible_tables(channels=("seo", "ppc"))
-    parts = {p["title"]: p for p in document(tables)["chapters"][-1]["parts"]}
-    assert ["Check", "Status", "Evidence", "Advice"] == parts["Audit of the data"]["tables"][0]["head"]
+
+    def audit() -> Listing:
+        page: Page = report_of(tables).pages[-1]
+        return next(part for part in page.parts if part.title == "Audit of the data").listings[0]
+
+    assert ["Check", "Status", "Evidence", "Advice"] == audit().heads
     tables.audit["advice"] = ""
-    quiet = {p["title"]: p for p in document(tables)["chapters"][-1]["parts"]}["Audit of the data"]["tables"][
-        0
-    ]
-    assert ["Check", "Status", "Evidence"] == quiet["head"]
-    assert {3} == {len(quiet["align"]), len(quiet["columns"]), *(len(r["cells"]) for r in quiet["rows"])}
+    quiet = audit()
+    assert ["Check", "Status", "Evidence"] == quiet.heads
+    assert {3} == {len(quiet.align), len(quiet.widths), *(len(row.cells) for row in quiet.rows)}

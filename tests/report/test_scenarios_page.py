@@ -6,19 +6,20 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import command
-from posterior_fixture import DELAYS, RATES, TWO, history, posterior, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, study
 from tables_fixture import plausible_tables as made_tables
 
 from forecast import workflow
 from forecast.errors import StudyError, UsageError
-from forecast.outlook import future_paths, simulate
-from forecast.planning import lever_tables
-from forecast.report.pages.scenarios import scenario_chapter
+from forecast.planning import Forecast
+from forecast.report.document import Report
+from forecast.report.pages import report_of
+from forecast.report.pages.scenarios import scenarios_page
 from forecast.report.pdf import document
+from forecast.results import Levers
 
 LEVERS = """
 [[scenario]]
@@ -63,7 +64,7 @@ def test_scenarios_are_compared_from_the_saved_fit_without_the_sampler(with_leve
     told = command("scenarios", name, "--json", "-q", cwd=folder, code=WITHOUT_THE_SAMPLER)
     assert told.returncode == 0, told.stderr
     rows = json.loads(told.stdout)["scenarios"]
-    again = workflow.scenarios(with_levers).table
+    again = workflow.scenarios(with_levers).made.levers.scenarios
     assert [row["scenario"] for row in rows] == list(again["scenario"])
     assert [row["q10"] or 0.0 for row in rows] == list(again["q10"].fillna(0.0))
     measures = {row["measure"] for row in rows}
@@ -81,7 +82,7 @@ def test_a_run_writes_what_the_command_says(with_levers: Path, tmp_path: Path):
     """scenarios.csv, sensitivity.csv, variance.csv, goals.csv, the summary: the same numbers as the command."""
     out = tmp_path / "out"
     summary = workflow.run(with_levers, out=out, go_on=True).summary
-    asked = workflow.scenarios(with_levers, go_on=True).table
+    asked = workflow.scenarios(with_levers, go_on=True).made.levers.scenarios
     assert [row["mean"] for row in summary["scenarios"]] == pytest.approx(list(asked["mean"]), nan_ok=True)
     written = pd.read_csv(out / "scenarios.csv")
     assert written["mean"].to_numpy() == pytest.approx(asked["mean"].to_numpy(), nan_ok=True)
@@ -105,7 +106,7 @@ def test_a_wrong_channel_is_told_before_a_fit(with_levers: Path):
         workflow.run(with_levers)
 
 
-def _levers(deal_mean: float | None) -> dict:
+def _levers(deal_mean: float | None) -> Levers:
     past = history(TWO)
     known = posterior(past, RATES, draws=100, delays=DELAYS, traffic=[1000.0, 400.0], deal_mean=deal_mean)
     asked = study(
@@ -115,28 +116,27 @@ def _levers(deal_mean: float | None) -> dict:
         ),
         goal=({"by": "2026-03", "won": 60.0}, {"by": "2026-01", "leads": 1.0}),
     )
-    plan = np.array([[3000.0, 1000.0]] * 3)
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    outlook = simulate(known, past, asked, {"given": plan}, future, rng=np.random.default_rng(2))
-    return lever_tables(asked, past, known, future, plan, outlook, seed=1)
+    made = case(known, past, PLAN, asked)
+    return Forecast(made, seed=1).levers
 
 
 @pytest.mark.parametrize("deal_mean", [pytest.param(5000.0, marks=pytest.mark.slow), None])
-def test_the_chapter_says_what_the_tables_hold(deal_mean: float | None):
+def test_the_page_says_what_the_tables_hold(deal_mean: float | None):
     """Bottleneck, variance, scenarios and goals, in money or in wins; every figure has words."""
     tables = replace(made_tables(), levers=_levers(deal_mean))
-    (chapter,) = scenario_chapter(tables)
-    text = json.dumps(chapter)
+    page = scenarios_page(tables)
+    (written,) = document(Report("", "", "", "REVIEW", [page]))["pages"]
+    text = json.dumps(written)
     for word in ("page", "training", "close rate", "conversion", "chance: open pipeline"):
         assert word in text
-    figures = [part["figure"] for part in chapter["parts"] if part["figure"]]
+    figures = [part["figure"] for part in written["parts"] if part["figure"]]
     assert figures
     assert all(figure["alt"] for figure in figures)
     if deal_mean is not None:
-        assert chapter["title"] in [each["title"] for each in document(tables)["chapters"]]
-    assert ("revenue" in set(tables.levers["sensitivity"]["measure"])) == (deal_mean is not None)
+        assert page.title in [each.title for each in report_of(tables).pages]
+    assert ("revenue" in set(tables.levers.sensitivity["measure"])) == (deal_mean is not None)
 
 
-def test_without_levers_there_is_no_chapter():
+def test_without_levers_there_is_no_page():
     """Tables made by hand have none."""
-    assert scenario_chapter(made_tables()) == []
+    assert scenarios_page(made_tables()) is None

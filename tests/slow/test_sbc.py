@@ -8,7 +8,7 @@ import pytest
 
 from forecast.backtest import pool, run_jobs
 from forecast.fit import KINDS
-from forecast.lab import RANKS, one_fit, table
+from forecast.lab import RANKS, one_fit, uniformity
 
 # What the working law of calendar counts is known to miss: docs/calibration.md says why.
 KNOWN = {
@@ -23,7 +23,7 @@ def test_ranks_of_the_truth_are_uniform(kind: str, tmp_path: Path) -> None:
     jobs = {str(i): (kind, i) for i in range(16)}
     with pool(2) as executor:
         records = run_jobs(one_fit, jobs, executor=executor, results=tmp_path / "sbc.jsonl")
-    found = table([record["ranks"] for record in records.values()], RANKS)
+    found = uniformity([record["ranks"] for record in records.values()], RANKS)
     assert (found["fits"] == 16).all()
     found = found[~found["quantity"].isin(KNOWN.get(kind, ()))]
     assert (found["p"] > 1e-4).all(), found[found["p"] <= 1e-4].to_string()

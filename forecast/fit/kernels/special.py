@@ -18,20 +18,25 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from forecast.equations import SOFT
+from forecast.fit import scales
+
 Array = NDArray[np.float64]
 
 SOURCES = ("special", "transition", "traffic", "native")
+CONSTANTS = (SOFT, *(value for name, value in sorted(vars(scales).items()) if name.isupper()))
 
 
 @contextmanager
 def cached_by_sources() -> Iterator[None]:
-    """Keeps what is compiled inside by the content of all kernel files.
+    """Keeps what is compiled inside by the content of all kernel files and by the constants that they take.
 
     numba's cache looks at the file of a function alone, and would go on running what it calls from another file as it
     was before that file changed.
     """
     here = Path(__file__).parent
     content = hashlib.sha256(b"".join((here / f"{name}.py").read_bytes() for name in SOURCES))
+    content.update(repr(CONSTANTS).encode())
     config: Any = numba.config  # its names are set at run time
     before = config.CACHE_DIR
     config.CACHE_DIR = str(Path(before or here / "__pycache__") / f"kernels-{content.hexdigest()[:12]}")

@@ -6,9 +6,18 @@ import math
 
 import numpy as np
 
-from forecast.fit.data import TRAFFIC_SPREAD, VALUE_SPREAD
 from forecast.fit.kernels.special import Array, exps, jit, log_gamma_and_digamma, log_gammas, logs
 from forecast.fit.kernels.transition import scale_prior, walks_backward, walks_forward
+from forecast.fit.scales import (
+    DEAL_CV,
+    DEAL_CV_SD,
+    LEVEL_SD,
+    SEASON_SD,
+    TRAFFIC_SPREAD,
+    TRAFFIC_TAU,
+    VALUE_SPREAD,
+    VALUE_TAU,
+)
 
 
 def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
@@ -265,8 +274,8 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
         grad[o_carry + c] = g_carry * carries[c] * lasts * (1.0 - lasts) * carry_prior[1, c] - x[o_carry + c]
         lp -= 0.5 * (x[o_beta + c] ** 2 + x[o_base + c] ** 2 + x[o_carry + c] ** 2)
         if channels == 1:
-            lp -= 0.5 * (level - level_prior) ** 2 / (2.25 + TRAFFIC_SPREAD)
-            grad[o_level] = g_level - (level - level_prior) / (2.25 + TRAFFIC_SPREAD)
+            lp -= 0.5 * (level - level_prior) ** 2 / (LEVEL_SD**2 + TRAFFIC_SPREAD)
+            grad[o_level] = g_level - (level - level_prior) / (LEVEL_SD**2 + TRAFFIC_SPREAD)
             continue
         z = (level - mu) / tau
         lp -= 0.5 * z * z + log_tau
@@ -288,13 +297,13 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
         g_log_season += (1.0 - season_centred) * g * x[o_season + j] + season_centred * (z * z - 1.0)
         grad[o_season + j] = g - z / season_width
         lp -= 0.5 * z * z + math.log(season_width)
-    lp += 2.0 * x[o_sd] - 20.0 * season_sd
-    grad[o_sd] = g_log_season + 2.0 - 20.0 * season_sd
-    z = (mu - level_prior) / 1.5
+    lp += 2.0 * x[o_sd] - SEASON_SD * season_sd
+    grad[o_sd] = g_log_season + 2.0 - SEASON_SD * season_sd
+    z = (mu - level_prior) / LEVEL_SD
     lp -= 0.5 * z * z
-    grad[0] = g_mu - z / 1.5
-    lp += 2.0 * log_tau - 2.0 * tau
-    grad[1] = g_log_tau + 2.0 - 2.0 * tau
+    grad[0] = g_mu - z / LEVEL_SD
+    lp += 2.0 * log_tau - TRAFFIC_TAU * tau
+    grad[1] = g_log_tau + 2.0 - TRAFFIC_TAU * tau
     v, g = scale_prior(x[o_drift], drift_prior[0])
     lp += v
     grad[o_drift] = g_log_drift + g
@@ -350,9 +359,9 @@ def value_kernel(
     z = (mu - level_prior[0]) / width
     lp -= 0.5 * z * z + math.log(width)
     grad[0] = g_mu - z / width
-    lp += log_tau - 0.5 * (tau / 0.4) ** 2  # HalfNormal(0.4) and the Jacobian
-    grad[1] = g_log_tau + 1.0 - (tau / 0.4) ** 2
-    z = (x[2 + channels] - math.log(0.8)) / 0.4
+    lp += log_tau - 0.5 * (tau / VALUE_TAU) ** 2  # HalfNormal and the Jacobian
+    grad[1] = g_log_tau + 1.0 - (tau / VALUE_TAU) ** 2
+    z = (x[2 + channels] - DEAL_CV) / DEAL_CV_SD
     lp -= 0.5 * z * z
-    grad[2 + channels] = -2.0 * a * g_a - z / 0.4
+    grad[2 + channels] = -2.0 * a * g_a - z / DEAL_CV_SD
     return lp

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from forecast.fit.data import RATE_SPREAD
+from forecast.equations import SOFT
 from forecast.fit.kernels.special import PAIRS, Array, beta_binomials, exps, jit
-
-SOFT = 0.25
+from forecast.fit.scales import BEFORE_SD, RATE_SPREAD, RATE_TAU
 
 
 def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[str, tuple[int, ...]]]:
@@ -368,8 +367,8 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
     grad[o_delay] = g_mean * mean - z_mean / delay_prior[1]
     grad[o_delay + 1] = g_sigma * d_sigma_log_cv - z_cv / delay_prior[3]
     if calendar:
-        lp -= 0.5 * (x[o_delay + 2] / 0.25) ** 2
-        grad[o_delay + 2] = g_before - x[o_delay + 2] / 0.0625
+        lp -= 0.5 * (x[o_delay + 2] / BEFORE_SD) ** 2
+        grad[o_delay + 2] = g_before - x[o_delay + 2] / BEFORE_SD**2
 
     # Back through the rates.
     g_mu, g_log_tau = 0.0, 0.0
@@ -400,8 +399,8 @@ def transition_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one functio
     z = (mu - mu_prior[0]) / width
     lp -= 0.5 * z * z + math.log(width)
     grad[0] = g_mu - z / width
-    lp += 2.0 * log_tau - 4.0 * tau  # Gamma(2, 4) and the Jacobian
-    grad[1] = g_log_tau + 2.0 - 4.0 * tau
+    lp += 2.0 * log_tau - RATE_TAU * tau  # Gamma(2, rate) and the Jacobian
+    grad[1] = g_log_tau + 2.0 - RATE_TAU * tau
     v, g = scale_prior(x[o_drift], drift_prior[0])
     lp += v
     grad[o_drift] = g_log_drift + g

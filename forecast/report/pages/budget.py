@@ -1,178 +1,427 @@
-"""The chapter of the report on how firm the budget is: certainty, price of limits, frontiers, tests, the unseen."""
+"""The budget: the recommended split and the curves behind it, and how firm it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-from forecast.report.chapters import Cell, Row, part, table
-from forecast.report.figures import figure_svg
-from forecast.report.pages.budget_figures import frontiers_figure
-from forecast.report.sentences import NBSP, clean, known, number, percent, short_names, signed, whole
-from forecast.tables import Tables, records
+from forecast.report import sentences
+from forecast.report.document import (
+    Cell,
+    Listing,
+    Page,
+    Part,
+    Picture,
+    Shown,
+    band,
+    listing,
+    named,
+    said,
+    value,
+)
+from forecast.report.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PALE,
+    area,
+    blank,
+    few_ticks,
+    house,
+    legend,
+    name_rows,
+    scale_of,
+)
+from forecast.report.pages.overview import what_to_do
+from forecast.tables import AMOUNT, CHANGE, CURRENCY, RATIO, SHARE, Record, records
+from forecast.words import SOFT, Message, Text, known, message, short_names, together
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forecast.results import Firmness, Results
+
+ROUGH = replace(CURRENCY, one="number.2")  # known no better
 SHOWN = 7  # rows of the frontier's table
-FRONTIER_NOTE = (
+FRONTIER_NOTE = message(
     "Best contribution within the other limits of the study, for every budget; marginal: what the next unit of money "
     "brings back. Worst draws: mean of the share that budget.risk names, chance included."
 )
-TEST_NOTE = (
+TEST_NOTE = message(
     "Single draws: the best split of each draw by itself, 10 to 90 %; where the range is wide, decimals of the "
     "recommendation mean nothing. Worth: what knowing the channel's response would add over the horizon, with its "
     "Monte Carlo error; the test takes away only part of the doubt."
 )
-LEDGER_NOTE = (
+LEDGER_NOTE = message(
     "If it saturates: the gain if the response flattens from the highest spend seen on, with the level and the slope "
     "that it has there."
 )
+# By objective: what is made as large as can be, and what a unit of it is.
 OBJECTIVES = {
-    "profit": "expected contribution",
-    "revenue": "expected revenue inside the horizon",
-    "target": "the probability of the target",
-    "cvar": "the mean of the worst draws",
+    "profit": ("expected contribution", "~{cur} of contribution"),
+    "revenue": ("expected revenue inside the horizon", "~{cur} of revenue"),
+    "target": ("the probability of the target", " of the objective"),
+    "cvar": ("the mean of the worst draws", " of the objective"),
+}
+STATUS = {
+    "optimal": "Under the model no split within the limits has a higher {aim}{gap}.",
+    "best found": "Of several searches this split has the highest {aim}.",
+    "current plan kept": "Under the model no split within the limits is better than the current plan.",
 }
 
+# -------------------------------------------------------------------------------------------------------- the split
 
-def budget_chapter(tables: Tables) -> list[dict[str, Any]]:
-    """The chapter, or nothing where no budget is recommended."""
-    made = tables.decision
-    if not made:
-        return []
-    cur = clean(tables.study["currency"])
-    told, frame = made["summary"], tables.allocation
-    current, recommended = float(frame["current"].sum()), float(frame["recommended"].sum())
-    drawn = frontiers_figure(
-        made["budget_frontier"],
-        made["risk_frontier"],
-        current=current,
-        recommended=recommended,
-        stops=told["stops_paying"],
-        currency=cur,
-    )
-    lead = clean(certainty(told, cur))
-    alt = f"Contribution against budget, and against the mean of the worst draws. {frontier(told, recommended, cur)}"
+
+def budget_page(made: Results) -> Page:
+    """The recommended split, the curves behind it, and what they do not say; or why there is none."""
+    frame, cur = made.allocation, made.study.currency
+    sheets = [made.table("allocation"), made.table("response")]
+    if frame.empty:
+        ask = "Record the spend of each channel and period, and what deals are worth; the split will stand here."
+        return Page("Budget", [Part(lead=sentences.recommendation(made), text=ask)], sheets)
+    told = sentences.budget(made.study, frame)
+    alt = "Spend by channel, current and recommended, with the range that is nearly as good. {told}"
+    drawn = Picture(lambda: budget_figure(frame, currency=cur), message(alt, told=told))
     parts = [
-        part(
-            lead=lead,
-            text=clean(frontier(told, recommended, cur)),
-            figure={"svg": figure_svg(drawn), "alt": clean(alt)},
-        ),
-        part(tables=[_frontier_table(made["budget_frontier"], cur)], note=FRONTIER_NOTE),
-        part(
-            "What is worth knowing",
-            lead=clean(told["advice"]),
-            tables=[_tests_table(made, cur)],
-            note=TEST_NOTE,
-        ),
+        Part(lead=together(sentences.recommendation(made), told), figure=drawn),
+        Part(listings=[_split(made)], note=sentences.BUDGET_NOTE),
     ]
-    beyond = made["ledger"][made["ledger"]["beyond"] > 0]
-    if not beyond.empty:
-        parts.append(
-            part("Beyond the spend ever seen", tables=[_ledger_table(beyond, cur)], note=LEDGER_NOTE)
+    if not made.response.empty:
+        lead = sentences.response(made.response)
+        alt = (
+            "Contribution over spend for each channel, with bands; hatched beyond the spend ever seen. {lead}"
         )
-    prices = binding(told["certificate"], cur)
+        curves = Picture(lambda: response_figure(made.response, currency=cur), message(alt, lead=lead))
+        title = "How contribution follows spend"
+        parts.append(Part(title, lead=lead, figure=curves, note=sentences.RESPONSE_NOTE))
+    parts.append(Part("Before you move money", points=sentences.caveats(made.study, made.evidence)))
+    return Page(sentences.budget_title(made.headline), parts, sheets)
+
+
+def split_page(made: Results) -> Page:
+    """A budget divided anew: the split, the verdict on the fit, the recommendation, and how firm it is."""
+    firm = firmness_page(made)
+    parts = [Part(listings=[_split(made)]), Part(verdict=made.verdict), what_to_do(made)]
+    return Page(parts=[*parts, *(firm.parts if firm else ())])
+
+
+def _split(made: Results) -> Listing:
+    """The recommended split beside the current one, and the sum of both."""
+    table = made.table("allocation")
+    sums = table.totals()
+    moved = sums["recommended"] - sums["current"]
+    rows = [row | {"moved": row["recommended"] - row["current"]} for row in table]
+
+    def names(rows: Sequence[Record]) -> list[Cell]:
+        short = short_names(str(row["channel"]) for row in rows)
+        pairs = [(short[str(row["channel"])], row.get("locked")) for row in rows]
+        return [message("{name} (locked)", name=each) if locked else each for each, locked in pairs]
+
+    def beyond(row: Record) -> Text:
+        return beyond_seen(row["extrapolated"]) if "extrapolated" in row else ""
+
+    columns = [
+        Shown(message("Channel, {cur}", cur=made.study.currency), names, "l", "a"),
+        value("current", "Current spend", AMOUNT),
+        value("recommended", f"Recom{SOFT}mended", AMOUNT),
+        value("moved", "Change", CHANGE),
+        band("Nearly as good", CURRENCY, "a", low="low", high="high"),
+        value("expected_contribution_current", "Brings now"),
+        value("expected_contribution_recommended", "Would bring"),
+        value("marginal", "Next unit brings", RATIO),
+        said("Beyond seen", beyond),
+    ]
+    total = sums | {"channel": "total", "moved": moved}
+    return listing([*rows, total], columns, strong=lambda row: row is total)
+
+
+def beyond_seen(share: Any) -> Text:
+    """How far a recommendation lies beyond the data: "no", or the share that does."""
+    return "no" if known(share) and float(share) <= 0 else SHARE.said(share)
+
+
+# ---------------------------------------------------------------------------------------------------- how firm it is
+
+
+def firmness_page(made: Results) -> Page | None:
+    """Certainty, frontiers, what is worth knowing, what lies beyond the spend seen, what limits cost; or nothing."""
+    firm, cur = made.decision, made.study.currency
+    if firm is None:
+        return None
+    current, recommended = (float(made.allocation[name].sum()) for name in ("current", "recommended"))
+    lead, text = certainty(firm, cur), frontier(firm, recommended, cur)
+
+    def drawn() -> Figure:
+        return frontiers_figure(
+            firm.budget_frontier,
+            firm.risk_frontier,
+            current=current,
+            recommended=recommended,
+            stops=firm.stops_paying,
+            currency=cur,
+        )
+
+    alt = message("Contribution against budget, and against the mean of the worst draws. {text}", text=text)
+    parts = [
+        Part(lead=lead, text=text, figure=Picture(drawn, alt)),
+        Part(listings=[_frontier(firm, cur)], note=FRONTIER_NOTE),
+        Part("What is worth knowing", lead=firm.advice, listings=[_tests(firm, cur)], note=TEST_NOTE),
+    ]
+    beyond = records(firm.ledger[firm.ledger["beyond"] > 0])
+    if beyond:
+        parts.append(Part("Beyond the spend ever seen", listings=[_ledger(beyond, cur)], note=LEDGER_NOTE))
+    prices = binding(firm, cur)
     if prices:
-        parts.append(part("What limits cost", points=[clean(line) for line in prices]))
-    return [{"title": "How firm the budget is", "parts": parts}]
+        parts.append(Part("What limits cost", points=prices))
+    sheets = [made.table(name) for name in ("optimum", "tests", "ledger", "budget_frontier", "risk_frontier")]
+    return Page("How firm the budget is", parts, [sheet for sheet in sheets if len(sheet)])
 
 
-def certainty(told: Mapping[str, Any], currency: str) -> str:
-    """Whether it is the best split under the model, and what not knowing costs."""
-    made = told["certificate"]
-    aim = OBJECTIVES[made["objective"]]
-    said = {
-        "optimal": f"Under the model no split within the limits has a higher {aim}",
-        "best found": f"Of several searches this split has the highest {aim}",
-        "current plan kept": "Under the model no split within the limits is better than the current plan",
-    }[made["status"]]
-    if made["status"] == "optimal" and known(made["gap"]):
-        said += f", to {number(made['gap'], 1)}{NBSP}{currency}" if made["gap"] >= 1 else ""
-    regret, now = told["regret"]["value"], told["regret_current"]["value"]
-    text = f"{said}. Not knowing the response better costs {number(regret, 2)}{NBSP}{currency} with it over the horizon"
-    return text + f", and {number(now, 2)}{NBSP}{currency} with the current plan."
+def certainty(firm: Firmness, currency: str) -> Message:
+    """Whether it is the best split under the model, what it reaches, and what not knowing costs."""
+    made = firm.certificate
+    gap: Text = ""
+    if known(made["gap"]) and made["gap"] >= 1:
+        gap = message(", to {x:number.1}~{cur}", x=made["gap"], cur=currency)
+    best = message(STATUS[made["status"]], aim=OBJECTIVES[made["objective"]][0], gap=gap)
+    regret = message(
+        "Not knowing the response better costs {regret:number.2}~{cur} with it over the horizon, and "
+        "{now:number.2}~{cur} with the current plan.",
+        regret=round(firm.regret["value"], 2), now=round(firm.regret_current["value"], 2), cur=currency,
+    )  # fmt: skip
+    return together(best, *_reached(made.get("evidence", {}), currency), regret)
 
 
-def frontier(told: Mapping[str, Any], recommended: float, currency: str) -> str:
+def _reached(found: Mapping[str, float], currency: str) -> list[Message]:
+    """What another objective, or another question than a fixed budget, comes to."""
+    sentence_of = {
+        "p_target": "The target is {p_target:chance} likely to be met, by the current plan {p_target_current:chance}.",
+        "cvar": "The mean of the worst draws is {cvar:number}~{cur}, of the current plan {cvar_current:number}~{cur}.",
+        "cac": "A customer costs {cac:number}~{cur}.",
+    }
+    return [message(words, cur=currency, **found) for key, words in sentence_of.items() if key in found]
+
+
+def frontier(firm: Firmness, recommended: float, currency: str) -> Message:
     """How far more money would pay."""
-    stops = float(told["stops_paying"])
-    if stops > recommended * 1.005:
-        return f"Within the other limits more money would pay, up to {number(stops)}{NBSP}{currency} over the horizon."
-    return f"Within the other limits no more than {number(recommended)}{NBSP}{currency} over the horizon would pay."
+    more = "Within the other limits more money would pay, up to {x:number}~{cur} over the horizon."
+    less = "Within the other limits no more than {x:number}~{cur} over the horizon would pay."
+    if firm.stops_paying > recommended * 1.005:
+        return message(more, x=firm.stops_paying, cur=currency)
+    return message(less, x=min(firm.stops_paying, recommended), cur=currency)
 
 
-def binding(certificate: Mapping[str, Any], currency: str) -> list[str]:
+def binding(firm: Firmness, currency: str) -> list[Message]:
     """Each limit that holds the plan back, and what one unit more of it would add."""
-    unit = {"profit": f" {currency} of contribution", "revenue": f" {currency} of revenue"}
-    what = unit.get(str(certificate["objective"]), " of the objective")
-    lines = []
-    for name, price in sorted(certificate["prices"].items(), key=lambda item: -float(item[1])):
-        one = "one unit" if str(name).startswith("economics.capacity") else f"1 {currency}"
-        lines.append(f"{name}: {one} more would add {number(price)}{what}.")
-    return lines
+    unit = message(OBJECTIVES[firm.certificate["objective"]][1], cur=currency)
+    money, place = (
+        "{name}: 1~{cur} more would add {x:number}{unit}.",
+        "{name}: one unit more would add {x:number}{unit}.",
+    )
+    return [
+        message(
+            place if str(limit).startswith("economics.capacity") else money,
+            name=limit, x=price, unit=unit, cur=currency,
+        )
+        for limit, price in sorted(firm.certificate["prices"].items(), key=lambda item: -float(item[1]))
+    ]  # fmt: skip
 
 
-def _frontier_table(frame: pd.DataFrame, currency: str) -> dict[str, Any]:
-    step = max(1, -(-len(frame) // SHOWN))
-    rows: list[Row] = []
-    for row in records(frame.iloc[::step]):
-        band = f"{number(row['q10'])} to {number(row['q90'])}"
-        cells: list[Cell] = [whole(row["spent"]), number(row["contribution"]), band, f"{row['marginal']:.2f}"]
-        rows.append((cells, False))
-    head = [f"Budget, {currency}", "Contribution", f"80{NBSP}% band", "Marginal return"]
-    return table(head, rows, "rrrr", "1121")
-
-
-def _tests_table(made: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    tests, optimum = records(made["tests"]), records(made["optimum"])
-    short = short_names([str(row["channel"]) for row in tests])
-    rows: list[Row] = []
-    for test, best in zip(tests, optimum, strict=True):
-        worth = f"{number(test['worth_of_knowing'], 2)} ± {number(test['error'], 1)}"
-        cells: list[Cell] = [
-            short[test["channel"]],
-            f"{whole(best['q10'])} to {whole(best['q90'])}",
-            worth,
-            f"{test['periods']} at ±{percent(test['swing'])}",
-            percent(test["learnt"]),
-            number(test["worth"], 2),
-            number(test["cost"], 2),
-        ]
-        rows.append((cells, bool(test["advised"])))
-    head = [
-        f"Channel, {currency}",
-        "Single draws",
-        "Worth of knowing",
-        "Test, periods",
-        "Learnt",
-        "Worth",
-        "Cost",
+def _frontier(firm: Firmness, currency: str) -> Listing:
+    step = max(1, -(-len(firm.budget_frontier) // SHOWN))
+    columns = [
+        value("spent", message("Budget, {cur}", cur=currency), AMOUNT),
+        value("contribution", "Contribution"),
+        band(message("80~% band"), CURRENCY, "2"),
+        value("marginal", "Marginal return", RATIO),
     ]
-    return table(head, rows, "", "a222111")
+    return listing(records(firm.budget_frontier.iloc[::step]), columns)
 
 
-def _ledger_table(frame: pd.DataFrame, currency: str) -> dict[str, Any]:
-    short = short_names([str(channel) for channel in frame["channel"]])
-    rows: list[Row] = []
-    for row in records(frame):
-        cells: list[Cell] = [
-            short[row["channel"]],
-            whole(row["highest_seen"]),
-            whole(row["peak"]),
-            percent(row["beyond"]),
-            signed(row["gain"]),
-            signed(row["gain_beyond"]),
-            signed(row["gain_if_saturating"]),
-        ]
-        rows.append((cells, False))
-    head = [
-        f"Channel, {currency}",
-        "Highest seen",
-        "Highest planned",
-        "Beyond",
-        "Gain",
-        "of it beyond",
-        "If it saturates",
+def _tests(firm: Firmness, currency: str) -> Listing:
+    tests, optimum = records(firm.tests), records(firm.optimum)
+    rows = [test | {"best": (best["q10"], best["q90"])} for test, best in zip(tests, optimum, strict=True)]
+
+    def worth(row: Record) -> Text:
+        return message("{worth_of_knowing:number.2} ± {error:number.1}", **row)
+
+    columns = [
+        named("channel", message("Channel, {cur}", cur=currency)),
+        said("Single draws", lambda row: message("{best:whole_band}", **row), width="2"),
+        said("Worth of knowing", worth, width="2"),
+        said("Test, periods", lambda row: message("{periods} at ±{swing:percent}", **row), width="2"),
+        value("learnt", "Learnt", SHARE),
+        value("worth", "Worth", ROUGH),
+        value("cost", "Cost", ROUGH),
     ]
-    return table(head, rows)
+    return listing(rows, columns, strong=lambda row: bool(row["advised"]))
+
+
+def _ledger(beyond: Sequence[Record], currency: str) -> Listing:
+    columns = [
+        named("channel", message("Channel, {cur}", cur=currency)),
+        value("highest_seen", "Highest seen", AMOUNT),
+        value("peak", "Highest planned", AMOUNT),
+        value("beyond", "Beyond", SHARE),
+        value("gain", "Gain", CHANGE),
+        value("gain_beyond", "of it beyond", CHANGE),
+        value("gain_if_saturating", "If it saturates", CHANGE),
+    ]
+    return listing(beyond, columns)
+
+
+# -------------------------------------------------------------------------------------------------------- figures
+
+
+@house
+def plot_budget(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
+    """Draw current and recommended spend by channel over the range that is nearly as good (low to high)."""
+    factor, label = scale_of(table[["current", "recommended", "high"]], currency)
+    at = name_rows(ax, [str(c) for c in table["channel"]])
+    ax.barh(at, (table["high"] - table["low"]) / factor, left=table["low"] / factor, height=0.5, color=PALE)
+    (now,) = ax.plot(
+        table["current"] / factor, at, "D", markerfacecolor="white", markeredgecolor=ORANGE, markersize=5
+    )
+    (then,) = ax.plot(table["recommended"] / factor, at, "o", color=BLUE, markersize=5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel(f"{label} over the horizon")
+    legend(ax, [now, then, area(color=PALE)], ["current", "recommended", "nearly as good"], columns=3)
+    return ax
+
+
+@house
+def budget_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
+    """Current against recommended budget on the report's width."""
+    figure, axes = blank(0.85 + 0.17 * len(table))
+    plot_budget(table, axes[0, 0], currency=currency)
+    return figure
+
+
+@house
+def plot_response(table: pd.DataFrame, ax: Axes, *, factors: tuple[float, float] = (1.0, 1.0)) -> Axes:
+    """Draw one channel's response: contribution over spend with its 80 % band; hatched beyond the spend ever seen.
+
+    `table`: spend, mean, q10, q90, observed_max, current, recommended of one channel. `factors`: divisors of both axes.
+    """
+    x, y = factors
+    first = table.iloc[0]
+    ax.fill_between(table["spend"] / x, table["q10"] / y, table["q90"] / y, color=PALE, linewidth=0)
+    ax.plot(table["spend"] / x, table["mean"] / y, color=BLUE)
+    last = float(table["spend"].max())
+    if first["observed_max"] < last:
+        ax.axvspan(
+            first["observed_max"] / x,
+            last / x,
+            facecolor="none",
+            edgecolor="#9a9a9a",
+            hatch="///",
+            linewidth=0,
+        )
+    curve = (table["spend"].to_numpy(float), table["mean"].to_numpy(float))
+    looks: dict[str, dict[str, Any]] = {
+        "current": {"marker": "D", "markerfacecolor": "white", "markeredgecolor": ORANGE},
+        "recommended": {"marker": "o", "color": BLUE},
+    }
+    for name, look in looks.items():
+        # On the drawn line, between its points: where the marker goes is the curve's business, not a new number.
+        ax.plot(first[name] / x, np.interp(first[name], *curve) / y, markersize=4, linestyle="", **look)
+    ax.set_xlim(0, last / x or 1.0)
+    ax.set_ylim(0, None)
+    few_ticks(ax.xaxis, 4)
+    few_ticks(ax.yaxis, 4)
+    return ax
+
+
+@house
+def response_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
+    """Small multiples of the response curves: one scale of contribution, and for each channel its own of spend."""
+    names = list(dict.fromkeys(str(c) for c in table["channel"]))
+    columns = min(4, len(names))
+    rows = math.ceil(len(names) / columns)
+    (x, x_label), (y, y_label) = scale_of(table["spend"], currency), scale_of(table["mean"], currency)
+    height = 0.5 + 0.95 * rows if rows > 1 else 2.0
+    figure, axes = blank(height, nrows=rows, ncols=columns, sharey=True)
+    short = short_names(names, 18 if columns > 2 else 40)
+    for ax, name in zip(axes.ravel(), names, strict=False):
+        plot_response(table[table["channel"] == name], ax, factors=(x, y))
+        ax.set_title(short[name])
+    axes[0, 0].set_ylim(0, (1.05 * table["q90"].max() / y) or 1.0)
+    for ax in axes.ravel()[len(names) :]:
+        ax.set_visible(False)
+    figure.supxlabel(f"spend over the horizon, {x_label}", fontsize=7.5)
+    figure.supylabel(f"contribution, {y_label}", fontsize=7.5)
+    return figure
+
+
+@house
+def plot_budget_frontier(
+    table: pd.DataFrame, ax: Axes, *, current: float, recommended: float, stops: float, currency: str = ""
+) -> Axes:
+    """Draw the best contribution against budget with its 80 % band; where the plans lie, and where money stops paying.
+
+    `table`: spent, contribution, q10, q90. `current`, `recommended`, `stops`: amounts over the horizon.
+    """
+    (x, x_label), (y, y_label) = scale_of(table["spent"], currency), scale_of(table["contribution"], currency)
+    spent = table["spent"].to_numpy(float)
+    ax.fill_between(spent / x, table["q10"] / y, table["q90"] / y, color=PALE, linewidth=0)
+    (line,) = ax.plot(spent / x, table["contribution"] / y, color=BLUE)
+    edge = ax.axvline(stops / x, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    best = np.interp([current, recommended], spent, table["contribution"]) / y
+    (now,) = ax.plot(
+        current / x, best[0], "D", markerfacecolor="white", markeredgecolor=ORANGE, markersize=4.5
+    )
+    (then,) = ax.plot(recommended / x, best[1], "o", color=BLUE, markersize=4.5)
+    ax.set_xlabel(f"budget over the horizon, {x_label}")
+    ax.set_ylabel(f"contribution, {y_label}")
+    labels = ["best split", "today's total", "recommended", "pays up to here"]
+    legend(ax, [line, now, then, edge], labels, columns=2, wide=1.0, handle=1.4)
+    return ax
+
+
+@house
+def plot_risk_frontier(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
+    """Draw mean contribution against that of the worst draws: from the best mean to the safest, and where plans lie.
+
+    `table`: plan (mix, current, recommended), contribution, cvar.
+    """
+    y, y_label = scale_of(table["contribution"], currency)
+    mixes = table[table["plan"] == "mix"]
+    (line,) = ax.plot(mixes["cvar"] / y, mixes["contribution"] / y, color=BLUE, marker=".", markersize=4)
+    looks: dict[str, dict[str, Any]] = {
+        "current": {"marker": "D", "markerfacecolor": "white", "markeredgecolor": ORANGE}
+    }
+    looks["recommended"] = {"marker": "o", "color": BLUE}
+    handles = [line]
+    for plan, look in looks.items():
+        row = table[table["plan"] == plan]
+        handles += ax.plot(row["cvar"] / y, row["contribution"] / y, linestyle="", markersize=4.5, **look)
+    ax.set_xlabel(f"mean of the worst draws, {y_label}")
+    ax.set_ylabel(f"contribution, {y_label}")
+    ax.margins(0.15)
+    legend(ax, handles, ["mean to safest", "current", "recommended"], columns=2, wide=1.0, handle=1.4)
+    return ax
+
+
+@house
+def frontiers_figure(
+    budget: pd.DataFrame,
+    risk: pd.DataFrame,
+    *,
+    current: float,
+    recommended: float,
+    stops: float,
+    currency: str = "",
+) -> Figure:
+    """Both frontiers side by side on the report's width."""
+    figure, axes = blank(2.5, ncols=2)
+    plot_budget_frontier(
+        budget, axes[0, 0], current=current, recommended=recommended, stops=stops, currency=currency
+    )
+    plot_risk_frontier(risk, axes[0, 1], currency=currency)
+    return figure

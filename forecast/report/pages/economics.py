@@ -1,294 +1,652 @@
-"""Chapters of the report on customers: unit economics, rates against the market, the seven common mistakes."""
+"""What customers cost and are worth: rates against published ranges, unit economics, the market, common mistakes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-from forecast.outlook import largest
-from forecast.report.chapters import Cell, Row, part, table
-from forecast.report.figures import figure_svg
-from forecast.report.pages.economics_figures import ltv_cac_figure
-from forecast.report.sentences import (
+from forecast.funnel import RATES
+from forecast.report import sentences
+from forecast.report.document import (
+    Cell,
+    Listing,
+    Over,
+    Page,
+    Part,
+    Picture,
+    Row,
+    Shown,
+    banded,
+    checklist,
+    checks_of,
+    listing,
+    named,
+    over,
+    said,
+    text,
+)
+from forecast.report.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    area,
+    blank,
+    few_ticks,
+    house,
+    legend,
+    line,
+    name_rows,
+    written,
+)
+from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, SHARE, Record, records
+from forecast.words import (
     MISSING,
-    NBSP,
-    band,
-    chance,
+    REVIEW,
+    Message,
+    Text,
     clean,
-    count,
-    count_band,
+    formatted,
     known,
-    listed,
-    money,
-    number,
+    message,
     percent,
-    percent_band,
-    sentence,
     short_names,
     stage_word,
-    tight,
+    together,
 )
-from forecast.tables import Tables, records
 
-# Heading, and the share of the width.
-HEADS = {
-    "cac": ("Cost of a customer", 4),
-    "cac_with_sales": ("with sales", 4),
-    "ltv": ("Worth of a customer", 5),
-    "ltv_cac": ("LTV / CAC", 3),
-    "p_ltv_cac_3": (f"P(3{NBSP}or{NBSP}more)", 5),
-    "payback_months": ("Payback, months", 4),
-    "break_even_cpl_lifetime": ("A lead may cost", 4),
-    "marginal_cpl": ("Next lead costs", 4),
-    "marginal_cac": ("Next customer costs", 5),
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forecast.results import Results
+
+By = Mapping[str, Mapping[str, Record]]  # channel -> measure -> row
+
+RANGE = "#e9e6dc"
+MARKS = (1.0, 3.0)  # LTV / CAC: what just comes back, and what is healthy
+UNITS = {
+    "cpl": "Cost per lead",
+    "break_even_cpl": "Break-even cost per lead",
+    "worth_of_lead": "Worth of a lead",
+    "worth_of_qualified": "Worth of a qualified lead",
+    "cost_per_qualified": "Cost per qualified lead",
+    "cac": "Cost per customer",
+    "deal_value": "Deal value",
 }
-COSTS_NOTE = (
-    f"Medians, with the 80{NBSP}% band beneath. Cost of a customer (CAC): spend over those who are won in the end. "
+# Of a customer: heading, and the share of the width.
+HEADS = {
+    "cac": ("Cost of a customer", "4"),
+    "cac_with_sales": ("with sales", "4"),
+    "ltv": ("Worth of a customer", "5"),
+    "ltv_cac": ("LTV / CAC", "3"),
+    "p_ltv_cac_3": ("P(3~or~more)", "5"),
+    "payback_months": ("Payback, months", "4"),
+    "break_even_cpl_lifetime": ("A lead may cost", "4"),
+    "marginal_cpl": ("Next lead costs", "4"),
+    "marginal_cac": ("Next customer costs", "5"),
+}
+COSTS_NOTE = message(
+    "Medians, with the 80~% band beneath. Cost of a customer (CAC): spend over those who are won in the end. "
     "Worth (LTV): margin over the whole relationship. Payback: months from the win until the margin, earned evenly "
     "over each renewal period, has paid the cost; never: not within the lifetime. A lead may cost: break-even over the "
     "lifetime, sales paid. Next: what the next lead or customer costs at today's spend, without the sales team; the "
     "average hides that the first ones came cheap or for nothing."
 )
-MARKET_NOTE = (
-    f"In brackets: 80{NBSP}% band. Lifted: every channel that lies below it has this rate, from now on and for new "
+MARKET_NOTE = message(
+    "In brackets: 80~% band. Lifted: every channel that lies below it has this rate, from now on and for new "
     "cohorts alone; others stay as they are. Published ranges are averages over other companies: a comparison, never a "
     "target, and gains of several stages multiply."
 )
-MISTAKES_NOTE = "UNKNOWN: the data cannot tell. Advice, not part of the verdict."
+MISTAKES_NOTE = message("UNKNOWN: the data cannot tell. Advice, not part of the verdict.")
+
+# ----------------------------------------------------------------------------------------------------- the funnel
 
 
-def economics_chapters(tables: Tables) -> list[dict[str, Any]]:
-    """The chapters that the tables can fill."""
-    made = [_economics(tables), _market(tables), _mistakes(tables)]
-    return [chapter for chapter in made if chapter]
+def funnel_page(made: Results) -> Page:
+    """Rates against published ranges, three stages at a time, then what a lead costs and is worth."""
+    stages = list(dict.fromkeys(str(s) for s in made.funnel["stage"]))
+    parts = []
+    for first in range(0, len(stages), 3):
+        group = stages[first : first + 3]
+        frame = made.funnel[made.funnel["stage"].isin(group)]
+        lead = sentences.rates(frame)
+        alt = message(
+            "Rates into {stages:listed} by channel, with bands. {lead}",
+            stages=[stage_word(s) for s in group],
+            lead=lead,
+        )
+        title = "Rates by channel, continued" if first else "Rates by channel"
+        parts.append(Part(title, lead=lead, figure=Picture(_rates_drawn(frame, group), alt)))
+        parts.append(Part(listings=[_rates_listing(frame, group)], note=sentences.RATES_NOTE))
+    sheets = [made.table("funnel"), made.table("economics")]
+    return Page("Funnel and unit economics", [*parts, *_per_unit(made)], sheets)
 
 
-# ------------------------------------------------------------------------------------------------ unit economics
+def _rates_drawn(frame: pd.DataFrame, stages: Sequence[str]) -> Any:
+    return lambda: rates_figure(frame, stages)
 
 
-def _economics(tables: Tables) -> dict[str, Any]:
-    frame, cur = tables.economics, clean(tables.study["currency"])
-    by: dict[str, dict[str, dict[str, Any]]] = {}
+def _rates_listing(frame: pd.DataFrame, stages: Sequence[str]) -> Listing:
+    """A row for each channel, two columns for each stage of destination: the rate with its band, and P(below)."""
+    by = {(str(r["channel"]), str(r["stage"])): r for r in records(frame)}
+    names = dict.fromkeys(channel for channel, _ in by)
+
+    def rate(stage: str) -> Shown:
+        def cell(row: Record) -> Cell:
+            found = by.get((row["channel"], stage), {})
+            if not known(found.get("mean")):
+                return MISSING
+            ends = (found["q10"], found["q90"])
+            return message("{x:percent}~({ends:tight_percent})", x=found["mean"], ends=ends)
+
+        return said(message("into {stage:stage}", stage=stage), cell)
+
+    def below(stage: str) -> Shown:
+        return said(
+            "P(below)",
+            lambda row: CHANCE.said(by.get((row["channel"], stage), {}).get("p_below")),
+            width="a",
+        )
+
+    columns = [named("channel", "Channel"), *(made(stage) for stage in stages for made in (rate, below))]
+    rows = listing(
+        [{"channel": channel} for channel in names], columns, strong=lambda row: row["channel"] == "total"
+    )
+    ranges = [cell for stage in stages for cell in (_published(frame, stage), "")]
+    last = Row(["published range", *ranges])
+    return Listing(rows.heads, [*rows.rows, last], rows.align, rows.widths)
+
+
+def _published(frame: pd.DataFrame, stage: str) -> Text:
+    """The published range of a stage, where all channels have the same."""
+    found = frame.loc[(frame["stage"] == stage) & frame["benchmark_low"].notna()]
+    lows, highs = found["benchmark_low"], found["benchmark_high"]
+    if lows.nunique() == 1 and highs.nunique() == 1:
+        return SHARE.band(lows.iloc[0], highs.iloc[0])
+    return "by channel" if len(lows) else MISSING
+
+
+def economics_wide(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row for each channel, a column for each measure and statistic (cpl_mean, cpl_q10, ...); channels keep order."""
+    import pandas as pd
+
+    names = list(dict.fromkeys(str(c) for c in frame["channel"]))
+    names.sort(key=lambda channel: channel == "total")  # stable: the total last, the channels as they come
+    columns: dict[str, dict[str, float]] = {}
     for row in records(frame):
+        for statistic in ("mean", "q10", "q90"):
+            columns.setdefault(f"{row['measure']}_{statistic}", {})[str(row["channel"])] = row[statistic]
+    values = {key: [column.get(name, float("nan")) for name in names] for key, column in columns.items()}
+    return pd.DataFrame({"channel": names} | values)
+
+
+def _per_unit(made: Results) -> list[Part]:
+    """What a lead costs against what may be paid for one, and every other value per unit."""
+    cur, wide = made.study.currency, economics_wide(made.economics)
+    shown = [m for m in UNITS if f"{m}_mean" in wide and wide[f"{m}_mean"].notna().any()]
+    if not shown:
+        why = "The data hold neither spend nor deal values, so nothing can be said about the cost or worth of a lead."
+        return [Part("Unit economics", text=why)]
+    parts = []
+    if "cpl" in shown and "break_even_cpl" in shown:
+        lead = sentences.break_even(wide)
+        drawn = wide[["channel", *(c for c in wide if str(c).startswith(("cpl_", "break_even_cpl_")))]]
+        drawn = drawn.dropna(how="all", subset=list(drawn.columns[1:]))
+        picture = Picture(
+            lambda: break_even_figure(drawn, currency=cur),
+            message("Cost per lead and break-even. {lead}", lead=lead),
+        )
+        parts.append(Part("What a lead costs, and what it is worth", lead=lead, figure=picture))
+    columns = [named("channel", message("Channel, {cur}", cur=cur))]
+    columns += [over(measure, UNITS[measure], CURRENCY, narrow=True) for measure in shown]
+    rows = listing(records(wide), columns, strong=lambda row: row["channel"] == "total")
+    note: Text = sentences.WORTH_NOTE if "worth_of_lead" in shown else ""
+    return [*parts, Part("" if parts else "Unit economics", listings=[rows], note=note)]
+
+
+# ------------------------------------------------------------------------------------------- economics of a customer
+
+
+def customers_page(made: Results) -> Page | None:
+    """What a customer costs and is worth, on average and the next one; nothing where neither is known."""
+    by: dict[str, dict[str, Record]] = {}
+    for row in records(made.economics):
         by.setdefault(str(row["channel"]), {})[str(row["measure"])] = row
-    total = by.get("total", {})
+    total, cur = by.get("total", {}), made.study.currency
     if "marginal_cac" not in total and "ltv_cac" not in total:
-        return {}
-    names = [name for name in by if name != "total"] + ["total"]
-    parts = [part(lead=unit_sentence(total, cur), points=next_points(by, cur))]
-    if "ltv_cac" in total:
-        parts[0]["figure"] = _figure(by, names)
-    rests = str(tables.study.get("lifetime", ""))
-    note = COSTS_NOTE + (f" LTV rests on {clean(rests)}." if rests and "ltv" in total else "")
-    parts.append(part(tables=[_costs_table(by, names, cur)], note=note))
-    return {"title": "Unit economics of a customer", "parts": parts}
+        return None
+    names = [channel for channel in by if channel != "total"] + ["total"]
+    picture = _ltv_cac(by, names) if "ltv_cac" in total else None
+    rests = message(" LTV rests on {lifetime}.", lifetime=made.study.lifetime)
+    note = together(COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "", between="")
+    return Page(
+        "Unit economics of a customer",
+        [
+            Part(lead=unit_sentence(total, cur), points=next_points(by, cur), figure=picture),
+            Part(listings=[_costs(by, names, cur)], note=note),
+        ],
+    )
 
 
-def unit_sentence(total: Mapping[str, Mapping[str, Any]], currency: str) -> str:
+def unit_sentence(total: Mapping[str, Record], currency: str) -> Message:
     """What a customer costs and is worth, LTV / CAC with its chance, and when the cost is back."""
-    name = "cac_with_sales" if "cac_with_sales" in total else "cac"
-    said = []
-    if name in total:
-        cac = total[name]
-        what = "with the cost of sales" if name == "cac_with_sales" else "in marketing"
-        spread = band(cac["q10"], cac["q90"], currency)
-        said.append(f"A customer costs {money(cac['q50'], currency)} {what} (80{NBSP}% band {spread}).")
+    key = "cac_with_sales" if "cac_with_sales" in total else "cac"
+    parts = []
+    if key in total:
+        cac = total[key]
+        parts.append(
+            message(
+                "A customer costs {x:number}~{cur} with the cost of sales (80~% band {ends:band}~{cur})."
+                if key == "cac_with_sales"
+                else "A customer costs {x:number}~{cur} in marketing (80~% band {ends:band}~{cur}).",
+                x=cac["q50"], ends=(cac["q10"], cac["q90"]), cur=currency,
+            )
+        )  # fmt: skip
     if "ltv_cac" in total:
-        at = total["ltv_cac"]
-        p = chance(total["p_ltv_cac_3"]["mean"])
-        said.append(
-            f"It is worth {money(total['ltv']['q50'], currency)}: LTV / CAC is {number(at['q50'], 2)} "
-            f"({band(at['q10'], at['q90'], '', 2)}), at least 3 with a probability of {p}."
-        )
-        back = total["payback_months"]["q50"]
-        said.append(
-            "The cost does not come back within the lifetime in at least half of the draws."
-            if math.isinf(back)
-            else f"The cost is back after {months(back)}."
-        )
-    return clean(" ".join(said))
+        at, back = total["ltv_cac"], total["payback_months"]["q50"]
+        parts.append(
+            message(
+                "It is worth {ltv:number}~{cur}: LTV / CAC is {at:number.2} ({ends:band.2}), at least 3 with a "
+                "probability of {p:chance}.",
+                ltv=total["ltv"]["q50"], cur=currency, at=at["q50"], ends=(at["q10"], at["q90"]),
+                p=total["p_ltv_cac_3"]["mean"],
+            )
+        )  # fmt: skip
+        never = "The cost does not come back within the lifetime in at least half of the draws."
+        after = message("The cost is back after {months}.", months=months(back))
+        parts.append(message(never) if math.isinf(back) else after)
+    return together(*parts)
 
 
-def months(value: float) -> str:
-    """A payback time in words.
+def months(value: float) -> Text:
+    r"""A payback time in words.
 
-    >>> months(0.0), months(math.inf)
-    ('the first payment', 'never')
+    >>> months(0.0), months(math.inf), str(months(10.0))
+    ('the first payment', 'never', '10\xa0months')
     """
     if math.isinf(value):
         return "never"
-    return "the first payment" if value == 0 else f"{number(value, 2)}{NBSP}months"
+    return "the first payment" if value == 0 else message("{x:number.2}~months", x=value)
 
 
-def next_points(by: Mapping[str, Mapping[str, Mapping[str, Any]]], currency: str) -> list[str]:
+def next_points(by: By, currency: str) -> list[Message]:
     """In words: what the next customer costs, where the next unit of money is lost, cheap leads and dear customers."""
     total = by.get("total", {})
     points = []
     if "marginal_cac" in total and "cac" in total:
-        times = total["marginal_cac"]["q50"] / total["cac"]["q50"]
+        then, now = total["marginal_cac"]["q50"], total["cac"]["q50"]
         points.append(
-            f"The next customer costs {money(total['marginal_cac']['q50'], currency)} of marketing, {number(times, 2)} "
-            "times the average: the average counts those who come without more spend."
-        )
-    channels = {name: rows for name, rows in by.items() if name != "total"}
-    lost = [
-        n
-        for n, rows in channels.items()
-        if "marginal_ltv_cac" in rows and rows["marginal_ltv_cac"]["q90"] < 1
-    ]
+            message(
+                "The next customer costs {x:number}~{cur} of marketing, {times:number.2} times the average: the "
+                "average counts those who come without more spend.",
+                x=then, times=then / now, cur=currency,
+            )
+        )  # fmt: skip
+    channels = {channel: rows for channel, rows in by.items() if channel != "total"}
+    lost = [n for n, rows in channels.items() if rows.get("marginal_ltv_cac", {"q90": 1.0})["q90"] < 1]
     if lost:
-        points.append(f"The next unit of money does not come back (90{NBSP}% sure) in {listed(lost)}.")
-    dear = {
-        name: rows["p_cheap_but_dear"]["mean"]
-        for name, rows in channels.items()
-        if "p_cheap_but_dear" in rows and rows["p_cheap_but_dear"]["mean"] > 0.8
-    }
-    if dear:
-        pairs = [f"{name} ({chance(p)})" for name, p in dear.items()]
-        points.append(f"Cheap leads that become dear customers: {listed(pairs)}.")
-    return [clean(point) for point in points]
+        what = "The next unit of money does not come back (90~% sure) in {lost:listed}."
+        points.append(message(what, lost=lost))
+    dear = {n: rows["p_cheap_but_dear"]["mean"] for n, rows in channels.items() if "p_cheap_but_dear" in rows}
+    pairs = [message("{name} ({p:chance})", name=n, p=p) for n, p in dear.items() if p > 0.8]
+    if pairs:
+        points.append(message("Cheap leads that become dear customers: {pairs:listed}.", pairs=pairs))
+    return points
 
 
-def _figure(by: Mapping[str, Mapping[str, Mapping[str, Any]]], names: list[str]) -> dict[str, Any]:
+def _ltv_cac(by: By, names: Sequence[str]) -> Picture:
+    """The figure, with the averages in words."""
     rows = []
-    for name in names:
-        row: dict[str, Any] = {"channel": name}
+    for channel in names:
+        row: dict[str, Any] = {"channel": channel}
         for measure in ("ltv_cac", "marginal_ltv_cac"):
             if measure in by["total"]:
-                found = by[name].get(measure, {})
+                found = by[channel].get(measure, {})
                 row |= {f"{measure}_{q}": found.get(q, math.nan) for q in ("q10", "q50", "q90")}
         rows.append(row)
-    wide = pd.DataFrame(rows).dropna(how="all", subset=[c for c in rows[0] if c != "channel"])
-    said = [f"{r['channel']} {number(r['ltv_cac_q50'], 2)}" for r in records(wide) if known(r["ltv_cac_q50"])]
-    alt = f"LTV / CAC by channel with bands, average and next customer; marks at 1 and 3. {listed(said, 24)}."
-    return {"svg": figure_svg(ltv_cac_figure(wide)), "alt": clean(alt)}
+    averages = [
+        message("{name} {x:number.2}", name=row["channel"], x=row["ltv_cac_q50"])
+        for row in rows
+        if known(row["ltv_cac_q50"])
+    ]
+
+    def drawn() -> Figure:
+        import pandas as pd
+
+        return ltv_cac_figure(pd.DataFrame(rows).dropna(how="all", subset=list(rows[0])[1:]))
+
+    alt = (
+        "LTV / CAC by channel with bands, average and next customer; marks at 1 and 3. {averages:listed.24}."
+    )
+    return Picture(drawn, message(alt, averages=averages))
 
 
-def _costs_table(
-    by: Mapping[str, Mapping[str, Mapping[str, Any]]], names: list[str], currency: str
-) -> dict[str, Any]:
-    shown = [measure for measure in HEADS if any(measure in by[name] for name in names)]
-    short = short_names(names)
-    rows: list[Row] = []
-    for name in names:
-        cells: list[Cell] = [short[name]]
-        cells += [_cell(by[name][m]) if m in by[name] else MISSING for m in shown]
-        rows.append((cells, name == "total"))
-    head = [f"Channel, {currency}", *(HEADS[m][0] for m in shown)]
-    return table(head, rows, widths="a" + "".join(str(HEADS[m][1]) for m in shown))
+def _costs(by: By, names: Sequence[str], currency: str) -> Listing:
+    shown = [measure for measure in HEADS if any(measure in by[channel] for channel in names)]
+
+    def cost(measure: str) -> Shown:
+        head, width = HEADS[measure]
+        return said(message(head), lambda row: _cost(by[row["channel"]].get(measure)), width=width)
+
+    columns = [named("channel", message("Channel, {cur}", cur=currency)), *map(cost, shown)]
+    rows = [{"channel": channel} for channel in names]
+    return listing(rows, columns, strong=lambda row: row["channel"] == "total")
 
 
-def _cell(row: Mapping[str, Any]) -> Cell:
+def _cost(row: Record | None) -> Cell:
     """A median over its band, a chance alone."""
+    if row is None:
+        return MISSING
     if row["unit"] == "probability":
-        return chance(row["mean"], brief=True)
+        return CHANCE.said(row["mean"])
     ends = [row["q10"], row["q90"]]
     if any(math.isinf(v) for v in (row["q50"], *ends)):
-        said = ["never" if math.isinf(v) else number(v, 2) for v in (row["q50"], *ends)]
-        return {"t": said[0], "s": f"{said[1]} to {said[2]}"}
-    digits = 3 if row["unit"] == "currency" else 2
-    return {"t": number(row["q50"], digits), "s": tight(band(row["q10"], row["q90"], "", digits))}
+        middle, low, high = (
+            "never" if math.isinf(v) else message("{x:number.2}", x=v) for v in (row["q50"], *ends)
+        )
+        return Over(middle, message("{low} to {high}", low=low, high=high))
+    return banded(row, "q50", CURRENCY if row["unit"] == "currency" else RATIO, narrow=True)
 
 
-# ---------------------------------------------------------------------------------------------- against the market
+# --------------------------------------------------------------------------------------------- against the market
 
 
-def _market(tables: Tables) -> dict[str, Any]:
-    frame, cur = tables.benchmarks, clean(tables.study["currency"])
+def market_page(made: Results) -> Page | None:
+    """Each rate beside its published range, and what lifting it would bring; nothing where nothing is published."""
+    frame, cur = made.benchmarks, made.study.currency
     if frame.empty:
-        return {}
+        return None
     in_money = bool(frame["revenue"].notna().any())
     total = frame[frame["channel"] == "total"]
-    rows = [(_market_cells(row, in_money, stage_word(row["stage"])), False) for row in records(total)]
-    head = ["Rate into", "Today", "Range", "P(below)", "Lifted to", "Wins in the horizon", "in the end"]
-    head += [f"{cur} in the horizon", "in the end"] if in_money else []
-    widths = "a44554" + ("455" if in_money else "4")
-    parts = [
-        part(lead=market_sentence(frame, cur), tables=[table(head, rows, widths=widths)], note=MARKET_NOTE)
-    ]
+
+    def stage(row: Record) -> Text:
+        return message("{stage:stage}", stage=row["stage"])
+
+    columns = [said("Rate into", stage, "l", "a"), *_market_columns(cur, in_money)]
+    rows = listing(records(total), columns)
+    parts = [Part(lead=market_sentence(made), listings=[rows], note=MARKET_NOTE)]
     low = frame[(frame["channel"] != "total") & (frame["position"] == "below") & (frame["aim"] == "low end")]
     if not low.empty:
-        by_size = low.sort_values(
-            "revenue_eventual" if in_money else "won_eventual", ascending=False, kind="stable"
-        )
+        by = "revenue_eventual" if in_money else "won_eventual"
         short = short_names([str(c) for c in low["channel"]])
-        cells = [
-            (_market_cells(r, in_money, f"{short[str(r['channel'])]}, {stage_word(r['stage'])}"), False)
-            for r in records(by_size.head(10))
-        ]
-        parts.append(
-            part(
-                "Clearly below the range",
-                tables=[table(["Channel, rate into", *head[1:]], cells, widths=widths)],
-            )
-        )
-    return {"title": "Against the market", "parts": parts}
+
+        def both(row: Record) -> Text:
+            return message("{channel}, {stage:stage}", channel=short[str(row["channel"])], stage=row["stage"])
+
+        columns[0] = said("Channel, rate into", both, "l", "a")
+        largest = records(low.sort_values(by, ascending=False, kind="stable").head(10))
+        parts.append(Part("Clearly below the range", listings=[listing(largest, columns)]))
+    return Page("Against the market", parts, [made.table("benchmarks")])
 
 
-def _market_cells(row: Mapping[str, Any], in_money: bool, name: str) -> list[Cell]:
-    cells: list[Cell] = [
-        name,
-        {"t": percent(row["mean"]), "s": tight(percent_band(row["q10"], row["q90"]))},
-        tight(percent_band(row["benchmark_low"], row["benchmark_high"])),
-        chance(row["p_below"], brief=True),
-        f"{percent(row['aim_rate'])} ({row['aim']})",
+def _market_columns(currency: str, in_money: bool) -> list[Shown]:
+    def spread(row: Record) -> Text:
+        return SHARE.band(row["benchmark_low"], row["benchmark_high"], narrow=True)
+
+    def lifted(row: Record) -> Text:
+        return message("{rate:percent} ({aim})", rate=row["aim_rate"], aim=row["aim"])
+
+    columns = [
+        over("mean", "Today", SHARE, "4", narrow=True),
+        said("Range", spread, width="4"),
+        said("P(below)", lambda row: CHANCE.said(row["p_below"]), width="5"),
+        said("Lifted to", lifted, width="5"),
+        over("won", "Wins in the horizon", COUNT, "4", narrow=True),
+        over("won_eventual", "in the end", COUNT, "4", narrow=True),
     ]
-    for measure in ("won", "won_eventual"):
-        spread = tight(count_band(row[f"{measure}_q10"], row[f"{measure}_q90"]))
-        cells.append({"t": count(row[measure]), "s": spread})
-    for measure in ("revenue", "revenue_eventual") if in_money else ():
-        spread = tight(band(row[f"{measure}_q10"], row[f"{measure}_q90"]))
-        cells.append({"t": number(row[measure]), "s": spread})
-    return cells
+    if in_money:
+        inside = message("{cur} in the horizon", cur=currency)
+        columns.append(over("revenue", inside, CURRENCY, "5", narrow=True))
+        columns.append(over("revenue_eventual", "in the end", CURRENCY, "5", narrow=True))
+    return columns
 
 
-def market_sentence(frame: pd.DataFrame, currency: str) -> str:
+def market_sentence(made: Results) -> Message:
     """Where the company stands, and which gap is worth most."""
+    frame, currency = made.benchmarks, made.study.currency
     total = frame[(frame["channel"] == "total") & (frame["aim"] == "low end")]
     low = [stage_word(s) for s in total.loc[total["position"] == "below", "stage"]]
     high = [stage_word(s) for s in total.loc[total["position"] == "above", "stage"]]
-    said = [
-        f"Clearly below the published range: the rate into {listed(low)}."
-        if low
-        else "No rate of the whole company is clearly below its published range."
+    none = "No rate of the whole company is clearly below its published range."
+    parts = [
+        message("Clearly below the published range: the rate into {low:listed}." if low else none, low=low)
     ]
     if high:
-        said.append(f"Clearly above it: into {listed(high)}.")
-    best = largest(frame)
+        parts.append(message("Clearly above it: into {high:listed}.", high=high))
+    best = made.largest_gap
     if best and best["won_eventual"] > 0:
-        worth = f"{count(best['won_eventual'])} wins in the end"
+        worth = message("{n:count} wins in the end", n=best["won_eventual"])
         if known(best["revenue_eventual"]):
-            spread = band(best["revenue_eventual_q10"], best["revenue_eventual_q90"], currency)
-            worth = (
-                f"{money(best['revenue_eventual'], currency)} of revenue in the end (80{NBSP}% band {spread})"
+            worth = message(
+                "{x:number}~{cur} of revenue in the end (80~% band {ends:band}~{cur})",
+                x=best["revenue_eventual"], cur=currency,
+                ends=(best["revenue_eventual_q10"], best["revenue_eventual_q90"]),
+            )  # fmt: skip
+        parts.append(
+            message(
+                "The largest gain lies in the rate into {stage:stage}: with every channel at the middle of the range, "
+                "{rate:percent}, or above, the horizon's cohorts would bring {worth} more.",
+                stage=best["stage"], rate=best["aim_rate"], worth=worth,
             )
-        said.append(
-            f"The largest gain lies in the rate into {stage_word(best['stage'])}: with every channel at the middle of "
-            f"the range, {percent(best['aim_rate'])}, or above, the horizon's cohorts would bring {worth} more."
-        )
-    return clean(" ".join(said))
+        )  # fmt: skip
+    return together(*parts)
 
 
-# ------------------------------------------------------------------------------------------------------- mistakes
+# ------------------------------------------------------------------------------------------------ common mistakes
 
 
-def _mistakes(tables: Tables) -> dict[str, Any]:
-    frame = tables.mistakes
+def mistakes_page(made: Results) -> Page | None:
+    """The seven common mistakes, as far as they show."""
+    frame = made.mistakes
     if frame.empty:
-        return {}
-    found = [str(m).lower() for m in frame.loc[frame["status"] == "REVIEW", "mistake"]]
-    lead = (
-        f"Traces of {listed(found, 7)}."
-        if found
-        else "No trace of the seven common mistakes shows in the data."
+        return None
+    found = [str(m).lower() for m in frame.loc[frame["status"] == REVIEW, "mistake"]]
+    none = "No trace of the seven common mistakes shows in the data."
+    lead = message("Traces of {found:listed.7}." if found else none, found=found)
+    asked = [
+        replace(
+            check,
+            value=message("{x:sentence}", x=check.value),
+            advice=check.advice if check.status == REVIEW else "",
+        )
+        for check in checks_of(records(frame), "mistake")
+    ]
+    rows = checklist(asked, head="Mistake", answer="Evidence", widths="2a443", standing_out=REVIEW)
+    return Page(
+        "Seven common mistakes",
+        [Part(lead=lead, listings=[rows], note=MISTAKES_NOTE)],
+        [made.table("mistakes")],
     )
-    rows: list[Row] = []
-    for row in records(frame):
-        cells: list[Cell] = [clean(row["mistake"]), clean(row["status"]), clean(sentence(row["evidence"]))]
-        cells.append(clean(row["advice"]) if row["status"] == "REVIEW" else "")
-        rows.append((cells, row["status"] == "REVIEW"))
-    made = table(["Mistake", "Status", "Evidence", "Advice"], rows, "llll", "2a43")
-    return {"title": "Seven common mistakes", "parts": [part(lead=lead, tables=[made], note=MISTAKES_NOTE)]}
+
+
+# ------------------------------------------------------------------------------------------- the funnel by hand
+
+
+def by_hand_page(told: Mapping[str, Any]) -> Page:
+    """The funnel equation by hand; `told`: of `forecast.funnel.summary`."""
+    parts = [Part(listings=[_stages(told)]), Part(listings=[_worth(told)]), Part(listings=[_one_point(told)])]
+    ends = told["benchmark_revenue"]
+    if ends is not None:
+        lead = message(
+            "Benchmark, not your data: revenue of these visitors and this value at rates of {market} companies",
+            market=told["market"].upper(),
+        )
+        rows: list[Record] = [
+            {"what": "median", "said": CURRENCY.said(ends["q50"])},
+            {"what": message("central 50~%"), "said": _apart(ends["q25"], ends["q75"])},
+            {"what": message("central 80~%"), "said": _apart(ends["q10"], ends["q90"])},
+        ]
+        parts.append(Part(lead=lead, listings=[listing(rows, [text("what", ""), text("said", "")])]))
+    return Page(parts=parts)
+
+
+def _apart(low: float, high: float) -> Text:
+    return message("{low:number} to {high:number}", low=low, high=high)
+
+
+def _stages(told: Mapping[str, Any]) -> Listing:
+    rows: list[Record] = [{"stage": "visitors", "units": told["visitors"]}]
+    for key, stage in RATES.items():
+        place = told["benchmarks"].get(key)
+        stands: Text = ""
+        if place:
+            stands = message("{low:exact_percent} to {high:exact_percent}: {stands}", **place)
+        rate = message("{x:exact_percent}", x=told[key])
+        rows.append({"stage": stage, "rate": rate, "units": told[stage], "place": stands})
+    rows.append(
+        {"stage": "revenue", "rate": message("x {x:exact}", x=told["value"]), "units": told["revenue"]}
+    )
+    columns = [
+        text("stage", "stage"),
+        said("rate", lambda row: row.get("rate", "")),
+        said("per period", lambda row: message("{x:exact}", x=row["units"])),
+    ]
+    if told["benchmarks"]:
+        head = message("{market} range", market=told["market"].upper())
+        columns.append(said(head, lambda row: row.get("place", ""), "l"))
+    return listing(rows, columns)
+
+
+def _worth(told: Mapping[str, Any]) -> Listing:
+    names = {"visitor": "a visitor", "lead": "a lead", "qualified": "a qualified lead"}
+    margin = message("break-even cost at margin {margin:exact_percent}", margin=told["margin"])
+    columns = [
+        said("worth of", lambda row: names[row["unit"]], "l"),
+        said("revenue", lambda row: message("{x:exact}", x=told["worth"][row["unit"]])),
+        said(margin, lambda row: message("{x:exact}", x=told["break_even"][row["unit"]])),
+    ]
+    return listing([{"unit": unit} for unit in names], columns)
+
+
+def _one_point(told: Mapping[str, Any]) -> Listing:
+    def relative(row: Record) -> Text:
+        return "" if row["relative"] is None else message("+{x:exact_percent}", x=row["relative"])
+
+    columns = [
+        text("name", "one point more"),
+        said("rate", lambda row: message("{now:exact_percent} -> {rate:exact_percent}", **row)),
+        said("revenue", lambda row: message("{revenue:exact}", **row)),
+        said("gain", lambda row: message("+{gain:exact}", **row)),
+        said("", relative),
+    ]
+    rows = [{"name": name, "now": told[name], **raised} for name, raised in told["plus_one_point"].items()]
+    return listing(rows, columns)
+
+
+# -------------------------------------------------------------------------------------------------------- figures
+
+
+@house
+def plot_rates(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the rates into one stage by channel: mean as a dot, 80 % band as a line, published range as a shade behind.
+
+    `table`: channel, mean, q10, q90, history (the crude share, a hollow mark), benchmark_low, benchmark_high.
+    """
+    at = name_rows(ax, [str(c) for c in table["channel"]])
+    low, high = table["benchmark_low"].to_numpy(float), table["benchmark_high"].to_numpy(float)
+    shown = np.isfinite(low) & np.isfinite(high)
+    ax.barh(at[shown], (high - low)[shown], left=low[shown], height=1.0, color=RANGE)
+    ax.hlines(at, table["q10"], table["q90"], color=BLUE, linewidth=2.2)
+    ax.plot(table["history"], at, "|", color=ORANGE, markersize=7, markeredgewidth=1.2)
+    ax.plot(table["mean"], at, "o", color=BLUE, markersize=4.5)
+    written(ax.xaxis, lambda x: percent(x) if x else "0")
+    few_ticks(ax.xaxis, 4)
+    ax.set_xlim(left=0)
+    return ax
+
+
+@house
+def rates_figure(table: pd.DataFrame, stages: Sequence[str]) -> Figure:
+    """One panel for each stage of destination in `stages` (at most three fit well), channels down the side."""
+    rows = max(int((table["stage"] == s).sum()) for s in stages)
+    figure, axes = blank(0.8 + 0.165 * rows, ncols=len(stages), sharey=True)
+    for ax, stage in zip(axes[0], stages, strict=True):
+        plot_rates(table[table["stage"] == stage], ax)
+        ax.set_title(f"into {stage_word(stage)}")
+    looks: tuple[dict[str, Any], ...] = (
+        {"color": BLUE, "marker": "o", "linestyle": "", "markersize": 4.5},
+        {"color": BLUE, "linewidth": 2.2},
+        {"color": ORANGE, "marker": "|", "linestyle": "", "markersize": 7},
+    )
+    handles = [line(**look) for look in looks]
+    labels = ["mean", "80 % band", "seen in the data", "published range: a starting point, no target"]
+    every = [*handles, area(color=RANGE)]
+    figure.legend(every, labels, loc="outside lower left", ncols=4, columnspacing=1.4, handlelength=1.4)
+    return figure
+
+
+@house
+def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
+    """Draw what a lead costs against what may be paid for one, by channel, each with its 80 % band.
+
+    `wide`: channel, cpl_mean, cpl_q10, cpl_q90, break_even_cpl_mean, break_even_cpl_q10, break_even_cpl_q90.
+    """
+    at = name_rows(ax, [str(c) for c in wide["channel"]])
+    looks = (
+        ("cpl", ORANGE, "s", 0.14, "cost of a lead"),
+        ("break_even_cpl", BLUE, "o", -0.14, "break-even: worth x margin"),
+    )
+    handles = []
+    for name, colour, marker, shift, _ in looks:
+        ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
+        handles += ax.plot(wide[f"{name}_mean"], at + shift, marker, color=colour, markersize=4)
+    values = wide[[f"{name}_{q}" for name, *_ in looks for q in ("mean", "q10", "q90")]].to_numpy(float)
+    positive = values[np.isfinite(values) & (values > 0)]
+    if positive.size and positive.max() > 30 * positive.min():
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
+    written(ax.xaxis)
+    ax.set_xlabel(f"{clean(currency)} a lead".strip())
+    legend(ax, handles, [w[-1] for w in looks], columns=2)
+    return ax
+
+
+@house
+def break_even_figure(wide: pd.DataFrame, *, currency: str = "") -> Figure:
+    """Cost per lead against break-even on the report's width."""
+    figure, axes = blank(0.8 + 0.185 * len(wide))
+    plot_break_even(wide, axes[0, 0], currency=currency)
+    return figure
+
+
+@house
+def plot_ltv_cac(wide: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw LTV / CAC with its 80 % band, on average and of the next customer; on a log scale, with marks at 1 and 3.
+
+    `wide`: channel, ltv_cac_q10, ltv_cac_q50, ltv_cac_q90 and, where there are any, the same of marginal_ltv_cac.
+    """
+    at = name_rows(ax, [str(channel) for channel in wide["channel"]])
+    looks = (
+        ("ltv_cac", BLUE, "o", 0.14, "average customer"),
+        ("marginal_ltv_cac", ORANGE, "s", -0.14, "next customer"),
+    )
+    shown = [look for look in looks if f"{look[0]}_q50" in wide]
+    handles = []
+    for name, colour, marker, shift, _ in shown:
+        ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
+        handles += ax.plot(wide[f"{name}_q50"], at + shift, marker, color=colour, markersize=4)
+    for mark in MARKS:
+        ax.axvline(mark, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, 0.8), max(high, 4.0))
+    ticks = [tick for tick in (0.1, 0.3, 1, 3, 10, 30, 100) if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
+    ax.set_xticks(ticks, [formatted(tick, "g") for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel("LTV / CAC")
+    legend(ax, handles, [look[-1] for look in shown], columns=2)
+    return ax
+
+
+@house
+def ltv_cac_figure(wide: pd.DataFrame) -> Figure:
+    """LTV / CAC on the report's width."""
+    figure, axes = blank(0.8 + 0.2 * len(wide))
+    plot_ltv_cac(wide, axes[0, 0])
+    return figure

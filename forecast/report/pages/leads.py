@@ -1,179 +1,392 @@
-"""The chapter of the report on leads: segments, what a shift of the mix brings, and leads that flow back."""
+"""Leads: segments and what a shift of the mix brings, leads that flow back, and the ranking of the open ones."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-from forecast.report.chapters import Cell, Row, part, table
-from forecast.report.figures import figure_svg
-from forecast.report.pages.leads_figures import segments_figure
-from forecast.report.sentences import (
-    NBSP,
+from forecast.report.document import (
+    Listing,
+    Over,
+    Page,
+    Part,
+    Picture,
+    Shown,
     band,
-    clean,
-    count,
-    count_band,
-    known,
-    number,
-    percent,
-    percent_band,
-    short_names,
-    signed,
-    stage_word,
-    whole,
+    listing,
+    named,
+    over,
+    said,
+    text,
+    value,
 )
-from forecast.tables import Tables, records
+from forecast.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, SKY, blank, house, legend, scale_of
+from forecast.tables import COUNT, SHARE, WHOLE, Record, records
+from forecast.words import Message, Text, known, message, short_names, stage_word, together
 
-SEGMENT_NOTE = (
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forecast.results import FlowBack, Results, Segments
+
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", GREY)
+BEST = 8  # open leads that the terminal shows
+SEGMENT_NOTE = message(
     "Rates are averages over the window; open leads count by how much of the delay they have lived through, and few "
     "leads are drawn towards the others. The forecast itself has channels and no segments: this is a view beside it, "
     "and says what goes with a segment, not what causes it."
 )
-SHIFT_NOTE = (
+SHIFT_NOTE = message(
     "A tenth of all leads of a period moves into the segment, taken from the others in proportion, and behaves as "
     "leads of that segment do today."
 )
-FLOW_NOTE = (
+FLOW_NOTE = message(
     "Those who come back are not counted as leads again; who moves on is in the forecast of every plan."
 )
 
 
-def leads_chapter(tables: Tables) -> list[dict[str, Any]]:
-    """The chapter, or nothing where the study asks for neither segments nor nurturing."""
-    parts = [*_segments(tables), *_recycling(tables)]
-    return [{"title": "Leads: segments and nurturing", "parts": parts}] if parts else []
+def leads_page(made: Results) -> Page | None:
+    """Segments and nurturing; nothing where the study asks for neither."""
+    parts = [*_segments(made), *_flow(made)]
+    if not parts:
+        return None
+    names = [
+        *(("rates", "worth", "mix", "shift") if made.segments else ()),
+        *(("flow",) if made.recycling else ()),
+    ]
+    return Page("Leads: segments and nurturing", parts, [made.table(name) for name in names])
 
 
-def _segments(tables: Tables) -> list[dict[str, Any]]:
-    made = tables.segments
-    if not made:
+# ------------------------------------------------------------------------------------------------------ segments
+
+
+def _segments(made: Results) -> list[Part]:
+    found, cur = made.segments, made.study.currency
+    if found is None:
         return []
-    cur, valued = clean(tables.study["currency"]), bool(made["told"]["valued"])
-    lead = segment_sentence(made, cur)
-    drawn = segments_figure(made["worth"], made["mix"], valued=valued, currency=cur)
-    alt = f"Left: what a lead of each segment is worth, with its 80 percent band. Right: the mix by period. {lead}"
-    worth = part(
-        f"By {clean(made['told']['column'])}",
+    lead = segment_sentence(found, cur)
+    alt = "Left: what a lead of each segment is worth, with its 80 percent band. Right: the mix by period. {lead}"
+    worth = Part(
+        message("By {column}", column=found.column),
         lead=lead,
-        figure={"svg": figure_svg(drawn), "alt": clean(alt)},
-        tables=[_worth_table(made["worth"], cur, valued)],
+        figure=Picture(
+            lambda: segments_figure(found.worth, found.mix, valued=found.valued, currency=cur),
+            message(alt, lead=lead),
+        ),
+        listings=[_worth(found, cur)],
         note=SEGMENT_NOTE,
     )
-    rates = part("Rates by segment", tables=[_rates_table(made["rates"])])
-    shift = part("If the mix shifts", tables=[_shift_table(made["shift"], cur, valued)], note=SHIFT_NOTE)
-    return [worth, rates, shift]
+    rates = Part("Rates by segment", listings=[_rates(found.rates)])
+    return [worth, rates, Part("If the mix shifts", listings=[_shift(found, cur)], note=SHIFT_NOTE)]
 
 
-def segment_sentence(made: dict[str, Any], currency: str) -> str:
+def segment_sentence(found: Segments, currency: str) -> Message:
     """Which segment is worth most and least, and how sure that is."""
-    column = "worth" if made["told"]["valued"] else "p_win"
-    rows = sorted(records(made["worth"]), key=lambda row: -row[f"{column}_mean"])
+    column = "worth" if found.valued else "p_win"
+    rows = sorted(records(found.worth), key=lambda row: -row[f"{column}_mean"])
     best, worst = rows[0], rows[-1]
-    names = short_names([str(row["segment"]) for row in rows])
+    names = short_names(str(row["segment"]) for row in rows)
 
-    def said(row: dict[str, Any]) -> str:
-        low, high = row[f"{column}_q10"], row[f"{column}_q90"]
-        if column == "worth":
-            return f"{number(row['worth_mean'])}{NBSP}{currency} ({band(low, high)})"
-        return f"{percent(row['p_win_mean'])} ({percent_band(low, high)})"
+    def of(row: Record) -> Message:
+        said_as = "{x:number}~{cur} ({ends:band})" if found.valued else "{x:percent} ({ends:percent_band})"
+        ends = (row[f"{column}_q10"], row[f"{column}_q90"])
+        return message(said_as, x=row[f"{column}_mean"], ends=ends, cur=currency)
 
-    what = "A lead is worth most" if column == "worth" else "A lead wins most often"
+    told = {"a": names[str(best["segment"])], "best": of(best)}
     if len(rows) == 1:
-        return f"All leads are {names[str(best['segment'])]}: {said(best)} each."
-    text = (
-        f"{what} in {names[str(best['segment'])]}, {said(best)}, and least in {names[str(worst['segment'])]}"
-    )
-    apart = best[f"{column}_q10"] > worst[f"{column}_q90"]
-    return f"{text}, {said(worst)}" + ("." if apart else "; the bands overlap.")
+        return message("All leads are {a}: {best} each.", **told)
+    most = "A lead is worth most in {a}, {best}, and least in {b}, {worst}{apart}"
+    if not found.valued:
+        most = "A lead wins most often in {a}, {best}, and least in {b}, {worst}{apart}"
+    apart = "." if best[f"{column}_q10"] > worst[f"{column}_q90"] else "; the bands overlap."
+    return message(most, b=names[str(worst["segment"])], worst=of(worst), apart=apart, **told)
 
 
-def _worth_table(frame: pd.DataFrame, currency: str, valued: bool) -> dict[str, Any]:
-    short = short_names([str(name) for name in frame["segment"]])
-    rows: list[Row] = []
-    for row in records(frame):
-        cells: list[Cell] = [short[str(row["segment"])], whole(row["leads"]), percent(row["share"])]
-        cells.append({"t": percent(row["p_win_mean"]), "s": percent_band(row["p_win_q10"], row["p_win_q90"])})
-        if valued:
-            cells.append(number(row["deal_value"]))
-            cells.append({"t": number(row["worth_mean"]), "s": band(row["worth_q10"], row["worth_q90"])})
-        rows.append((cells, False))
-    head = ["Segment", "Leads", "Share", f"P(win), 80{NBSP}%"]
-    head += [f"Deal value, {currency}", f"Worth of a lead, 80{NBSP}%"] if valued else []
-    return table(head, rows)
-
-
-def _rates_table(frame: pd.DataFrame) -> dict[str, Any]:
-    """Rates into each stage, a row a segment: the total over channels."""
-    whole_frame = frame[frame["channel"] == "total"]
-    stages = list(dict.fromkeys(whole_frame["stage"]))
-    short = short_names([str(name) for name in whole_frame["segment"]])
-    rows: list[Row] = []
-    for segment, own in whole_frame.groupby("segment", sort=False):
-        by = {str(row["stage"]): row for row in records(own)}
-        cells: list[Cell] = [short[str(segment)]]
-        for stage in stages:
-            row = by[str(stage)]
-            cells.append(f"{whole(row['moved'])} of {whole(row['entered'])}")
-            cells.append({"t": percent(row["mean"]), "s": percent_band(row["q10"], row["q90"])})
-        rows.append((cells, False))
-    head = ["Segment"]
-    for stage in stages:
-        head += [f"{stage_word(str(stage))}, seen", f"rate, 80{NBSP}%"]
-    return table(head, rows)
-
-
-def _shift_table(frame: pd.DataFrame, currency: str, valued: bool) -> dict[str, Any]:
-    short = short_names([str(name) for name in frame["segment"]])
-    rows: list[Row] = []
-    for row in records(frame):
-        cells: list[Cell] = [short[str(row["segment"])], count(row["leads_moved"])]
-        wins = f"{row['won_mean']:+.2f} ({row['won_q10']:+.2f} to {row['won_q90']:+.2f})"
-        cells.append(wins.replace("-", "\N{MINUS SIGN}"))
-        if valued:
-            spread = f"{signed(row['revenue_q10'])} to {signed(row['revenue_q90'])}"
-            cells.append({"t": signed(row["revenue_mean"]), "s": spread})
-        rows.append((cells, False))
-    head = ["More of", "Leads moved a period", f"Wins a period, 80{NBSP}%"]
-    return table(
-        head + ([f"Revenue a period, {currency}"] if valued else []), rows, widths="a121" if valued else "a12"
-    )
-
-
-def _recycling(tables: Tables) -> list[dict[str, Any]]:
-    made = tables.recycling
-    if not made:
-        return []
-    frame = made["flow"]
-    short = short_names([str(name) for name in frame["channel"]])
-    rows: list[Row] = []
-    for i, row in enumerate(records(frame)):
-        back = count_band(row["coming_back_q10"], row["coming_back_q90"])
-        on = count_band(row["moving_on_q10"], row["moving_on_q90"])
-        name = "All channels" if i == len(frame) - 1 else short[str(row["channel"])]
-        cells: list[Cell] = [name, count(row["coming_back_mean"]), back, count(row["moving_on_mean"]), on]
-        rows.append((cells, i == len(frame) - 1))
-    stage = stage_word(str(made["told"]["stage"]))
-    head = ["Channel", "Coming back", f"80{NBSP}% band", f"of them {stage.lower()}", f"80{NBSP}% band"]
-    return [
-        part("Leads that flow back", lead=flow_sentence(made), tables=[table(head, rows)], note=FLOW_NOTE)
+def _worth(found: Segments, currency: str) -> Listing:
+    columns = [
+        named("segment", "Segment"),
+        value("leads", "Leads", WHOLE),
+        value("share", "Share", SHARE),
+        over("p_win", message("P(win), 80~%"), SHARE),
     ]
+    if found.valued:
+        columns.append(value("deal_value", message("Deal value, {cur}", cur=currency)))
+        columns.append(over("worth", message("Worth of a lead, 80~%")))
+    return listing(records(found.worth), columns)
 
 
-def flow_sentence(made: dict[str, Any]) -> str:
-    """Rate and delay of the flow back, where they come from, and what it brings over the horizon."""
-    told, total = made["told"], records(made["flow"])[-1]
-    rate = f"{percent(told['rate'])} ({percent_band(told['rate_q10'], told['rate_q90'])})"
-    days = f"{number(told['delay_days'], 2)} days ({band(told['delay_days_q10'], told['delay_days_q90'], digits=2)})"
-    source = (
-        f"learnt from {whole(told['back'])} that have, of {whole(told['out'])}"
-        if told["learnt"]
-        else "assumed by the study; the data do not show it"
+def _rates(frame: pd.DataFrame) -> Listing:
+    """Rates into each stage, a row a segment: the total over channels."""
+    whole = records(frame[frame["channel"] == "total"])
+    by = {(row["segment"], row["stage"]): row for row in whole}
+
+    def seen(stage: str) -> Shown:
+        def cell(row: Record) -> Text:
+            return message("{moved:whole} of {entered:whole}", **by[row["segment"], stage])
+
+        return said(message("{stage:stage}, seen", stage=stage), cell)
+
+    def rate(stage: str) -> Shown:
+        def cell(row: Record) -> Over:
+            found = by[row["segment"], stage]
+            return Over(SHARE.said(found["mean"]), SHARE.band(found["q10"], found["q90"]))
+
+        return said(message("rate, 80~%"), cell)
+
+    stages = dict.fromkeys(row["stage"] for row in whole)
+    columns = [named("segment", "Segment"), *(made(stage) for stage in stages for made in (seen, rate))]
+    return listing(
+        [{"segment": segment} for segment in dict.fromkeys(row["segment"] for row in whole)], columns
     )
-    text = f"Of the leads that do not qualify {rate} come back, after {days} on average: {source}."
+
+
+def _shift(found: Segments, currency: str) -> Listing:
+    def wins(row: Record) -> Text:
+        return message("{won_mean:+.2f} ({won_q10:+.2f} to {won_q90:+.2f})", **row)
+
+    def gained(row: Record) -> Over:
+        spread = message("{revenue_q10:signed} to {revenue_q90:signed}", **row)
+        return Over(message("{revenue_mean:signed}", **row), spread)
+
+    columns = [
+        named("segment", "More of"),
+        value("leads_moved", "Leads moved a period", COUNT),
+        said(message("Wins a period, 80~%"), wins, width="2"),
+    ]
+    if found.valued:
+        columns.append(said(message("Revenue a period, {cur}", cur=currency), gained))
+    return listing(records(found.shift), columns)
+
+
+# -------------------------------------------------------------------------------------------------- leads that return
+
+
+def _flow(made: Results) -> list[Part]:
+    if made.recycling is None:
+        return []
+    *channels, total = records(made.recycling.flow)
+    stage = str(made.recycling.facts["stage"])
+    head = message("of them {stage}", stage=stage_word(stage).lower())
+    columns = [
+        named("channel", "Channel"),
+        value("coming_back_mean", "Coming back", COUNT),
+        band(message("80~% band"), COUNT, low="coming_back_q10", high="coming_back_q90"),
+        value("moving_on_mean", head, COUNT),
+        band(message("80~% band"), COUNT, low="moving_on_q10", high="moving_on_q90"),
+    ]
+    whole = total | {"channel": "All channels"}
+    rows = listing([*channels, whole], columns, strong=lambda row: row is whole)
+    return [Part("Leads that flow back", lead=flow_sentence(made.recycling), listings=[rows], note=FLOW_NOTE)]
+
+
+def flow_sentence(made: FlowBack) -> Message:
+    """Rate and delay of the flow back, where they come from, and what it brings over the horizon."""
+    told, total = made.facts, records(made.flow)[-1]
+    assumed = "assumed by the study; the data do not show it"
+    learnt = message("learnt from {back:whole} that have, of {out:whole}", back=told["back"], out=told["out"])
+    parts = [
+        message(
+            "Of the leads that do not qualify {rate:percent} ({rates:percent_band}) come back, after {days:number.2} "
+            "days ({ends:band.2}) on average: {source}.",
+            rate=told["rate"], rates=(told["rate_q10"], told["rate_q90"]), days=told["delay_days"],
+            ends=(told["delay_days_q10"], told["delay_days_q90"]), source=learnt if told["learnt"] else assumed,
+        )
+    ]  # fmt: skip
     if known(total["moving_on_mean"]):
-        stage = stage_word(str(told["stage"])).lower()
-        back, on = count(total["coming_back_mean"]), count(total["moving_on_mean"])
-        text += f" Over the horizon that is {back} leads, and {on} that are {stage}."
-    return text
+        parts.append(
+            message(
+                "Over the horizon that is {back:count} leads, and {on:count} that are {stage}.",
+                back=total["coming_back_mean"], on=total["moving_on_mean"],
+                stage=stage_word(str(told["stage"])).lower(),
+            )
+        )  # fmt: skip
+    return together(*parts)
+
+
+# -------------------------------------------------------------------------------------------------------- ranking
+
+
+def ranking_page(told: Mapping[str, Any], ranking: pd.DataFrame) -> Page:
+    """The score: what it was made of, how it did on newer leads, the threshold, the best leads.
+
+    told: the content of scoring.json; ranking: of ranking.csv.
+    """
+    made = message(
+        "{leads:whole} leads, {open:whole} open on {as_of}; features: {features}",
+        leads=told["leads"], open=told["open"], as_of=told["as_of"],
+        features=[f["feature"] for f in told["features"]] or "none",
+    )  # fmt: skip
+    parts = [
+        Part(lead=made, points=[_sign(sign) for sign in told["signs_of_leakage"]]),
+        _test(told["holdout"]),
+        Part(
+            lead=threshold_sentence(told["threshold"], told["currency"]),
+            points=[message("Sampling: {failed}", failed=failed) for failed in told["sampling_failures"]],
+        ),
+    ]
+    if ranking.empty:
+        return Page(parts=[*parts, Part(text="No lead is open.")])
+    columns = [
+        text("lead_id", "Lead"),
+        text("channel", "Channel"),
+        text("created", "Created"),
+        value("p_win", "P(win)", SHARE),
+        band(message("80~% band"), SHARE, low="p_low", high="p_high"),
+        said(
+            "Expected value",
+            lambda r: message("{expected_value:whole}", **r) if known(r["expected_value"]) else "",
+        ),
+    ]
+    return Page(parts=[*parts, Part(listings=[listing(records(ranking.head(BEST)), columns, filled=True)])])
+
+
+def _sign(sign: Mapping[str, Any]) -> Message:
+    out = "{feature}: left out: {sign} ({evidence})"
+    kept = "{feature}: kept, but look: {sign} ({evidence})"
+    return message(out if sign["left_out"] else kept, **sign)
+
+
+def _test(test: Mapping[str, Any] | None) -> Part:
+    """How the score did on leads that it had not seen."""
+    if not test or not test["leads"]:
+        return Part(lead="No test on newer leads: the older ones have too few outcomes.")
+    first = "Test: fitted on {trained_on:whole} leads up to {split}, tested on {leads:whole} newer ones"
+    better = "better by {gain:.4f} ({skill:percent})"
+    if test["gain_error"] is not None:
+        better = "better by {gain:.4f} ± {gain_error:.4f} ({skill:percent})"
+    return Part(
+        lead=message(first, **test),
+        points=[
+            message("won {won}, expected {won_expected:count}", **test),
+            message(
+                "log score {log_score:.4f} a lead; channel rate alone {log_score_channel_rate:.4f}", **test
+            ),
+            message(better, **test),
+        ],
+    )
+
+
+def threshold_sentence(told: Mapping[str, Any], currency: str) -> Message:
+    """Where sales should stop, and what that does."""
+    per = message("{worked_a_period:count} of {leads_a_period:count} leads a period", **told)
+    if told["limited_by"] == "nothing" or told["level"] == 0:
+        none = "Threshold: none; every lead brings more than it costs, and sales can take {per}."
+        return message(none, per=per)
+    level = "{level:percent}" if told["unit"] == "P(win)" else "{level:whole}~{cur}"
+    holds = message(", which hold {share_of_wins:percent} of the wins", **told)
+    what = message(
+        "Threshold: {unit} of {at} ({limited_by} sets it): work {per}{holds}",
+        at=message(level, cur=currency, **told), per=per, holds="" if told["share_of_wins"] is None else holds, **told,
+    )  # fmt: skip
+    if told["contribution_a_period"] is None:
+        wins = "{what}; {wins_a_period:count} wins, {wins_as_they_come:count} if worked as they come."
+        return message(wins, what=what, **told)
+    return message(
+        "{what}; contribution {contribution_a_period:number}~{cur} a period ({ends:band}), "
+        "{contribution_as_they_come:number} if as many were worked as they come.",
+        what=what, cur=currency, ends=(told["contribution_q10"], told["contribution_q90"]), **told,
+    )  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------- figures
+
+
+@house
+def plot_segment_worth(table: pd.DataFrame, ax: Axes, *, valued: bool, currency: str = "") -> Axes:
+    """Draw the worth of a lead of each segment (P(win) where deals have no value) with its 80 % band.
+
+    `table`: segment, p_win_mean, p_win_q10, p_win_q90, worth_mean, worth_q10, worth_q90.
+    """
+    column = "worth" if valued else "p_win"
+    scale, label = scale_of(table[f"{column}_q90"], currency) if valued else (0.01, "%")
+    at = np.arange(len(table))[::-1].astype(float)
+    short = short_names([str(name) for name in table["segment"]], 20)
+    ax.hlines(at, table[f"{column}_q10"] / scale, table[f"{column}_q90"] / scale, color=SKY, linewidth=5)
+    ax.plot(table[f"{column}_mean"] / scale, at, "o", color=BLUE, markersize=4.5)
+    ax.set_yticks(at, [short[str(name)] for name in table["segment"]])
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    ax.set_xlim(left=0.0)
+    ax.set_xlabel(f"worth of a lead, {label}" if valued else "P(win) of a lead, %")
+    return ax
+
+
+@house
+def plot_segment_mix(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the share of each segment by period, one above the other. `table`: period, segment, share."""
+    wide = table.pivot(index="period", columns="segment", values="share").fillna(0.0)
+    names = [str(name) for name in wide.columns]
+    short = short_names(names, 16)
+    base = np.zeros(len(wide))
+    for i, name in enumerate(names):
+        share = 100 * wide[name].to_numpy(dtype=float)
+        colour = COLOURS[i % len(COLOURS)]
+        ax.bar(
+            np.arange(len(wide)), share, bottom=base, width=1.0, color=colour, linewidth=0, label=short[name]
+        )
+        base += share
+    step = max(1, len(wide) // 4)
+    ax.set_xticks(np.arange(len(wide))[::step], [str(period) for period in wide.index[::step]])
+    ax.set_ylim(0, 100)
+    ax.set_ylabel("share of leads, %")
+    legend(ax, *ax.get_legend_handles_labels(), columns=3, wide=1.0, handle=1.0)
+    return ax
+
+
+@house
+def segments_figure(worth: pd.DataFrame, mix: pd.DataFrame, *, valued: bool, currency: str = "") -> Figure:
+    """Worth beside the mix, on the report's width."""
+    figure, axes = blank(2.6, ncols=2)
+    plot_segment_worth(worth, axes[0, 0], valued=valued, currency=currency)
+    plot_segment_mix(mix, axes[0, 1])
+    return figure
+
+
+@house
+def plot_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the share won against the chance that was given, with the range that chance alone would leave.
+
+    `table`: chance, won, low, high, leads by group of leads with like chances.
+    """
+    most = 100 * float(max(table[["chance", "won", "high"]].max())) * 1.05
+    ax.plot([0, most], [0, most], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    ax.vlines(100 * table["chance"], 100 * table["low"], 100 * table["high"], color=SKY, linewidth=3)
+    ax.plot(100 * table["chance"], 100 * table["won"], "o", color=BLUE, markersize=4.5)
+    ax.set_xlim(0, most)
+    ax.set_ylim(0, most)
+    ax.set_xlabel("chance given, %")
+    ax.set_ylabel("won, %")
+    return ax
+
+
+@house
+def plot_threshold(curve: pd.DataFrame, ax: Axes, *, worked: float, money: bool, currency: str = "") -> Axes:
+    """Draw contribution (or wins) a period against leads worked a period, best first, and where the threshold lies.
+
+    `curve`: worked, contribution, q10, q90, wins.
+    """
+    column = "contribution" if money else "wins"
+    scale, label = scale_of(curve[column], currency) if money else (1.0, "a period")
+    if money:
+        ax.fill_between(curve["worked"], curve["q10"] / scale, curve["q90"] / scale, color=PALE, linewidth=0)
+    ax.plot(curve["worked"], curve[column] / scale, color=BLUE)
+    at = float(np.interp(worked, curve["worked"], curve[column])) / scale
+    ax.plot(worked, at, "o", color=ORANGE, markersize=4.5)
+    ax.set_xlabel("leads worked a period, the best first")
+    ax.set_ylabel(f"contribution a period, {label}" if money else "wins a period")
+    return ax
+
+
+@house
+def scoring_figure(
+    reliability: pd.DataFrame | None, curve: pd.DataFrame, *, worked: float, money: bool, currency: str = ""
+) -> Figure:
+    """Reliability, where a test could be made, beside the curve of the threshold, on the report's width."""
+    figure, axes = blank(2.8, ncols=1 if reliability is None else 2)
+    if reliability is not None:
+        plot_reliability(reliability, axes[0, 0])
+    plot_threshold(curve, axes[0, -1], worked=worked, money=money, currency=currency)
+    return figure

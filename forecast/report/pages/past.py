@@ -1,138 +1,374 @@
-"""The chapter of the report on the past: as it was forecast then, and what came."""
+"""The past: as it was forecast then beside what came, against simple methods; and a run scored by what came since."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from forecast.report import sentences
-from forecast.report.chapters import Cell, Row, part, table
-from forecast.report.figures import figure_svg
-from forecast.report.pages import past_words as words
-from forecast.report.pages.past_figures import backtest_figure
-from forecast.report.sentences import (
-    MISSING,
-    NBSP,
+import numpy as np
+
+from forecast.columns import by_measure, unit_of
+from forecast.report.document import (
+    Listing,
+    Page,
+    Part,
+    Picture,
+    Shown,
     band,
-    clean,
-    count,
-    count_band,
-    known,
-    number,
-    percent,
-    stage_word,
+    checklist,
+    listing,
+    said,
+    text,
+    value,
 )
-from forecast.tables import Tables
+from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, blank, few_ticks, house, legend, scale_of
+from forecast.tables import CURRENCY, SHARE, WHOLE, Record
+from forecast.words import MISSING, Message, Text, known, message, stage_word, together
 
-NOTE = (
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forecast.results import Past, Results
+
+FORECAST = "forecast"
+NOTE = message(
     "CRPS: error of the whole distribution, in the unit of the measure, lower is better. Skill: 1 less the forecast's "
     "CRPS over that of the method, above 0 where the forecast was better, with its standard error."
 )
 
 
-def backtest_chapter(tables: Tables) -> list[dict[str, Any]]:
-    """The chapter, or nothing where no backtest belongs to these data."""
-    summary = tables.backtest
-    if not summary:
-        return []
-    unit = clean(words.unit(summary))
-    drawn = backtest_figure(summary, unit=unit)
-    lead = f"{words.held(summary)} {words.against(summary)}"
-    alt = f"Bands of each forecast of the past with what came as dots. {words.held(summary)}"
-    said = [words.span(summary), words.worth(summary), words.left_out(summary), words.sampling(summary)]
-    many = len(summary["rows"])
+def past_page(made: Results) -> Page | None:
+    """The backtest; nothing where none belongs to these data."""
+    return None if made.backtest is None else backtest_page(made.backtest)
+
+
+def backtest_page(past: Past) -> Page:
+    """Every origin, the scores beside the baselines, every stage, the gate."""
+    lead = together(held(past), against(past))
+    alt = message("Bands of each forecast of the past with what came as dots. {held}", held=held(past))
+    many = len(past.rows)
+    title = "The last {many} horizons, and what came" if many > 1 else "The last forecast that can be checked"
+    beside = "Beside simple methods: {stage:stage} over the horizon"
     parts = [
-        part(_title(many), lead=clean(lead), figure={"svg": figure_svg(drawn), "alt": clean(alt)}),
-        part(tables=[_origins(summary)], note=clean(" ".join(t for t in said if t))),
-        part(
-            f"Beside simple methods: {stage_word(str(summary['measure']))} over the horizon",
-            tables=[_methods(summary)],
-            note=NOTE,
+        Part(message(title, many=many), lead=lead, figure=Picture(lambda: backtest_figure(past), alt)),
+        Part(
+            listings=[_origins(past)],
+            note=together(span(past), worth(past), left_out(past), sampling(past)),
         ),
-        part("Stage by stage, all channels, whole horizon", tables=[_stages(summary)]),
-        part("The gate", tables=[_gate(summary)]),
+        Part(message(beside, stage=past.measure), listings=[_methods(past)], note=NOTE),
+        Part("Stage by stage, all channels, whole horizon", listings=[_stages(past)]),
+        Part("The gate", listings=[checklist(past.gate)]),
     ]
-    return [{"title": "The past, as it was forecast then", "parts": parts}]
+    return Page("The past, as it was forecast then", parts, past.tables())
 
 
-def _title(many: int) -> str:
-    return (
-        "The last forecast that can be checked" if many == 1 else f"The last {many} horizons, and what came"
-    )
+# ----------------------------------------------------------------------------------------------------- in sentences
 
 
-def _say(measure: str) -> tuple[Any, Any]:
-    return (number, band) if measure == "revenue" else (count, count_band)
+def headline_unit(past: Past) -> str:
+    """The unit of the headline: the currency, or what is counted."""
+    return past.currency if past.measure == "revenue" else {"won": "wins"}.get(past.measure, past.measure)
 
 
-def _origins(summary: Mapping[str, Any]) -> dict[str, Any]:
+def span(past: Past) -> Message:
+    """How the backtest was laid out."""
+    first, last = past.origins[0], past.origins[-1]
+    origins = "{n} origins, {first} to {last}" if len(past.origins) > 1 else "one origin, {first}"
+    ahead = "{n} {period}s ahead" if past.horizon > 1 else "{n} {period} ahead"
+    came, then = ", with the spend that came", ", with the current plan of then"
+    return message(
+        "{origins}, {ahead}{spend}{quick}.",
+        origins=message(origins, n=len(past.origins), first=first, last=last),
+        ahead=message(ahead, n=past.horizon, period=past.period),
+        spend=(came if past.spend == "actual" else then) if past.paid else "",
+        quick="; closed form, no sampling" if past.method == "preview" else "",
+    )  # fmt: skip
+
+
+def held(past: Past) -> Message:
+    """How many outcomes lay inside their 80 % band."""
+    inside = past.own["inside80"]
+    said_as = "{inside} of {n} outcomes lay inside their 80~% band."
+    return message(said_as, n=int(inside["outcomes"]), inside=int(inside["inside"]))
+
+
+def worth(past: Past) -> Message:
+    """What so few outcomes can say, and what not."""
+    n, inside = len(past.origins), past.own["inside80"]
+    if inside["independent"] < 4:
+        if n == 1:
+            return message("One outcome cannot tell a good band from a bad one.")
+        few = "too few to tell a good band from a bad one"
+        said_as = "The {n} horizons are worth about {size:.1f} independent outcomes: {few}."
+        return message(said_as, n=n, size=past.independent, few=few)
+    overlap = "The {n} horizons overlap and are worth about {size:.1f} independent outcomes; a"
+    apart = "The horizons do not overlap; a"
+    least, most = (round(inside[k] * inside["independent"]) for k in ("least", "most"))
+    return message(
+        "{overlap} band that is right holds {least} to {most} of {of} in 95 cases of 100, so this can show that bands "
+        "are far off, not that they are exactly right.",
+        overlap=message(overlap if past.independent < n else apart, n=n, size=past.independent),
+        least=least, most=most, of=int(inside["independent"]),
+    )  # fmt: skip
+
+
+def against(past: Past) -> Message:
+    """How the forecast did beside the best baseline."""
+    rows = [
+        m
+        for m in past.scores
+        if m["measure"] == past.measure and m["method"] != FORECAST and m["outcomes"] == past.own["outcomes"]
+    ]
+    if not rows:
+        return message("No baseline could be made at every origin.")
+    best = min(rows, key=lambda m: float(m["crps"]))
+    skill = best["skill"] or 0.0
+    error = message(" (standard error {se:.0%})", se=best["skill_se"]) if known(best["skill_se"]) else ""
+    below = "Its error (CRPS) is {share:.0%} below that of the best baseline here, {name}{error}."
+    above = "Its error (CRPS) is {share:.0%} above that of the best baseline here, {name}{error}."
+    return message(below if skill > 0 else above, share=abs(skill), name=best["method"], error=error)
+
+
+def left_out(past: Past) -> Text:
+    """Baselines that were not made, and why; nothing where all were."""
+    if not past.left_out:
+        return ""
+    why = "{names:listed} are left out: they need statsforecast (pip install 'growth-forecast[bench]')."
+    return message(why, names=list(past.left_out))
+
+
+def sampling(past: Past) -> Text:
+    """What went badly in the fits of origins; nothing where all went well."""
+    found = past.sampling
+    failed = {failure.split(": ", maxsplit=1)[0] for failure in found.get("failures", [])}
+    if not failed:
+        return ""
+    return message(
+        "The fits of {failed} of {n} origins missed a check of a run (worst R-hat {max_rhat:.2f}, {divergences} "
+        "divergences in all): take their bands with care.",
+        failed=len(failed), n=len(past.origins), max_rhat=found["max_rhat"], divergences=found["divergences"],
+    )  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------- in tables
+
+
+def _when(row: Record) -> Text:
+    """The periods of a horizon."""
+    return row["first"] if row["first"] == row["last"] else message("{first} to {last}", **row)
+
+
+def _error(row: Record) -> Text:
+    """How far the expectation was from what came."""
+    return message("{x:change}", x=row["mean"] / row["came"] - 1) if row["came"] else MISSING
+
+
+def _inside(row: Record) -> Text:
+    """Whether what came lies in the 80 % band, or on which side of it."""
+    return "yes" if row["inside80"] else "below" if row["came"] < row["q10"] else "above"
+
+
+def _origins(past: Past) -> Listing:
     """A row per origin; those outside their 80 % band stand out."""
-    say, say_band = _say(str(summary["measure"]))
-    rows: list[Row] = []
-    for row in summary["rows"]:
-        when = row["first"] if row["first"] == row["last"] else f"{row['first']} to {row['last']}"
-        error = percent(row["mean"] / row["came"] - 1) if row["came"] else MISSING
-        cells: list[Cell] = [
-            clean(row["origin"]),
-            clean(when),
-            say(row["mean"]),
-            say_band(row["q10"], row["q90"]),
-        ]
-        cells += [say(row["came"]), error, "yes" if row["inside80"] else "no"]
-        rows.append((cells, not row["inside80"]))
-    unit = clean(words.unit(summary))
-    head = ["Known to", "Forecast for", f"Expected, {unit}", f"80{NBSP}% band", "Came", "Error", "Inside"]
-    return table(head, rows, "llrrrrr", "aa12111")
+    unit = unit_of(past.measure)
+    columns = [
+        text("origin", "Known to"),
+        said("Forecast for", _when, "l", "a"),
+        value("mean", message("Expected, {unit}", unit=headline_unit(past)), unit),
+        band(message("80~% band"), unit, "2"),
+        value("came", "Came", unit),
+        said("Error", _error),
+        said("Inside", _inside),
+    ]
+    return listing(past.rows, columns, strong=lambda row: not row["inside80"])
 
 
-def _methods(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The forecast and each baseline."""
-    rows: list[Row] = []
-    for found in summary["methods"]:
-        if found["measure"] != summary["measure"]:
-            continue
-        own = found["method"] == words.FORECAST
-        skill = "" if own else _skill(found)
-        rows.append(([clean(found["method"]), str(found["outcomes"]), *_scores(found), skill], own))
-    shares = [f"In {p}{NBSP}%" for p in (50, 80, 90)]
-    return table(["Method", "Origins", "CRPS", "Bias", *shares, "Skill over it"], rows, widths="a1111111")
+def _shares() -> list[Shown]:
+    """The bias, and the shares of outcomes inside their bands."""
+    bias = said("Bias", lambda row: message("{bias:change}", **row))
+    return [bias, *(_share(f"inside{p}", message("In {p}~%", p=p)) for p in (50, 80, 90))]
 
 
-def _scores(found: Mapping[str, Any]) -> list[Cell]:
-    bias = percent(found["bias"]) if known(found["bias"]) else MISSING
-    shares = [percent(found[name]["share"]) for name in ("inside50", "inside80", "inside90")]
-    return [number(found["crps"]), bias, *shares]
+def _share(key: str, head: Text) -> Shown:
+    return said(head, lambda row: SHARE.said(row[key]["share"]))
 
 
-def _skill(found: Mapping[str, Any]) -> str:
-    if not known(found["skill"]):
+def _crps(row: Record) -> Text:
+    return CURRENCY.said(row["crps"])
+
+
+def _skill(row: Record) -> Text:
+    if row["method"] == FORECAST:
+        return ""
+    if not known(row["skill"]):
         return MISSING
-    error = found["skill_se"]
-    more = f" ± {error:.2f}" if error is not None and math.isfinite(error) else ""
-    return f"{found['skill']:+.2f}{more}".replace("-", sentences.MINUS)
+    return message("{skill:+.2f} ± {skill_se:.2f}" if known(row["skill_se"]) else "{skill:+.2f}", **row)
 
 
-def _stages(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The forecast of every measure."""
-    rows: list[Row] = []
-    for found in (m for m in summary["methods"] if m["method"] == words.FORECAST):
-        relative = percent(found["relative"]) if known(found["relative"]) else MISSING
-        name = stage_word(str(found["measure"]).replace("_", " "))
-        crps, *rest = _scores(found)
-        rows.append(([name, crps, relative, *rest], found["measure"] == summary["measure"]))
-    shares = [f"In {p}{NBSP}%" for p in (50, 80, 90)]
-    return table(["Measure", "CRPS", "of what came", "Bias", *shares], rows)
+def _methods(past: Past) -> Listing:
+    """The forecast and each baseline."""
+    columns = [
+        text("method", "Method"),
+        value("outcomes", "Origins", WHOLE),
+        said("CRPS", _crps),
+        *_shares(),
+        said("Skill over it", _skill),
+    ]
+    rows = [row for row in past.scores if row["measure"] == past.measure]
+    return listing(rows, columns, strong=lambda row: row["method"] == FORECAST)
 
 
-def _gate(summary: Mapping[str, Any]) -> dict[str, Any]:
-    rows: list[Row] = []
-    for check in summary["gate"]["checks"]:
-        cells: list[Cell] = [
-            clean(check["name"]),
-            check["status"],
-            clean(check["value"]),
-            clean(check["threshold"]),
+def _stages(past: Past) -> Listing:
+    """The forecast of every measure, and the best of the simple methods that could be made as often."""
+    rows = [row for row in past.scores if row["method"] == FORECAST]
+    best: dict[str, Record] = {}
+    for own in rows:
+        others = [
+            row
+            for row in past.scores
+            if row["measure"] == own["measure"]
+            and row["method"] != FORECAST
+            and row["outcomes"] == own["outcomes"]
         ]
-        rows.append(([*cells, sentences.sentence(check["advice"])], check["status"] == "FAIL"))
-    return table(["Check", "Status", "Value", "Expected", "Advice"], rows, "lllll", "2a223")
+        best[own["measure"]] = min(others, key=lambda row: float(row["crps"]), default={})
+    columns = [
+        said("Measure", lambda row: stage_word(str(row["measure"])), "l", "a"),
+        said("CRPS", _crps),
+        value("relative", "of what came", SHARE),
+        *_shares(),
+        said("Best simple method", lambda row: best[row["measure"]].get("method", MISSING), "l", "2"),
+        said("of what came", lambda row: SHARE.said(best[row["measure"]].get("relative"))),
+    ]
+    return listing(rows, columns, strong=lambda row: row["measure"] == past.measure)
+
+
+# ------------------------------------------------------------------------------------------------- a run, scored
+
+
+def score_page(told: Mapping[str, Any]) -> Page:
+    """Each measure as forecast and as it came, and where the miss came from; `told`: the content of score.json."""
+    come, horizon = told["come"], told["horizon"]
+    some = message(
+        " ({come} of {n} {period}s have come)", come=len(come), n=len(horizon), period=told["period"]
+    )
+    title = message(
+        "{name} as forecast as of {as_of}, {span}{left}",
+        name=told["name"], as_of=told["as_of"],
+        span=come[0] if len(come) == 1 else message("{first} to {last}", first=come[0], last=come[-1]),
+        left=some if len(come) < len(horizon) else "",
+    )  # fmt: skip
+    return Page(title, [Part(listings=[_scores(told)]), Part(listings=[_attribution(told)])])
+
+
+def _scores(told: Mapping[str, Any]) -> Listing:
+    rows = [row for row in told["scores"] if (row["period"], row["channel"]) == ("total", "total")]
+
+    columns = [
+        said("Measure", lambda row: stage_word(str(row["measure"])), "l", "a"),
+        value("mean", "Expected", by_measure),
+        band(message("80~% band"), by_measure),
+        value("came", "Came", by_measure),
+        said("Error", _error),
+        said("Inside", _inside),
+        said("CRPS", _crps),
+    ]
+    return listing(rows, columns)
+
+
+def _attribution(told: Mapping[str, Any]) -> Listing:
+    """Blocks in the order of the funnel: what each was expected to be, is now, and moved."""
+    parts = [part for part in told["attribution"] if part["channel"] == "total"]
+    moved = {(part["block"], part["measure"]): part["amount"] for part in parts}
+    found: dict[str, list[Record]] = {}
+    for block in told["blocks"]:
+        found.setdefault(block["block"], []).append(block)
+    measures = list(dict.fromkeys(part["measure"] for part in told["attribution"]))
+
+    def blocks(key: str, head: Text) -> Shown:
+        return said(head, lambda row: _together(found.get(row["block"], []), key))
+
+    def amount(measure: str) -> Shown:
+        money = measure == "revenue"
+        head = message("{m:stage}, {cur}" if money else "{m:stage}", m=measure, cur=told["currency"])
+        return said(head, lambda row: message("{x:signed}" if money else "{x:+,.1f}", x=row[measure]))
+
+    names = dict.fromkeys(block for block, _ in moved)
+    rows: list[Record] = [{"block": b} | {m: moved.get((b, m), 0.0) for m in measures} for b in names]
+    sums = {m: sum(row[m] for row in rows) for m in measures}
+    columns = [
+        text("block", "Where the miss came from"),
+        blocks("then", "As forecast"),
+        blocks("now", "As it came"),
+    ]
+    return listing([*rows, {"block": "came less expected"} | sums], [*columns, *map(amount, measures)])
+
+
+def _together(blocks: Sequence[Record], key: str) -> Message:
+    return together(*(_valued(block, block[key]) for block in blocks), between=", ")
+
+
+def _valued(block: Record, amount: float) -> Message:
+    said_as = {"share": "{x:percent.3}", "days": "{x:.0f} days into {stage:stage}"}.get(
+        block["unit"], "{x:number}"
+    )
+    return message(said_as, x=amount, stage=block.get("stage", ""))
+
+
+# -------------------------------------------------------------------------------------------------------- figures
+
+
+@house
+def plot_backtest(rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: str = "") -> Axes:
+    """Draw what was forecast at each origin (bands of 50, 80, 90 % and the median) and what came, as dots.
+
+    `rows`: of backtest.json: origin, q05 to q95, came, first, last. A dot outside its 80 % band is orange.
+    """
+    at = np.arange(len(rows), dtype=float)
+    factor, label = scale_of([[r["q95"], r["came"]] for r in rows], unit)
+    handles = []
+    for low, high, colour in BANDS:
+        bottom = np.array([r[low] for r in rows]) / factor
+        height = np.array([r[high] for r in rows]) / factor - bottom
+        handles.append(ax.bar(at, height, bottom=bottom, width=0.62, color=colour, linewidth=0))
+    middle = np.array([r["q50"] for r in rows]) / factor
+    lines = ax.hlines(middle, at - 0.31, at + 0.31, color=BLUE, linewidth=1.4)
+    came = np.array([r["came"] for r in rows]) / factor
+    inside = np.array([bool(r["inside80"]) for r in rows])
+    dots = [
+        ax.plot(at[m], came[m], "o", color=c, markersize=4.5)[0]
+        for m, c in ((inside, INK), (~inside, ORANGE))
+    ]
+    names = [r["first"] if r["first"] == r["last"] else f"{r['first']}\nto {r['last']}" for r in rows]
+    step = max(1, -(-len(rows) // 8))
+    shown = at[::-1][::step][::-1]
+    ax.set_xticks(shown, [names[int(i)] for i in shown], fontsize=6.5)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel(label)
+    ax.grid(axis="y")
+    labels = ["median", "50 %", "80 %", "90 %", "what came", "outside 80 %"]
+    legend(ax, [lines, *handles[::-1], *dots], labels, columns=6, wide=1.0, handle=1.2)
+    return ax
+
+
+@house
+def plot_pit(counts: Sequence[int], ax: Axes) -> Axes:
+    """Draw how many outcomes fell into each equal part of their forecasts; even bars where bands are right."""
+    edges = np.linspace(0, 1, len(counts) + 1)
+    ax.bar(edges[:-1], counts, width=1 / len(counts), align="edge", color=BLUE, edgecolor="white")
+    ax.axhline(sum(counts) / len(counts), color=GREY, linestyle=(0, (5, 3)), linewidth=0.8)
+    ax.set_xlim(0, 1)
+    ax.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    few_ticks(ax.yaxis, 4, integer=True)
+    ax.set_xlabel("forecast below what came")
+    ax.set_ylabel("outcomes")
+    return ax
+
+
+@house
+def backtest_figure(past: Past) -> Figure:
+    """Outcomes beside their bands, and the histogram of their places."""
+    figure, axes = blank(2.7, ncols=2, width_ratios=[5, 1.1])
+    plot_backtest(past.rows, axes[0, 0], unit=headline_unit(past))
+    plot_pit(past.own["pit"], axes[0, 1])
+    return figure

@@ -1,65 +1,72 @@
-"""The chapter of the report on levers: what moves the forecast, where its doubt comes from, scenarios and goals."""
+"""What would change the forecast: levers and doubts, the study's scenarios, and goals with what would reach them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-from forecast.report.chapters import Cell, Row, part, table
-from forecast.report.figures import figure_svg
-from forecast.report.pages.scenario_figures import levers_figure, scenarios_figure
-from forecast.report.sentences import (
-    NBSP,
+from forecast.report.document import (
+    Listing,
+    Over,
+    Page,
+    Part,
+    Picture,
+    Shown,
     band,
-    chance,
-    clean,
-    count,
-    count_band,
-    known,
-    number,
-    percent,
-    percent_band,
-    short_names,
-    signed,
-    stage_word,
-    whole,
+    listing,
+    named,
+    said,
+    text,
+    value,
 )
-from forecast.tables import Tables, records
+from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, blank, house, scale_of
+from forecast.tables import CHANCE, CHANGE, COUNT, CURRENCY, RATIO, SHARE, Record, Unit, records
+from forecast.words import Message, Text, clean, known, message, short_names, stage_word, together
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forecast.results import Levers, Results
+
+Cells = Mapping[str, Record]  # by measure
+
+GAINED = replace(CURRENCY, one="signed")  # over a band as that of any amount
 RATES = {"leads": "conversion", "qualified": "qualification", "won": "close rate"}
-LEVER_NOTE = (
+LEVER_NOTE = message(
     "One lever at a time, in all channels at once; rates and delays of units that enter the stage before within the "
     "horizon. In the end: all revenue of the horizon's cohorts. Left: +10 % each, delays -10 %, with 80 % bands. "
     "Right: chance in orange, lines are one Monte Carlo error. By channel: sensitivity.csv."
 )
-SCENARIO_NOTE = (
+SCENARIO_NOTE = message(
     "Compared with the plan as it is, draw by draw, so that a gain holds no chance. In the end: of who is in the "
     "funnel by the end of the horizon; what a change brings after it is not counted, nor its cost then. Pays back: in "
     "the end, and by the end of the horizon. A period later: what beginning one period later costs."
 )
-GOAL_NOTE = (
+GOAL_NOTE = message(
     "Budget: today's split times one factor; best budget: by the solver, money may move, left out where the limits "
     "allow none. Rates: in all channels, from now on. Out of reach: how likely the largest change makes it."
 )
 
 
-def scenario_chapter(tables: Tables) -> list[dict[str, Any]]:
-    """The chapter, or nothing where the tables have no levers."""
-    if not tables.levers:
-        return []
-    parts = [*_levers(tables), *_scenarios(tables), *_goals(tables)]
-    return [{"title": "What would change the forecast", "parts": parts}]
+def scenarios_page(made: Results) -> Page | None:
+    """Levers, scenarios and goals; nothing where no levers were tried."""
+    if made.levers is None:
+        return None
+    parts = [*_levers(made, made.levers), *_scenarios(made), *_goals(made, made.levers)]
+    names = ("sensitivity", "variance", "scenarios", "goals", "ways")
+    sheets = [table for name in names if len(table := made.table(name))]
+    return Page("What would change the forecast", parts, sheets)
 
 
-def _unit(tables: Tables) -> str:
-    return clean(tables.study["currency"]) if _valued(tables) else "wins"
-
-
-def _valued(tables: Tables) -> bool:
-    return bool((tables.levers["sensitivity"]["measure"] == "revenue").any())
+def compared_page(made: Results) -> Page:
+    """The scenarios alone, and the verdict on the fit that they rest on."""
+    return Page(parts=[*_scenarios(made), Part(verdict=made.verdict)])
 
 
 def lever_name(lever: str, stage: str) -> str:
@@ -81,269 +88,349 @@ def source_name(source: str) -> str:
 # ------------------------------------------------------------------------------------------------- sensitivity
 
 
-def _levers(tables: Tables) -> list[dict[str, Any]]:
-    made = tables.levers["sensitivity"]
-    inside, eventual = ("revenue", "revenue_eventual") if _valued(tables) else ("won", "won_eventual")
-    total = made[made["channel"] == "total"]
+def _levers(made: Results, levers: Levers) -> list[Part]:
+    inside, eventual = ("revenue", "revenue_eventual") if levers.valued else ("won", "won_eventual")
+    unit = made.study.currency if levers.valued else "wins"
+    total = levers.sensitivity[levers.sensitivity["channel"] == "total"]
     now = total[(total["measure"] == inside) & (total["change"] != "+1 point")]
     now = now.sort_values("mean", ascending=False, kind="stable")
-    parts = tables.levers["variance"]
-    parts = parts[~parts["source"].isin(("total", "forecast"))].sort_values(
-        "share", ascending=False, kind="stable"
-    )
-    lead = bottleneck_sentence(tables)
-    text = variance_sentence(parts)
-    drawn = levers_figure(
-        now,
-        [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(now)],
-        parts,
-        [clean(source_name(str(source))) for source in parts["source"]],
-        currency=_unit(tables),
-    )
-    alt = f"Left: what each lever brings inside the horizon. Right: variance of the forecast by source. {lead} {text}"
+    doubts = levers.variance[~levers.variance["source"].isin(("total", "forecast"))]
+    doubts = doubts.sort_values("share", ascending=False, kind="stable")
+    lead, told = bottleneck_sentence(made, levers), variance_sentence(doubts)
+
+    def drawn() -> Figure:
+        return levers_figure(
+            now,
+            [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(now)],
+            doubts,
+            [clean(source_name(str(source))) for source in doubts["source"]],
+            currency=unit,
+        )
+
+    alt = message(
+        "Left: what each lever brings inside the horizon. Right: variance of the forecast by source. {lead} {told}",
+        lead=lead, told=told,
+    )  # fmt: skip
     return [
-        part(lead=lead, text=text, figure={"svg": figure_svg(drawn), "alt": alt}),
-        part(tables=[_lever_table(tables, total, inside, eventual)], note=LEVER_NOTE),
-        part(tables=[_variance_table(parts)]),
+        Part(lead=lead, text=told, figure=Picture(drawn, alt)),
+        Part(listings=[_lever_listing(total, inside, eventual, unit)], note=LEVER_NOTE),
+        Part(listings=[_doubts(doubts)]),
     ]
 
 
-def bottleneck_sentence(tables: Tables) -> str:
+def bottleneck_sentence(made: Results, levers: Levers) -> Message:
     """Where 10 % more bring the most, and which rate is far from the market's range."""
-    found, unit = tables.levers["bottleneck"], _unit(tables)
-    said = ""
+    found, frame = levers.bottleneck, made.benchmarks
+    parts = []
     if found:
-        name = clean(lever_name(str(found["lever"]), str(found["stage"])))
-        said = (
-            f"Of traffic and rates, 10{NBSP}% more {name} brings the most inside the horizon: "
-            f"{number(found['mean'])}{NBSP}{unit} "
-            f"({band(found['q10'], found['q90'])}, 80{NBSP}% band)."
-        )
-    frame = tables.benchmarks
+        parts.append(
+            message(
+                "Of traffic and rates, 10~% more {name} brings the most inside the horizon: {x:number}~{unit} "
+                "({ends:band}, 80~% band).",
+                name=lever_name(str(found["lever"]), str(found["stage"])), x=found["mean"],
+                ends=(found["q10"], found["q90"]), unit=made.study.currency if levers.valued else "wins",
+            )
+        )  # fmt: skip
     if len(frame) and "position" in frame:
-        rows = frame[
+        low = frame[
             (frame["channel"] == "total") & (frame["aim"] == "middle") & (frame["position"] == "below")
         ]
-        if len(rows):
-            low = rows.sort_values("won_eventual", ascending=False, kind="stable").iloc[0]
-            name = clean(lever_name("rate", str(low["stage"])))
-            said += f" Below the market's range: {name}, {percent(low['mean'])}."
-    return said
+        for row in records(low.sort_values("won_eventual", ascending=False, kind="stable").head(1)):
+            rate = lever_name("rate", str(row["stage"]))
+            parts.append(message("Below the market's range: {rate}, {x:percent}.", rate=rate, x=row["mean"]))
+    return together(*parts)
 
 
-def variance_sentence(parts: pd.DataFrame) -> str:
+def variance_sentence(doubts: pd.DataFrame) -> Text:
     """The largest doubts, and how much of it is luck."""
-    luck = parts[parts["source"].str.startswith("chance")]["share"].sum()
-    known_unknown = parts[~parts["source"].str.startswith("chance")]
+    luck = doubts[doubts["source"].str.startswith("chance")]["share"].sum()
+    known_unknown = doubts[~doubts["source"].str.startswith("chance")]
     if known_unknown.empty or not math.isfinite(luck):
         return ""
     first = known_unknown.iloc[0]
-    return (
-        f"{percent(luck)} of the variance of the forecast is chance, which no data would take away; the largest doubt "
-        f"is {clean(source_name(str(first['source'])))} with {percent(first['share'])}."
-    )
+    return message(
+        "{luck:percent} of the variance of the forecast is chance, which no data would take away; the largest doubt is "
+        "{source} with {share:percent}.",
+        luck=luck, source=source_name(str(first["source"])), share=first["share"],
+    )  # fmt: skip
 
 
-def _lever_table(tables: Tables, total: pd.DataFrame, inside: str, eventual: str) -> dict[str, Any]:
+def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: str) -> Listing:
     keyed = {(r["lever"], r["stage"], r["change"], r["measure"]): r for r in records(total)}
-    say, say_band = (number, band) if _valued(tables) else (count, count_band)
-    rows: list[Row] = []
-    for lever, stage, change, measure in keyed:
-        if measure != inside:
-            continue
-        now, then = keyed[lever, stage, change, inside], keyed[lever, stage, change, eventual]
-        elasticity = f"{now['elasticity']:.2f}" if known(now["elasticity"]) else ""
-        cells: list[Cell] = [
-            clean(lever_name(str(lever), str(stage))),
-            str(change).replace(" %", f"{NBSP}%"),
-            say(now["mean"]),
-            say_band(now["q10"], now["q90"]),
-            elasticity,
-            say(then["mean"]),
-            say_band(then["q10"], then["q90"]),
-        ]
-        rows.append((cells, False))
-    head = [f"Lever, {_unit(tables)}", "Change", "Inside", f"80{NBSP}% band", "Elasticity", "In the end"]
-    return table([*head, f"80{NBSP}% band"], rows, "", "aa12112")
+    rows = [row for (*_, measure), row in keyed.items() if measure == inside]
+    counted = CURRENCY if inside == "revenue" else COUNT
 
+    def then(row: Record) -> Record:
+        return keyed[row["lever"], row["stage"], row["change"], eventual]
 
-def _variance_table(parts: pd.DataFrame) -> dict[str, Any]:
-    rows: list[Row] = [
-        ([clean(source_name(str(r["source"]))), percent(r["share"]), f"±{percent(r['error'])}"], False)
-        for r in records(parts)
+    def changed(row: Record) -> Text:
+        return message(str(row["change"]).replace(" %", "~%"))
+
+    columns = [
+        said(
+            message("Lever, {unit}", unit=unit), lambda row: lever_name(row["lever"], row["stage"]), "l", "a"
+        ),
+        said("Change", changed, width="a"),
+        value("mean", "Inside", counted),
+        band(message("80~% band"), counted, "2"),
+        said("Elasticity", lambda row: RATIO.said(row["elasticity"]) if known(row["elasticity"]) else ""),
+        said("In the end", lambda row: counted.said(then(row)["mean"])),
+        said(message("80~% band"), lambda row: counted.band(then(row)["q10"], then(row)["q90"]), width="2"),
     ]
-    return table(["Source of doubt", "Share of the variance", "Monte Carlo error"], rows)
+    return listing(rows, columns)
+
+
+def _doubts(doubts: pd.DataFrame) -> Listing:
+    columns = [
+        said("Source of doubt", lambda row: source_name(str(row["source"])), "l", "a"),
+        value("share", "Share of the variance", SHARE),
+        said("Monte Carlo error", lambda row: message("±{error:percent}", **row)),
+    ]
+    return listing(records(doubts), columns)
 
 
 # --------------------------------------------------------------------------------------------------- scenarios
 
 
-def _cells(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in records(frame):
-        found.setdefault(str(row["scenario"]), {})[str(row["measure"])] = row
-    return found
-
-
-def _scenarios(tables: Tables) -> list[dict[str, Any]]:
-    if "scenarios" not in tables.levers:
+def _scenarios(made: Results) -> list[Part]:
+    """The scenarios of the study, the best contribution first."""
+    if made.levers is None or made.levers.scenarios is None:
         return []
-    made, unit = _cells(tables.levers["scenarios"]), _unit(tables)
-    if not _valued(tables):
-        return [part("Scenarios", tables=[_plain_scenarios(made)], note=SCENARIO_NOTE)]
-    ordered = dict(sorted(made.items(), key=lambda item: -item[1]["contribution"]["mean"]))
-    short = short_names(list(ordered))
-    frame = pd.DataFrame([cells["contribution"] for cells in ordered.values()])
-    drawn = scenarios_figure(frame, [short[name] for name in ordered], currency=unit)
+    by: dict[str, dict[str, Record]] = {}
+    for row in records(made.levers.scenarios):
+        by.setdefault(str(row["scenario"]), {})[str(row["measure"])] = row
+    if not all("contribution" in cells for cells in by.values()):
+        return [Part("Scenarios", listings=[_in_wins(by)], note=SCENARIO_NOTE)]
+    ordered = dict(sorted(by.items(), key=lambda item: -item[1]["contribution"]["mean"]))
+    short, unit = short_names(ordered), made.study.currency
     lead = scenario_sentence(ordered, short, unit)
-    alt = f"Contribution of each scenario more than without it, with 80 percent bands. {lead}"
+
+    def drawn() -> Figure:
+        import pandas as pd
+
+        frame = pd.DataFrame([cells["contribution"] for cells in ordered.values()])
+        return scenarios_figure(frame, [short[each] for each in ordered], currency=unit)
+
+    alt = "Contribution of each scenario more than without it, with 80 percent bands. {lead}"
     return [
-        part(
+        Part(
             "Scenarios",
             lead=lead,
-            figure={"svg": figure_svg(drawn), "alt": alt},
-            tables=[_money_table(ordered, short, unit)],
+            figure=Picture(drawn, message(alt, lead=lead)),
+            listings=[_in_money(ordered, unit)],
             note=SCENARIO_NOTE,
         )
     ]
 
 
-def scenario_sentence(ordered: Mapping[str, Any], short: Mapping[str, str], unit: str) -> str:
+def scenario_sentence(ordered: Mapping[str, Cells], short: Mapping[str, str], unit: str) -> Message:
     """The scenario with the largest contribution, whether it pays, and what waiting costs."""
-    name, best = next(iter(ordered.items()))
-    money, late = best["contribution"], best["cost_of_delay"]["mean"]
+    best, cells = next(iter(ordered.items()))
+    money = cells["contribution"]
     if money["mean"] <= 0:
-        return "None of the scenarios is expected to pay within what the horizon's units bring."
-    return (
-        f"{short[name]} brings the most: {number(money['mean'])}{NBSP}{unit} of contribution in the end "
-        f"({band(money['q10'], money['q90'])}); it pays back with {chance(best['p_payback']['mean'])}, and "
-        f"every period later costs {number(late)}{NBSP}{unit}."
-    )
+        return message("None of the scenarios is expected to pay within what the horizon's units bring.")
+    return message(
+        "{name} brings the most: {x:number}~{unit} of contribution in the end ({ends:band}); it pays back with "
+        "{p:chance}, and every period later costs {late:number}~{unit}.",
+        name=short[best], x=money["mean"], unit=unit, ends=(money["q10"], money["q90"]),
+        p=cells["p_payback"]["mean"], late=cells["cost_of_delay"]["mean"],
+    )  # fmt: skip
 
 
-def _money_table(made: Mapping[str, Any], short: Mapping[str, str], unit: str) -> dict[str, Any]:
-    rows: list[Row] = []
-    for name, cells in made.items():
-        money, inside = cells["contribution"], cells["revenue"]
-        pays = cells["payback_periods"]["q50"]
-        row: list[Cell] = [
-            short[name],
-            {"t": signed(inside["mean"]), "s": band(inside["q10"], inside["q90"])},
-            number(cells["cost"]["mean"]),
-            {"t": signed(money["mean"]), "s": band(money["q10"], money["q90"])},
-            {
-                "t": chance(cells["p_payback"]["mean"], brief=True),
-                "s": f"{chance(cells['p_payback_horizon']['mean'], brief=True)} by the end",
-            },
-            f"{pays:.0f} period{'s' if pays > 1 else ''}" if known(pays) else "later",
-            number(cells["cost_of_delay"]["mean"]),
-        ]
-        rows.append((row, False))
-    head = [
-        f"Scenario, {unit}",
-        "Revenue inside",
-        "Cost",
-        "Contribution",
-        "Pays back",
-        "Paid after",
-        "A period later",
+def _of(measure: str, head: Text, unit: Unit, width: str) -> Shown:
+    """A column of a measure of scenarios: its mean over its band where it has one."""
+
+    def cell(row: Record) -> Over | Text:
+        found = row[measure]
+        if not known(found["q10"]):
+            return unit.said(found["mean"])
+        return Over(unit.said(found["mean"]), unit.band(found["q10"], found["q90"]))
+
+    return said(head, cell, width=width)
+
+
+def _rows(by: Mapping[str, Cells]) -> list[Record]:
+    return [{"scenario": scenario, **cells} for scenario, cells in by.items()]
+
+
+def _in_money(by: Mapping[str, Cells], unit: str) -> Listing:
+    def pays(row: Record) -> Over:
+        by_end = message("{p:brief} by the end", p=row["p_payback_horizon"]["mean"])
+        return Over(CHANCE.said(row["p_payback"]["mean"]), by_end)
+
+    def after(row: Record) -> Text:
+        n = row["payback_periods"]["q50"]
+        return message("{n:whole} periods" if n > 1 else "{n:whole} period", n=n) if known(n) else "later"
+
+    columns = [
+        named("scenario", message("Scenario, {unit}", unit=unit), "2"),
+        _of("revenue", "Revenue inside", GAINED, "2"),
+        said("Cost", lambda row: CURRENCY.said(row["cost"]["mean"])),
+        _of("contribution", "Contribution", GAINED, "2"),
+        said("Pays back", pays, width="2"),
+        said("Paid after", after),
+        said("A period later", lambda row: CURRENCY.said(row["cost_of_delay"]["mean"])),
     ]
-    return table(head, rows, "", "2212211")
+    return listing(_rows(by), columns)
 
 
-def _plain_scenarios(made: Mapping[str, Any]) -> dict[str, Any]:
-    short = short_names(list(made))
-    rows: list[Row] = []
-    for name, cells in made.items():
-        won, then = cells["won"], cells["won_eventual"]
-        row: list[Cell] = [
-            short[name],
-            count(won["mean"]),
-            count_band(won["q10"], won["q90"]),
-            count(then["mean"]),
-            percent_band(cells["relative"]["q10"], cells["relative"]["q90"]),
-        ]
-        rows.append((row, False))
-    return table(["Scenario", "Wins inside", f"80{NBSP}% band", "In the end", "More, share"], rows)
+def _in_wins(by: Mapping[str, Cells]) -> Listing:
+    def more(row: Record) -> Text:
+        return SHARE.band(row["relative"]["q10"], row["relative"]["q90"])
+
+    columns = [
+        named("scenario", "Scenario"),
+        said("Wins inside", lambda row: COUNT.said(row["won"]["mean"])),
+        said(message("80~% band"), lambda row: COUNT.band(row["won"]["q10"], row["won"]["q90"])),
+        said("In the end", lambda row: COUNT.said(row["won_eventual"]["mean"])),
+        said("More, share", more),
+    ]
+    return listing(_rows(by), columns)
 
 
 # ------------------------------------------------------------------------------------------------------- goals
 
 
-def _goals(tables: Tables) -> list[dict[str, Any]]:
-    if "goals" not in tables.levers:
+def _goals(made: Results, levers: Levers) -> list[Part]:
+    if levers.goals is None or levers.ways is None:
         return []
-    goals, ways = records(tables.levers["goals"]), records(tables.levers["ways"])
-    cur, rows = clean(tables.study["currency"]), list[Row]()
-    for goal in goals:
-        cells: list[Cell] = [
-            clean(goal["goal"]),
-            f"{goal['from']} to {goal['by']}",
-            f"{whole(goal['amount'])}{NBSP}{_goal_unit(goal, cur)}",
-            {"t": number(goal["q50"]), "s": band(goal["q10"], goal["q90"])},
-            chance(goal["p"], brief=True),
-            signed(-goal["gap_50"]),
-            signed(-goal["gap_chance"]),
-        ]
-        rows.append((cells, False))
-    head = [
-        "Goal",
-        "Periods",
-        "Amount",
-        "Median, band",
-        "Probability",
-        f"Ahead, 50{NBSP}%",
-        "Ahead, asked",
+    cur, goals, ways = made.study.currency, records(levers.goals), records(levers.ways)
+
+    def amount(row: Record) -> Text:
+        return message("{x:whole}~{unit}", x=row["amount"], unit=_goal_unit(row, cur))
+
+    def ahead(key: str, head: Text) -> Shown:
+        return said(head, lambda row: CHANGE.said(-row[key]))
+
+    columns = [
+        text("goal", "Goal", "2"),
+        said("Periods", lambda row: message("{from} to {by}", **row), width="2"),
+        said("Amount", amount, width="2"),
+        said(
+            "Median, band",
+            lambda row: Over(message("{q50:number}", **row), CURRENCY.band(row["q10"], row["q90"])),
+            width="3",
+        ),
+        value("p", "Probability", CHANCE, "2"),
+        ahead("gap_50", message("Ahead, 50~%")),
+        ahead("gap_chance", "Ahead, asked"),
     ]
     points = [
         goal_sentence(goal, [way for way in ways if way["goal"] == goal["goal"]], cur) for goal in goals
     ]
-    parts = [part("Goals", tables=[table(head, rows, "", "2223211")], points=points)]
-    return [*parts, part(tables=[_ways_table(ways, cur)], note=GOAL_NOTE)] if ways else parts
+    parts = [Part("Goals", listings=[listing(goals, columns)], points=points)]
+    return [*parts, Part(listings=[_ways(ways, cur)], note=GOAL_NOTE)] if ways else parts
 
 
-def _goal_unit(goal: Mapping[str, Any], currency: str) -> str:
-    return currency if goal["measure"] == "revenue" else clean(stage_word(str(goal["measure"])).lower())
+def _goal_unit(goal: Record, currency: str) -> str:
+    return currency if goal["measure"] == "revenue" else stage_word(str(goal["measure"])).lower()
 
 
-def goal_sentence(goal: Mapping[str, Any], ways: list[dict[str, Any]], currency: str) -> str:
+def goal_sentence(goal: Record, ways: Sequence[Record], currency: str) -> Message:
     """How likely, and the smallest relative change that would do."""
-    text = f"{clean(goal['goal'])}: {chance(goal['p'])}"
+    told = {"goal": goal["goal"], "p": goal["p"], "chance": goal["chance"]}
     if goal["p"] >= goal["chance"]:
-        return f"{text}; no change is needed."
+        return message("{goal}: {p:chance}; no change is needed.", **told)
     able = sorted((way for way in ways if way["reached"]), key=lambda way: way["change"])
     if not able:
-        gap = f"{number(goal['gap_chance'])}{NBSP}{_goal_unit(goal, currency)}"
-        return f"{text}; {gap} short of {percent(goal['chance'])}, and no single lever closes that."
-    said = [f"{_way_name(way)} {_way_change(way)}" for way in able[:2]]
-    return f"{text}; {percent(goal['chance'])} likely with {' or '.join(said)}."
+        gap = message("{x:number}~{unit}", x=goal["gap_chance"], unit=_goal_unit(goal, currency))
+        short = "{goal}: {p:chance}; {gap} short of {chance:percent}, and no single lever closes that."
+        return message(short, gap=gap, **told)
+    would = [message("{name} {change:change}", name=_way_name(way), change=way["change"]) for way in able[:2]]
+    return message(
+        "{goal}: {p:chance}; {chance:percent} likely with {would}.",
+        would=together(*would, between=" or "), **told,
+    )  # fmt: skip
 
 
-def _way_name(way: Mapping[str, Any]) -> str:
-    return clean(lever_name("rate", str(way["stage"]))) if way["lever"] == "rate" else f"{way['lever']}"
+def _way_name(way: Record) -> str:
+    return lever_name("rate", str(way["stage"])) if way["lever"] == "rate" else str(way["lever"])
 
 
-def _way_change(way: Mapping[str, Any]) -> str:
-    sign = "+" if way["change"] >= 0 else "-"
-    return f"{sign}{percent(abs(way['change']))}"
+def _ways(ways: Sequence[Record], currency: str) -> Listing:
+    def amount(key: str) -> Any:
+        def cell(way: Record) -> Text:
+            said_as = "{x:percent}" if way["lever"] == "rate" else "{x:whole}~{cur}"
+            return message(said_as, x=way[key], cur=currency)
+
+        return cell
+
+    def likely(way: Record) -> Text:
+        return message("{p:brief}" if way["reached"] else "out of reach: {p:brief}", p=way["p"])
+
+    columns = [
+        text("goal", "Goal", "2"),
+        said("What would do", _way_name, "l", "2"),
+        said("Now", amount("value_now")),
+        said("Then", amount("value")),
+        said("Change", lambda way: message("{change:change}", **way)),
+        said("Probability", likely, width="2"),
+    ]
+    return listing(ways, columns)
 
 
-def _ways_table(ways: list[dict[str, Any]], currency: str) -> dict[str, Any]:
-    rows: list[Row] = []
-    for way in ways:
-        rate = way["lever"] == "rate"
-        now, then = (
-            percent(value) if rate else f"{whole(value)}{NBSP}{currency}"
-            for value in (way["value_now"], way["value"])
-        )
-        p = chance(way["p"], brief=True)
-        cells: list[Cell] = [
-            clean(way["goal"]),
-            _way_name(way),
-            now,
-            then,
-            _way_change(way),
-            p if way["reached"] else f"out of reach: {p}",
-        ]
-        rows.append((cells, False))
-    return table(["Goal", "What would do", "Now", "Then", "Change", "Probability"], rows, "llrrrr", "221112")
+# -------------------------------------------------------------------------------------------------------- figures
+
+
+@house
+def plot_tornado(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: str = "") -> Axes:
+    """Draw what each lever brings inside the horizon as bars with 80 % bands, the largest on top.
+
+    `table`: mean, q10, q90, a row per name, in the order of `names`.
+    """
+    factor, label = scale_of(table[["mean", "q90"]].to_numpy(float), currency)
+    at = np.arange(len(table))[::-1]
+    mean, low, high = (table[column].to_numpy(float) / factor for column in ("mean", "q10", "q90"))
+    ax.barh(at, mean, height=0.6, color=BLUE)
+    ax.hlines(at, low, high, color=INK, linewidth=1.2)
+    ax.axvline(0.0, color=GREY, linewidth=0.6)
+    ax.set_yticks(at, list(names))
+    ax.set_xlabel(f"more inside the horizon, {label}")
+    return ax
+
+
+@house
+def plot_parts(table: pd.DataFrame, ax: Axes, *, names: Sequence[str]) -> Axes:
+    """Draw the share of the variance by source, in percent, with one Monte Carlo error to both sides."""
+    at = np.arange(len(table))[::-1]
+    luck = [str(source).startswith("chance") for source in table["source"]]
+    share, error = 100 * table["share"].to_numpy(float), 100 * table["error"].to_numpy(float)
+    ax.barh(at, share, height=0.6, color=[ORANGE if lucky else BLUE for lucky in luck])
+    ax.hlines(at, share - error, share + error, color=INK, linewidth=1.2)
+    ax.axvline(0.0, color=GREY, linewidth=0.6)
+    ax.set_yticks(at, list(names))
+    ax.set_xlabel("share of the variance, %")
+    return ax
+
+
+@house
+def levers_figure(
+    tornado: pd.DataFrame,
+    lever_names: Sequence[str],
+    parts: pd.DataFrame,
+    part_names: Sequence[str],
+    *,
+    currency: str = "",
+) -> Figure:
+    """Tornado and variance side by side on the report's width."""
+    rows = max(len(tornado), len(parts))
+    figure, axes = blank(0.9 + 0.22 * rows, ncols=2)
+    plot_tornado(tornado, axes[0, 0], names=lever_names, currency=currency)
+    plot_parts(parts, axes[0, 1], names=part_names)
+    return figure
+
+
+@house
+def scenarios_figure(table: pd.DataFrame, names: Sequence[str], *, currency: str = "") -> Figure:
+    """Contribution of each scenario with its 80 % band; `table`: mean, q10, q90, a row per name."""
+    figure, axes = blank(0.8 + 0.26 * len(table))
+    ax = axes[0, 0]
+    factor, label = scale_of(table[["q10", "mean", "q90"]].abs().to_numpy(float), currency)
+    at = np.arange(len(table))[::-1]
+    ax.hlines(at, table["q10"] / factor, table["q90"] / factor, color=SKY, linewidth=6)
+    ax.plot(table["mean"] / factor, at, "o", color=BLUE, markersize=5)
+    ax.axvline(0.0, color=GREY, linewidth=0.8)
+    ax.set_yticks(at, list(names))
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    ax.set_xlabel(f"contribution more than without, in the end, {label}")
+    return figure

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from posterior_fixture import DELAYS, PLAN, RATES, TWO, history, posterior, run, study
+from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, run, study
 
-from forecast.outlook.benchmark_gap import COLUMNS, gap_table, largest, position
-from forecast.outlook.simulation import expected_traffic, future_paths
-from forecast.outlook.unit_economics import expected_flow
+from forecast.outlook.drivers import GAP_COLUMNS, gap_table, largest, position
+from forecast.outlook.unit_economics import flow_of
 
 
 def gaps(
@@ -20,13 +19,9 @@ def gaps(
     """The table of a company with these rates, and its expected flow."""
     past = history(TWO)
     known = posterior(past, rates, draws=200, traffic=[1000.0, 400.0], elasticity=0.5, **given)
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    inside, _ = expected_traffic(known, future, PLAN, PLAN[0], "month")
-    flow = expected_flow(inside, future.rates, "visitors", PLAN, known.array("deal_mean"))
-    table = gap_table(
-        study(funnel={"market": market}, channels=channels or {}), past, known, future, inside, flow
-    )
-    return table.set_index(["channel", "stage", "aim"]), flow
+    made = case(known, past, PLAN, study(funnel={"market": market}, channels=channels or {}))
+    flow = flow_of(made)
+    return gap_table(made, flow).set_index(["channel", "stage", "aim"]), flow
 
 
 def test_from_3_to_3_and_a_half_percent_is_a_sixth_more():
@@ -105,13 +100,11 @@ def test_without_a_market_there_is_nothing_to_compare():
     """Market "none" publishes nothing; without deal values gains are wins alone."""
     past = history(TWO)
     known = posterior(past, RATES, draws=20, traffic=[1000.0, 400.0], deal_mean=None)
-    future = future_paths(known, past, 3, np.random.default_rng(1))
-    inside, _ = expected_traffic(known, future, PLAN, PLAN[0], "month")
-    flow = expected_flow(inside, future.rates, "visitors", PLAN, None)
-    none = gap_table(study(), past, known, future, inside, flow)
+    now, asked = (case(known, past, PLAN, one) for one in (study(), study(funnel={"market": "b2b"})))
+    none = gap_table(now, flow_of(now))
     assert none.empty
-    assert list(none.columns) == COLUMNS
-    b2b = gap_table(study(funnel={"market": "b2b"}), past, known, future, inside, flow)
+    assert list(none.columns) == GAP_COLUMNS
+    b2b = gap_table(asked, flow_of(asked))
     assert b2b["revenue"].isna().all()
     assert largest(b2b)["stage"] in ("leads", "qualified", "won")
 

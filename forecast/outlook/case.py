@@ -1,0 +1,205 @@
+"""One question about one company: what was asked, what was seen, what is known of it, and what is planned.
+
+A `Future` holds the paths of the horizon's parameters, one per posterior draw; a `Case` is the noun that the house
+above the fit works on. What spend brings in expectation is asked of it, because simulation, expected flow and budget
+all need it:
+
+    traffic_c(t) = exp(log_traffic_c(t)) [b_c + (1 - b_c) g_c(z_c(t))],   z = acting spend / reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from forecast.equations import acting_spend, carry_periods, lagged, response, with_past
+from forecast.fit import Posterior
+from forecast.history import History
+from forecast.periods import log_days, period_label, period_range, season_of, shift
+from forecast.study import Study
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Future:
+    """Paths of the horizon's parameters, one per posterior draw, shared by every plan and by the allocation.
+
+    log_traffic (draw, period, channel): log expected units at reference spend. rates: by destination stage, expected
+    rate (draw, period, channel). past_spend, reference: of the history, by (period,) channel. starts: the periods.
+    inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
+    from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
+    """
+
+    log_traffic: Array
+    tail_traffic: Array  # (draw, channel): the same for the periods after the horizon, season aside
+    rates: dict[str, Array]
+    past_spend: Array
+    reference: Array
+    responds: NDArray[np.bool_]
+    stopped: NDArray[np.bool_]  # over, unless money is planned
+    starts: NDArray[np.datetime64]
+    inflow: Mapping[str, Array] = field(default_factory=dict)
+
+
+def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
+    """Draw the walks of traffic and rates over `horizon` periods after the history's last."""
+    draws, channels = posterior.draws, len(history.channels)
+
+    def walk(name: str) -> Array:
+        common = rng.standard_normal((draws, horizon, 1)) * posterior.array(f"drift_{name}")[:, None, None]
+        own = (
+            rng.standard_normal((draws, horizon, channels))
+            * posterior.array(f"own_drift_{name}")[:, None, None]
+        )
+        return np.cumsum(common + own, axis=1)
+
+    starts = period_range(
+        shift(history.last, 1, history.period), shift(history.last, horizon, history.period), history.period
+    )
+    moves = walk("traffic")
+    season = posterior.array("season")[:, season_of(starts, history.period)]
+    days = log_days(starts, history.period)
+    level = posterior.array("traffic")[:, None, :] + moves
+    rates = {
+        stage: expit(posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float) + walk(stage))
+        for stage in posterior.stages
+    }
+    return Future(
+        level + season[:, :, None] + days[:, None],
+        level[:, -1],
+        rates,
+        history.spend,
+        history.spend_reference,
+        history.paid,
+        history.stopped,
+        starts,
+    )
+
+
+def case_of(
+    study: Study, history: History, posterior: Posterior, plan: Array, rng: np.random.Generator
+) -> Case:
+    """The question at a plan (period, channel), the walks of its horizon drawn; leads that flow back come later."""
+    return Case(study, history, posterior, future_paths(posterior, history, len(plan), rng), plan)
+
+
+def paid_channels(history: History, plan: Array) -> NDArray[np.int64]:
+    """Channels that take part in the budget, by index: their spend was recorded, or is planned (period, channel)."""
+    return np.flatnonzero(history.paid | (plan.sum(axis=0) > 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A study, its history, the posterior, the paths of the horizon, and a plan: spend (period, channel), currency."""
+
+    study: Study
+    history: History
+    posterior: Posterior
+    future: Future
+    plan: Array
+
+    @property
+    def channels(self) -> list[str]:
+        """Channels by name."""
+        return list(self.history.channels)
+
+    @property
+    def horizon(self) -> int:
+        """Number of periods ahead."""
+        return len(self.plan)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Periods of the horizon, as people write them."""
+        return [period_label(start, self.history.period) for start in self.future.starts]
+
+    @cached_property
+    def stages(self) -> list[str]:
+        """Stages of the funnel, the first one included."""
+        return list(self.posterior.provenance["stages"])
+
+    @cached_property
+    def steps(self) -> list[tuple[str, str]]:
+        """(stage before, stage) for each step of the funnel."""
+        return list(pairwise(self.stages))
+
+    @cached_property
+    def entry(self) -> NDArray[np.int64]:
+        """Where each channel enters the funnel, (channel,): see `History.entry`."""
+        return self.history.entry
+
+    @property
+    def current_spend(self) -> Array:
+        """Spend a period as it is now, (channel,)."""
+        return self.history.current_spend
+
+    @property
+    def valued(self) -> bool:
+        """Whether deals have a value; otherwise what stands for revenue are wins."""
+        return "deal_mean" in self.posterior.data
+
+    @cached_property
+    def paid(self) -> NDArray[np.int64]:
+        """Channels that take part in the budget: their spend was recorded, or is planned."""
+        return paid_channels(self.history, self.plan)
+
+    @property
+    def paid_names(self) -> list[str]:
+        """Names of the channels that take part in the budget."""
+        return [self.channels[i] for i in self.paid]
+
+    def with_plan(self, plan: Array) -> Case:
+        """The same question about another plan."""
+        return replace(self, plan=plan)
+
+    def response(
+        self, spend: Array, *, channels: NDArray[np.int64] | slice = slice(None), skip: int = 0
+    ) -> Array:
+        """Traffic over its reference level, (draw, period, channel), for spend (period, channel) from now on.
+
+        b + (1 - b) g(z), z = x~ / x0, where x~ carries in what was spent before; 1 for a channel without spend.
+        Histories tell level and elasticity at x0, hardly ever the shape away from it: in half of the draws g is the
+        power law z^beta, in the other half Michaelis-Menten with the same level and elasticity at x0, z / ((1 - beta) z
+        + beta). Only for `channels`, and without the first `skip` periods of `spend`.
+        """
+        posterior, future = self.posterior, self.future
+        lags = carry_periods(self.history.period)
+        past = with_past(future.past_spend, lags)[-lags:]
+        path = (np.concatenate([past, spend]) / future.reference)[:, channels]
+        acting = acting_spend(posterior.array("carry")[:, channels], lagged(path, lags, skip=skip))
+        beta, base = (posterior.array(name)[:, None, channels] for name in ("elasticity", "base"))
+        answer = response(acting, beta, base, _saturates(posterior.draws))
+        return np.where(future.responds[channels], answer, 1.0)
+
+    def traffic(self, spend: Array | None = None) -> tuple[Array, Array]:
+        """Expected units entering the funnel at the plan, or at another `spend` (period, channel).
+
+        In the horizon (draw, period, channel), and what this spend brings later, (draw, channel): carry-over, traffic
+        after the horizon with this plan less traffic with no spend in it, both with today's spend from then on.
+        """
+        spend, future = self.plan if spend is None else spend, self.future
+        inside = np.exp(future.log_traffic) * self.response(spend)
+        inside = np.where(future.stopped & (spend == 0), 0.0, inside)
+        later = np.zeros_like(future.tail_traffic)
+        lasting = np.flatnonzero(self.posterior.array("carry").any(axis=0) & future.responds)
+        if lasting.size:
+            after = np.repeat(self.current_spend[None, :], carry_periods(self.history.period), axis=0)
+            path = np.concatenate([spend, after])
+            idle = path.copy()
+            idle[: len(spend)] = 0.0
+            more = self.response(path, channels=lasting, skip=len(spend))
+            more = more - self.response(idle, channels=lasting, skip=len(spend))
+            later[:, lasting] = np.exp(future.tail_traffic[:, lasting]) * np.maximum(more, 0.0).sum(axis=1)
+        return inside, later
+
+
+def _saturates(draws: int) -> NDArray[np.bool_]:
+    """Which draws take the saturating form, (draw, 1, 1): every other one, however the draws are thinned."""
+    return (np.arange(draws) * 0.6180339887498949 % 1.0 < 0.5)[:, None, None]

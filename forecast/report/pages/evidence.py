@@ -1,0 +1,130 @@
+"""What the numbers rest on: delays, response to spend, checks, sampling, audit, provenance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forecast.report import sentences
+from forecast.report.document import (
+    Page,
+    Part,
+    Shown,
+    band,
+    bar,
+    checklist,
+    checks_of,
+    listing,
+    said,
+    text,
+    value,
+)
+from forecast.tables import DAYS, RATIO, RHAT, WHOLE, Record, records
+from forecast.words import MISSING, Text, known, message, short_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecast.results import Results
+
+SHEETS = ("delays", "evidence", "checks", "sampling", "audit", "made_from")
+
+
+def evidence_page(made: Results) -> Page:
+    """Every table that a doubt may ask for; those without rows are left out."""
+    checks = checklist(made.verdict.checks)
+    parts = [
+        _delays(made.delays),
+        _elasticities(made.evidence),
+        Part("Checks behind the verdict", listings=[checks]) if checks.rows else None,
+        _sampling(made.sampling),
+        _audit(made.audit, "Audit of the data"),
+        _provenance(made),
+    ]
+    return Page("Evidence", [part for part in parts if part], [made.table(name) for name in SHEETS])
+
+
+def audit_page(audit: pd.DataFrame, mistakes: pd.DataFrame) -> Page:
+    """What the data alone say: the audit, and the common mistakes that show without a fit."""
+    asked = checklist(checks_of(records(mistakes), "mistake"), head="Mistake", answer="Evidence")
+    title = "Common mistakes, as far as they show without a fit:"
+    parts = [_audit(audit), Part(title, listings=[asked])]
+    return Page(parts=[part for part in parts if part])
+
+
+def _audit(audit: pd.DataFrame, title: str = "") -> Part | None:
+    if audit.empty:
+        return None
+    asked = checks_of(records(audit), "check")
+    return Part(title, listings=[checklist(asked, answer="Evidence", widths="2a333")])
+
+
+def _delays(delays: pd.DataFrame) -> Part | None:
+    if delays.empty:
+        return None
+    columns = [
+        said("Days in the step", lambda row: message("into {stage:stage}", **row), "l", "a"),
+        value("mean_days", "Mean", DAYS),
+        band(message("80~% band"), DAYS),
+        value("prior_days", "Assumed before", DAYS),
+        bar("learnt", "Learnt from the data"),
+    ]
+    return Part("Delays", listings=[listing(records(delays), columns)])
+
+
+def _elasticities(evidence: pd.DataFrame) -> Part | None:
+    if evidence.empty:
+        return None
+    columns = [
+        said("Channel", lambda row: short_names([str(row["channel"])])[str(row["channel"])], "l", "a"),
+        value("elasticity_mean", "Elasticity", RATIO, "a"),
+        band(message("80~% band"), RATIO, "a"),
+        bar("evidence", "Evidence", "a", "l"),
+        text("sentence", "What that means", "1"),
+    ]
+    rows = listing(records(evidence), columns)
+    return Part("Response to spend", listings=[rows], note=sentences.ELASTICITY_NOTE)
+
+
+def _sampling(sampling: pd.DataFrame) -> Part | None:
+    """How each part was sampled; seconds are left out: they differ from run to run, and the report must not."""
+    if sampling.empty:
+        return None
+
+    def bfmi(row: Record) -> Text:
+        return RATIO.said(row["min_bfmi"]) if known(row.get("min_bfmi")) else ""
+
+    columns: list[Shown] = [
+        text("part", "Part of the model"),
+        value("max_rhat", "Largest R-hat", RHAT),
+        value("min_ess_bulk", "Smallest bulk ESS", WHOLE),
+        value("min_ess_tail", "Smallest tail ESS", WHOLE),
+        value("divergences", "Divergences", WHOLE),
+        said("Smallest E-BFMI", bfmi),
+        value("draws", "Draws", WHOLE),
+    ]
+    rows = listing(records(sampling), columns, filled=True)
+    return Part("Sampling", listings=[rows], note=sentences.SAMPLING_NOTE)
+
+
+def _provenance(made: Results) -> Part:
+    """What it takes to make this report again."""
+    told, study = made.provenance, made.study
+    margin = message("{x:percent.3}", x=study.gross_margin) if known(study.gross_margin) else ""
+    versions = [message("{name}~{v}", name=k, v=v) for k, v in sorted(told.get("versions", {}).items())]
+    pairs: list[tuple[str, Text]] = [
+        ("Command", told.get("command", "")),
+        ("Seed", message("{seed}", seed=told["seed"]) if "seed" in told else ""),
+        ("Simulated futures", message("{n:whole}", n=study.draws) if study.draws else ""),
+        ("Counting", study.counting),
+        ("Gross margin", margin),
+        ("Study", told.get("study_sha256", "")),
+        *((f"Data: {name}", digest) for name, digest in told.get("data_sha256", {}).items()),
+        ("Versions", message("{versions}", versions=versions) if versions else ""),
+    ]
+    short = short_names((key for key, _ in pairs), 32)
+    rows = [{"what": short[key], "value": said_of} for key, said_of in pairs if said_of not in ("", MISSING)]
+    return Part(
+        "Provenance",
+        listings=[listing(rows, [text("what", "What"), text("value", "Value", "1")])],
+        note=sentences.PROVENANCE_NOTE,
+    )

@@ -1,0 +1,130 @@
+"""Revenue over the horizon: the fan with its target, where it comes from, luck against ignorance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forecast.columns import unit_of
+from forecast.report import sentences
+from forecast.report.document import Page, Part, Picture, band, listing, said, text, value
+from forecast.report.figures import BLUE, INK, ORANGE, blank, house, name_rows, revenue_figure, scale_of
+from forecast.report.pages.overview import total
+from forecast.tables import COUNT, Record, records
+from forecast.words import Text, known, message, together
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forecast.results import Results
+
+
+def forecast_page(made: Results) -> Page:
+    """The fan with its target and table, the bridge with its own, and luck against ignorance."""
+    measure = main_measure(made)
+    parts = [*_fan(made, measure), _bridge(made)]
+    points = [p for p in (sentences.luck(made.headline), sentences.eventual(made.study, made.headline)) if p]
+    if points:
+        parts.append(Part("Luck, ignorance, and what comes later", points=points))
+    sheets = [made.table(name) for name in ("forecast", "forecast_recommended", "bridge", "history")]
+    return Page(f"{'Revenue' if measure == 'revenue' else 'Wins'} over the horizon", parts, sheets)
+
+
+def main_measure(made: Results) -> str:
+    """What the fan shows: the target's measure, or revenue, or wins where no revenue is known."""
+    if made.study.target_measure:
+        return made.study.target_measure
+    return "revenue" if known(total(made.forecast, "revenue").get("mean")) else "won"
+
+
+def _fan(made: Results, measure: str) -> list[Part]:
+    """The fan, its sentence and its table."""
+    study, whole, unit = made.study, total(made.forecast, measure), unit_of(measure)
+    cur = study.currency if measure == "revenue" else ""
+    aim = study.target if known(study.target) else None
+    alt = message(
+        "{stage:stage} by period: the past as a line, the forecast as bands of 50, 80 and 90 percent, and the "
+        "80 percent band of the whole horizon, {ends:band}{unit}.",
+        stage=measure, ends=(whole["q10"], whole["q90"]), unit=message("~{cur}", cur=cur) if cur else "",
+    )  # fmt: skip
+    if aim is not None:
+        line = " A dashed line marks the target of {aim:whole}~{unit}."
+        alt = together(alt, message(line, aim=aim, unit=cur or "wins"), between="")
+
+    def drawn() -> Figure:
+        return revenue_figure(made.history, made.forecast, measure=measure, unit=cur, target=aim)
+
+    def period(row: Record) -> Text:
+        return "whole horizon" if row["period"] == "total" else str(row["period"])
+
+    chosen = (made.forecast["measure"] == measure) & (made.forecast["channel"] == "total")
+    columns = [
+        said(message("Period, {cur}", cur=cur) if cur else "Period", period, "l", "a"),
+        value("mean", "Expected", unit),
+        value("q50", "Median", unit),
+        *(
+            band(message("{p}~% band", p=p), unit, "2", low=low, high=high)
+            for p, low, high in ((50, "q25", "q75"), (80, "q10", "q90"), (90, "q05", "q95"))
+        ),
+    ]
+    rows = listing(records(made.forecast[chosen]), columns, strong=lambda row: row["period"] == "total")
+    lead = together(sentences.target(study, made.headline), sentences.fan(study, whole, measure))
+    return [Part(lead=lead, figure=Picture(drawn, alt)), Part(listings=[rows])]
+
+
+def _bridge(made: Results) -> Part:
+    """The waterfall and its table: in money, or in wins where no revenue is known."""
+    cur, frame = made.study.currency, made.bridge
+    in_money = bool(frame["mean"].notna().any())
+    lead = sentences.bridge(made.study, frame)
+    columns = [text("item", "Where it comes from"), value("won_mean", "Wins", COUNT)]
+    if in_money:
+        columns += [value("mean", message("Expected, {cur}", cur=cur)), value("q50", "Median")]
+        columns += [band(message("80~% band"))]
+    alt = message(
+        "Waterfall of what falls inside the horizon, by origin, and of what lands after it. {lead}", lead=lead
+    )
+    return Part(
+        "Where it comes from",
+        lead=lead,
+        figure=Picture(lambda: bridge_figure(frame, unit=cur if in_money else "wins"), alt),
+        listings=[
+            listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
+        ],
+    )
+
+
+@house
+def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "", column: str = "mean") -> Axes:
+    """Draw a waterfall of item and `column`: parts build up to "revenue inside the horizon", later ones are hatched.
+
+    The 80 % band of each item (q10, q90) is a line at the end of its bar where it is given.
+    """
+    factor, label = scale_of(table[column], unit or "wins")
+    at = name_rows(ax, [str(i) for i in table["item"]], 40)
+    base, after_total = 0.0, False
+    for y, row in zip(at, table.to_dict("records"), strict=True):
+        whole = row["item"] == "revenue inside the horizon"
+        left = 0.0 if whole else base
+        look: dict[str, Any] = {"color": INK if whole else BLUE}
+        if after_total:
+            look = {"facecolor": "white", "edgecolor": BLUE, "hatch": "////"}
+        ax.barh(y, row[column] / factor, left=left / factor, height=0.55, **look)
+        if column == "mean" and np.isfinite([row["q10"], row["q90"]]).all():
+            ends = [(left + row["q10"]) / factor, (left + row["q90"]) / factor]
+            ax.plot(ends, [y, y], color=ORANGE, linewidth=1.6, solid_capstyle="butt")
+        base, after_total = left + row[column], after_total or whole
+    ax.set_xlim(left=0)
+    ax.set_xlabel(label)
+    return ax
+
+
+@house
+def bridge_figure(table: pd.DataFrame, *, unit: str = "") -> Figure:
+    """The bridge in money, or in wins where no revenue is known."""
+    figure, axes = blank(0.6 + 0.26 * len(table))
+    plot_bridge(table, axes[0, 0], unit=unit, column="mean" if table["mean"].notna().any() else "won_mean")
+    return figure
