@@ -33,7 +33,7 @@ from forecast.fit import (
     save_posterior,
 )
 from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
-from forecast.leads import Sampler, rank_leads, read_lead_table, with_returns
+from forecast.leads import rank_leads, read_lead_table, with_returns
 from forecast.outlook import lifetime_of
 from forecast.periods import period_label
 from forecast.planning import Forecast, check_compared, check_levers, forecast, judge
@@ -402,18 +402,17 @@ def rank(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     today: date | None = None,
-    sampler: Sampler | None = None,
 ) -> Done:
     """Rank the open leads of a study; writes ranking.csv, scoring.json and reliability.svg.
 
-    Raises StudyError, DataError or UsageError; FitError where the sampler cannot run.
+    Raises StudyError, DataError or UsageError.
     """
     teller = progress or Silent()
     teller.step("reading the study and its leads")
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
     table = with_returns(loaded, read_lead_table(loaded))
-    made = rank_leads(loaded, history, table, seed=_seed(seed), sampler=sampler, progress=teller)
+    made = rank_leads(loaded, history, table, seed=_seed(seed), progress=teller)
     folder = _folder(out, loaded)
     worked = made.summary["threshold"]["worked_a_period"]
     drawn = scoring_figure(

@@ -1,16 +1,14 @@
-"""A made company's leads with features as a study in a folder, and a sampler that needs no compiling."""
+"""A made company's leads with features as a study in a folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast.lab import LeadWorld
-from forecast.leads import LeadTable, Shares, mode_of
+from forecast.leads import LeadTable
 
 OURS = ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"]
 
@@ -43,12 +41,3 @@ def lead_table(world: LeadWorld) -> LeadTable:
     cells = further.map(lambda cell: None if pd.isna(cell) else str(cell))
     leads = world.leads[OURS].rename(columns={"created": "leads"})
     return LeadTable(leads, cells, ("leads", "qualified", "won"), np.datetime64(world.last_day, "D"))
-
-
-def normal_sampler(units: Shares, groups: NDArray[np.int64], seed: int) -> tuple[Any, dict[str, Any]]:
-    """The normal approximation at the mode with every spread at 0.4: what the sampler finds, nearly."""
-    x = np.column_stack([np.ones(len(units.weight)), units.design])
-    precision = np.concatenate([[1.5**-2], np.full(groups.size, 0.4**-2)])
-    mode, factor, _ = mode_of(x, units, -1.0, precision, np.zeros(x.shape[1]))
-    noise = np.random.default_rng(seed).standard_normal((200, mode.size))
-    return mode + np.linalg.solve(factor.T, noise.T).T, {}

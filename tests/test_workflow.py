@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from conftest import STUDY, Notes, counts, save_by_hand
-from lead_fixture import normal_sampler, write_study
+from lead_fixture import write_study
 from posterior_fixture import changed_after
 from typer.testing import CliRunner
 
@@ -542,7 +542,7 @@ def test_a_ranking_is_written_the_same_each_time(tmp_path: Path):
     """Columns, order, deciles and files; the same bytes for the same seed; the text says what was left out."""
     world = make_leads(np.random.default_rng(13), size=900)
     study = write_study(tmp_path, world, "\n[scoring]\ncost_per_lead = 150\ncapacity = 40\n")
-    made = [workflow.rank(study, out=tmp_path / name, sampler=normal_sampler) for name in ("a", "b")]
+    made = [workflow.rank(study, out=tmp_path / name) for name in ("a", "b")]
     for name in ("ranking.csv", "scoring.json", "reliability.svg"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     frame = pd.read_csv(tmp_path / "a" / "ranking.csv")
@@ -577,13 +577,13 @@ def test_what_cannot_be_scored_is_said(tmp_path: Path):
         tmp_path, make_leads(np.random.default_rng(11), size=300), '\n[scoring]\nfeatures = ["employes"]\n'
     )
     with pytest.raises(StudyError, match=r'no further column "employes".*did you mean "employees"'):
-        workflow.rank(study, sampler=normal_sampler)
+        workflow.rank(study)
     few = write_study(tmp_path, make_leads(np.random.default_rng(1), size=30))
     with pytest.raises(DataError, match="expected at least 10"):
-        workflow.rank(few, sampler=normal_sampler)
+        workflow.rank(few)
 
 
 def test_a_ranking_of_counts_is_refused(small_study: Path):
     """Counts hold no single leads."""
     with pytest.raises(StudyError, match="expected leads"):
-        workflow.rank(small_study, sampler=normal_sampler)
+        workflow.rank(small_study)

@@ -9,6 +9,9 @@ from .fitting import TUNE as TUNE
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .gate import GATE as GATE
+from .gaussian import Scales as Scales
+from .gaussian import average as average
+from .gaussian import points_drawn as points_drawn
 from .kernels.transition import POSITIVE as POSITIVE
 from .parts import Part as Part
 from .posterior import DEFAULT_DRAWS as DEFAULT_DRAWS
@@ -43,4 +46,3 @@ from .sampling import sample_kernel as sample_kernel
 from .sampling import sample_pymc as sample_pymc
 from .sampling import silenced as silenced
 from .sampling import sizes_of as sizes_of
-from .scoring_model import sample_scores as sample_scores

@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammaln, logit
 
 from forecast.equations import acting_spend, delay_pmf, due, effective_trials, response
-from forecast.fit.gaussian import Averaged, Scales, Solved, median_spread, product, shares, solve, walk_basis
+from forecast.fit.gaussian import (
+    Averaged,
+    Scales,
+    Solved,
+    median_spread,
+    points_drawn,
+    product,
+    solve,
+    walk_basis,
+)
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, coordinates, kept_draws, seen_by, to_dataset
 from forecast.fit.scales import DEAL_CV, DEAL_CV_SD, VALUE_TAU
@@ -425,7 +434,7 @@ def _values(data: Mapping[str, Array], draws: int, rng: np.random.Generator) -> 
     log_weights += 0.5 * np.log(kept).sum(axis=-1)[:, None]
     log_weights += 0.5 * np.log(np.where(spread > 0, spread, 1.0)).sum(axis=-1)
     weights = np.exp(log_weights - log_weights.max()).ravel()
-    chosen = rng.permutation(np.repeat(np.arange(weights.size), shares(weights, draws)))
+    chosen = rng.permutation(np.repeat(np.arange(weights.size), points_drawn(weights, draws)))
     i, j = np.divmod(chosen, len(tau))
     mu = middle[i, j] + rng.standard_normal(draws) / np.sqrt(total[i, j])
     own = tau[j][:, None] ** 2 * spread[i, j]  # weight of a channel's own deals

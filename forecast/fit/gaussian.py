@@ -208,7 +208,7 @@ def _weights(log_weights: Array, *, least: float) -> Array:
     return np.asarray(weights)
 
 
-def shares(weights: Array, draws: int) -> NDArray[np.int64]:
+def points_drawn(weights: Array, draws: int) -> NDArray[np.int64]:
     """How many of `draws` each point gets: systematic rounding of the weights, summing to `draws`."""
     edges = np.floor(np.cumsum(weights) / weights.sum() * draws + 0.5).astype(np.int64)
     edges[-1] = draws
@@ -264,7 +264,7 @@ class Averaged:
     def joint(self, draws: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """Draws of the logs of the scales (draw, scale), common effects (draw, P), own effects (draw, C, Q)."""
         points, weights = self.fitted()
-        counts = shares(weights, draws)
+        counts = points_drawn(weights, draws)
         kept = np.flatnonzero(counts)
         effects = []
         for rows in self._rows(len(kept)):

@@ -7,11 +7,8 @@ from .pooling import LEVEL_SD as LEVEL_SD
 from .pooling import SPREAD_PRIOR as SPREAD_PRIOR
 from .pooling import Shares as Shares
 from .pooling import level_prior as level_prior
-from .pooling import mode_of as mode_of
 from .ranking import rank_leads as rank_leads
-from .scoring import Sampler as Sampler
 from .scoring import Scorer as Scorer
-from .scoring import channel_scorer as channel_scorer
 from .scoring import chunks as chunks
 from .scoring import fit_scorer as fit_scorer
 from .segments import segment_tables as segment_tables

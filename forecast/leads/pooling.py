@@ -1,31 +1,36 @@
-"""Partially pooled logistic regression on shares of a mixture, by Laplace on a grid of spreads: numpy, in milliseconds.
+"""Partially pooled logistic regression on shares of a mixture, in closed form: numpy, within a second or two.
 
     eta = mu + X b,   b_k ~ Normal(0, s_group(k)),   mu ~ Normal(m0, 1.5),   s_g ~ LogNormal(log 0.3, 0.5)
     log lik = sum w log(S p + U (1 - p)),   p = logit^-1(eta)
 
 S and U: chance of what was seen of a unit that moves on in the end, and of one that never does (moved: 1, 0; lost: 0,
-1; open after a days: 1 - F, 1 - qG). For every set of spreads on a grid: the mode by Newton's method, the normal
-approximation there, and its weight; draws come from that mixture. Source: Rue, Martino & Chopin 2009 (INLA), its
-simplest form. The same model as `fit.scoring_model`, for the few groups of a segment.
+1; open after a days: 1 - F, 1 - qG). For every set of spreads: the mode by Newton's method, the normal approximation
+there, and its weight; draws come from the average over the spreads (`fit.average`). The mean is not the mode where the
+likelihood leans: it lies off it by
+
+    delta = -1/2 Sigma sum_i x_i l3_i h_i,   h_i = x_i' Sigma x_i
+
+with l3 the third derivative of the log likelihood in eta, its sign turned. Sources: Rue, Martino & Chopin 2009 (INLA),
+its simplest form; Tierney & Kadane 1986 for the mean. Against NUTS on the same density: benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import expit, logit
 
+from forecast.fit import Scales, average, points_drawn
+
 Array = NDArray[np.float64]
 
-SPREADS = np.array([0.05, 0.15, 0.3, 0.5, 0.8, 1.3])
 SPREAD_PRIOR = (-1.204, 0.5)  # mean and sd of the log: away from zero, where a funnel would be
 LEVEL_SD = 1.5
 STEPS = 40
-MANY = 60  # columns, above which every other point of the grid does
+NEAR = 1e-3  # of eta, over which its curvature is differenced
 
 
 @dataclass(frozen=True)
@@ -61,40 +66,36 @@ def pooled_draws(
     level: the prior middle of mu; None: see `level_prior`.
     """
     middle = level_prior(units) if level is None else level
-    n_groups = int(groups.max()) + 1 if groups.size else 0
     x = np.column_stack([np.ones(len(units.weight)), units.design])
-    start = np.zeros(x.shape[1])
-    start[0] = middle
-    modes, factors, logs = [], [], []
-    grid = SPREADS if x.shape[1] <= MANY else SPREADS[1::2]
-    for chosen in product(grid, repeat=n_groups):
-        spreads = np.array(chosen)
-        precision = np.concatenate([[LEVEL_SD**-2], spreads[groups] ** -2.0])
-        mode, factor, height = mode_of(x, units, middle, precision, start)
-        prior = float(
-            np.sum(
-                np.log(_widths(spreads, grid) / spreads)
-                - 0.5 * ((np.log(spreads) - SPREAD_PRIOR[0]) / SPREAD_PRIOR[1]) ** 2
-            )
-        )
-        modes.append(mode)
-        factors.append(factor)
-        logs.append(height + 0.5 * np.log(precision).sum() - np.log(np.diag(factor)).sum() + prior)
-        start = mode
-    weights = np.exp(np.array(logs) - max(logs))
-    picked = rng.choice(len(modes), size=draws, p=weights / weights.sum())
-    noise = rng.standard_normal((draws, x.shape[1]))
-    result = np.empty_like(noise)
-    for i in np.unique(picked):
-        rows = picked == i
-        result[rows] = modes[i] + solve_triangular(factors[i], noise[rows].T, lower=True, trans="T").T
-    return result
+    near = np.zeros(x.shape[1])
+    near[0] = middle
+
+    def solved(logs: Array) -> tuple[Array, Array, float]:
+        nonlocal near  # the mode of the last spreads is a good start for the next
+        precision = np.concatenate([[LEVEL_SD**-2], np.exp(-2.0 * logs)[groups]])
+        near, factor, height = mode_of(x, units, middle, precision, near)
+        return near, factor, height + 0.5 * np.log(precision).sum() - np.log(np.diag(factor)).sum()
+
+    prior = np.repeat(np.array(SPREAD_PRIOR)[:, None], int(groups.max()) + 1, axis=1)
+    points, weights = average(
+        Scales(np.zeros(0), prior, prior), lambda points: np.array([solved(point)[2] for point in points])
+    )
+    made = []
+    for point, n in zip(points, points_drawn(weights, draws), strict=True):
+        if n:
+            mode, factor, _ = solved(point)
+            noise = rng.standard_normal((x.shape[1], n))
+            spread = solve_triangular(factor, noise, lower=True, trans="T").T
+            made.append(mode + _lean(x, units, mode, factor) + spread)
+    return np.concatenate(made)[rng.permutation(draws)]
 
 
-def _widths(spreads: Array, grid: Array) -> Array:
-    """How much room each point of the grid stands for."""
-    edges = np.concatenate([[0.0], (grid[1:] + grid[:-1]) / 2, [grid[-1] * 1.25]])
-    return np.diff(edges)[np.searchsorted(grid, spreads)]
+def _lean(x: Array, units: Shares, mode: Array, factor: Array) -> Array:
+    """How far the mean lies from the mode, to first order (`delta` above)."""
+    eta = x @ mode
+    third = (_derivatives(eta + NEAR, units)[1] - _derivatives(eta - NEAR, units)[1]) / (2 * NEAR)
+    variance = (solve_triangular(factor, x.T, lower=True) ** 2).sum(axis=0)
+    return np.asarray(-0.5 * cho_solve((factor, True), x.T @ (third * variance)))
 
 
 def mode_of(

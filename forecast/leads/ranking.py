@@ -11,7 +11,6 @@ than it brings or sales are full; so the best threshold is a number, and no othe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,16 +23,12 @@ from forecast.errors import DataError
 from forecast.history import History
 from forecast.leads.features import LeadTable, chosen, codes_of, encoder, kind_of
 from forecast.leads.leakage import Sign, signs
-from forecast.leads.pooling import Shares
 from forecast.leads.scoring import (
     LEAST_MOVED,
     Holdout,
-    Sampler,
     Scorer,
-    channel_scorer,
     chunks,
     deal_values,
-    failures,
     fit_scorer,
     hold_out,
     is_open,
@@ -87,28 +82,26 @@ def rank_leads(
     table: LeadTable,
     *,
     seed: int,
-    sampler: Sampler | None = None,
     progress: Progress | None = None,
 ) -> Ranking:
     """Score the open leads of `table` and test the score on its newest leads.
 
-    Raises StudyError or DataError for leads that cannot be scored; FitError where the sampler cannot run.
+    Raises StudyError or DataError for leads that cannot be scored.
     """
     told = progress or Silent()
     _enough(study, table)
     spec = study.scoring or ScoringSpec()
     names = chosen(study, table)
     delays = dict(study.funnel.delay)
-    plain = channel_scorer(table, seed=seed, delays=delays)
+    plain = fit_scorer(table, [], seed=seed, delays=delays)
     found = signs(table, names, ~is_open(table) | (plain.won_by(table.age) >= SETTLED), spec.keep)
     out_of = {sign.feature for sign in found if sign.left_out}
     used = [name for name in names if name not in out_of]
-    sampler = sampler or _nuts()
     code = encoder(table, used)
     told.step("testing the score on the newest leads")
-    test = hold_out(table, used, sampler, share=spec.holdout, seed=seed, code=code, delays=delays)
+    test = hold_out(table, used, share=spec.holdout, seed=seed, code=code, delays=delays)
     told.step("fitting the score on all leads")
-    scorer = fit_scorer(table, used, sampler, seed=seed, delays=delays, code=code)
+    scorer = fit_scorer(table, used, seed=seed, delays=delays, code=code)
     told.step("ranking the open leads")
     values = _values(study, table, scorer, np.random.default_rng([seed, 3]))
     limit = _threshold(study, history, table, scorer, values, spec)
@@ -119,17 +112,6 @@ def rank_leads(
         limit.curve,
         values is not None,
     )
-
-
-def _nuts() -> Sampler:
-    from forecast.fit import sample_scores
-
-    cores = min(4, os.cpu_count() or 1)
-
-    def sampler(units: Shares, groups: NDArray[np.int64], seed: int) -> tuple[Array, dict[str, Any]]:
-        return sample_scores(units, groups, seed=seed, cores=cores)
-
-    return sampler
 
 
 def _enough(study: Study, table: LeadTable) -> None:
@@ -320,7 +302,6 @@ def _summary(
     limit: Threshold,
     seed: int,
 ) -> dict[str, Any]:
-    failed = _failures(scorer)
     return {
         "name": study.name,
         "currency": study.currency,
@@ -328,30 +309,26 @@ def _summary(
         "leads": len(table.leads),
         "open": int(is_open(table).sum()),
         "seed": seed,
-        "status": "REVIEW" if failed or test is None else "PASS",
-        "sampling_failures": failed,
+        "status": "REVIEW" if test is None else "PASS",
         "features": [{"feature": name, "kind": kind_of(table.features[name])} for name in used],
         "signs_of_leakage": [vars(sign) for sign in found],
         "censoring": "open leads count by the share of the delay that they have lived through",
         "delays": [
             {
                 "stage": fit.stage,
+                "leads": fit.leads,
+                "moved": fit.moved,
                 "mean_days": fit.timing.mean_days,
                 "cv": fit.timing.cv,
                 "rate": fit.timing.rate,
             }
             for fit in scorer.fits
         ],
-        "sampling": [fit.told for fit in scorer.fits],
         "holdout": None if test is None else test.summary(),
         "reliability": [] if test is None else records(reliability(test)),
         "threshold": limit.told,
         "effects": _effects(scorer),
     }
-
-
-def _failures(scorer: Scorer) -> list[str]:
-    return [f"{fit.stage}: {text}" for fit in scorer.fits for text in failures(fit.told)]
 
 
 def _effects(scorer: Scorer) -> list[dict[str, Any]]:

@@ -20,34 +20,33 @@ from numpy.typing import NDArray
 
 from forecast.equations import lognormal_cdf
 from forecast.leads.features import Encoder, LeadTable, encoder
-from forecast.leads.pooling import Shares, pooled_draws, rates
+from forecast.leads.pooling import Shares, pooled_draws, rates, together
 from forecast.leads.timing import DELAY_SD, LOST, MOVED, OPEN, Timing, fit_timing
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-# (units, groups, seed) -> draws (draw, 1 + columns), and how it went.
-Sampler = Callable[[Shares, Rows, int], tuple[Array, dict[str, Any]]]
 
 DELAY_DAYS = 30.0  # prior mean of a delay that the study does not name
 CHUNK = 2000  # leads worked at once: bounds memory
 BETWEEN = 0.3  # log sd of mean deal values between groups, as believed before the data
 DEAL_CV = 0.8  # of single deals, where they do not tell
+DRAWS = 1400
 LONGEST = 3650  # days over which delays of several stages are added up
-DIVERGING = (
-    0.01  # share of the draws: a group that tells nothing has a spread near zero, where steps are hard
-)
-LIMITS = {"max_rhat": 1.02, "min_ess_bulk": 200.0}
 LEAST_MOVED = 10  # of a stage, below which nothing can be learnt from features
 
 
 @dataclass(frozen=True, eq=False)
 class StageFit:
-    """What is known of the move into `stage`: its delay, and draws (draw, 1 + columns) of the regression."""
+    """What is known of the move into `stage`: its delay, and draws (draw, 1 + columns) of the regression.
+
+    leads: that reached the stage before; moved: of them, into this one.
+    """
 
     stage: str
     timing: Timing
     draws: Array
-    told: dict[str, Any]
+    leads: int
+    moved: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,35 +145,26 @@ def shares(kind: Rows, days: Array, design: Array, timing: Timing) -> Shares:
 def fit_scorer(
     table: LeadTable,
     names: Sequence[str],
-    sampler: Sampler,
     *,
     seed: int,
     delays: dict[str, float] | None = None,
     code: Encoder | None = None,
+    draw: Callable[..., Array] = pooled_draws,
 ) -> Scorer:
-    """Fit the score of a table of leads on the features `names`.
+    """Fit the score of a table of leads on the features `names` (none: the channel alone).
 
     delays: prior mean delay in days by stage. code: how features become columns, where that is settled already.
+    draw: the regression, called as `pooled_draws` is.
     """
     code = code or encoder(table, names)
     design = code.design(table)
     fits = []
     for number, move in enumerate(moves(table, delays)):
         units = shares(move.kind, move.days, design[move.rows], move.timing)
-        draws, told = sampler(units, code.groups, seed + number)
-        counted = {"stage": move.stage, "leads": len(move.rows), "moved": int((move.kind == MOVED).sum())}
-        fits.append(StageFit(move.stage, move.timing, draws, counted | told))
+        draws = draw(together(units), code.groups, np.random.default_rng([seed, number]), DRAWS)
+        moved = int((move.kind == MOVED).sum())
+        fits.append(StageFit(move.stage, move.timing, draws, len(move.rows), moved))
     return Scorer(code, tuple(fits))
-
-
-def by_channel(rng: np.random.Generator, draws: int) -> Sampler:
-    """A sampler that knows nothing but channels: the base rate that a score is measured against."""
-
-    def sampler(units: Shares, groups: Rows, seed: int) -> tuple[Array, dict[str, Any]]:
-        del seed
-        return pooled_draws(units, groups, rng, draws), {}
-
-    return sampler
 
 
 def deal_values(
@@ -255,7 +245,6 @@ class Holdout:
 def hold_out(
     table: LeadTable,
     names: Sequence[str],
-    sampler: Sampler,
     *,
     share: float,
     seed: int,
@@ -273,18 +262,12 @@ def hold_out(
     if any(train.leads[name].notna().sum() < LEAST_MOVED for name in train.stages[1:]):
         return None
     test = table.rows(table.created > split)
-    fitted = fit_scorer(train, names, sampler, seed=seed, delays=delays, code=code)
-    base = channel_scorer(train, seed=seed, delays=delays)
+    fitted = fit_scorer(train, names, seed=seed, delays=delays, code=code)
+    base = fit_scorer(train, [], seed=seed, delays=delays)
     chances = {}
     for name, scorer in (("chance", fitted), ("base", base)):
         chances[name] = _mean_at_creation(scorer, test) * scorer.won_by(test.age)
     return Holdout(pd.DataFrame({**chances, "won": test.won}), split, len(train.leads))
-
-
-def channel_scorer(table: LeadTable, *, seed: int, delays: dict[str, float] | None = None) -> Scorer:
-    """The score that knows only the channel."""
-    plain = by_channel(np.random.default_rng([seed, 9]), 400)
-    return fit_scorer(table, [], plain, seed=seed, delays=delays)
 
 
 def _mean_at_creation(scorer: Scorer, table: LeadTable) -> Array:
@@ -295,17 +278,3 @@ def _mean_at_creation(scorer: Scorer, table: LeadTable) -> Array:
 def chunks(table: LeadTable) -> list[LeadTable]:
     """The table in pieces of at most CHUNK leads."""
     return [table.rows(slice(i, i + CHUNK)) for i in range(0, len(table.leads), CHUNK)]
-
-
-def failures(told: dict[str, Any]) -> list[str]:
-    """What of the sampling is not as it should be; nothing where nothing was sampled."""
-    found: list[str] = []
-    if "max_rhat" not in told:
-        return found
-    if not told["max_rhat"] <= LIMITS["max_rhat"]:
-        found.append(f"R-hat {told['max_rhat']:.3f}, expected at most {LIMITS['max_rhat']}")
-    if not told["min_ess_bulk"] >= LIMITS["min_ess_bulk"]:
-        found.append(f"ESS {told['min_ess_bulk']:.0f}, expected at least {LIMITS['min_ess_bulk']:.0f}")
-    if told["divergences"] > DIVERGING * told["draws"]:
-        found.append(f"{told['divergences']} divergences, expected at most {DIVERGING:.0%} of the draws")
-    return found

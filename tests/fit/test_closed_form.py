@@ -14,7 +14,7 @@ from scipy.stats import multivariate_normal
 import forecast
 from forecast.errors import FitError
 from forecast.fit.closed_form import preview
-from forecast.fit.gaussian import Scales, average, shares, solve, walk_basis
+from forecast.fit.gaussian import Scales, average, points_drawn, solve, walk_basis
 from forecast.fit.posterior import load_posterior
 from forecast.history import read_history
 from forecast.lab import demo_world, generate, write
@@ -106,7 +106,7 @@ def test_shares_sum_to_the_draws():
     """No draw is lost by rounding, and no share is off by more than one."""
     weights = np.random.default_rng(1).dirichlet(np.full(64, 0.3))
     for draws in (1, 7, 400, 4000):
-        counts = shares(weights, draws)
+        counts = points_drawn(weights, draws)
         assert counts.sum() == draws
         assert (np.abs(counts - draws * weights) <= 1).all()
 

@@ -16,7 +16,7 @@ from forecast.outlook.scenarios import (
     Gain,
     base_of,
     check_scenarios,
-    compare,
+    compare_scenarios,
     drawn,
     gain_of,
     weights,
@@ -138,7 +138,7 @@ def test_what_a_scenario_brings_is_what_the_simulation_brings():
 def test_starting_later_costs_what_the_period_would_have_brought():
     """Without delays and cost: a period later costs the share of the gain that the first period's traffic has."""
     base = _base([{"name": "a", "rate": {"leads": {"to": 0.04}}}])
-    table = compare(base, seed=1).table.set_index("measure")
+    table = compare_scenarios(base, seed=1).table.set_index("measure")
     first = base.world.traffic[:, 0].sum() / base.world.traffic.sum()
     assert first == pytest.approx(1 / 6, rel=0.1)
     assert table.loc["cost_of_delay", "mean"] == pytest.approx(table.loc["contribution", "mean"] * first)
@@ -166,7 +166,7 @@ def test_the_same_seed_gives_the_same_numbers_whatever_else_is_asked():
     one = {"name": "one", "rate": {"leads": {"times": [1.1, 1.4]}}}
     nothing = {"name": "nothing", "rate": {"leads": {"times": 1.0}}}
     alone, both = _base([one]), _base([one, nothing])
-    first, second = compare(alone, seed=3), compare(both, seed=3)
+    first, second = compare_scenarios(alone, seed=3), compare_scenarios(both, seed=3)
     assert np.array_equal(first.gains["one"].contribution, second.gains["one"].contribution)
     assert not second.gains["nothing"].contribution.any()
     assert second.table[second.table["measure"] == "p_best"]["mean"].sum() == pytest.approx(1.0)

@@ -223,10 +223,7 @@ def ranking_page(told: Mapping[str, Any], ranking: pd.DataFrame) -> Page:
     parts = [
         Part(lead=made, points=[_sign(sign) for sign in told["signs_of_leakage"]]),
         _test(told["holdout"]),
-        Part(
-            lead=threshold_sentence(told["threshold"], told["currency"]),
-            points=[message("Sampling: {failed}", failed=failed) for failed in told["sampling_failures"]],
-        ),
+        Part(lead=threshold_sentence(told["threshold"], told["currency"])),
     ]
     if ranking.empty:
         return Page(parts=[*parts, Part(text="No lead is open.")])
