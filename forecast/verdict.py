@@ -95,7 +95,10 @@ def verdict(
     failures: Sequence[Text] = known.get("failures", [])
     preview = known.get("method") == "preview"
     weighed = known.get("sensitivity", [])
-    checks = _sampling(posterior.diagnostics)  # of the fit that failed, where a preview stands in for it
+    # Of the fit that failed, where a preview stands in for it.
+    checks = [
+        replace(c, advice=DO_NOT_USE) if c.status == FAIL else c for c in GATE.checks(posterior.diagnostics)
+    ]
     if preview:
         checks.insert(0, replace(PREVIEW, advice=STANDS_IN) if failures else PREVIEW)
     if failures and not any(c.status == FAIL for c in checks):
@@ -123,54 +126,6 @@ def verdict(
 def _check(name: Text, value: Text, threshold: Text, wrong: str, advice: Text) -> Check:
     """A check that has the status `wrong` ("" for PASS); a check that passed has no advice."""
     return Check(name, wrong or PASS, value, advice if wrong else "", threshold)
-
-
-def _sampling(parts: Records) -> list[Check]:
-    """The gate of the sampler, over all parts; what an older file does not tell is not asked."""
-    if not parts:
-        return []
-    rhat = max(p["max_rhat"] for p in parts)
-    ess = min(min(p["min_ess_bulk"], p["min_ess_tail"]) for p in parts)
-    divergences = sum(p["divergences"] for p in parts)
-    where = [str(p["part"]) for p in parts if p["divergences"]]
-    gates: list[tuple[Text, Text, Text, bool]] = [
-        (
-            "R-hat",
-            message("{x:.3f}", x=rhat),
-            message("below {most:exact}", most=GATE.max_rhat),
-            rhat < GATE.max_rhat,
-        ),
-        (
-            "effective sample size",
-            message("{x:whole}", x=ess),
-            message("above {least:exact}", least=GATE.min_ess),
-            ess > GATE.min_ess,
-        ),
-        (
-            "divergences",
-            message("{n} ({where})" if where else "{n}", n=divergences, where=where),
-            "0",
-            divergences == 0,
-        ),
-    ]
-    if all("min_bfmi" in p for p in parts):
-        bfmi, depth = min(p["min_bfmi"] for p in parts), max(p["at_depth"] for p in parts)
-        least = message("above {least:exact}", least=GATE.min_bfmi)
-        gates.append(("E-BFMI", message("{x:.2f}", x=bfmi), least, bfmi > GATE.min_bfmi))
-        gates.append(
-            (
-                "cut off at the greatest tree depth",
-                message("{x:.1%}", x=depth),
-                message("below {most:.0%}", most=GATE.max_at_depth),
-                depth < GATE.max_at_depth,
-            )
-        )
-    if all("asked" in p for p in parts):
-        short = min(p["draws"] - p["asked"] for p in parts)
-        drawn, asked = min((p["draws"], p["asked"]) for p in parts)
-        wanted = message("at least {n:whole}", n=asked)
-        gates.append(("number of draws", message("{n:whole}", n=drawn), wanted, short >= 0))
-    return [_check(name, value, bar, "" if good else FAIL, DO_NOT_USE) for name, value, bar, good in gates]
 
 
 # family -> (name of the check, what to do)

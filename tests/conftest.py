@@ -120,7 +120,10 @@ def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
     delays = {"qualified": (0.5, 0.8), "won": (1.5, 0.8)}
     known = posterior(history, rates, delays=delays, elasticity=[[0.4, 0.6]], traffic_noise=0.2)
     names = ("visitors to leads", "leads to qualified", "qualified to won", "visitors")
-    sampled = {"max_rhat": 1.001, "min_ess_bulk": 2000.0, "min_ess_tail": 1500.0, "divergences": 0}
+    sampled = {
+        "max_rhat": 1.001, "worst": "mu", "min_ess_bulk": 2000.0, "min_ess_tail": 1500.0, "divergences": 0,
+        "min_bfmi": 0.9, "at_depth": 0.0, "draws": 4000, "asked": 4000,
+    }  # fmt: skip
     provenance = {
         "fit_hash": fit_hash(loaded, history, DEFAULT_SEED, DEFAULT_DRAWS),
         "seed": DEFAULT_SEED,
@@ -131,7 +134,7 @@ def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
     save_posterior(
         replace(
             known,
-            diagnostics=tuple({"part": name, **sampled, "draws": 4000} for name in names),
+            diagnostics=tuple({"part": name, **sampled} for name in names),
             provenance=known.provenance | provenance,
         ),
         path,

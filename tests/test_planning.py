@@ -14,7 +14,7 @@ from conftest import ROOT
 import forecast
 from forecast import workflow
 from forecast.budget import Allocation
-from forecast.fit import Posterior, fit_posterior, fitting, load_posterior
+from forecast.fit import GATE, Posterior, fit_posterior, fitting, load_posterior
 from forecast.history import read_history
 from forecast.planning import Forecast, judge
 from forecast.report import recommendation, report_pdf
@@ -30,7 +30,7 @@ STAMP = 1_790_000_000
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few steps and no second try: these tests look at shapes, not at the fit."""
     monkeypatch.setattr(fitting, "TUNE", 200)
-    monkeypatch.setattr(fitting, "_misses", lambda _: [])
+    monkeypatch.setattr(type(GATE), "missed", lambda *_: [])
 
 
 def demo(channels: tuple[str, ...] = TWO) -> pd.DataFrame:
@@ -285,7 +285,7 @@ def test_a_fit_that_fails_its_checks_is_marked(
     monkeypatch.setattr("forecast.fit.fitting.fit", lambda *_, **__: broken)
     history = read_history(study)
     marked = fit_posterior(study, history)
-    assert marked.provenance["failures"] == ["visitors to leads: R-hat nan at mu (must be below 1.01)"]
+    assert marked.provenance["failures"] == ["visitors to leads: R-hat - at mu (must be below 1.01)"]
     verdict = judge(study, history, marked)
     assert verdict.status == "FAIL"
     assert [c.name for c in verdict.checks if c.status == "FAIL"] == ["R-hat"]

@@ -81,13 +81,6 @@ def test_each_bar_of_sampling_fails_alone(name: str, harm: dict[str, Any]):
     assert check(found, name)["status"] == "FAIL"
 
 
-def test_an_older_file_is_judged_by_what_it_tells():
-    """Diagnostics without energy and number asked for still have R-hat, sample size and divergences."""
-    old = {k: v for k, v in PART.items() if k not in ("min_bfmi", "at_depth", "asked")}
-    found = verdict(Posterior(xr.Dataset(), (old,), {}), AUDIT, DELAYS, SPLIT.head(0))
-    assert [c["name"] for c in found["checks"]] == ["R-hat", "effective sample size", "divergences"]
-
-
 def test_failures_on_record_fail_whatever_stands_in_for_the_fit():
     """A preview in place of a failed fit is a FAIL that names the failure; a preview asked for is a REVIEW."""
     asked = verdict(Posterior(xr.Dataset(), (), {"method": "preview"}), AUDIT, DELAYS, SPLIT.head(0))

@@ -88,31 +88,7 @@ def fit(
 
 def failures(posterior: Posterior) -> list[str]:
     """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
-    return [said for part in posterior.diagnostics for said in _misses(part)]
-
-
-def _misses(part: dict[str, Any]) -> list[str]:
-    """The bars that a part's diagnosis misses. What an older file does not tell is not held against it."""
-    found = []
-    if not part["max_rhat"] < GATE.max_rhat:  # so, and not >=: what is not a number does not pass
-        found.append(
-            f"{part['part']}: R-hat {part['max_rhat']:.3f} at {part['worst']} (must be below {GATE.max_rhat})"
-        )
-    least = min(part["min_ess_bulk"], part["min_ess_tail"])
-    if not least > GATE.min_ess:
-        found.append(f"{part['part']}: effective sample size {least:.0f} (must be above {GATE.min_ess:.0f})")
-    if part["divergences"] > 0:
-        found.append(f"{part['part']}: {part['divergences']} divergences (must be 0)")
-    if not part.get("min_bfmi", math.inf) > GATE.min_bfmi:
-        found.append(f"{part['part']}: E-BFMI {part['min_bfmi']:.2f} (must be above {GATE.min_bfmi})")
-    if not part.get("at_depth", 0.0) < GATE.max_at_depth:
-        found.append(
-            f"{part['part']}: {part['at_depth']:.1%} of the draws cut off at the greatest tree depth "
-            f"(must be below {GATE.max_at_depth:.0%})"
-        )
-    if not part.get("draws", 0) >= part.get("asked", 0):
-        found.append(f"{part['part']}: {part['draws']} draws (must be {part['asked']})")
-    return found
+    return [said for part in posterior.diagnostics for said in GATE.missed(part)]
 
 
 VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
@@ -146,18 +122,18 @@ class _Run:
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
         sampled, moved = self._once(part, self.accept, self.tune, self.each, attempt=0)
-        found = diagnose(sampled, part, moved)
+        found = diagnose(sampled, part, moved) | {"asked": self.draws}
         attempts, gradients = 1, moved.gradients
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
-            if not _misses(found):
+            if not GATE.missed(found):
                 break
             self.progress.step(f"fitting {part.label} again, with smaller steps")
             more = 2**attempt
             sampled, moved = self._once(part, accept, 2 * TUNE, more * self.each, attempt=attempt)
-            found = diagnose(sampled, part, moved)
+            found = diagnose(sampled, part, moved) | {"asked": self.draws}
             sampled, moved = _thinned(sampled, more), replace(moved, stats=_thinned(moved.stats, more))
             attempts, gradients = attempts + 1, gradients + moved.gradients
-        found |= {"asked": self.draws, "attempts": attempts, "gradients": gradients}
+        found |= {"attempts": attempts, "gradients": gradients}
         found["seconds"] = round(time.perf_counter() - started, 2)
         self.diagnostics.append(found)
         self.stats[part.label] = moved.stats

@@ -1,8 +1,26 @@
-"""What sampling must reach before a fit may be used: the one table of these thresholds, for fit, verdict and report."""
+"""What sampling must reach before a fit may be used: the one table of these bars, for fit, verdict and report."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from forecast.words import FAIL, PASS, Check, Message, message, typed
+
+Part = Mapping[str, Any]  # as `fit.diagnose` tells it
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: its name, its worst number over some parts, and how that reads beside the bar and in a sentence."""
+
+    name: str
+    worst: Callable[[Sequence[Part]], float]
+    passes: Callable[[float], bool]  # what is not a number does not pass
+    value: str
+    must: Message
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -13,6 +31,57 @@ class Gate:
     min_ess: float = 400.0
     min_bfmi: float = 0.3  # Betancourt 2016
     max_at_depth: float = 0.01
+
+    def bars(self, asked: int) -> Iterator[Bar]:
+        """The bars in their order; asked: number of draws."""
+        below, above = "below {x:exact}", "above {x:exact}"
+        yield Bar(
+            "R-hat", lambda parts: max(p["max_rhat"] for p in parts), lambda x: x < self.max_rhat,
+            "{x:.3f}", message(below, x=self.max_rhat), "R-hat {x:.3f} at {worst}",
+        )  # fmt: skip
+        yield Bar(
+            "effective sample size", lambda parts: min(min(p["min_ess_bulk"], p["min_ess_tail"]) for p in parts),
+            lambda x: x > self.min_ess,
+            "{x:whole}", message(above, x=self.min_ess), "effective sample size {x:whole}",
+        )  # fmt: skip
+        yield Bar(
+            "divergences", lambda parts: sum(p["divergences"] for p in parts), lambda x: x == 0,
+            "{x}{where}", message("0"), "{x} divergences",
+        )  # fmt: skip
+        yield Bar(
+            "E-BFMI", lambda parts: min(p["min_bfmi"] for p in parts), lambda x: x > self.min_bfmi,
+            "{x:.2f}", message(above, x=self.min_bfmi), "E-BFMI {x:.2f}",
+        )  # fmt: skip
+        yield Bar(
+            "cut off at the greatest tree depth", lambda parts: max(p["at_depth"] for p in parts),
+            lambda x: x < self.max_at_depth, "{x:.1%}", message("below {x:.0%}", x=self.max_at_depth),
+            "{x:.1%} of the draws cut off at the greatest tree depth",
+        )  # fmt: skip
+        yield Bar(
+            "number of draws", lambda parts: min(p["draws"] for p in parts), lambda x: x >= asked,
+            "{x:whole}", message("at least {x:whole}", x=asked), "{x:whole} draws",
+        )  # fmt: skip
+
+    def checks(self, parts: Sequence[Part]) -> list[Check]:
+        """A check for each bar, over all parts; none where nothing was sampled. FAIL where a bar is missed."""
+        hurt = [str(p["part"]) for p in parts if p["divergences"]]
+        where = message(" ({parts})", parts=hurt) if hurt else ""
+        made = []
+        for bar in self.bars(max((p["asked"] for p in parts), default=0)) if parts else ():
+            x = bar.worst(parts)
+            said = message(bar.value, x=x, where=where)
+            made.append(Check(bar.name, PASS if bar.passes(x) else FAIL, said, "", bar.must))
+        return made
+
+    def missed(self, part: Part) -> list[str]:
+        """The bars that one part misses, as sentences; empty when it may be used."""
+        found = ((bar, bar.worst([part])) for bar in self.bars(part["asked"]))
+        text = "{part}: {said} (must be {must})"
+        return [
+            typed(message(text, part=part["part"], said=message(b.sentence, x=x, **part), must=b.must))
+            for b, x in found
+            if not b.passes(x)
+        ]
 
 
 GATE = Gate()

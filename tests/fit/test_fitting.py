@@ -386,7 +386,7 @@ def test_failures_are_sentences_with_the_bar():
     """Each failed check names part, number and bar; a clean posterior has none."""
     clean = {
         "part": "leads to won", "max_rhat": 1.002, "worst": "mu", "min_ess_bulk": 900.0, "min_ess_tail": 800.0,
-        "divergences": 0,
+        "divergences": 0, "min_bfmi": 0.9, "at_depth": 0.0, "draws": 4000, "asked": 4000,
     }  # fmt: skip
 
     def judged(**changes: Any) -> list[str]:
@@ -400,7 +400,7 @@ def test_failures_are_sentences_with_the_bar():
     assert judged(min_bfmi=0.8, at_depth=0.009, draws=4000, asked=4000) == []
     depth = "leads to won: 2.5% of the draws cut off at the greatest tree depth (must be below 1%)"
     assert judged(at_depth=0.025) == [depth]
-    assert judged(draws=3000, asked=4000) == ["leads to won: 3000 draws (must be 4000)"]
+    assert judged(draws=3000, asked=4000) == ["leads to won: 3 000 draws (must be at least 4 000)"]
     assert len(judged(max_rhat=1.5, min_ess_bulk=9.0, divergences=1)) == 3
 
 
