@@ -25,7 +25,7 @@ from command import parser_of
 from decisions import KINDS, oracle, true_values, world_of
 from worlds import read
 
-from forecast.budget import decide, limits_of, recommended_plan
+from forecast.budget import Fixed, decide, limits_of, recommended_plan
 from forecast.fit import fit_posterior
 from forecast.history import read_plan
 from forecast.lab import counts, generate
@@ -53,7 +53,7 @@ def one_world(number: int, python: Path) -> list[dict[str, Any]]:
         planned = time.perf_counter() - started
         recommended = recommended_plan(decision)
         started = time.perf_counter()
-        decide(case, total=1.1 * plan.sum())
+        decide(case, Fixed(1.1 * plan.sum()))
         replanned = time.perf_counter() - started
         peer = _peer(python, folder, counts(company, "calendar"), names, plan, number)
     theirs = np.array([peer["plans"][0][c] for c in names])[None].repeat(len(plan), axis=0) / len(plan)

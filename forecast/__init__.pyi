@@ -1,5 +1,9 @@
 from .backtest import run_backtest as run_backtest
 from .budget import Decision as Decision
+from .budget import Efficiency as Efficiency
+from .budget import Fixed as Fixed
+from .budget import Hold as Hold
+from .budget import Target as Target
 from .errors import DataError as DataError
 from .errors import FitError as FitError
 from .errors import ForecastError as ForecastError

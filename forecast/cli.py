@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from forecast.errors import FitError, ForecastError
+from forecast.errors import FitError, ForecastError, UsageError
 from forecast.progress import progress
 from forecast.tables import json_text
 from forecast.words import FAIL, typed
 
 if TYPE_CHECKING:
+    from forecast.budget import Budget
     from forecast.report import Page
     from forecast.words import Verdict
 
@@ -78,6 +79,9 @@ def _message(error: BaseException) -> str:
         return "interrupted; no outputs were written"  # a fit that was done by then is kept
     if isinstance(error, ForecastError):
         text = typed(error.said)
+        if isinstance(error, UsageError) and error.argument:
+            option = "total" if error.argument == "at_most" else error.argument
+            text = f"--{option}{text.removeprefix(error.argument)}"
         return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"Unexpected error: {what} (set FORECAST_TRACEBACK=1 and run again to see where)"
@@ -371,18 +375,29 @@ def allocate(
 
     with progress(quiet=quiet) as teller:
         options: dict[str, Any] = {
-            "total": total,
             "change": change,
-            "marginal": marginal,
-            "cac": cac,
-            "chance": chance,
             "seed": seed,
             "overrides": overrides or (),
             "go_on": go_on,
         }
-        result = workflow.allocate(study, **options, progress=teller, today=_today())
+        budget = _budget(total, marginal, cac, chance)
+        result = workflow.allocate(study, budget, **options, progress=teller, today=_today())
     _show(result.summary, _page(split_page, result.made), as_json=json)
     _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
+
+
+def _budget(total: float | None, marginal: float | None, cac: float | None, chance: float | None) -> Budget:
+    """What the options ask; a total beside another question is the most that it may spend."""
+    from forecast.budget import Efficiency, Fixed, Target
+
+    if sum(asked is not None for asked in (marginal, cac, chance)) > 1:
+        raise UsageError("--marginal, --cac and --chance are different questions: ask one at a time")
+    most = {} if total is None else {"at_most": total}
+    if chance is not None:
+        return Target(chance=chance, **most)
+    if marginal is not None or cac is not None:
+        return Efficiency(marginal=marginal, cac=cac, **most)
+    return Fixed(total)
 
 
 @app.command(short_help="compare the scenarios of a study from the saved fit, without fitting")

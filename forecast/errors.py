@@ -35,9 +35,16 @@ class ForecastError(Exception):
 
 
 class UsageError(ForecastError):
-    """A command was called in a way that cannot work: an option, a folder, a file that is not there."""
+    """A command was called in a way that cannot work: an option, a folder, a file that is not there.
+
+    argument: the one at fault, with which the message begins; on the command line it is an option.
+    """
 
     exit_code = 2
+
+    def __init__(self, said: Text = "", *, argument: str = "") -> None:
+        self.argument = argument
+        super().__init__(together(argument, said, between="") if argument else said)
 
 
 class _ProblemsError(ForecastError):

@@ -24,10 +24,13 @@ from forecast import results
 from forecast.backtest import calibration_of
 from forecast.budget import (
     BEYOND_SEEN,
+    Budget,
     Decision,
+    Firmness,
+    Fixed,
     check_goals,
     decide,
-    decision_tables,
+    firmness,
     goal_tables,
     recommended_plan,
 )
@@ -58,7 +61,7 @@ from forecast.outlook import (
 from forecast.outlook import told as lifetime_told
 from forecast.periods import period_label, period_range, shift
 from forecast.report import recommendation, write_outputs
-from forecast.results import Firmness, FlowBack, Levers, Past, Results, Segments, StudyFacts
+from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
 from forecast.tables import Table, check_table
 from forecast.verdict import deal_law, verdict
@@ -141,9 +144,9 @@ class Forecast(Results):
         """The study's own budget divided; None without channels that take part, or without a value of deals."""
         return self.allocate() if len(self.case.paid) and self.case.valued else None
 
-    def allocate(self, **asked: float | None) -> Decision:
-        """Divide the study's budget, or another one."""
-        return decide(self.case, seed=self.seed, **asked)
+    def allocate(self, budget: Budget = Fixed()) -> Decision:
+        """Divide the study's budget, or another one: see `budget.decide`."""
+        return decide(self.case, budget, seed=self.seed)
 
     def scenarios(self) -> Table:
         """The study's scenarios beside its plan. Raises UsageError where it has none."""
@@ -268,7 +271,7 @@ class Forecast(Results):
     def allocation(self) -> pd.DataFrame:
         """The recommended split."""
         allocation = None if self.split is None else self.split.allocation
-        return results.allocation_table(self.case.study, self.case.paid_names, allocation, self._decided)
+        return results.allocation_table(self.case.study, self.case.paid_names, allocation, self.decision)
 
     @cached_property
     def response(self) -> pd.DataFrame:
@@ -334,7 +337,9 @@ class Forecast(Results):
     @cached_property
     def decision(self) -> Firmness | None:
         """How firm the split is."""
-        return Firmness.of(self._decided) if self._decided else None
+        if self.split is None:
+            return None
+        return firmness(self.split, self.case.paid_names, self.case.study.currency)
 
     @cached_property
     def levers(self) -> Levers:
@@ -388,12 +393,6 @@ class Forecast(Results):
     @cached_property
     def _scenarios(self) -> pd.DataFrame:
         return compare_scenarios(self._base, seed=self.seed).table
-
-    @cached_property
-    def _decided(self) -> dict[str, Any]:
-        if self.split is None:
-            return {}
-        return decision_tables(self.split, self.case.paid_names, self.case.study.currency)
 
 
 def compare(plans: Mapping[str, ArrayLike] | Sequence[ArrayLike], made: Forecast) -> pd.DataFrame:

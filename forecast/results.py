@@ -20,7 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from forecast.budget import Allocation, Curves
+from forecast.budget import Allocation, Curves, Firmness
 from forecast.columns import TABLES, origins
 from forecast.errors import UsageError
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
@@ -66,39 +66,6 @@ class StudyFacts:
     draws: int | None = None
     limits: Text = ""
     lifetime: Text = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Firmness(_Bundle):
-    """How firm a recommended budget is (`budget.sureness`).
-
-    certificate: status, gap, prices and evidence of the split; regret, regret_current, perfect_information: value and
-    error, in currency over the horizon; stops_paying: the budget from which on money would be lost.
-    """
-
-    certificate: Mapping[str, Any]
-    regret: Mapping[str, float]
-    regret_current: Mapping[str, float]
-    perfect_information: Mapping[str, float]
-    stops_paying: float
-    advice: Text
-    optimum: pd.DataFrame
-    tests: pd.DataFrame
-    ledger: pd.DataFrame
-    budget_frontier: pd.DataFrame
-    risk_frontier: pd.DataFrame
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
-        """From what `budget.decision_tables` gives."""
-        return cls(**told["summary"], **{name: made for name, made in told.items() if name != "summary"})
-
-    def told(self) -> dict[str, Any]:
-        """For summary.json: `summary` holds what is no table."""
-        every = super().told()
-        tables = ("optimum", "tests", "ledger", "budget_frontier", "risk_frontier")
-        rest = {name: value for name, value in every.items() if name not in tables}
-        return {"summary": rest} | {name: every[name] for name in tables}
 
 
 @dataclass(frozen=True, eq=False)
@@ -517,11 +484,11 @@ def economics_totals(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def allocation_table(
-    study: Study, names: list[str], allocation: Allocation | None, decision: Mapping[str, Any] | None = None
+    study: Study, names: list[str], allocation: Allocation | None, firm: Firmness | None = None
 ) -> pd.DataFrame:
     """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend).
 
-    `decision`: of `budget.sureness.decision_tables`; without it the columns that need it are blank.
+    firm: how firm it is; without it the columns that need it are blank.
     """
     if allocation is None:
         return empty("allocation")
@@ -529,7 +496,7 @@ def allocation_table(
     blank = pd.DataFrame(
         {name: np.full(len(names), math.nan) for name in ("q10", "q90", "highest_seen", "gain_if_saturating")}
     )
-    optimum, seen = (decision["optimum"], decision["ledger"]) if decision else (blank, blank)
+    optimum, seen = (blank, blank) if firm is None else (firm.optimum, firm.ledger)
     return pd.DataFrame(
         {
             "channel": names,

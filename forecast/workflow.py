@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast import results
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
-from forecast.budget import decision_tables, limits_of
+from forecast.budget import Budget, Fixed, firmness, limits_of
 from forecast.errors import GateError, StudyError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
@@ -47,7 +47,7 @@ from forecast.report import (
     write_files,
     write_outputs,
 )
-from forecast.results import Firmness, Levers, Past, Results, StudyFacts
+from forecast.results import Levers, Past, Results, StudyFacts
 from forecast.study import Study, load_study
 from forecast.tables import check_table, json_text
 
@@ -229,39 +229,33 @@ def _usable(study: Study, history: History, fitted: Posterior, *, go_on: bool) -
 
 def allocate(
     study: Path,
+    budget: Budget = Fixed(),
     *,
-    total: float | None = None,
     change: float | None = None,
-    marginal: float | None = None,
-    cac: float | None = None,
-    chance: float | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
     go_on: bool = False,
     progress: Progress | None = None,
     today: date | None = None,
 ) -> Done:
-    """Divide another budget from the saved posterior, without fitting; `go_on` as in `run`.
+    """Divide another budget from the saved posterior, without fitting; `change` in place of the study's, `go_on` as in
+    `run`.
 
-    In place of a total: `marginal` (spend until the next unit returns this), `cac` (customers cost at most this much),
-    `chance` (the smallest budget that makes the target so likely).
     Raises DataError where there is no fit.
     """
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
     loaded, history, plan = _read(study, changed, today)
     (progress or Silent()).step("dividing the budget")
-    asked = {"total": total, "marginal": marginal, "cac": cac, "chance": chance}
     base = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
-    decision = base.allocate(**asked)
-    names = base.case.paid_names
-    told = decision_tables(decision, names, loaded.currency)
-    table = results.allocation_table(loaded, names, decision.allocation, told)
+    decision, names = base.allocate(budget), base.case.paid_names
+    firm = firmness(decision, names, loaded.currency)
+    table = results.allocation_table(loaded, names, decision.allocation, firm)
     made = Results(
         study=_facts(loaded),
         verdict=judge(loaded, history, base.case.posterior, table),
         headline=results.gain_of(decision.allocation),
         allocation=table,
-        decision=Firmness.of(told),
+        decision=firm,
     )
     summary = {
         "name": loaded.name,
@@ -269,7 +263,7 @@ def allocate(
         "verdict": made.verdict.told(),
         "headline": {**made.headline, "recommendation": recommendation(made)},
         "allocation": table.to_dict("records"),
-        "decision": Firmness.of(told).told(),
+        "decision": firm.told(),
     }
     return Done(summary, None, made)
 

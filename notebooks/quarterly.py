@@ -113,7 +113,7 @@ rows = []
 if made.split is not None:
     for share in (0.8, 1.0, 1.2):
         total = share * made.case.plan.sum()
-        split = made.allocate(total=total).allocation
+        split = made.allocate(forecast.Fixed(total)).allocation
         spent = split.recommended.sum()
         brings = split.value_recommended.sum() - spent
         rows.append(

@@ -197,6 +197,25 @@ def test_wrong_usage_is_exit_2(call, args):
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--cac", "500", "--marginal", "2"],
+            "--marginal, --cac and --chance are different questions: ask one at a time",
+        ),
+        (["--chance", "100%"], "--chance: expected a probability between 0 and 1, such as 80%; came 1"),
+        (["--marginal", "-1"], "--marginal: expected a return above 0, such as 1.5; came -1"),
+        (["--cac", "0"], "--cac: expected the most that a customer may cost, above 0; came 0"),
+        (["--cac", "5", "--total", "0"], "--total: expected an amount above 0; came 0"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused_by_its_option(call, options: list[str], said: str):
+    """The library names the field, the command line its option; nothing is read before."""
+    result = call("allocate", "study.toml", "--quiet", *options)
+    assert (result.exit_code, result.stderr) == (2, f"Error: {said}\n")
+
+
 def test_a_mistyped_command_is_guessed(call):
     """`forecast alocate` asks whether allocate was meant."""
     assert "Did you mean 'allocate'" in call("alocate").stderr

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from forecast import workflow
 from forecast.backtest import Origin, one_origin, run_backtest
+from forecast.budget import Fixed
 from forecast.cli import app
 from forecast.errors import DataError, StudyError, UsageError
 from forecast.fit import load_posterior
@@ -280,13 +281,13 @@ def test_every_command_leaves_the_running_period_out(
 
 def test_allocate_follows_total_change_and_limits(fitted_study: Path):
     """Money in, money divided: the total is spent where it returns more than itself, within change and limits."""
-    table = workflow.allocate(fitted_study, total=6000).made.allocation
+    table = workflow.allocate(fitted_study, Fixed(6000)).made.allocation
     assert table["channel"].tolist() == ["ppc"]
     assert table["recommended"].item() == pytest.approx(6000)
-    table = workflow.allocate(fitted_study, total=50_000, change=0.1).made.allocation
+    table = workflow.allocate(fitted_study, Fixed(50_000), change=0.1).made.allocation
     assert table["recommended"].item() == pytest.approx(1.1 * table["current"].item())
     table = workflow.allocate(
-        fitted_study, total=50_000, overrides=["budget.limits.ppc.max=7000"]
+        fitted_study, Fixed(50_000), overrides=["budget.limits.ppc.max=7000"]
     ).made.allocation
     assert table["recommended"].item() == pytest.approx(7000)
 
@@ -294,7 +295,7 @@ def test_allocate_follows_total_change_and_limits(fitted_study: Path):
 def test_allocate_writes_nothing(fitted_study: Path):
     """It answers, and leaves the folder as it was."""
     before = listing(fitted_study.parent)
-    result = workflow.allocate(fitted_study, total=6000)
+    result = workflow.allocate(fitted_study, Fixed(6000))
     assert listing(fitted_study.parent) == before
     assert result.summary["headline"]["gain_q10"] <= result.summary["headline"]["gain_q90"]
 

@@ -5,29 +5,47 @@ the eventual margin of a channel's spend over the horizon (`budget.response`). T
 so marginal returns are equal wherever no limit binds, marginal_c(x_c) = lambda, and lambda >= 1, because money that
 returns less than itself stays unspent. Limits are in `budget.limits`, objectives in `budget.objectives`; what is
 certain about the recommendation is said in its certificate.
+
+How much money there is, is a question of its own, a class each:
+
+    Fixed        so much over the horizon, or what the study says
+    Efficiency   as much as brings so much revenue, or customers for so little, or while the next unit returns so much
+    Target       as little as makes a target so likely
+    Hold         the current plan, as it is
 """
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.budget.certificate import (
-    AT_LIMIT,
-    Certificate,
-    evidence,
-    landscape,
-    near_optimal,
-    objective_values,
-    residual,
+from forecast.budget.certificate import AT_LIMIT, Certificate, binding, evidence, near_optimal, residual
+from forecast.budget.concave import InfeasibleError, Kind, Row, Solution
+from forecast.budget.flighting import free_program
+from forecast.budget.limits import (
+    Ceiling,
+    CostCeiling,
+    Limits,
+    ReturnFloor,
+    limits_of,
+    lost_money,
+    queue_of,
 )
-from forecast.budget.flighting import BOUND, free_program
-from forecast.budget.limits import Limits, limits_of
-from forecast.budget.objectives import Aim, Queue, best, smallest_budget
-from forecast.budget.program import InfeasibleError, Solution
+from forecast.budget.objectives import (
+    MATERIAL_SHARE,
+    OBJECTIVES,
+    TARGET_FORMS,
+    Asked,
+    Objective,
+    Search,
+    TargetChance,
+)
 from forecast.budget.response import (
     Background,
     Curves,
@@ -37,16 +55,174 @@ from forecast.budget.response import (
     response_curves,
     response_of,
 )
-from forecast.budget.sales import lost_money, sales_rows
-from forecast.budget.solver import solve
 from forecast.errors import UsageError
 from forecast.outlook import Case
-from forecast.study import Study
+from forecast.study import TargetSpec
 
 Array = NDArray[np.float64]
 
-LEAST_PRICE = 1e-6  # of a limit, below which it does not bind
-MATERIAL_SHARE, MATERIAL_CHANCE = 0.01, 0.8
+MATERIAL_CHANCE = 0.8
+
+
+# ------------------------------------------------------------------------------------------------- how much there is
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a budget comes to: most in total (None: the study's), least return of the last unit, what money must bring.
+
+    words: what is asked, where it is no fixed total; objective: where it is not the study's; anew: whether spend may be
+    spread anew over the periods, where the study lets it.
+    """
+
+    most: float | None = None
+    hurdle: float = 1.0
+    ceiling: Ceiling | None = None
+    words: str = ""
+    objective: type[Objective] | None = None
+    anew: bool = True
+
+
+class Budget(ABC):
+    """How much money there is: `Fixed`, `Efficiency`, `Target` or `Hold`."""
+
+    held: ClassVar[bool] = False
+
+    @abstractmethod
+    def terms(self) -> Terms:
+        """What it comes to."""
+
+    def posed(self, case: Case) -> Case:
+        """The question as this budget changes it."""
+        return case
+
+    def find(self, objective: Objective, search: Search) -> Solution:
+        """The split."""
+        return objective.best(search)
+
+
+@dataclass(frozen=True)
+class Fixed(Budget):
+    """So much money over the horizon, divided as well as the limits allow; None: what `budget.total` of the study says.
+
+    Raises UsageError for an amount that cannot be.
+    """
+
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.total is not None and not 0 <= self.total < math.inf:
+            raise _unlikely("total", "an amount over the horizon, 0 or more", self.total)
+
+    def terms(self) -> Terms:
+        """The total."""
+        return Terms(self.total)
+
+
+@dataclass(frozen=True)
+class Efficiency(Budget):
+    """As much money as is worth it, by one of three measures, and at most `at_most`.
+
+    roas: all spend together brings this times itself in revenue, in the end. cac: customers of paid channels cost this
+    on average. marginal: the next unit of money brings this times itself in margin. Raises UsageError for none or more
+    than one of them, or what cannot be.
+    """
+
+    roas: float | None = None
+    cac: float | None = None
+    marginal: float | None = None
+    at_most: float = math.inf
+
+    def __post_init__(self) -> None:
+        given = _given(self, "roas", "cac", "marginal")
+        if len(given) != 1:
+            came = " and ".join(given) or "none"
+            raise UsageError(f"Efficiency: expected exactly one of roas, cac and marginal; came {came}")
+        _above_zero(self, roas="a return above 0, such as 4", marginal="a return above 0, such as 1.5")
+        _above_zero(self, cac="the most that a customer may cost, above 0", at_most="an amount above 0")
+
+    def terms(self) -> Terms:
+        """A hurdle for the last unit, or a ceiling for all of them."""
+        if self.cac is not None:
+            words = f"best budget with customers that cost at most {self.cac:,.0f} each"
+            return Terms(self.at_most, ceiling=CostCeiling(self.cac), words=words)
+        if self.roas is not None:
+            words = f"best budget that brings at least {self.roas:g} times itself in revenue"
+            return Terms(self.at_most, ceiling=ReturnFloor(self.roas), words=words)
+        words = f"budget whose last unit brings back {self.marginal:g} times itself"
+        return Terms(self.at_most, hurdle=float(self.marginal or 1.0), words=words)
+
+
+@dataclass(frozen=True)
+class Target(Budget):
+    """As little money as makes a target of the horizon so likely, spread over the periods as the current plan is.
+
+    revenue, or won (customers); neither: the target of the study's plan. At most `at_most`. Raises UsageError for both,
+    or what cannot be.
+    """
+
+    revenue: float | None = None
+    won: float | None = None
+    chance: float = 0.8
+    at_most: float = math.inf
+
+    def __post_init__(self) -> None:
+        if len(given := _given(self, "revenue", "won")) > 1:
+            raise UsageError(f"Target: expected revenue or won; came {' and '.join(given)}")
+        _above_zero(self, revenue="an amount above 0", won="customers above 0", at_most="an amount above 0")
+        if not 0 < self.chance < 1:
+            raise _unlikely("chance", "a probability between 0 and 1, such as 80%", self.chance)
+
+    def terms(self) -> Terms:
+        """The chance is the objective."""
+        words = f"smallest budget that makes the target {self.chance:.0%} likely"
+        return Terms(self.at_most, words=words, objective=TargetChance, anew=False)
+
+    def posed(self, case: Case) -> Case:
+        """With this target in place of the study's. Raises UsageError where there is neither."""
+        plan = case.study.plan
+        if self.revenue is not None or self.won is not None:
+            plan = plan.model_copy(update={"target": TargetSpec(revenue=self.revenue, won=self.won)})
+        if plan.target is None:
+            raise UsageError(f" needs a target: {TARGET_FORMS}", argument="chance")
+        return replace(case, study=case.study.model_copy(update={"plan": plan}))
+
+    def find(self, objective: Objective, search: Search) -> Solution:
+        """The smallest."""
+        return cast("TargetChance", objective).smallest(search, self.chance)
+
+
+@dataclass(frozen=True)
+class Hold(Budget):
+    """The current plan as it is: what it brings, and what it lacks of the best split of the study's budget."""
+
+    held = True
+
+    def terms(self) -> Terms:
+        """Those of the study, but for the spread."""
+        return Terms(anew=False)
+
+    def find(self, objective: Objective, search: Search) -> Solution:
+        """The current split."""
+        return objective.held(search, search.current)
+
+
+def _given(budget: Budget, *names: str) -> list[str]:
+    return [f"{name} = {getattr(budget, name):g}" for name in names if getattr(budget, name) is not None]
+
+
+def _above_zero(budget: Budget, **expected: str) -> None:
+    for field, what in expected.items():
+        came = getattr(budget, field)
+        if came is not None and not came > 0:
+            raise _unlikely(field, what, came)
+
+
+def _unlikely(field: str, expected: str, came: float) -> UsageError:
+    return UsageError(f": expected {expected}; came {came:g}", argument=field)
+
+
+# ----------------------------------------------------------------------------------------------------------- decision
 
 
 @dataclass(frozen=True)
@@ -57,7 +233,7 @@ class Allocation:
     contribution of the recommendation less the current plan's, by posterior draw; extrapolated: share of the
     recommended spend above the highest ever seen in a period; residual: largest gap of a free channel's marginal
     return to lambda; allowed: whether the current plan itself keeps total and limits; plan (period, channel): the
-    recommendation by period.
+    recommendation by period; risen: whether the objective rose enough to be worth a move, None where the gain decides.
     """
 
     current: Array
@@ -74,9 +250,10 @@ class Allocation:
     residual: float
     unspent: float
     reason: str
+    plan: Array
     allowed: bool = True
-    plan: Array | None = None
     certificate: Certificate | None = None
+    risen: bool | None = None
 
     @property
     def p_better(self) -> float:
@@ -89,14 +266,10 @@ class Allocation:
 
         Under another objective than profit: whether it rises by more than 1 % (P(target): by more than 0.01).
         """
-        if not self.allowed:
+        if not self.allowed or (self.certificate is not None and self.certificate.mode):
             return True
-        made = self.certificate
-        if made is not None and made.mode:
-            return True
-        if made is not None and made.objective != "profit":
-            scale = 1.0 if made.objective == "target" else abs(made.value_current)
-            return made.value - made.value_current > MATERIAL_SHARE * scale
+        if self.risen is not None:
+            return self.risen
         bar = MATERIAL_SHARE * max(float(self.value_current.sum() - self.current.sum()), 0.0)
         return float((self.gain > bar).mean()) > MATERIAL_CHANCE
 
@@ -106,95 +279,56 @@ class Decision:
     """Everything a decision was made from: what else is asked of it needs no posterior."""
 
     allocation: Allocation
-    curves: Curves
-    limits: Limits
-    aim: Aim
+    budget: Budget
+    objective: Objective
+    search: Search
     response: Response
-    background: Background | None = None
-    queue: Queue | None = None
+
+    @property
+    def curves(self) -> Curves:
+        """What spend brings."""
+        return self.search.curves
+
+    @property
+    def limits(self) -> Limits:
+        """What a split must keep."""
+        return self.search.limits
 
 
-def aim_of(study: Study) -> Aim:
-    """What the study asks of its budget."""
-    asked, target = study.budget, study.plan.target
-    return Aim(asked.objective, asked.risk, asked.floor, None if target is None else target.amount)
-
-
-def decide(
-    case: Case,
-    *,
-    total: float | None = None,
-    marginal: float | None = None,
-    cac: float | None = None,
-    chance: float | None = None,
-    seed: int = 0,
-) -> Decision:
+def decide(case: Case, budget: Budget = Fixed(), *, seed: int = 0) -> Decision:
     """Recommend a split, and keep all that it was made from.
 
     Args:
         case: the question; its plan is the current one.
-        total: budget over the horizon in place of the study's.
-        marginal: no fixed budget; money is spent until its marginal return falls to this.
-        cac: customers of paid channels may cost this much on average; no fixed budget.
-        chance: the smallest budget that makes the target so likely.
+        budget: how much money there is; by default what the study says.
         seed: of what comes whatever is spent, simulated where the objective or the capacity of sales needs it.
     """
+    case, terms = budget.posed(case), budget.terms()
     study, history, plan, paid = case.study, case.history, case.plan, case.paid
     if not len(paid) or not case.valued:
         raise UsageError(
             "a budget needs at least one channel with recorded spend, and revenue or funnel.value"
         )
-    aim = replace(aim_of(study), hurdle=1.0 if marginal is None else marginal, cac=cac)
-    mode = _mode(aim, marginal, cac, chance)
-    open_ended = total is None and not (marginal is None and cac is None and chance is None)
-    limits = limits_of(study, history, plan, total=np.inf if open_ended else total)
-    made = response_of(case)
-    current = plan.sum(axis=0)[paid]
-    capacity = study.economics.capacity
-    curves = response_curves(made, _most(made, limits, current), arriving=capacity is not None)
-    anyway = None
-    if capacity is not None or aim.objective == "target" or chance is not None:
-        anyway = background(case, np.random.default_rng([seed, 3]))
-    queue = _queue(made, curves, anyway, current) if capacity is not None and anyway is not None else None
-    spread_as_now = replace(limits, pattern=pattern_of(plan)[:, paid])
-    if chance is not None and anyway is not None:
-        aim = replace(aim, objective="target")
-        _, _, found = smallest_budget(curves, spread_as_now, aim, anyway, current, chance)
-        limits = replace(spread_as_now, total=float(found.x.sum()))
-    elif study.budget.flighting == "free":
-        found, spread = _free(made, curves, limits, aim, current)
-        limits = replace(limits, pattern=spread / np.maximum(spread.sum(axis=0), 1e-300))
-        return _decision(made, curves, limits, aim, found, spread, anyway, None, mode)
+    kind = terms.objective or OBJECTIVES[study.budget.objective]
+    limited = study.economics.capacity is not None
+    limits = limits_of(study, history, plan, total=terms.most)
+    made, current = response_of(case), plan.sum(axis=0)[paid]
+    curves = response_curves(made, _most(made, limits, current), arriving=limited)
+    anyway = background(case, np.random.default_rng([seed, 3])) if limited or kind.simulated else None
+    objective = kind.asked(Asked(study, curves, terms.hurdle, anyway))
+    free = terms.anew and study.budget.flighting == "free"
+    waits = limited and objective.queues and not free
+    queue = queue_of(made, curves, anyway, current) if waits and anyway is not None else None
+    pattern = pattern_of(plan)[:, paid]
+    search = Search(curves, replace(limits, pattern=pattern), current, terms.ceiling, queue)
+    if free:
+        search, found, spread = _free(made, objective, search)
     else:
-        found = best(curves, limits, aim, current=current, background=anyway, queue=queue)
-    spread = pattern_of(plan)[:, paid] * found.x
-    return _decision(made, curves, limits, aim, found, spread, anyway, queue, mode)
-
-
-def _mode(aim: Aim, marginal: float | None, cac: float | None, chance: float | None) -> str:
-    """What is asked in place of a fixed budget, in words. Raises UsageError for what makes no sense."""
-    if sum(value is not None for value in (marginal, cac, chance)) > 1:
-        raise UsageError("--marginal, --cac and --chance are different questions: ask one at a time")
-    if (chance is not None or aim.objective == "target") and aim.target is None:
-        asked = "--chance" if chance is not None else 'budget.objective = "target"'
-        raise UsageError(
-            f"{asked} needs a target: [plan] target = {{ revenue = 240_000 }}, or {{ won = 45 }}"
-        )
-    if marginal is not None:
-        if marginal <= 0:
-            raise UsageError(f"--marginal: expected a return above 0, such as 1.5; came {marginal:g}")
-        return f"budget whose last unit brings back {marginal:g} times itself"
-    if cac is not None:
-        if cac <= 0:
-            raise UsageError(f"--cac: expected the most that a customer may cost, above 0; came {cac:g}")
-        return f"best budget with customers that cost at most {cac:,.0f} each"
-    if chance is not None:
-        if not 0 < chance < 1:
-            raise UsageError(
-                f"--chance: expected a probability between 0 and 1, such as 80%; came {chance:g}"
-            )
-        return f"smallest budget that makes the target {chance:.0%} likely"
-    return ""
+        found = budget.find(objective, search)
+        spread = plan[:, paid] if budget.held else pattern * found.x
+    if kind is terms.objective:  # the smallest total is the answer
+        search = search.within(float(found.x.sum()))
+    return _decision(made, budget, objective, search, anyway, found, spread)
 
 
 def _most(made: Response, limits: Limits, current: Array) -> Array:
@@ -207,36 +341,32 @@ def _most(made: Response, limits: Limits, current: Array) -> Array:
     return most
 
 
-def _queue(made: Response, curves: Curves, anyway: Background, current: Array) -> Queue:
-    economics = made.case.study.economics
-    limit = float(economics.capacity or 0.0)
-    rows = sales_rows(
-        curves, anyway.arriving.mean(axis=0), current, limit, economics.capacity_decay, made.case.labels
-    )
-    return Queue(*rows)
-
-
-def _free(made: Response, curves: Curves, limits: Limits, aim: Aim, current: Array) -> tuple[Solution, Array]:
+def _free(made: Response, objective: Objective, search: Search) -> tuple[Search, Solution, Array]:
     """The best plan that may differ by period, or the best one spread as today where that truly brings more."""
-    measure, cost = ("inside", 0.0) if aim.objective == "revenue" else ("value", aim.hurdle)
-    freed = solve(free_program(made, limits, measure=measure, cost=cost))
-    plan = freed.x.reshape(len(made.case.plan), -1)
+    limits, pattern = search.limits, pattern_of(made.case.plan)[:, made.case.paid]
+    freed = search.solved(free_program(made, limits, objective, search.ceiling))
+    plan = freed.x.reshape(pattern.shape)
 
-    def exact(split: Array) -> float:
-        whole = _whole(made, split)
-        inside, _ = made.case.traffic(whole)
-        brought = made.value(whole) if measure == "value" else (inside * made.inside).sum(axis=1)
-        return float(brought[:, made.case.paid].sum(axis=1).mean()) - cost * float(split.sum())
+    def exact(spread: Array) -> float:
+        brought = made.value(_whole(made, spread), objective.measure)[:, made.case.paid]
+        return float(brought.sum(axis=1).mean()) - objective.cost * float(spread.sum())
 
-    pattern = pattern_of(made.case.plan)[:, made.case.paid]
     with suppress(InfeasibleError):  # today's spread may not keep what is asked of single periods
-        found = best(curves, replace(limits, pattern=pattern), aim, current=current)
+        found = objective.best(search)
         if exact(pattern * found.x) > exact(plan):
-            return found, pattern * found.x
-    return replace(freed, x=plan.sum(axis=0)), plan
+            return search, found, pattern * found.x
+    pattern = plan / np.maximum(plan.sum(axis=0), 1e-300)
+    prices = {  # as they are for a split that is spread so
+        replace(row, weights=(row.weights.reshape(plan.shape) * pattern).sum(axis=0)): price
+        for row, price in freed.prices.items()
+        if row.kind is not Kind.BOUND
+    }
+    search = replace(search, limits=replace(limits, pattern=pattern))
+    return search, replace(freed, x=plan.sum(axis=0), prices=prices), plan
 
 
 def _whole(made: Response, spread: Array) -> Array:
+    """The current plan with another spread (period, paid channel)."""
     plan = made.case.plan.copy()
     plan[:, made.case.paid] = spread
     return plan
@@ -244,65 +374,57 @@ def _whole(made: Response, spread: Array) -> Array:
 
 def _decision(
     made: Response,
-    curves: Curves,
-    limits: Limits,
-    aim: Aim,
+    budget: Budget,
+    objective: Objective,
+    search: Search,
+    anyway: Background | None,
     found: Solution,
     spread: Array,
-    anyway: Background | None,
-    queue: Queue | None,
-    mode: str,
 ) -> Decision:
-    paid = made.case.paid
-    current, split = made.case.plan.sum(axis=0)[paid], found.x
-    allowed = limits.allows(made.case.plan[:, paid])
-    value_current, value_best = (made.value(p)[:, paid] for p in (made.case.plan, _whole(made, spread)))
-    gain = (value_best - value_current).sum(axis=1) - (split.sum() - current.sum())
-    if limits.fees is not None:
-        gain = gain - limits.fees @ ((split > 0).astype(float) - (current > 0))
-    lost = np.zeros(2)  # by waiting: recommended, current
-    if anyway is not None and queue is not None:
-        each = [lost_money(made, anyway, plan) for plan in (_whole(made, spread), made.case.plan)]
-        gain, lost = gain - each[0] + each[1], np.array([loss.mean() for loss in each])
+    case, curves, limits, current = made.case, search.curves, search.limits, search.current
+    plan, paid = case.plan, case.paid
+    terms = budget.terms()
     status = "optimal" if np.isfinite(found.gap) else "best found"
-    if (
-        gain.mean() < 0
-        and allowed
-        and aim.objective == "profit"
-        and aim.floor is None
-        and _same_question(aim)
-    ):
+    status = "current plan held" if budget.held else status
+    value_current, value_best = (made.value(p)[:, paid] for p in (plan, _whole(made, spread)))
+    gain = (value_best - value_current).sum(axis=1) - (found.x.sum() - current.sum())
+    if limits.fees is not None:
+        gain = gain - limits.fees @ ((found.x > 0).astype(float) - (current > 0))
+    lost = lost_current = np.zeros(1)  # by waiting
+    if anyway is not None and search.queue is not None:
+        lost, lost_current = (lost_money(made, anyway, p) for p in (_whole(made, spread), plan))
+        gain = gain - lost + lost_current
+    allowed = limits.allows(plan[:, paid])
+    if gain.mean() < 0 and allowed and objective.exact and terms.hurdle == 1.0 and search.ceiling is None:
         # interpolation error must never make the plan worse
-        split, spread, value_best, gain = current, made.case.plan[:, paid], value_current, np.zeros_like(gain)
-        status = "current plan kept"
-    scape = landscape(curves, aim, split, anyway)
-    idle = float(queue.reward @ found.extra) if queue is not None else 0.0
-    low, high = near_optimal(curves, limits, scape, split, queue, idle)
-    marginal = curves.marginal(split)
-    price = aim.hurdle + found.prices.get("budget.total", 0.0)
-    left = residual(curves, limits, aim, replace(found, x=split), queue)
-    unspent = max(limits.total - float(split.sum()), 0.0) if np.isfinite(limits.total) else 0.0
-    if aim.objective == "profit":  # by the exact road
-        means = tuple(
-            float(v.sum(axis=1).mean() - x.sum()) for v, x in ((value_best, split), (value_current, current))
+        found, spread, value_best, lost = (
+            replace(found, x=current),
+            plan[:, paid],
+            value_current,
+            lost_current,
         )
-    else:
-        means = objective_values(curves, aim, split, current, anyway)
+        gain, status = np.zeros_like(gain), "current plan kept"
+    split, holding, left = found.x, binding(found), residual(objective, search, found)
+    low, high = near_optimal(
+        objective, search, split, 0.0 if search.queue is None else float(search.queue.reward @ found.extra)
+    )
+    unspent = max(limits.total - float(split.sum()), 0.0) if np.isfinite(limits.total) else 0.0
+    value = float(objective.stated(split, value_best) - lost.mean())
+    value_now = float(objective.stated(current, value_current) - lost_current.mean())
+    witnesses = [objective]
+    if anyway is not None and case.study.plan.target is not None and not isinstance(objective, TargetChance):
+        witnesses.append(TargetChance.asked(Asked(case.study, curves, anyway=anyway)))
     certificate = Certificate(
-        objective=aim.objective,
+        objective=objective.key,
         status=status,
-        value=float(means[0] - lost[0]),
-        value_current=float(means[1] - lost[1]),
+        value=value,
+        value_current=value_now,
         gap=found.gap,
         residual=left,
-        prices={
-            name: value
-            for name, value in found.prices.items()
-            if value > LEAST_PRICE and not name.startswith((BOUND, "--cac"))
-        },
-        evidence=evidence(curves, aim, split, current, anyway),
+        prices={row.name: price for row, price in holding.items()},
+        evidence=evidence(witnesses, search, split),
         kept=limits.keeps(split),
-        mode=mode,
+        mode=terms.words,
     )
     allocation = Allocation(
         current=current,
@@ -311,31 +433,25 @@ def _decision(
         high=high,
         value_current=value_current.mean(axis=0),
         value_recommended=value_best.mean(axis=0),
-        marginal=marginal,
+        marginal=curves.marginal(split),
         marginal_current=curves.marginal(current),
         gain=gain,
-        extrapolated=_beyond(spread, made.case.history.highest_spend[paid]),
-        price=price,
+        extrapolated=_beyond(spread, case.history.highest_spend[paid]),
+        price=terms.hurdle + found.price(Kind.TOTAL),
         residual=left if np.isfinite(left) else 0.0,
         unspent=unspent,
-        reason=_why_unspent(unspent, split, limits, aim, certificate.prices),
+        reason=_why_unspent(unspent, split, objective, limits, holding),
         allowed=allowed,
         plan=spread,
         certificate=certificate,
+        risen=objective.risen(value, value_now),
     )
-    return Decision(allocation, curves, limits, aim, made, anyway, queue)
-
-
-def _same_question(aim: Aim) -> bool:
-    return aim.hurdle == 1.0 and aim.cac is None
+    return Decision(allocation, budget, objective, search, made)
 
 
 def recommended_plan(made: Decision) -> Array:
     """The recommendation as spend (period, channel); spread as the current plan is, unless flighting is free."""
-    found, case = made.allocation, made.response.case
-    result = case.plan.copy()
-    result[:, case.paid] = made.curves.pattern * found.recommended if found.plan is None else found.plan
-    return result
+    return _whole(made.response, made.allocation.plan)
 
 
 def _beyond(spend: Array, seen: Array) -> Array:
@@ -343,22 +459,20 @@ def _beyond(spend: Array, seen: Array) -> Array:
     return over / np.maximum(spend.sum(axis=0), 1e-12)
 
 
-def _why_unspent(unspent: float, split: Array, limits: Limits, aim: Aim, prices: dict[str, float]) -> str:
+def _why_unspent(
+    unspent: float, split: Array, objective: Objective, limits: Limits, holding: dict[Row, float]
+) -> str:
     if unspent <= AT_LIMIT * max(limits.total, 1.0):
         return ""
     tight = [
-        row.name for row in limits.rows()[1:] if row.weights @ split >= row.most - AT_LIMIT * abs(row.most)
+        row.name
+        for row in limits.rows()
+        if row.kind is Kind.RULE and row.weights @ split >= row.most - AT_LIMIT * abs(row.most)
     ]
-    returns = aim.objective == "profit" and aim.floor is None
     reasons = {
         "every channel is at its upper limit": bool(np.all(split >= limits.high * (1 - AT_LIMIT))),
         "what is left is less than a lot": limits.lots is not None and unspent < limits.lots.max(),
         f"other limits hold it back: {', '.join(tight)}": bool(tight),
-        "sales cannot take more (economics.capacity)": any(
-            name.startswith("economics.capacity") for name in prices
-        ),
-        "the next unit of money would bring back less than itself in every channel that may take more": returns,
+        "sales cannot take more (economics.capacity)": any(row.kind is Kind.CAPACITY for row in holding),
     }
-    return next(
-        (reason for reason, holds in reasons.items() if holds), "more spend would not serve the objective"
-    )
+    return next((reason for reason, holds in reasons.items() if holds), objective.spent)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.sparse import csr_array
 
-from forecast.budget.limits import BEYOND_SEEN, Limits
-from forecast.budget.program import Program, Row
+from forecast.budget.concave import Kind, Program, Row
+from forecast.budget.limits import Ceiling, Limits, most_seen
+from forecast.budget.objectives import Objective
 from forecast.budget.response import Response
 from forecast.equations import carry_periods, carry_weights, with_past
 
@@ -27,41 +28,45 @@ Array = NDArray[np.float64]
 
 POINTS = 25  # levels of acting spend at which the posterior is evaluated
 TABLE = 1001  # points of the curves between them
-BOUND = "bound"  # begins the name of a row that is a channel's own least or most
 LEAST_WEIGHT = 1e-4  # of the horizon's spend in a later period, below which it is left out
 
 
-def free_program(made: Response, limits: Limits, *, measure: str, cost: float) -> Program:
-    """The program over spend by (period, channel), flattened in this order; `measure`: value or inside."""
+def free_program(
+    made: Response, limits: Limits, objective: Objective, ceiling: Ceiling | None = None
+) -> Program:
+    """The program over spend by (period, channel), flattened in this order, of an objective that is a sum of curves."""
     paid, periods = made.case.paid, len(made.case.plan)
     count = periods * len(paid)
-    weights = _weights(made)
-    arguments, shift, cells = _arguments(made, weights, later=measure == "value")
+    each, lasting = made.per_unit(objective.measure)
+    arguments, shift, cells = _arguments(made, _weights(made), later=lasting)
     high = _most(made, limits)
     mix = csr_array(arguments)
     top = np.asarray(mix @ high.ravel()) + shift
     knots = np.maximum(top, 1e-9)[:, None] * np.linspace(0.0, 1.0, TABLE) ** 2
-    value = _curves(made, cells, top, measure)
+    value = _curves(made, cells, top, each)
     rows = [Row(rule.name, rule.weights.ravel(), rule.most) for rule in limits.rules]
     if np.isfinite(limits.total):
-        rows.append(Row("budget.total", np.ones(count), limits.total))
+        rows.append(Row("budget.total", np.ones(count), limits.total, kind=Kind.TOTAL))
     for i in range(len(paid)):
         own = np.zeros((periods, len(paid)))
         own[:, i] = 1.0
         if limits.low[i] > 0:
-            rows.append(Row(f"{BOUND} low {i}", -own.ravel(), -float(limits.low[i])))
+            rows.append(Row("least", -own.ravel(), -float(limits.low[i]), kind=Kind.BOUND))
         if np.isfinite(limits.high[i]):
-            rows.append(Row(f"{BOUND} high {i}", own.ravel(), float(limits.high[i])))
+            rows.append(Row("most", own.ravel(), float(limits.high[i]), kind=Kind.BOUND))
+    if ceiling is not None:
+        bought = _curves(made, cells, top, made.per_unit(ceiling.measure)[0])
+        rows.append(Row(ceiling.field, np.ones(count), 0.0, -ceiling.cost * bought, kind=Kind.CEILING))
     plain = arguments.shape == (count, count) and np.allclose(arguments, np.eye(count), atol=1e-9)
     extra = {} if plain else {"mix": mix, "shift": shift}
-    return Program(knots, value, np.zeros(count), high.ravel(), np.full(count, cost), tuple(rows), **extra)
+    cost = np.full(count, objective.cost)
+    return Program(knots, value, np.zeros(count), high.ravel(), cost, tuple(rows), **extra)
 
 
 def _most(made: Response, limits: Limits) -> Array:
     """Most spend of a channel in a period, (period, channel): 1.3 times the highest seen unless more is asked for."""
     paid = made.case.paid
-    seen = BEYOND_SEEN * made.case.history.highest_spend[paid]
-    usual = np.maximum(seen, made.case.plan.max(axis=0)[paid])
+    usual = np.maximum(most_seen(made.case.history)[paid], made.case.plan.max(axis=0)[paid])
     usual = np.maximum(usual, limits.high / len(made.case.plan) * np.isfinite(limits.high))
     return np.broadcast_to(np.minimum(usual, limits.high), (len(made.case.plan), len(paid))).copy()
 
@@ -97,13 +102,13 @@ def _arguments(made: Response, weights: Array, *, later: bool) -> tuple[Array, A
     return np.array(rows), np.array(shift), cells
 
 
-def _curves(made: Response, cells: list[tuple[int, int]], top: Array, measure: str) -> Array:
+def _curves(made: Response, cells: list[tuple[int, int]], top: Array, each: Array) -> Array:
     """Mean value of each curve at its knots, even in the root of acting spend, (curve, point)."""
     paid, periods, n = made.case.paid, len(made.case.plan), len(made.case.paid)
     most = np.zeros(n)
     np.maximum.at(most, [c for _, c in cells], top)
     roots = np.linspace(0.0, 1.0, POINTS)
-    worth = (made.worth if measure == "value" else made.inside)[:, :, paid]
+    worth = each[:, :, paid]
     inside = worth * np.exp(made.case.future.log_traffic[:, :, paid])
     tail = worth[:, -1] * np.exp(made.case.future.tail_traffic[:, paid])
     values = np.zeros((len(cells), POINTS))

@@ -6,7 +6,7 @@ is the expected road's; the chance about it is that of the simulation, grown wit
     Y_new = E_new + (Y - E) sqrt(E_new / E)
 
 Budget: today's split of every channel with spend that is not locked, times one factor, in the periods of the goal; no
-channel above the limit on spend never seen (`limits.BEYOND_SEEN`). A rate: times one factor in all channels from now
+channel above the limit on spend never seen (`limits.held_back`). A rate: times one factor in all channels from now
 on, up to 1. For a goal over the whole horizon `smallest` asks the budget's own solver, which may move money between
 channels.
 """
@@ -23,23 +23,19 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.budget.decision import decide
-from forecast.budget.limits import BEYOND_SEEN
+from forecast.budget.decision import Target, decide
+from forecast.budget.limits import held_back
+from forecast.columns import TABLES
 from forecast.errors import StudyError, UsageError
 from forecast.history import History
 from forecast.outlook import Base, Outcome, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
-from forecast.study import GoalSpec, Study, TargetSpec
+from forecast.study import GoalSpec, Study
 
 Array = NDArray[np.float64]
 
 MOST = 10.0  # factor of a budget
 STEPS = 24  # of the search for the smallest factor
-COLUMNS = [
-    *("goal", "measure", "from", "by", "amount", "so_far", "mean", "q10", "q50", "q90", "chance", "p"),
-    *("gap_50", "gap_chance"),
-]
-WAYS = ["goal", "lever", "stage", "reached", "change", "value_now", "value", "p"]
 
 
 def window_of(
@@ -109,9 +105,9 @@ def goal_tables(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> dic
             ways += look.ways()
             if first <= 0 and last == len(base.case.plan) - 1 and goal.measure in ("revenue", "won"):
                 ways += smallest(base, goal, look.needed, seed=seed)
+    made = {"goals": rows, "ways": ways}
     return {
-        "goals": pd.DataFrame(rows, columns=COLUMNS),
-        "ways": pd.DataFrame(ways, columns=WAYS),
+        name: pd.DataFrame(each, columns=[c.name for c in TABLES[name][1]]) for name, each in made.items()
     }
 
 
@@ -230,14 +226,9 @@ class _Look:
         }
 
     def _plan(self, factor: float) -> Array:
-        base = self.base
-        free = np.array(
-            [not getattr(base.case.study.channels.get(name), "locked", False) for name in base.case.channels]
-        )
-        most = np.maximum(BEYOND_SEEN * base.case.history.highest_spend, base.case.plan)
-        plan = base.case.plan.copy()
-        raised = np.minimum(plan * factor, most)
-        plan[self.inside] = np.where(free, raised, plan)[self.inside]
+        case = self.base.case
+        plan = case.plan.copy()
+        plan[self.inside] = held_back(case, case.plan * factor)[self.inside]
         return plan
 
     def _spend(self, factor: float) -> Outcome:
@@ -258,14 +249,10 @@ def _rate(base: Base, before: str, stage: str) -> float:
 
 def smallest(base: Base, goal: GoalSpec, needed: float, *, seed: int) -> list[dict[str, Any]]:
     """The smallest budget that the solver finds for a goal over the whole horizon, free to move money; or how far."""
-    target = TargetSpec(revenue=needed) if goal.measure == "revenue" else TargetSpec(won=needed)
-    study = base.case.study.model_copy(
-        update={"plan": base.case.study.plan.model_copy(update={"target": target})}
-    )
     now = float(base.case.plan.sum())
     told = {"goal": name_of(goal), "lever": "best budget", "stage": "", "value_now": now}
     try:
-        made = decide(replace(base.case, study=study), chance=goal.chance, seed=seed).allocation
+        made = decide(base.case, Target(chance=goal.chance, **{goal.measure: needed}), seed=seed).allocation
     except UsageError:
         return []
     total = now + float(made.recommended.sum() - made.current.sum())

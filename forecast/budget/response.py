@@ -5,6 +5,7 @@ Per draw s and channel c, with spend x over the horizon spread over its periods 
     value     margin x customer value x discount x traffic x rates x deal value, all delays run out, carry-over included
     inside    the same as revenue that lands inside the horizon (or wins), undiscounted
     wins      customers in the end
+    revenue   what they pay in the end, undiscounted
     variance  of chance in value and inside: sum_t m^2 (1 + cv^2) w_t + v_t^2 [(1 + noise^2) prod_k (1 + r_k) - 1]
 
 with w_t, v_t the expected wins and value of period t's cohort, m the value of a deal, noise that of traffic, r_k the
@@ -14,14 +15,14 @@ u_k(t) = p_k(t) sum_d f_k(d) u_(k+1)(t + d), with u = 1 for money inside the hor
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from forecast.budget.prices import concave, falling_slopes, hull
-from forecast.budget.program import evaluate
+from forecast.budget.concave import evaluate, falling_slopes, hull, is_concave
 from forecast.equations import concentration
 from forecast.fit import kept_draws
 from forecast.outlook import Case, in_the_end, inside_share, money_factor, simulate
@@ -39,15 +40,14 @@ NO_TRAFFIC = -60.0  # log
 class Curves:
     """What each channel's spend over the horizon brings: the one expensive evaluation.
 
-    spend (channel, point); value (draw, channel, point), currency, at most a thousand draws; pattern (period, channel):
-    how spend is spread. table_spend, table_value, table_marginal (channel, TABLE): the mean of all draws, its slope
-    made to fall. `more`: other measures by name, dims of `value` (see the module); `arriving` (channel, point, period):
-    expected units that enter sales inside the horizon, the last being those after it.
+    spend (channel, point); value (draw, channel, point), currency, at most a thousand draws. table_spend, table_value,
+    table_marginal (channel, TABLE): the mean of all draws, its slope made to fall. `more`: other measures by name, dims
+    of `value` (see the module); `arriving` (channel, point, period): expected units that enter sales inside the
+    horizon, the last being those after it.
     """
 
     spend: Array
     value: Array
-    pattern: Array
     table_spend: Array
     table_value: Array
     table_marginal: Array
@@ -80,11 +80,11 @@ class Curves:
         return table_of(self.measure(name).mean(axis=0), self.spend)
 
 
-def tabulated(spend: Array, value: Array, pattern: Array, mean: Array | None = None) -> Curves:
+def tabulated(spend: Array, value: Array, mean: Array | None = None) -> Curves:
     """Curves from values on a grid even in the root of spend; `mean` (channel, point) where draws are only a part."""
     table_spend = spend[:, -1:] * np.linspace(0.0, 1.0, TABLE) ** 2
     table_value = table_of(value.mean(axis=0) if mean is None else mean, spend)
-    return Curves(spend, value, pattern, table_spend, table_value, falling_slopes(table_spend, table_value))
+    return Curves(spend, value, table_spend, table_value, falling_slopes(table_spend, table_value))
 
 
 def table_of(mean: Array, spend: Array) -> Array:
@@ -94,7 +94,7 @@ def table_of(mean: Array, spend: Array) -> Array:
     """
     root = np.linspace(0.0, 1.0, TABLE)
     table = np.asarray(PchipInterpolator(np.linspace(0.0, 1.0, mean.shape[1]), mean, axis=1)(root))
-    falls = concave(spend, mean)
+    falls = is_concave(spend, mean)
     table[falls] = hull(spend[falls, -1:] * root**2, table[falls])
     return table
 
@@ -123,10 +123,18 @@ class Response:
     inside: Array
     wins: Array
 
-    def value(self, spend: Array) -> Array:
-        """Expected eventual margin of a plan (period, channel) before spend, (draw, channel)."""
+    def value(self, spend: Array, measure: str = "value") -> Array:
+        """Expected eventual margin of a plan (period, channel) before spend, or another measure; (draw, channel)."""
+        each, lasting = self.per_unit(measure)
         inside, later = self.case.traffic(spend)
-        return (inside * self.worth).sum(axis=1) + later * self.worth[:, -1]
+        value = (inside * each).sum(axis=1)
+        return value + later * each[:, -1] if lasting else value
+
+    def per_unit(self, measure: str) -> tuple[Array, bool]:
+        """What a unit of traffic brings (draw, period, channel), and whether what comes after the horizon counts."""
+        if measure == "revenue":
+            return self.wins * self.case.posterior.array("deal_mean")[:, None, :], True
+        return {"value": self.worth, "inside": self.inside, "wins": self.wins}[measure], measure != "inside"
 
     def reach(self, rows: NDArray[np.int64]) -> Array:
         """Chance to enter sales by slot, (draw, period, channel, slot), for some draws; see `outlook.inside_share`."""
@@ -155,13 +163,7 @@ def response_curves(made: Response, most: Array, *, arriving: bool = False) -> C
     chance = _Chance(made)
     reach = made.reach(keep) if arriving else None
     means, units = [], []
-    parts: dict[str, list[Array]] = {
-        "value": [],
-        "inside": [],
-        "wins": [],
-        "value_variance": [],
-        "inside_variance": [],
-    }
+    parts: defaultdict[str, list[Array]] = defaultdict(list)
     for g in range(POINTS):
         traffic, later = made.case.traffic(pattern * spend[:, g])
         value = (traffic * made.worth).sum(axis=1) + later * made.worth[:, -1]
@@ -175,7 +177,7 @@ def response_curves(made: Response, most: Array, *, arriving: bool = False) -> C
         for name, values in found.items():
             parts[name].append(values[:, paid].astype(np.float32))
     measures = {name: np.stack(values, axis=2).astype(float) for name, values in parts.items()}
-    made_curves = tabulated(spend[paid], measures.pop("value"), pattern[:, paid], np.stack(means, axis=1))
+    made_curves = tabulated(spend[paid], measures.pop("value"), np.stack(means, axis=1))
     return replace(made_curves, more=measures, arriving=np.stack(units, axis=1) if units else None)
 
 
@@ -205,6 +207,7 @@ class _Chance:
         return {
             "inside": inside.sum(axis=1),
             "wins": wins,
+            "revenue": deal * wins,
             "inside_variance": inside.sum(axis=1) * each * several + (inside**2 * noise).sum(axis=1),
             "value_variance": (deal * factor) ** 2 * deals * wins + (value**2 * noise).sum(axis=1),
         }

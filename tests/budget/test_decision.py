@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from posterior_fixture import Array, case, history, posterior, study
 from scipy.optimize import minimize
 
-from forecast.budget.decision import decide, recommended_plan
+from forecast.budget.concave import Kind
+from forecast.budget.decision import Efficiency, Fixed, Hold, Target, decide, recommended_plan
 from forecast.budget.limits import Limits, limits_of
-from forecast.budget.objectives import Aim, profit
+from forecast.budget.objectives import Profit, Search
 from forecast.budget.response import POINTS, Curves, Response, response_curves, response_of, tabulated
 from forecast.errors import UsageError
 from forecast.outlook import Case, paid_channels
@@ -62,13 +63,13 @@ def power_curves(scale: Array, beta: Array, most: float = 20_000.0) -> Curves:
     """Curves k (x / 1000)^beta, tabulated as those of a posterior are."""
     spend = np.tile(most * np.linspace(0.0, 1.0, POINTS) ** 2, (len(beta), 1))
     value = scale[:, None] * (spend / 1000.0) ** beta[:, None]
-    return tabulated(spend, value[None], np.ones((1, len(beta))))
+    return tabulated(spend, value[None])
 
 
 def water_fill(curves: Curves, limits: Limits) -> tuple[Array, float]:
     """The split of the highest contribution, and the return of the last unit of money."""
-    found = profit(curves, limits, Aim(), np.zeros(len(limits.low)))
-    return found.x, 1.0 + found.prices.get("budget.total", 0.0)
+    found = Profit(curves).best(Search(curves, limits, np.zeros(len(limits.low))))
+    return found.x, 1.0 + found.price(Kind.TOTAL)
 
 
 def free(channels: int, total: float, most: float = np.inf) -> Limits:
@@ -259,7 +260,7 @@ def test_no_channel_goes_far_beyond_what_was_seen():
     """Without a bound on change the limit is 1.3 times the highest spend ever seen in a period."""
     m = market(budget={"change": "none"})
     assert limits_of(m.study, m.history, m.plan).high == pytest.approx(1.3 * 3 * SPEND)
-    found = decide(m, total=1e7).allocation
+    found = decide(m, Fixed(1e7)).allocation
     assert found.extrapolated == pytest.approx(
         np.where(found.recommended > 3 * SPEND, 0.3 / 1.3, 0.0), abs=0.02
     )
@@ -328,7 +329,7 @@ def test_channels_may_stand_in_any_order(order):
 def test_every_total_within_the_limits_is_kept(total, change):
     """Never above the total, never outside the limits, and spent in full unless the reason says why not."""
     m = market(budget={"change": change})
-    found = decide(m, total=total).allocation
+    found = decide(m, Fixed(total)).allocation
     limits = limits_of(m.study, m.history, m.plan, total=total)
     assert found.recommended.sum() <= total * (1 + 1e-9)
     assert (found.recommended >= limits.low * (1 - 1e-9)).all()
@@ -345,3 +346,83 @@ def test_chance_and_size_decide_what_is_material():
     assert not replace(found, gain=np.array([2 * bar] * 8 + [0.0] * 2)).material
     assert not replace(found, gain=np.full(10, 0.5 * bar)).material
     assert replace(found, gain=np.array([1.0, -1.0, 2.0, 0.0])).p_better == 0.5
+
+
+# How much there is
+
+
+def test_a_return_on_all_spend_is_a_ceiling_on_its_cost():
+    """All that is spent brings at least so many times itself in revenue, and as much is spent as does."""
+    m = market(budget={"change": "none"})
+    free = decide(m, Efficiency(roas=0.01)).allocation
+    asked = 1.2 * free.certificate.evidence["roas"]
+    found = decide(m, Efficiency(roas=asked)).allocation
+    assert found.certificate.evidence["roas"] == pytest.approx(asked, rel=1e-3)
+    assert found.recommended.sum() < free.recommended.sum()
+    assert found.value_recommended.sum() / 0.6 / found.recommended.sum() == pytest.approx(asked, rel=1e-2)
+    with pytest.raises(UsageError, match=r"^roas 1e\+03: no split within the limits brings so much revenue"):
+        decide(market(budget={"change": 0.1}), Efficiency(roas=1000.0))
+
+
+def test_at_most_bounds_a_budget_that_is_not_fixed():
+    """Not more than that, whatever else pays; and a chance that it cannot reach is refused with what it does."""
+    m = market(budget={"change": "none"}, plan={"periods": 3, "target": {"revenue": 60_000}})
+    open_ended = decide(m, Efficiency(marginal=1.2)).allocation
+    most = 0.8 * open_ended.recommended.sum()
+    assert decide(m, Efficiency(marginal=1.2, at_most=most)).allocation.recommended.sum() <= most * (1 + 1e-9)
+    with pytest.raises(
+        UsageError, match=r"^chance 99%: no budget within the limits reaches it; 9,000, the most"
+    ):
+        decide(m, Target(revenue=1e6, chance=0.99, at_most=9_000.0))
+
+
+def test_a_target_of_its_own_stands_for_that_of_the_study():
+    """The same answer, whether the study or the budget names it."""
+    m = market(budget={"change": "none"}, plan={"periods": 3, "target": {"revenue": 60_000}})
+    bare = market(budget={"change": "none"})
+    asked, own = (
+        decide(m, Target(chance=0.5)).allocation,
+        decide(bare, Target(revenue=60_000, chance=0.5)).allocation,
+    )
+    assert own.recommended == pytest.approx(asked.recommended)
+    assert own.certificate.evidence["p_target"] >= 0.5
+    assert own.recommended.sum() < m.plan.sum() * 1.3
+
+
+@pytest.mark.parametrize("objective", ["profit", "revenue", "cvar", "target"])
+def test_holding_the_plan_says_what_it_lacks(objective: str):
+    """Nothing moves; what the best split has more of the objective is within the gap; no proof for P(target)."""
+    m = market(
+        budget={"change": 0.5, "objective": objective}, plan={"periods": 3, "target": {"revenue": 60_000}}
+    )
+    held, best = decide(m, Hold()), decide(m).allocation
+    found = held.allocation
+    assert (recommended_plan(held) == m.plan).all()
+    assert (found.gain == 0).all()
+    assert found.certificate.status == "current plan held"
+    assert found.certificate.value == pytest.approx(found.certificate.value_current)
+    if objective == "target":
+        assert np.isnan(found.certificate.gap)
+    else:
+        lacks = best.certificate.value - found.certificate.value
+        assert -1e-6 * abs(best.certificate.value) <= lacks
+        assert lacks <= found.certificate.gap * (1 + 1e-3) + 1e-3 * abs(best.certificate.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: Fixed(-1.0), "^total: expected an amount over the horizon, 0 or more; came -1"),
+        (lambda: Fixed(float("nan")), "^total: expected"),
+        (Efficiency, "expected exactly one of roas, cac and marginal; came none"),
+        (lambda: Efficiency(roas=2.0, cac=3.0), "came roas = 2 and cac = 3"),
+        (lambda: Efficiency(cac=0.0), "^cac: expected the most that a customer may cost, above 0; came 0"),
+        (lambda: Target(revenue=1.0, won=2.0), "expected revenue or won; came revenue = 1 and won = 2"),
+        (lambda: Target(won=-2.0), "^won: expected customers above 0; came -2"),
+        (lambda: Efficiency(marginal=2.0, at_most=0.0), "^at_most: expected an amount above 0; came 0"),
+    ],
+)
+def test_a_budget_checks_itself(made, said: str):
+    """What cannot be is refused where it is asked, before any posterior is touched."""
+    with pytest.raises(UsageError, match=said):
+        made()

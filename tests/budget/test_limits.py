@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posterior_fixture import Array, case, history, posterior, study
+from posterior_fixture import PLAN as TWO_PLAN
+from posterior_fixture import RATES, TWO, case, history, posterior, study
 from scipy.optimize import linprog
 
-from forecast.budget.decision import Decision, decide
-from forecast.budget.limits import Limits, Rule, clash, limits_of
-from forecast.errors import ForecastError
+from forecast.budget.decision import Budget, Decision, Efficiency, Fixed, Target, decide
+from forecast.budget.limits import Limits, Rule, clash, limits_of, lost_units
+from forecast.errors import ForecastError, UsageError
 
-NAMES = ("ads", "talks", "mail")
+NAMES, CURRENT = ("ads", "talks", "mail"), Fixed()
 SPEND = np.array([4000.0, 2000.0, 1000.0])
 PAST = history(
     {"visitors": [1000.0, 900.0, 300.0], "leads": 50.0, "won": 10.0, "spend": SPEND}, channels=NAMES
@@ -26,15 +28,13 @@ PLAN = np.tile(SPEND, (3, 1))
 DOC = Path(__file__).parents[2] / "docs" / "allocation.md"
 
 
-def ask(
-    budget: dict[str, Any], plan: Array = PLAN, tables: dict[str, Any] | None = None, **options: Any
-) -> Decision:
-    """A recommendation under a [budget], with options of the command."""
+def ask(budget: dict[str, Any], asked: Budget = CURRENT, tables: dict[str, Any] | None = None) -> Decision:
+    """A recommendation under a [budget], and how much money there is."""
     known = posterior(
         PAST, {"leads": 0.05, "won": 0.25}, draws=40, traffic=[1000.0, 900.0, 300.0], deal_mean=1000.0
     )
     given = {"economics": {"gross_margin": 0.6}, "budget": budget} | (tables or {})
-    return decide(case(known, PAST, plan, study(**given)), **options)
+    return decide(case(known, PAST, PLAN, study(**given)), asked)
 
 
 def group(**given: Any) -> tuple[dict[str, Any], ...]:
@@ -42,48 +42,48 @@ def group(**given: Any) -> tuple[dict[str, Any], ...]:
     return ({"name": "reach", "channels": ("ads", "talks"), **given},)
 
 
-REQUESTS: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
-    ("a total below what the channels must have", {"total": 5000.0}, {},
+REQUESTS: list[tuple[str, dict[str, Any], Callable[[], Budget] | None, list[str]]] = [
+    ("a total below what the channels must have", {"total": 5000.0}, None,
      ["budget.total: at most 5,000 in total (at least 10,500 would do)", "budget.change = 0.5: ads at least 6,000"]),
-    ("a minimum above the total", {"limits": {"mail": {"min": 30_000.0}}}, {},
+    ("a minimum above the total", {"limits": {"mail": {"min": 30_000.0}}}, None,
      ["budget.total: at most 21,000 in total (at least 39,000 would do)", "limits.mail.min: mail at least 30,000"]),
-    ("a group smaller than its channels' minima", {"group": group(max=6000.0)}, {},
+    ("a group smaller than its channels' minima", {"group": group(max=6000.0)}, None,
      ["budget.group.1 (reach) max: reach at most 6,000 (at least 9,000 would do)"]),
     ("a group that must have more than its channels may",
-     {"change": "none", "group": group(min=60_000.0), "total": 90_000.0}, {},
+     {"change": "none", "group": group(min=60_000.0), "total": 90_000.0}, None,
      ["(reach) min: reach at least 60,000 (at most 23,400 would do)", "1.3 times the highest spend seen"]),
-    ("a share that leaves nobody to take the rest", {"group": group(max_share=0.3)}, {},
+    ("a share that leaves nobody to take the rest", {"group": group(max_share=0.3)}, None,
      ["budget.group.1 (reach) max_share: reach at most 30% of all that is spent"]),
-    ("a period that may have less than is locked", {"per_period": 1000.0}, {},
+    ("a period that may have less than is locked", {"per_period": 1000.0}, None,
      ["budget.per_period 2026-03: 2026-03 at most 1,000 (changing this alone is not enough)"]),
     ("lots that do not fit between minimum and maximum",
-     {"lots": {"talks": 5000.0}, "limits": {"talks": {"min": 5500.0, "max": 9000.0}}}, {},
+     {"lots": {"talks": 5000.0}, "limits": {"talks": {"min": 5500.0, "max": 9000.0}}}, None,
      ["budget.limits.talks.min: talks at least 5,500 (at most 5,000 would do)", "whole multiples of talks 5,000"]),
-    ("a period that is not in the horizon", {"period_caps": {"2031-05": 10.0}}, {},
+    ("a period that is not in the horizon", {"period_caps": {"2031-05": 10.0}}, None,
      ["budget.period_caps.2031-05: expected a period of the horizon (2026-01, 2026-02, 2026-03); came 2031-05"]),
-    ("a customer for next to nothing", {}, {"cac": 1.0},
-     ["--cac 1: no split within the limits wins customers at so low a cost; the current plan's is"]),
-    ("certainty", {}, {"chance": 1.0}, ["--chance: expected a probability between 0 and 1, such as 80%; came 1"]),
-    ("a target beyond any budget", {}, {"chance": 0.9, "target": 9_000_000},
-     ["--chance 90%: no budget within the limits reaches it; 27,300, the most they allow, makes the target 0% likely"]),
-    ("a chance without a target", {}, {"chance": 0.8, "target": None}, ["--chance needs a target: [plan] target ="]),
-    ("a return of nothing", {}, {"marginal": -1.0}, ["--marginal: expected a return above 0, such as 1.5; came -1"]),
-    ("two questions at once", {}, {"marginal": 2.0, "cac": 500.0},
-     ["--marginal, --cac and --chance are different questions: ask one at a time"]),
-    ("less risk than there is", {"floor": {"cvar": 1e9}}, {}, ["budget.floor: no split within the limits keeps cvar"]),
+    ("a customer for next to nothing", {}, lambda: Efficiency(cac=1.0),
+     ["cac 1: no split within the limits wins customers at so low a cost; the current plan's is"]),
+    ("certainty", {}, lambda: Target(chance=1.0),
+     ["chance: expected a probability between 0 and 1, such as 80%; came 1"]),
+    ("a target beyond any budget", {}, lambda: Target(revenue=9_000_000, chance=0.9),
+     ["chance 90%: no budget within the limits reaches it; 27,300, the most they allow, makes the target 0% likely"]),
+    ("a chance without a target", {}, lambda: Target(chance=0.8), ["chance needs a target: [plan] target ="]),
+    ("a return of nothing", {}, lambda: Efficiency(marginal=-1.0),
+     ["marginal: expected a return above 0, such as 1.5; came -1"]),
+    ("two questions at once", {}, lambda: Efficiency(marginal=2.0, cac=500.0),
+     ["expected exactly one of roas, cac and marginal; came cac = 500 and marginal = 2"]),
+    ("less risk than there is", {"floor": {"cvar": 1e9}}, None,
+     ["budget.floor: no split within the limits keeps cvar"]),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "budget", "options", "words"), REQUESTS, ids=[r[0] for r in REQUESTS])
+@pytest.mark.parametrize(("what", "budget", "asked", "words"), REQUESTS, ids=[r[0] for r in REQUESTS])
 def test_requests_that_cannot_be_met(
-    what: str, budget: dict[str, Any], options: dict[str, Any], words: list[str]
+    what: str, budget: dict[str, Any], asked: Callable[[], Budget] | None, words: list[str]
 ):
     """Refused, before or after the fit, with the limits by name, their amounts, and what would do."""
-    target = options.get("target", 60_000)
-    options = {name: value for name, value in options.items() if name != "target"}
-    plan = {"periods": 3} | ({} if target is None else {"target": {"revenue": target}})
     with pytest.raises(ForecastError) as caught:
-        ask(budget, tables={"plan": plan}, **options)
+        ask(budget, CURRENT if asked is None else asked())
     for part in words:
         assert part in str(caught.value), what
 
@@ -170,13 +170,23 @@ def test_limits_are_read_from_the_study():
 def test_a_plan_that_may_differ_by_period_is_at_least_as_good(total: float | None):
     """It keeps the cap of its month and spends the rest in others; the exact value is not below the spread of today."""
     capped = {"change": 0.5, "period_caps": {"2026-01": 4000.0}}
-    fixed = ask(capped, total=total).allocation
-    free = ask({**capped, "flighting": "free"}, total=total).allocation
+    fixed = ask(capped, Fixed(total)).allocation
+    free = ask({**capped, "flighting": "free"}, Fixed(total)).allocation
     assert free.plan[0].sum() <= 4000.0 * (1 + 1e-6)
     assert free.plan.sum() <= (total or 21_000.0) * (1 + 1e-6)
     assert free.certificate.value >= fixed.certificate.value - 1e-6 * abs(fixed.certificate.value)
     assert free.certificate.kept
     assert free.plan.sum(axis=0) == pytest.approx(free.recommended)
+
+
+def test_a_ceiling_holds_for_a_plan_that_may_differ_by_period():
+    """Customers cost no more than asked there too; what cannot be reached is refused as for a plan spread as today."""
+    found = ask({"flighting": "free"}, Efficiency(cac=250.0)).allocation
+    assert found.certificate.evidence["cac"] == pytest.approx(250.0, rel=0.01)
+    with pytest.raises(
+        UsageError, match=r"^cac 1: no split within the limits wins customers at so low a cost"
+    ):
+        ask({"flighting": "free"}, Efficiency(cac=1.0))
 
 
 def test_brute_force_over_lots_and_a_group():
@@ -191,6 +201,53 @@ def test_brute_force_over_lots_and_a_group():
     found = made.allocation.recommended
     assert made.limits.keeps(found)
     assert made.curves.mean_value(found) - found.sum() >= top - 1e-6 * abs(top)
+
+
+# What sales can take
+
+
+def test_who_waits_for_sales_and_who_gives_up():
+    """Below the capacity nobody; above it the queue settles where as many give up as come too many."""
+    calm, crowd = np.full((1, 40), 50.0), np.full((1, 40), 70.0)
+    assert lost_units(calm, np.zeros(1), 60.0, 0.25)[0] == 0.0
+    lost = lost_units(crowd, np.zeros(1), 60.0, 0.25)[0]
+    # ten too many a period give up sooner or later, but for those still waiting whom sales takes after the horizon
+    assert 10 * 40 - 40 / 0.75 < lost < 10 * 40
+    assert lost_units(crowd, np.array([30.0]), 60.0, 0.25)[0] - lost == pytest.approx(30.0 * (1 - 60 / 70))
+    assert lost_units(crowd, np.zeros(1), 60.0, 0.0)[0] == 0.0
+
+
+def test_a_capacity_that_binds_moves_money_away_and_has_a_price():
+    """Where sales are full less is spent, waiting costs, and one unit more would bring what the price says."""
+    past = history(TWO)
+    known = posterior(past, RATES, draws=200, traffic=[1000.0, 400.0], delays={"won": (1.5, 0.8)})
+
+    def plan_with(capacity: float | None) -> object:
+        asked = study(economics={"gross_margin": 0.3, "capacity": capacity, "capacity_decay": 0.8})
+        return decide(case(known, past, TWO_PLAN, asked))
+
+    free, tight, wide = (plan_with(capacity).allocation for capacity in (None, 24.0, 1000.0))  # type: ignore[attr-defined]
+    assert wide.recommended == pytest.approx(free.recommended, rel=1e-3)
+    assert tight.recommended.sum() < free.recommended.sum() * 0.99
+    assert tight.reason == "sales cannot take more (economics.capacity)"
+    prices = sum(p for name, p in tight.certificate.prices.items() if name.startswith("economics.capacity"))
+    more = plan_with(24.5).allocation.certificate.value - plan_with(23.5).allocation.certificate.value  # type: ignore[attr-defined]
+    assert prices == pytest.approx(
+        more, rel=0.25
+    )  # a unit more in every period; the queue of the program is linear
+
+
+@pytest.mark.parametrize("budget", [{"objective": "cvar"}, {"objective": "target"}, {"floor": {"loss": 0.5}}])
+def test_objectives_that_know_no_queue_are_searched_without_the_capacity(budget: dict[str, Any]):
+    """The same split as without a capacity."""
+    past = history(TWO)
+    known = posterior(past, RATES, draws=60, traffic=[1000.0, 400.0], delays={"won": (1.5, 0.8)})
+    plan = {"periods": 3, "target": {"revenue": 70_000}}
+    free, tight = (
+        decide(case(known, past, TWO_PLAN, study(economics=economics, budget=budget, plan=plan))).allocation
+        for economics in ({"gross_margin": 0.3}, {"gross_margin": 0.3, "capacity": 24.0})
+    )
+    assert tight.recommended == pytest.approx(free.recommended)
 
 
 def test_the_page_shows_every_refusal():

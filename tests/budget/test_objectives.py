@@ -8,11 +8,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from posterior_fixture import Array
+from posterior_fixture import Array, study
 
-from forecast.budget.limits import Limits, Rule
-from forecast.budget.objectives import Aim, best, smallest_budget
-from forecast.budget.outcomes import Chance, Risk, gamma_tail
+from forecast.budget.limits import CostCeiling, Limits, Rule
+from forecast.budget.objectives import (
+    OBJECTIVES,
+    Asked,
+    Floored,
+    Objective,
+    Profit,
+    Revenue,
+    Search,
+    TargetChance,
+    WorstDraws,
+    gamma_tail,
+)
 from forecast.budget.response import POINTS, Background, Curves, tabulated
 from forecast.errors import UsageError
 from forecast.study import FloorSpec
@@ -29,7 +39,7 @@ def market(draws: int = 240, seed: int = 3) -> tuple[Curves, Background]:
     value = scale[:, :, None] * (spend / 1000.0) ** 0.5
     more = {"inside": 1.2 * value, "wins": value / 500.0}
     more |= {"value_variance": 900.0 * value, "inside_variance": 1500.0 * value}
-    made = replace(tabulated(spend, value, np.ones((1, 2))), more=more)
+    made = replace(tabulated(spend, value), more=more)
     return made, Background(rng.gamma(4.0, 2500.0, 4 * draws), np.zeros((4 * draws, 1)))
 
 
@@ -52,12 +62,16 @@ def grid(look: Callable[[Array], float], total: float = TOTAL, steps: int = 31) 
 CURRENT = np.array([4000.0, 5000.0])
 
 
+def within(curves: Curves, limits: Limits, ceiling: CostCeiling | None = None) -> Search:
+    """Where a split is looked for, from the current one."""
+    return Search(curves, limits, CURRENT, ceiling)
+
+
 def test_risk_is_avoided_where_cvar_is_asked_for():
     """No split of the grid has a better cvar; the uncertain channel gets less than for profit, and pays for it."""
     curves, _ = market()
-    aim = Aim("cvar", risk=0.2)
-    found, plain = (best(curves, free(), a, current=CURRENT) for a in (aim, Aim()))
-    risk = Risk(curves, 0.2, 1.0)
+    risk = WorstDraws(curves, 0.2)
+    found, plain = (each.best(within(curves, free())) for each in (risk, Profit(curves)))
     top, _ = grid(risk.cvar)
     assert found.value == pytest.approx(risk.cvar(found.x), rel=1e-9)
     assert found.value >= top - 1e-4 * abs(top)
@@ -70,20 +84,19 @@ def test_cvar_is_the_mean_of_the_worst():
     """Two roads: sorted outcomes, and the outcomes' own mean below their quantile; all of them is the mean."""
     curves, _ = market()
     x = np.array([3000.0, 4000.0])
-    outcomes = Risk(curves, 0.25, 1.0).outcomes(x)
-    assert Risk(curves, 0.25, 1.0).cvar(x) == pytest.approx(
+    outcomes = WorstDraws(curves, 0.25).outcomes(x)
+    assert WorstDraws(curves, 0.25).cvar(x) == pytest.approx(
         outcomes[outcomes <= np.quantile(outcomes, 0.25)].mean()
     )
-    everything = Risk(curves, 0.999, 1.0)
+    everything = WorstDraws(curves, 0.999)
     assert everything.cvar(x) == pytest.approx(everything.outcomes(x).mean(), rel=1e-3)
 
 
 def test_the_target_is_made_likely():
     """No split of the grid makes it likelier, and the probability is that of simulated gammas."""
     curves, anyway = market()
-    aim = Aim("target", target=55_000.0)
-    found = best(curves, free(), aim, current=CURRENT, background=anyway)
-    chance = Chance(curves, 55_000.0, anyway)
+    chance = TargetChance(curves, 55_000.0, anyway)
+    found = chance.best(within(curves, free()))
     top, _ = grid(lambda x: chance.look(x)[0])
     assert found.value >= top - 1e-4
     assert np.isnan(found.gap)
@@ -97,8 +110,8 @@ def test_the_target_is_made_likely():
 def test_the_slopes_of_the_target_are_its_differences():
     """The weighted curves have the slope of P(target) at the split they were made at."""
     curves, anyway = market()
-    chance = Chance(curves, 50_000.0, anyway)
-    knots = chance.spend[0]
+    chance = TargetChance(curves, 50_000.0, anyway)
+    knots = chance.knots[0]
     x = np.array(
         [(knots[70] + knots[71]) / 2, (knots[90] + knots[91]) / 2]
     )  # between knots, where curves are straight
@@ -120,10 +133,10 @@ def test_a_target_that_is_reached_anyway_is_certain():
 def test_revenue_inside_the_horizon_spends_all_there_is():
     """Money is not a cost there: the split is that of equal marginal revenue, the budget is spent."""
     curves, _ = market()
-    found = best(curves, free(60_000.0), Aim("revenue"), current=CURRENT)
+    found = Revenue(curves).best(within(curves, free(60_000.0)))
     assert found.x == pytest.approx([MOST, MOST])
-    small = best(curves, free(), Aim("revenue"), current=CURRENT)
-    profit = best(curves, free(), Aim(), current=CURRENT)
+    small = Revenue(curves).best(within(curves, free()))
+    profit = Profit(curves).best(within(curves, free()))
     assert small.x == pytest.approx(profit.x, abs=20.0)  # 1.2 times the value everywhere: the same split
 
 
@@ -131,11 +144,11 @@ def test_revenue_inside_the_horizon_spends_all_there_is():
 def test_a_floor_of_risk_is_kept_and_costs_as_little_as_it_can(share: float):
     """Between the cvar of the profit split and the best there is; no grid point that keeps it earns more."""
     curves, _ = market()
-    risk = Risk(curves, 0.1, 1.0)
-    plain = best(curves, free(), Aim(), current=CURRENT)
-    safest = best(curves, free(), Aim("cvar"), current=CURRENT)
+    risk = WorstDraws(curves, 0.1)
+    plain = Profit(curves).best(within(curves, free()))
+    safest = risk.best(within(curves, free()))
     asked = (1 - share) * risk.cvar(plain.x) + share * risk.cvar(safest.x)
-    found = best(curves, free(), Aim(floor=FloorSpec(cvar=asked)), current=CURRENT)
+    found = Floored(curves, FloorSpec(cvar=asked), 0.1).best(within(curves, free()))
     assert risk.cvar(found.x) >= asked
     profit = curves.mean_value(found.x) - found.x.sum()
     top, _ = grid(lambda x: curves.mean_value(x) - x.sum() if risk.cvar(x) >= asked else -np.inf)
@@ -147,24 +160,24 @@ def test_a_limit_on_losses_is_kept():
     """P(loss) at most what is asked; what nobody can keep is said with what the safest plan has."""
     curves, _ = market()
     narrow = replace(free(30_000.0), low=np.array([0.0, 9000.0]))
-    risk = Risk(curves, 0.1, 1.0)
-    plain = best(curves, narrow, Aim(), current=CURRENT)
+    risk = WorstDraws(curves, 0.1)
+    plain = Profit(curves).best(within(curves, narrow))
     asked = 0.8 * risk.p_loss(plain.x)
-    found = best(curves, narrow, Aim(floor=FloorSpec(loss=asked)), current=CURRENT)
+    found = Floored(curves, FloorSpec(loss=asked), 0.1).best(within(curves, narrow))
     assert risk.p_loss(found.x) <= asked < risk.p_loss(plain.x)
     with pytest.raises(
         UsageError, match=r"budget\.floor: no split within the limits keeps loss = 1e-06; the safest has"
     ):
-        best(curves, narrow, Aim(floor=FloorSpec(loss=1e-6)), current=CURRENT)
+        Floored(curves, FloorSpec(loss=1e-6), 0.1).best(within(curves, narrow))
     with pytest.raises(UsageError, match=r"keeps cvar = 9,000,000; the safest has a cvar of"):
-        best(curves, narrow, Aim(floor=FloorSpec(cvar=9e6)), current=CURRENT)
+        Floored(curves, FloorSpec(cvar=9e6), 0.1).best(within(curves, narrow))
 
 
 @pytest.mark.parametrize("hurdle", [1.0, 1.5, 3.0])
 def test_money_is_spent_until_its_return_falls_to_the_hurdle(hurdle: float):
     """Closed form: k / (2 sqrt(1000 x)) = hurdle."""
     curves, _ = market()
-    found = best(curves, free(np.inf), Aim(hurdle=hurdle), current=CURRENT)
+    found = Profit(curves, hurdle).best(within(curves, free(np.inf)))
     scale = curves.value[:, :, -1].mean(axis=0) / np.sqrt(MOST / 1000.0)
     exact = np.minimum((scale / (2 * hurdle)) ** 2 / 1000.0, MOST)
     assert found.x == pytest.approx(exact, rel=0.02)
@@ -181,44 +194,67 @@ def test_customers_may_cost_so_much_and_no_more():
             x.sum() / sum(np.interp(a, k, w) for a, k, w in zip(x, curves.table_spend, wins, strict=True))
         )
 
-    free_of_it = best(curves, free(np.inf), Aim(), current=CURRENT)
+    free_of_it = Profit(curves).best(within(curves, free(np.inf)))
     asked = 0.7 * cost(free_of_it.x)
-    found = best(curves, free(np.inf), Aim(cac=asked), current=CURRENT)
+    found = Profit(curves).best(within(curves, free(np.inf), CostCeiling(asked)))
     assert cost(found.x) == pytest.approx(asked, rel=1e-4)
     assert found.value < free_of_it.value
     fixed = replace(free(np.inf), low=CURRENT)
     with pytest.raises(
-        UsageError, match=r"--cac 10: no split .* the current plan's is [\d,]+; raise the ceiling"
+        UsageError, match=r"^cac 10: no split .* the current plan's is [\d,]+; raise the ceiling"
     ):
-        best(curves, fixed, Aim(cac=10.0), current=CURRENT)
+        Profit(curves).best(within(curves, fixed, CostCeiling(10.0)))
 
 
 def test_the_smallest_budget_for_a_chance():
     """It reaches the chance, a little less does not; one that no budget reaches is refused with what is possible."""
     curves, anyway = market()
-    aim = Aim("target", target=45_000.0)
-    total, reached, found = smallest_budget(curves, free(np.inf), aim, anyway, CURRENT, 0.7)
-    assert reached >= 0.7
-    assert found.x.sum() == pytest.approx(total)
-    less = best(curves, free(0.97 * total), aim, current=CURRENT, background=anyway)
+    aim = TargetChance(curves, 45_000.0, anyway)
+    found = aim.smallest(within(curves, free(np.inf)), 0.7)
+    assert found.value >= 0.7
+    assert found.value == pytest.approx(aim.value(found.x))
+    less = aim.best(within(curves, free(0.97 * found.x.sum())))
     assert less.value < 0.7
-    with pytest.raises(UsageError, match=r"--chance 99%: no budget within the limits reaches it; .* likely"):
-        smallest_budget(curves, free(np.inf), replace(aim, target=300_000.0), anyway, CURRENT, 0.99)
+    with pytest.raises(UsageError, match=r"^chance 99%: no budget within the limits reaches it; .* likely"):
+        TargetChance(curves, 300_000.0, anyway).smallest(within(curves, free(np.inf)), 0.99)
     with pytest.raises(UsageError, match="needs a target"):
-        smallest_budget(curves, free(np.inf), Aim("target"), anyway, CURRENT, 0.5)
+        TargetChance.asked(Asked(study(), curves, anyway=anyway))
 
 
-@pytest.mark.parametrize("aim", [Aim("cvar"), Aim("target", target=50_000.0), Aim("revenue"), Aim()])
-def test_every_objective_keeps_groups_and_lots(aim: Aim):
+def every(curves: Curves, anyway: Background) -> list[Objective]:
+    """One of each class."""
+    asked = study(plan={"periods": 3, "target": {"revenue": 50_000}})
+    return [kind.asked(Asked(asked, curves, anyway=anyway)) for kind in OBJECTIVES.values()]
+
+
+@pytest.mark.parametrize("key", OBJECTIVES)
+def test_every_objective_keeps_groups_and_lots(key: str):
     """At most 40 % in the second channel, the first in lots of 2,000; never worse than a plan that keeps them."""
     curves, anyway = market()
     group = Rule("share", "", np.array([[0.0, 1.0]]) - 0.4, 0.0)
     limits = replace(free(), rules=(group,), lots=np.array([2000.0, 0.0]))
     start = np.array([4000.0, 2000.0])
-    found = best(curves, limits, aim, current=start, background=anyway)
+    aim = next(each for each in every(curves, anyway) if each.key == key)
+    found = aim.best(Search(curves, limits, start))
     assert limits.keeps(found.x)
     assert found.x[STEADY] == pytest.approx(2000.0 * np.rint(found.x[STEADY] / 2000.0))
-    if aim.objective == "cvar":
-        assert found.value >= Risk(curves, 0.1, 1.0).cvar(start) - 1e-9
-    if aim.objective == "target":
-        assert found.value >= Chance(curves, 50_000.0, anyway).look(start)[0] - 1e-9
+    assert found.value >= aim.value(start) - 1e-9
+
+
+@pytest.mark.parametrize("key", OBJECTIVES)
+def test_every_objective_has_its_gradient_and_its_bound(key: str):
+    """The gradient is the slope of the value; no split of a grid exceeds the bound; holding a split keeps its value."""
+    curves, anyway = market()
+    aim = next(each for each in every(curves, anyway) if each.key == key)
+    x = np.array([2150.0, 5230.0])
+    for c in range(2):
+        step = 40.0 * np.eye(2)[c]
+        slope = (aim.value(x + step) - aim.value(x - step)) / 80.0
+        assert aim.gradient(x)[c] == pytest.approx(slope, rel=0.05, abs=1e-7)
+    top, _ = grid(aim.value)
+    assert aim.bound(within(curves, free()), x) >= top * (1 - 1e-9)
+    assert np.isfinite(aim.bound(within(curves, free()), x)) == aim.concave
+    held = aim.held(within(curves, free()), x)
+    assert held.value == pytest.approx(aim.value(x))
+    assert held.gap >= top - held.value or not aim.concave
+    assert aim.words

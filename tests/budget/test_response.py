@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, rich, study
 
-from forecast.budget.decision import decide
 from forecast.budget.response import Response, background, response_curves, response_of
-from forecast.budget.sales import lost_units
 from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook import inside_share, simulate
@@ -110,34 +108,3 @@ def test_what_comes_anyway_is_the_pipeline_and_the_channels_without_spend():
     ]
     noise = entering.std(axis=0) / np.sqrt(len(entering)) + anyway.arriving.std(axis=0) / np.sqrt(known.draws)
     assert (np.abs(new.mean(axis=0) + anyway.arriving.mean(axis=0) - entering.mean(axis=0)) < 4 * noise).all()
-
-
-def test_who_waits_for_sales_and_who_gives_up():
-    """Below the capacity nobody; above it the queue settles where as many give up as come too many."""
-    calm, crowd = np.full((1, 40), 50.0), np.full((1, 40), 70.0)
-    assert lost_units(calm, np.zeros(1), 60.0, 0.25)[0] == 0.0
-    lost = lost_units(crowd, np.zeros(1), 60.0, 0.25)[0]
-    # ten too many a period give up sooner or later, but for those still waiting whom sales takes after the horizon
-    assert 10 * 40 - 40 / 0.75 < lost < 10 * 40
-    assert lost_units(crowd, np.array([30.0]), 60.0, 0.25)[0] - lost == pytest.approx(30.0 * (1 - 60 / 70))
-    assert lost_units(crowd, np.zeros(1), 60.0, 0.0)[0] == 0.0
-
-
-def test_a_capacity_that_binds_moves_money_away_and_has_a_price():
-    """Where sales are full less is spent, waiting costs, and one unit more would bring what the price says."""
-    past = history(TWO)
-    known = posterior(past, RATES, draws=200, traffic=[1000.0, 400.0], delays={"won": (1.5, 0.8)})
-
-    def plan_with(capacity: float | None) -> object:
-        asked = study(economics={"gross_margin": 0.3, "capacity": capacity, "capacity_decay": 0.8})
-        return decide(case(known, past, PLAN, asked))
-
-    free, tight, wide = (plan_with(capacity).allocation for capacity in (None, 24.0, 1000.0))  # type: ignore[attr-defined]
-    assert wide.recommended == pytest.approx(free.recommended, rel=1e-3)
-    assert tight.recommended.sum() < free.recommended.sum() * 0.99
-    assert tight.reason == "sales cannot take more (economics.capacity)"
-    prices = sum(p for name, p in tight.certificate.prices.items() if name.startswith("economics.capacity"))
-    more = plan_with(24.5).allocation.certificate.value - plan_with(23.5).allocation.certificate.value  # type: ignore[attr-defined]
-    assert prices == pytest.approx(
-        more, rel=0.25
-    )  # a unit more in every period; the queue of the program is linear

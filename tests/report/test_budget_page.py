@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from openpyxl import load_workbook
 from posterior_fixture import PLAN, RATES, TWO, case, history, posterior, study
 
-from forecast.budget import decide, decision_tables
+from forecast.budget import Budget, Firmness, Fixed, Hold, Target, decide, firmness
 from forecast.report import recommendation, terminal_text
 from forecast.report.pages.budget import (
     binding,
@@ -26,7 +26,7 @@ from forecast.report.pages.budget import (
 )
 from forecast.report.pdf import report_pdf
 from forecast.report.workbook import write_workbook
-from forecast.results import Firmness, Results, allocation_table, gain_of
+from forecast.results import Results, allocation_table, gain_of
 from forecast.tables import json_text
 from forecast.words import text
 from tests.tables_fixture import plausible_tables
@@ -34,17 +34,17 @@ from tests.tables_fixture import plausible_tables
 NAMES = ["one", "two"]
 
 
-def made(**options: Any) -> Results:
+def made(budget: Budget = Fixed()) -> Results:
     """A bundle with the decision of a small company."""
     past = history(TWO)
     known = posterior(past, RATES, draws=100, traffic=[1000.0, 400.0], elasticity=[0.4, 0.6])
     asked = study(economics={"gross_margin": 0.6}, plan={"periods": 3, "target": {"revenue": 70_000}})
-    decision = decide(case(known, past, PLAN, asked), **options)
-    told = decision_tables(decision, NAMES, "EUR")
-    table = allocation_table(asked, NAMES, decision.allocation, told)
+    decision = decide(case(known, past, PLAN, asked), budget)
+    firm = firmness(decision, NAMES, "EUR")
+    table = allocation_table(asked, NAMES, decision.allocation, firm)
     return replace(
         plausible_tables(),
-        decision=Firmness.of(told),
+        decision=firm,
         allocation=table,
         headline=gain_of(decision.allocation),
     )
@@ -134,7 +134,7 @@ def test_the_report_prints_it(standard):
 
 def test_modes_are_said_in_words_and_on_the_terminal():
     """A question other than a fixed budget is repeated with its answer; the terminal has certainty and advice."""
-    asked = made(chance=0.6)
+    asked = made(Target(chance=0.6))
     assert asked.headline["material"]
     words = text(recommendation(asked))
     assert words.startswith("The smallest budget that makes the target 60% likely: ")
@@ -156,3 +156,10 @@ def test_allocation_csv_says_what_single_draws_would_do(standard):
     assert (table["optimum_low"] <= table["optimum_high"]).all()
     assert table["highest_seen"].tolist() == [3000.0, 1000.0]
     assert (table["gain_if_saturating"] == standard.decision.ledger["gain_if_saturating"]).all()
+
+
+def test_a_plan_that_is_held_is_called_so():
+    """Nothing is recommended; what is said is that of the current plan."""
+    said = terminal_text(split_page(made(Hold())))
+    assert "This is the current plan as it is" in said
+    assert "No material change" in said

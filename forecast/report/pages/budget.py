@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast.budget import OBJECTIVES
 from forecast.report import sentences
 from forecast.report.document import (
     Cell,
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from forecast.results import Firmness, Results
+    from forecast.budget import Firmness
+    from forecast.results import Results
 
 ROUGH = replace(CURRENCY, one="number.2")  # known no better
 SHOWN = 7  # rows of the frontier's table
@@ -62,17 +64,11 @@ LEDGER_NOTE = message(
     "If it saturates: the gain if the response flattens from the highest spend seen on, with the level and the slope "
     "that it has there."
 )
-# By objective: what is made as large as can be, and what a unit of it is.
-OBJECTIVES = {
-    "profit": ("expected contribution", "~{cur} of contribution"),
-    "revenue": ("expected revenue inside the horizon", "~{cur} of revenue"),
-    "target": ("the probability of the target", " of the objective"),
-    "cvar": ("the mean of the worst draws", " of the objective"),
-}
 STATUS = {
     "optimal": "Under the model no split within the limits has a higher {aim}{gap}.",
     "best found": "Of several searches this split has the highest {aim}.",
     "current plan kept": "Under the model no split within the limits is better than the current plan.",
+    "current plan held": "This is the current plan as it is; its {aim} is all that is said.",
 }
 
 # -------------------------------------------------------------------------------------------------------- the split
@@ -189,7 +185,7 @@ def certainty(firm: Firmness, currency: str) -> Message:
     gap: Text = ""
     if known(made["gap"]) and made["gap"] >= 1:
         gap = message(", to {x:number.1}~{cur}", x=made["gap"], cur=currency)
-    best = message(STATUS[made["status"]], aim=OBJECTIVES[made["objective"]][0], gap=gap)
+    best = message(STATUS[made["status"]], aim=OBJECTIVES[made["objective"]].words, gap=gap)
     regret = message(
         "Not knowing the response better costs {regret:number.2}~{cur} with it over the horizon, and "
         "{now:number.2}~{cur} with the current plan.",
@@ -219,7 +215,7 @@ def frontier(firm: Firmness, recommended: float, currency: str) -> Message:
 
 def binding(firm: Firmness, currency: str) -> list[Message]:
     """Each limit that holds the plan back, and what one unit more of it would add."""
-    unit = message(OBJECTIVES[firm.certificate["objective"]][1], cur=currency)
+    unit = message(OBJECTIVES[firm.certificate["objective"]].unit, cur=currency)
     money, place = (
         "{name}: 1~{cur} more would add {x:number}{unit}.",
         "{name}: one unit more would add {x:number}{unit}.",
