@@ -214,9 +214,9 @@ def init(
 
     Files that are there already are never overwritten.
     """
-    from forecast import workflow
+    from forecast import checking
 
-    files = workflow.init(folder)
+    files = checking.init(folder)
     _show({"files": files}, lambda: "\n".join(f"made {path}" for path in files), as_json=json)
 
 
@@ -257,10 +257,10 @@ def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> 
 
     PASS needs nothing, REVIEW wants a look, FAIL means: do not trust a forecast before it is mended.
     """
-    from forecast import workflow
+    from forecast import checking
     from forecast.report import audit_page
 
-    result = workflow.check(study, overrides=overrides or (), today=_today())
+    result = checking.check(study, overrides=overrides or (), today=_today())
     _show(result.summary, _page(audit_page, *result.made), as_json=json)
 
 

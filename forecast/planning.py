@@ -28,7 +28,6 @@ from forecast.budget import (
     Decision,
     Firmness,
     Fixed,
-    check_goals,
     decide,
     firmness,
     goal_tables,
@@ -47,7 +46,6 @@ from forecast.outlook import (
     base_of,
     bottleneck,
     case_of,
-    check_scenarios,
     compare_scenarios,
     customer_measures,
     flow_of,
@@ -59,7 +57,7 @@ from forecast.outlook import (
     with_recycling,
 )
 from forecast.outlook import told as lifetime_told
-from forecast.periods import period_label, period_range, shift
+from forecast.periods import period_label
 from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
@@ -464,11 +462,3 @@ def check_compared(study: Study) -> None:
             f"{study.path}: has no scenario to compare: add one, such as\n  [[scenario]]\n"
             '  name = "New landing page"\n  rate.leads = { times = 1.3 }\n  cost = 8000'
         )
-
-
-def check_levers(study: Study, history: History, periods: int) -> None:
-    """Scenarios and goals against the history, before a fit. Raises StudyError."""
-    first, last = (shift(history.last, n, history.period) for n in (1, periods))
-    horizon = period_range(first, last, history.period)
-    check_scenarios(study, history, horizon)
-    check_goals(study, history, horizon)

@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import digamma, gammaln, ndtr
 
 from forecast.backtest import region
@@ -417,5 +416,7 @@ def _single(history: History) -> tuple[Array, NDArray[np.int64]]:
 
 def _gamma_shape(gap: float) -> float:
     """Shape a of the maximum likelihood gamma: log a - digamma(a) = log of the mean less mean of the log."""
+    from scipy.optimize import brentq  # loaded where there are single deals
+
     found = brentq(lambda log_a: log_a - digamma(math.exp(log_a)) - gap, -7.0, 20.0, xtol=1e-10)
     return math.exp(float(found))

@@ -5,10 +5,8 @@ Each composes the floors below and returns what it made. A run whose saved fit s
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from numpy.typing import NDArray
 
 from forecast import results
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
-from forecast.budget import Budget, Fixed, firmness, limits_of
-from forecast.errors import GateError, StudyError, UsageError
+from forecast.budget import Budget, Fixed, firmness
+from forecast.checking import Done, bundled, read_asked
+from forecast.errors import GateError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
     DEFAULT_SEED,
@@ -32,11 +31,9 @@ from forecast.fit import (
     preview,
     save_posterior,
 )
-from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
+from forecast.history import History, read_history
 from forecast.leads import rank_leads, read_lead_table, with_returns
-from forecast.outlook import lifetime_of
-from forecast.periods import period_label
-from forecast.planning import Forecast, check_compared, check_levers, forecast, judge
+from forecast.planning import Forecast, check_compared, forecast, judge
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
     check_folder,
@@ -49,71 +46,14 @@ from forecast.report import (
 )
 from forecast.results import Levers, Past, Results, StudyFacts
 from forecast.study import Study, load_study
-from forecast.tables import check_table, json_text
+from forecast.tables import json_text
 
 BACKTEST = "backtest.json"  # read again by the next run
-
-
-@dataclass(frozen=True, eq=False)
-class Done:
-    """What a job made: what `--json` says, where its files lie, and what its page is made from."""
-
-    summary: dict[str, Any]
-    place: Path | None
-    made: Any
 
 
 def posterior_path(study: Study) -> Path:
     """Where the fitted posterior of a study lies: NAME.nc beside the study file."""
     return study.folder / f"{study.name}.nc"
-
-
-def _read(
-    study: Path, overrides: Sequence[str], today: date | None, *, budget_too: bool = False
-) -> tuple[Study, History, NDArray[np.float64]]:
-    """Study, history and plan, with what would only come out after a fit asked at once: target, and budget's limits.
-
-    Raises StudyError, DataError or UsageError.
-    """
-    loaded = load_study(study, overrides)
-    history = read_history(loaded, today=today)
-    plan = np.asarray(read_plan(loaded, history).values, dtype=float)
-    target = loaded.plan.target
-    valued = "revenue" in history.counts or loaded.funnel.value is not None
-    if target is not None and target.measure == "revenue" and not valued:
-        raise StudyError(
-            f"{loaded.place('plan.target')}: asks for revenue, and the data have none: add the column revenue, give an "
-            "assumed deal value (funnel.value), or set the target in customers: { won = 45 }"
-        )
-    if budget_too and valued:
-        limits_of(loaded, history, plan)
-    lifetime_of(loaded)
-    check_levers(loaded, history, len(plan))
-    return loaded, history, plan
-
-
-def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> Done:
-    """Read and validate study and data; audit them."""
-    loaded, history, _ = _read(study, overrides, today, budget_too=True)
-    asked = audit_history(history, loaded)
-    found = check_table(
-        common_mistakes(history, loaded, asked, lifetime=lifetime_of(loaded).expected), "mistake"
-    )
-    audit = check_table(asked)
-    summary = {
-        "name": loaded.name,
-        "periods": [
-            period_label(history.periods[0], history.period),
-            period_label(history.last, history.period),
-        ],
-        "channels": history.channels,
-        "stages": list(history.stages),
-        "counting": history.counting,
-        "status": next((s for s in ("FAIL", "REVIEW") if (audit["status"] == s).any()), "PASS"),
-        "audit": audit.to_dict("records"),
-        "mistakes": found.to_dict("records"),
-    }
-    return Done(summary, None, (audit, found))
 
 
 def fit(
@@ -126,7 +66,7 @@ def fit(
     today: date | None = None,
 ) -> Done:
     """Fit a study, judge the fit, and save the posterior beside the study, with what it failed where it did."""
-    loaded, history, _ = _read(study, overrides, today)
+    loaded, history, _ = read_asked(study, overrides, today)
     path = posterior_path(loaded)
     check_place(path)
     posterior = fit_posterior(
@@ -163,7 +103,7 @@ def run(
     """
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
-    loaded, history, _ = _read(study, overrides, today, budget_too=True)
+    loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
     folder = _folder(out, loaded)
     check_folder(folder)
     past = saved_backtest(folder, loaded, history)
@@ -244,7 +184,7 @@ def allocate(
     Raises DataError where there is no fit.
     """
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
-    loaded, history, plan = _read(study, changed, today)
+    loaded, history, plan = read_asked(study, changed, today)
     (progress or Silent()).step("dividing the budget")
     base = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
     decision, names = base.allocate(budget), base.case.paid_names
@@ -295,7 +235,7 @@ def scenarios(
     today: date | None = None,
 ) -> Done:
     """Compare the study's scenarios from the saved posterior, without fitting; `go_on` as in `run`."""
-    loaded, history, plan = _read(study, overrides, today)
+    loaded, history, plan = read_asked(study, overrides, today)
     check_compared(loaded)
     (progress or Silent()).step("comparing the scenarios")
     base = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
@@ -441,45 +381,6 @@ def demo(
         progress=progress,
         saved=folder / "posterior.nc",
     )
-
-
-def bundled(name: str) -> Path:
-    """A file that comes with the package; the notebook lies at the top of a checkout."""
-    inside = Path(__file__).parent / "bundled" / name
-    return inside if inside.exists() else Path(__file__).parents[1] / "notebooks" / name
-
-
-def init(folder: Path) -> list[Path]:
-    """Make a planning folder: models/ (study and sample data), notebooks/, reports/. Overwrites nothing.
-
-    Raises UsageError, with nothing left behind, where a file is there already or the disk says no.
-    """
-    wanted = {
-        folder / "models" / "demo.toml": "demo.toml",
-        folder / "models" / "demo.csv": "demo.csv",
-        folder / "notebooks" / "quarterly.py": "quarterly.py",
-    }
-    there = [path for path in wanted if path.exists()]
-    if there:
-        raise UsageError(
-            f"{there[0]} exists already; nothing was written: choose another folder, or move it away"
-        )
-    folders = [folder, *(path.parent for path in wanted), folder / "reports"]
-    new = [path for inner in folders for path in (inner, *inner.parents) if not path.exists()]
-    try:
-        for inner in folders:
-            inner.mkdir(parents=True, exist_ok=True)
-        for path, name in wanted.items():
-            shutil.copyfile(bundled(name), path)
-    except OSError as error:
-        for path in wanted:
-            with suppress(OSError):
-                path.unlink()
-        for path in sorted(set(new), key=lambda path: len(path.parts), reverse=True):
-            with suppress(OSError):
-                path.rmdir()
-        raise UsageError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
-    return list(wanted)
 
 
 def _folder(out: Path | None, study: Study) -> Path:

@@ -105,6 +105,11 @@ class Notes(Silent):
         self.steps.append(text)
 
 
+def listing(folder: Path) -> list[str]:
+    """Everything below a folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
 def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
     """Save a posterior of known constants where the study's fit is looked for, as if it had been fitted."""
     from posterior_fixture import posterior

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 import forecast
 from forecast import cli, errors
+from forecast.checking import Done
 from forecast.results import Results, StudyFacts
 from forecast.words import Verdict
-from forecast.workflow import Done
 
 ROOT = Path(forecast.__file__).parents[1]
 GUIDE = [
@@ -58,13 +58,23 @@ def call():
     return lambda *args, **options: CliRunner().invoke(cli.app, list(args), prog_name="forecast", **options)
 
 
+def _stand_in(monkeypatch, name):
+    module = types.ModuleType(f"forecast.{name}")
+    monkeypatch.setitem(sys.modules, f"forecast.{name}", module)
+    monkeypatch.setattr(forecast, name, module, raising=False)
+    return module
+
+
 @pytest.fixture
 def workflow(monkeypatch):
     """A workflow of which each test gives the one function it needs."""
-    module = types.ModuleType("forecast.workflow")
-    monkeypatch.setitem(sys.modules, "forecast.workflow", module)
-    monkeypatch.setattr(forecast, "workflow", module, raising=False)
-    return module
+    return _stand_in(monkeypatch, "workflow")
+
+
+@pytest.fixture
+def checking(monkeypatch):
+    """The same for what is asked before a fit."""
+    return _stand_in(monkeypatch, "checking")
 
 
 def _python(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -233,29 +243,29 @@ def test_a_mistyped_command_is_guessed(call):
         (errors.Interrupted("it broke"), 130),
     ],
 )
-def test_library_errors_become_one_message_and_their_exit_code(call, workflow, error, code):
+def test_library_errors_become_one_message_and_their_exit_code(call, checking, error, code):
     """Each error of the tree ends in its own exit code, its message once on stderr, no traceback."""
-    workflow.check = lambda *_, **__: (_ for _ in ()).throw(error)
+    checking.check = lambda *_, **__: (_ for _ in ()).throw(error)
     result = call("check", "study.toml")
     assert result.exit_code == code
     assert result.stderr == "Error: it broke\n"
     assert result.stdout == ""
 
 
-def test_several_problems_stand_one_a_line(call, workflow):
+def test_several_problems_stand_one_a_line(call, checking):
     """All problems are told at once."""
     problems = errors.DataError(["a.csv: row 2", "a.csv: row 9"])
-    workflow.check = lambda *_, **__: (_ for _ in ()).throw(problems)
+    checking.check = lambda *_, **__: (_ for _ in ()).throw(problems)
     assert call("check", "study.toml").stderr == "Error:\na.csv: row 2\na.csv: row 9\n"
 
 
-def test_unexpected_errors_are_one_line_and_say_how_to_see_more(call, workflow):
+def test_unexpected_errors_are_one_line_and_say_how_to_see_more(call, checking):
     """A fault of ours is one line with exit code 1; FORECAST_TRACEBACK=1 shows the traceback too."""
 
     def broken(*_, **__):
         raise ZeroDivisionError("two\nlines")
 
-    workflow.check = broken
+    checking.check = broken
     result = call("check", "study.toml", env={"FORECAST_TRACEBACK": None})
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1

@@ -22,7 +22,7 @@ FLOORS = """
     budget backtest lab
     results verdict
     report
-    planning
+    planning checking
     workflow
     cli
     __main__

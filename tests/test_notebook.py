@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import forecast
-from forecast import workflow
+from forecast import checking
 
 ROOT = Path(forecast.__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "quarterly.py"
@@ -49,7 +49,7 @@ def test_it_runs_clean_in_a_planning_folder(tmp_path, monkeypatch):
     jupytext, nbclient = pytest.importorskip("jupytext"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     folder = tmp_path / "planning"
-    workflow.init(folder)
+    checking.init(folder)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     book = jupytext.read(folder / "notebooks" / "quarterly.py")
     resources = {"metadata": {"path": str(folder / "notebooks")}}

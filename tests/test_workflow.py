@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from conftest import STUDY, Notes, counts, save_by_hand
+from conftest import STUDY, Notes, counts, listing, save_by_hand
 from lead_fixture import write_study
 from posterior_fixture import changed_after
 from typer.testing import CliRunner
@@ -24,7 +24,7 @@ from forecast.errors import DataError, StudyError, UsageError
 from forecast.fit import load_posterior
 from forecast.history import read_history
 from forecast.lab import make_leads
-from forecast.report import FILES, LEVER_FILES, ranking_page, score_page, terminal_text
+from forecast.report import FILES, ranking_page, score_page, terminal_text
 from forecast.study import load_study
 
 ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
@@ -56,11 +56,6 @@ def edited(study: Path, old: str, new: str) -> Path:
     assert old in text
     study.write_text(text.replace(old, new, 1), encoding="utf-8")
     return study
-
-
-def listing(folder: Path) -> list[str]:
-    """Everything below a folder."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 # A saved fit
@@ -306,104 +301,6 @@ def test_allocate_says_when_the_fit_is_of_something_else(fitted_study: Path):
         UsageError, match=r"fitted on other data, funnel or priors .* run `forecast fit` first"
     ):
         workflow.allocate(fitted_study, overrides=["funnel.market=b2c"])
-
-
-# Check
-
-
-def test_check_reads_everything_and_fits_nothing(small_study: Path):
-    """Periods, channels, stages, and the worst status of the audit."""
-    result = workflow.check(small_study)
-    assert result.summary["periods"] == ["2025-01", "2026-06"]
-    assert result.summary["channels"] == ["ppc", "seo"]
-    assert result.summary["stages"] == ["visitors", "leads", "qualified", "won"]
-    assert result.summary["status"] == "REVIEW"
-    assert len(result.summary["audit"]) == len(result.made[0])
-
-
-@pytest.mark.parametrize("job", [workflow.check, workflow.run])
-def test_a_revenue_target_needs_revenue(small_study: Path, job: Any):
-    """Said before anything is fitted, with the three ways out."""
-    data = small_study.parent / "small.csv"
-    pd.read_csv(data).drop(columns="revenue").to_csv(data, index=False)
-    with pytest.raises(StudyError, match=r"small\.toml:15: plan\.target: .*funnel\.value.*won = 45"):
-        job(small_study)
-    assert workflow.check(small_study, overrides=["funnel.value=4000"]).summary["status"] == "REVIEW"
-    assert workflow.check(small_study, overrides=["plan.target={won = 9}"]).summary["status"] == "REVIEW"
-
-
-@pytest.mark.parametrize("job", [workflow.check, workflow.run])
-def test_limits_that_cannot_be_met_are_told_before_the_fit(small_study: Path, job: Any):
-    """The least that the limits ask for is more than the total: with the numbers and the ways out."""
-    limits = ["budget.total=1000", "budget.limits.ppc.min=4000"]
-    expected = r"budget\.total: at most 1,000 in total \(at least 4,000 would do\)(.|\n)*ppc at least 4,000"
-    with pytest.raises(UsageError, match=expected):
-        job(small_study, overrides=limits)
-
-
-# Init
-
-
-def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
-    """Study, data and notebook, an empty folder for reports; the study is sound as it stands."""
-    made = workflow.init(tmp_path / "plan" / "2027")
-    home = tmp_path / "plan" / "2027"
-    assert listing(home) == [
-        "models",
-        "models/demo.csv",
-        "models/demo.toml",
-        "notebooks",
-        "notebooks/quarterly.py",
-        "reports",
-    ]
-    assert set(made) == {home / name for name in listing(home) if "." in name}
-    assert workflow.check(home / "models" / "demo.toml").summary["status"] in ("PASS", "REVIEW")
-    notebook = (home / "notebooks" / "quarterly.py").read_text(encoding="utf-8")
-    assert 'STUDY = "../models/demo.toml"' in notebook
-
-
-def test_a_quarter_can_be_planned_inside_the_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`forecast check`, then `forecast run --preview --set`, from within the folder."""
-    workflow.init(tmp_path / "plan")
-    monkeypatch.chdir(tmp_path / "plan")
-    assert CliRunner().invoke(app, ["check", "models/demo.toml"]).exit_code == 0
-    again = ["run", "models/demo.toml", "--preview", "--draws", "1000", "--set", "plan.periods=4", "--quiet"]
-    made = CliRunner().invoke(app, again)
-    assert made.exit_code == 0, made.stderr
-    assert "Report: reports/demo/report.pdf" in made.stdout
-    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == {*FILES, *LEVER_FILES}
-
-
-def test_init_overwrites_nothing(tmp_path: Path):
-    """A study that is there already is named, and stays; nothing is added beside it."""
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "demo.toml").write_text(STUDY, encoding="utf-8")
-    with pytest.raises(UsageError, match=r"demo\.toml exists already; nothing was written"):
-        workflow.init(tmp_path)
-    assert listing(tmp_path) == ["models", "models/demo.toml"]
-    assert (tmp_path / "models" / "demo.toml").read_text(encoding="utf-8") == STUDY
-
-
-@pytest.mark.parametrize("where", ["notebooks", "reports", "models"])
-def test_init_that_fails_leaves_nothing_behind(tmp_path: Path, where: str):
-    """A file where a folder should be: named, and what was made by then is taken away again."""
-    (tmp_path / where).write_text("a file", encoding="utf-8")
-    with pytest.raises(UsageError, match=f"{where}: cannot be written"):
-        workflow.init(tmp_path)
-    assert listing(tmp_path) == [where]
-
-
-def test_init_on_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Half a copy is taken away with its folders."""
-
-    def full(source: Path, target: Path) -> None:
-        Path(target).write_bytes(b"half")
-        raise OSError(28, "No space left on device", str(target))
-
-    monkeypatch.setattr(workflow.shutil, "copyfile", full)
-    with pytest.raises(UsageError, match="No space left on device"):
-        workflow.init(tmp_path / "new" / "plan")
-    assert listing(tmp_path) == []
 
 
 # Backtests

@@ -27,11 +27,14 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult, linprog
 from scipy.sparse import coo_array, csr_array, hstack, vstack
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -510,6 +513,8 @@ class _Pieces:
         if more:
             rows = vstack([hstack([rows, csr_array((len(most), more))]), integers.rows()]).tocsr()
             equal = None if equal is None else hstack([equal, csr_array((equal.shape[0], more))]).tocsr()
+        from scipy.optimize import linprog  # loaded where something is solved
+
         return linprog(
             np.concatenate(
                 [cost, *([program.cost] if mixed else []), -program.reward, np.array(integers.costs)]

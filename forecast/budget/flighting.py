@@ -15,13 +15,12 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 from scipy.sparse import csr_array
 
 from forecast.budget.concave import Kind, Program, Row
 from forecast.budget.limits import Ceiling, Limits, most_seen
 from forecast.budget.objectives import Objective
-from forecast.budget.response import Response
+from forecast.budget.response import Response, between
 from forecast.equations import carry_periods, carry_weights, with_past
 
 Array = NDArray[np.float64]
@@ -122,6 +121,4 @@ def _curves(made: Response, cells: list[tuple[int, int]], top: Array, each: Arra
         values[:, g] = [(here[t, c] if t < periods else beyond[c]) / len(multiple) for t, c in cells]
     at = np.sqrt(np.maximum(top, 1e-9) / np.maximum(most[[c for _, c in cells]], 1e-9))
     table = np.linspace(0.0, 1.0, TABLE)
-    return np.stack(
-        [PchipInterpolator(roots, row)(share * table) for share, row in zip(at, values, strict=True)]
-    )
+    return np.stack([between(roots, row, share * table) for share, row in zip(at, values, strict=True)])

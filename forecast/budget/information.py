@@ -28,13 +28,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from forecast.budget.concave import InfeasibleError, Kind, best_of_pieces, evaluate, steepest_first
 from forecast.budget.decision import Decision
 from forecast.budget.limits import Limits
 from forecast.budget.objectives import Draws, Profit, Search, WorstDraws, climb
-from forecast.budget.response import Curves
+from forecast.budget.response import Curves, between
 from forecast.fit import kept_draws
 from forecast.words import Text
 
@@ -148,7 +147,7 @@ def _pieces(curves: Curves, limits: Limits) -> tuple[Array, Array, Array]:
         low, high = np.sqrt(np.minimum([limits.low[c], limits.high[c]], most) / most)
         root = np.linspace(low, high, CELLS + 1)
         width = np.diff(most * root**2)
-        at = PchipInterpolator(knots, value[:, c], axis=1)(root)
+        at = between(knots, value[:, c], root)
         slopes.append(np.minimum.accumulate(np.diff(at, axis=1) / np.maximum(width, 1e-12), axis=1))
         widths.append(width)
         lowest = lowest + at[:, 0]

@@ -24,7 +24,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from forecast.budget.concave import Kind, Row, evaluate
 from forecast.budget.response import Background, Curves, Response, pattern_of, table_of
@@ -224,7 +223,7 @@ def _rules(study: Study, history: History, plan: Array, names: list[str]) -> tup
 def clash(limits: Limits, names: Sequence[str], periods: int, currency: str) -> str:
     """Why no split keeps all limits, for a person; empty where one does."""
     rules = _all_rules(limits, names, periods)
-    if np.isfinite(_short(limits, rules)):
+    if _plain(limits, rules, periods) or np.isfinite(_short(limits, rules)):
         return ""
     core = list(rules)
     for rule in rules:
@@ -271,6 +270,21 @@ def _all_rules(limits: Limits, names: Sequence[str], periods: int) -> list[Rule]
     return rules
 
 
+def _plain(limits: Limits, rules: Sequence[Rule], periods: int) -> bool:
+    """Whether the least of each channel keeps all rules, or as much more of each as the total allows: most do."""
+    if limits.lots is not None:
+        return False
+    pattern = np.full((periods, 1), 1.0 / periods) if limits.pattern is None else limits.pattern
+    room = np.minimum(limits.high, max(limits.total, 0.0)) - limits.low
+    left = limits.total - limits.low.sum()
+    most = max((abs(rule.most) for rule in rules), default=0.0)
+    for share in (0.0, left / room.sum() if 0 < left < room.sum() else 1.0):
+        spend = (limits.low + share * room) * pattern
+        if all(float((r.weights * spend).sum()) <= r.most + SLACK * max(most, 1.0) for r in rules):
+            return True
+    return False
+
+
 def _short(limits: Limits, rules: Sequence[Rule], elastic: Rule | None = None) -> float:
     """Whether spend exists that keeps rules (0), or not (infinite); by how much `most` of an elastic one must rise."""
     pattern, every = limits.pattern, [*rules, *([] if elastic is None else [elastic])]
@@ -287,6 +301,8 @@ def _short(limits: Limits, rules: Sequence[Rule], elastic: Rule | None = None) -
     ties = np.zeros((len(whole), count + 1 + len(whole)))
     for k, i in enumerate(whole):
         ties[k, i], ties[k, count + 1 + k] = 1.0, -float(lots[i])
+    from scipy.optimize import linprog  # a solver, loaded where rules may clash
+
     found = linprog(
         np.concatenate([np.zeros(count), [1.0], np.zeros(len(whole))]),
         A_ub=np.concatenate([weights, slack, np.zeros((len(every), len(whole)))], axis=1),

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from forecast.budget.concave import evaluate, falling_slopes, hull, is_concave
 from forecast.equations import concentration
@@ -71,13 +70,19 @@ class Curves:
         """Every draw's curve on more points: spend (channel, FINE), measure (draw, channel, FINE)."""
         if name not in self._fine:
             root, knots = np.linspace(0.0, 1.0, FINE), np.linspace(0.0, 1.0, self.spend.shape[1])
-            between = PchipInterpolator(knots, self.measure(name), axis=2)
-            self._fine[name] = self.spend[:, -1:] * root**2, between(root)
+            self._fine[name] = self.spend[:, -1:] * root**2, between(knots, self.measure(name), root)
         return self._fine[name]
 
     def mean_table(self, name: str) -> Array:
         """The mean over draws of a measure at `table_spend`, (channel, TABLE)."""
         return table_of(self.measure(name).mean(axis=0), self.spend)
+
+
+def between(knots: Array, values: Array, at: Array) -> Array:
+    """Values (..., knot) read at other points, by cubics that make no extremes of their own (PCHIP)."""
+    from scipy.interpolate import PchipInterpolator  # slow to load, and not every command has curves
+
+    return np.asarray(PchipInterpolator(knots, values, axis=-1)(at))
 
 
 def tabulated(spend: Array, value: Array, mean: Array | None = None) -> Curves:
@@ -93,7 +98,7 @@ def table_of(mean: Array, spend: Array) -> Array:
     What is concave at the points stays so between them: what the interpolation adds near zero is bridged.
     """
     root = np.linspace(0.0, 1.0, TABLE)
-    table = np.asarray(PchipInterpolator(np.linspace(0.0, 1.0, mean.shape[1]), mean, axis=1)(root))
+    table = between(np.linspace(0.0, 1.0, mean.shape[1]), mean, root)
     falls = is_concave(spend, mean)
     table[falls] = hull(spend[falls, -1:] * root**2, table[falls])
     return table

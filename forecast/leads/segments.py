@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from forecast.equations import ages_needed, delay_pmf
 from forecast.history import History, SegmentCounts, read_segment_counts
@@ -290,7 +290,7 @@ def _mix(counted: Array, segments: Sequence[str], history: History) -> pd.DataFr
     for start, here in zip(history.periods, counted, strict=True):
         total = float(here.sum())
         for segment, n in zip(segments, map(float, here), strict=True):
-            low, high = beta.ppf([0.1, 0.9], n + 0.5, total - n + 0.5)
+            low, high = betaincinv(n + 0.5, total - n + 0.5, [0.1, 0.9])
             named: dict[str, Any] = {"period": period_label(start, history.period), "segment": segment}
             share = n / total if total else np.nan
             rows.append(named | {"leads": n, "share": share, "q10": float(low), "q90": float(high)})

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from forecast.equations import lognormal_cdf
@@ -114,6 +113,8 @@ def fit_timing(
         start[1] = np.log(max(float(days[kind == MOVED].mean()), 0.5))
     if losses:
         start[4] = np.log(max(float(days[kind == LOST].mean()), 0.5))
+    from scipy.optimize import minimize  # loaded where leads are fitted
+
     found = minimize(cost, start, method="BFGS", options={"gtol": 1e-4}).x
     return Timing(found, np.linalg.inv(_curvature(cost, found)))
 

@@ -20,8 +20,6 @@ import xarray as xr
 from forecast.errors import UsageError
 from forecast.fit import netcdf
 from forecast.periods import parse_period, shift
-from forecast.report.pdf import report_pdf
-from forecast.report.workbook import write_workbook
 from forecast.results import Results
 from forecast.tables import Table, json_text
 
@@ -73,6 +71,9 @@ def write_outputs(folder: Path, made: Results, outlook: xr.Dataset | None, summa
     is complete, so that a reader never meets half a file and a run that fails leaves everything as it was. Raises
     UsageError where the disk says no, or the folder is not ours (see `check_folder`).
     """
+    from forecast.report.pdf import report_pdf  # typst, matplotlib and xlsxwriter, loaded where they write
+    from forecast.report.workbook import write_workbook
+
     stamp = timestamp(made)
     written: dict[str, Callable[[Path], object]] = {
         "forecast.csv": lambda path: write_csv(made.table("forecast"), path),

@@ -20,9 +20,9 @@ import typst
 from matplotlib.ft2font import FT2Font
 
 from forecast.report import sentences
+from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
 from forecast.report.figures import figure_svg
-from forecast.report.pages import report_of
 from forecast.words import Check, Text, Verdict, clean, message, text
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from forecast.report.pages import report_of
+from forecast.report.contents import report_of
 from forecast.report.pages.overview import what_to_do
 from forecast.tables import CHANCE, COUNT, CURRENCY, Table, Unit, unit_in
 from forecast.words import FAIL, Text, message, typed, whole

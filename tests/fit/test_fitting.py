@@ -398,7 +398,7 @@ def test_failures_are_sentences_with_the_bar():
     assert judged(divergences=2) == ["leads to won: 2 divergences (must be 0)"]
     assert judged(min_bfmi=0.214) == ["leads to won: E-BFMI 0.21 (must be above 0.3)"]
     assert judged(min_bfmi=0.8, at_depth=0.009, draws=4000, asked=4000) == []
-    depth = "leads to won: 2.5% of the draws cut off at the greatest tree depth (must be below 1%)"
+    depth = "leads to won: 2.5 % of the draws cut off at the greatest tree depth (must be below 1 %)"
     assert judged(at_depth=0.025) == [depth]
     assert judged(draws=3000, asked=4000) == ["leads to won: 3 000 draws (must be at least 4 000)"]
     assert len(judged(max_rhat=1.5, min_ess_bulk=9.0, divergences=1)) == 3

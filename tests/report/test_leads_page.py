@@ -15,7 +15,7 @@ from forecast.history import read_history
 from forecast.lab import make_leads
 from forecast.leads import segment_tables
 from forecast.outlook import with_recycling
-from forecast.report.pages import report_of
+from forecast.report.contents import report_of
 from forecast.report.pages.leads import flow_sentence, leads_page, segment_sentence
 from forecast.report.workbook import write_workbook
 from forecast.results import FlowBack, Segments

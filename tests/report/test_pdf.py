@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from forecast.report.contents import report_of
 from forecast.report.document import Listing, Page
-from forecast.report.pages import report_of
 from forecast.report.pages.economics import economics_wide
 from forecast.report.pdf import document, report_pdf
 from forecast.words import Check, Verdict, text

@@ -15,8 +15,8 @@ from tables_fixture import plausible_tables as made_tables
 from forecast import workflow
 from forecast.errors import StudyError, UsageError
 from forecast.planning import Forecast
+from forecast.report.contents import report_of
 from forecast.report.document import Report
-from forecast.report.pages import report_of
 from forecast.report.pages.scenarios import scenarios_page
 from forecast.report.pdf import document
 from forecast.results import Levers

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from forecast.report import audit_page, terminal_text
+from forecast.report.contents import report_of
 from forecast.report.document import Bar, Listing, Over, Page, Part, Row, Tile, checklist
-from forecast.report.pages import report_of
 from forecast.words import Check, Verdict, message
 from tests.tables_fixture import HOSTILE, plausible_tables
 

@@ -1,0 +1,136 @@
+"""What can be asked of a study before anything is fitted: `forecast check`, and what other jobs ask first; `init`.
+
+Apart from `workflow`, so that these answer at once: nothing here loads figures, documents, sheets or a solver.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import StudyError, UsageError
+from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
+from forecast.outlook import lifetime_of
+from forecast.periods import period_label, period_range, shift
+from forecast.study import Study, load_study
+from forecast.tables import check_table
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a job made: what `--json` says, where its files lie, and what its page is made from."""
+
+    summary: dict[str, Any]
+    place: Path | None
+    made: Any
+
+
+def read_asked(
+    study: Path, overrides: Sequence[str], today: date | None, *, budget_too: bool = False
+) -> tuple[Study, History, NDArray[np.float64]]:
+    """Study, history and plan, with what would only come out after a fit asked at once: target, and budget's limits.
+
+    Raises StudyError, DataError or UsageError.
+    """
+    loaded = load_study(study, overrides)
+    history = read_history(loaded, today=today)
+    plan = np.asarray(read_plan(loaded, history).values, dtype=float)
+    target = loaded.plan.target
+    valued = "revenue" in history.counts or loaded.funnel.value is not None
+    if target is not None and target.measure == "revenue" and not valued:
+        raise StudyError(
+            f"{loaded.place('plan.target')}: asks for revenue, and the data have none: add the column revenue, give an "
+            "assumed deal value (funnel.value), or set the target in customers: { won = 45 }"
+        )
+    if budget_too and valued:
+        from forecast.budget import limits_of
+
+        limits_of(loaded, history, plan)
+    lifetime_of(loaded)
+    check_levers(loaded, history, len(plan))
+    return loaded, history, plan
+
+
+def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> Done:
+    """Read and validate study and data; audit them."""
+    loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
+    asked = audit_history(history, loaded)
+    found = check_table(
+        common_mistakes(history, loaded, asked, lifetime=lifetime_of(loaded).expected), "mistake"
+    )
+    audit = check_table(asked)
+    summary = {
+        "name": loaded.name,
+        "periods": [
+            period_label(history.periods[0], history.period),
+            period_label(history.last, history.period),
+        ],
+        "channels": history.channels,
+        "stages": list(history.stages),
+        "counting": history.counting,
+        "status": next((s for s in ("FAIL", "REVIEW") if (audit["status"] == s).any()), "PASS"),
+        "audit": audit.to_dict("records"),
+        "mistakes": found.to_dict("records"),
+    }
+    return Done(summary, None, (audit, found))
+
+
+def check_levers(study: Study, history: History, periods: int) -> None:
+    """Scenarios and goals against the history, before a fit. Raises StudyError."""
+    first, last = (shift(history.last, n, history.period) for n in (1, periods))
+    horizon = period_range(first, last, history.period)
+    if study.scenarios:
+        from forecast.outlook import check_scenarios
+
+        check_scenarios(study, history, horizon)
+    if study.goals:
+        from forecast.budget import check_goals
+
+        check_goals(study, history, horizon)
+
+
+def bundled(name: str) -> Path:
+    """A file that comes with the package; the notebook lies at the top of a checkout."""
+    inside = Path(__file__).parent / "bundled" / name
+    return inside if inside.exists() else Path(__file__).parents[1] / "notebooks" / name
+
+
+def init(folder: Path) -> list[Path]:
+    """Make a planning folder: models/ (study and sample data), notebooks/, reports/. Overwrites nothing.
+
+    Raises UsageError, with nothing left behind, where a file is there already or the disk says no.
+    """
+    wanted = {
+        folder / "models" / "demo.toml": "demo.toml",
+        folder / "models" / "demo.csv": "demo.csv",
+        folder / "notebooks" / "quarterly.py": "quarterly.py",
+    }
+    there = [path for path in wanted if path.exists()]
+    if there:
+        raise UsageError(
+            f"{there[0]} exists already; nothing was written: choose another folder, or move it away"
+        )
+    folders = [folder, *(path.parent for path in wanted), folder / "reports"]
+    new = [path for inner in folders for path in (inner, *inner.parents) if not path.exists()]
+    try:
+        for inner in folders:
+            inner.mkdir(parents=True, exist_ok=True)
+        for path, name in wanted.items():
+            shutil.copyfile(bundled(name), path)
+    except OSError as error:
+        for path in wanted:
+            with suppress(OSError):
+                path.unlink()
+        for path in sorted(set(new), key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):
+                path.rmdir()
+        raise UsageError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+    return list(wanted)

@@ -1,0 +1,52 @@
+"""The contents of a report: its pages in their order, the front page first, the past before the evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forecast.report.document import Report
+from forecast.report.pages.budget import budget_page, firmness_page
+from forecast.report.pages.economics import customers_page, funnel_page, market_page, mistakes_page
+from forecast.report.pages.evidence import evidence_page
+from forecast.report.pages.forecast import forecast_page
+from forecast.report.pages.leads import leads_page
+from forecast.report.pages.overview import overview_page
+from forecast.report.pages.past import past_page
+from forecast.report.pages.scenarios import scenarios_page
+from forecast.words import horizon_words, message, short_names
+
+if TYPE_CHECKING:
+    from forecast.results import Results
+
+PAGES = (
+    overview_page,
+    forecast_page,
+    funnel_page,
+    budget_page,
+    customers_page,
+    market_page,
+    mistakes_page,
+    firmness_page,
+    scenarios_page,
+    leads_page,
+    past_page,
+    evidence_page,
+)
+
+
+def report_of(made: Results) -> Report:
+    """The report: every page that the results can fill."""
+    study = made.study
+    pages = (page(made) for page in PAGES)
+    return Report(
+        title=message("Growth forecast: {name}", name=short_names([study.name], 60)[study.name]),
+        about=message(
+            "As of {as_of}, for {horizon}, in {cur}",
+            as_of=study.as_of,
+            horizon=horizon_words(study.horizon, study.period),
+            cur=study.currency,
+        ),
+        as_of=message("as of {as_of}", as_of=study.as_of),
+        status=made.verdict.status,
+        pages=[page for page in pages if page is not None],
+    )
