@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 SPREAD_PRIOR = (-1.204, 0.5)  # mean and sd of the log: away from zero, where a funnel would be
 LEVEL_SD = 1.5
-STEPS = 40
+STEPS, CLOSE = 60, 1e-8  # of Newton; what a last step gains in the log of the density
 NEAR = 1e-3  # of eta, over which its curvature is differenced
 
 
@@ -65,66 +65,85 @@ def pooled_draws(
 
     level: the prior middle of mu; None: see `level_prior`.
     """
-    middle = level_prior(units) if level is None else level
-    x = np.column_stack([np.ones(len(units.weight)), units.design])
-    near = np.zeros(x.shape[1])
-    near[0] = middle
+    density = _Density(units, level_prior(units) if level is None else level)
+    solved: dict[bytes, _Normal] = {}
 
-    def solved(logs: Array) -> tuple[Array, Array, float]:
-        nonlocal near  # the mode of the last spreads is a good start for the next
-        precision = np.concatenate([[LEVEL_SD**-2], np.exp(-2.0 * logs)[groups]])
-        near, factor, height = mode_of(x, units, middle, precision, near)
-        return near, factor, height + 0.5 * np.log(precision).sum() - np.log(np.diag(factor)).sum()
+    def evidence(point: Array) -> float:
+        precision = np.concatenate([[LEVEL_SD**-2], np.exp(-2.0 * point)[groups]])
+        found = solved[point.tobytes()] = density.at_spreads(precision)
+        return found.height + float(0.5 * np.log(precision).sum() - np.log(np.diag(found.factor)).sum())
+
+    def round_of(points: Array) -> Array:
+        solved.clear()  # the points of the last round are those that are drawn from
+        return np.array([evidence(point) for point in points])
 
     prior = np.repeat(np.array(SPREAD_PRIOR)[:, None], int(groups.max()) + 1, axis=1)
-    points, weights = average(
-        Scales(np.zeros(0), prior, prior), lambda points: np.array([solved(point)[2] for point in points])
-    )
+    points, weights = average(Scales(np.zeros(0), prior, prior), round_of)
     made = []
     for point, n in zip(points, points_drawn(weights, draws), strict=True):
         if n:
-            mode, factor, _ = solved(point)
-            noise = rng.standard_normal((x.shape[1], n))
-            spread = solve_triangular(factor, noise, lower=True, trans="T").T
-            made.append(mode + _lean(x, units, mode, factor) + spread)
+            normal = solved[point.tobytes()]
+            root = solve_triangular(normal.factor, np.eye(len(normal.mode)), lower=True)
+            made.append(density.mean(normal, root) + rng.standard_normal((n, len(root))) @ root)
     return np.concatenate(made)[rng.permutation(draws)]
 
 
-def _lean(x: Array, units: Shares, mode: Array, factor: Array) -> Array:
-    """How far the mean lies from the mode, to first order (`delta` above)."""
-    eta = x @ mode
-    third = (_derivatives(eta + NEAR, units)[1] - _derivatives(eta - NEAR, units)[1]) / (2 * NEAR)
-    variance = (solve_triangular(factor, x.T, lower=True) ** 2).sum(axis=0)
-    return np.asarray(-0.5 * cho_solve((factor, True), x.T @ (third * variance)))
+@dataclass(frozen=True, eq=False)
+class _Normal:
+    """The density at given spreads: its mode, the lower Cholesky factor of the curvature there, and its log height."""
+
+    mode: Array
+    factor: Array
+    height: float
 
 
-def mode_of(
-    x: Array, units: Shares, middle: float, precision: Array, start: Array
-) -> tuple[Array, Array, float]:
-    """Mode, lower Cholesky factor of the curvature there, and log density (up to a constant)."""
-    target = np.zeros(x.shape[1])
-    target[0] = middle
+class _Density:
+    """The posterior density of (mu, b), spreads given. Remembers its last mode and the curvature of the data there."""
 
-    def height(at: Array) -> float:
-        p = expit(x @ at)
-        log_lik = units.weight @ np.log(units.moved * p + units.stayed * (1 - p) + 1e-300)
-        return float(log_lik - 0.5 * (precision * (at - target) ** 2).sum())
+    def __init__(self, units: Shares, middle: float) -> None:
+        self.units = units
+        self.x = np.column_stack([np.ones(len(units.weight)), units.design])
+        self.target = np.zeros(self.x.shape[1])
+        self.target[0] = middle
+        self.mode = self.target
+        self.curved = self._curvature(self.mode)
 
-    at, best = start, height(start)
-    for _ in range(STEPS):
-        slope, curve = _derivatives(x @ at, units)
-        gradient = x.T @ slope - precision * (at - target)
-        factor = _factor(x, curve, precision)
-        step = cho_solve((factor, True), gradient)
-        size = 1.0
-        while size > 1e-6 and (now := height(at + size * step)) < best:
-            size /= 2
-        if size <= 1e-6:
-            break
-        at, gained, best = at + size * step, now - best, now
-        if gained < 1e-9:
-            break
-    return at, _factor(x, _derivatives(x @ at, units)[1], precision), best
+    def at_spreads(self, precision: Array) -> _Normal:
+        """Mode by Newton's method from the last one, with the curvature of the data there as long as that will do."""
+        at, best, fresh = self.mode, self._height(self.mode, precision), False
+        for _ in range(STEPS):
+            slope, _ = _derivatives(self.x @ at, self.units)
+            gradient = self.x.T @ slope - precision * (at - self.target)
+            step = cho_solve((_factor(self.curved, precision), True), gradient)
+            now = self._height(at + step, precision)
+            while now < best - CLOSE and fresh:
+                step = step / 2
+                now = self._height(at + step, precision)
+            if now < best - CLOSE:
+                self.curved, fresh = self._curvature(at), True
+                continue
+            at, gained, best, fresh = at + step, now - best, now, False
+            if gained < CLOSE:
+                break
+        self.mode, self.curved = at, self._curvature(at)
+        return _Normal(at, _factor(self.curved, precision), best)
+
+    def mean(self, normal: _Normal, root: Array) -> Array:
+        """The mean, to first order: off the mode by `delta` above. root: the inverse of the Cholesky factor."""
+        eta = self.x @ normal.mode
+        third = _derivatives(eta + NEAR, self.units)[1] - _derivatives(eta - NEAR, self.units)[1]
+        variance = ((self.x @ root.T) ** 2).sum(axis=1)
+        off = self.x.T @ (third / (2 * NEAR) * variance)
+        return np.asarray(normal.mode - 0.5 * root.T @ (root @ off))
+
+    def _height(self, at: Array, precision: Array) -> float:
+        p = expit(self.x @ at)
+        log_lik = self.units.weight @ np.log(self.units.moved * p + self.units.stayed * (1 - p) + 1e-300)
+        return float(log_lik - 0.5 * (precision * (at - self.target) ** 2).sum())
+
+    def _curvature(self, at: Array) -> Array:
+        root = self.x * np.sqrt(_derivatives(self.x @ at, self.units)[1])[:, None]
+        return np.asarray(root.T @ root)
 
 
 def _derivatives(eta: Array, units: Shares) -> tuple[Array, Array]:
@@ -136,9 +155,8 @@ def _derivatives(eta: Array, units: Shares) -> tuple[Array, Array]:
     return slope, curve
 
 
-def _factor(x: Array, curve: Array, precision: Array) -> Array:
-    hessian = (x * curve[:, None]).T @ x + np.diag(precision)
-    return np.asarray(np.tril(cho_factor(hessian, lower=True)[0]))
+def _factor(curved: Array, precision: Array) -> Array:
+    return np.asarray(np.tril(cho_factor(curved + np.diag(precision), lower=True)[0]))
 
 
 def rates(draws: Array, design: Array) -> Array:
