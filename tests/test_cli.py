@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 from cli_reference import command_names
-from typer.main import get_command
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import forecast
 from forecast import cli, errors
@@ -93,7 +92,7 @@ def test_help_says_what_a_command_does(call, command):
     result = call(command, "--help")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[2].strip()
-    options = vars(get_command(cli.app))["commands"][command].params
+    options = cli.app.commands[command].params
     assert all(option.help for option in options), [option.name for option in options if not option.help]
 
 
