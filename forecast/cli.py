@@ -1,6 +1,6 @@
 """The command line: thin commands over `forecast.workflow`.
 
-Nothing heavy is imported before a command runs, so `forecast --help` answers at once. Errors of the library
+Nothing but click is imported before a command runs, so `forecast --help` answers at once. Errors of the library
 become one message on stderr and their exit code (EXIT_CODES below).
 """
 
@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-from typer.core import TyperGroup
+import click
+from click.exceptions import Exit
 
+from forecast import __version__
 from forecast.errors import FitError, ForecastError, UsageError
-from forecast.progress import progress
-from forecast.tables import json_text
-from forecast.words import FAIL, typed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from forecast.budget import Budget
     from forecast.report import Page
     from forecast.words import Verdict
@@ -31,50 +30,31 @@ EXIT_CODES = (
 RATE_FORMS = "write it as 3% or as 0.03"
 
 
-StudyFile = Annotated[
-    Path, typer.Argument(metavar="STUDY", help="The study (a TOML file).", show_default=False)
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Write here instead of reports/NAME/.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of all random numbers.")]
-Draws = Annotated[int | None, typer.Option("--draws", min=1, metavar="N", help="Number of draws.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key of the study: plan.periods=6. Repeatable."
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-GoOn = Annotated[
-    bool,
-    typer.Option("--go-on", help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."),
-]
-Preview = Annotated[
-    bool, typer.Option("--preview", help="A closed-form approximation in place of the fit, for a first look.")
-]
+class Commands(click.Group):
+    """Commands in the order of this file, whose errors are messages for people."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click asks with its context
+        """The commands, in the order in which a user meets them."""
+        return list(self.commands)
 
-class Commands(TyperGroup):
-    """Commands whose errors are messages for people."""
-
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what goes wrong becomes one message on stderr and an exit code."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
-            raise  # typer's own ways of leaving; a closed pipe ends quietly
+        except (Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise  # click's own ways of leaving; a closed pipe ends quietly
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("FORECAST_TRACEBACK"):
                 import traceback
 
                 traceback.print_exception(error)
-            typer.echo(_message(error), err=True)
-            raise typer.Exit(_exit_code(error)) from error
+            click.echo(_message(error), err=True)
+            raise Exit(_exit_code(error)) from error
 
 
 def _message(error: BaseException) -> str:
+    from forecast.words import typed
+
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; no outputs were written"  # a fit that was done by then is kept
     if isinstance(error, ForecastError):
@@ -117,44 +97,67 @@ def parse_share(text: str) -> float:
     return share
 
 
-def _share(text: str) -> float:
-    try:
-        return parse_share(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+class _Path(click.Path):
+    """A path of `pathlib`, which `--help` need not load."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        import forecast
+class _Amount(click.FloatRange):
+    """A number of 0 or more; not a number is within no bounds."""
 
-        typer.echo(f"growth-forecast {forecast.__version__}")
-        raise typer.Exit
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        return number if number >= 0 else self.fail(f"{value} is not a number.", param, ctx)
 
 
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
-    epilog=EXIT_CODES,
+PATH = _Path()
+NATURAL = click.IntRange(min=1)
+AMOUNT = _Amount(min=0)
+STUDY = click.argument("study", type=PATH, metavar="STUDY", help="The study (a TOML file).")
+OUT = click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/NAME/.")
+SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all random numbers.")
+DRAWS = click.option("--draws", type=NATURAL, metavar="N", help="Number of draws.")
+OVERRIDES = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    callback=lambda _context, _option, given: list(given),
+    metavar="KEY=VALUE",
+    help="Override a key of the study: plan.periods=6. Repeatable.",
+)
+QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+JSON = click.option("--json", is_flag=True, help="The result as JSON on stdout.")
+GO_ON = click.option(
+    "--go-on", is_flag=True, help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."
+)
+PREVIEW = click.option(
+    "--preview", is_flag=True, help="A closed-form approximation in place of the fit, for a first look."
 )
 
 
-@app.callback()
-def forecast(
-    _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
-    ] = False,
-) -> None:
+def _rate(flag: str, text: str, **more: Any) -> Callable[..., Any]:
+    return click.option(flag, type=parse_share, metavar="RATE", help=text, **more)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100, "show_default": True},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, message="growth-forecast %(version)s", help="Print the version and leave.")
+def app() -> None:
     """Forecast leads, customers and revenue from a history, and the budget that serves them best."""
 
 
 def _show(result: Any, said: Callable[[], str], *, as_json: bool) -> None:
     """A result as JSON, or what is said of it."""
-    typer.echo(json_text(result) if as_json else said() + "\n", nl=False)
+    from forecast.tables import json_text
+
+    click.echo(json_text(result) if as_json else said() + "\n", nl=False)
 
 
 def _page(make: Callable[..., Page], *made: Any, after: str = "") -> Callable[[], str]:
@@ -166,12 +169,14 @@ def _page(make: Callable[..., Page], *made: Any, after: str = "") -> Callable[[]
 
 def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
     """Leave with exit code 4 where the verdict is FAIL: what was written is there, stamped, and stderr says why."""
+    from forecast.words import FAIL
+
     if verdict.status != FAIL or go_on:
         return
     told = [check.told() for check in verdict.checks if check.status == FAIL]
     reasons = "\n  ".join(f"{c['name']}: {c['value']} (expected {c['threshold']})" for c in told)
-    typer.echo(f"FAIL:\n  {reasons}\n{where} --go-on ends with exit code 0.", err=True)
-    raise typer.Exit(FitError.exit_code)
+    click.echo(f"FAIL:\n  {reasons}\n{where} --go-on ends with exit code 0.", err=True)
+    raise Exit(FitError.exit_code)
 
 
 def _show_run(result: Any, *, as_json: bool, go_on: bool = False) -> None:
@@ -184,32 +189,34 @@ def _show_run(result: Any, *, as_json: bool, go_on: bool = False) -> None:
     _stop_at_fail(result.made.verdict, where, go_on=go_on)
 
 
+def _told(job: Callable[..., Any], *given: Any, quiet: bool, **options: Any) -> Any:
+    """What a job of the workflow gives; how far it is, is told on stderr."""
+    from forecast.progress import progress
+
+    with progress(quiet=quiet) as teller:
+        return job(*given, **options, progress=teller)
+
+
 @app.command(short_help="the whole job on a synthetic company that comes along")
-def demo(
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write here, not to reports/demo/.")
-    ] = None,
-    seed: Seed = None,
-    draws: Draws = None,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
+@click.option("--out", type=PATH, metavar="DIR", help="Write here, not to reports/demo/.")
+@SEED
+@DRAWS
+@QUIET
+@JSON
+def demo(json: bool, **options: Any) -> None:
     """The whole job on a synthetic company that comes with the package.
 
     Fits, forecasts, recommends a budget and writes the report. Works from any folder.
     """
     from forecast import workflow
 
-    with progress(quiet=quiet) as teller:
-        result = workflow.demo(out=out, seed=seed, draws=draws, progress=teller)
-    _show_run(result, as_json=json)
+    _show_run(_told(workflow.demo, **options), as_json=json)
 
 
 @app.command(short_help="make a planning folder to start from")
-def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.", show_default=False)],
-    json: Json = False,
-) -> None:
+@click.argument("folder", type=PATH, metavar="DIR", help="The folder to make.")
+@JSON
+def init(folder: Path, json: bool) -> None:
     """Make a planning folder: a study to fill in, sample data, a notebook.
 
     Files that are there already are never overwritten.
@@ -221,20 +228,20 @@ def init(
 
 
 @app.command(short_help="the funnel equation by hand, no history needed")
-def funnel(
-    visitors: Annotated[float, typer.Option(min=0, metavar="N", help="Visitors in a period.")],
-    conversion: Annotated[float, typer.Option(parser=_share, metavar="RATE", help="Visitors -> leads.")],
-    qualification: Annotated[float, typer.Option(parser=_share, metavar="RATE", help="Leads -> qualified.")],
-    close: Annotated[float, typer.Option(parser=_share, metavar="RATE", help="Qualified -> customers.")],
-    value: Annotated[float, typer.Option(min=0, metavar="MONEY", help="Revenue of a customer.")],
-    margin: Annotated[
-        float, typer.Option(parser=_share, metavar="RATE", help="Gross margin, for the break-even.")
-    ] = "100%",  # type: ignore[assignment]  # the parser reads the default too
-    market: Annotated[
-        Literal["b2b", "b2c", "none"], typer.Option(help="Whose benchmark ranges to show.")
-    ] = "b2b",
-    json: Json = False,
-) -> None:
+@click.option("--visitors", type=AMOUNT, required=True, metavar="N", help="Visitors in a period.")
+@_rate("--conversion", "Visitors -> leads.", required=True)
+@_rate("--qualification", "Leads -> qualified.", required=True)
+@_rate("--close", "Qualified -> customers.", required=True)
+@click.option("--value", type=AMOUNT, required=True, metavar="MONEY", help="Revenue of a customer.")
+@_rate("--margin", "Gross margin, for the break-even.", default="100%")
+@click.option(
+    "--market",
+    type=click.Choice(["b2b", "b2c", "none"]),
+    default="b2b",
+    help="Whose benchmark ranges to show.",
+)
+@JSON
+def funnel(market: Any, margin: float, json: bool, **given: float) -> None:
     """The funnel equation by hand: visitors x conversion x qualification x close rate x value.
 
     Rates are written as 3% or 0.03. Needs no history; benchmark ranges stand beside your rates.
@@ -246,13 +253,15 @@ def funnel(
     from forecast import funnel as equation
     from forecast.report import by_hand_page
 
-    given = equation.Funnel(visitors, conversion, qualification, close, value)
-    result = equation.summary(given, market=market, margin=margin)
+    result = equation.summary(equation.Funnel(**given), market=market, margin=margin)
     _show(result, _page(by_hand_page, result), as_json=json)
 
 
 @app.command(short_help="validate the study and its data, print the audit")
-def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> None:
+@STUDY
+@OVERRIDES
+@JSON
+def check(json: bool, **options: Any) -> None:
     """Read and validate the study and its data; print the audit, and the common mistakes that need no fit to be seen.
 
     PASS needs nothing, REVIEW wants a look, FAIL means: do not trust a forecast before it is mended.
@@ -260,20 +269,19 @@ def check(study: StudyFile, overrides: Overrides = None, json: Json = False) -> 
     from forecast import checking
     from forecast.report import audit_page
 
-    result = checking.check(study, overrides=overrides or (), today=_today())
+    result = checking.check(**options, today=_today())
     _show(result.summary, _page(audit_page, *result.made), as_json=json)
 
 
 @app.command(short_help="fit the model and save it")
-def fit(
-    study: StudyFile,
-    seed: Seed = None,
-    draws: Draws = None,
-    overrides: Overrides = None,
-    go_on: GoOn = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
+@STUDY
+@SEED
+@DRAWS
+@OVERRIDES
+@GO_ON
+@QUIET
+@JSON
+def fit(go_on: bool, json: bool, **options: Any) -> None:
     """Fit the model of every stage, check the fit and save it as NAME.nc beside the study.
 
     Sampling is checked, and whether the model could have made the history. A fit that fails is saved with what it
@@ -282,9 +290,7 @@ def fit(
     from forecast import workflow
     from forecast.report import summary_page
 
-    with progress(quiet=quiet) as teller:
-        options: dict[str, Any] = {"seed": seed, "draws": draws, "overrides": overrides or ()}
-        result = workflow.fit(study, **options, progress=teller, today=_today())
+    result = _told(workflow.fit, **options, today=_today())
     said = _page(summary_page, result.made, after=f"Posterior: {result.place}")
     _show({**result.summary, "path": result.place}, said, as_json=json)
     where = f"The posterior is saved as {result.place}, marked as failed."
@@ -292,17 +298,16 @@ def fit(
 
 
 @app.command(short_help="the whole job: fit, forecast, budget, report")
-def run(
-    study: StudyFile,
-    out: Out = None,
-    seed: Seed = None,
-    draws: Draws = None,
-    overrides: Overrides = None,
-    go_on: GoOn = False,
-    preview: Preview = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
+@STUDY
+@OUT
+@SEED
+@DRAWS
+@OVERRIDES
+@GO_ON
+@PREVIEW
+@QUIET
+@JSON
+def run(go_on: bool, json: bool, **options: Any) -> None:
     """The whole job: check, fit, forecast, recommend a budget, write report and tables.
 
     Fits only if the data, the funnel or the priors have changed since the saved fit. --preview neither fits nor reads a
@@ -313,16 +318,7 @@ def run(
     """
     from forecast import workflow
 
-    options: dict[str, Any] = {
-        "out": out,
-        "seed": seed,
-        "draws": draws,
-        "overrides": overrides or (),
-        "go_on": go_on,
-        "preview": preview,
-    }
-    with progress(quiet=quiet) as teller:
-        result = workflow.run(study, **options, progress=teller, today=_today())
+    result = _told(workflow.run, **options, go_on=go_on, today=_today())
     _show_run(result, as_json=json, go_on=go_on)
 
 
@@ -333,37 +329,32 @@ def _today() -> Any:
 
 
 @app.command(short_help="split another budget from the saved fit, without fitting")
+@STUDY
+@click.option("--total", type=AMOUNT, metavar="MONEY", help="Budget over the horizon. Default: the study's.")
+@_rate("--change", "Largest change of a channel, e.g. 30%.")
+@click.option(
+    "--marginal",
+    type=float,
+    metavar="RETURN",
+    help="No fixed budget: spend until the next unit brings this back, e.g. 1.5.",
+)
+@click.option(
+    "--cac", type=float, metavar="MONEY", help="No fixed budget: customers cost at most this much on average."
+)
+@_rate("--chance", "The smallest budget that makes the target so likely.")
+@SEED
+@OVERRIDES
+@GO_ON
+@QUIET
+@JSON
 def allocate(
-    study: StudyFile,
-    total: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="MONEY", help="Budget over the horizon. Default: the study's."),
-    ] = None,
-    change: Annotated[
-        float | None,
-        typer.Option(parser=_share, metavar="RATE", help="Largest change of a channel, e.g. 30%."),
-    ] = None,
-    marginal: Annotated[
-        float | None,
-        typer.Option(
-            metavar="RETURN", help="No fixed budget: spend until the next unit brings this back, e.g. 1.5."
-        ),
-    ] = None,
-    cac: Annotated[
-        float | None,
-        typer.Option(metavar="MONEY", help="No fixed budget: customers cost at most this much on average."),
-    ] = None,
-    chance: Annotated[
-        float | None,
-        typer.Option(
-            parser=_share, metavar="RATE", help="The smallest budget that makes the target so likely."
-        ),
-    ] = None,
-    seed: Seed = None,
-    overrides: Overrides = None,
-    go_on: GoOn = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    total: float | None,
+    marginal: float | None,
+    cac: float | None,
+    chance: float | None,
+    go_on: bool,
+    json: bool,
+    **options: Any,
 ) -> None:
     """Split the budget anew from the saved fit: another total, limits or objective. Does not fit.
 
@@ -373,15 +364,8 @@ def allocate(
     from forecast import workflow
     from forecast.report import split_page
 
-    with progress(quiet=quiet) as teller:
-        options: dict[str, Any] = {
-            "change": change,
-            "seed": seed,
-            "overrides": overrides or (),
-            "go_on": go_on,
-        }
-        budget = _budget(total, marginal, cac, chance)
-        result = workflow.allocate(study, budget, **options, progress=teller, today=_today())
+    budget = _budget(total, marginal, cac, chance)
+    result = _told(workflow.allocate, budget=budget, **options, go_on=go_on, today=_today())
     _show(result.summary, _page(split_page, result.made), as_json=json)
     _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
@@ -401,14 +385,13 @@ def _budget(total: float | None, marginal: float | None, cac: float | None, chan
 
 
 @app.command(short_help="compare the scenarios of a study from the saved fit, without fitting")
-def scenarios(
-    study: StudyFile,
-    seed: Seed = None,
-    overrides: Overrides = None,
-    go_on: GoOn = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
+@STUDY
+@SEED
+@OVERRIDES
+@GO_ON
+@QUIET
+@JSON
+def scenarios(go_on: bool, json: bool, **options: Any) -> None:
     """Compare the [[scenario]] tables of the study with the plan as it is, from the saved fit. Does not fit.
 
     Prints what each would bring and cost, with its band, how likely it pays back, and what a period of delay costs.
@@ -416,43 +399,32 @@ def scenarios(
     from forecast import workflow
     from forecast.report import compared_page
 
-    with progress(quiet=quiet) as teller:
-        options: dict[str, Any] = {"seed": seed, "overrides": overrides or (), "go_on": go_on}
-        result = workflow.scenarios(study, **options, progress=teller, today=_today())
+    result = _told(workflow.scenarios, **options, go_on=go_on, today=_today())
     _show(result.summary, _page(compared_page, result.made), as_json=json)
     _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
 @app.command(short_help="how wrong it would have been: forecasts of the past beside what came")
-def backtest(
-    study: StudyFile,
-    origins: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many origins, the latest ones.")
-    ] = None,
-    horizon: Annotated[int | None, typer.Option(min=1, max=24, metavar="N", help="Periods ahead.")] = None,
-    every: Annotated[int | None, typer.Option(min=1, metavar="N", help="Periods between origins.")] = None,
-    spend: Annotated[
-        Literal["actual", "planned"] | None,
-        typer.Option(help="Spend of the tested periods: as it came, or the current plan of then."),
-    ] = None,
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option("--baseline", metavar="NAME", help="Compare with this one only. Repeatable."),
-    ] = None,
-    gate: Annotated[
-        bool, typer.Option("--gate", help="Exit with 5 where a threshold of the study is missed.")
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes. Default: one a core.")
-    ] = None,
-    out: Out = None,
-    seed: Seed = None,
-    draws: Draws = None,
-    overrides: Overrides = None,
-    preview: Preview = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
+@STUDY
+@click.option("--origins", type=NATURAL, metavar="N", help="At most so many origins, the latest ones.")
+@click.option("--horizon", type=click.IntRange(1, 24), metavar="N", help="Periods ahead.")
+@click.option("--every", type=NATURAL, metavar="N", help="Periods between origins.")
+@click.option(
+    "--spend",
+    type=click.Choice(["actual", "planned"]),
+    help="Spend of the tested periods: as it came, or the current plan of then.",
+)
+@click.option("--baseline", multiple=True, metavar="NAME", help="Compare with this one only. Repeatable.")
+@click.option("--gate", is_flag=True, help="Exit with 5 where a threshold of the study is missed.")
+@click.option("--workers", type=NATURAL, metavar="N", help="Processes. Default: one a core.")
+@OUT
+@SEED
+@DRAWS
+@OVERRIDES
+@PREVIEW
+@QUIET
+@JSON
+def backtest(baseline: tuple[str, ...], gate: bool, json: bool, **options: Any) -> None:
     """Forecast the past from what was known then, and score it by what came, beside simple methods.
 
     Every origin is fitted anew to its own past. What is not given follows [backtest] in the study. Writes backtest.json
@@ -462,11 +434,7 @@ def backtest(
     from forecast import workflow
     from forecast.report import backtest_page
 
-    options: dict[str, Any] = {"origins": origins, "horizon": horizon, "every": every, "spend": spend}
-    options |= {"out": out, "seed": seed, "draws": draws, "overrides": overrides or (), "preview": preview}
-    options |= {"names": baseline or None, "workers": workers, "today": _today()}
-    with progress(quiet=quiet) as teller:
-        result = workflow.backtest(study, **options, progress=teller)
+    result = _told(workflow.backtest, **options, names=baseline or None, today=_today())
     said = _page(backtest_page, result.made, after=f"Tables: {result.place}/backtest.csv")
     _show({**result.summary, "folder": result.place}, said, as_json=json)
     if gate:
@@ -474,14 +442,13 @@ def backtest(
 
 
 @app.command(short_help="score the open leads: P(win), expected value, threshold")
-def rank(
-    study: StudyFile,
-    out: Out = None,
-    seed: Seed = None,
-    overrides: Overrides = None,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
+@STUDY
+@OUT
+@SEED
+@OVERRIDES
+@QUIET
+@JSON
+def rank(json: bool, **options: Any) -> None:
     """Score single leads from their features: P(win) and expected value of each open lead, best first.
 
     Reads the file of leads that the study names; [scoring] says which further columns are features (default: all).
@@ -491,27 +458,25 @@ def rank(
     from forecast import workflow
     from forecast.report import ranking_page
 
-    options: dict[str, Any] = {"out": out, "seed": seed, "overrides": overrides or (), "today": _today()}
-    with progress(quiet=quiet) as teller:
-        result = workflow.rank(study, **options, progress=teller)
+    result = _told(workflow.rank, **options, today=_today())
     where = f"Ranking: {result.place}/ranking.csv"
     said = _page(ranking_page, result.summary, result.made.table, after=where)
     _show({**result.summary, "folder": result.place}, said, as_json=json)
 
 
 @app.command(short_help="a saved run beside what came, and where the miss came from")
-def score(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN_DIR", help="The folder that a run wrote.", show_default=False)
-    ],
-    study: StudyFile,
-    plan: Annotated[
-        Literal["given", "recommended"], typer.Option(help="Which of its plans was followed.")
-    ] = "given",
-    overrides: Overrides = None,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
+@click.argument("folder", type=PATH, metavar="RUN_DIR", help="The folder that a run wrote.")
+@STUDY
+@click.option(
+    "--plan",
+    type=click.Choice(["given", "recommended"]),
+    default="given",
+    help="Which of its plans was followed.",
+)
+@OVERRIDES
+@QUIET
+@JSON
+def score(json: bool, **options: Any) -> None:
     """Score a saved run by what came since, and say which part of the funnel the miss came from.
 
     Reads the history of the study as it is now. Shares of spend, traffic, rates, delay, deal value and chance add up to
@@ -520,7 +485,5 @@ def score(
     from forecast import workflow
     from forecast.report import score_page
 
-    with progress(quiet=quiet) as teller:
-        options: dict[str, Any] = {"plan": plan, "overrides": overrides or (), "today": _today()}
-        result = workflow.score(run, study, **options, progress=teller)
+    result = _told(workflow.score, **options, today=_today())
     _show(result.summary, _page(score_page, result.made, after=f"Scores: {result.place}"), as_json=json)

@@ -15,8 +15,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from forecast.words import Text, message, text, together
+if TYPE_CHECKING:
+    from forecast.words import Text
 
 MAX_PROBLEMS_SHOWN = 20
 
@@ -31,6 +33,8 @@ class ForecastError(Exception):
         super().__init__(said)
 
     def __str__(self) -> str:
+        from forecast.words import text
+
         return text(self.said)
 
 
@@ -43,6 +47,8 @@ class UsageError(ForecastError):
     exit_code = 2
 
     def __init__(self, said: Text = "", *, argument: str = "") -> None:
+        from forecast.words import together
+
         self.argument = argument
         super().__init__(together(argument, said, between="") if argument else said)
 
@@ -56,7 +62,9 @@ class _ProblemsError(ForecastError):
     problems: list[Text]
 
     def __init__(self, problems: Sequence[Text] | Text) -> None:
-        self.problems = [problems] if isinstance(problems, Text) else list(problems)
+        from forecast.words import Message, message, together
+
+        self.problems = [problems] if isinstance(problems, str | Message) else list(problems)
         if not self.problems:
             raise ValueError(f"{type(self).__name__} needs at least one problem to report.")
         shown = self.problems[:MAX_PROBLEMS_SHOWN]

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 from conftest import ROOT, STUDY, counts, save_by_hand
-from typer.testing import CliRunner
 
 from forecast import workflow
 from forecast.cli import app

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT, STUDY, listing
-from typer.testing import CliRunner
 
 from forecast import checking, workflow
 from forecast.cli import app

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 from cli_reference import command_names
-from typer.main import get_command
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import forecast
 from forecast import cli, errors
@@ -93,7 +92,7 @@ def test_help_says_what_a_command_does(call, command):
     result = call(command, "--help")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[2].strip()
-    options = vars(get_command(cli.app))["commands"][command].params
+    options = cli.app.commands[command].params
     assert all(option.help for option in options), [option.name for option in options if not option.help]
 
 
@@ -107,6 +106,16 @@ def test_help_imports_nothing_heavy():
     result = _python("-c", code)
     assert "STUDY" in result.stdout
     assert not HEAVY & set(result.stderr.split())
+
+
+def test_help_loads_nothing_of_the_package_but_the_errors():
+    """`forecast --help` needs the commands, and the errors that they may end with."""
+    code = (
+        "import sys\nfrom forecast.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(*sorted(m for m in sys.modules if m.startswith('forecast.')), file=sys.stderr)"
+    )
+    assert _python("-c", code).stderr.split() == ["forecast.cli", "forecast.errors"]
 
 
 def test_importing_the_package_imports_nothing_else():
@@ -194,6 +203,14 @@ def test_rates_nobody_can_read_are_refused(call, rate, message):
     assert message in result.stderr
     assert "--conversion" in result.stderr
     assert result.stdout == ""
+
+
+def test_an_amount_is_a_number(call):
+    """nan is within no bounds: a budget of it would spoil every split."""
+    result = call("allocate", "study.toml", "--total", "nan")
+    assert result.exit_code == 2
+    assert "--total" in result.stderr
+    assert "nan is not a number" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import openpyxl
 import pandas as pd
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 from conftest import DemoRun, command
-from typer.testing import CliRunner
 
 from forecast import workflow
 from forecast.cli import app

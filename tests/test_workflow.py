@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 from conftest import STUDY, Notes, counts, listing, save_by_hand
 from lead_fixture import write_study
 from posterior_fixture import changed_after
-from typer.testing import CliRunner
 
 from forecast import workflow
 from forecast.backtest import Origin, one_origin, run_backtest

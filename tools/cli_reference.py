@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from typer.main import get_command
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from forecast.cli import app
 
@@ -19,8 +18,7 @@ Made from the commands' own help by `make docs`; do not edit by hand.
 
 def command_names() -> list[str]:
     """The commands, in the order in which the help lists them."""
-    group = get_command(app)
-    return list(getattr(group, "commands", {}))
+    return list(app.commands)
 
 
 def help_text(*command: str) -> str:

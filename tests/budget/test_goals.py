@@ -9,9 +9,9 @@ import pytest
 from posterior_fixture import PLAN, case, rich, study
 
 from forecast.budget.goals import goal_tables, window_of
+from forecast.checking import check_levers
 from forecast.errors import StudyError
 from forecast.outlook import base_of, simulate
-from forecast.checking import check_levers
 
 
 def _told(*goals: dict, **tables):
