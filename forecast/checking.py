@@ -22,6 +22,7 @@ from forecast.outlook import lifetime_of
 from forecast.periods import period_label, period_range, shift
 from forecast.study import Study, load_study
 from forecast.tables import check_table
+from forecast.words import worst
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
         "channels": history.channels,
         "stages": list(history.stages),
         "counting": history.counting,
-        "status": next((s for s in ("FAIL", "REVIEW") if (audit["status"] == s).any()), "PASS"),
+        "status": worst(audit["status"]),
         "audit": audit.to_dict("records"),
         "mistakes": found.to_dict("records"),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from decimal import Context
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import UsageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RATES: dict[str, str] = {"conversion": "leads", "qualification": "qualified", "close": "won"}
 BAND_LEVELS: tuple[float, ...] = (0.10, 0.25, 0.50, 0.75, 0.90)  # central 50 % and 80 %, and the median
 READ_AS_CENTRAL = 0.5  # the share of companies that a published range is read to hold
+_TWELVE_DIGITS = Context(prec=12)
 _GRID = 64  # points per rate: 64^3 products, quantiles good to about 0.2 %
 
 
@@ -177,7 +179,7 @@ def clean(number: float) -> float:
     >>> clean(30.000000000000004), clean(0.1 + 0.2)
     (30, 0.3)
     """
-    rounded = float(f"{number:.12g}")
+    rounded = float(_TWELVE_DIGITS.create_decimal(number))
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 

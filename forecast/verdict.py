@@ -34,7 +34,7 @@ from scipy.special import digamma, gammaln, ndtr
 from forecast.backtest import region
 from forecast.fit import GATE, Posterior
 from forecast.history import History
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together
+from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together, worst
 
 Array = NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]
@@ -117,7 +117,7 @@ def verdict(
     ]
     checks += [*_extrapolation(allocation)]
     checks += [] if calibration is None else [_calibration(calibration)]
-    status = next((s for s in (FAIL, REVIEW) if any(c.status == s for c in checks)), PASS)
+    status = worst(c.status for c in checks)
     stands_for = FALLBACK_SENTENCE if failures else PREVIEW_SENTENCE
     return Verdict(status, together(stands_for if preview else "", SENTENCES[status]), checks)
 
@@ -181,15 +181,15 @@ def _predictive(records: Records) -> list[Check]:
         if not mine:
             continue
         missed = [r for r in mine if family in ("recent", "latest") and _by_far(r, len(mine))]
-        worst = min(missed or mine, key=lambda r: r["p"])
-        p = min(1.0, worst["p"] * len(mine))
+        least = min(missed or mine, key=lambda r: r["p"])
+        p = min(1.0, least["p"] * len(mine))
         wrong = FAIL if missed else REVIEW if p < LEAST_P else ""
         value: Text = _p(p)
         if wrong:
             value = message(
                 "{place}: {seen} seen, {expected} expected ({p})",
-                place=[t for t in (worst["part"], worst["channel"]) if t],
-                seen=_short(worst["seen"]), expected=_short(worst["expected"]), p=_p(p),
+                place=[t for t in (least["part"], least["channel"]) if t],
+                seen=_short(least["seen"]), expected=_short(least["expected"]), p=_p(p),
             )  # fmt: skip
         named = message("model and history: {name}", name=name)
         checks.append(_check(named, value, _AT_LEAST, wrong, MISSED if missed else remedy))

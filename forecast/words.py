@@ -5,7 +5,7 @@ renders it where it is shown. A template is also its own key in the catalogue of
 adds a catalogue and touches no call. A field of a template is written as its spec says:
 
     {x}            a text as it is; a number as `number` has it; a message, rendered; a list, with commas
-    {x:percent}    by a writer below: number, count, whole, exact, percent, exact_percent, chance, brief, signed,
+    {x:percent}    by a writer below: number, count, whole, exact, given, percent, exact_percent, chance, brief, signed,
                    change, sentence, clean, stage, listed, list, parts; of a pair (low, high): band, count_band,
                    percent_band, whole_band, between, and tight, tight_count, tight_percent for narrow columns
     {x:number.2}   the same to so many digits (of a list: at most so many, then "and 3 more")
@@ -185,6 +185,12 @@ class Verdict:
         return {"status": self.status, "sentence": typed(self.sentence), "checks": checks}
 
 
+def worst(statuses: Iterable[str]) -> str:
+    """What checks add up to: FAIL where one failed, REVIEW where one is to be looked at, else PASS."""
+    found = set(statuses)
+    return next((status for status in (FAIL, REVIEW) if status in found), PASS)
+
+
 # ----------------------------------------------------------------------------------------------------------- numbers
 
 
@@ -251,6 +257,15 @@ def exact(value: Any) -> str:
         return whole(value)
     said = formatted(value, ".2f" if abs(value) >= 1 else ".3g")
     return said.rstrip("0").rstrip(".") if "." in said and "e" not in said else said
+
+
+def given(value: Any) -> str:
+    r"""A number that breaks a rule, with every digit it came with: beside the rule, rounding it would hide why.
+
+    >>> given(15000.25), given(0.12345), given(3.0)
+    ('15\u202f000.25', '0.12345', '3')
+    """
+    return formatted(value, ",.12g")
 
 
 def money(value: Any, currency: str, *, exact: bool = False) -> str:
@@ -417,6 +432,7 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "count": count,
     "whole": whole,
     "exact": exact,
+    "given": given,
     "percent": percent,
     "exact_percent": exact_percent,
     "chance": chance,

@@ -1,4 +1,4 @@
-"""The house: floors, doors that are used through their faces, and heavy packages that stay where they belong."""
+"""The house: floors, doors used through their faces, heavy packages and formats of numbers where they belong."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ ONLY = {
     "fit": {"pymc", "pytensor", "nutpie", "numba", "arviz", "arviz_stats"},
     "report": {"matplotlib", "typst"},
 }
+LABELS = ("words.py", "periods.py", "lab")  # may format numbers: the writers, and names that machines read
 INSIDE = {("lab", "fit")}  # made companies are drawn from the priors themselves
 
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
@@ -77,6 +78,17 @@ def test_imports_point_down_through_faces(path: Path):
         assert not (inner and is_file(f"{other}.{inner}")) or (own, other) in INSIDE, (
             f"{path}: {name} is inside"
         )
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] not in LABELS], ids=str)
+def test_numbers_become_text_in_words_alone(path: Path):
+    """No format spec of a number, no `format`: who says something says `words.message`, and words writes it."""
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
+            spec = ast.unparse(node.format_spec)[2:-1]
+            assert "," not in spec and not spec.endswith(tuple("f%ged")), f"{path}:{node.lineno}: {spec}"
+        elif isinstance(node, ast.Call):
+            assert getattr(node.func, "attr", getattr(node.func, "id", "")) != "format", f"{path}:{node.lineno}"
 
 
 def test_there_is_no_circle():

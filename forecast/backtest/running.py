@@ -27,7 +27,6 @@ from forecast.progress import Progress, Silent
 from forecast.study import Study
 
 DRAWS = 1000  # posterior draws an origin: the edges of an 80 % band to about a fortieth of its width
-LINES = "origins-{}.jsonl"
 
 
 def _settings(study: Study, setup: Setup) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def run_backtest(
     lines = None
     if results is not None:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        lines = results / LINES.format(digest[:12])
+        lines = results / f"origins-{digest[:12]}.jsonl"
     teller = progress or Silent()
     teller.step(f"{len(made)} origins, {ahead} {history.period}s ahead")
     told = 0

@@ -24,8 +24,10 @@ from scipy.special import bdtr, bdtrc, ndtr
 from forecast.backtest import scores
 from forecast.errors import DataError
 from forecast.study import BASELINE_NAMES, GateSpec
+from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, typed, worst
 
 Array = NDArray[np.float64]
+Judged = tuple[Check, bool]  # and whether a threshold was missed
 
 SCHEMA = 1
 FORECAST = "forecast"
@@ -54,9 +56,9 @@ def summary_of(
         "detail": _detail(frame, horizon),
         "rows": _rows(frame, measure),
         "gate": {
-            "status": next((s for s in ("FAIL", "REVIEW") if any(c["status"] == s for c in checks)), "PASS"),
-            "missed": [c["name"] for c in checks if c["missed"]],
-            "checks": checks,
+            "status": worst(check.status for check, _ in checks),
+            "missed": [typed(check.name) for check, missed in checks if missed],
+            "checks": [check.told() | {"missed": missed} for check, missed in checks],
         },
         "sampling": _sampling(records),
     }
@@ -210,9 +212,7 @@ def _sampling(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------- gate
 
 
-def _gate(
-    own: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], gate: GateSpec
-) -> list[dict[str, Any]]:
+def _gate(own: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> list[Judged]:
     """The checks of the gate on the totals of the headline measure."""
     band = own["inside80"]
     checks = [_enough(band), _coverage(band, gate), _skill(methods, gate)]
@@ -222,26 +222,22 @@ def _gate(
 
 
 def _check(
-    name: str, value: str, threshold: str, status: str, advice: str, *, missed: bool = False
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": value,
-        "threshold": threshold,
-        "status": status,
-        "missed": missed,
-        "advice": "" if status == "PASS" else advice,
-    }
+    name: Text, value: Text, threshold: Text, status: str, advice: Text, *, missed: bool = False
+) -> Judged:
+    """A check, which has no advice where it passed, and whether a threshold was missed."""
+    return Check(name, status, value, "" if status == PASS else advice, threshold), missed
 
 
-def _enough(band: Mapping[str, Any]) -> dict[str, Any]:
+def _enough(band: Mapping[str, Any]) -> Judged:
     size = int(band["independent"])
     advice = "so few outcomes can show that bands are far off, not that they are right"
-    status = "PASS" if size >= FEW else "REVIEW"
-    return _check("independent outcomes", str(size), f"at least {FEW}", status, advice)
+    least = message("at least {least:whole}", least=FEW)
+    return _check(
+        "independent outcomes", message("{n:whole}", n=size), least, PASS if size >= FEW else REVIEW, advice
+    )
 
 
-def _coverage(band: Mapping[str, Any], gate: GateSpec) -> dict[str, Any]:
+def _coverage(band: Mapping[str, Any], gate: GateSpec) -> Judged:
     """The share inside the 80 % band against the study's limits, or the exact binomial region."""
     least = band["least"] if gate.least is None else gate.least
     most = band["most"] if gate.most is None else gate.most
@@ -252,44 +248,45 @@ def _coverage(band: Mapping[str, Any], gate: GateSpec) -> dict[str, Any]:
     bar = (gate.least if low else gate.most) if missed else None
     level = band["level"] if bar is None else bar
     p = bdtr(math.floor(hits + 1e-9), size, level) if low else bdtrc(math.ceil(hits - 1e-9) - 1, size, level)
-    status = "PASS" if not missed else "FAIL" if p < HARDLY else "REVIEW"
+    status = PASS if not missed else FAIL if p < HARDLY else REVIEW
     way = "narrow: what was called four cases in five was not" if low else "wide"
     return _check(
-        "coverage of the 80 % band",
-        f"{band['inside']} of {band['outcomes']} inside",
-        f"{least:.0%} to {most:.0%}",
+        message("coverage of the 80~% band"),
+        message("{inside:whole} of {outcomes:whole} inside", **band),
+        message("{region:percent_band}", region=(least, most)),
         status,
         f"in the past the bands were too {way}",
         missed=missed,
     )
 
 
-def _skill(methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> dict[str, Any]:
+def _skill(methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> Judged:
     """Skill against the study's baseline, with its standard error."""
     found = next((m for m in methods if m["method"] == gate.against), None)
-    name, bar = f"skill against {gate.against}", f"at least {gate.skill:.2f}"
+    name, bar = f"skill against {gate.against}", message("at least {least:.2f}", least=gate.skill)
     if found is None or not math.isfinite(found["skill"]):
-        return _check(name, "not known", bar, "REVIEW", "the baseline could not be made at these origins")
+        return _check(name, "not known", bar, REVIEW, "the baseline could not be made at these origins")
     value, error = found["skill"], found["skill_se"]
     missed = bool(value < gate.skill)
     clear = math.isfinite(error) and value + CLEARLY * error < gate.skill
-    status = "PASS" if not missed else "FAIL" if clear else "REVIEW"
-    said = f"{value:.2f} ± {error:.2f}" if math.isfinite(error) else f"{value:.2f}"
+    status = PASS if not missed else FAIL if clear else REVIEW
+    said = "{value:.2f} ± {error:.2f}" if math.isfinite(error) else "{value:.2f}"
     advice = (
         f"totals were forecast no better than by {gate.against}: use the forecast for what it takes apart"
     )
-    return _check(name, said, bar, status, advice, missed=missed)
+    return _check(name, message(said, value=value, error=error), bar, status, advice, missed=missed)
 
 
-def _bias(own: Mapping[str, Any], bar: float) -> dict[str, Any]:
+def _bias(own: Mapping[str, Any], bar: float) -> Judged:
     """Bias of the mean over all origins."""
     value, error = own["bias"], own["bias_se"]
     missed = bool(not abs(value) <= bar)
     p = 2 * ndtr((bar - abs(value)) / error) if math.isfinite(error) and error > 0 else 1.0
-    status = "PASS" if not missed else "FAIL" if p < 2 * ndtr(-CLEARLY) else "REVIEW"
+    status = PASS if not missed else FAIL if p < 2 * ndtr(-CLEARLY) else REVIEW
     way = "above" if value > 0 else "below"
     advice = f"forecasts lay {way} what came: take that off, and find out which stage it is (forecast score)"
-    return _check("bias", f"{value:+.1%}", f"within {bar:.0%}", status, advice, missed=missed)
+    said, within = message("{x:+.1%}", x=value), message("within {x:exact_percent}", x=bar)
+    return _check("bias", said, within, status, advice, missed=missed)
 
 
 def read_summary(path: Path) -> dict[str, Any]:

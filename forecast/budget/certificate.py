@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from forecast.budget.concave import InfeasibleError, Kind, Program, Row, Solution, evaluate, solve_pieces
 from forecast.budget.objectives import Objective, Search
+from forecast.words import Text
 
 Array = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ class Certificate:
     prices: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, float] = field(default_factory=dict)
     kept: bool = True  # all limits
-    mode: str = ""
+    mode: Text = ""
 
 
 def binding(found: Solution) -> dict[Row, float]:

@@ -58,6 +58,7 @@ from forecast.budget.response import (
 from forecast.errors import UsageError
 from forecast.outlook import Case
 from forecast.study import TargetSpec
+from forecast.words import Message, Text, known, message, together
 
 Array = NDArray[np.float64]
 
@@ -78,7 +79,7 @@ class Terms:
     most: float | None = None
     hurdle: float = 1.0
     ceiling: Ceiling | None = None
-    words: str = ""
+    words: Text = ""
     objective: type[Objective] | None = None
     anew: bool = True
 
@@ -136,20 +137,21 @@ class Efficiency(Budget):
     def __post_init__(self) -> None:
         given = _given(self, "roas", "cac", "marginal")
         if len(given) != 1:
-            came = " and ".join(given) or "none"
-            raise UsageError(f"Efficiency: expected exactly one of roas, cac and marginal; came {came}")
+            said = "Efficiency: expected exactly one of roas, cac and marginal; came {came}"
+            raise UsageError(message(said, came=together(*given, between=" and ") or "none"))
         _above_zero(self, roas="a return above 0, such as 4", marginal="a return above 0, such as 1.5")
         _above_zero(self, cac="the most that a customer may cost, above 0", at_most="an amount above 0")
 
     def terms(self) -> Terms:
         """A hurdle for the last unit, or a ceiling for all of them."""
         if self.cac is not None:
-            words = f"best budget with customers that cost at most {self.cac:,.0f} each"
+            words = message("best budget with customers that cost at most {cac:exact} each", cac=self.cac)
             return Terms(self.at_most, ceiling=CostCeiling(self.cac), words=words)
         if self.roas is not None:
-            words = f"best budget that brings at least {self.roas:g} times itself in revenue"
+            said = "best budget that brings at least {roas:exact} times itself in revenue"
+            words = message(said, roas=self.roas)
             return Terms(self.at_most, ceiling=ReturnFloor(self.roas), words=words)
-        words = f"budget whose last unit brings back {self.marginal:g} times itself"
+        words = message("budget whose last unit brings back {x:exact} times itself", x=self.marginal)
         return Terms(self.at_most, hurdle=float(self.marginal or 1.0), words=words)
 
 
@@ -168,14 +170,15 @@ class Target(Budget):
 
     def __post_init__(self) -> None:
         if len(given := _given(self, "revenue", "won")) > 1:
-            raise UsageError(f"Target: expected revenue or won; came {' and '.join(given)}")
+            came = together(*given, between=" and ")
+            raise UsageError(message("Target: expected revenue or won; came {came}", came=came))
         _above_zero(self, revenue="an amount above 0", won="customers above 0", at_most="an amount above 0")
         if not 0 < self.chance < 1:
             raise _unlikely("chance", "a probability between 0 and 1, such as 80%", self.chance)
 
     def terms(self) -> Terms:
         """The chance is the objective."""
-        words = f"smallest budget that makes the target {self.chance:.0%} likely"
+        words = message("smallest budget that makes the target {p:exact_percent} likely", p=self.chance)
         return Terms(self.at_most, words=words, objective=TargetChance, anew=False)
 
     def posed(self, case: Case) -> Case:
@@ -207,8 +210,9 @@ class Hold(Budget):
         return objective.held(search, search.current)
 
 
-def _given(budget: Budget, *names: str) -> list[str]:
-    return [f"{name} = {getattr(budget, name):g}" for name in names if getattr(budget, name) is not None]
+def _given(budget: Budget, *names: str) -> list[Message]:
+    values = {name: getattr(budget, name) for name in names}
+    return [message("{name} = {x:given}", name=name, x=x) for name, x in values.items() if x is not None]
 
 
 def _above_zero(budget: Budget, **expected: str) -> None:
@@ -219,7 +223,8 @@ def _above_zero(budget: Budget, **expected: str) -> None:
 
 
 def _unlikely(field: str, expected: str, came: float) -> UsageError:
-    return UsageError(f": expected {expected}; came {came:g}", argument=field)
+    shown = message("{x:given}", x=came) if known(came) else str(came)
+    return UsageError(message(": expected {what}; came {came}", what=expected, came=shown), argument=field)
 
 
 # ----------------------------------------------------------------------------------------------------------- decision

@@ -31,6 +31,7 @@ from forecast.history import History
 from forecast.outlook import Base, Outcome, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
 from forecast.study import GoalSpec, Study
+from forecast.words import message, typed
 
 Array = NDArray[np.float64]
 
@@ -90,7 +91,8 @@ def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64])
 
 def name_of(goal: GoalSpec) -> str:
     """How a goal is called: its name, or what it says."""
-    return goal.name or f"{goal.amount:,.0f} {goal.measure} by {goal.by}"
+    said = message("{amount:exact} {measure} by {by}", amount=goal.amount, measure=goal.measure, by=goal.by)
+    return goal.name or typed(said)
 
 
 def goal_tables(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> dict[str, pd.DataFrame]:

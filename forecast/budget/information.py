@@ -35,7 +35,8 @@ from forecast.budget.limits import Limits
 from forecast.budget.objectives import Draws, Profit, Search, WorstDraws, climb
 from forecast.budget.response import Curves, between
 from forecast.fit import kept_draws
-from forecast.words import Text
+from forecast.tables import records
+from forecast.words import Text, message
 
 Array = NDArray[np.float64]
 
@@ -209,7 +210,7 @@ def firmness(made: Decision, names: Sequence[str], currency: str) -> Firmness:
         return asdict(Worth(max(float(lost.mean()), 0.0), float(lost.std() / math.sqrt(len(lost)))))
 
     return Firmness(
-        certificate={} if found.certificate is None else asdict(found.certificate),
+        certificate={} if found.certificate is None else vars(found.certificate),
         regret=regret(found.recommended),
         regret_current=regret(found.current),
         perfect_information=asdict(known.perfect),
@@ -268,17 +269,19 @@ def _cost_of_swing(made: Decision, channel: int) -> float:
     return max(float(middle - (up + down) / 2), 0.0) / len(made.response.case.plan)
 
 
-def advice(tests_table: pd.DataFrame, currency: str) -> str:
+def advice(tests_table: pd.DataFrame, currency: str) -> Text:
     """The one test that pays most, as a sentence; or that none does."""
     advised = tests_table.loc[tests_table["advised"].to_numpy(dtype=bool)]
     if advised.empty:
         return "No test of a channel is worth twice its cost: decide with what is known."
-    row = max(advised.to_dict("records"), key=lambda test: float(test["worth"] - test["cost"]))
-    periods = f"{row['periods']} period{'s' if row['periods'] > 1 else ''}"
-    return (
-        f"Test {row['channel']}: {row['swing']:.0%} more and {row['swing']:.0%} less spend, {periods} in all. It would "
-        f"take away {row['learnt']:.0%} of the doubt about its response, is worth {row['worth']:,.0f} {currency} over "
-        f"the horizon (the most it may cost), and loses about {row['cost']:,.0f} {currency} of margin."
+    row = max(records(advised), key=lambda test: float(test["worth"] - test["cost"]))
+    return message(
+        "Test {channel}: {swing:exact_percent} more and {swing:exact_percent} less spend, {long} in all. It would take "
+        "away {learnt:percent} of the doubt about its response, is worth {worth:number}~{currency} over the horizon "
+        "(the most it may cost), and loses about {cost:number}~{currency} of margin.",
+        long=message("{n:whole} periods" if row["periods"] > 1 else "{n:whole} period", n=row["periods"]),
+        currency=currency,
+        **row,
     )
 
 

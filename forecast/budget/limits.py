@@ -32,6 +32,7 @@ from forecast.history import History
 from forecast.outlook import LATEST, Case, fluid_queue, paid_channels
 from forecast.periods import parse_period, period_label, period_range, shift
 from forecast.study import Study
+from forecast.words import Message, Text, message, together
 
 Array = NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class Rule:
     """weights (period, channel) . spend <= most; `text` says it in words, with the amount that was asked for."""
 
     name: str
-    text: str
+    text: Text
     weights: Array
     most: float
 
@@ -184,11 +185,12 @@ def _rules(study: Study, history: History, plan: Array, names: list[str]) -> tup
         member = np.broadcast_to([name in group.channels for name in names], shape).astype(float)
         key = f"budget.group.{number} ({group.name})"
         if group.max is not None:
-            rules.append(Rule(f"{key} max", f"{group.name} at most {group.max:,.0f}", member, group.max))
+            rules.append(Rule(f"{key} max", _at("most", group.name, group.max), member, group.max))
         if group.min is not None:
-            rules.append(Rule(f"{key} min", f"{group.name} at least {group.min:,.0f}", -member, -group.min))
+            rules.append(Rule(f"{key} min", _at("least", group.name, group.min), -member, -group.min))
         if group.max_share is not None:
-            text = f"{group.name} at most {group.max_share:.0%} of all that is spent"
+            said = "{name} at most {share:exact_percent} of all that is spent"
+            text = message(said, name=group.name, share=group.max_share)
             rules.append(Rule(f"{key} max_share", text, member - group.max_share, 0.0))
     starts = period_range(
         shift(history.last, 1, history.period), shift(history.last, len(plan), history.period), history.period
@@ -213,14 +215,19 @@ def _rules(study: Study, history: History, plan: Array, names: list[str]) -> tup
             weights = np.zeros(shape)
             weights[t] = 1.0
             name = f"budget.period_caps.{label}" if label in asked.period_caps else "budget.per_period"
-            rules.append(Rule(f"{name} {label}".strip(), f"{label} at most {cap:,.0f}", weights, cap))
+            rules.append(Rule(f"{name} {label}".strip(), _at("most", label, cap), weights, cap))
     return tuple(rules)
+
+
+def _at(side: str, name: str, amount: float) -> Message:
+    """A rule in words; side: "least" or "most"."""
+    return message(f"{{name}} at {side} {{amount:whole}}", name=name, amount=amount)
 
 
 # --------------------------------------------------------------------------------------------------------- conflicts
 
 
-def clash(limits: Limits, names: Sequence[str], periods: int, currency: str) -> str:
+def clash(limits: Limits, names: Sequence[str], periods: int, currency: str) -> Text:
     """Why no split keeps all limits, for a person; empty where one does."""
     rules = _all_rules(limits, names, periods)
     if _plain(limits, rules, periods) or np.isfinite(_short(limits, rules)):
@@ -230,31 +237,33 @@ def clash(limits: Limits, names: Sequence[str], periods: int, currency: str) -> 
         rest = [other for other in core if other is not rule]
         if not np.isfinite(_short(limits, rest)):
             core = rest
-    lines = [f"budget: these limits cannot all be kept ({currency} over the horizon):"]
+    lines: list[Text] = [f"budget: these limits cannot all be kept ({currency} over the horizon):"]
     for rule in core:
         short = _short(limits, [other for other in rules if other is not rule], rule)
-        lines.append(f"  {rule.name}: {rule.text}{_would_do(rule, short)}")
+        would_do = _would_do(rule, short)
+        lines.append(message("  {name}: {rule} ({do})", name=rule.name, rule=rule.text, do=would_do))
     if limits.lots is not None and (limits.lots > 0).any():
-        lots = ", ".join(f"{n} {lot:,.0f}" for n, lot in zip(names, limits.lots, strict=True) if lot > 0)
-        lines.append(f"  budget.lots: whole multiples of {lots}")
-    lines.append("Change one that is named, or leave one out.")
-    return "\n".join(lines)
+        each = zip(names, limits.lots, strict=True)
+        lots = [message("{name} {lot:whole}", name=name, lot=lot) for name, lot in each if lot > 0]
+        lines.append(message("  budget.lots: whole multiples of {lots}", lots=lots))
+    return together(*lines, "Change one that is named, or leave one out.", between="\n")
 
 
-def _would_do(rule: Rule, short: float) -> str:
+def _would_do(rule: Rule, short: float) -> Text:
     if not np.isfinite(short):
-        return " (changing this alone is not enough)"
+        return "changing this alone is not enough"
     if rule.most == 0 and (rule.weights < 0).any() and (rule.weights > 0).any():
-        return f" ({short:,.0f} too much)"
+        return message("{short:whole} too much", short=short)
     least = rule.most < 0 or not (rule.weights > 0).any()
     amount = -(rule.most + short) if least else rule.most + short
-    return f" ({'at most' if least else 'at least'} {max(amount, 0.0):,.0f} would do)"
+    said = "at most {x:whole} would do" if least else "at least {x:whole} would do"
+    return message(said, x=max(amount, 0.0))
 
 
 def _all_rules(limits: Limits, names: Sequence[str], periods: int) -> list[Rule]:
     n, rules = len(limits.low), []
     if np.isfinite(limits.total):
-        text = f"at most {limits.total:,.0f} in total"
+        text = message("at most {total:whole} in total", total=limits.total)
         rules.append(Rule("budget.total", text, np.ones((periods, n)), limits.total))
     rules += limits.rules
     for i, name in enumerate(names):
@@ -266,7 +275,7 @@ def _all_rules(limits: Limits, names: Sequence[str], periods: int) -> list[Rule]
         ):
             if np.isfinite(bound) and (sign > 0 or bound > 0):
                 source = limits.sources.get((side, i), "a limit")
-                rules.append(Rule(source, f"{name} at {what} {bound:,.0f}", sign * own, sign * float(bound)))
+                rules.append(Rule(source, _at(what, name, bound), sign * own, sign * float(bound)))
     return rules
 
 
@@ -351,7 +360,7 @@ class Ceiling:
     def refused(self, curves: Curves, current: Array) -> UsageError:
         """What to say where no split keeps it."""
         now = self.reached(curves, current)
-        return UsageError(self.refusal.format(asked=self.asked, now=now), argument=self.field)
+        return UsageError(message(self.refusal, asked=self.asked, now=now), argument=self.field)
 
 
 class CostCeiling(Ceiling):
@@ -359,7 +368,8 @@ class CostCeiling(Ceiling):
 
     measure, field = "wins", "cac"
     refusal = (
-        " {asked:,.0f}: no split within the limits wins customers at so low a cost; the current plan's is {now:,.0f}; "
+        " {asked:exact}: no split within the limits wins customers at so low a cost; the current plan's is "
+        "{now:number}; "
         "raise the ceiling, or lower the minimum of a channel"
     )
 
@@ -369,8 +379,8 @@ class ReturnFloor(Ceiling):
 
     measure, field, power = "revenue", "roas", -1
     refusal = (
-        " {asked:.3g}: no split within the limits brings so much revenue for its spend; the current plan brings "
-        "{now:.3g} times itself; ask for less, or lower the minimum of a channel"
+        " {asked:exact}: no split within the limits brings so much revenue for its spend; the current plan brings "
+        "{now:number} times itself; ask for less, or lower the minimum of a channel"
     )
 
 

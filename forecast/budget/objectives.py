@@ -34,6 +34,7 @@ from forecast.budget.limits import Ceiling, Limits, Queue
 from forecast.budget.response import Background, Curves
 from forecast.errors import UsageError
 from forecast.study import FloorSpec, Study
+from forecast.words import Message, message
 
 Array = NDArray[np.float64]
 
@@ -380,14 +381,16 @@ class Floored(Profit):
                 below = middle
         return Solution(x, self.curves.mean_value(x) - float(x.sum()), whole=plain.whole)
 
-    def _refused(self, safest: Array) -> str:
+    def _refused(self, safest: Array) -> Message:
         if self.floor.cvar is not None:
-            asked, most = f"cvar = {self.floor.cvar:,.0f}", f"a cvar of {self.risk.cvar(safest):,.0f}"
+            risk, asked, most = self.risk.cvar(safest), "cvar = {floor:given}", "a cvar of {risk:whole}"
         else:
-            asked, most = f"loss = {self.floor.loss}", f"P(loss) {self.risk.p_loss(safest):.1%}"
-        return (
+            risk, asked, most = self.risk.p_loss(safest), "loss = {floor:given}", "P(loss) {risk:.1%}"
+        return message(
             f"budget.floor: no split within the limits keeps {asked}; the safest has {most}; ease the floor, or allow "
-            "a smaller budget"
+            "a smaller budget",
+            floor=self.floor.loss if self.floor.cvar is None else self.floor.cvar,
+            risk=risk,
         )
 
     def evidence(self, x: Array) -> dict[str, float]:
@@ -464,8 +467,13 @@ class TargetChance(Draws, Objective):
         found = at(high)
         if found.value < chance:
             raise UsageError(
-                f" {chance:.0%}: no budget within the limits reaches it; {high:,.0f}, the most they allow, makes the "
-                f"target {found.value:.0%} likely; allow a larger change, or lower the target",
+                message(
+                    " {chance:exact_percent}: no budget within the limits reaches it; {high:whole}, the most they "
+                    "allow, makes the target {reached:chance} likely; allow a larger change, or lower the target",
+                    chance=chance,
+                    high=high,
+                    reached=found.value,
+                ),
                 argument="chance",
             )
         least = at(low * (1 + 1e-9))

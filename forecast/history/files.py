@@ -77,10 +77,12 @@ def cells_problem(
     return message("{file}: column {column}: {rows}: {rule}.", **told)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> Text:
     if isinstance(value, str):
         return f'"{value if len(value) <= 90 else value[:87] + "..."}"'
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return message("{x:given}", x=value)
+    return value if isinstance(value, Message) else str(value)
 
 
 def check_file(path: Path, file: str, key: str) -> None:

@@ -121,7 +121,10 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
     there = [name for name in stages if name in rows.measures]
     for before, name in pairwise(there):
         whole, part = rows.measures[before], rows.measures[name]
-        found = [(rows.numbers[i], f"{part[i]:g} of {whole[i]:g}") for i in np.flatnonzero(part > whole)]
+        found = [
+            (rows.numbers[i], message("{part:given} of {whole:given}", part=part[i], whole=whole[i]))
+            for i in np.flatnonzero(part > whole)
+        ]
         if found:
             rule = (
                 f"more {name} than {before}, which cannot be in counts by cohort; correct them, or set "

@@ -22,9 +22,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.leads.features import LeadTable, days_before, kind_of, labels_of, numbers_of, text_of
+from forecast.words import Text, message
 
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
+Seen = tuple[str, Text]  # a sign and its evidence
 
 LATE_DATES = 0.05  # share of the dates after creation that is more than clocks that differ
 PRESENCE = 0.8  # area under the curve of being filled in
@@ -43,7 +45,7 @@ class Sign:
 
     feature: str
     sign: str
-    evidence: str
+    evidence: Text
     left_out: bool
 
 
@@ -65,8 +67,9 @@ def signs(table: LeadTable, names: Sequence[str], settled: Mask, keep: Sequence[
         cells = table.features[name]
         kind = kind_of(cells)
         if kind == "identifier":
-            text = f"{text_of(cells).nunique():,} different texts in {len(cells):,} leads"
-            found.append(Sign(name, "an identifier", text, True))
+            many = {"texts": text_of(cells).nunique(), "leads": len(cells)}
+            said = message("{texts:whole} different texts in {leads:whole} leads", **many)
+            found.append(Sign(name, "an identifier", said, True))
             continue
         told = _late(table, name) if kind == "date" else None
         if told is None and enough:
@@ -79,15 +82,16 @@ def signs(table: LeadTable, names: Sequence[str], settled: Mask, keep: Sequence[
     return found
 
 
-def _late(table: LeadTable, name: str) -> tuple[str, str] | None:
+def _late(table: LeadTable, name: str) -> Seen | None:
     before = days_before(table.features[name], table.created).dropna()
     late = float((before < 0).mean()) if before.size else 0.0
     if late <= LATE_DATES:
         return None
-    return "dated after the lead was created", f"{late:.0%} of its {before.size:,} dates"
+    said = message("{late:percent} of its {n:whole} dates", late=late, n=before.size)
+    return "dated after the lead was created", said
 
 
-def _presence(cells: pd.Series[Any], won: Mask, settled: Mask) -> tuple[str, str] | None:
+def _presence(cells: pd.Series[Any], won: Mask, settled: Mask) -> Seen | None:
     filled = text_of(cells).notna().to_numpy()
     area = area_under_curve(filled[settled].astype(float), won[settled])
     there, others = filled & settled, settled & ~won
@@ -96,14 +100,14 @@ def _presence(cells: pd.Series[Any], won: Mask, settled: Mask) -> tuple[str, str
     only = often >= ONLY_WON and filled[settled & won].mean() >= TIMES * rarely
     if max(area, 1 - area) < PRESENCE and not only:
         return None
-    shares = filled[settled & won].mean(), filled[settled & ~won].mean()
     sign = "filled in for won leads" if area > 0.5 else "filled in for leads that were not won"
-    return sign, f"filled in for {shares[0]:.0%} of won leads, {shares[1]:.1%} of settled others"
+    shares = {"won": filled[settled & won].mean(), "others": filled[settled & ~won].mean()}
+    return sign, message(
+        "filled in for {won:percent} of won leads, {others:percent} of settled others", **shares
+    )
 
 
-def _separates(
-    cells: pd.Series[Any], kind: str, won: Mask, settled: Mask, table: LeadTable
-) -> tuple[str, str] | None:
+def _separates(cells: pd.Series[Any], kind: str, won: Mask, settled: Mask, table: LeadTable) -> Seen | None:
     if kind == "date":
         values = days_before(cells, table.created).to_numpy(dtype=float)
     elif kind == "number":
@@ -116,7 +120,8 @@ def _separates(
     area = area_under_curve(values[known], won[known])
     if max(area, 1 - area) < SEPARATION:
         return None
-    return "tells won from not won almost perfectly", f"area under the curve {max(area, 1 - area):.3f}"
+    said = message("area under the curve {area:.3f}", area=max(area, 1 - area))
+    return "tells won from not won almost perfectly", said
 
 
 def _shares_without_own(levels: pd.Series[Any], won: Mask, settled: Mask) -> Array:
@@ -132,7 +137,7 @@ def _shares_without_own(levels: pd.Series[Any], won: Mask, settled: Mask) -> Arr
     return values
 
 
-def _closed_only(table: LeadTable, cells: pd.Series[Any], won: Mask) -> tuple[str, str] | None:
+def _closed_only(table: LeadTable, cells: pd.Series[Any], won: Mask) -> Seen | None:
     """Filled in once closed, blank while open: compared among leads of about the same age."""
     filled = text_of(cells).notna().to_numpy()
     closed = won | ~np.isnat(table.day("lost"))
@@ -146,10 +151,11 @@ def _closed_only(table: LeadTable, cells: pd.Series[Any], won: Mask) -> tuple[st
             weights.append(min(n, k))
     if not gaps or (gap := float(np.average(gaps, weights=weights))) < CLOSED:
         return None
-    return "filled in once a lead is closed", f"{gap:+.0%} more often than for open leads of that age"
+    said = message("{gap:change} more often than for open leads of that age", gap=gap)
+    return "filled in once a lead is closed", said
 
 
-def _grows(table: LeadTable, cells: pd.Series[Any]) -> tuple[str, str] | None:
+def _grows(table: LeadTable, cells: pd.Series[Any]) -> Seen | None:
     """A count that is higher for older leads may still be counting."""
     values = numbers_of(cells).to_numpy(dtype=float)
     known = np.isfinite(values)
@@ -160,4 +166,5 @@ def _grows(table: LeadTable, cells: pd.Series[Any]) -> tuple[str, str] | None:
     together = float(spearmanr(values[known], table.age[known]).statistic)
     if together < GROWS:
         return None
-    return "higher for older leads", f"rank correlation with age {together:.2f}: is it frozen at creation?"
+    said = message("rank correlation with age {r:.2f}: is it frozen at creation?", r=together)
+    return "higher for older leads", said

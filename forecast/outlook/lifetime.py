@@ -23,6 +23,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from scipy.special import betaincinv, betaln, expit, log_expit, logit
 from forecast.errors import DataError
 from forecast.history import Grid, Wanted, find_columns, read_grid, rows_text, to_numbers
 from forecast.study import Z80, EconomicsSpec, RetentionSpec, Study
-from forecast.words import Text
+from forecast.words import Text, message
 
 Array = NDArray[np.float64]
 
@@ -230,7 +231,7 @@ def _numbers(grid: Grid, names: tuple[str, ...]) -> tuple[dict[str, Array], list
 
 
 def _rows(grid: Grid, where: NDArray[np.bool_], values: Array) -> Text:
-    return rows_text([(grid.numbers[i], f"{values[i]:g}") for i in np.flatnonzero(where)])
+    return rows_text([(grid.numbers[i], float(values[i])) for i in np.flatnonzero(where)])
 
 
 def _customers(grid: Grid) -> Tenures:
@@ -279,8 +280,12 @@ def _cohorts(grid: Grid) -> Tenures:
         alive = [ages[age][0] for age in range(max(ages) + 1)]
         for age in range(1, len(alive)):
             if alive[age] > alive[age - 1]:
-                text = f"cohort {name} grows from {alive[age - 1]:g} to {alive[age]:g} customers at age {age}"
-                problems.append(f"{grid.file}: row {ages[age][1]}: {text}; a cohort can only lose customers.")
+                said = message(
+                    "{file}: row {row}: cohort {name} grows from {before:given} to {now:given} customers at age {age}; "
+                    "a cohort can only lose customers.",
+                    file=grid.file, row=ages[age][1], name=name, before=alive[age - 1], now=alive[age], age=age,
+                )  # fmt: skip
+                problems.append(said)
             lost[age] += alive[age - 1] - alive[age]
         kept[len(alive) - 1] += alive[-1]
     if problems:
@@ -298,7 +303,7 @@ def _told(grid: Grid, tenures: Tenures) -> Tenures:
     return tenures
 
 
-def told(study: Study) -> str:
+def told(study: Study) -> Text:
     """What the lifetime of customers rests on, as the end of a sentence: "..., for at most 5 years"."""
     spec = study.economics
     if spec.retention is None and spec.retention_table is None:
@@ -306,11 +311,12 @@ def told(study: Study) -> str:
     if len(payments(spec)[0]) == 1:
         return "the first deal alone: the lifetime holds no renewal"
     if spec.retention_table is not None:
-        customers = lifetime_of(study).learnt_from
-        known = f"retention learnt from {customers:,.0f} customers of {spec.retention_table}"
+        known: Any = lifetime_of(study).learnt_from
+        said = "retention learnt from {known:whole} customers of {retention_table}"
     elif isinstance(spec.retention, RetentionSpec):
-        low, high = np.quantile(assumed(spec).survival[:, 1], (0.1, 0.9))
-        known = f"an assumed retention of {low:.0%} to {high:.0%} a {spec.renewal} (80%)"
+        known = tuple(np.quantile(assumed(spec).survival[:, 1], (0.1, 0.9)))
+        said = "an assumed retention of {known:percent_band} a {renewal} (80~%)"
     else:
-        known = f"an assumed retention of {spec.retention:.0%} a {spec.renewal}"
-    return f"{known}, for at most {spec.lifetime:g} years, discounted at {spec.discount_rate:.0%} a year"
+        known, said = spec.retention, "an assumed retention of {known:exact_percent} a {renewal}"
+    most = ", for at most {lifetime:exact} years, discounted at {discount_rate:exact_percent} a year"
+    return message(said + most, known=known, **dict(spec))

@@ -38,6 +38,7 @@ from forecast.leads import (
 from forecast.outlook.case import Case
 from forecast.periods import DAYS_PER_PERIOD
 from forecast.study import Z80, Study
+from forecast.words import message
 
 Array = NDArray[np.float64]
 
@@ -143,18 +144,23 @@ def _dates(
     wrong = np.flatnonzero(cells.notna().to_numpy() & np.isnat(returned))
     file = study.history.leads
     if wrong.size:
-        shown = cells.iloc[int(wrong[0])]
         raise DataError(
-            f'{file}: column {column}: {wrong.size:,} cells are no dates, first: row {int(wrong[0]) + 2} ("{shown}"); '
-            "write dates as 2026-03-17"
-        )
+            message(
+                '{file}: column {column}: {n:whole} cells are no dates, first: row {row} ("{shown}"); write dates as '
+                "2026-03-17",
+                file=file, column=column, n=wrong.size, row=int(wrong[0]) + 2, shown=str(cells.iloc[wrong[0]]),
+            )
+        )  # fmt: skip
     returned = np.where(returned <= table.last_day, returned, np.datetime64("NaT", "D"))
     early = np.flatnonzero(~np.isnat(returned) & ~(table.day("lost") <= returned))
     if early.size:
         raise DataError(
-            f"{file}: column {column}: {early.size:,} leads come back without having been lost before, first: row "
-            f"{int(early[0]) + 2}; fill lost in with the day on which they did not qualify"
-        )
+            message(
+                "{file}: column {column}: {n:whole} leads come back without having been lost before, first: row {row}; "
+                "fill lost in with the day on which they did not qualify",
+                file=file, column=column, n=early.size, row=int(early[0]) + 2,
+            )
+        )  # fmt: skip
     reached = table.day(stage)
     again = np.where(reached >= returned, reached, np.datetime64("NaT", "D"))
     own = np.isnat(reached) | (reached >= returned)

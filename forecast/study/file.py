@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from forecast.errors import StudyError, UsageError
 from forecast.periods import parse_period
+from forecast.words import Text, message, together
 
 Key = tuple[str, ...]
 
@@ -53,7 +54,7 @@ class Problem:
     """One thing that is wrong in a study: the dotted key, and the text for a person."""
 
     key: str
-    text: str
+    text: Text
 
 
 class Problems(ValueError):  # noqa: N818 - it carries problems to pydantic, and is never shown itself
@@ -132,7 +133,8 @@ def check_order(table: Table, low: str, high: str) -> None:
     """Raise ValueError where both keys have a value, and the first is above the second."""
     a, b = getattr(table, low), getattr(table, high)
     if a is not None and b is not None and a > b:
-        raise ValueError(f"expected {low} <= {high}; came {low} = {a:g}, {high} = {b:g}")
+        said = "expected {low} <= {high}; came {low} = {a:given}, {high} = {b:given}"
+        raise ValueError(message(said, low=low, high=high, a=a, b=b))
 
 
 def not_one(keys: Sequence[str], given: Sequence[str]) -> str:
@@ -240,12 +242,12 @@ def _read_text(path: Path) -> str:
         raise StudyError(f"{path}:{line}: {text}") from None
 
 
-def _syntax_problem(path: Path, text: str, message: str) -> str:
+def _syntax_problem(path: Path, text: str, said: str) -> str:
     found = re.search(
-        r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", message
+        r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", said
     )
     if found is None:
-        return f"{path}:1: not valid TOML: {message}."
+        return f"{path}:1: not valid TOML: {said}."
     line = int(found["line"] or text.count("\n") + 1)
     hint = "" if found["line"] is None else f" at column {found['column']}"
     return f'{path}:{line}: not valid TOML{hint}: {found["what"]}. Text needs quotes: key = "text".'
@@ -342,7 +344,7 @@ def _place_of(loc: tuple[int | str, ...], *, inside: bool) -> Key:
     )
 
 
-def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> str:
+def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> Text:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(loc, model)
@@ -354,16 +356,18 @@ def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> str:
         )
     came = "" if "database" in loc else f"; came {_shown(detail['input'])}"
     if kind == "value_error":
-        text = str(context["error"])
-        return text if "came" in text or isinstance(detail["input"], dict) else text + came
+        said: Text = context["error"].args[0]  # as a check gave it to ValueError
+        whole = "came" in str(said) or isinstance(detail["input"], dict)
+        return said if whole else together(said, came, between="")
     if kind == "literal_error":
         options = [option.strip(" '") for option in re.split(r",| or ", context["expected"])]
         guess = nearest(detail["input"], options) if isinstance(detail["input"], str) else ""
         return f"expected one of {', '.join(options)}{came}{guess}"
     if kind in _BOUNDS:
         bound = next(context[key] for key in ("gt", "ge", "lt", "le") if key in context)
-        percent = " (write 60 % as 0.6)" if kind.startswith("less") and bound == 1 else ""
-        return f"expected a number {_BOUNDS[kind]} {bound:g}{came}{percent}"
+        percent = message(" (write 60~% as 0.6)" if kind.startswith("less") and bound == 1 else "")
+        said = message("expected a number {above} {bound:given}", above=_BOUNDS[kind], bound=bound)
+        return together(said, came, percent, between="")
     expected = _EXPECTED.get(kind, detail["msg"].removeprefix("Input should be ").rstrip("."))
     return f"expected {expected}{came}"
 

@@ -21,6 +21,7 @@ from forecast.study.file import (
     refuse,
     repeated,
 )
+from forecast.words import message
 
 OBJECTIVES = ("profit", "revenue", "target", "cvar")
 
@@ -73,9 +74,8 @@ def _retention(value: object) -> object:
         raise ValueError(f"expected low < high; came {came}")
     if "mean" in value and value["sd"] ** 2 >= value["mean"] * (1 - value["mean"]):
         most = (value["mean"] * (1 - value["mean"])) ** 0.5
-        raise ValueError(
-            f"expected sd below {most:.3g}, the most that a share of this mean can have; came {came}"
-        )
+        said = "expected sd below {most:exact}, the most that a share of this mean can have; came {came}"
+        raise ValueError(message(said, most=most, came=came))
     return RetentionSpec(**{key: float(given) for key, given in value.items()})
 
 

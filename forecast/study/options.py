@@ -22,6 +22,7 @@ from forecast.study.file import (
     one_of,
     refuse,
 )
+from forecast.words import message
 
 # ------------------------------------------------------------------------------------------------ response to spend
 
@@ -59,7 +60,8 @@ class LiftTestSpec(Table):
     @model_validator(mode="after")
     def _a_change(self) -> Self:
         if self.with_ == self.without:
-            raise ValueError(f"expected two different amounts of spend; came with = without = {self.with_:g}")
+            said = "expected two different amounts of spend; came with = without = {x:given}"
+            raise ValueError(message(said, x=self.with_))
         return self
 
     def window(self, kind: str) -> tuple[np.datetime64, np.datetime64]:
@@ -174,8 +176,9 @@ class NurturingSpec(Table):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        said = "expected [low, high] with low <= high; came [{low:given}, {high:given}]"
         refuse(
-            Problem(key, f"expected [low, high] with low <= high; came [{pair[0]:g}, {pair[1]:g}]")
+            Problem(key, message(said, low=pair[0], high=pair[1]))
             for key in self.given(("rate", "qualification"))
             if (pair := getattr(self, key))[0] > pair[1]
         )

@@ -24,6 +24,7 @@ from forecast.study.file import (
     repeated,
     window_problems,
 )
+from forecast.words import message
 
 Z80 = 1.2815515655446004  # of a normal: a central range of 80 % reaches so many sd to both sides
 LEVERS = ("rate", "delay", "traffic", "spend", "value", "capacity", "recover")
@@ -89,9 +90,10 @@ class ChangeSpec(Table):
         if self.sd is not None and getattr(self, given[0])[0] != getattr(self, given[0])[1]:
             found.append(Problem("sd", f"{given[0]} has a range already: give one of them"))
         elif given[0] != "by" and low <= 0 and high != low:
-            found.append(Problem(given[0], f"expected a range above 0; came {low:g} to {high:g}"))
+            said = message("expected a range above 0; came {low:given} to {high:given}", low=low, high=high)
+            found.append(Problem(given[0], said))
         elif given[0] != "by" and low < 0:
-            found.append(Problem(given[0], f"expected 0 or more; came {low:g}"))
+            found.append(Problem(given[0], message("expected 0 or more; came {low:given}", low=low)))
         refuse(found)
         return self
 
@@ -131,9 +133,8 @@ class RecoverSpec(Table):
     @classmethod
     def _a_share(cls, share: tuple[float, float]) -> tuple[float, float]:
         if not 0 < share[0] <= share[1] < 1:
-            raise ValueError(
-                f"expected a share above 0 and below 1 (10 % is 0.1); came {share[0]:g} to {share[1]:g}"
-            )
+            said = "expected a share above 0 and below 1 (10~% is 0.1); came {low:given} to {high:given}"
+            raise ValueError(message(said, low=share[0], high=share[1]))
         return share
 
 
@@ -166,8 +167,9 @@ class ScenarioSpec(Table):
         found = []
         if not any(getattr(self, lever) for lever in LEVERS):
             found.append(Problem("", f"expected at least one of {', '.join(LEVERS)}; came none"))
+        said = "expected a rate below 1 (4~% is 0.04); came {x:given}"
         found += [
-            Problem(f"rate.{stage}", f"expected a rate below 1 (4 % is 0.04); came {change.size[1]:g}")
+            Problem(f"rate.{stage}", message(said, x=change.size[1]))
             for stage, change in self.rate.items()
             if change.to is not None and change.size[1] >= 1
         ]

@@ -55,6 +55,7 @@ from forecast.study.options import (
     SegmentsSpec,
 )
 from forecast.study.scenarios import GoalSpec, ScenarioSpec, scenario_problems
+from forecast.words import Message, message, together
 
 RESERVED = frozenset(
     {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
@@ -149,13 +150,12 @@ class FunnelSpec(Table):
     @field_validator("rate")
     @classmethod
     def _in_range(cls, rate: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-        found = []
-        for stage, (low, high) in rate.items():
-            if not 0 < low <= high < 1:
-                hint = " (3 % is written 0.03)" if high >= 1 else ""
-                text = f"expected [low, high] with 0 < low <= high < 1; came [{low:g}, {high:g}]{hint}"
-                found.append(Problem(stage, text))
-        refuse(found)
+        said = "expected [low, high] with 0 < low <= high < 1; came [{low:given}, {high:given}]"
+        refuse(
+            Problem(stage, message(said + " (3~% is written 0.03)" * (high >= 1), low=low, high=high))
+            for stage, (low, high) in rate.items()
+            if not 0 < low <= high < 1
+        )
         return rate
 
     @model_validator(mode="after")
@@ -354,6 +354,6 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     return study
 
 
-def _in_file_order(source: Source, problems: Iterable[Problem]) -> list[str]:
+def _in_file_order(source: Source, problems: Iterable[Problem]) -> list[Message]:
     ordered = sorted(problems, key=lambda problem: source.line(problem.key))
-    return [f"{source.place(problem.key)}: {problem.text}" for problem in ordered]
+    return [together(source.place(problem.key), problem.text, between=": ") for problem in ordered]

@@ -25,6 +25,7 @@ from forecast.outlook import Case, Future
 from forecast.periods import log_days
 from forecast.results import evidence_table
 from forecast.study import Study, load_study
+from forecast.words import typed
 
 KINDS = {"ads": {"kind": "ppc"}, "seo": {"kind": "seo"}}
 ADS = {"channel": "ads", "from": "2026-01", "to": "2026-03", "without": 3000.0, "with": 6000.0}
@@ -92,7 +93,7 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path):
     path = write(tmp_path, TEST + second + third.replace("se = 80", "se = 0"))
     with pytest.raises(StudyError) as caught:
         load_study(path)
-    told = [problem.replace(f"{path}:", "") for problem in caught.value.problems]
+    told = [typed(problem).replace(f"{path}:", "") for problem in caught.value.problems]
     assert told == [
         "37: lift_test.3.channel: this key is needed",
         '38: lift_test.3.chanel: unknown key; did you mean "channel"?',

@@ -10,6 +10,7 @@ import pytest
 from forecast.errors import StudyError, UsageError
 from forecast.study.market import KINDS, MARKETS
 from forecast.study.study import ChannelSpec, FunnelSpec, Study, load_study
+from forecast.words import typed
 
 FULL = """\
 name = "demo"
@@ -63,7 +64,7 @@ def problems(folder: Path, text: str, *overrides: str) -> list[str]:
     path = write(folder, text)
     with pytest.raises(StudyError) as caught:
         load_study(path, overrides)
-    return [problem.replace(f"{folder}/", "") for problem in caught.value.problems]
+    return [typed(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
 
 
 def test_every_key_of_the_contract_parses(tmp_path: Path) -> None:
