@@ -230,8 +230,8 @@ STUDIES = {
     ),
     "limits that cannot be met": Bad(
         (
-            "budget.total: at most 5,000 in total (at least 9,000 would do)",
-            "budget.limits.ppc.min: ppc at least 9,000",
+            "budget.total: at most 5 000 in total (at least 9 000 would do)",
+            "budget.limits.ppc.min: ppc at least 9 000",
         ),
         USAGE,
         study=STUDY + "\n[budget]\ntotal = 5000\nlimits.ppc = { min = 9000 }\n",
@@ -418,7 +418,7 @@ def test_allocate_without_a_fit(small_study: Path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--total", "10"], "budget.total: at most 10 in total (at least 3,225 would do)"),
+        (["--total", "10"], "budget.total: at most 10 in total (at least 3 225 would do)"),
         (["--change", "30"], "did you mean 30%?"),
         (["--set", "budget.limits.pcc.max=9"], 'budget.limits.pcc: the data have no channel "pcc"'),
         (["--set", "funnel.market=b2c"], "fitted on other data, funnel or priors than the study has now"),

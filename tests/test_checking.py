@@ -64,7 +64,9 @@ def test_a_revenue_target_needs_revenue(small_study: Path, job: Any):
 def test_limits_that_cannot_be_met_are_told_before_the_fit(small_study: Path, job: Any):
     """The least that the limits ask for is more than the total: with the numbers and the ways out."""
     limits = ["budget.total=1000", "budget.limits.ppc.min=4000"]
-    expected = r"budget\.total: at most 1,000 in total \(at least 4,000 would do\)(.|\n)*ppc at least 4,000"
+    expected = (
+        r"budget\.total: at most 1\s000 in total \(at least 4\s000 would do\)(.|\n)*ppc at least 4\s000"
+    )
     with pytest.raises(UsageError, match=expected):
         job(small_study, overrides=limits)
 

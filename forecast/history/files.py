@@ -78,11 +78,12 @@ def cells_problem(
 
 
 def _shown(value: object) -> Text:
+    """A cell, or what is said of it: texts in quotes, numbers without."""
+    if isinstance(value, Message):
+        return message('"{said}"', said=value)
     if isinstance(value, str):
         return f'"{value if len(value) <= 90 else value[:87] + "..."}"'
-    if isinstance(value, float):
-        return message("{x:given}", x=value)
-    return value if isinstance(value, Message) else str(value)
+    return message("{x:given}", x=value) if isinstance(value, float) else str(value)
 
 
 def check_file(path: Path, file: str, key: str) -> None:

@@ -231,7 +231,7 @@ def _numbers(grid: Grid, names: tuple[str, ...]) -> tuple[dict[str, Array], list
 
 
 def _rows(grid: Grid, where: NDArray[np.bool_], values: Array) -> Text:
-    return rows_text([(grid.numbers[i], float(values[i])) for i in np.flatnonzero(where)])
+    return rows_text([(grid.numbers[i], message("{x:given}", x=values[i])) for i in np.flatnonzero(where)])
 
 
 def _customers(grid: Grid) -> Tenures:

@@ -68,7 +68,7 @@ def test_a_goal_that_is_likely_enough_needs_no_change_and_one_out_of_reach_says_
     assert told["goals"]["p"].tolist() == [1.0, 0.0]
     ways = told["ways"]
     assert len(ways)
-    assert set(ways["goal"]) == {"5,000 won by 2026-01"}
+    assert set(ways["goal"]) == {"5 000 won by 2026-01"}
     assert not ways["reached"].any()
     assert (ways["p"] < 0.8).all()
 

@@ -24,6 +24,7 @@ from forecast.budget.information import (
 )
 from forecast.budget.limits import Limits, Rule
 from forecast.budget.response import Curves
+from forecast.words import message, typed
 
 
 def curves(scale: Array, beta: Array, most: float = 10_000.0) -> Curves:
@@ -194,9 +195,9 @@ def test_a_test_is_advised_only_where_it_pays(made: Decision):
     assert table["learnt"].iloc[0] > table["learnt"].iloc[1]  # the doubtful one, for as long a test or longer
     assert (table["cost"] >= 0).all()
     assert "No test" in advice(table.assign(advised=False), "EUR")
-    said = advice(table.assign(advised=[True, False]), "EUR")
-    assert said.startswith("Test one: 30% more and 30% less spend")
-    assert f"{table['worth'].iloc[0]:,.0f} EUR" in said
+    said = typed(advice(table.assign(advised=[True, False]), "EUR"))
+    assert said.startswith("Test one: 30 % more and 30 % less spend")
+    assert typed(message("{x:number} EUR", x=table["worth"].iloc[0])) in said
 
 
 def test_the_budget_frontier_rises_bends_and_stops_paying(made: Decision):

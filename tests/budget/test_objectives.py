@@ -166,10 +166,10 @@ def test_a_limit_on_losses_is_kept():
     found = Floored(curves, FloorSpec(loss=asked), 0.1).best(within(curves, narrow))
     assert risk.p_loss(found.x) <= asked < risk.p_loss(plain.x)
     with pytest.raises(
-        UsageError, match=r"budget\.floor: no split within the limits keeps loss = 1e-06; the safest has"
+        UsageError, match=r"budget\.floor: no split within the limits keeps loss = 1e.06; the safest has"
     ):
         Floored(curves, FloorSpec(loss=1e-6), 0.1).best(within(curves, narrow))
-    with pytest.raises(UsageError, match=r"keeps cvar = 9,000,000; the safest has a cvar of"):
+    with pytest.raises(UsageError, match=r"keeps cvar = 9\s000\s000; the safest has a cvar of"):
         Floored(curves, FloorSpec(cvar=9e6), 0.1).best(within(curves, narrow))
 
 
@@ -201,7 +201,7 @@ def test_customers_may_cost_so_much_and_no_more():
     assert found.value < free_of_it.value
     fixed = replace(free(np.inf), low=CURRENT)
     with pytest.raises(
-        UsageError, match=r"^cac 10: no split .* the current plan's is [\d,]+; raise the ceiling"
+        UsageError, match=r"^cac 10: no split .* the current plan's is [\d\s]+; raise the ceiling"
     ):
         Profit(curves).best(within(curves, fixed, CostCeiling(10.0)))
 
@@ -215,7 +215,7 @@ def test_the_smallest_budget_for_a_chance():
     assert found.value == pytest.approx(aim.value(found.x))
     less = aim.best(within(curves, free(0.97 * found.x.sum())))
     assert less.value < 0.7
-    with pytest.raises(UsageError, match=r"^chance 99%: no budget within the limits reaches it; .* likely"):
+    with pytest.raises(UsageError, match=r"^chance 99\s%: no budget within the limits reaches it; .* likely"):
         TargetChance(curves, 300_000.0, anyway).smallest(within(curves, free(np.inf)), 0.99)
     with pytest.raises(UsageError, match="needs a target"):
         TargetChance.asked(Asked(study(), curves, anyway=anyway))

@@ -95,7 +95,7 @@ def test_what_was_known_afterwards_is_flagged_and_what_was_known_before_is_not(t
     found = signs(table, list(table.features.columns), _settled(table))
     out = {sign.feature: sign for sign in found if sign.left_out}
     assert set(out) == {"contract", "reason"}
-    assert "100%" in out["contract"].evidence
+    assert "100\xa0%" in str(out["contract"].evidence)
     kept = signs(table, ["contract"], _settled(table), keep=["contract"])
     assert [sign.left_out for sign in kept] == [False]
 

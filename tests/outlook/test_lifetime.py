@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from posterior_fixture import study
 from scipy.special import betaln, expit, hyp2f1, logit
 
+from forecast.checking import check
 from forecast.errors import DataError, StudyError
 from forecast.outlook import lifetime
 from forecast.outlook.lifetime import (
@@ -24,7 +25,6 @@ from forecast.outlook.lifetime import (
     survival,
 )
 from forecast.study import load_study
-from forecast.workflow import check
 
 TELCO = Path(__file__).parents[3] / "shared" / "data" / "telco" / "wa_churn.csv"
 
@@ -276,4 +276,4 @@ def test_a_study_reads_its_table_before_any_fit(small_study):
     asked = load_study(small_study)
     assert 3.0 < lifetime_of(asked).expected < 5.0  # five payments, about nine in ten renew
     assert list(lifetime.table_hash(asked)) == ["renewals.csv"]
-    assert lifetime.told(asked).startswith("retention learnt from 100 customers of renewals.csv")
+    assert str(lifetime.told(asked)).startswith("retention learnt from 100 customers of renewals.csv")

@@ -137,7 +137,7 @@ def test_modes_are_said_in_words_and_on_the_terminal():
     asked = made(Target(chance=0.6))
     assert asked.headline["material"]
     words = text(recommendation(asked))
-    assert words.startswith("The smallest budget that makes the target 60% likely: ")
+    assert words.startswith("The smallest budget that makes the target 60\xa0% likely: ")
     said = terminal_text(split_page(asked))
     assert said.startswith("Channel, EUR")
     assert (

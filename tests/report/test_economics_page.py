@@ -74,7 +74,7 @@ def test_three_pages_with_the_numbers_of_the_tables():
     assert first["figure"]["svg"].startswith("<?xml")
     assert len(first["figure"]["alt"]) > 40
     assert [row["cells"][0] for row in second["tables"][0]["rows"]] == ["one", "two", "total"]
-    assert "retention of 73% to 86% a year (80%)" in second["note"]
+    assert "retention of 73 to 86\xa0% a year (80\xa0%)" in second["note"]
     totals = economics_totals(tables.economics)
     assert f"with a probability of {chance(totals['p_ltv_cac_3'])}" in first["lead"]
     assert len(market["parts"][0]["tables"][0]["rows"]) == 6
