@@ -20,6 +20,7 @@ from forecast.budget.objectives import Profit, Search
 from forecast.budget.response import POINTS, Curves, Response, response_curves, response_of, tabulated
 from forecast.errors import UsageError
 from forecast.outlook import Case, paid_channels
+from forecast.words import typed
 
 FEW = settings(max_examples=15, deadline=None)
 NAMES = ("ads", "talks", "mail")
@@ -282,7 +283,7 @@ def test_limits_that_ask_for_more_than_the_total_are_refused():
     m = market(budget={"total": 11_000.0, "change": 0.2, "limits": {"ads": {"min": 9_000.0}}})
     with pytest.raises(UsageError) as caught:
         decide(m)
-    text = str(caught.value)
+    text = typed(caught.value.said)
     for part in (
         "EUR over the horizon",
         "budget.total: at most 11 000 in total (at least 16 200 would do)",

@@ -67,8 +67,8 @@ REQUESTS: list[tuple[str, dict[str, Any], Callable[[], Budget] | None, list[str]
     ("certainty", {}, lambda: Target(chance=1.0),
      ["chance: expected a probability between 0 and 1, such as 80%; came 1"]),
     ("a target beyond any budget", {}, lambda: Target(revenue=9_000_000, chance=0.9),
-     ["chance 90 %: no budget within the limits reaches it; 27 300, the most they allow, makes the target below 1 % "
-      "likely"]),
+     ["chance 90 %: no budget within the limits reaches it; 27 300, the most they allow",
+      "allow, makes the target below 1 % likely"]),
     ("a chance without a target", {}, lambda: Target(chance=0.8), ["chance needs a target: [plan] target ="]),
     ("a return of nothing", {}, lambda: Efficiency(marginal=-1.0),
      ["marginal: expected a return above 0, such as 1.5; came -1"]),
