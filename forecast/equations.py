@@ -3,7 +3,8 @@
     delay                    delay_pmf, ages_needed, lognormal_cdf
     walks                    walk_waves and what goes with them
     season                   season_basis
-    spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response
+    spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
+                             log_marginal
     counts                   effective_trials, due, concentration, cohort_beta
 
 The PyMC model (`fit.model`) and the compiled kernels (`fit.kernels`) are second writings, for a measured reason, and
@@ -274,6 +275,19 @@ def response(z: Array, elasticity: Array, base: Array, saturates: NDArray[np.boo
     if saturates is not None:
         shape = np.where(saturates, michaelis_menten(z, elasticity), shape)
     return np.asarray(base + (1.0 - base) * shape)
+
+
+def mean_shape(z: Array, elasticity: Array) -> Array:
+    """Mean of the two shapes g at acting spend z > 0, broadcast: what a lift test far from the history is held to."""
+    return np.asarray(0.5 * (z**elasticity + michaelis_menten(z, elasticity)))
+
+
+def log_marginal(log_worth: Array, elasticity: Array, base: Array, log_z: Array, log_spend: Array) -> Array:
+    """Log of what the next unit of money returns, for each unit of traffic at the reference; broadcast.
+
+    log [v (1 - b) z g'(z) / x], g the power law: z g' = beta z^beta; v the worth of a unit of traffic, x = z x0 spend.
+    """
+    return np.asarray(log_worth + np.log(elasticity) + np.log1p(-base) + elasticity * log_z - log_spend)
 
 
 # ------------------------------------------------------------------------------------------------------------ counts

@@ -1,4 +1,4 @@
-"""The delay between two stages against simulation, limits and closed forms."""
+"""Delay against simulation, limits and closed forms; the shapes of the response against each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.equations import ages_needed, delay_pmf, due
+from forecast.equations import ages_needed, delay_pmf, due, log_marginal, mean_shape, response
 
 
 @pytest.mark.parametrize(("mean", "cv"), [(0.5, 0.8), (1.5, 0.4), (3.0, 0.8), (6.0, 1.5)])
@@ -97,3 +97,20 @@ def test_three_months_of_delay_leave_three_quarters_in_flight():
     """The figure of the text: 72.5 % of next quarter's wins come from open deals."""
     assert in_flight_share(3, 0.8, 3) == pytest.approx(0.725, abs=5e-4)
     assert in_flight_share(0, 0.8, 3) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("z", [0.3, 1.0, 4.0])
+def test_the_marginal_return_is_the_slope_of_the_response(z):
+    """Of worth x response (x / reference), by x, at spend x = z reference."""
+    worth, reference, step = 2.5, 700.0, 1e-5
+    beta, base = np.array([0.3, 0.7]), np.array([0.1, 0.4])
+    slope = (response(z + step, beta, base) - response(z - step, beta, base)) / (2 * step)
+    made = log_marginal(np.log(worth), beta, base, np.log(z), np.log(z * reference))
+    np.testing.assert_allclose(np.exp(made), worth * slope / reference, rtol=1e-6)
+
+
+def test_a_lift_is_held_to_the_mean_of_both_shapes():
+    """Of the two that forecasts give half of the draws each."""
+    z, beta = np.array([0.2, 1.0, 5.0]), np.array(0.4)
+    both = [response(z, beta, np.array(0.0), np.array(saturates)) for saturates in (False, True)]
+    np.testing.assert_allclose(mean_shape(z, beta), np.mean(both, axis=0), rtol=1e-7)

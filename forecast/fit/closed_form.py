@@ -23,7 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, gammaln, logit
 
-from forecast.equations import acting_spend, delay_pmf, due, effective_trials, response
+from forecast.equations import (
+    acting_spend,
+    delay_pmf,
+    due,
+    effective_trials,
+    log_marginal,
+    mean_shape,
+    response,
+)
 from forecast.fit.gaussian import (
     Averaged,
     Scales,
@@ -257,8 +265,8 @@ class _Traffic(Averaged):
         until = np.cumsum(np.pad(weights / weights.sum(axis=1, keepdims=True), ((0, 0), (1, 0))), axis=1)
         before, change = d["lift_spend"][:, :1] + 1e-9, d["lift_spend"][:, 1:]
         acting = np.maximum(before + change * np.take_along_axis(until, age, axis=1), 1e-9)
-        gain = [0.5 * (x**beta + x / ((1.0 - beta) * x + beta)) for x in (before, acting)]
-        return np.asarray(d["lift_share"] * (1.0 - base) * (gain[1] - gain[0]))
+        gain = mean_shape(acting, beta) - mean_shape(before, beta)
+        return np.asarray(d["lift_share"] * (1.0 - base) * gain)
 
     def size(self) -> int:
         """Numbers held a point."""
@@ -303,9 +311,7 @@ class _Traffic(Averaged):
         """Log marginal return at today's spend less the log of traffic now (C,)."""
         beta, base, _ = self.shares(z)
         d = self.data
-        return np.asarray(
-            d["log_worth"] + np.log(beta) + np.log1p(-base) + beta * d["log_current"] - d["log_spend"]
-        )
+        return log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"])
 
     def solved(self, points: Array) -> tuple[Solved, Array]:
         """Working observations on the log scale at these points; rows after the periods: marginal returns, lift tests.

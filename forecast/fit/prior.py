@@ -34,6 +34,7 @@ from forecast.equations import (
     delay_pmf,
     due,
     lagged,
+    log_marginal,
     response,
     with_past,
 )
@@ -353,8 +354,8 @@ class _Maker:
             }
             point["marginal_return"] = self.rng.normal()
             beta, base = _share(data, point, "elasticity"), _share(data, point, "base")
-            gain = np.log(beta * (1.0 - base)) + beta * data["log_current"] - data["log_spend"]
-            marginal = data["log_worth"] + path[PERIODS - 1] + gain
+            gain = log_marginal(data["log_worth"], beta, base, data["log_current"], data["log_spend"])
+            marginal = path[PERIODS - 1] + gain
             point["return_spread"] = math.exp(self.rng.normal(*data["spread_prior"]))
             sd = np.hypot(point["return_spread"], data["worth_sd"])
             miss = (marginal - point["marginal_return"]) / sd
