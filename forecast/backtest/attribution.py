@@ -64,7 +64,7 @@ class Known:
 
 
 @dataclass(frozen=True, eq=False)
-class Waiting:
+class OpenUnits:
     """Units that were in the funnel at the as-of period, before one of its stages: see `outlook.open_units`."""
 
     units: NDArray[np.int64]
@@ -82,7 +82,7 @@ def rate_name(stage: str) -> str:
     return NAMES.get(stage, f"rate into {stage}")
 
 
-def expected(past: History, waiting: Mapping[str, Waiting], known: Known) -> dict[str, Array]:
+def expected(past: History, waiting: Mapping[str, OpenUnits], known: Known) -> dict[str, Array]:
     """Expected wins, and revenue where deals have a value, of each channel over the horizon: `outlook.outcome`.
 
     waiting: by stage; what was in the funnel then is the same for all states of knowledge.
@@ -92,7 +92,7 @@ def expected(past: History, waiting: Mapping[str, Waiting], known: Known) -> dic
     return {"won": won} | ({} if known.value is None else {"revenue": made.horizon[0]})
 
 
-def _world(past: History, waiting: Mapping[str, Waiting], known: Known) -> World:
+def _world(past: History, waiting: Mapping[str, OpenUnits], known: Known) -> World:
     """The state of knowledge as a world of one draw."""
     horizon, channels = known.traffic.shape
     periods, steps = len(past.periods), past.steps
@@ -115,7 +115,7 @@ def _world(past: History, waiting: Mapping[str, Waiting], known: Known) -> World
     )
 
 
-def _moves(waiting: Waiting, rate: Array, f: Array, horizon: int) -> Array:
+def _moves(waiting: OpenUnits, rate: Array, f: Array, horizon: int) -> Array:
     """Expected moves of the open units before a stage; rate (period of the history, channel)."""
     rows, ages = waiting.waited.shape
     p = rate[np.maximum(np.arange(rows) - (rows - len(rate)), 0)]
@@ -125,12 +125,12 @@ def _moves(waiting: Waiting, rate: Array, f: Array, horizon: int) -> Array:
     return moves_by_slot((p * waiting.units)[None], waiting.waited, f[None], horizon)
 
 
-def waiting_of(past: History, posterior: Posterior) -> dict[str, Waiting]:
+def waiting_of(past: History, posterior: Posterior) -> dict[str, OpenUnits]:
     """The open pipeline by stage to come."""
     return {stage: _waiting(past, posterior, before, stage) for before, stage in past.steps}
 
 
-def _waiting(past: History, posterior: Posterior, before: str, stage: str) -> Waiting:
+def _waiting(past: History, posterior: Posterior, before: str, stage: str) -> OpenUnits:
     units, waited, known_open = open_units(past, posterior, before, stage)
     lost = np.zeros((len(units), 1))
     if f"loss_logit_{stage}" in posterior.data:
@@ -138,7 +138,7 @@ def _waiting(past: History, posterior: Posterior, before: str, stage: str) -> Wa
         g = _mean_pmf(posterior, f"loss_delay_mean_{stage}", f"loss_delay_cv_{stage}", waited.shape[1])
         place = np.maximum(np.arange(len(units)) - (len(units) - len(past.periods)), 0)
         lost = share[place] * np.minimum(waited @ np.cumsum(g), 1.0)[:, None]
-    return Waiting(units, waited, known_open, lost)
+    return OpenUnits(units, waited, known_open, lost)
 
 
 def _mean_rate(posterior: Posterior, name: str) -> Array:

@@ -96,13 +96,13 @@ def _typical_drift(history: History) -> Array:
 
 
 def walk_geometry(history: History, precision: Array, delay: Array) -> dict[str, Array]:
-    """Coordinates of the walks, see `waves`; the information of a cell ends where its own noise begins."""
+    """Coordinates of the walks (`equations.waves_centred`); the information of a cell ends where its own noise begins."""
     common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, delay)
     return {"walk_centred": common, "own_centred": own, "basis": walk_waves(len(precision))}
 
 
 def _level_centred(share: Array, precision: Array) -> Array:
-    """How far to centre the channels' levels, as `waves` centres walks; geometry, not model.
+    """How far to centre the channels' levels, as `equations.waves_centred` does walks; geometry, not model.
 
     The spread of the levels is estimated by moments and lowered by a standard error of its log: where few channels
     leave it open, too much centring makes a funnel of levels and spread.

@@ -34,7 +34,7 @@ class Gate:
 
     def bars(self, asked: int) -> Iterator[Bar]:
         """The bars in their order; asked: number of draws."""
-        below, above = "below {x:exact}", "above {x:exact}"
+        below, above = "below {x:given}", "above {x:given}"
         yield Bar(
             "R-hat", lambda parts: max(p["max_rhat"] for p in parts), lambda x: x < self.max_rhat,
             "{x:.3f}", message(below, x=self.max_rhat), "R-hat {x:.3f} at {worst}",

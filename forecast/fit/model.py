@@ -98,7 +98,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
                delays are seen, also  sum_ta S_ta log f_a - sum_t Y_t log F_(T-t)  (the triangle, split by delay).
 
     Args:
-        data: the arrays of `inputs.transition_data`; dims period (T) first, channel (C) second.
+        data: the arrays of `fit.data.transition_data`; dims period (T) first, channel (C) second.
         calendar: successes dated by their own period (True) or by the cohort of entry (False).
     """
     periods, channels = data["n"].shape
@@ -178,7 +178,7 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
     A lift test measured the traffic of its m periods with spend x + dx less that with spend x, a period:
     lift ~ Normal(1/m sum_t nu_t(x + S_t dx) - nu_t(x), lift_sd), S_t the share of the carry-over's weights that
     periods since the test began have; a null or negative lift counts like any other. A test reaches away from the spend
-    of the history, so nu is the mean of the two shapes that `simulate.response` gives half of the draws each.
+    of the history, so nu is the mean of the two shapes that `equations.response` gives half of the draws each.
 
     Args:
         data: the arrays of `data.traffic_data`; dims period (T), channel (C), lag first where there are lags.
@@ -264,7 +264,7 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
     a log(a / m_c) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_c) sum R_i.
 
     Args:
-        data: the arrays of `inputs.value_data`; `sizes` are the distinct W with their number of cells.
+        data: the arrays of `fit.data.value_data`; `sizes` are the distinct W with their number of cells.
     """
     channels = data["deals"].shape[0]
     with pm.Model() as model:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.errors import UsageError
+from forecast.fit import scales
 from forecast.fit.posterior import (
     DEFAULT_DRAWS,
     DEFAULT_SEED,
@@ -23,18 +24,20 @@ from forecast.fit.posterior import (
 from forecast.fit.predictive import predictive_checks
 from forecast.history import History
 from forecast.progress import Progress, Silent
-from forecast.study import Study
+from forecast.study import Study, market_numbers
 
 LEAST_DRAWS = 400
 
 
 def fit_hash(study: Study, history: History, seed: int, draws: int) -> str:
-    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, version of the model."""
+    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, priors, model."""
+    constants = {name: value for name, value in vars(scales).items() if name.isupper()}
     key = {
         "study": study.fit_key(),
         "history": history.fingerprint(),
         "seed": seed,
         "draws": draws,
+        "priors": [market_numbers(), constants],
         "model": [VERSION, SCHEMA],
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,6 @@
 from .audit import audit_history as audit_history
 from .counts import SegmentCounts as SegmentCounts
 from .counts import read_segment_counts as read_segment_counts
-from .crm import PRESETS as PRESETS
 from .files import BLANK as BLANK
 from .files import Grid as Grid
 from .files import Wanted as Wanted

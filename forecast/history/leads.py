@@ -21,7 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
-from forecast.history.crm import PRESETS, Preset
 from forecast.history.files import (
     BLANK,
     CSV_SUFFIXES,
@@ -43,6 +42,7 @@ from forecast.history.files import (
     read_excel_rows,
     unreadable_parquet,
 )
+from forecast.study import PRESETS, Preset
 from forecast.words import Text, message
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder

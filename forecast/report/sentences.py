@@ -48,8 +48,8 @@ ELASTICITY_NOTE = message(
     "prior; 100~%: it is the data."
 )
 SAMPLING_NOTE = message(
-    "Sound: R-hat below {max_rhat:exact}, both effective sample sizes (ESS) above {min_ess:exact}, no divergences, "
-    "E-BFMI above {min_bfmi:exact}.",
+    "Sound: R-hat below {max_rhat:given}, both effective sample sizes (ESS) above {min_ess:given}, no divergences, "
+    "E-BFMI above {min_bfmi:given}.",
     **vars(GATE),
 )
 PROVENANCE_NOTE = message(

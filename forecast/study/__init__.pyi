@@ -1,3 +1,5 @@
+from .crm import PRESETS as PRESETS
+from .crm import Preset as Preset
 from .file import nearest as nearest
 from .market import CHANNEL_PRIORS as CHANNEL_PRIORS
 from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
@@ -6,6 +8,7 @@ from .market import WIDE as WIDE
 from .market import LogitNormal as LogitNormal
 from .market import Range as Range
 from .market import channel_range as channel_range
+from .market import market_numbers as market_numbers
 from .market import market_prior as market_prior
 from .market import rate_prior as rate_prior
 from .market import rate_range as rate_range

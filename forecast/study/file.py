@@ -321,7 +321,7 @@ def _apply(source: Source, override: str) -> None:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Pydantic's errors as problems for a person. Values that may be secret (a database) are never repeated."""
+    """Pydantic's errors as problems for a person."""
     found: list[Problem] = []
     for detail in error.errors(include_url=False):
         loc = tuple(str(part) for part in detail["loc"] if not isinstance(part, int))
@@ -354,7 +354,7 @@ def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> Text:
             if _model_at((*loc, ""), model)
             else "this key is needed"
         )
-    came = "" if "database" in loc else f"; came {_shown(detail['input'])}"
+    came = f"; came {_shown(detail['input'])}"
     if kind == "value_error":
         said: Text = context["error"].args[0]  # as a check gave it to ValueError
         whole = "came" in str(said) or isinstance(detail["input"], dict)

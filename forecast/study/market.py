@@ -132,3 +132,8 @@ def market_prior(market: str, stage: str, central: float) -> LogitNormal:
     if published is None:
         return WIDE
     return rate_prior(published.low, published.high, central, _SD_FLOOR.get(stage, SD_FLOOR))
+
+
+def market_numbers() -> str:
+    """Every number of this module that a fit can depend on, as one text: for the hash of a fit."""
+    return repr((_RANGES, _SD_FLOOR, SD_FLOOR, WIDE, CHANNEL_PRIORS, DEFAULT_DELAY_DAYS, OTHER_DELAY_DAYS))

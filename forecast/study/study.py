@@ -1,8 +1,7 @@
 """The study: what was asked, read from one TOML file into frozen types.
 
 Everything that is wrong in the file is reported at once, as `file:line: key: expected, came, did you mean`.
-Data paths in a study are relative to the folder that the study lies in. A study never holds a secret: a database
-is named by the environment variable that holds its address.
+Data paths in a study are relative to the folder that the study lies in. A study never holds a secret.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from pydantic import (
 
 from forecast import periods
 from forecast.errors import StudyError
+from forecast.study.crm import PRESETS
 from forecast.study.file import (
     Label,
     NonNegative,
@@ -64,39 +64,28 @@ LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "returned", "amount", "
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
 
 
-class DatabaseSpec(Table):
-    """A database: the environment variable that holds its address, and the query to run there."""
-
-    dsn_env: str
-    query: str
-
-
 class HistorySpec(Table):
     """Where the history comes from and how it counts.
 
-    Exactly one of `counts`, `leads`, `database` is given. `from_` ("from" in the file) and `through` are periods, both
+    Exactly one of `counts` and `leads` is given. `from_` ("from" in the file) and `through` are periods, both
     included. `columns` maps our column names to those in the file; `preset` does the same for the export of a CRM.
     """
 
     counts: str | None = None
     leads: str | None = None
     activity: str | None = None
-    database: DatabaseSpec | None = None
     counting: Literal["calendar", "cohort"] = "calendar"
     period: Literal["month", "week", "quarter"] = "month"
     from_: Annotated[Label | None, Field(alias="from")] = None
     through: Label | None = None
     columns: dict[str, str] = Field(default_factory=dict)
-    preset: Literal["hubspot", "salesforce", "pipedrive"] | None = None
+    preset: Annotated[str, one_of(tuple(PRESETS))] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources, found = ("counts", "leads", "database"), []
+        sources, found = ("counts", "leads"), []
         if wrong := not_one(sources, self.given(sources)):
             found.append(Problem("", wrong))
-        if self.database is not None:
-            text = "is not available in this version: export the query's result to a CSV and name it in counts or leads"
-            found.append(Problem("database", text))
         if self.leads is None:
             text = "belongs to leads, and this history has none: remove it, or give leads"
             found += [Problem(key, text) for key in self.given(("activity", "preset"))]

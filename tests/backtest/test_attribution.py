@@ -8,7 +8,7 @@ import xarray as xr
 from posterior_fixture import DELAYS, RATES, TWO, history, posterior, run, study
 
 from forecast.backtest.actuals import score_outlook
-from forecast.backtest.attribution import Known, Waiting, attribute, expected, waiting_of
+from forecast.backtest.attribution import Known, OpenUnits, attribute, expected, waiting_of
 from forecast.equations import delay_pmf
 from forecast.history import History
 
@@ -68,7 +68,7 @@ def test_the_expected_funnel_is_the_mean_of_the_simulated_one(kind: str) -> None
     assert found["revenue"] == pytest.approx(found["won"] * [5000.0, 4000.0])
 
 
-def unit_by_unit(past: History, waiting: dict[str, Waiting], known: Known) -> np.ndarray:
+def unit_by_unit(past: History, waiting: dict[str, OpenUnits], known: Known) -> np.ndarray:
     """Expected wins by hand: cohort after cohort, age after age."""
     entering, periods = known.traffic, len(past.periods)
     for _, stage in past.steps:
