@@ -22,7 +22,9 @@ import math
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -40,8 +42,24 @@ _PLURAL = {"month": "months", "week": "weeks", "quarter": "quarters"}
 _TYPED = str.maketrans({NBSP: " ", THIN: " ", MINUS: "-", DASH: "-", SOFT: None})
 _PYTHON_SPEC = re.compile(r"[<>^]?\+?\d*,?(\.\d+)?[dfgeG%]?")
 
-# By language: English template -> the template of that language. English needs none.
+# By language: English template (or word of a writer, such as "to") -> that of the language. English needs none.
 CATALOGUES: dict[str, Mapping[str, str]] = {ENGLISH: {}}
+_LANGUAGE = ContextVar("language", default=ENGLISH)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Render everything inside in a language of the catalogue: pages, sheets and terminal alike."""
+    token = _LANGUAGE.set(language)
+    try:
+        yield
+    finally:
+        _LANGUAGE.reset(token)
+
+
+def _word(english: str) -> str:
+    """A template or a word in the language that is spoken."""
+    return CATALOGUES[_LANGUAGE.get()].get(english, english)
 
 
 # ---------------------------------------------------------------------------------------------------------- messages
@@ -85,30 +103,24 @@ def together(*parts: Text, between: str = " ") -> Message:
     )
 
 
-def text(said: Any, language: str = ENGLISH) -> str:
-    """A message (or a text, or a number) as it is read in a language."""
+def text(said: Any) -> str:
+    """A message (or a text, or a number) as it is read in the language that is spoken (`speaking`)."""
     if isinstance(said, Message):
-        template = CATALOGUES[language].get(said.template, said.template)
-        return _Template(language).vformat(template, (), said.values)
-    if isinstance(said, str):
-        return CATALOGUES[language].get(said, said)
-    return _plain(said, language)
+        return _Template().vformat(_word(said.template), (), said.values)
+    return _word(said) if isinstance(said, str) else _plain(said)
 
 
-def typed(said: Any, language: str = ENGLISH) -> str:
+def typed(said: Any) -> str:
     """A text in signs that any terminal, log and paste keeps: plain spaces, a hyphen for minus and dash.
 
     >>> typed(message("{x:whole}~EUR, {y:band}", x=-1200, y=(-5, 12.0)))
     '-1 200 EUR, -5.0 to 12.0'
     """
-    return text(said, language).translate(_TYPED)
+    return text(said).translate(_TYPED)
 
 
 class _Template(string.Formatter):
     """Python's own templates, whose fields are written by the writers of this module."""
-
-    def __init__(self, language: str) -> None:
-        self.language = language
 
     def parse(self, format_string: str) -> Iterable[tuple[str, str | None, str | None, str | None]]:
         """The pieces of a template, with ~ as the space that does not break."""
@@ -122,26 +134,26 @@ class _Template(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         """A value as its spec says."""
         if isinstance(value, Message):
-            value = text(value, self.language)
+            value = text(value)
         elif isinstance(value, list):
-            value = [text(item, self.language) if isinstance(item, Message) else item for item in value]
+            value = [text(item) if isinstance(item, Message) else item for item in value]
         name, _, digits = format_spec.partition(".")
         if name in _WRITERS:
             return _WRITERS[name](value, int(digits)) if digits else _WRITERS[name](value)
         if not format_spec:
-            return _plain(value, self.language)
+            return _plain(value)
         if not _PYTHON_SPEC.fullmatch(format_spec):
             raise ValueError(f"a message has no writer {format_spec!r}")
         return formatted(value, format_spec)
 
 
-def _plain(value: Any, language: str) -> str:
+def _plain(value: Any) -> str:
     if isinstance(value, Message):
-        return text(value, language)
+        return text(value)
     if isinstance(value, str):
         return value
     if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(item, language) for item in value)
+        return ", ".join(_plain(item) for item in value)
     return number(value) if isinstance(value, float) else str(value)
 
 
@@ -280,18 +292,22 @@ def band(low: Any, high: Any, unit: str = "", digits: int = 3) -> str:
     if not (known(low) and known(high)):
         return MISSING
     step = _step([float(low), float(high)], digits)
-    said = f"{_written(float(low), step)} to {_written(float(high), step)}"
+    said = f"{_written(float(low), step)}{_between()}{_written(float(high), step)}"
     return f"{said}{NBSP}{unit}" if unit else said
+
+
+def _between() -> str:
+    return f" {_word('to')} "
 
 
 def whole_band(low: Any, high: Any) -> str:
     """A band of amounts to the unit: 12 867 to 14 200."""
-    return f"{whole(low)} to {whole(high)}" if known(low) and known(high) else MISSING
+    return f"{whole(low)}{_between()}{whole(high)}" if known(low) and known(high) else MISSING
 
 
 def tight(spread: str) -> str:
     """A band for narrow columns: 166 000–197 000; a minus sign keeps the word, a dash beside it would mislead."""
-    return spread if MINUS in spread else spread.replace(" to ", DASH)
+    return spread if MINUS in spread else spread.replace(_between(), DASH)
 
 
 def percent(share: Any, digits: int = 2) -> str:
@@ -326,7 +342,7 @@ def chance(p: Any, *, brief: bool = False) -> str:
     """A probability for people, never a false certainty: 41 %, below 1 %, above 99 %; `brief` is for tables."""
     if not known(p):
         return MISSING
-    below, above = ("<", ">") if brief else ("below", "above")
+    below, above = ("<", ">") if brief else (_word("below"), _word("above"))
     if float(p) < 0.01:
         return f"{below}{NBSP}1{NBSP}%"
     return f"{above}{NBSP}99{NBSP}%" if float(p) > 0.99 else f"{round(100 * float(p))}{NBSP}%"
@@ -388,8 +404,10 @@ def listed(names: Sequence[Any], most: int = 4) -> str:
     """Names in a row, with "and": a, b and c; longer lists end with "and 3 more"."""
     shown = [clean(n) for n in names[:most]]
     if len(names) > most:
-        shown.append(f"{len(names) - most}{NBSP}more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else "none"
+        shown.append(f"{len(names) - most}{NBSP}{_word('more')}")
+    if len(shown) < 2:
+        return shown[0] if shown else _word("none")
+    return f"{', '.join(shown[:-1])} {_word('and')} {shown[-1]}"
 
 
 def in_a_row(names: Sequence[Any], most: int = 1_000_000, between: str = ", ") -> str:
@@ -398,7 +416,7 @@ def in_a_row(names: Sequence[Any], most: int = 1_000_000, between: str = ", ") -
     >>> in_a_row(["a", "b", "c"]), in_a_row(["a", "b", "c"], 2)
     ('a, b, c', 'a, b and 1 more')
     """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
+    more = f" {_word('and')} {len(names) - most} {_word('more')}" if len(names) > most else ""
     return between.join(str(name) for name in names[:most]) + more
 
 
@@ -409,8 +427,8 @@ def in_parts(names: Sequence[Any], most: int = 1_000_000) -> str:
 
 def horizon_words(labels: Sequence[str], kind: str) -> str:
     """The horizon: "2026-11 to 2027-01 (3 months)"."""
-    n = f"1{NBSP}{kind}" if len(labels) == 1 else f"{len(labels)}{NBSP}{_PLURAL.get(kind, kind + 's')}"
-    return f"{labels[0]} ({n})" if len(labels) == 1 else f"{labels[0]} to {labels[-1]} ({n})"
+    n = f"{len(labels)}{NBSP}{_word(kind if len(labels) == 1 else _PLURAL.get(kind, kind + 's'))}"
+    return f"{labels[0]} ({n})" if len(labels) == 1 else f"{labels[0]}{_between()}{labels[-1]} ({n})"
 
 
 def _brief(p: Any) -> str:
@@ -443,7 +461,7 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "count_band": _ends(count_band),
     "percent_band": _ends(percent_band),
     "whole_band": _ends(whole_band),
-    "between": lambda ends: band(*ends).replace(" to ", " and "),
+    "between": lambda ends: band(*ends).replace(_between(), f" {_word('and')} "),
     "tight": _ends(band, narrow=True),
     "tight_count": _ends(count_band, narrow=True),
     "tight_percent": _ends(percent_band, narrow=True),

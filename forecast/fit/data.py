@@ -96,7 +96,7 @@ def _typical_drift(history: History) -> Array:
 
 
 def walk_geometry(history: History, precision: Array, delay: Array) -> dict[str, Array]:
-    """Coordinates of the walks (`equations.waves_centred`); the information of a cell ends where its own noise begins."""
+    """Coordinates of the walks (`equations.waves_centred`); a cell tells nothing more where its own noise begins."""
     common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, delay)
     return {"walk_centred": common, "own_centred": own, "basis": walk_waves(len(precision))}
 
