@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -28,10 +29,12 @@ from forecast.history.counts import (
 )
 from forecast.history.files import BLANK, cells_problem, rows_text
 from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
-from forecast.history.leads import Leads, read_leads
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.study import Study, nearest
 from forecast.words import Text, message
+
+if TYPE_CHECKING:
+    from forecast.history.leads import Leads
 
 
 def read_history(study: Study, *, today: date | None = None) -> History:
@@ -141,6 +144,8 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
 def _from_leads(study: Study, today: date | None) -> History:
     spec, stages = study.history, study.funnel.stages
     file, own = str(spec.leads), stages[stages.index("leads") :]
+    from forecast.history.leads import read_leads  # DuckDB, where there are leads
+
     leads = read_leads(
         study.folder / file,
         file,
