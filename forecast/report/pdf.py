@@ -22,7 +22,7 @@ from matplotlib.ft2font import FT2Font
 from forecast.report import sentences
 from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
-from forecast.report.figures import figure_svg
+from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
 from forecast.words import Check, Text, Verdict, clean, message, text
 
 if TYPE_CHECKING:
@@ -99,12 +99,13 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "title": _said(report.title),
         "status": report.status,
+        "colours": [BLUE, ORANGE, INK],
         "words": {
             "as_of": _said(report.as_of),
             "kicker": _said(report.about),
             "footer": _said(sentences.BANDS),
-            "fail_mark": "FAIL: not for decisions",
-            "fail_line": "Do not use these numbers for a decision.",
+            "fail_mark": _said("FAIL: not for decisions"),
+            "fail_line": _said("Do not use these numbers for a decision."),
         },
         "pages": [_page(page) for page in report.pages],
     }

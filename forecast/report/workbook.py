@@ -20,6 +20,7 @@ from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from forecast.report.contents import report_of
+from forecast.report.figures import ORANGE
 from forecast.report.pages.overview import what_to_do
 from forecast.tables import CHANCE, COUNT, CURRENCY, Table, Unit, unit_in
 from forecast.words import FAIL, Text, message, typed, whole
@@ -61,7 +62,7 @@ def write_workbook(made: Results, path: Path, *, created: datetime) -> None:
         if made.verdict.status == FAIL:
             for sheet in book.worksheets():
                 sheet.set_header(f"&C&B{FAILED}")
-                sheet.set_tab_color("#D55E00")
+                sheet.set_tab_color(ORANGE)
     path.write_bytes(file.getvalue())
 
 
@@ -74,7 +75,7 @@ class _Styles:
         self.head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "bottom"})
         self.title = book.add_format({"bold": True, "font_size": 14})
         self.bold = book.add_format({"bold": True})
-        self.fail = book.add_format({"bold": True, "font_size": 14, "font_color": "#D55E00"})
+        self.fail = book.add_format({"bold": True, "font_size": 14, "font_color": ORANGE})
         self.text = book.add_format({"text_wrap": True, "valign": "top"})
 
     def number(self, unit: Unit) -> Format:
