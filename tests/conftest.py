@@ -10,12 +10,19 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from forecast.progress import Silent
 
+if TYPE_CHECKING:
+    from forecast.results import Results
+
 ROOT = Path(__file__).parents[1]
+# Matrices here are small: threads of the linear algebra cost more than they bring, and each worker would start its own.
+# Workers and commands take this over; a process that has loaded numpy before (by a plugin) keeps its threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,23 @@ def counts(*, cohort: bool = False) -> str:
         lines.append(f"{label},ppc,{spend},{spend // 2},{spend // 40},{spend // 100},{won},{won * 4100}")
         lines.append(f"{label},seo,0,900,{27 + month % 4},{10 + month % 3},2,9000")
     return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def no_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs without drawing: in report.pdf and report.xlsx stands the forecast as CSV, all other files are real.
+
+    For tests of what is written when and where; what stands on paper is for tests/report and the demo.
+    """
+
+    def pdf(made: Results, *, timestamp: int) -> bytes:
+        return b"%PDF-" + made.forecast.to_csv().encode()
+
+    def workbook(made: Results, path: Path, *, created: object) -> None:
+        path.write_bytes(made.forecast.to_csv().encode())
+
+    monkeypatch.setattr("forecast.report.pdf.report_pdf", pdf)
+    monkeypatch.setattr("forecast.report.workbook.write_workbook", workbook)
 
 
 class Notes(Silent):

@@ -89,7 +89,9 @@ def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
     assert 'STUDY = "../models/demo.toml"' in notebook
 
 
-def test_a_quarter_can_be_planned_inside_the_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_quarter_can_be_planned_inside_the_new_folder(
+    tmp_path: Path, no_paper: None, monkeypatch: pytest.MonkeyPatch
+):
     """`forecast check`, then `forecast run --preview --set`, from within the folder."""
     checking.init(tmp_path / "plan")
     monkeypatch.chdir(tmp_path / "plan")

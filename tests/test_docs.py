@@ -14,8 +14,8 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
-import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import cli_reference
@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import forecast
+from forecast.__main__ import main
 from forecast.study import PRESETS, ChangeSpec, DelayChangeSpec, RecoverSpec, Study, load_study
 
 ROOT = Path(forecast.__file__).parents[1]
@@ -77,22 +78,23 @@ def test_there_are_examples_to_run():
 
 
 @pytest.mark.parametrize(("page", "command", "shown", "code"), EXAMPLES)
-def test_shown_output_is_real(page, command, shown, code, tmp_path):
-    """Each example prints, from a folder with the files of its page, exactly what the page shows."""
+def test_shown_output_is_real(page, command, shown, code, tmp_path, monkeypatch, capsys):
+    """Each example prints, from a folder with the files of its page, exactly what the page shows.
+
+    In this process, whose start would cost more than most examples: what a process of its own adds to the command is
+    tested with the command (tests/test_cli.py, tests/test_end_to_end.py).
+    """
     program, *args = shlex.split(command)
     assert program == "forecast", "only our own command is run from a page"
     for name, content in FILES.findall(_text(ROOT / page)):
         (tmp_path / name).write_text(content, encoding="utf-8")
-    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from forecast.__main__ import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", start, str(ROOT), *args],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == code, result.stderr
-    assert (result.stderr if code else result.stdout) == shown
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [program, *args])
+    with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code or 0) == code, said.err
+    assert (said.err if code else said.out) == shown
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if PROMPTS.search(_text(page))], ids=_name)

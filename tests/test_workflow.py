@@ -139,7 +139,7 @@ def test_a_fit_that_failed_its_checks_gives_way_to_the_preview(small_study: Path
     assert "PREVIEW" not in kept["verdict"]["sentence"]
 
 
-def test_a_fail_ends_with_4_and_leaves_stamped_outputs(small_study: Path):
+def test_a_fail_ends_with_4_and_leaves_stamped_outputs(small_study: Path, no_paper: None):
     """Files, stdout and a reason on stderr as ever, then exit code 4; with --go-on the same stamp and 0."""
     save_by_hand(small_study, failures=(FAILED,))
     out = small_study.parent / "out"
@@ -201,7 +201,9 @@ def test_fit_saves_the_posterior_and_judges_it(small_study: Path, monkeypatch: p
 # Run
 
 
-def test_run_writes_to_reports_name_and_tells_its_steps(fitted_study: Path, monkeypatch: pytest.MonkeyPatch):
+def test_run_writes_to_reports_name_and_tells_its_steps(
+    fitted_study: Path, no_paper: None, monkeypatch: pytest.MonkeyPatch
+):
     """Without --out the folder is reports/NAME below where the command runs."""
     monkeypatch.chdir(fitted_study.parent)
     notes = Notes()
@@ -370,7 +372,7 @@ def test_a_backtest_stands_in_the_verdict_and_report_of_its_data(small_study: Pa
     assert saved(tmp_path / "nowhere", loaded, now) is None
 
 
-def test_a_run_shows_the_backtest_beside_it(fitted_study: Path, tmp_path: Path):
+def test_a_run_shows_the_backtest_beside_it(fitted_study: Path, no_paper: None, tmp_path: Path):
     """The verdict has its check, the report its tables; a damaged file is refused before any work."""
     folder = tmp_path / "out"
     workflow.backtest(fitted_study, out=folder, origins=2, horizon=2, **QUICKLY)
@@ -402,7 +404,7 @@ def test_the_command_and_its_gate(small_study: Path, tmp_path: Path):
 # Scores
 
 
-def test_part_of_a_horizon_is_scored(fitted_study: Path, tmp_path: Path):
+def test_part_of_a_horizon_is_scored(fitted_study: Path, no_paper: None, tmp_path: Path):
     """Two of three months have come: those are scored, and it says so; the file lies beside the run."""
     folder = tmp_path / "run"
     workflow.run(fitted_study, out=folder, overrides=["history.through='2026-04'"], preview=True)

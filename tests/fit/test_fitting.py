@@ -189,20 +189,35 @@ def small(periods: int = 18) -> tuple[Study, History, dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def small_fit() -> tuple[Posterior, Posterior, list[str], dict[str, float]]:
-    """A small history fitted twice with one seed (the second time with other numbers of cores)."""
+def small_fit() -> tuple[Posterior, list[str], dict[str, float]]:
+    """A small history, fitted once."""
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
         asked, past, truth = small()
         notes = Notes()
-        one = fit(asked, past, seed=4, draws=600, progress=notes, cores=2)
-        two = fit(asked, past, seed=4, draws=600, progress=Notes(), cores=1)
-    return one, two, notes.steps, truth
+        known = fit(asked, past, seed=4, draws=600, progress=notes, cores=2)
+    return known, notes.steps, truth
+
+
+def smallest_fit(past: History, **changes: Any) -> Posterior:
+    """A fit for comparing bits: forty draws after sixty steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        patch.setattr(module, "TUNE", 60)
+        given: dict[str, Any] = {"seed": 4, "draws": 40, "progress": Notes(), "cores": 2}
+        return fit(small(periods=8)[0], past, **(given | changes))
+
+
+@pytest.fixture(scope="module")
+def smallest() -> tuple[History, Posterior]:
+    """A history of eight periods and its fit on two cores."""
+    past = small(periods=8)[1]
+    return past, smallest_fit(past)
 
 
 def test_a_small_history_is_recovered(small_fit):
     """Rates, delay, deal value and traffic lie within 4 posterior sds of the truth, and the data have narrowed them."""
-    known, _, steps, truth = small_fit
+    known, steps, truth = small_fit
     for stage, rate in truth.items():
         today = known.array(f"logit_rate_{stage}")[:, -1]
         assert (np.abs(today.mean(axis=0) - logit(rate)) < 4 * today.std(axis=0)).all()
@@ -218,9 +233,10 @@ def test_a_small_history_is_recovered(small_fit):
     assert parts == ["visitors to leads", "leads to won", "deal value", "visitors"]
 
 
-def test_the_same_seed_gives_the_same_draws(small_fit):
+def test_the_same_seed_gives_the_same_draws(smallest):
     """Bit for bit, on one core as on two."""
-    one, two, _, _ = small_fit
+    past, one = smallest
+    two = smallest_fit(past, cores=1)
     assert set(one.data.variables) == set(two.data.variables)
     for name in one.data.data_vars:
         assert one.data[name].values.tobytes() == two.data[name].values.tobytes(), name
@@ -228,7 +244,7 @@ def test_the_same_seed_gives_the_same_draws(small_fit):
 
 def test_a_posterior_has_all_that_the_simulation_takes(small_fit):
     """Draws paired over parts, ages and stages in the provenance, one diagnosis a part with a sampling time."""
-    known, _, _, _ = small_fit
+    known, _, _ = small_fit
     assert known.draws == 600
     assert known.provenance["stages"] == ["visitors", "leads", "won"]
     assert known.provenance["ages"]["leads"] == 1
@@ -246,17 +262,15 @@ def test_a_posterior_has_all_that_the_simulation_takes(small_fit):
         assert np.isfinite(known.data[name].values).all(), name
 
 
-def test_a_part_does_not_know_of_the_others(quick, monkeypatch):
+def test_a_part_does_not_know_of_the_others(smallest):
     """Seeds go by the name of a part: without the deal value the rates are drawn as with it, bit for bit."""
-    monkeypatch.setattr(module, "TUNE", 60)
-    asked, past, _ = small(periods=8)
+    past, with_value = smallest
     fewer = History(past.counts.drop_vars(["revenue"]), past.counting, past.period, past.stages)
-    given = {"seed": 4, "draws": 40, "progress": Notes(), "cores": 2}
-    with_value, without = fit(asked, past, **given), fit(asked, fewer, **given)
+    without = smallest_fit(fewer)
     assert "deal_mean" not in without.data
     for name in ("logit_rate_leads", "logit_rate_won", "delay_mean_won"):
         assert (with_value.data[name].values == without.data[name].values).all()
-    other = fit(asked, fewer, **(given | {"seed": 5}))
+    other = smallest_fit(fewer, seed=5)
     assert not (other.data["logit_rate_won"].values == without.data["logit_rate_won"].values).any()
 
 

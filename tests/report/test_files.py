@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 
 import h5netcdf
 import numpy as np
@@ -19,6 +20,7 @@ import xarray as xr
 
 from forecast.errors import UsageError
 from forecast.report import files as export
+from forecast.report.workbook import write_workbook
 from tests.tables_fixture import CHANNELS, FOREIGN, HOSTILE, plausible_outlook, plausible_tables
 
 SUMMARY = {
@@ -134,8 +136,8 @@ def test_no_cell_of_the_workbook_is_a_formula_or_link(written):
 def test_the_workbook_has_the_sheets_and_formats_for_finance(tmp_path):
     """Headline first, one sheet a table, frozen headings, numbers as numbers in their format."""
     tables = plausible_tables()
-    export.write_outputs(tmp_path / "o", tables, None, {})
-    book = openpyxl.load_workbook(tmp_path / "o" / "report.xlsx")
+    write_workbook(tables, tmp_path / "report.xlsx", created=datetime(2026, 11, 1, tzinfo=UTC))
+    book = openpyxl.load_workbook(tmp_path / "report.xlsx")
     wanted = "Headline Forecast Budget Funnel|Unit economics Bridge Delays Diagnostics Audit Provenance"
     assert set(wanted.replace("|", " ").replace("Unit economics", "Unit_economics").split()) <= {
         n.replace(" ", "_") for n in book.sheetnames
@@ -211,7 +213,7 @@ def small(**given):
     return plausible_tables(channels=("ppc",), stages=("leads", "won"), past=12, **given)
 
 
-def test_a_second_run_replaces_the_first_and_leaves_other_files(tmp_path):
+def test_a_second_run_replaces_the_first_and_leaves_other_files(tmp_path, no_paper):
     """Own files are renewed, a user's notes in the folder stay."""
     folder = tmp_path / "reports" / "demo"
     export.write_outputs(folder, small(), None, {"run": 1})
@@ -222,7 +224,7 @@ def test_a_second_run_replaces_the_first_and_leaves_other_files(tmp_path):
     assert set(export.FILES) - {"draws.nc"} | {"notes.txt"} == {p.name for p in folder.iterdir()}
 
 
-def test_a_table_that_the_study_no_longer_asks_for_goes(tmp_path):
+def test_a_table_that_the_study_no_longer_asks_for_goes(tmp_path, no_paper):
     """goals.csv of the run before does not stay beside outputs of a study without goals."""
     export.write_outputs(tmp_path, small(), None, {"run": 1})
     (tmp_path / "goals.csv").write_text("goal,p\nquarter,0.4\n")
@@ -239,7 +241,7 @@ def test_a_folder_with_a_report_of_somebody_else_is_refused(tmp_path):
     assert ["report.pdf"] == [p.name for p in tmp_path.iterdir()]
 
 
-def test_a_run_that_fails_leaves_the_old_files(tmp_path):
+def test_a_run_that_fails_leaves_the_old_files(tmp_path, no_paper):
     """An error in the middle changes nothing and leaves nothing behind."""
     export.write_outputs(tmp_path, small(), None, {"run": 1})
     before = hashes(tmp_path)

@@ -78,7 +78,7 @@ def test_scenarios_are_compared_from_the_saved_fit_without_the_sampler(with_leve
     } <= measures
 
 
-def test_a_run_writes_what_the_command_says(with_levers: Path, tmp_path: Path):
+def test_a_run_writes_what_the_command_says(with_levers: Path, no_paper: None, tmp_path: Path):
     """scenarios.csv, sensitivity.csv, variance.csv, goals.csv, the summary: the same numbers as the command."""
     out = tmp_path / "out"
     summary = workflow.run(with_levers, out=out, go_on=True).summary
