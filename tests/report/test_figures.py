@@ -184,8 +184,8 @@ def test_names_are_drawn_as_text_under_foreign_settings(ax):
 
 def test_the_same_figure_is_the_same_file():
     """Drawn anew, a figure has the same bytes and no date."""
-    first = [figures.figure_svg(f) for f in every_figure(plausible_tables())]
-    drawn = every_figure(plausible_tables())
+    first = [figures.figure_svg(f) for f in every_figure(plausible_tables(channels=("seo", "ppc")))]
+    drawn = every_figure(plausible_tables(channels=("seo", "ppc")))
     assert first == [figures.figure_svg(f) for f in drawn]
     assert not any("<dc:date>" in svg for svg in first)
 
