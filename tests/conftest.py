@@ -33,6 +33,11 @@ class DemoRun:
     process: subprocess.CompletedProcess[str]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the demo come first, so that one worker has them all: no other waits while it runs."""
+    items.sort(key=lambda item: "demo_run" not in getattr(item, "fixturenames", ()))
+
+
 def command(*args: str, cwd: Path, code: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m forecast ARGS` (or a piece of Python with these arguments) as a process of its own."""
     start = ["-m", "forecast"] if code is None else ["-c", code]

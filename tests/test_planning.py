@@ -252,8 +252,13 @@ def test_plans_are_compared_on_common_random_numbers(by_hand: tuple[Study, Poste
         forecast.compare([plan[:2]], made)
 
 
-def test_a_forecast_writes_the_files_of_a_run(by_hand: tuple[Study, Posterior], tmp_path: Path):
+@pytest.mark.parametrize("paper", ["no_paper", pytest.param("drawn", marks=pytest.mark.slow)])
+def test_a_forecast_writes_the_files_of_a_run(
+    by_hand: tuple[Study, Posterior], tmp_path: Path, paper: str, request: pytest.FixtureRequest
+):
     """The same bytes as the command, but for what only a run knows: how it was asked, and its seconds."""
+    if paper == "no_paper":
+        request.getfixturevalue(paper)
     study, posterior = by_hand
     made = forecast.forecast(study, read_history(study), posterior, command="forecast run")
     ours = made.write(tmp_path / "ours")
