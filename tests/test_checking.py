@@ -17,7 +17,17 @@ from forecast.cli import app
 from forecast.errors import StudyError, UsageError
 from forecast.report import FILES, LEVER_FILES
 
-HEAVY = ("matplotlib", "typst", "xlsxwriter", "scipy.stats", "scipy.optimize", "highspy", "pymc", "numba", "duckdb")
+HEAVY = (
+    "matplotlib",
+    "typst",
+    "xlsxwriter",
+    "scipy.stats",
+    "scipy.optimize",
+    "highspy",
+    "pymc",
+    "numba",
+    "duckdb",
+)
 
 
 @pytest.mark.parametrize("command", ["check", "init"])

@@ -201,7 +201,7 @@ def test_one_channel_and_twenty_can_be_drawn(channels):
 def test_no_pyplot_and_no_global_state():
     """Importing the pages loads no matplotlib, and drawing no pyplot, which would hold figures for ever."""
     code = (
-        "import sys, forecast.report.pages as pages; early = 'matplotlib' in sys.modules;"
+        "import sys, forecast.report.contents, forecast.report.pages as pages; early = 'matplotlib' in sys.modules;"
         "pages.budget.blank(1.0); sys.exit(early or 'matplotlib.pyplot' in sys.modules)"
     )
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
