@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow sbc check lint format docs setup constraints wheel clean
+.PHONY: help demo test test-slow test-outside sbc check lint format docs setup constraints wheel clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ test: $(READY) ## the fast tests, on two cores
 
 test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 	$(PY) -m pytest -m slow
+
+test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a notebook's kernel
+	@sh tools/outside.sh
+	$(PY) -m pytest -m "outside and not slow"
 
 sbc: $(READY) ## calibration: 600 companies from the model's own prior, fitted (resumable; an hour on 2 cores)
 	$(PY) benchmarks/sbc.py --out build/sbc --figures build/sbc

@@ -270,6 +270,7 @@ def test_the_demo_passes_every_gate_of_sampling(summary: dict[str, Any]):
 # report.pdf and report.xlsx
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_the_report_says_the_headline_on_at_least_four_pages(demo_run: DemoRun, summary: dict[str, Any]):
     """Page 1 holds the verdict, expected revenue with its band, the target, the gain; every page has text."""

@@ -42,7 +42,7 @@ def test_the_cells_are_read_as_they_are_written():
     assert book.cells[0].cell_type == "markdown"
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.filterwarnings("default")  # the kernel's own machinery is not under test
 def test_it_runs_clean_in_a_planning_folder(tmp_path, monkeypatch):
     """In a fresh planning folder every cell runs, nothing is said on stderr, and the outputs are written."""

@@ -253,7 +253,7 @@ def _coverage(band: Mapping[str, Any], gate: GateSpec) -> Judged:
     return _check(
         message("coverage of the 80~% band"),
         message("{inside:whole} of {outcomes:whole} inside", **band),
-        message("{region:percent_band}", region=(least, most)),
+        message("{least:.0%} to {most:.0%}", least=least, most=most),
         status,
         f"in the past the bands were too {way}",
         missed=missed,

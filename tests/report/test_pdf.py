@@ -50,6 +50,7 @@ def standard() -> bytes:
     return report_pdf(plausible_tables(), timestamp=STAMP)
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_page_one_says_what_a_board_needs(standard, tmp_path):
     """Verdict with its failing check and advice, forecast with band, wins, P(target), gap and recommendation."""
@@ -63,6 +64,7 @@ def test_page_one_says_what_a_board_needs(standard, tmp_path):
         assert words in pages[0], words
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_every_chapter_is_there(standard, tmp_path):
     """Fan, bridge, luck, funnel, economics, budget with caveats, evidence: each with its sentence."""
@@ -77,6 +79,7 @@ def test_every_chapter_is_there(standard, tmp_path):
     assert "FAIL" not in words
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_tables_say_what_the_tables_hold(standard, tmp_path):
     """Numbers of the forecast and of the budget arrive on paper."""
@@ -88,6 +91,7 @@ def test_tables_say_what_the_tables_hold(standard, tmp_path):
     assert f"{round(total['mean'], -3):,.0f}".replace(",", " ") in words
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_a_failed_fit_is_stamped(tmp_path):
     """FAIL stands on page 1 with its check, and in the head of every page."""
@@ -100,6 +104,7 @@ def test_a_failed_fit_is_stamped(tmp_path):
     assert all("FAIL: not for decisions" in page for page in pages)
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_hostile_names_print_as_themselves(tmp_path, caplog):
     """No name is markup, code, mathematics or a formula in the report."""
@@ -110,6 +115,7 @@ def test_hostile_names_print_as_themselves(tmp_path, caplog):
     assert not caplog.records
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_signs_without_a_shape_become_boxes(tmp_path, caplog):
     """A name in a script that the font lacks does not stop the report; one warning says what happened."""
@@ -123,6 +129,7 @@ def test_signs_without_a_shape_become_boxes(tmp_path, caplog):
         assert 1 == len(caplog.records)
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_no_material_change_is_the_recommendation(tmp_path):
     """Where a move is not worth it, page 1 and the budget page say so."""
@@ -133,6 +140,7 @@ def test_no_material_change_is_the_recommendation(tmp_path):
     assert any("Budget: no material change" in page for page in pages)
 
 
+@pytest.mark.outside
 @needs_poppler
 def test_a_small_study_has_a_report(tmp_path):
     """Two stages, one channel, no revenue, no spend, no target: pages say so instead of standing empty."""
@@ -155,6 +163,7 @@ def test_a_small_study_has_a_report(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.outside
 @needs_poppler
 def test_a_large_study_has_a_report(tmp_path):
     """Twenty channels, six stages, 24 weeks: every channel and week is there, and page 1 stays one page."""
