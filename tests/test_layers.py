@@ -12,6 +12,7 @@ import pytest
 import forecast
 
 PACKAGE = Path(forecast.__file__).parent
+ROOT = PACKAGE.parent
 FLOORS = """
     errors periods progress equations words tables columns
     study
@@ -92,6 +93,20 @@ def test_numbers_become_text_in_words_alone(path: Path):
             assert getattr(node.func, "attr", getattr(node.func, "id", "")) != "format", (
                 f"{path}:{node.lineno}"
             )
+
+
+@pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="a source distribution has no benchmarks")
+def test_tests_and_benchmarks_go_through_the_faces():
+    """A test looks inside its own door alone, a benchmark and the notebook inside none."""
+    for top in ("tests", "benchmarks", "notebooks"):
+        for path in (ROOT / top).rglob("*.py"):
+            own = path.relative_to(ROOT).parts[1]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                module = str(node.module) if isinstance(node, ast.ImportFrom) else ""
+                package, _, rest = module.partition(".")
+                door, _, inner = rest.partition(".")
+                inside = package == "forecast" and door in DOORS and inner
+                assert not inside or door == own or (own, door) in INSIDE, f"{path}: {module} is inside"
 
 
 def test_there_is_no_circle():
