@@ -75,7 +75,7 @@ def test_imports_point_down_through_faces(path: Path):
         if not other or other == own or not is_file(other):  # a name of the package itself: its version
             continue
         assert other != "lab", f"{path} imports {name}: made companies are for tests, benchmarks and docs"
-        assert RANK[other] < RANK[own] or RANK[own] == 0, f"{path} imports {name}"
+        assert RANK[other] < RANK[own] or RANK[other] == 0, f"{path} imports {name}"
         assert not (inner and is_file(f"{other}.{inner}")) or (own, other) in INSIDE, (
             f"{path}: {name} is inside"
         )
