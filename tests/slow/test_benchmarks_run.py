@@ -294,6 +294,14 @@ def test_scoring_of_real_leads(tmp_path: Path):
     assert re.search(r"^  log score 0\.\d+ a lead; channel rate alone 0\.\d+$", said, re.MULTILINE)
 
 
+def test_start(tmp_path: Path):
+    """This checkout beside itself: a row for each command."""
+    said = run("start", ROOT, "--times", 1, cwd=tmp_path)
+    assert re.fullmatch(
+        r"\| command \|.*\n\|[-|]+\n(\| forecast .+ \| \d+ \| \d+ \| \d+\.\d\d \|\n){2}", said
+    ), said
+
+
 def test_tuned_dial(tmp_path: Path):
     """Each setting for both kinds of budget, made by two processes."""
     given = ["--out", "kept.jsonl", "--worlds", 1, "--workers", 2, "--draws", 400]
