@@ -274,24 +274,25 @@ def test_sbc(tmp_path: Path):
 
 
 def test_scoring(tmp_path: Path):
-    """A row a company; a score that knows the features lies nearer to the truth than the channel's rate."""
-    said = run("scoring", "--sizes", 500, "--worlds", 1, cwd=tmp_path)
+    """A row a company; nearer to the truth than the channel's rate, and as near as the same density drawn by NUTS."""
+    said = run("scoring", "--sizes", 500, "--worlds", 1, "--nuts", cwd=tmp_path)
     head, _, row = ([cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines())
     found = dict(zip(head, row, strict=True))
     assert (found["leads"], found["strength"]) == ("500", "1.0")
-    assert {"won by then", "seconds", "R-hat", "divergences", "luck of its wins"} < set(found)
+    assert {"won by then", "seconds", "seconds, NUTS", "luck of its wins"} < set(found)
     score, rate = (
         float(found[name].rstrip("%")) for name in ("score above truth", "channel rate above truth")
     )
     assert 0 < score < rate
+    assert abs(float(found["score above NUTS"].split("%")[0])) < 0.5
 
 
 def test_scoring_of_real_leads(tmp_path: Path):
     """Columns that only won leads have are found, and the page is what remains."""
     said = run("scoring", "--olist", shared("olist"), cwd=tmp_path)
-    assert said.startswith("8,000 leads, 7,158 open on 2018-11-14; features: landing_page_id\n")
-    assert len(re.findall(r"^  \w+: left out: filled in for won leads", said, re.MULTILINE)) == 9
-    assert re.search(r"^  log score 0\.\d+ a lead; channel rate alone 0\.\d+$", said, re.MULTILINE)
+    assert said.startswith("8 000 leads, 7 158 open on 2018-11-14; features: landing_page_id\n")
+    assert len(re.findall(r"^- \w+: left out: filled in for won leads", said, re.MULTILINE)) == 9
+    assert re.search(r"^- log score 0\.\d+ a lead; channel rate alone 0\.\d+$", said, re.MULTILINE)
 
 
 def test_start(tmp_path: Path):
