@@ -101,7 +101,7 @@ def test_backtest_public(tmp_path: Path):
     said = run("backtest_public", data, "--out", "kept", "--preview", "--workers", 1, cwd=tmp_path)
     titles = re.findall(r"^=== (.*)$", said, re.MULTILINE)
     assert titles == ["olist", "toy store, sessions not given", "toy store, sessions given"]
-    found = tables(said, "method origins CRPS CRPS/came WIS bias in 50 % 80 % 90 % skill over it")
+    found = tables(said, "Method Origins CRPS Bias In 50 % In 80 % In 90 % Skill over it")
     assert [rows[0][:2] for rows in found] == [["forecast", "7"], ["forecast", "21"], ["forecast", "21"]]
     assert all(rows[1][0] == "spreadsheet" for rows in found)
     [pipeline] = tables(said, "origin mean q05 q10 q50 q90 q95 came pit")
