@@ -1,4 +1,5 @@
 from .features import LeadTable as LeadTable
+from .features import codes_of as codes_of
 from .features import dates_of as dates_of
 from .features import read_lead_table as read_lead_table
 from .features import returned_column as returned_column

@@ -102,9 +102,8 @@ def _presence(cells: pd.Series[Any], won: Mask, settled: Mask) -> Seen | None:
         return None
     sign = "filled in for won leads" if area > 0.5 else "filled in for leads that were not won"
     shares = {"won": filled[settled & won].mean(), "others": filled[settled & ~won].mean()}
-    return sign, message(
-        "filled in for {won:percent} of won leads, {others:percent} of settled others", **shares
-    )
+    said = "filled in for {won:percent} of won leads, {others:percent} of settled others"
+    return sign, message(said, **shares)
 
 
 def _separates(cells: pd.Series[Any], kind: str, won: Mask, settled: Mask, table: LeadTable) -> Seen | None:

@@ -146,21 +146,14 @@ def _threshold(
     end = shift(history.last, 1, history.period)
     start = shift(history.last, 1 - RECENT, history.period)
     part = table.rows((table.created >= start) & (table.created < end))
-    step = (
-        -(-len(part.leads) * len(scorer.fits[0].draws) // MOST_CELLS) or 1
-    )  # draws kept, where leads are many
+    cells = len(part.leads) * len(scorer.fits[0].draws)
+    step = -(-cells // MOST_CELLS) or 1  # of the draws, where leads are many
     pieces = [scorer.at_creation(piece)[::step] for piece in chunks(part)]
     chance = np.concatenate(pieces or [np.zeros((1, 0))], axis=1)
     worth = None if values is None else values[::step][: len(chance), _channel(part, scorer)]
     capacity = spec.capacity or study.economics.capacity
-    made = best_threshold(
-        chance,
-        worth,
-        margin=study.economics.gross_margin,
-        cost=spec.cost_per_lead,
-        capacity=capacity,
-        periods=RECENT,
-    )
+    margin, cost = study.economics.gross_margin, spec.cost_per_lead
+    made = best_threshold(chance, worth, margin=margin, cost=cost, capacity=capacity, periods=RECENT)
     label = f"{period_label(start, history.period)} to {period_label(history.last, history.period)}"
     return replace(made, told=made.told | {"made_on": label})
 
@@ -218,13 +211,9 @@ def _between(ranked: Array, worked: int) -> float:
 
 def _row(n: int, sums: Array, wins: Array, periods: int) -> dict[str, float]:
     total = sums[:, n - 1] if n else np.zeros(len(sums))
-    return {
-        "worked": n / periods,
-        "contribution": float(total.mean()),
-        "q10": float(np.quantile(total, 0.1)),
-        "q90": float(np.quantile(total, 0.9)),
-        "wins": float(wins[:, n - 1].mean()) if n else 0.0,
-    }
+    q10, q90 = map(float, np.quantile(total, [0.1, 0.9]))
+    won = float(wins[:, n - 1].mean()) if n else 0.0
+    return {"worked": n / periods, "contribution": float(total.mean()), "q10": q10, "q90": q90, "wins": won}
 
 
 def _channel(table: LeadTable, scorer: Scorer) -> NDArray[np.int64]:
@@ -250,20 +239,15 @@ def ranked(
             made["expected_value"] = money.mean(axis=0)
             made["low"], made["high"] = np.quantile(money, [0.1, 0.9], axis=0)
         pieces.append(pd.DataFrame(made))
-    scores = (
-        pd.concat(pieces, ignore_index=True)
-        if pieces
-        else pd.DataFrame({"p_win": [], "p_low": [], "p_high": []})
-    )
+    none = pd.DataFrame({"p_win": [], "p_low": [], "p_high": []})
+    scores = pd.concat(pieces, ignore_index=True) if pieces else none
     if values is None:
         scores = scores.assign(expected_value=np.nan, low=np.nan, high=np.nan)
     result = pd.concat([opened.leads[["lead_id", "channel"]], scores], axis=1)
     result.insert(2, "created", np.datetime_as_string(opened.created, unit="D"))
     score = result["p_win"] if values is None else result["expected_value"]
     result["contribution"] = margin * result["expected_value"] - cost
-    result["stage"] = (
-        [opened.stages[k] if k else "leads" for k in stage_reached(opened)] if len(result) else []
-    )
+    result["stage"] = [opened.stages[k] if k else "leads" for k in stage_reached(opened)]
     result["above_threshold"] = score >= limit.level
     result = result.assign(_score=score).sort_values(["_score", "lead_id"], ascending=[False, True])
     result = result.drop(columns="_score").reset_index(drop=True)
@@ -277,19 +261,11 @@ def reliability(test: Holdout) -> pd.DataFrame:
     frame = test.table.sort_values("chance", kind="stable").reset_index(drop=True)
     rows = []
     for part in np.array_split(np.arange(len(frame)), min(BINS, max(len(frame), 1))):
-        chance = frame["chance"].to_numpy()[part]
+        chance, won = frame["chance"].to_numpy()[part], frame["won"].to_numpy()[part]
         spread = Z80 * float(np.sqrt((chance * (1 - chance)).sum())) / max(len(part), 1)
-        middle = float(chance.mean()) if len(part) else 0.0
-        rows.append(
-            {
-                "leads": len(part),
-                "chance": middle,
-                "won": float(frame["won"].to_numpy()[part].mean()) if len(part) else 0.0,
-                "low": max(middle - spread, 0.0),
-                "high": min(middle + spread, 1.0),
-            }
-        )
-    return pd.DataFrame(rows)
+        middle, came = (float(values.mean()) if len(part) else 0.0 for values in (chance, won))
+        rows.append((len(part), middle, came, max(middle - spread, 0.0), min(middle + spread, 1.0)))
+    return pd.DataFrame(rows, columns=["leads", "chance", "won", "low", "high"])
 
 
 def _summary(
@@ -314,14 +290,8 @@ def _summary(
         "signs_of_leakage": [vars(sign) for sign in found],
         "censoring": "open leads count by the share of the delay that they have lived through",
         "delays": [
-            {
-                "stage": fit.stage,
-                "leads": fit.leads,
-                "moved": fit.moved,
-                "mean_days": fit.timing.mean_days,
-                "cv": fit.timing.cv,
-                "rate": fit.timing.rate,
-            }
+            {"stage": fit.stage, "leads": fit.leads, "moved": fit.moved}
+            | {name: getattr(fit.timing, name) for name in ("mean_days", "cv", "rate")}
             for fit in scorer.fits
         ],
         "holdout": None if test is None else test.summary(),
@@ -333,19 +303,11 @@ def _summary(
 
 def _effects(scorer: Scorer) -> list[dict[str, Any]]:
     """The columns that tell most, by stage: change of the log odds by one sd of a number, or of a level to the mean."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for fit in scorer.fits:
         slopes = fit.draws[:, 1:]
-        low, high = np.quantile(slopes, [0.1, 0.9], axis=0)
-        for i, name in enumerate(scorer.encoder.columns):
-            rows.append(
-                {
-                    "stage": fit.stage,
-                    "column": name,
-                    "mean": float(slopes[:, i].mean()),
-                    "low": float(low[i]),
-                    "high": float(high[i]),
-                }
-            )
-    rows.sort(key=lambda row: -abs(float(str(row["mean"]))))
-    return rows[:MOST_EFFECTS]
+        bands = np.quantile(slopes, [0.1, 0.9], axis=0).T.tolist()
+        for name, slope, (low, high) in zip(scorer.encoder.columns, slopes.T, bands, strict=True):
+            told = {"mean": float(slope.mean()), "low": low, "high": high}
+            rows.append({"stage": fit.stage, "column": name} | told)
+    return sorted(rows, key=lambda row: -abs(row["mean"]))[:MOST_EFFECTS]

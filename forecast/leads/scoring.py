@@ -90,9 +90,8 @@ class Scorer:
 
 def stage_reached(table: LeadTable) -> Rows:
     """Index of the last stage that each lead has reached."""
-    return np.max(
-        [k * table.leads[name].notna().to_numpy() for k, name in enumerate(table.stages)], axis=0
-    ).astype(np.int64)
+    reached = [k * table.leads[name].notna().to_numpy() for k, name in enumerate(table.stages)]
+    return np.max(reached, axis=0).astype(np.int64)
 
 
 def is_open(table: LeadTable) -> NDArray[np.bool_]:
@@ -198,10 +197,9 @@ def pulled(means: Array, n: Array | Rows, whole: float, cv: float, noise: tuple[
     """
     middle = np.log(whole) + cv / np.sqrt(n.sum()) * noise[0][:, None]
     ours = n / cv**2
-    pull = ours / (ours + BETWEEN**-2)
-    return np.asarray(
-        np.exp(pull * np.log(means) + (1 - pull) * middle + noise[1] / np.sqrt(ours + BETWEEN**-2))
-    )
+    known = ours + BETWEEN**-2
+    pull = ours / known
+    return np.asarray(np.exp(pull * np.log(means) + (1 - pull) * middle + noise[1] / np.sqrt(known)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,9 +235,8 @@ class Holdout:
     def _losses(self, column: str) -> Array:
         """-log of the chance that was given to what came."""
         chance = np.clip(self.table[column].to_numpy(dtype=float), 1e-12, 1 - 1e-12)
-        return np.asarray(
-            -np.where(self.table["won"].to_numpy(dtype=bool), np.log(chance), np.log1p(-chance))
-        )
+        won = self.table["won"].to_numpy(dtype=bool)
+        return np.asarray(-np.where(won, np.log(chance), np.log1p(-chance)))
 
 
 def hold_out(

@@ -11,7 +11,7 @@ that the segment's leads came from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,23 +77,18 @@ def segment_tables(study: Study, history: History, rng: np.random.Generator) -> 
     stages = list(made.rates)
     later = (
         stages[stages.index(LEADS) + 1 :] if LEADS in stages[:-1] else stages
-    )  # of a lead, where there are leads
+    )  # of a lead, where there are any
     p_win = np.prod([made.rates[stage] for stage in later], axis=0)
     entered = made.entered[later[0]]
     chance = _weighted(p_win, entered)
     worth = chance if values is None else chance * values
+    valued, recent = values is not None, _recent(mix, made.segments)
     return {
         "rates": _rates_table(made, stages),
         "mix": mix,
         "worth": _worth_table(made.segments, entered.sum(axis=0), chance, values, worth),
-        "shift": _shift_table(
-            made.segments, _recent(mix, made.segments), chance, worth, valued=values is not None
-        ),
-        "told": {
-            "column": study.segments.column,
-            "valued": values is not None,
-            "leads": int(entered.sum()),
-        },
+        "shift": _shift_table(made.segments, recent, chance, worth, valued=valued),
+        "told": {"column": study.segments.column, "valued": valued, "leads": int(entered.sum())},
     }
 
 
@@ -109,32 +104,24 @@ def _of_leads(study: Study, history: History, rng: np.random.Generator) -> Found
     labels = names_of(table.features[column])
     made = segment_rates(table, labels, rng, dict(study.funnel.delay))
     values = deal_values(table, made.segments, pd.Series(labels), rng, DRAWS)
+    counted = np.zeros((len(history.periods), len(made.segments)))
     place = period_index(table.created, history.periods[0], history.period)
-    counted = [
-        [float(((place == t) & (labels == name)).sum()) for name in made.segments]
-        for t in range(len(history.periods))
-    ]
-    return made, values, _mix(np.array(counted), made.segments, history)
+    np.add.at(counted, (place, codes_of(labels, made.segments)), 1.0)
+    return made, values, _mix(counted, made.segments, history)
 
 
 def _of_counts(study: Study, history: History, rng: np.random.Generator) -> Found:
     """Rates, deal values and mix from counts with a column of segments."""
     found = read_segment_counts(study, history)
-    cells = _cells(len(history.channels), len(found.names))
-    groups = _groups(len(history.channels), len(found.names))
+    cells, groups = _cells(len(history.channels), len(found.names))
     shape = (DRAWS, len(history.channels), len(found.names))
     made: dict[str, Array] = {}
     entered: dict[str, Array] = {}
     moved: dict[str, Array] = {}
     for stage, (came, went, trials) in settled(found, study, history).items():
-        one = np.ones(len(cells))
+        gone = np.repeat([1.0, 0.0], len(cells))
         both = np.concatenate([went.ravel(), (trials - went).ravel()])
-        seen = Shares(
-            np.concatenate([cells, cells]),
-            np.repeat([1.0, 0.0], len(one)),
-            np.repeat([0.0, 1.0], len(one)),
-            both,
-        )
+        seen = Shares(np.concatenate([cells, cells]), gone, 1.0 - gone, both)
         made[stage] = rates(pooled_draws(seen, groups, rng, DRAWS), cells).reshape(shape)
         entered[stage], moved[stage] = came, went
     whole = SegmentRates(tuple(history.channels), found.names, made, entered, moved)
@@ -193,11 +180,6 @@ def _values_of_counts(found: SegmentCounts, rng: np.random.Generator) -> Array |
     return pulled(means, won, revenue.sum() / won.sum(), DEAL_CV, noise)
 
 
-def _groups(channels: int, segments: int) -> NDArray[np.int64]:
-    """Channel, segment and their pairs: a spread each."""
-    return np.repeat([0, 1, 2], [channels, segments, channels * segments])
-
-
 def names_of(cells: pd.Series[Any]) -> NDArray[np.object_]:
     """The segment of each lead: its text, a blank as such, and what is rarer than the twelve largest as other."""
     text = labels_of(cells)
@@ -215,8 +197,7 @@ def segment_rates(
     channels = tuple(sorted(set(table.leads["channel"])))
     segments = tuple(sorted(set(labels)))
     of_channel, of_segment = codes_of(table.leads["channel"], channels), codes_of(labels, segments)
-    cells = _cells(len(channels), len(segments))
-    groups = _groups(len(channels), len(segments))
+    cells, groups = _cells(len(channels), len(segments))
     made: dict[str, Array] = {}
     entered: dict[str, Array] = {}
     moved: dict[str, Array] = {}
@@ -224,7 +205,8 @@ def segment_rates(
     for move in moves(table, delays):
         cell = of_channel[move.rows] * len(segments) + of_segment[move.rows]
         weekly = np.floor(move.days / WEEK) * WEEK + WEEK / 2
-        units = _by_cell(shares(move.kind, weekly, cell[:, None].astype(float), move.timing), cells)
+        few = together(shares(move.kind, weekly, cell[:, None].astype(float), move.timing))
+        units = replace(few, design=cells[few.design[:, 0].astype(int)])
         made[move.stage] = rates(pooled_draws(units, groups, rng, DRAWS), cells).reshape(DRAWS, *shape)
         came = cell, cell[move.kind == MOVED]
         entered[move.stage], moved[move.stage] = (
@@ -233,18 +215,11 @@ def segment_rates(
     return SegmentRates(channels, segments, made, entered, moved)
 
 
-def _cells(channels: int, segments: int) -> Array:
-    """The design of every channel x segment: channel, segment, and the pair itself."""
+def _cells(channels: int, segments: int) -> tuple[Array, NDArray[np.int64]]:
+    """The design of every channel x segment (channel, segment, the pair itself), and the spread that a column has."""
     pairs = np.arange(channels * segments)
-    return np.concatenate(
-        [np.eye(channels)[pairs // segments], np.eye(segments)[pairs % segments], np.eye(pairs.size)], axis=1
-    )
-
-
-def _by_cell(units: Shares, cells: Array) -> Shares:
-    """Alike units put together, then laid out in the design of their cell."""
-    few = together(units)
-    return Shares(cells[few.design[:, 0].astype(int)], few.moved, few.stayed, few.weight)
+    parts = np.eye(channels)[pairs // segments], np.eye(segments)[pairs % segments], np.eye(pairs.size)
+    return np.concatenate(parts, axis=1), np.repeat([0, 1, 2], [channels, segments, pairs.size])
 
 
 def _weighted(values: Array, weight: Array) -> Array:
@@ -268,20 +243,16 @@ def _rates_table(made: SegmentRates, stages: Sequence[str]) -> pd.DataFrame:
     for stage in stages:
         whole = _weighted(made.rates[stage], made.entered[stage])
         for j, segment in enumerate(made.segments):
-            counts = made.entered[stage][:, j].sum(), made.moved[stage][:, j].sum()
-            rows.append(_rate_row(segment, TOTAL, stage, counts, whole[:, j]))
-            for i, channel in enumerate(made.channels):
-                counts = made.entered[stage][i, j], made.moved[stage][i, j]
-                if counts[0]:
-                    rows.append(_rate_row(segment, channel, stage, counts, made.rates[stage][:, i, j]))
+            came, went = made.entered[stage][:, j], made.moved[stage][:, j]
+            told = [(TOTAL, came.sum(), went.sum(), whole[:, j])]
+            each = zip(made.channels, came, went, made.rates[stage][:, :, j].T, strict=True)
+            told += [one for one in each if one[1]]
+            rows += [
+                {"segment": segment, "channel": channel, "stage": stage}
+                | {"entered": float(entered), "moved": float(moved), **_band(draws)}
+                for channel, entered, moved, draws in told
+            ]
     return pd.DataFrame(rows)
-
-
-def _rate_row(
-    segment: str, channel: str, stage: str, counts: tuple[Any, Any], draws: Array
-) -> dict[str, Any]:
-    named = {"segment": segment, "channel": channel, "stage": stage}
-    return named | {"entered": float(counts[0]), "moved": float(counts[1])} | _band(draws)
 
 
 def _mix(counted: Array, segments: Sequence[str], history: History) -> pd.DataFrame:

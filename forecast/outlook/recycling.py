@@ -29,6 +29,7 @@ from forecast.leads import (
     OPEN,
     LeadTable,
     Timing,
+    codes_of,
     dates_of,
     expected_moves,
     fit_timing,
@@ -36,6 +37,7 @@ from forecast.leads import (
     returned_column,
 )
 from forecast.outlook.case import Case
+from forecast.outlook.unit_economics import in_total
 from forecast.periods import DAYS_PER_PERIOD
 from forecast.study import Z80, Study
 from forecast.words import message
@@ -175,9 +177,7 @@ def _by_day(
     end: np.datetime64,
 ) -> tuple[Array, Array]:
     """Units by week and channel of the history, with the days since; channels that the history lacks are left out."""
-    place = pd.Index(history.channels, dtype=object).get_indexer(
-        pd.Index(table.leads["channel"].astype(object))
-    )
+    place = codes_of(table.leads["channel"], history.channels)
     rows = rows & (place >= 0)
     weeks = np.floor((end - since[rows]).astype(float) / WEEK) * WEEK + WEEK / 2
     days, where = np.unique(weeks, return_inverse=True)
@@ -252,16 +252,15 @@ def _moving_on(case: Case, found: Nurtured, back: Array, edges: Array, rng: np.r
         mean = posterior.array(f"delay_mean_{found.stage}") * period
         cv = posterior.array(f"delay_cv_{found.stage}")
         share = future.rates[found.stage].mean(axis=1)
-    result = np.zeros((draws, now.size - 1, back.shape[2]))
     if not mean.any():
         return np.asarray(back[:, -len(now) + 1 :] * share[:, None])
+    result = np.zeros((draws, now.size - 1, back.shape[2]))
     safe = np.maximum(mean, 1e-3), np.maximum(cv, 1e-2)
+    full = np.broadcast_to(share, (draws, back.shape[2]))
     for g in range(back.shape[1]):
         waited = np.array([-(edges[g] + edges[g + 1]) / 2])
-        full = np.broadcast_to(share, (draws, back.shape[2]))
         result += expected_moves(back[:, g : g + 1], waited, full, safe, now, known=False)
     if found.learnt and found.back[1].size:
-        full = np.broadcast_to(share, (draws, back.shape[2]))
         result += expected_moves(*found.back, full, safe, now, known=True)
     return result
 
@@ -270,28 +269,19 @@ def _tables(
     history: History, found: Nurtured, timing: tuple[Array, Array], back: Array, on: Array
 ) -> dict[str, Any]:
     """Table `flow` by channel over the horizon, and `told`: rate, delay, where they come from."""
-    rows = []
-    sums = back.sum(axis=1), on.sum(axis=1)
-    names = [*history.channels, "total"]
-    for i, name in enumerate(names):
-        row: dict[str, Any] = {"channel": name}
-        for label, values in zip(("coming_back", "moving_on"), sums, strict=True):
-            one = values.sum(axis=1) if name == "total" and i == len(names) - 1 else values[:, i]
-            low, high = np.quantile(one, [0.1, 0.9])
-            row |= {
-                f"{label}_mean": float(one.mean()),
-                f"{label}_q10": float(low),
-                f"{label}_q90": float(high),
-            }
-        rows.append(row)
-    told: dict[str, Any] = {
-        "stage": found.stage,
-        "learnt": found.learnt,
-        "out": found.n_out,
-        "back": found.n_back,
-    }
-    for label, values in (("rate", timing[0]), ("delay_days", timing[1])):
-        low, high = np.quantile(values, [0.1, 0.9])
-        told |= {label: float(values.mean()), f"{label}_q10": float(low), f"{label}_q90": float(high)}
-    told["own_rate"] = None if found.second is None else found.second.rate
+
+    def banded(name: str, mean: str, draws: Array) -> dict[str, Any]:
+        low, high = np.quantile(draws, [0.1, 0.9])
+        return {mean: float(draws.mean()), f"{name}_q10": float(low), f"{name}_q90": float(high)}
+
+    coming, moving = in_total(back.sum(axis=1)), in_total(on.sum(axis=1))
+    rows = [
+        {"channel": name}
+        | banded("coming_back", "coming_back_mean", coming[:, i])
+        | banded("moving_on", "moving_on_mean", moving[:, i])
+        for i, name in enumerate([*history.channels, "total"])
+    ]
+    told = {"stage": found.stage, "learnt": found.learnt, "out": found.n_out, "back": found.n_back}
+    told |= banded("rate", "rate", timing[0]) | banded("delay_days", "delay_days", timing[1])
+    told |= {"own_rate": None if found.second is None else found.second.rate}
     return {"flow": pd.DataFrame(rows), "told": told}
