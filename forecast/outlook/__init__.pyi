@@ -1,7 +1,6 @@
 from .case import Case as Case
 from .case import Future as Future
 from .case import case_of as case_of
-from .case import future_paths as future_paths
 from .case import paid_channels as paid_channels
 from .drivers import bottleneck as bottleneck
 from .drivers import gap_table as gap_table
@@ -34,7 +33,6 @@ from .unit_economics import UNITS as UNITS
 from .unit_economics import Flow as Flow
 from .unit_economics import chances as chances
 from .unit_economics import customer_measures as customer_measures
-from .unit_economics import expected_flow as expected_flow
 from .unit_economics import flow_of as flow_of
 from .unit_economics import in_total as in_total
 from .unit_economics import money_factor as money_factor

@@ -10,7 +10,7 @@ all need it:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
@@ -54,11 +54,8 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
 
     def walk(name: str) -> Array:
         common = rng.standard_normal((draws, horizon, 1)) * posterior.array(f"drift_{name}")[:, None, None]
-        own = (
-            rng.standard_normal((draws, horizon, channels))
-            * posterior.array(f"own_drift_{name}")[:, None, None]
-        )
-        return np.cumsum(common + own, axis=1)
+        own = rng.standard_normal((draws, horizon, channels))
+        return np.cumsum(common + own * posterior.array(f"own_drift_{name}")[:, None, None], axis=1)
 
     starts = period_range(
         shift(history.last, 1, history.period), shift(history.last, horizon, history.period), history.period
@@ -154,10 +151,6 @@ class Case:
     def paid_names(self) -> list[str]:
         """Names of the channels that take part in the budget."""
         return [self.channels[i] for i in self.paid]
-
-    def with_plan(self, plan: Array) -> Case:
-        """The same question about another plan."""
-        return replace(self, plan=plan)
 
     def response(
         self, spend: Array, *, channels: NDArray[np.int64] | slice = slice(None), skip: int = 0

@@ -38,11 +38,18 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.equations import delay_pmf
+from forecast.columns import TABLES
 from forecast.outlook.case import Case
-from forecast.outlook.expectation import Outcome, World, inside_share, mean_world, outcome
-from forecast.outlook.open_pipeline import ages_of
-from forecast.outlook.scenarios import Base, more_room, new_delay, raise_rate, raise_traffic, raise_value
+from forecast.outlook.expectation import World, inside_share, mean_world, outcome
+from forecast.outlook.scenarios import (
+    Base,
+    delay_about,
+    more_room,
+    new_delay,
+    raise_rate,
+    raise_traffic,
+    raise_value,
+)
 from forecast.outlook.unit_economics import Flow, in_total, ratio
 from forecast.study import Range, channel_range, rate_range
 
@@ -55,27 +62,9 @@ AT_LIMIT = 0.5  # elasticity of sales' room from which on it is the bottleneck
 PAIRS = 2  # of orders, each with its reverse: exact where at most two ingredients multiply with one another
 BOOTSTRAPS = 200
 STREAM = 73  # of the seed
-COLUMNS = ["lever", "stage", "change", "channel", "measure", "mean", "q10", "q50", "q90", "elasticity"]
+COLUMNS, GAP_COLUMNS = ([c.name for c in TABLES[name][1]] for name in ("sensitivity", "benchmarks"))
 CLEARLY = 0.8
-MEASURES = ("won", "won_eventual", "revenue", "revenue_eventual")
 BANDS = {"": None, "_q10": 0.1, "_q90": 0.9}
-GAP_COLUMNS = [
-    *(
-        "channel",
-        "stage",
-        "mean",
-        "q10",
-        "q50",
-        "q90",
-        "benchmark_low",
-        "benchmark_high",
-        "p_below",
-        "p_above",
-    ),
-    *("position", "aim", "aim_rate"),
-    *(f"{measure}{end}" for measure in MEASURES for end in BANDS),
-    "source",
-]
 
 
 def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
@@ -99,23 +88,17 @@ def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
             found.append(("rate", stage, "+1 point", np.nan, rate(stage, POINT, 1.0)))
     if base.case.valued:
         found.append(("value", "", "+10 %", STEP, lambda w, c: raise_value(w, up, full, c)))
-    found += [
-        ("delay", stage, "-10 %", -STEP, _faster(stage, _shorter(base, stage), full)) for stage in world.lags
-    ]
+    found += [("delay", stage, "-10 %", -STEP, _faster(base, stage)) for stage in world.lags]
     if world.room is not None:
         room = np.full_like(world.room, 1.0 + STEP)
         found.append(("capacity", "", "+10 %", STEP, lambda w, _: more_room(w, room, full)))
     return found
 
 
-def _faster(stage: str, pmf: Array, weight: Array) -> Move:
-    return lambda w, _: new_delay(w, stage, pmf, weight)
-
-
-def _shorter(base: Base, stage: str) -> Array:
-    mean = base.case.posterior.array(f"delay_mean_{stage}")[base.rows] * (1.0 - STEP)
-    cv = base.case.posterior.array(f"delay_cv_{stage}")[base.rows]
-    return delay_pmf(mean, cv, max(ages_of(base.case.posterior, stage), len(base.case.plan)))
+def _faster(base: Base, stage: str) -> Move:
+    mean, horizon = base.case.posterior.array(f"delay_mean_{stage}")[base.rows], len(base.case.plan)
+    pmf = delay_about(base, stage, mean * (1.0 - STEP), horizon)
+    return lambda w, _: new_delay(w, stage, pmf, np.ones(horizon))
 
 
 def sensitivity(base: Base) -> pd.DataFrame:
@@ -124,38 +107,27 @@ def sensitivity(base: Base) -> pd.DataFrame:
     Where sales has a limit the channels share it, and what a channel's lever brings is what it brings to all.
     """
     names = ("revenue", "revenue_eventual") if base.case.valued else ("won", "won_eventual")
-    now = (base.made.horizon, base.made.eventual)
-    every = np.ones(len(base.case.channels), dtype=bool)
-    rows: list[dict[str, Any]] = []
+    now, every = base.made, np.ones(len(base.case.channels), dtype=bool)
+    before = (now.horizon, now.eventual)
+    rows = []
     for lever, stage, change, size, move in levers_of(base):
+        whole = lever in ("delay", "capacity")  # told in total alone
         made = outcome(move(base.world, every))
-        gains = [in_total(_of(made, i) - now[i]) for i in range(2)]
-        if base.world.room is not None and lever not in ("delay", "capacity"):
-            for c in range(len(every)):
-                one = outcome(move(base.world, np.arange(len(every)) == c))
-                for i in range(2):
-                    gains[i][:, c] = (_of(one, i) - now[i]).sum(axis=1)
-        channels = [*base.case.channels, "total"] if lever not in ("delay", "capacity") else ["total"]
-        at_once = base.world.at_once.get(stage, ~every) if lever == "rate" else ~every
-        for i, measure in enumerate(names):
-            whole = in_total(now[i]).mean(axis=0)
-            for c, channel in enumerate(channels):
-                column = c if channel != "total" else len(every)
-                if channel != "total" and at_once[c]:
-                    continue
-                draws = gains[i][:, column]
-                q10, q50, q90 = np.quantile(draws, (0.1, 0.5, 0.9))
-                base_mean = whole[column] if whole[column] > 0 else np.nan
-                rows.append(
-                    {"lever": lever, "stage": stage, "change": change, "channel": channel, "measure": measure}
-                    | {"mean": draws.mean(), "q10": q10, "q50": q50, "q90": q90}
-                    | {"elasticity": draws.mean() / base_mean / size}
-                )
+        gains = [in_total(gain) for gain in (made.horizon - now.horizon, made.eventual - now.eventual)]
+        if base.world.room is not None and not whole:
+            for i in range(len(every)):
+                one = outcome(move(base.world, np.arange(len(every)) == i))
+                gains[0][:, i] = (one.horizon - now.horizon).sum(axis=1)
+                gains[1][:, i] = (one.eventual - now.eventual).sum(axis=1)
+        told = ~base.world.at_once.get(stage, ~every) if lever == "rate" else every & (not whole)
+        for measure, was, gain in zip(names, before, gains, strict=True):
+            mean = in_total(was).mean(axis=0)
+            for c in np.flatnonzero([*told, True]):
+                draws, base_mean = gain[:, c], mean[c] if mean[c] > 0 else np.nan
+                named = (lever, stage, change, [*base.case.channels, "total"][c], measure)
+                band = (draws.mean(), *np.quantile(draws, (0.1, 0.5, 0.9)))
+                rows.append((*named, *band, draws.mean() / base_mean / size))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _of(made: Outcome, which: int) -> Array:
-    return made.eventual if which else made.horizon
 
 
 def bottleneck(table: pd.DataFrame) -> dict[str, Any]:
@@ -226,18 +198,12 @@ def variance_parts(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> 
         made = split(rng.integers(0, draws, size=(draws,)), rng.integers(0, lucky, size=(lucky,)))
         again.append(made / made.sum())
     shares, errors = found / found.sum(), np.std(again, axis=0)
-    rows = [
-        {"source": name, "variance": found[i], "share": shares[i], "error": errors[i]}
-        for i, name in enumerate(names)
+    rows = list(zip(names, found, shares, errors, strict=True))
+    rows += [
+        ("total", found.sum(), 1.0, 0.0),
+        ("forecast", simulated, simulated / found.sum(), np.nan),
     ]
-    whole = {"source": "total", "variance": found.sum(), "share": 1.0, "error": 0.0}
-    simulated_row = {
-        "source": "forecast",
-        "variance": simulated,
-        "share": simulated / found.sum(),
-        "error": np.nan,
-    }
-    return pd.DataFrame([*rows, whole, simulated_row])
+    return pd.DataFrame(rows, columns=["source", "variance", "share", "error"])
 
 
 Swap = Callable[[World, World], World]

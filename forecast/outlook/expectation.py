@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.equations import delay_pmf
 from forecast.outlook.case import Case
-from forecast.outlook.open_pipeline import ages_of, delay_of, expected_share, moves_by_slot, waiting_before
+from forecast.outlook.open_pipeline import delay_law, delay_of, expected_share, moves_by_slot, waiting_before
 from forecast.outlook.queue import LATEST, fluid_queue
 
 Array = NDArray[np.float64]
@@ -91,7 +91,7 @@ class Outcome:
     @property
     def whole(self) -> Array:
         """All revenue in the end, open pipeline included, (draw, channel)."""
-        return self.inside.sum(axis=1) + self.after + self.carried
+        return self.horizon + self.after + self.carried
 
 
 def world_of(case: Case, rows: Rows) -> World:
@@ -139,14 +139,14 @@ def outcome(world: World) -> Outcome:
     _flow_in(world, world.first, both)
     units = {world.first: both[:, :, :horizon].sum(axis=0)}
     for stage in world.stages:
-        if world.room is not None and stage == world.stages[-1]:
+        if stage == world.stages[-1]:
             both, tail = _through_sales(world, both, tail)
         both, tail = _move(world, stage, both, tail)
         _flow_in(world, stage, both)
         units[stage] = both[:, :, :horizon].sum(axis=0)
     entry = [world.first, *world.stages]
-    for position, stage in enumerate(entry[:-1]):
-        units[stage] = units[stage] * ~world.at_once[entry[position + 1]]
+    for stage, following in pairwise(entry):
+        units[stage] = units[stage] * ~world.at_once[following]
     money = both * np.concatenate([world.value, world.value[:, -1:]], axis=1)
     carried = tail * world.value[:, -1]
     return Outcome(
@@ -203,12 +203,12 @@ def _delayed(moving: Array, lags: Array) -> Array:
 
 
 def _through_sales(world: World, both: Array, tail: Array) -> tuple[Array, Array]:
-    """What sales takes of units in front of the last stage, in expectation; see `outlook.queue`."""
+    """What sales takes of units in front of the last stage, in expectation, where it has a limit: `outlook.queue`."""
     room, limited = world.room, world.limited
     if room is None or limited is None:
         return both, tail
     arriving = both[:, :, :-1] * limited
-    handled, _ = fluid_queue(arriving, room, world.decay)
+    handled = fluid_queue(arriving, room, world.decay)
     latest = arriving[:, :, -LATEST:].sum(axis=(0, 2, 3))
     span = min(LATEST, room.shape[1])
     share = np.minimum(1.0, room[:, -1] * span / np.maximum(latest, 1e-12))[:, None]
@@ -222,15 +222,18 @@ def mean_world(world: World) -> World:
     def mean(values: Array) -> Array:
         return np.broadcast_to(values.mean(axis=0, keepdims=True), values.shape)
 
+    def means(by_stage: Mapping[str, Array]) -> dict[str, Array]:
+        return {stage: mean(values) for stage, values in by_stage.items()}
+
     return replace(
         world,
         traffic=mean(world.traffic),
         later=mean(world.later),
-        rates={stage: mean(rate) for stage, rate in world.rates.items()},
-        lags={stage: mean(lags) for stage, lags in world.lags.items()},
-        pipeline={stage: mean(moves) for stage, moves in world.pipeline.items()},
+        rates=means(world.rates),
+        lags=means(world.lags),
+        pipeline=means(world.pipeline),
         value=mean(world.value),
-        inflow={stage: mean(flow) for stage, flow in world.inflow.items()},
+        inflow=means(world.inflow),
     )
 
 
@@ -261,12 +264,8 @@ def inside_share(case: Case, *, until: str | None = None, rows: Rows | slice = s
     else:  # one target per slot; what is beyond all of them is the last
         reach = np.broadcast_to(np.eye(horizon)[None, :, None, :], (*shape, horizon)).copy()
     for stage in reversed(stages):
-        mean, rate = posterior.array(f"delay_mean_{stage}")[rows], future.rates[stage][rows]
-        cv, ages = posterior.array(f"delay_cv_{stage}")[rows], ages_of(posterior, stage)
-        at_once = history.enters_later(stage)
-        pmf = delay_pmf(mean, cv, ages)
-        pmf = np.concatenate([pmf, np.zeros((len(pmf), horizon))], axis=1)
-        before = np.empty_like(reach)
+        rate, at_once = future.rates[stage][rows], history.enters_later(stage)
+        pmf, before = delay_law(posterior, stage, rows, horizon), np.empty_like(reach)
         for t in range(horizon):
             landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)
             before[:, t] = rate[:, t, :, None] * landing

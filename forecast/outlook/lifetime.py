@@ -219,14 +219,11 @@ def _numbers(grid: Grid, names: tuple[str, ...]) -> tuple[dict[str, Array], list
     for name in names:
         values[name], wrong = to_numbers(grid, found[name], name, whole=True)
         problems += wrong
-        cells = grid.column(found[name])
-        empty: list[tuple[int, object]] = [
-            (grid.numbers[i], None) for i, cell in enumerate(cells) if cell is None
-        ]
+        cells = zip(grid.numbers, grid.column(found[name]), strict=True)
+        empty = [(number, cell) for number, cell in cells if cell is None]
         if empty:
-            problems.append(
-                f"{grid.file}: column {name}: {rows_text(empty)}: is empty; fill it in, or take the row out."
-            )
+            text = "is empty; fill it in, or take the row out"
+            problems.append(f"{grid.file}: column {name}: {rows_text(empty)}: {text}.")
     return values, problems
 
 
@@ -239,9 +236,8 @@ def _customers(grid: Grid) -> Tenures:
     tenure, churned = values["tenure"], values["churned"]
     odd = np.isfinite(churned) & ~np.isin(churned, (0, 1))
     if odd.any():
-        problems.append(
-            f"{grid.file}: column churned: {_rows(grid, odd, churned)}: expected 1 (left) or 0 (still there)."
-        )
+        text = "expected 1 (left) or 0 (still there)"
+        problems.append(f"{grid.file}: column churned: {_rows(grid, odd, churned)}: {text}.")
     early = (churned == 1) & (tenure == 0)
     if early.any():
         text = "left before its first renewal; write 1 for who did not renew once"
@@ -263,9 +259,8 @@ def _cohorts(grid: Grid) -> Tenures:
         place = by.setdefault(str(name), {})
         age = int(values["age"][i])
         if age in place:
-            problems.append(
-                f"{grid.file}: row {grid.numbers[i]}: cohort {name} has age {age} twice; keep one row."
-            )
+            text = f"cohort {name} has age {age} twice; keep one row"
+            problems.append(f"{grid.file}: row {grid.numbers[i]}: {text}.")
         place[age] = (float(values["customers"][i]), grid.numbers[i])
     last = int(values["age"].max()) + 1
     lost, kept = np.zeros(last), np.zeros(last)
@@ -273,9 +268,8 @@ def _cohorts(grid: Grid) -> Tenures:
         absent = sorted(set(range(max(ages) + 1)) - set(ages))
         if absent:
             what = "its size is not known" if absent[0] == 0 else "who left when is not known"
-            problems.append(
-                f"{grid.file}: cohort {name}: no row for age {absent[0]}, so {what}; add the row."
-            )
+            text = f"no row for age {absent[0]}, so {what}; add the row"
+            problems.append(f"{grid.file}: cohort {name}: {text}.")
             continue
         alive = [ages[age][0] for age in range(max(ages) + 1)]
         for age in range(1, len(alive)):

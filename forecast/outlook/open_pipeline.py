@@ -29,13 +29,16 @@ def ages_of(posterior: Posterior, stage: str) -> int:
     return int(posterior.provenance["ages"][stage])
 
 
+def delay_law(posterior: Posterior, stage: str, rows: Counts | slice = slice(None), spare: int = 0) -> Array:
+    """Law of the delay into a stage for some draws, (draw, age), with so many empty ages behind it."""
+    mean, cv = (posterior.array(f"delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
+    return np.pad(delay_pmf(mean, cv, ages_of(posterior, stage)), ((0, 0), (0, spare)))
+
+
 def delay_of(case: Case, stage: str, rows: Counts) -> Array | None:
-    """Law of the delay into a stage, (draw, age), with the empty ages behind it that the horizon needs; None: none."""
-    mean = case.posterior.array(f"delay_mean_{stage}")[rows]
-    if not mean.any():
-        return None
-    pmf = delay_pmf(mean, case.posterior.array(f"delay_cv_{stage}")[rows], ages_of(case.posterior, stage))
-    return np.concatenate([pmf, np.zeros((len(pmf), case.horizon + 1))], axis=1)
+    """The same with the empty ages that the horizon needs; None where there is no delay."""
+    delayed = case.posterior.array(f"delay_mean_{stage}")[rows].any()
+    return delay_law(case.posterior, stage, rows, case.horizon + 1) if delayed else None
 
 
 def open_units(history: History, posterior: Posterior, before: str, stage: str) -> tuple[Counts, Array, bool]:
@@ -85,10 +88,8 @@ class Waiting:
         return cohort_beta(self.rate, self.noise, self.seen, self.lived)
 
     def still_open(self, p: Array) -> Array:
-        """1 - p F - (1 - p) L: chance that a unit of a cohort of rate p is still open; one where nobody knows."""
-        if not self.known:
-            return np.ones_like(p)
-        return np.maximum(1.0 - p * self.lived - (1.0 - p) * self.lost, 1e-12)
+        """Chance that a unit of a cohort of rate p is still open; one where nobody knows."""
+        return still_open(p, self.lived, self.lost) if self.known else np.ones_like(p)
 
 
 def waiting_before(case: Case, before: str, stage: str, f: Array, rows: Counts) -> Waiting | None:
@@ -120,13 +121,18 @@ def waiting_before(case: Case, before: str, stage: str, f: Array, rows: Counts) 
     return Waiting(units[filled], waited, rate, noise, known, lived_through(f), lost, seen)
 
 
-def on_its_way(rate: Array, lived: Array, lost: Array) -> Array:
-    """p / (1 - p F - (1 - p) L): chance that a unit still open moves on, over the share of the delay still to come.
+def still_open(rate: Array, lived: Array | float, lost: Array | float) -> Array:
+    """1 - p F - (1 - p) L: chance that a unit is still open.
 
     rate: p of all that entered. lived: F, the share of the delay that the unit has lived through. lost: L, the share
     lost with a date by now of those that never move on.
     """
-    return np.asarray(rate / np.maximum(1.0 - rate * lived - (1.0 - rate) * lost, 1e-12))
+    return np.maximum(1.0 - rate * lived - (1.0 - rate) * lost, 1e-12)
+
+
+def on_its_way(rate: Array, lived: Array, lost: Array) -> Array:
+    """p over `still_open`: chance that a unit still open moves on, over the share of the delay still to come."""
+    return np.asarray(rate / still_open(rate, lived, lost))
 
 
 def expected_share(waiting: Waiting) -> Array:

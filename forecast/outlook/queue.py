@@ -186,15 +186,15 @@ def _serve(inside: Counts, room: int, u: Array) -> Counts:
     return np.moveaxis(taken.reshape(cohort.shape), (1, 2), (2, 3))
 
 
-def fluid_queue(arrivals: Array, room: Array, decay: float) -> tuple[Array, Array]:
+def fluid_queue(arrivals: Array, room: Array, decay: float) -> Array:
     """The queue in expected units, without chance: arrivals (kind, draw, period, channel), room (draw, period).
 
     Returns units handled, with one slot more for those that wait at the end of the horizon and are handled after it (at
-    the last period's room), and those that wait at the end of each period. First in, first out; of a cohort taken in
-    part every kind and channel has its share. Chance makes real queues longer where room and arrivals are close.
+    the last period's room). First in, first out; of a cohort taken in part every kind and channel has its share. Chance
+    makes real queues longer where room and arrivals are close.
     """
     kinds, draws, periods, channels = arrivals.shape
-    handled, waiting = np.zeros((kinds, draws, periods + 1, channels)), np.zeros(arrivals.shape)
+    handled = np.zeros((kinds, draws, periods + 1, channels))
     inside = np.zeros_like(arrivals)
     for t in range(periods + PATIENCE):
         if t < periods:
@@ -208,7 +208,5 @@ def fluid_queue(arrivals: Array, room: Array, decay: float) -> tuple[Array, Arra
         taken = inside * share[None, :, :, None]
         inside -= taken
         handled[:, :, min(t, periods)] += taken.sum(axis=2)
-        if t < periods:
-            waiting[:, :, t] = inside.sum(axis=2)
         inside *= 1.0 - decay
-    return handled, waiting
+    return handled

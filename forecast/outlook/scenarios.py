@@ -30,6 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from forecast.columns import TABLES
 from forecast.equations import delay_pmf
 from forecast.errors import StudyError
 from forecast.fit import kept_draws
@@ -45,7 +46,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 STREAM = 71  # of the seed: sizes of levers
-COLUMNS = ["scenario", "measure", "unit", "mean", "q10", "q50", "q90"]
+COLUMNS = [column.name for column in TABLES["scenarios"][1]]
 
 CV = 0.8  # of the delay of recovered units
 AGES = 60
@@ -204,8 +205,14 @@ def _delay(base: Base, stage: str, change: ChangeSpec, size: Array, horizon: int
         changed = mean * factor_of(change, size, mean * days)
     else:
         changed = np.maximum(size, 0.0) / days if change.kind != "times" else mean
-    ages = max(ages_of(posterior, stage), 2 * horizon)
-    return delay_pmf(changed, posterior.array(f"delay_cv_{stage}")[base.rows], ages)
+    return delay_about(base, stage, changed, 2 * horizon)
+
+
+def delay_about(base: Base, stage: str, mean: Array, ages: int) -> Array:
+    """Law of the delay into a stage with another mean (draw,), of at least so many ages, (draw, age)."""
+    posterior = base.case.posterior
+    cv = posterior.array(f"delay_cv_{stage}")[base.rows]
+    return delay_pmf(mean, cv, max(ages_of(posterior, stage), ages))
 
 
 def _spend(plan: Array, change: ChangeSpec, weight: Array, channels: Any) -> Array:
@@ -236,13 +243,13 @@ class Compared:
 def compare_scenarios(base: Base, *, seed: int) -> Compared:
     """Compare the scenarios of the study with the plan as it is. Raises StudyError for what the data refuse."""
     check_scenarios(base.case.study, base.case.history, base.case.future.starts)
-    gains: dict[str, Gain] = {}
+    gains = {
+        scenario.name: gain_of(base, scenario, seed=[seed, STREAM, number])
+        for number, scenario in enumerate(base.case.study.scenarios)
+    }
+    ahead = np.array([gain.contribution for gain in gains.values()])
     rows: list[dict[str, Any]] = []
-    for number, scenario in enumerate(base.case.study.scenarios):
-        gains[scenario.name] = gain_of(base, scenario, seed=[seed, STREAM, number])
-    ahead = np.stack([gain.contribution for gain in gains.values()]) if gains else np.zeros((0, 0))
-    for number, scenario in enumerate(base.case.study.scenarios):
-        gain = gains[scenario.name]
+    for number, (scenario, gain) in enumerate(zip(base.case.study.scenarios, gains.values(), strict=True)):
         late = gain_of(base, scenario, seed=[seed, STREAM, number], later=1)
         rows += _rows(base, scenario, gain, gain.contribution - late.contribution)
         if base.case.valued and len(gains) > 1:
@@ -274,20 +281,12 @@ def _band(scenario: str, measure: str, unit: str, draws: Array) -> dict[str, Any
     ordered = np.quantile(draws, (0.1, 0.5, 0.9), method="linear" if np.isfinite(draws).all() else "higher")
     q10, q50, q90 = (float(q) if np.isfinite(q) else np.nan for q in ordered)
     mean = float(draws.mean()) if np.isfinite(draws).all() else np.nan
-    return {
-        "scenario": scenario,
-        "measure": measure,
-        "unit": unit,
-        "mean": mean,
-        "q10": q10,
-        "q50": q50,
-        "q90": q90,
-    }
+    return dict(zip(COLUMNS, (scenario, measure, unit, mean, q10, q50, q90), strict=True))
 
 
 def _one(scenario: str, measure: str, unit: str, value: float) -> dict[str, Any]:
-    nothing = dict.fromkeys(("q10", "q50", "q90"), np.nan)
-    return {"scenario": scenario, "measure": measure, "unit": unit, "mean": float(value)} | nothing
+    """A number without a band."""
+    return dict(zip(COLUMNS, (scenario, measure, unit, float(value), *3 * [np.nan]), strict=True))
 
 
 # -------------------------------------------------------------------------------------------------------- levers

@@ -2,12 +2,7 @@
 
 Each draw gives future rates and traffic (walks go on without drift), then chance: a beta-binomial share of every cohort
 moves on, split over delays by sequential binomials, so that the counts of a draw conserve units exactly. Units already
-inside the funnel at the as-of date move on with the chance that their age leaves them:
-
-    P(move at age a + h | still open at age a) = p f_(a+h) / (1 - p F_a - (1 - p) q G_a)
-
-(q and G: of the units that never move on, the share lost with a date, and the delay of the loss). Under calendar counts
-who is still open is unknown, and the entries of each past period are thinned by p f_(a+h) instead.
+inside the funnel at the as-of date move on with the chance that their age leaves them (`outlook.open_pipeline`).
 
 Any number of plans are compared on common random numbers by layers (`outlook.layers`): what all of them bring, what
 only some bring, thinned side by side with the same rates. A difference of plans then holds no noise of its own. Where
@@ -35,9 +30,7 @@ from forecast.outlook.queue import through_sales
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-REPLICATES = (
-    2  # chance replicates of each posterior draw: tells luck from ignorance, and steadies the quantiles
-)
+REPLICATES = 2  # of chance, for each posterior draw: tells luck from ignorance, and steadies the quantiles
 CHUNK = 1000  # posterior draws simulated at once: bounds memory
 
 
@@ -78,30 +71,24 @@ class _Chunk:
     """Some draws of the funnel run forward; the numbers of layers are (layer, draw, slot, channel)."""
 
     def __init__(self, case: Case, rows: Counts, rng: np.random.Generator) -> None:
-        self.case, self.posterior, self.future, self.rows, self.rng = (
-            case,
-            case.posterior,
-            case.future,
-            rows,
-            rng,
-        )
-        self.room, self.decay = case.study.economics.capacity, case.study.economics.capacity_decay
+        self.case, self.future, self.rows, self.rng = case, case.future, rows, rng
         self.horizon = case.horizon
 
     def draw(self, name: str) -> Array:
-        return np.asarray(self.posterior.data[name].values[self.rows], dtype=float)
+        return np.asarray(self.case.posterior.data[name].values[self.rows], dtype=float)
 
     def run(self, traffic: list[tuple[Array, Array]]) -> dict[str, Array | Counts]:
         """Counts by stage and money, by plan: see `simulate`."""
         first, *rest = self.case.stages
-        enters = self.case.entry
+        enters, sales = self.case.entry, self.case.study.economics
         units, tail = self._traffic(traffic)
         units = self._flow_in(first, units)
         result: dict[str, Array | Counts] = {first: self._inside(units, enters <= 0)}
         for position, (before, stage) in enumerate(self.case.steps, start=1):
-            if self.room is not None and stage == rest[-1]:
+            if sales.capacity is not None and stage == rest[-1]:
                 limited = enters < position  # others are counted as wins alone
-                queued = through_sales(units, tail, limited, self.room, self.decay, self.rng.spawn(1)[0])
+                asked = sales.capacity, sales.capacity_decay
+                queued = through_sales(units, tail, limited, *asked, self.rng.spawn(1)[0])
                 units, tail = queued.entries, queued.tail
                 result |= {"handled": queued.handled, "waiting": queued.waiting}
             units, tail = self._transition(before, stage, units, tail)
@@ -147,13 +134,10 @@ class _Chunk:
 
     def _traffic(self, traffic: list[tuple[Array, Array]]) -> tuple[Layers, Layers]:
         """Negative binomial traffic as Poisson of a shared gamma, by layer: in the horizon and by carry-over later."""
-        size = 1.0 / (self.draw("noise_traffic") ** 2 + 1e-4)
+        size = 1.0 / (self.draw("noise_traffic")[:, None, None] ** 2 + 1e-4)
         inside, later = np.stack([t[0] for t in traffic]), np.stack([t[1] for t in traffic])
         plans, draws, horizon, channels = inside.shape
-        gamma = (
-            self.rng.standard_gamma(np.broadcast_to(size[:, None, None], inside.shape[1:]))
-            / size[:, None, None]
-        )
+        gamma = self.rng.standard_gamma(np.broadcast_to(size, inside.shape[1:])) / size
         sets = sets_of(np.concatenate([inside, later[:, :, None]], axis=2))
         kinds = (Kind(new=False, plans=sets[0]), *(Kind(new=True, plans=plans) for plans in sets))
         entries = np.zeros((len(kinds), draws, horizon + 1, channels), dtype=np.int64)

@@ -27,10 +27,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.equations import delay_pmf
 from forecast.outlook.case import Case
 from forecast.outlook.lifetime import lifetime_of
-from forecast.outlook.open_pipeline import ages_of
+from forecast.outlook.open_pipeline import delay_law
 from forecast.periods import periods_per_year
 from forecast.study import EconomicsSpec
 
@@ -251,9 +250,8 @@ def money_factor(case: Case) -> Array:
     )
     keep = (1.0 + economics.discount_rate) ** (-1.0 / periods_per_year(case.history.period))
     for stage in posterior.stages if keep < 1 else ():
-        mean = posterior.array(f"delay_mean_{stage}")
-        if mean.any():
-            pmf = delay_pmf(mean, posterior.array(f"delay_cv_{stage}"), ages_of(posterior, stage))
+        if posterior.array(f"delay_mean_{stage}").any():
+            pmf = delay_law(posterior, stage)
             lag = pmf @ keep ** np.arange(pmf.shape[1])
             factor *= np.where(case.history.enters_later(stage), 1.0, lag[:, None])
     return factor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from posterior_fixture import DELAYS, PLAN, RATES, TWO, case, history, posterior, rich, study
@@ -94,7 +96,7 @@ def test_what_comes_anyway_is_the_pipeline_and_the_channels_without_spend():
     asked = study(economics=MARGIN)
     made = response(known, past, asked)
     anyway = background(made.case, np.random.default_rng(5))
-    bold = background(made.case.with_plan(3 * PLAN), np.random.default_rng(5))
+    bold = background(replace(made.case, plan=3 * PLAN), np.random.default_rng(5))
     assert (anyway.inside == bold.inside).all()
     outlook = simulate(made.case, {"given": PLAN}, rng=np.random.default_rng(6)).sel(plan="given")
     pipeline = outlook["revenue_from_pipeline"].sum(("period", "channel")).values
