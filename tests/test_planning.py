@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -316,7 +317,8 @@ def test_moves_under_another_total_name_the_total():
     allocation = Allocation(
         current=np.array([5000.0, 1000.0]), recommended=cut, low=cut, high=cut, value_current=empty,
         value_recommended=empty, marginal=empty, marginal_current=empty, gain=np.full(10, -200.0), extrapolated=empty,
-        price=2.0, residual=0.0, unspent=0.0, reason="", plan=cut[None], allowed=False,
+        price=2.0, unspent=0.0, reason="", plan=cut[None], allowed=False,
+        certificate=SimpleNamespace(mode=""),
     )  # fmt: skip
     table = pd.DataFrame({"channel": names, "current": allocation.current, "recommended": cut})
     made = Results(StudyFacts("s", "EUR"), headline=gain_of(allocation), allocation=table)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.budget.concave import InfeasibleError, Kind, Program, Row, Solution, evaluate, solve_pieces
+from forecast.budget.concave import InfeasibleError, Kind, Program, Row, Solution, solve_pieces
 from forecast.budget.objectives import Objective, Search
 from forecast.words import Text
 
@@ -60,18 +60,17 @@ def near_optimal(
 
     `idle`: what the variables of the queue take off the objective at the best split.
     """
-    curves, limits, n = search.curves, search.limits, len(best_split)
+    limits, n = search.limits, len(best_split)
     pieces = NEAR_PIECES if n < MANY else NEAR_MANY
-    ceiling = np.minimum(limits.high, curves.spend[:, -1])
+    ceiling = search.most
     root = np.linspace(np.sqrt(np.minimum(limits.low, ceiling)), np.sqrt(ceiling), pieces + 1, axis=1) ** 2
     root[:, 0], root[:, -1] = np.minimum(limits.low, ceiling), ceiling
     at = np.clip(best_split, root[:, 0], root[:, -1])[:, None]
     knots = np.sort(np.concatenate([root, at], axis=1), axis=1)
-    value, cost = objective.look(best_split)[1], objective.cost
-    reached = float(evaluate(objective.knots, value, best_split).sum()) - cost * float(best_split.sum())
-    least = objective.allowance(best_split) - reached - idle
+    value = objective.look(best_split)[1]
+    least = objective.allowance(best_split) - objective.summed(value, best_split) - idle
     extra = None if search.queue is None else -search.queue.reward
-    bar = Row("near", np.full(n, cost), least, -value, extra)
+    bar = Row("near", np.full(n, objective.cost), least, -value, extra)
     easy = replace(search, limits=replace(limits, lots=None, fees=None))
     asked = easy.program(objective.knots, value, cost=0.0)
     low, high = best_split.copy(), best_split.copy()
@@ -112,7 +111,7 @@ def residual(objective: Objective, search: Search, found: Solution) -> float:
     charge = np.full(len(found.x), objective.cost)
     for row, price in found.prices.items():
         charge = charge + price * row.weights
-    ceiling = np.minimum(limits.high, search.curves.spend[:, -1])
+    ceiling = search.most
     free = (found.x > limits.low + AT_LIMIT * ceiling) & (found.x < ceiling * (1 - AT_LIMIT))
     marginal = objective.gradient(found.x) + objective.cost
     gap = np.abs(marginal[free] / charge[free] - 1.0)

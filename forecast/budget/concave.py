@@ -24,7 +24,6 @@ Markowitz & Manne 1957, Econometrica (incremental pieces).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -70,6 +69,11 @@ def evaluate(knots: Array, value: Array, y: Array) -> Array:
     at = np.clip((y if y.ndim == 2 else y[:, None]) / most, knots[:, :1] / most, 1.0)
     found = np.interp((at + lane).ravel(), (knots / most + lane).ravel(), value.ravel()).reshape(at.shape)
     return found if y.ndim == 2 else found[:, 0]
+
+
+def piece_at(knots: Array, at: Array) -> NDArray[np.int64]:
+    """The piece of each curve that holds a point (curve,): the number of the knot at its right end."""
+    return np.clip((knots < at[:, None]).sum(axis=1), 1, knots.shape[1] - 1)
 
 
 def slopes(knots: Array, value: Array) -> Array:
@@ -168,6 +172,10 @@ class Program:
     def arguments(self, x: Array) -> Array:
         """Arguments of the curves at a split."""
         return x if self.mix is None else np.asarray(self.mix @ x) + self.offset
+
+    def priced(self, prices: Array) -> dict[Row, float]:
+        """The rows with a price each."""
+        return {row: float(price) for row, price in zip(self.rows, prices, strict=True)}
 
     def objective(self, x: Array, extra: Array | None = None) -> float:
         """The objective at a split, from the whole tables."""
@@ -303,8 +311,7 @@ def _first_knots(program: Program, pieces: int = PIECES) -> Array:
 
 def _around(knots: Array, at: Array, before: int, after: int) -> tuple[Array, Array]:
     """The knots so many before and after the piece that holds a point."""
-    piece = np.clip((knots < at[:, None]).sum(axis=1), 1, knots.shape[1] - 1)
-    lanes, last = np.arange(len(knots)), knots.shape[1] - 1
+    piece, lanes, last = piece_at(knots, at), np.arange(len(knots)), knots.shape[1] - 1
     return knots[lanes, np.maximum(piece - before, 0)], knots[lanes, np.minimum(piece + after, last)]
 
 
@@ -337,16 +344,17 @@ class Inverse:
 
     def __call__(self, price: Array) -> Array:
         """Spend at a price by curve, (curve,)."""
-        wanted = np.clip(self.lane - price * self.scale, *self.ends)
-        return np.clip(np.interp(wanted, self.table, self.money), self.low, self.high)
+        return np.clip(np.interp(self._wanted(price), self.table, self.money), self.low, self.high)
+
+    def _wanted(self, price: Array) -> Array:
+        return np.clip(self.lane - price * self.scale, *self.ends)
 
     def slope(self, price: Array, x: Array) -> Array:
         """How much less is taken for a price higher by one; zero at a bound."""
-        wanted = np.clip(self.lane - price * self.scale, *self.ends)
+        wanted = self._wanted(price)
         right = np.clip(np.searchsorted(self.table, wanted, side="right"), 1, len(self.table) - 1)
-        wide = (self.money[right] - self.money[right - 1]) / np.maximum(
-            self.table[right] - self.table[right - 1], 1e-300
-        )
+        rise, step = (values[right] - values[right - 1] for values in (self.money, self.table))
+        wide = rise / np.maximum(step, 1e-300)
         inside = (x > self.low) & (x < self.high) & (wanted > self.ends[0]) & (wanted < self.ends[1])
         return np.where(inside, wide * self.scale, 0.0)
 
@@ -427,11 +435,7 @@ def _by_prices(program: Program, start: Array) -> Solution | None:
     gap = max(bound(program, prices) - value, 0.0)
     if gap > CLOSE_PRICES * abs(value):
         return None
-    return Solution(x, value, _priced(program.rows, prices), gap)
-
-
-def _priced(rows: Sequence[Row], prices: Array) -> dict[Row, float]:
-    return {row: float(price) for row, price in zip(rows, prices, strict=True)}
+    return Solution(x, value, program.priced(prices), gap)
 
 
 # ------------------------------------------------------------------------------------------------------------- pieces
@@ -569,7 +573,7 @@ class _Pieces:
         prices = np.maximum(-np.asarray(found.ineqlin.marginals), 0.0)
         links = -np.asarray(found.eqlin.marginals) if self.mixed else None
         gap = max(bound(program, prices, links) - value, 0.0)
-        return Solution(x, value, _priced(program.rows, prices), gap, extra), self._out_of_order(taken, y)
+        return Solution(x, value, program.priced(prices), gap, extra), self._out_of_order(taken, y)
 
     def _out_of_order(self, taken: Array, y: Array) -> Flags:
         """Curves of which the pieces claim another value than the curve has there."""

@@ -236,9 +236,9 @@ class Allocation:
 
     low, high: near-optimal range; marginal, marginal_current: return of the next unit of money; gain (draw,): expected
     contribution of the recommendation less the current plan's, by posterior draw; extrapolated: share of the
-    recommended spend above the highest ever seen in a period; residual: largest gap of a free channel's marginal
-    return to lambda; allowed: whether the current plan itself keeps total and limits; plan (period, channel): the
-    recommendation by period; risen: whether the objective rose enough to be worth a move, None where the gain decides.
+    recommended spend above the highest ever seen in a period; price: lambda; allowed: whether the current plan itself
+    keeps total and limits; plan (period, channel): the recommendation by period; risen: whether the objective rose
+    enough to be worth a move, None where the gain decides.
     """
 
     current: Array
@@ -252,12 +252,11 @@ class Allocation:
     gain: Array
     extrapolated: Array
     price: float
-    residual: float
     unspent: float
     reason: str
     plan: Array
+    certificate: Certificate
     allowed: bool = True
-    certificate: Certificate | None = None
     risen: bool | None = None
 
     @property
@@ -271,7 +270,7 @@ class Allocation:
 
         Under another objective than profit: whether it rises by more than 1 % (P(target): by more than 0.01).
         """
-        if not self.allowed or (self.certificate is not None and self.certificate.mode):
+        if not self.allowed or self.certificate.mode:
             return True
         if self.risen is not None:
             return self.risen
@@ -339,10 +338,9 @@ def decide(case: Case, budget: Budget = Fixed(), *, seed: int = 0) -> Decision:
 def _most(made: Response, limits: Limits, current: Array) -> Array:
     """How far the grid of each channel reaches, (all channels,)."""
     most = np.zeros(made.case.plan.shape[1])
-    reach = np.maximum(2.0 * current, np.where(np.isfinite(limits.high), limits.high, 0.0))
-    most[made.case.paid] = np.maximum(
-        reach, np.maximum(2.0 * made.case.history.spend_reference[made.case.paid], limits.low)
-    )
+    usual = 2.0 * np.maximum(current, made.case.history.spend_reference[made.case.paid])
+    asked = np.where(np.isfinite(limits.high), limits.high, limits.low)
+    most[made.case.paid] = np.maximum(usual, asked)
     return most
 
 
@@ -402,17 +400,12 @@ def _decision(
     allowed = limits.allows(plan[:, paid])
     if gain.mean() < 0 and allowed and objective.exact and terms.hurdle == 1.0 and search.ceiling is None:
         # interpolation error must never make the plan worse
-        found, spread, value_best, lost = (
-            replace(found, x=current),
-            plan[:, paid],
-            value_current,
-            lost_current,
-        )
-        gain, status = np.zeros_like(gain), "current plan kept"
-    split, holding, left = found.x, binding(found), residual(objective, search, found)
-    low, high = near_optimal(
-        objective, search, split, 0.0 if search.queue is None else float(search.queue.reward @ found.extra)
-    )
+        found, spread = replace(found, x=current), plan[:, paid]
+        value_best, lost, gain = value_current, lost_current, np.zeros_like(gain)
+        status = "current plan kept"
+    split, holding = found.x, binding(found)
+    idle = 0.0 if search.queue is None else float(search.queue.reward @ found.extra)
+    low, high = near_optimal(objective, search, split, idle)
     unspent = max(limits.total - float(split.sum()), 0.0) if np.isfinite(limits.total) else 0.0
     value = float(objective.stated(split, value_best) - lost.mean())
     value_now = float(objective.stated(current, value_current) - lost_current.mean())
@@ -425,7 +418,7 @@ def _decision(
         value=value,
         value_current=value_now,
         gap=found.gap,
-        residual=left,
+        residual=residual(objective, search, found),
         prices={row.name: price for row, price in holding.items()},
         evidence=evidence(witnesses, search, split),
         kept=limits.keeps(split),
@@ -443,7 +436,6 @@ def _decision(
         gain=gain,
         extrapolated=_beyond(spread, case.history.highest_spend[paid]),
         price=terms.hurdle + found.price(Kind.TOTAL),
-        residual=left if np.isfinite(left) else 0.0,
         unspent=unspent,
         reason=_why_unspent(unspent, split, objective, limits, holding),
         allowed=allowed,

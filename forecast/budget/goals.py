@@ -43,38 +43,34 @@ def window_of(
     study: Study, history: History, horizon: NDArray[np.datetime64], number: int
 ) -> tuple[int, int]:
     """First and last period of a goal, counted from the first of the horizon (negative: over). Raises StudyError."""
-    goal, kind, place = study.goals[number], history.period, f"goal.{number + 1}"
+    goal, kind = study.goals[number], history.period
 
     def at(text: str) -> int:
         return int(period_index(parse_period(text, kind), horizon[0], kind))
 
+    def refused(key: str, why: str) -> StudyError:
+        return StudyError(f"{study.place(f'goal.{number + 1}.{key}')}: {why}")
+
     last, first = at(goal.by), 0 if goal.from_ is None else at(goal.from_)
     if last >= len(horizon):
         label = period_label(parse_period(goal.by, kind), kind)
-        raise StudyError(
-            f"{study.place(f'{place}.by')}: expected a period of the horizon, which ends with "
-            f'{period_label(horizon[-1], kind)}; came "{goal.by}" ({label}): set plan.periods = {last + 1}'
+        raise refused(
+            "by",
+            f"expected a period of the horizon, which ends with {period_label(horizon[-1], kind)}; "
+            f'came "{goal.by}" ({label}): set plan.periods = {last + 1}',
         )
     if first > last:
-        raise StudyError(
-            f"{study.place(f'{place}.by')}: expected a period not before "
-            f'{goal.from_ or period_label(horizon[0], kind)}; came "{goal.by}"'
-        )
+        start = goal.from_ or period_label(horizon[0], kind)
+        raise refused("by", f'expected a period not before {start}; came "{goal.by}"')
     if first < -len(history.periods):
-        raise StudyError(
-            f"{study.place(f'{place}.from')}: expected a period of the history, which begins with "
-            f'{period_label(history.periods[0], kind)}; came "{goal.from_}"'
-        )
+        begins = period_label(history.periods[0], kind)
+        text = f'expected a period of the history, which begins with {begins}; came "{goal.from_}"'
+        raise refused("from", text)
+    without = "leave `from` out, and set the amount that is still to come"
     if first < 0 and history.counting == "cohort":
-        raise StudyError(
-            f"{study.place(f'{place}.from')}: cohort counts do not say when a unit moved on: leave `from` out, and set "
-            "the amount that is still to come"
-        )
+        raise refused("from", f"cohort counts do not say when a unit moved on: {without}")
     if first < 0 and goal.measure not in history.counts:
-        raise StudyError(
-            f"{study.place(f'{place}.from')}: the history has no {goal.measure} to count: leave `from` out, and set "
-            "the amount that is still to come"
-        )
+        raise refused("from", f"the history has no {goal.measure} to count: {without}")
     return first, last
 
 
@@ -258,5 +254,5 @@ def smallest(base: Base, goal: GoalSpec, needed: float, *, seed: int) -> list[di
     except UsageError:
         return []
     total = now + float(made.recommended.sum() - made.current.sum())
-    found = made.certificate.evidence.get("p_target", np.nan) if made.certificate else np.nan
-    return [told | {"reached": True, "change": total / now - 1.0, "value": total, "p": float(found)}]
+    p = made.certificate.evidence["p_target"]
+    return [told | {"reached": True, "change": total / now - 1.0, "value": total, "p": p}]

@@ -34,6 +34,7 @@ from forecast.budget.decision import Decision
 from forecast.budget.limits import Limits
 from forecast.budget.objectives import Draws, Profit, Search, WorstDraws, climb
 from forecast.budget.response import Curves, between
+from forecast.columns import TABLES
 from forecast.fit import kept_draws
 from forecast.tables import records
 from forecast.words import Text, message
@@ -84,7 +85,7 @@ def ground(curves: Curves, limits: Limits) -> Ground:
         taken = steepest_first(slope, width, limits.total - limits.low.sum())
         added = taken.reshape(len(slope), len(limits.low), -1).sum(axis=2)
     else:
-        rows = _singles(len(slope))
+        rows = np.unique(np.linspace(0, len(slope) - 1, min(OPTIMA, len(slope))).round().astype(np.int64))
         added = np.array([_within_rules(row, width, limits) for row in slope[rows]]) - limits.low
         taken = _filled(added + limits.low, width, limits)
     value = ((slope[rows] - 1.0) * taken).sum(axis=1) + lowest[rows]
@@ -116,10 +117,6 @@ def _mean_best(slope: Array, width: Array, limits: Limits) -> Array:
         return _within_rules(mean, width, limits)
     taken = steepest_first(mean[None], width, limits.total - limits.low.sum())
     return np.asarray(limits.low + taken.reshape(len(limits.low), -1).sum(axis=1))
-
-
-def _singles(draws: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, draws - 1, min(OPTIMA, draws)).round().astype(np.int64))
 
 
 def _within_rules(slope: Array, width: Array, limits: Limits) -> Array:
@@ -210,7 +207,7 @@ def firmness(made: Decision, names: Sequence[str], currency: str) -> Firmness:
         return asdict(Worth(max(float(lost.mean()), 0.0), float(lost.std() / math.sqrt(len(lost)))))
 
     return Firmness(
-        certificate={} if found.certificate is None else vars(found.certificate),
+        certificate=vars(found.certificate),
         regret=regret(found.recommended),
         regret_current=regret(found.current),
         perfect_information=asdict(known.perfect),
@@ -252,13 +249,14 @@ def tests(made: Decision, names: Sequence[str], start: Ground) -> pd.DataFrame:
         learnt = 1.0 - 1.0 / (1.0 + periods * (spread * sd / sigma) ** 2)
         at = int(np.argmax(known.value * learnt - swing * periods))
         worth, cost = known.value * learnt[at], swing * periods[at]
-        rows.append(
-            {"channel": name, "worth_of_knowing": known.value, "error": known.error}
-            | {"periods": int(periods[at]), "swing": SWING, "learnt": float(learnt[at])}
-            | {"worth": float(worth), "cost": float(cost)}
-            | {"advised": bool(worth > WORTH_IT * cost and worth > 2 * known.error)}
-        )
-    return pd.DataFrame(rows)
+        advised = bool(worth > WORTH_IT * cost and worth > 2 * known.error)
+        found = (known.value, known.error, periods[at], SWING, learnt[at], worth, cost, advised)
+        rows.append((name, *found))
+    return _table("tests", rows)
+
+
+def _table(name: str, rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=[column.name for column in TABLES[name][1]])
 
 
 def _cost_of_swing(made: Decision, channel: int) -> float:
@@ -294,13 +292,12 @@ def budget_frontier(made: Decision, points: int = BUDGETS) -> pd.DataFrame:
     Columns: budget, spent, contribution with q10 and q90 over draws, marginal (return of the next unit of money), pays
     (whether the last unit brought back more than itself).
     """
-    search, profit = _unasked(made), Profit(made.curves, hurdle=0.0)
-    limits, current = search.limits, search.current
-    ceiling = float(np.minimum(limits.high, made.curves.spend[:, -1]).sum())
-    budgets = np.linspace(max(float(limits.low.sum()), 0.02 * ceiling), ceiling, points)
+    search, profit, hurdle = _unasked(made), Profit(made.curves, hurdle=0.0), made.budget.terms().hurdle
+    ceiling = float(search.most.sum())
+    budgets = np.linspace(max(float(search.limits.low.sum()), 0.02 * ceiling), ceiling, points)
     draws = Draws(made.curves, "value")
     rows = []
-    for budget in np.unique(np.append(budgets, current.sum())):
+    for budget in np.unique(np.append(budgets, search.current.sum())):
         try:
             found = profit.best(search.within(float(budget)))
         except InfeasibleError:
@@ -308,24 +305,9 @@ def budget_frontier(made: Decision, points: int = BUDGETS) -> pd.DataFrame:
         outcome = draws.at(found.x)[0] - found.x.sum()
         low, high = np.quantile(outcome, [0.1, 0.9])
         price = found.price(Kind.TOTAL)
-        rows.append(
-            {
-                "budget": float(budget),
-                "spent": float(found.x.sum()),
-                "contribution": _mean(made.curves, found.x),
-            }
-            | {
-                "q10": float(low),
-                "q90": float(high),
-                "marginal": price,
-                "pays": price >= made.budget.terms().hurdle,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _mean(curves: Curves, x: Array) -> float:
-    return curves.mean_value(x) - float(x.sum())
+        spent, mean = float(found.x.sum()), made.curves.contribution(found.x)
+        rows.append((float(budget), spent, mean, low, high, price, price >= hurdle))
+    return _table("budget_frontier", rows)
 
 
 def where_it_stops_paying(made: Decision) -> float:
@@ -347,22 +329,13 @@ def risk_frontier(made: Decision) -> pd.DataFrame:
     search = Search(made.curves, made.limits, made.search.current)
     risk = WorstDraws(made.curves, made.response.case.study.budget.risk)
 
-    def row(plan: str, mix: float, x: Array) -> dict[str, object]:
-        told = {"plan": plan, "mix": mix, "contribution": _mean(made.curves, x)}
-        return told | {"cvar": risk.cvar(x), "p_loss": risk.p_loss(x)}
-
-    rows, start = [], made.allocation.recommended
-    for mix in MIXES:
-        if mix == 0.0:
-            start = risk.profit.best(search).x
-        else:
-            start, _ = climb(risk.mixed(mix), search, search.inside(start))
-        rows.append(row("mix", mix, start))
-    rows += [
-        row("current", math.nan, search.current),
-        row("recommended", math.nan, made.allocation.recommended),
-    ]
-    return pd.DataFrame(rows)
+    splits = [("mix", 0.0, risk.profit.best(search).x)]
+    for mix in MIXES[1:]:
+        x, _ = climb(risk.mixed(mix), search, search.inside(splits[-1][2]))
+        splits.append(("mix", mix, x))
+    splits += [("current", math.nan, search.current), ("recommended", math.nan, made.allocation.recommended)]
+    rows = [(plan, mix, made.curves.contribution(x), risk.cvar(x), risk.p_loss(x)) for plan, mix, x in splits]
+    return _table("risk_frontier", rows)
 
 
 # ----------------------------------------------------------------------------------------------------- beyond seen

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.budget.concave import Kind, Row, evaluate
-from forecast.budget.response import Background, Curves, Response, pattern_of, table_of
+from forecast.budget.response import Background, Curves, Response, brought, pattern_of, table_of
 from forecast.errors import UsageError
 from forecast.history import History
 from forecast.outlook import LATEST, Case, fluid_queue, paid_channels
@@ -204,10 +204,8 @@ def _rules(study: Study, history: History, plan: Array, names: list[str]) -> tup
         except ValueError as error:
             raise UsageError(f"{study.place(key)}: {error}") from None
         if name not in labels:
-            horizon = ", ".join(labels)
-            raise UsageError(
-                f"{study.place(key)}: expected a period of the horizon ({horizon}); came {label}"
-            )
+            horizon = f"expected a period of the horizon ({', '.join(labels)})"
+            raise UsageError(f"{study.place(key)}: {horizon}; came {label}")
         caps[name] = float(cap)
     for t, label in enumerate(labels):
         if label in caps:
@@ -369,8 +367,7 @@ class CostCeiling(Ceiling):
     measure, field = "wins", "cac"
     refusal = (
         " {asked:exact}: no split within the limits wins customers at so low a cost; the current plan's is "
-        "{now:number}; "
-        "raise the ceiling, or lower the minimum of a channel"
+        "{now:number}; raise the ceiling, or lower the minimum of a channel"
     )
 
 
@@ -441,7 +438,7 @@ def _capacity_row(when: str, n: int, room: float, table: Array | None, extra: Ar
 
 def lost_units(arrivals: Array, later: Array, capacity: float, decay: float) -> Array:
     """Expected units that give up, (draw,), of arrivals (draw, period) and those after the horizon (draw,)."""
-    handled, _ = fluid_queue(arrivals[None, :, :, None], np.full(arrivals.shape, capacity), decay)
+    handled = fluid_queue(arrivals[None, :, :, None], np.full(arrivals.shape, capacity), decay)
     latest = arrivals[:, -LATEST:]
     share = np.minimum(1.0, capacity * latest.shape[1] / np.maximum(latest.sum(axis=1), 1e-9))
     return np.asarray(arrivals.sum(axis=1) - handled.sum(axis=(0, 2, 3)) + later * (1.0 - share))
@@ -459,10 +456,9 @@ def lost_money(made: Response, background: Background, spend: Array) -> Array:
         reach = made.reach(part)[:, :, paid]
         slots = np.einsum("stc,stck->sk", inside[part][:, :, paid], reach, optimize=True)
         slots[:, -1] += (later[part][:, paid] * reach[:, -1].sum(axis=2)).sum(axis=1)
-        value = (inside[part] * made.worth[part]).sum(axis=1) + later[part] * made.worth[part, -1]
+        value = brought(inside[part], later[part], made.worth[part])
         worth = value[:, paid].sum(axis=1) / np.maximum(slots.sum(axis=1), 1e-12)
         arrivals = slots[:, :-1] + background.arriving[part]
-        result[part] = worth * lost_units(
-            arrivals, slots[:, -1], economics.capacity, economics.capacity_decay
-        )
+        lost = lost_units(arrivals, slots[:, -1], economics.capacity, economics.capacity_decay)
+        result[part] = worth * lost
     return result

@@ -29,7 +29,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtr, ndtri
 
-from forecast.budget.concave import InfeasibleError, Program, Solution, evaluate, hull, slopes, solve
+from forecast.budget.concave import (
+    InfeasibleError,
+    Program,
+    Solution,
+    evaluate,
+    hull,
+    piece_at,
+    slopes,
+    solve,
+)
 from forecast.budget.limits import Ceiling, Limits, Queue
 from forecast.budget.response import Background, Curves
 from forecast.errors import UsageError
@@ -58,6 +67,11 @@ class Search:
     current: Array
     ceiling: Ceiling | None = None
     queue: Queue | None = None
+
+    @property
+    def most(self) -> Array:
+        """Most that each channel may spend and the curves reach, (channel,)."""
+        return np.minimum(self.limits.high, self.curves.spend[:, -1])
 
     def within(self, total: float) -> Search:
         """The same with another total."""
@@ -151,6 +165,10 @@ class Objective(ABC):
         """The objective at a split."""
         return self.look(x)[0]
 
+    def summed(self, tables: Array, x: Array) -> float:
+        """Curves (channel, point) added up at a split, less what its money costs."""
+        return float(evaluate(self.knots, tables, x).sum()) - self.cost * float(x.sum())
+
     def gradient(self, x: Array) -> Array:
         """What the next unit of money adds to it, by channel."""
         return evaluate(self.knots, slopes(self.knots, self.look(x)[1]), x) - self.cost
@@ -163,8 +181,7 @@ class Objective(ABC):
         """The best of the curves that touch a concave objective at a split, and what it has above them there."""
         tables = self.look(x)[1]
         found = solve(search.program(self.knots, hull(self.knots, tables), cost=self.cost))
-        here = float(evaluate(self.knots, tables, x).sum()) - self.cost * float(x.sum())
-        return found, max(found.value + found.gap - here, 0.0)
+        return found, max(found.value + found.gap - self.summed(tables, x), 0.0)
 
     def held(self, search: Search, x: Array) -> Solution:
         """A split as it is; the gap is what it lacks of the best."""
@@ -202,7 +219,7 @@ class _Tabulated(Objective):
 
     def look(self, x: Array) -> tuple[float, Array]:
         """The sum of the curves, which stay."""
-        return float(evaluate(self.knots, self.table, x).sum()) - self.cost * float(x.sum()), self.table
+        return self.summed(self.table, x), self.table
 
     def best(self, search: Search) -> Solution:
         """One program."""
@@ -267,8 +284,7 @@ class Draws:
 
     def at(self, x: Array) -> tuple[Array, Array]:
         """Mean and variance of chance of a split, (draw,), channels added up."""
-        lanes = np.arange(len(x))
-        right = np.clip((self.knots < x[:, None]).sum(axis=1), 1, self.knots.shape[1] - 1)
+        lanes, right = np.arange(len(x)), piece_at(self.knots, x)
         left = self.knots[lanes, right - 1]
         share = np.clip((x - left) / np.maximum(self.knots[lanes, right] - left, 1e-300), 0.0, 1.0)
 
@@ -379,7 +395,7 @@ class Floored(Profit):
                 above, x = middle, tried
             else:
                 below = middle
-        return Solution(x, self.curves.mean_value(x) - float(x.sum()), whole=plain.whole)
+        return Solution(x, self.curves.contribution(x), whole=plain.whole)
 
     def _refused(self, safest: Array) -> Message:
         if self.floor.cvar is not None:
@@ -455,8 +471,7 @@ class TargetChance(Draws, Objective):
         Raises UsageError where no budget within the limits reaches it, with what the largest does reach.
         """
         low = float(search.limits.low.sum())
-        high = float(np.minimum(search.limits.high, self.curves.spend[:, -1]).sum())
-        high = min(high, search.limits.total)
+        high = min(float(search.most.sum()), search.limits.total)
 
         def at(total: float) -> Solution:
             try:
@@ -512,7 +527,7 @@ def climb(objective: Objective, search: Search, start: Array) -> tuple[Array, fl
     """Climb from a split within the limits; the objective never falls. Returns the split and the objective."""
     limits, knots = search.limits, objective.knots
     lots = np.zeros(len(start)) if limits.lots is None else limits.lots
-    high = np.minimum(limits.high, search.curves.spend[:, -1])
+    high = search.most
     span = np.maximum(high - limits.low, 1e-12)
     x, share = start, 0.25
     reached, tables = objective.look(x)
@@ -540,9 +555,7 @@ def _tamed(knots: Array, tables: Array, x: Array) -> Array:
     bent = (bridged - tables).max(axis=1) > NEARLY * np.ptp(tables, axis=1)
     if not bent.any():
         return bridged
-    right = np.clip((knots < x[:, None]).sum(axis=1), 1, knots.shape[1] - 1)
-    lanes = np.arange(len(knots))
-    slope = (tables[lanes, right] - tables[lanes, right - 1]) / (
-        knots[lanes, right] - knots[lanes, right - 1]
-    )
+    lanes, right = np.arange(len(knots)), piece_at(knots, x)
+    rise, width = (values[lanes, right] - values[lanes, right - 1] for values in (tables, knots))
+    slope = rise / width
     return np.where(bent[:, None], slope[:, None] * knots, bridged)

@@ -58,6 +58,10 @@ class Curves:
         """Expected eventual margin of a split (channel,), before spend."""
         return float(evaluate(self.table_spend, self.table_value, spend).sum())
 
+    def contribution(self, spend: Array) -> float:
+        """The same, after spend."""
+        return self.mean_value(spend) - float(spend.sum())
+
     def marginal(self, spend: Array) -> Array:
         """Expected margin of one more unit of money, by channel."""
         return evaluate(self.table_spend, self.table_marginal, spend)
@@ -104,6 +108,11 @@ def table_of(mean: Array, spend: Array) -> Array:
     return table
 
 
+def brought(inside: Array, later: Array, each: Array) -> Array:
+    """What traffic inside the horizon (draw, period, channel) and later (draw, channel) brings, `each` by unit."""
+    return np.asarray((inside * each).sum(axis=1) + later * each[:, -1])
+
+
 def pattern_of(plan: Array) -> Array:
     """How a plan spreads each channel's spend over its periods (period, channel); evenly where it has none."""
     totals = plan.sum(axis=0)
@@ -132,8 +141,7 @@ class Response:
         """Expected eventual margin of a plan (period, channel) before spend, or another measure; (draw, channel)."""
         each, lasting = self.per_unit(measure)
         inside, later = self.case.traffic(spend)
-        value = (inside * each).sum(axis=1)
-        return value + later * each[:, -1] if lasting else value
+        return brought(inside, later, each) if lasting else (inside * each).sum(axis=1)
 
     def per_unit(self, measure: str) -> tuple[Array, bool]:
         """What a unit of traffic brings (draw, period, channel), and whether what comes after the horizon counts."""
@@ -171,7 +179,7 @@ def response_curves(made: Response, most: Array, *, arriving: bool = False) -> C
     parts: defaultdict[str, list[Array]] = defaultdict(list)
     for g in range(POINTS):
         traffic, later = made.case.traffic(pattern * spend[:, g])
-        value = (traffic * made.worth).sum(axis=1) + later * made.worth[:, -1]
+        value = brought(traffic, later, made.worth)
         means.append(value.mean(axis=0)[paid])
         traffic, later = traffic[keep], later[keep]
         if reach is not None:
@@ -204,7 +212,7 @@ class _Chance:
     def measures(self, traffic: Array, later: Array, keep: NDArray[np.int64]) -> dict[str, Array]:
         made, deal, deals = self.made, self.deal[keep], self.deals[keep]
         noise, factor = self.noise[keep], made.factor[keep]
-        wins = (traffic * made.wins[keep]).sum(axis=1) + later * made.wins[keep, -1]
+        wins = brought(traffic, later, made.wins[keep])
         inside = traffic * made.inside[keep]
         value = traffic * made.worth[keep]
         each = deal * 0 + 1.0 if _in_wins(made.case.study) else deal
