@@ -49,7 +49,8 @@ class Commands(click.Group):
 
                 traceback.print_exception(error)
             click.echo(_message(error), err=True)
-            raise Exit(_exit_code(error)) from error
+            stopped = 130 if isinstance(error, KeyboardInterrupt) else 1
+            raise Exit(error.exit_code if isinstance(error, ForecastError) else stopped) from error
 
 
 def _message(error: BaseException) -> str:
@@ -65,12 +66,6 @@ def _message(error: BaseException) -> str:
         return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"Unexpected error: {what} (set FORECAST_TRACEBACK=1 and run again to see where)"
-
-
-def _exit_code(error: BaseException) -> int:
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    return error.exit_code if isinstance(error, ForecastError) else 1
 
 
 def parse_share(text: str) -> float:

@@ -11,13 +11,10 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from decimal import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from forecast.errors import UsageError
 from forecast.study import market_prior, rate_range
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # The rates in order, each with the stage that it leads into.
 RATES: dict[str, str] = {"conversion": "leads", "qualification": "qualified", "close": "won"}
@@ -127,18 +124,11 @@ def against_benchmarks(funnel: Funnel, market: str) -> dict[str, dict[str, Any]]
     """
     places: dict[str, dict[str, Any]] = {}
     for name, stage in RATES.items():
-        published = rate_range(market, stage)
-        if published is None:
+        if (published := rate_range(market, stage)) is None:
             continue
-        rate = getattr(funnel, name)
-        stands = "below" if rate < published.low else "above" if rate > published.high else "inside"
-        places[name] = {
-            "rate": rate,
-            "low": published.low,
-            "high": published.high,
-            "stands": stands,
-            "source": published.source,
-        }
+        rate, low, high = getattr(funnel, name), published.low, published.high
+        stands = "below" if rate < low else "above" if rate > high else "inside"
+        places[name] = {"rate": rate, "low": low, "high": high, "stands": stands, "source": published.source}
     return places
 
 
@@ -152,25 +142,17 @@ def benchmark_band(visitors: float, value: float, market: str) -> dict[str, floa
     """
     if any(rate_range(market, stage) is None for stage in RATES.values()):
         return None
-    quantiles = _product_quantiles([_likely_rates(market, stage) for stage in RATES.values()])
-    levels = zip(BAND_LEVELS, quantiles, strict=True)
-    return {f"q{round(100 * level)}": visitors * value * float(share) for level, share in levels}
-
-
-def _likely_rates(market: str, stage: str) -> list[float]:
-    """Rates into a stage at the midpoints of `_GRID` equally likely slices of its benchmark prior."""
-    prior = market_prior(market, stage, READ_AS_CENTRAL)
-    return [prior.quantile((i + 0.5) / _GRID) for i in range(_GRID)]
-
-
-def _product_quantiles(factors: list[list[float]]) -> NDArray[Any]:
-    """Quantiles at BAND_LEVELS of the product of independent factors, each given by equally likely values."""
     import numpy as np
 
     product = np.ones(1)
-    for values in factors:
-        product = np.multiply.outer(product, np.asarray(values)).ravel()
-    return np.quantile(product, BAND_LEVELS)
+    for stage in RATES.values():
+        prior = market_prior(market, stage, READ_AS_CENTRAL)
+        rates = [
+            prior.quantile((i + 0.5) / _GRID) for i in range(_GRID)
+        ]  # midpoints of equally likely slices
+        product = np.multiply.outer(product, np.asarray(rates)).ravel()
+    levels = zip(BAND_LEVELS, np.quantile(product, BAND_LEVELS), strict=True)
+    return {f"q{round(100 * level)}": visitors * value * float(share) for level, share in levels}
 
 
 def clean(number: float) -> float:
@@ -185,12 +167,8 @@ def clean(number: float) -> float:
 
 def summary(funnel: Funnel, *, market: str = "b2b", margin: float = 1.0) -> dict[str, Any]:
     """Everything about a funnel as one plain dict, numbers cleaned: what `forecast funnel --json` prints."""
-    result: dict[str, Any] = asdict(funnel)
-    result |= {
-        "leads": funnel.leads,
-        "qualified": funnel.qualified,
-        "won": funnel.won,
-        "revenue": funnel.revenue,
+    result = asdict(funnel) | {
+        name: getattr(funnel, name) for name in ("leads", "qualified", "won", "revenue")
     }
     result |= {
         "worth": funnel.worth(),
@@ -201,11 +179,10 @@ def summary(funnel: Funnel, *, market: str = "b2b", margin: float = 1.0) -> dict
         "benchmarks": against_benchmarks(funnel, market),
         "benchmark_revenue": benchmark_band(funnel.visitors, funnel.value, market),
     }
-    cleaned: dict[str, Any] = _clean_all(result)
-    return cleaned
+    return {key: _cleaned(part) for key, part in result.items()}
 
 
-def _clean_all(item: Any) -> Any:
+def _cleaned(item: Any) -> Any:
     if isinstance(item, dict):
-        return {key: _clean_all(part) for key, part in item.items()}
+        return {key: _cleaned(part) for key, part in item.items()}
     return clean(item) if isinstance(item, (int, float)) else item
