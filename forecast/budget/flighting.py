@@ -89,7 +89,7 @@ def _arguments(made: Response, weights: Array, *, later: bool) -> tuple[Array, A
             for lag, w in enumerate(weights[:, c]):
                 at = t - lag
                 if at < 0:
-                    known += w * before[at, c] if -at <= lags else 0.0
+                    known += w * before[at, c]
                 elif at < periods:
                     row[at, c] += w
                 else:

@@ -29,8 +29,8 @@ from forecast.budget.concave import Kind, Row, evaluate
 from forecast.budget.response import Background, Curves, Response, brought, pattern_of, table_of
 from forecast.errors import UsageError
 from forecast.history import History
-from forecast.outlook import LATEST, Case, fluid_queue, paid_channels
-from forecast.periods import parse_period, period_label, period_range, shift
+from forecast.outlook import LATEST, Case, fluid_queue, horizon_of, let_through, paid_channels
+from forecast.periods import parse_period, period_label
 from forecast.study import Study
 from forecast.words import Message, Text, message, together
 
@@ -192,10 +192,7 @@ def _rules(study: Study, history: History, plan: Array, names: list[str]) -> tup
             said = "{name} at most {share:exact_percent} of all that is spent"
             text = message(said, name=group.name, share=group.max_share)
             rules.append(Rule(f"{key} max_share", text, member - group.max_share, 0.0))
-    starts = period_range(
-        shift(history.last, 1, history.period), shift(history.last, len(plan), history.period), history.period
-    )
-    labels = [period_label(start, history.period) for start in starts]
+    labels = [period_label(start, history.period) for start in horizon_of(history, len(plan))]
     caps: dict[str, float] = {} if asked.per_period is None else dict.fromkeys(labels, asked.per_period)
     for label, cap in asked.period_caps.items():
         key = f"budget.period_caps.{label}"
@@ -440,7 +437,7 @@ def lost_units(arrivals: Array, later: Array, capacity: float, decay: float) -> 
     """Expected units that give up, (draw,), of arrivals (draw, period) and those after the horizon (draw,)."""
     handled = fluid_queue(arrivals[None, :, :, None], np.full(arrivals.shape, capacity), decay)
     latest = arrivals[:, -LATEST:]
-    share = np.minimum(1.0, capacity * latest.shape[1] / np.maximum(latest.sum(axis=1), 1e-9))
+    share = let_through(latest.sum(axis=1), capacity * latest.shape[1])
     return np.asarray(arrivals.sum(axis=1) - handled.sum(axis=(0, 2, 3)) + later * (1.0 - share))
 
 

@@ -260,6 +260,6 @@ def background(case: Case, rng: np.random.Generator) -> Background:
     outlook = simulate(quiet, {"none": case.plan}, rng=rng, replicates=1)
     measure = "won" if _in_wins(case.study) else "revenue"
     inside = outlook[measure].sel(plan="none").sum(("period", "channel"))
-    limited = case.entry < len(case.posterior.stages)
+    limited = case.history.entry < len(case.posterior.stages)
     arrived = np.asarray(outlook[sales_entry(case)].sel(plan="none").values, dtype=float)
     return Background(np.asarray(inside.values, dtype=float), arrived[:, :, limited].sum(axis=2))

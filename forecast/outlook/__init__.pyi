@@ -1,6 +1,7 @@
 from .case import Case as Case
 from .case import Future as Future
 from .case import case_of as case_of
+from .case import horizon_of as horizon_of
 from .case import paid_channels as paid_channels
 from .drivers import bottleneck as bottleneck
 from .drivers import gap_table as gap_table
@@ -21,6 +22,7 @@ from .open_pipeline import on_its_way as on_its_way
 from .open_pipeline import open_units as open_units
 from .queue import LATEST as LATEST
 from .queue import fluid_queue as fluid_queue
+from .queue import let_through as let_through
 from .recycling import with_recycling as with_recycling
 from .scenarios import Base as Base
 from .scenarios import base_of as base_of

@@ -57,10 +57,7 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         own = rng.standard_normal((draws, horizon, channels))
         return np.cumsum(common + own * posterior.array(f"own_drift_{name}")[:, None, None], axis=1)
 
-    starts = period_range(
-        shift(history.last, 1, history.period), shift(history.last, horizon, history.period), history.period
-    )
-    moves = walk("traffic")
+    starts, moves = horizon_of(history, horizon), walk("traffic")
     season = posterior.array("season")[:, season_of(starts, history.period)]
     days = log_days(starts, history.period)
     level = posterior.array("traffic")[:, None, :] + moves
@@ -78,6 +75,12 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         history.stopped,
         starts,
     )
+
+
+def horizon_of(history: History, periods: int) -> NDArray[np.datetime64]:
+    """The periods ahead, by their first days."""
+    first, last = (shift(history.last, ahead, history.period) for ahead in (1, periods))
+    return period_range(first, last, history.period)
 
 
 def case_of(
@@ -127,16 +130,6 @@ class Case:
         """(stage before, stage) for each step of the funnel."""
         return list(pairwise(self.stages))
 
-    @cached_property
-    def entry(self) -> NDArray[np.int64]:
-        """Where each channel enters the funnel, (channel,): see `History.entry`."""
-        return self.history.entry
-
-    @property
-    def current_spend(self) -> Array:
-        """Spend a period as it is now, (channel,)."""
-        return self.history.current_spend
-
     @property
     def valued(self) -> bool:
         """Whether deals have a value; otherwise what stands for revenue are wins."""
@@ -183,7 +176,7 @@ class Case:
         later = np.zeros_like(future.tail_traffic)
         lasting = np.flatnonzero(self.posterior.array("carry").any(axis=0) & future.responds)
         if lasting.size:
-            after = np.repeat(self.current_spend[None, :], carry_periods(self.history.period), axis=0)
+            after = np.repeat(self.history.current_spend[None], carry_periods(self.history.period), axis=0)
             path = np.concatenate([spend, after])
             idle = path.copy()
             idle[: len(spend)] = 0.0

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from forecast.outlook.case import Case
 from forecast.outlook.open_pipeline import delay_law, delay_of, expected_share, moves_by_slot, waiting_before
-from forecast.outlook.queue import LATEST, fluid_queue
+from forecast.outlook.queue import LATEST, fluid_queue, let_through
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -118,7 +118,7 @@ def world_of(case: Case, rows: Rows) -> World:
         inflow={stage: flow[rows] for stage, flow in case.future.inflow.items()},
         room=None if economics.capacity is None else np.full(shape, float(economics.capacity)),
         decay=economics.capacity_decay,
-        limited=case.entry < len(case.stages) - 1,
+        limited=case.history.entry < len(case.stages) - 1,
     )
 
 
@@ -210,8 +210,7 @@ def _through_sales(world: World, both: Array, tail: Array) -> tuple[Array, Array
     arriving = both[:, :, :-1] * limited
     handled = fluid_queue(arriving, room, world.decay)
     latest = arriving[:, :, -LATEST:].sum(axis=(0, 2, 3))
-    span = min(LATEST, room.shape[1])
-    share = np.minimum(1.0, room[:, -1] * span / np.maximum(latest, 1e-12))[:, None]
+    share = let_through(latest, room[:, -1] * min(LATEST, room.shape[1]))[:, None]
     handled[:, :, -1] += both[:, :, -1] * limited * share
     return handled + both * ~limited, np.where(limited, tail * share, tail)
 

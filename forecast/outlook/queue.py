@@ -65,7 +65,9 @@ def through_sales(
     kinds, later = (_padded(layers.values, own, width) for layers in (entries, tail))
     arrivals = kinds[:, :, :, :-1] * limited
     handled, waiting = queue(arrivals, capacity, decay, rng)
-    share = later_share(arrivals, capacity)[:, None, :, None]
+    latest = arrivals[:, :, :, -LATEST:]
+    share = let_through(np.maximum(latest.sum(axis=(1, 3, 4)), 1), capacity * latest.shape[3])
+    share = share[:, None, :, None]
     handled[:, :, :, -1] += coupled_binomial(kinds[:, :, :, -1] * limited, share, rng)
     inside = handled[:, :, :, :-1].sum(axis=1)
     tails = np.where(limited, coupled_binomial(later, share, rng), later)
@@ -159,14 +161,13 @@ def coupled_binomial(n: Counts, p: Array, rng: np.random.Generator) -> Counts:
     )
 
 
-def later_share(arrivals: Counts, capacity: float) -> Array:
-    """Share of what arrives after the horizon that sales will handle, (plan, draw): as crowded as at its end.
+def let_through(latest: Array | Counts, room: Array | float) -> Array:
+    """Share of what arrives after the horizon that sales will handle: as crowded as at its end, min(1, C / L).
 
-    In a queue that has settled, C of L arrivals are handled and the others give up.
+    In a queue that has settled, C of L arrivals are handled and the others give up. latest: L, arrivals of the LATEST
+    periods; room: C, what sales takes in as many; broadcast.
     """
-    latest = arrivals[:, :, :, -LATEST:]
-    inflow = latest.sum(axis=(1, 3, 4))
-    return np.asarray(np.minimum(1.0, capacity * latest.shape[3] / np.maximum(inflow, 1)))
+    return np.asarray(np.minimum(1.0, room / np.maximum(latest, 1e-12)))
 
 
 def _serve(inside: Counts, room: int, u: Array) -> Counts:

@@ -94,10 +94,11 @@ def nurtured(study: Study, history: History) -> Nurtured:
 
     none = np.zeros(0, dtype=np.int64), np.zeros(0)
     empty = np.zeros((0, len(history.channels))), np.zeros(0)
-    table, column = _table(study, history)
-    if table is None or column is None:
+    dated = _table(study, history)
+    if dated is None:
         second = None if spec.qualification is None else second_of(*none, 0.5)
         return Nurtured(stage, first_of(*none), second, False, 0, 0, empty, empty)
+    table, column = dated
     returned, again = _dates(study, table, column, stage)
     lost = table.day("lost")
     at_risk = ~np.isnat(lost) & (np.isnat(table.day(stage)) | ~np.isnat(again))
@@ -128,13 +129,13 @@ def _prior(rate: tuple[float, float]) -> tuple[float, float]:
     return (low + high) / 2, FACTOR_OF_TWO if low == high else (high - low) / (2 * Z80)
 
 
-def _table(study: Study, history: History) -> tuple[LeadTable | None, str | None]:
+def _table(study: Study, history: History) -> tuple[LeadTable, str] | None:
     """The leads as known at the end of the history, and the title of the column of returns; None where absent."""
     if study.history.leads is None:
-        return None, None
+        return None
     table = read_lead_table(study).as_of(history.end)
     column = returned_column(study, table)
-    return (None, None) if column is None else (table, column)
+    return None if column is None else (table, column)
 
 
 def _dates(

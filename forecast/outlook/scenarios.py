@@ -218,18 +218,10 @@ def delay_about(base: Base, stage: str, mean: Array, ages: int) -> Array:
 def _spend(plan: Array, change: ChangeSpec, weight: Array, channels: Any) -> Array:
     """The plan with the spend of the channels concerned changed, in total a period, spread over them as it is."""
     total = (plan * channels).sum(axis=1)
-    size = change.size[0]
-    if change.kind == "times":
-        wanted = total * size
-    elif change.kind == "by":
-        wanted = np.maximum(total + size, 0.0)
-    else:
-        wanted = total * size / change.from_ if change.from_ is not None else np.full_like(total, size)
-    share = (
-        np.where(total[:, None] > 0, plan * channels, channels)
-        / np.where(total > 0, total, channels.sum())[:, None]
-    )
-    return np.asarray(plan + weight[:, None] * share * (wanted - total)[:, None])
+    more = changed_by(change, change.size[0], total) - total
+    own = np.where(total[:, None] > 0, plan * channels, channels)
+    share = own / np.where(total > 0, total, channels.sum())[:, None]
+    return np.asarray(plan + weight[:, None] * share * more[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,6 +305,12 @@ def drawn(low: float, high: float, family: str, z: Array) -> Array:
 def factor_of(change: ChangeSpec, size: Array, current: Array, *, most: float = np.inf) -> Array:
     """What a change makes of `current` (draw, ...), as a factor (draw, ...); `most`: the highest value allowed."""
     size = size.reshape(-1, *([1] * (current.ndim - 1)))
+    changed = np.minimum(changed_by(change, size, current), most)
+    return np.asarray(np.where(current > 0, changed / np.where(current > 0, current, 1.0), 1.0))
+
+
+def changed_by(change: ChangeSpec, size: Array | float, current: Array) -> Array:
+    """What a change makes of `current`, never below zero; broadcast."""
     if change.kind == "times":
         changed = current * size
     elif change.kind == "by":
@@ -321,8 +319,7 @@ def factor_of(change: ChangeSpec, size: Array, current: Array, *, most: float = 
         changed = current * size / change.from_
     else:
         changed = np.broadcast_to(size, current.shape)
-    changed = np.clip(changed, 0.0, most)
-    return np.asarray(np.where(current > 0, changed / np.where(current > 0, current, 1.0), 1.0))
+    return np.maximum(changed, 0.0)
 
 
 def family_of(change: ChangeSpec, *, rate: bool = False) -> str:

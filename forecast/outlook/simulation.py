@@ -80,7 +80,7 @@ class _Chunk:
     def run(self, traffic: list[tuple[Array, Array]]) -> dict[str, Array | Counts]:
         """Counts by stage and money, by plan: see `simulate`."""
         first, *rest = self.case.stages
-        enters, sales = self.case.entry, self.case.study.economics
+        enters, sales = self.case.history.entry, self.case.study.economics
         units, tail = self._traffic(traffic)
         units = self._flow_in(first, units)
         result: dict[str, Array | Counts] = {first: self._inside(units, enters <= 0)}

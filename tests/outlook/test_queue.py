@@ -12,7 +12,7 @@ from posterior_fixture import DELAYS, PLAN, RATES, TWO, Array, case, history, po
 
 from forecast.fit import Posterior
 from forecast.history import History
-from forecast.outlook.queue import capacities, coupled_binomial, later_share, queue
+from forecast.outlook.queue import LATEST, capacities, coupled_binomial, let_through, queue
 from forecast.outlook.simulation import simulate
 from forecast.results import forecast_table
 
@@ -126,10 +126,9 @@ def test_plans_are_thinned_alike_as_far_as_they_are_alike():
 
 def test_later_arrivals_find_the_crowd_of_the_last_periods():
     """C of L are handled in a queue that has settled; all where there is room."""
-    arrivals = np.full((1, 1, 1, 6, 2), 20)
-    arrivals[:, :, :, :3] = 500
-    assert later_share(arrivals, 25.0)[0, 0] == pytest.approx(25 / 40)
-    assert later_share(arrivals, 50.0)[0, 0] == 1.0
+    latest = np.array([LATEST * 40])
+    assert let_through(latest, LATEST * 25.0)[0] == pytest.approx(25 / 40)
+    assert let_through(latest, LATEST * 50.0)[0] == 1.0
 
 
 # In the forecast
