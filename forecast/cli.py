@@ -342,15 +342,7 @@ def _today() -> Any:
 @GO_ON
 @QUIET
 @JSON
-def allocate(
-    total: float | None,
-    marginal: float | None,
-    cac: float | None,
-    chance: float | None,
-    go_on: bool,
-    json: bool,
-    **options: Any,
-) -> None:
+def allocate(go_on: bool, json: bool, **options: Any) -> None:
     """Split the budget anew from the saved fit: another total, limits or objective. Does not fit.
 
     Prints the recommended spend of each channel over the horizon, and how firm it is: what limits cost, the range of
@@ -359,7 +351,7 @@ def allocate(
     from forecast import workflow
     from forecast.report import split_page
 
-    budget = _budget(total, marginal, cac, chance)
+    budget = _budget(**{name: options.pop(name) for name in ("total", "marginal", "cac", "chance")})
     result = _told(workflow.allocate, budget=budget, **options, go_on=go_on, today=_today())
     _show(result.summary, _page(split_page, result.made), as_json=json)
     _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)

@@ -167,8 +167,7 @@ def kind_of(values: pd.Series[Any]) -> Kind:
     if values.dtype.kind == "M" or (cells.size and _dates(cells).notna().all()):
         return "date"
     if values.dtype.kind != "b" and cells.size and numbers_of(cells).notna().all():
-        few = cells.nunique() <= 2
-        return "category" if few else "number"
+        return "category" if cells.nunique() <= 2 else "number"
     if cells.nunique() > max(0.5 * cells.size, MOST_LEVELS):
         return "identifier"
     return "category"
