@@ -122,7 +122,7 @@ def read_grid(path: Path, file: str, key: str) -> Grid:
     elif suffix in PARQUET_SUFFIXES:
         grid = _read_parquet(path, file)
     else:
-        grid = _read_excel(path, file)
+        grid = Grid(file, *read_excel_rows(path, file))
     if not grid.rows:
         raise DataError(f"{file}: has a header and no rows; export it again with its data.")
     return grid
@@ -282,10 +282,6 @@ def read_excel_rows(path: Path, file: str) -> tuple[tuple[str, ...], list[tuple[
         raise DataError(message(text, file=file, name=names[0], others=names[1:]))
     header = tuple("" if cell is None else str(cell) for cell in filled[0][1])
     return header, [row for _, row in filled[1:]], [number for number, _ in filled[1:]]
-
-
-def _read_excel(path: Path, file: str) -> Grid:
-    return Grid(file, *read_excel_rows(path, file))
 
 
 def _plain(cell: object) -> object:
