@@ -70,10 +70,12 @@ def score_outlook(
     part = outlook.isel(period=slice(0, come))
     later = slice(known, known + come)
     measures = [m for m in (*past.stages, "revenue") if m in part and m in history.counts]
-    cells = {m: history.counts[m].values[later].astype(float) for m in measures}
+    cells = {m: history.counts[m].values[later] for m in measures}
     place = [history.channels.index(name) for name in channels]
-    where = dict(zip(channels, place, strict=True))
-    rows = [_scored(m, part[m].values.astype(float), cells[m], where, horizon[:come]) for m in measures]
+    rows = []
+    for m in measures:
+        outcomes = np.column_stack([cells[m][:, place], history.total(m)[later]])
+        rows += _scored(m, part[m].values.astype(float), outcomes, channels, horizon[:come])
     planned = np.asarray(part["spend"].values, dtype=float).mean(axis=0)
     shares, blocks, names = attribution.attribute(study, past, history, planned, seed=seed)
     parts = []
@@ -89,7 +91,7 @@ def score_outlook(
         "horizon": horizon,
         "come": horizon[:come],
         "measure": "revenue" if any(p["measure"] == "revenue" for p in parts) else "won",
-        "scores": [row for found in rows for row in found],
+        "scores": rows,
         "attribution": parts,
         "blocks": blocks,
         "data_now": history.fingerprint(),
@@ -97,27 +99,17 @@ def score_outlook(
 
 
 def _scored(
-    measure: str, draws: Array, came: Array, where: dict[str, int], labels: list[str]
+    measure: str, draws: Array, came: Array, channels: list[str], labels: list[str]
 ) -> list[dict[str, Any]]:
-    """Rows of one measure: each period and the total, all channels and each; `where`: columns of `came` by channel."""
-    whole = np.where(np.isfinite(came).any(axis=1), np.nansum(came, axis=1), np.nan)
-    outcomes = np.column_stack([came[:, list(where.values())], whole])
-    outcomes = np.concatenate([outcomes, outcomes.sum(axis=0, keepdims=True)])
-    x = in_total(draws)
-    x = np.concatenate([x, x.sum(axis=1, keepdims=True)], axis=1)
-    found = scores.score(x, outcomes)
-    rows = []
-    names = [*where, "total"]
-    for i, period in enumerate([*labels, "total"]):
-        for j, name in enumerate(names):
-            if not np.isfinite(outcomes[i, j]):
-                continue
-            row: dict[str, Any] = {"measure": measure, "period": period, "channel": name}
-            row |= {key: float(values[i, j]) for key, values in found.items()} | {
-                "came": float(outcomes[i, j])
-            }
-            row |= {b: bool(row[low] <= row["came"] <= row[high]) for b, (low, high) in scores.BANDS.items()}
-            rows.append(row)
+    """Rows of one measure: each period and the total, each channel and all of them, the last column of `came`."""
+    x, outcomes = scores.with_totals(in_total(draws), came)
+    found = scores.score(x, outcomes) | {"came": outcomes}
+    periods, names, rows = [*labels, "total"], [*channels, "total"], []
+    for i, j in np.argwhere(np.isfinite(outcomes)):
+        row: dict[str, Any] = {"measure": measure, "period": periods[i], "channel": names[j]}
+        row |= {key: float(values[i, j]) for key, values in found.items()}
+        row |= {b: bool(row[low] <= row["came"] <= row[high]) for b, (low, high) in scores.BANDS.items()}
+        rows.append(row)
     return rows
 
 

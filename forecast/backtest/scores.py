@@ -49,6 +49,14 @@ def score(draws: ArrayLike, came: ArrayLike) -> dict[str, Array]:
     return {name: np.asarray(values, dtype=float).reshape(y.shape) for name, values in found.items()}
 
 
+def with_totals(draws: Array, came: Array) -> tuple[Array, Array]:
+    """Draws (draw, period, ...) and what came (period, ...), each with the total of the periods as one period more."""
+    return (
+        np.concatenate([draws, draws.sum(axis=1, keepdims=True)], axis=1),
+        np.concatenate([came, came.sum(axis=0, keepdims=True)]),
+    )
+
+
 def crps(draws: Array, came: ArrayLike) -> Array:
     """CRPS of each forecast, draws (draw, ...), came (...); of sorted draws x_1 .. x_M that are as likely each:
 

@@ -80,17 +80,11 @@ def tidy(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         for name, (low, high) in scores.BANDS.items():
             held = (frame[low] <= frame["came"]) & (frame["came"] <= frame[high])
             frame[name] = held.astype(float).where(frame["came"].notna())
-        whole = frame["period"] == "total"
+        keys = list(zip(frame["channel"], frame["measure"], strict=True))
+        made = [record["baselines"].get(channel, {}).get(measure, {}) for channel, measure in keys]
         for name in _names(records):
-            made = {
-                (channel, measure): found[name]["crps"]
-                for channel, measures in record["baselines"].items()
-                for measure, found in measures.items()
-                if name in found
-            }
-            keys = zip(frame["channel"], frame["measure"], strict=True)
-            values = pd.Series([made.get(key, math.nan) for key in keys], index=frame.index, dtype=float)
-            frame[f"crps_{name.replace(' ', '_')}"] = values.where(whole)
+            values = pd.Series([found.get(name, {}).get("crps", math.nan) for found in made], dtype=float)
+            frame[f"crps_{name.replace(' ', '_')}"] = values.where(frame["period"] == "total")
         frames.append(frame)
     everything = pd.concat(frames, ignore_index=True)
     return everything[everything["came"].notna()].reset_index(drop=True)
