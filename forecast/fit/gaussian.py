@@ -248,16 +248,13 @@ class Averaged:
     def log_evidence(self, points: Array) -> Array:
         """Log evidence of the data at each point of the scales."""
         pieces = []
-        for part in self.chunks(points):
-            solved, extra = self.solved(part)
+        for rows in self._rows(len(points)):
+            solved, extra = self.solved(points[rows])
             pieces.append(solved.log_evidence + extra)
         return np.concatenate(pieces)
 
-    def chunks(self, points: Array) -> list[Array]:
-        """The points in groups that fit into memory."""
-        return [points[rows] for rows in self._rows(len(points))]
-
     def _rows(self, points: int) -> list[slice]:
+        """So many points in groups that fit into memory."""
         each = max(int(CHUNK // self.size()), 1)
         return [slice(i, i + each) for i in range(0, points, each)]
 
