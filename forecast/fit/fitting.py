@@ -174,17 +174,10 @@ class _Run:
         path = _flat(_logit_rate(d, part.data))
         path[:, :, later] = CERTAIN
         self._weigh_rates(d, part, path)
-        early = {"before": _flat(d["before"])} if "before" in d else {}
-        delay = {
-            "delay_mean": _flat(d["delay_mean"]) * float(part.data["delayed"]),
-            "delay_cv": _flat(d["delay_cv"]),
-        }
-        return {
-            "logit_rate": path,
-            **{n: _flat(d[n]) for n in ("drift", "own_drift", "noise")},
-            **delay,
-            **early,
-        }
+        names = ("drift", "own_drift", "noise", "delay_mean", "delay_cv", "before")
+        found = {"logit_rate": path, **{name: _flat(d[name]) for name in names if name in d}}
+        found["delay_mean"] = found["delay_mean"] * float(part.data["delayed"])
+        return found
 
     def losses(self, part: Part) -> dict[str, Array]:
         """Losses with a date: see `parts.Fitter`."""

@@ -222,8 +222,9 @@ def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[st
     if len(y) > RECENT:
         r, r_rep = _memory(z), _memory(z_rep)
         found.append(_record("memory", _p_value(r, r_rep), r.mean(), r_rep.mean()))
-    jumps = [] if cells.name == "revenue" else _jumps(cells, names, labels)
-    return [*({"part": cells.name} | record for record in found), *jumps]
+    if cells.name != "revenue":
+        found += _jumps(cells, names, labels)
+    return [{"part": cells.name} | record for record in found]
 
 
 def _record(family: str, p: float, seen: float, expected: float, channel: str = "") -> dict[str, Any]:
@@ -298,7 +299,7 @@ def _jumps(cells: Cells, names: list[str], labels: list[str]) -> list[dict[str, 
     at = int(far[:, worst].argmax()) + 1
     place = f"{[*names, 'all channels'][worst] if len(names) > 1 else names[0]} in {labels[at]}"
     least = min(1.0, float(p[worst]) * len(p))
-    return [{"part": cells.name} | _record("jumps", least, y[at, worst], usual[at, worst], place)]
+    return [_record("jumps", least, y[at, worst], usual[at, worst], place)]
 
 
 def _changes(cells: Cells) -> tuple[Array, Array, Array]:

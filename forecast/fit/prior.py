@@ -169,9 +169,9 @@ class _Maker:
                 if self.working:
                     arrived = self._by_working_law(entries, step)
             entries = counted[stage] = arrived
-        later = {stage: float(values[PERIODS:].sum()) for stage, values in counted.items()}
-        if self.kind == "cohort":  # of later periods, whatever the cohort; older cohorts included
-            later = {stage: float(values[PERIODS:].sum()) for stage, values in arrived_in.items()}
+        # Of cohorts: what arrives in later periods, whatever the cohort.
+        arrivals = arrived_in if self.kind == "cohort" else counted
+        later = {stage: float(values[PERIODS:].sum()) for stage, values in arrivals.items()}
         history, value, points["value"], later["revenue"] = self._deals(
             counted, triangles, losses, entries[PERIODS:].sum(axis=0)
         )

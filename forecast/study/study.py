@@ -330,9 +330,8 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
         study = Study.model_validate({**source.values, **extra})
     except ValidationError as error:
         problems += explain(error, Study)
-        if drop_unknown(
-            error, source.values
-        ):  # an unknown key must not hide what checks across keys would find
+        # An unknown key must not hide what checks across keys would find.
+        if drop_unknown(error, source.values):
             try:
                 Study.model_validate({**source.values, **extra})
             except ValidationError as again:
