@@ -362,10 +362,7 @@ class _Traffic(Averaged):
         single = np.concatenate([tau[:, None, None] * ones, own[:, None, None] * walk], axis=-1)
         wide = (groups, self.channels, rows)
         single = np.concatenate(
-            [
-                np.broadcast_to(single[:, None], (*wide, single.shape[-1])),
-                np.broadcast_to(j, (*wide, 3)),
-            ],
+            [np.broadcast_to(single[:, None], (*wide, single.shape[-1])), np.broadcast_to(j, (*wide, 3))],
             axis=-1,
         )
         return solve(np.broadcast_to(z, wide), h, common, single), np.zeros(groups)
