@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 ROUNDS = (48, 48, 64)  # points by round: each proposes the next, the last one is kept
 LEAST_POINTS = 12.0  # effective points of a round that proposes the next
 ITERATIONS = 6
+KNOTS = 24  # of a long walk, beside its beginning
 SMALL_PRODUCT, SMALL_VECTOR = 200_000, 8_000  # multiplications that OpenBLAS leaves to one thread
 CHUNK = 2e6  # numbers held at once: bounds memory where many channels meet many periods
 WIDER, LEAST_SD = 1.2, 0.12  # of a proposal, so that it covers what it is fitted to
@@ -119,13 +120,13 @@ def _log_diagonal(root: Array) -> Array:
     return np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
-def walk_basis(periods: int, most: int = 24) -> Array:
+def walk_basis(periods: int) -> Array:
     """Columns whose sum, weighted by independent N(0, 1), is a random walk of unit steps with mean zero.
 
-    Shape (periods, columns). Exact up to `most` + 1 periods; longer walks bend only at evenly spaced knots, the last
+    Shape (periods, columns). Exact up to `KNOTS` + 1 periods; longer walks bend only at evenly spaced knots, the last
     period one of them, and run straight in between.
     """
-    every = max(math.ceil((periods - 1) / most), 1)
+    every = max(math.ceil((periods - 1) / KNOTS), 1)
     knots = np.unique(np.append(np.arange(periods - 1, -1, -every), 0))
     steps = np.diff(knots)
     at = (

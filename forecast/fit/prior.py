@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -49,7 +48,7 @@ from forecast.fit.scales import (
     TRAFFIC_TAU,
     VALUE_TAU,
 )
-from forecast.history import History, dataset, no_deals
+from forecast.history import History, dataset, no_deals, triangle
 from forecast.periods import log_days, season_of, shift
 from forecast.study import Study
 
@@ -185,11 +184,6 @@ class _Maker:
         deals: pd.DataFrame | None = None,
     ) -> History:
         starts = self.starts[:PERIODS]
-        coords = {"cohort": starts.astype("datetime64[ns]"), "age": np.arange(PERIODS), "channel": self.names}
-
-        def table(values: Counts) -> xr.DataArray:
-            return xr.DataArray(values.copy(), coords=coords, dims=("cohort", "age", "channel"))
-
         zeros = np.zeros((PERIODS, PERIODS, len(SPEND)), dtype=np.int64)
         if self.kind == "leads" and not triangles:
             triangles = losses = dict.fromkeys(STAGES[2:], zeros)
@@ -198,8 +192,8 @@ class _Maker:
             self.kind,
             "month",
             STAGES,
-            {stage: table(values) for stage, values in triangles.items()},
-            {stage: table(values) for stage, values in losses.items()},
+            {stage: triangle(values, starts, self.names) for stage, values in triangles.items()},
+            {stage: triangle(values, starts, self.names) for stage, values in losses.items()},
             no_deals() if deals is None else deals,
         )
 

@@ -91,15 +91,9 @@ def check_file(path: Path, file: str, key: str) -> None:
     if path.is_dir():
         raise DataError(f"{file}: is a folder; {key} must name a CSV, Parquet or Excel file.")
     if not path.is_file():
-        folder = path.parent
-        there = (
-            [found.name for found in sorted(folder.iterdir()) if found.suffix.lower() in TABLES]
-            if folder.is_dir()
-            else []
-        )
-        looked = (
-            f"looked in {folder.resolve()}" if folder.is_dir() else f"there is no folder {folder.resolve()}"
-        )
+        folder, known = path.parent, path.parent.is_dir()
+        there = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in TABLES) if known else []
+        looked = f"{'looked in' if known else 'there is no folder'} {folder.resolve()}"
         raise DataError(f"{file}: no such file ({looked}); {key} names it{nearest(path.name, there)}")
     try:
         size = path.stat().st_size

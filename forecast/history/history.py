@@ -380,6 +380,16 @@ def dataset(cells: Mapping[str, NDArray[np.float64]], starts: Periods, channels:
     return xr.Dataset(variables, coords=coords)
 
 
+def triangle(cells: NDArray[np.int64], starts: Periods, channels: Sequence[str]) -> xr.DataArray:
+    """Counts as a triangle of dims (cohort, age, channel), cohorts from the periods `starts`."""
+    coords = {
+        "cohort": starts.astype("datetime64[ns]"),
+        "age": np.arange(starts.size),
+        "channel": np.array(channels, dtype=object),
+    }
+    return xr.DataArray(cells, coords=coords, dims=("cohort", "age", "channel"), attrs={"units": "count"})
+
+
 def leads_history(
     groups: pd.DataFrame,
     activity: xr.Dataset | None,
@@ -499,16 +509,10 @@ def _triangles(
 ) -> tuple[dict[str, xr.DataArray], dict[str, xr.DataArray]]:
     """Reached and lost by destination stage, cohort of the stage before, and age."""
     shape = (starts.size, starts.size, len(channels))
-    coords = {
-        "cohort": starts.astype("datetime64[ns]"),
-        "age": np.arange(starts.size),
-        "channel": np.array(channels, dtype=object),
-    }
 
     def laid_out(cohort: NDArray[np.int64], event: NDArray[np.int64]) -> xr.DataArray:
         age = np.where((cohort >= 0) & (event >= 0), event - cohort, -1)
-        cells = _tally(shape, (cohort, age, column), n)
-        return xr.DataArray(cells, coords=coords, dims=("cohort", "age", "channel"), attrs={"units": "count"})
+        return triangle(_tally(shape, (cohort, age, column), n), starts, channels)
 
     reached, lost = {}, {}
     for before, stage in pairwise(own):
