@@ -87,26 +87,23 @@ class _ClosedForm:
     draws: int
 
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
-        found = _Rates(part.data, calendar=part.kind == "calendar").draws(
-            self.draws, _rng(self.seed, part.name)
-        )
+        found = _Rates(part.data, calendar=part.kind == "calendar").draws(self.draws, self._rng(part))
         found["logit_rate"][:, :, later] = CERTAIN
         return found
 
     def losses(self, part: Part) -> dict[str, Array]:
-        found = _Rates(part.data, calendar=False).draws(self.draws, _rng(self.seed, part.name))
+        found = _Rates(part.data, calendar=False).draws(self.draws, self._rng(part))
         delay = {f"loss_{name}": found[name] for name in ("delay_mean", "delay_cv")}
         return {"loss_logit": found["logit_rate"]} | delay
 
     def values(self, part: Part) -> dict[str, Array]:
-        return _values(part.data, self.draws, _rng(self.seed, part.name))
+        return _values(part.data, self.draws, self._rng(part))
 
     def traffic(self, part: Part, seasons: Array) -> dict[str, Array]:
-        return _Traffic(part.data).draws(seasons, self.draws, _rng(self.seed, part.name))
+        return _Traffic(part.data).draws(seasons, self.draws, self._rng(part))
 
-
-def _rng(seed: int, part: str) -> np.random.Generator:
-    return np.random.default_rng([seed, *f"instant {part}".encode()])
+    def _rng(self, part: Part) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *f"instant {part.name}".encode()])
 
 
 class _Rates(Averaged):
