@@ -77,12 +77,12 @@ def score_outlook(
         outcomes = np.column_stack([cells[m][:, place], history.total(m)[later]])
         rows += _scored(m, part[m].values.astype(float), outcomes, channels, horizon[:come])
     planned = np.asarray(part["spend"].values, dtype=float).mean(axis=0)
-    shares, blocks, names = attribution.attribute(study, past, history, planned, seed=seed)
+    shares, blocks = attribution.attribute(study, past, history, planned, seed=seed)
     parts = []
     for measure in (m for m in ("won", "revenue") if m in shares and m in cells):
         mean = part[measure].values.astype(float).mean(axis=0).sum(axis=0)
         came = np.nan_to_num(cells[measure]).sum(axis=0)
-        parts += _shares(measure, channels, names, shares[measure], mean, came, place)
+        parts += _shares(measure, channels, shares[measure], mean, came, place)
     return {
         "name": study.name,
         "currency": study.currency,
@@ -116,26 +116,16 @@ def _scored(
 def _shares(
     measure: str,
     channels: list[str],
-    names: list[str],
     shares: dict[str, Array],
     mean: Array,
     came: Array,
     place: list[int],
 ) -> list[dict[str, Any]]:
     """Rows by block and channel, and in total; in every channel they add up to what came less what was expected."""
-    given = {name: shares[name] for name in names}
     miss = came[place] - mean
-    given[attribution.CHANCE] = miss - sum(given.values())
-    rows = [
-        {"measure": measure, "channel": channel, "block": block, "amount": float(values[i])}
-        for block, values in given.items()
-        for i, channel in enumerate(channels)
-    ]
-    total = {block: float(values.sum()) for block, values in given.items()}
-    fresh = float(came.sum() - came[place].sum())
-    if fresh:
-        total[attribution.NEW] = fresh
-    return rows + [
-        {"measure": measure, "channel": "total", "block": block, "amount": amount}
-        for block, amount in total.items()
-    ]
+    given = shares | {attribution.CHANCE: miss - sum(shares.values())}
+    rows = [(c, block, x) for block, each in given.items() for c, x in zip(channels, each, strict=True)]
+    rows += [("total", block, each.sum()) for block, each in given.items()]
+    if fresh := came.sum() - came[place].sum():
+        rows.append(("total", attribution.NEW, fresh))
+    return [{"measure": measure, "channel": c, "block": block, "amount": float(x)} for c, block, x in rows]

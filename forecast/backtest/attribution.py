@@ -125,11 +125,10 @@ def _delays(posterior: Posterior, ages: Mapping[str, int], kind: str = "") -> di
 
 def attribute(
     study: Study, past: History, now: History, planned: Array, *, seed: int
-) -> tuple[dict[str, dict[str, Array]], list[dict[str, Any]], list[str]]:
+) -> tuple[dict[str, dict[str, Array]], list[dict[str, Any]]]:
     """Shares of the miss by measure and block (each by channel of `past`), and what each block was then and now.
 
-    planned: spend of the plan by period of the horizon that has come, and channel. The third is the names of the
-    blocks in order.
+    planned: spend of the plan by period of the horizon that has come, and channel.
     """
     then_posterior = preview(study, past, seed=seed, draws=DRAWS)
     now_posterior = preview(study, now, seed=seed, draws=DRAWS)
@@ -157,7 +156,7 @@ def attribute(
     found = shapley(value, blocks)
     measures = ["won"] if then.value is None else ["won", "revenue"]
     shares = {m: {block: found[block][i] for block in blocks} for i, m in enumerate(measures)}
-    return shares, _then_and_now(past, then, came, planned, spent), blocks
+    return shares, _then_and_now(past, then, came, planned, spent)
 
 
 def _traffic(planned: Array, given: Array, counted: Array, swapped: frozenset[str]) -> Array:

@@ -127,8 +127,8 @@ def test_a_miss_made_in_one_place_is_found_there(block: str, factor: float) -> N
     """One measure changes by itself: its share has the right sign, and is most of all shares."""
     now = company(**{block: factor})
     past = now.as_of(now.periods[MONTHS - 1])
-    shares, _, names = attribute(QUICK, past, now, np.zeros((AHEAD, 2)), seed=1)
-    total = {name: float(shares["revenue"][name].sum()) for name in names}
+    shares, _ = attribute(QUICK, past, now, np.zeros((AHEAD, 2)), seed=1)
+    total = {name: float(share.sum()) for name, share in shares["revenue"].items()}
     assert max(total, key=lambda name: abs(total[name])) == block
     assert np.sign(total[block]) == np.sign(factor - 1)
     assert abs(total[block]) > 0.6 * sum(abs(v) for v in total.values())
