@@ -327,7 +327,7 @@ def concentration(p: Array, noise: Array | float) -> Array:
 
 
 def cohort_beta(
-    rate: Array, noise: Array, seen: tuple[Array, Array] | None = None, lived: Array | float = 1.0
+    rate: Array, noise: Array | float, seen: tuple[Array, Array] | None = None, lived: Array | float = 1.0
 ) -> tuple[Array, Array]:
     """(a, b) of the Beta that the rate of a single cohort follows, around the expected `rate`; all broadcast.
 

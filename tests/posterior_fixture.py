@@ -14,7 +14,7 @@ from scipy.special import logit
 
 from forecast.equations import delay_pmf
 from forecast.fit import Posterior, to_dataset
-from forecast.history import History, dataset, no_deals
+from forecast.history import History, dataset, no_deals, triangle
 from forecast.outlook import Case, case_of, simulate
 from forecast.periods import shift
 from forecast.study import Study
@@ -46,18 +46,13 @@ def history(
     starts = shift(np.datetime64(first, "D"), np.arange(periods), period)
     shape = (periods, len(channels))
     cells = {name: np.array(np.broadcast_to(np.asarray(v, dtype=float), shape)) for name, v in counts.items()}
-    coords = {"cohort": starts.astype("datetime64[ns]"), "age": np.arange(periods), "channel": list(channels)}
-
-    def triangle(values: NDArray[np.int64]) -> xr.DataArray:
-        return xr.DataArray(np.array(values), coords=coords, dims=("cohort", "age", "channel"))
-
     return History(
         dataset(cells, starts, list(channels)),
         counting,
         period,
         tuple(name for name in cells if name not in ("spend", "revenue")),
-        {stage: triangle(values) for stage, values in (triangles or {}).items()},
-        {stage: triangle(values) for stage, values in (losses or {}).items()},
+        {stage: triangle(np.array(values), starts, channels) for stage, values in (triangles or {}).items()},
+        {stage: triangle(np.array(values), starts, channels) for stage, values in (losses or {}).items()},
         no_deals() if deals is None else deals,
     )
 

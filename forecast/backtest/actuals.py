@@ -70,17 +70,19 @@ def score_outlook(
     part = outlook.isel(period=slice(0, come))
     later = slice(known, known + come)
     measures = [m for m in (*past.stages, "revenue") if m in part and m in history.counts]
-    cells = {m: history.counts[m].values[later].astype(float) for m in measures}
+    cells = {m: history.counts[m].values[later] for m in measures}
     place = [history.channels.index(name) for name in channels]
-    where = dict(zip(channels, place, strict=True))
-    rows = [_scored(m, part[m].values.astype(float), cells[m], where, horizon[:come]) for m in measures]
+    rows = []
+    for m in measures:
+        outcomes = np.column_stack([cells[m][:, place], history.total(m)[later]])
+        rows += _scored(m, part[m].values.astype(float), outcomes, channels, horizon[:come])
     planned = np.asarray(part["spend"].values, dtype=float).mean(axis=0)
-    shares, blocks, names = attribution.attribute(study, past, history, planned, seed=seed)
+    shares, blocks = attribution.attribute(study, past, history, planned, seed=seed)
     parts = []
     for measure in (m for m in ("won", "revenue") if m in shares and m in cells):
         mean = part[measure].values.astype(float).mean(axis=0).sum(axis=0)
         came = np.nan_to_num(cells[measure]).sum(axis=0)
-        parts += _shares(measure, channels, names, shares[measure], mean, came, place)
+        parts += _shares(measure, channels, shares[measure], mean, came, place)
     return {
         "name": study.name,
         "currency": study.currency,
@@ -89,7 +91,7 @@ def score_outlook(
         "horizon": horizon,
         "come": horizon[:come],
         "measure": "revenue" if any(p["measure"] == "revenue" for p in parts) else "won",
-        "scores": [row for found in rows for row in found],
+        "scores": rows,
         "attribution": parts,
         "blocks": blocks,
         "data_now": history.fingerprint(),
@@ -97,53 +99,33 @@ def score_outlook(
 
 
 def _scored(
-    measure: str, draws: Array, came: Array, where: dict[str, int], labels: list[str]
+    measure: str, draws: Array, came: Array, channels: list[str], labels: list[str]
 ) -> list[dict[str, Any]]:
-    """Rows of one measure: each period and the total, all channels and each; `where`: columns of `came` by channel."""
-    whole = np.where(np.isfinite(came).any(axis=1), np.nansum(came, axis=1), np.nan)
-    outcomes = np.column_stack([came[:, list(where.values())], whole])
-    outcomes = np.concatenate([outcomes, outcomes.sum(axis=0, keepdims=True)])
-    x = in_total(draws)
-    x = np.concatenate([x, x.sum(axis=1, keepdims=True)], axis=1)
-    found = scores.score(x, outcomes)
-    rows = []
-    names = [*where, "total"]
-    for i, period in enumerate([*labels, "total"]):
-        for j, name in enumerate(names):
-            if not np.isfinite(outcomes[i, j]):
-                continue
-            row: dict[str, Any] = {"measure": measure, "period": period, "channel": name}
-            row |= {key: float(values[i, j]) for key, values in found.items()} | {
-                "came": float(outcomes[i, j])
-            }
-            row |= {b: bool(row[low] <= row["came"] <= row[high]) for b, (low, high) in scores.BANDS.items()}
-            rows.append(row)
+    """Rows of one measure: each period and the total, each channel and all of them, the last column of `came`."""
+    x, outcomes = scores.with_totals(in_total(draws), came)
+    found = scores.score(x, outcomes) | {"came": outcomes}
+    periods, names, rows = [*labels, "total"], [*channels, "total"], []
+    for i, j in np.argwhere(np.isfinite(outcomes)):
+        row: dict[str, Any] = {"measure": measure, "period": periods[i], "channel": names[j]}
+        row |= {key: float(values[i, j]) for key, values in found.items()}
+        row |= {b: bool(row[low] <= row["came"] <= row[high]) for b, (low, high) in scores.BANDS.items()}
+        rows.append(row)
     return rows
 
 
 def _shares(
     measure: str,
     channels: list[str],
-    names: list[str],
     shares: dict[str, Array],
     mean: Array,
     came: Array,
     place: list[int],
 ) -> list[dict[str, Any]]:
     """Rows by block and channel, and in total; in every channel they add up to what came less what was expected."""
-    given = {name: shares[name] for name in names}
     miss = came[place] - mean
-    given[attribution.CHANCE] = miss - sum(given.values())
-    rows = [
-        {"measure": measure, "channel": channel, "block": block, "amount": float(values[i])}
-        for block, values in given.items()
-        for i, channel in enumerate(channels)
-    ]
-    total = {block: float(values.sum()) for block, values in given.items()}
-    fresh = float(came.sum() - came[place].sum())
-    if fresh:
-        total[attribution.NEW] = fresh
-    return rows + [
-        {"measure": measure, "channel": "total", "block": block, "amount": amount}
-        for block, amount in total.items()
-    ]
+    given = shares | {attribution.CHANCE: miss - sum(shares.values())}
+    rows = [(c, block, x) for block, each in given.items() for c, x in zip(channels, each, strict=True)]
+    rows += [("total", block, each.sum()) for block, each in given.items()]
+    if fresh := came.sum() - came[place].sum():
+        rows.append(("total", attribution.NEW, fresh))
+    return [{"measure": measure, "channel": c, "block": block, "amount": float(x)} for c, block, x in rows]

@@ -21,24 +21,17 @@ Both estimates are the closed form (`fit.closed_form`), so that a difference of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from forecast.equations import delay_pmf
 from forecast.fit import Posterior, preview
 from forecast.history import History
-from forecast.outlook import (
-    World,
-    case_of,
-    moves_by_slot,
-    on_its_way,
-    open_units,
-    outcome,
-    shapley,
-)
+from forecast.outlook import World, case_of, moves_by_slot, outcome, shapley, waiting_with
 from forecast.periods import DAYS_PER_PERIOD
 from forecast.study import Study
 
@@ -54,23 +47,15 @@ class Known:
     """The blocks of an expected outcome, at one state of knowledge.
 
     traffic (period, channel): units entering over the horizon. rates: by stage (history and horizon, channel). delays:
-    by stage, probability by age. value (channel,): of a deal; None where deals have none.
+    by stage, probability by age. value (channel,): of a deal; None where deals have none. losses: by stage where they
+    are dated, share lost of those that never move on (history, channel) and its delay; alike in all states.
     """
 
     traffic: Array
     rates: dict[str, Array]
     delays: dict[str, Array]
     value: Array | None
-
-
-@dataclass(frozen=True, eq=False)
-class OpenUnits:
-    """Units that were in the funnel at the as-of period, before one of its stages: see `outlook.open_units`."""
-
-    units: NDArray[np.int64]
-    waited: Array
-    known_open: bool
-    lost: Array  # (row, channel): of those that never move on, the share lost with a date by now
+    losses: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
 
 
 def rate_name(stage: str) -> str:
@@ -82,26 +67,29 @@ def rate_name(stage: str) -> str:
     return NAMES.get(stage, f"rate into {stage}")
 
 
-def expected(past: History, waiting: Mapping[str, OpenUnits], known: Known) -> dict[str, Array]:
+def expected(past: History, posterior: Posterior, known: Known) -> dict[str, Array]:
     """Expected wins, and revenue where deals have a value, of each channel over the horizon: `outlook.outcome`.
 
-    waiting: by stage; what was in the funnel then is the same for all states of knowledge.
+    posterior: of then; what was in the funnel is the same for all states of knowledge.
     """
-    made = outcome(_world(past, waiting, known))
+    made = outcome(_world(past, posterior, known))
     won = made.won[:, 0, :-1].sum(axis=(0, 1))
     return {"won": won} | ({} if known.value is None else {"revenue": made.horizon[0]})
 
 
-def _world(past: History, waiting: Mapping[str, OpenUnits], known: Known) -> World:
+def _world(past: History, posterior: Posterior, known: Known) -> World:
     """The state of knowledge as a world of one draw."""
     horizon, channels = known.traffic.shape
     periods, steps = len(past.periods), past.steps
     lags, pipeline = {}, {}
-    for stage, law in known.delays.items():
-        f = np.concatenate([law, np.zeros(horizon + 1)])
-        lags[stage] = np.broadcast_to(f[:horizon], (1, horizon, horizon))
-        if f[0] < 1.0:
-            pipeline[stage] = _moves(waiting[stage], known.rates[stage][:periods], f, horizon)
+    for before, stage in steps:
+        f = np.concatenate([known.delays[stage], np.zeros(horizon + 1)])[None]
+        lags[stage] = np.broadcast_to(f[:, :horizon], (1, horizon, horizon))
+        rate, losses = known.rates[stage][None, :periods], known.losses.get(stage)
+        waiting = waiting_with(past, posterior, before, stage, rate, f, losses)
+        if f[0, 0] < 1.0 and waiting is not None:
+            ready = waiting.rate / waiting.still_open(waiting.rate) * waiting.units
+            pipeline[stage] = moves_by_slot(ready, waiting.waited, f, horizon)
     value = np.ones(channels) if known.value is None else known.value
     return World(
         traffic=known.traffic[None],
@@ -115,51 +103,32 @@ def _world(past: History, waiting: Mapping[str, OpenUnits], known: Known) -> Wor
     )
 
 
-def _moves(waiting: OpenUnits, rate: Array, f: Array, horizon: int) -> Array:
-    """Expected moves of the open units before a stage; rate (period of the history, channel)."""
-    rows, ages = waiting.waited.shape
-    p = rate[np.maximum(np.arange(rows) - (rows - len(rate)), 0)]
-    if waiting.known_open:
-        lived = np.minimum(waiting.waited @ np.cumsum(f)[:ages], 1.0)[:, None]
-        p = on_its_way(p, lived, waiting.lost)
-    return moves_by_slot((p * waiting.units)[None], waiting.waited, f[None], horizon)
-
-
-def waiting_of(past: History, posterior: Posterior) -> dict[str, OpenUnits]:
-    """The open pipeline by stage to come."""
-    return {stage: _waiting(past, posterior, before, stage) for before, stage in past.steps}
-
-
-def _waiting(past: History, posterior: Posterior, before: str, stage: str) -> OpenUnits:
-    units, waited, known_open = open_units(past, posterior, before, stage)
-    lost = np.zeros((len(units), 1))
-    if f"loss_logit_{stage}" in posterior.data:
-        share = _mean_rate(posterior, f"loss_logit_{stage}")
-        g = _mean_pmf(posterior, f"loss_delay_mean_{stage}", f"loss_delay_cv_{stage}", waited.shape[1])
-        place = np.maximum(np.arange(len(units)) - (len(units) - len(past.periods)), 0)
-        lost = share[place] * np.minimum(waited @ np.cumsum(g), 1.0)[:, None]
-    return OpenUnits(units, waited, known_open, lost)
+def losses_of(posterior: Posterior) -> dict[str, tuple[Array, Array]]:
+    """Mean share lost with a date and mean law of its delay, of one draw, by stage where losses are dated."""
+    dated = {s: n for s, n in posterior.provenance["ages"].items() if f"loss_logit_{s}" in posterior.data}
+    laws = _delays(posterior, dated, "loss_")
+    return {s: (_mean_rate(posterior, f"loss_logit_{s}")[None], law[None]) for s, law in laws.items()}
 
 
 def _mean_rate(posterior: Posterior, name: str) -> Array:
-    return np.asarray((1.0 / (1.0 + np.exp(-posterior.array(name)))).mean(axis=0))
+    return np.asarray(expit(posterior.array(name)).mean(axis=0))
 
 
-def _mean_pmf(posterior: Posterior, mean: str, cv: str, ages: int) -> Array:
-    return np.asarray(delay_pmf(posterior.array(mean), posterior.array(cv), ages).mean(axis=0))
-
-
-def _delays(posterior: Posterior, ages: Mapping[str, int]) -> dict[str, Array]:
-    return {s: _mean_pmf(posterior, f"delay_mean_{s}", f"delay_cv_{s}", int(n)) for s, n in ages.items()}
+def _delays(posterior: Posterior, ages: Mapping[str, int], kind: str = "") -> dict[str, Array]:
+    """Mean law of the delay into each stage, by age; of `kind` "loss_" that of losses before it."""
+    found = {}
+    for stage, n in ages.items():
+        mean, cv = (posterior.array(f"{kind}delay_{name}_{stage}") for name in ("mean", "cv"))
+        found[stage] = np.asarray(delay_pmf(mean, cv, int(n)).mean(axis=0))
+    return found
 
 
 def attribute(
     study: Study, past: History, now: History, planned: Array, *, seed: int
-) -> tuple[dict[str, dict[str, Array]], list[dict[str, Any]], list[str]]:
+) -> tuple[dict[str, dict[str, Array]], list[dict[str, Any]]]:
     """Shares of the miss by measure and block (each by channel of `past`), and what each block was then and now.
 
-    planned: spend of the plan by period of the horizon that has come, and channel. The third is the names of the
-    blocks in order.
+    planned: spend of the plan by period of the horizon that has come, and channel.
     """
     then_posterior = preview(study, past, seed=seed, draws=DRAWS)
     now_posterior = preview(study, now, seed=seed, draws=DRAWS)
@@ -171,7 +140,6 @@ def attribute(
     given = _as_forecast(study, past, then_posterior, spent, seed).traffic
     came = _as_it_came(past, now, now_posterior, place, horizon, then)
     blocks = _blocks(past, then, planned, spent)
-    waiting = waiting_of(past, then_posterior)
 
     def value(swapped: frozenset[str]) -> Array:
         rates = {s: (came if rate_name(s) in swapped else then).rates[s] for s in then.rates}
@@ -183,12 +151,12 @@ def attribute(
             delays=(came if "delay" in swapped else then).delays,
             value=(came if "value" in swapped else then).value,
         )
-        return np.stack(list(expected(past, waiting, at).values()))
+        return np.stack(list(expected(past, then_posterior, at).values()))
 
     found = shapley(value, blocks)
-    measures = expected(past, waiting, then)
+    measures = ["won"] if then.value is None else ["won", "revenue"]
     shares = {m: {block: found[block][i] for block in blocks} for i, m in enumerate(measures)}
-    return shares, _then_and_now(past, then, came, planned, spent), blocks
+    return shares, _then_and_now(past, then, came, planned, spent)
 
 
 def _traffic(planned: Array, given: Array, counted: Array, swapped: frozenset[str]) -> Array:
@@ -224,7 +192,8 @@ def _as_forecast(study: Study, past: History, posterior: Posterior, spend: Array
         for stage in posterior.stages
     }
     value = posterior.array("deal_mean").mean(axis=0) if case.valued else None
-    return Known(inside.mean(axis=0), rates, _delays(posterior, posterior.provenance["ages"]), value)
+    delays = _delays(posterior, posterior.provenance["ages"])
+    return Known(inside.mean(axis=0), rates, delays, value, losses_of(posterior))
 
 
 def _as_it_came(

@@ -38,7 +38,7 @@ LEVEL = 80  # of the interval that the standard deviations of statsforecast are 
 
 def total_of(history: History, measure: str) -> Array:
     """A measure summed over channels, by period; blanks count as nothing."""
-    return np.asarray(np.nansum(history.counts[measure].values, axis=1), dtype=float)
+    return np.nan_to_num(history.total(measure))
 
 
 def spreadsheet(
@@ -127,18 +127,14 @@ def sd_of_sum(sd: Array) -> float:
     return first * float(np.sqrt((weights**2).sum()))
 
 
-auto_ets = _statsforecast("AutoETS")
-auto_arima = _statsforecast("AutoARIMA")
+SLOW = ("AutoETS", "AutoARIMA")  # from statsforecast: half a second each
 
 BASELINES: dict[str, Baseline] = {
     "spreadsheet": spreadsheet,
     "seasonal naive": seasonal_naive,
     "drift": drift,
-    "AutoETS": auto_ets,
-    "AutoARIMA": auto_arima,
+    **{name: _statsforecast(name) for name in SLOW},
 }
-
-SLOW = ("AutoETS", "AutoARIMA")  # from statsforecast: half a second each
 
 
 def installed() -> list[str]:

@@ -114,9 +114,8 @@ def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origi
     came = {}
     for measure in (*past.stages, "revenue"):
         if measure in history.counts and measure in past.counts:
-            cells = history.counts[measure].values[later].astype(float)
-            whole = np.where(np.isfinite(cells).any(axis=1), np.nansum(cells, axis=1), np.nan)
-            came[measure] = np.column_stack([cells[:, place], whole])
+            cells = history.counts[measure].values[later][:, place]
+            came[measure] = np.column_stack([cells, history.total(measure)[later]])
     if (opened := _from_pipeline(history, known, setup.horizon)) is not None:
         came["won_from_pipeline"] = in_total(opened[:, place])
     return Origin(study, past, history.labels[later], spend, came, setup)
@@ -150,9 +149,9 @@ def scored(origin: Origin, outlook: Mapping[str, Array], sampling: Mapping[str, 
     channels = [*origin.past.channels, "total"]
     came, draws, keys = [], [], []
     for measure, cells in origin.came.items():
-        x = in_total(outlook[measure])
-        draws.append(np.concatenate([x, x.sum(axis=1, keepdims=True)], axis=1))
-        came.append(np.concatenate([cells, cells.sum(axis=0, keepdims=True)]))
+        x, seen = scores.with_totals(in_total(outlook[measure]), cells)
+        draws.append(x)
+        came.append(seen)
         keys += [[period, channel, measure] for period in [*origin.labels, "total"] for channel in channels]
     stacked = np.stack(came)
     values = {"came": stacked} | scores.score(np.stack(draws, axis=1), stacked)
@@ -162,7 +161,7 @@ def scored(origin: Origin, outlook: Mapping[str, Array], sampling: Mapping[str, 
         "known": len(origin.past.periods),
         "columns": ["period", "channel", "measure", *values],
         "cells": [[*key, *row] for key, row in zip(keys, rows, strict=True)],
-        "baselines": _baselines(origin, origin.setup, channels),
+        "baselines": _baselines(origin, channels),
         "sampling": dict(sampling),
     }
 
@@ -177,14 +176,17 @@ def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
     from forecast.fit import TUNE, failures, fit
 
     def made(draws: int, attempts: int) -> tuple[Posterior, dict[str, Any]]:
-        options: dict[str, Any] = {
-            "seed": setup.seed,
-            "progress": Silent(),
-            "cores": origin.cores,
-            "weigh": False,
-        }
-        tune = WARM_UP if attempts == 1 else TUNE
-        posterior = fit(origin.study, origin.past, draws=draws, attempts=attempts, tune=tune, **options)
+        posterior = fit(
+            origin.study,
+            origin.past,
+            seed=setup.seed,
+            draws=draws,
+            progress=Silent(),
+            cores=origin.cores,
+            attempts=attempts,
+            tune=WARM_UP if attempts == 1 else TUNE,
+            weigh=False,
+        )
         return posterior, {
             "max_rhat": max(part["max_rhat"] for part in posterior.diagnostics),
             "divergences": sum(part["divergences"] for part in posterior.diagnostics),
@@ -211,19 +213,20 @@ def _outlook(origin: Origin, posterior: Posterior) -> dict[str, Array]:
     return {name: np.asarray(outlook[name].values, dtype=float) for name in origin.came}
 
 
-def _baselines(origin: Origin, setup: Setup, channels: Sequence[str]) -> dict[str, Any]:
+def _baselines(origin: Origin, channels: Sequence[str]) -> dict[str, Any]:
     """Scores of the baselines over the whole horizon, by channel, measure and name.
 
     Each looks at the history of the origin alone. The slow ones are made for wins and revenue of the company only; one
     that the history is too short for is left out.
     """
-    found: dict[str, Any] = {}
+    setup, found = origin.setup, dict[str, Any]()
     for place, channel in enumerate(channels):
         whole = channel == "total"
-        part = origin.past if whole else _of_channel(origin.past, place)
+        past = origin.past
+        part = past if whole else replace(past, counts=past.counts.isel(channel=[place]))
         for measure in (name for name in origin.came if name in part.counts):
             came = float(origin.came[measure][:, place].sum())
-            slow_too = whole and measure in (origin.past.stages[-1], "revenue")
+            slow_too = whole and measure in (past.stages[-1], "revenue")
             made = {}
             for name in setup.baselines:
                 if name in baselines.SLOW and not slow_too:
@@ -238,7 +241,3 @@ def _baselines(origin: Origin, setup: Setup, channels: Sequence[str]) -> dict[st
                 made[name] = {k: float(v) for k, v in scores.score(draws, came).items()}
             found.setdefault(channel, {})[measure] = made
     return found
-
-
-def _of_channel(history: History, place: int) -> History:
-    return replace(history, counts=history.counts.isel(channel=[place]))

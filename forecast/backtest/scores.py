@@ -49,6 +49,14 @@ def score(draws: ArrayLike, came: ArrayLike) -> dict[str, Array]:
     return {name: np.asarray(values, dtype=float).reshape(y.shape) for name, values in found.items()}
 
 
+def with_totals(draws: Array, came: Array) -> tuple[Array, Array]:
+    """Draws (draw, period, ...) and what came (period, ...), each with the total of the periods as one period more."""
+    return (
+        np.concatenate([draws, draws.sum(axis=1, keepdims=True)], axis=1),
+        np.concatenate([came, came.sum(axis=0, keepdims=True)]),
+    )
+
+
 def crps(draws: Array, came: ArrayLike) -> Array:
     """CRPS of each forecast, draws (draw, ...), came (...); of sorted draws x_1 .. x_M that are as likely each:
 
@@ -75,14 +83,14 @@ def independent(origins: int, every: int, horizon: int) -> float:
     return float(origins) if every >= horizon or origins < 1 else (origins - 1) * every / horizon + 1.0
 
 
-def region(n: int, level: float, false_alarm: float = FALSE_ALARM) -> tuple[int, int]:
-    """Fewest and most of n outcomes inside a band of `level` that is right, but for a share `false_alarm` of the cases.
+def region(n: int, level: float) -> tuple[int, int]:
+    """Fewest and most of n outcomes inside a band of `level` that is right, but for a share `FALSE_ALARM` of the cases.
 
     >>> region(20, 0.8), region(100, 0.8)
     ((12, 19), (72, 88))
     """
     below = bdtr(np.arange(n + 1), n, level)
-    low, high = np.searchsorted(below, [false_alarm / 2, 1.0 - false_alarm / 2])
+    low, high = np.searchsorted(below, [FALSE_ALARM / 2, 1.0 - FALSE_ALARM / 2])
     return int(low), int(high)
 
 
@@ -96,12 +104,8 @@ def coverage(inside: Array, level: float, worth: float | None = None) -> dict[st
     n, hits = known.size, int(known.sum())
     share = hits / n if n else math.nan
     size = max(1, math.floor(min(worth if worth is not None else n, n) + 1e-9)) if n else 0
-    low, high = region(size, level) if size else (0, 0)
-    edges = (
-        betaincinv(1 + share * size, 1 + (1 - share) * size, np.array([0.05, 0.95]))
-        if size
-        else np.array([math.nan, math.nan])
-    )
+    low, high = region(size, level)
+    edges = betaincinv(1 + share * size, 1 + (1 - share) * size, np.array([0.05, 0.95]))  # NaN of none
     return {
         "level": level,
         "outcomes": n,

@@ -43,7 +43,8 @@ def summary_of(
     frame = tidy(records)
     measure, horizon, every = str(context["measure"]), int(context["horizon"]), int(context["every"])
     worth = scores.independent(len(records), every, horizon)
-    methods = _methods(frame, records, worth)
+    company = frame[(frame["period"] == "total") & (frame["channel"] == "total")]
+    methods = _methods(company, records, worth)
     own = next(m for m in methods if m["method"] == FORECAST and m["measure"] == measure)
     against = [m for m in methods if m["measure"] == measure]
     checks = _gate(own, against, gate)
@@ -54,7 +55,7 @@ def summary_of(
         "independent": worth,
         "methods": methods,
         "detail": _detail(frame, horizon),
-        "rows": _rows(frame, measure),
+        "rows": _rows(frame, company[company["measure"] == measure]),
         "gate": {
             "status": worst(check.status for check, _ in checks),
             "missed": [typed(check.name) for check, missed in checks if missed],
@@ -80,17 +81,11 @@ def tidy(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         for name, (low, high) in scores.BANDS.items():
             held = (frame[low] <= frame["came"]) & (frame["came"] <= frame[high])
             frame[name] = held.astype(float).where(frame["came"].notna())
-        whole = frame["period"] == "total"
+        keys = list(zip(frame["channel"], frame["measure"], strict=True))
+        made = [record["baselines"].get(channel, {}).get(measure, {}) for channel, measure in keys]
         for name in _names(records):
-            made = {
-                (channel, measure): found[name]["crps"]
-                for channel, measures in record["baselines"].items()
-                for measure, found in measures.items()
-                if name in found
-            }
-            keys = zip(frame["channel"], frame["measure"], strict=True)
-            values = pd.Series([made.get(key, math.nan) for key in keys], index=frame.index, dtype=float)
-            frame[f"crps_{name.replace(' ', '_')}"] = values.where(whole)
+            values = pd.Series([found.get(name, {}).get("crps", math.nan) for found in made], dtype=float)
+            frame[f"crps_{name.replace(' ', '_')}"] = values.where(frame["period"] == "total")
         frames.append(frame)
     everything = pd.concat(frames, ignore_index=True)
     return everything[everything["came"].notna()].reset_index(drop=True)
@@ -102,10 +97,9 @@ def _names(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in BASELINE_NAMES if name in found]
 
 
-def _methods(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]], worth: float) -> list[dict[str, Any]]:
+def _methods(whole: pd.DataFrame, records: Sequence[Mapping[str, Any]], worth: float) -> list[dict[str, Any]]:
     """Rows by measure and method, totals over horizon and channels; skill: of the forecast against that baseline."""
     rows = []
-    whole = frame[(frame["period"] == "total") & (frame["channel"] == "total")]
     for measure in dict.fromkeys(whole["measure"]):
         mine = whole[whole["measure"] == measure].set_index("origin")
         rows.append({"measure": measure, "method": FORECAST, **_scored(mine, worth)})
@@ -182,11 +176,8 @@ def _detail(frame: pd.DataFrame, horizon: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _rows(frame: pd.DataFrame, measure: str) -> list[dict[str, Any]]:
+def _rows(frame: pd.DataFrame, chosen: pd.DataFrame) -> list[dict[str, Any]]:
     """The headline by origin: what was forecast then, and what came."""
-    chosen = frame[
-        (frame["period"] == "total") & (frame["channel"] == "total") & (frame["measure"] == measure)
-    ]
     last = frame[frame["period"] != "total"].groupby("origin", sort=False)["period"].agg(["first", "last"])
     columns = ["origin", "mean", *scores.QUANTILES, "came", "crps", "pit", *scores.BANDS]
     return [

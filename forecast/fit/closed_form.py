@@ -87,26 +87,23 @@ class _ClosedForm:
     draws: int
 
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
-        found = _Rates(part.data, calendar=part.kind == "calendar").draws(
-            self.draws, _rng(self.seed, part.name)
-        )
+        found = _Rates(part.data, calendar=part.kind == "calendar").draws(self.draws, self._rng(part))
         found["logit_rate"][:, :, later] = CERTAIN
         return found
 
     def losses(self, part: Part) -> dict[str, Array]:
-        found = _Rates(part.data, calendar=False).draws(self.draws, _rng(self.seed, part.name))
+        found = _Rates(part.data, calendar=False).draws(self.draws, self._rng(part))
         delay = {f"loss_{name}": found[name] for name in ("delay_mean", "delay_cv")}
         return {"loss_logit": found["logit_rate"]} | delay
 
     def values(self, part: Part) -> dict[str, Array]:
-        return _values(part.data, self.draws, _rng(self.seed, part.name))
+        return _values(part.data, self.draws, self._rng(part))
 
     def traffic(self, part: Part, seasons: Array) -> dict[str, Array]:
-        return _Traffic(part.data).draws(seasons, self.draws, _rng(self.seed, part.name))
+        return _Traffic(part.data).draws(seasons, self.draws, self._rng(part))
 
-
-def _rng(seed: int, part: str) -> np.random.Generator:
-    return np.random.default_rng([seed, *f"instant {part}".encode()])
+    def _rng(self, part: Part) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *f"instant {part.name}".encode()])
 
 
 class _Rates(Averaged):
@@ -138,15 +135,13 @@ class _Rates(Averaged):
 
     def _observed(self, points: Array) -> tuple[Array, Array, Array]:
         """Trials and share seen so far (G, C, T), and the periods whose rates each row mixes (G, C, T, T)."""
-        n, f = self.data["n"].T, self._pmf(points)
+        n, f, alone = self.data["n"].T, self._pmf(points), np.eye(self.periods)[None, None]
         shape = (len(points), self.channels, self.periods)
         if not self.calendar:
             seen = np.minimum(product(np.cumsum(f, axis=1), self.data["age_weights"].T), 1.0)
-            mix = np.broadcast_to(np.eye(self.periods), (1, 1, self.periods, self.periods))
-            return np.broadcast_to(n, shape), np.broadcast_to(seen[:, None, :], shape), mix
+            return np.broadcast_to(n, shape), np.broadcast_to(seen[:, None, :], shape), alone
         if not self.delayed:
-            mix = np.broadcast_to(np.eye(self.periods), (1, 1, self.periods, self.periods))
-            return np.broadcast_to(n, shape), np.ones(shape), mix
+            return np.broadcast_to(n, shape), np.ones(shape), alone
         falls, before = due(f, self.periods)
         flow = falls[:, None] * n[None, :, None, :]
         flow[..., 0] += before[:, None, :] * self.data["early"][None, :, None]
@@ -205,14 +200,12 @@ class _Rates(Averaged):
     def draws(self, draws: int, rng: np.random.Generator) -> dict[str, Array]:
         """Path of the logit rate, scales and delay, draw first."""
         points, a, b = self.joint(draws, rng)
-        delay = np.exp(points[:, 4:]) if self.delayed else np.stack([np.zeros(draws), np.full(draws, 0.8)], 1)
-        names = ("drift", "own_drift", "noise")
-        scales = dict(zip(names, np.exp(points[:, 1:4]).T, strict=True))
+        delay = np.exp(points[:, 4:]).T if self.delayed else (np.zeros(draws), np.full(draws, 0.8))
         return {
             "logit_rate": self._path(points, a, b),
-            "delay_mean": delay[:, 0],
-            "delay_cv": delay[:, 1],
-        } | scales
+            **dict(zip(("delay_mean", "delay_cv"), delay, strict=True)),
+            **dict(zip(("drift", "own_drift", "noise"), np.exp(points[:, 1:4]).T, strict=True)),
+        }
 
 
 class _Split:
@@ -366,10 +359,7 @@ class _Traffic(Averaged):
         single = np.concatenate([tau[:, None, None] * ones, own[:, None, None] * walk], axis=-1)
         wide = (groups, self.channels, rows)
         single = np.concatenate(
-            [
-                np.broadcast_to(single[:, None], (*wide, single.shape[-1])),
-                np.broadcast_to(j, (*wide, 3)),
-            ],
+            [np.broadcast_to(single[:, None], (*wide, single.shape[-1])), np.broadcast_to(j, (*wide, 3))],
             axis=-1,
         )
         return solve(np.broadcast_to(z, wide), h, common, single), np.zeros(groups)
@@ -397,20 +387,15 @@ class _Traffic(Averaged):
         """The variables of traffic, as `fit.fitting` has them."""
         points, a, b = self.joint(draws, rng)
         q = self.basis.shape[1]
-        season = product(np.exp(points[:, 4:]) * a[:, 1 + q : -1], seasons.T)
-        elasticity, base, carry = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
-        scales = np.exp(points[:, 1:4]).T
+        shares = self.shares(b[:, :, 1 + q :].transpose(2, 0, 1))
+        scales = ("drift_traffic", "own_drift_traffic", "noise_traffic")
         kept = kept_draws(draws)
         return {
             "log_traffic_path": self.path(points[kept], a[kept], b[kept]),
             "traffic": self._level(points, a, b, slice(-1, None))[..., 0],
-            "season": season,
-            "elasticity": elasticity,
-            "base": base,
-            "carry": carry,
-            "drift_traffic": scales[0],
-            "own_drift_traffic": scales[1],
-            "noise_traffic": scales[2],
+            "season": product(np.exp(points[:, 4:]) * a[:, 1 + q : -1], seasons.T),
+            **dict(zip(RESPONSE, shares, strict=True)),
+            **dict(zip(scales, np.exp(points[:, 1:4]).T, strict=True)),
         }
 
 

@@ -81,6 +81,15 @@ def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
     return DelayPrior(mean, 0.3)
 
 
+def response_of(data: Mapping[str, Any], z: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """Elasticity, base and carry-over (..., channel), of their standard normal `z_elasticity`, `z_base`, `z_carry`."""
+    beta, base, carry = (
+        expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * z[f"z_{name}"])
+        for name in ("elasticity", "base", "carry")
+    )
+    return beta, base, carry * data["carries"]
+
+
 def drift_prior(history: History) -> Array:
     """Rates of the Gamma(2, rate) priors of the two walks' sds per period."""
     return 2.0 / _typical_drift(history)
@@ -264,19 +273,6 @@ def channel_priors(study: Study, history: History) -> dict[str, Array]:
     }
 
 
-def _season_centred(history: History) -> Array:
-    """How far to centre the season: less than a year tells little of it, and the prior rules; geometry, not model."""
-    return np.array(0.8 * min(1.0, len(history.periods) / periods_per_year(history.period)))
-
-
-def _traffic_geometry(history: History, precision: Array) -> dict[str, Array]:
-    """Coordinates of the walks. A single channel's one walk is all that its counts follow: centred throughout."""
-    made = walk_geometry(history, precision, np.ones(1))
-    if len(history.channels) == 1:
-        made["walk_centred"] = np.ones_like(made["walk_centred"])
-    return made
-
-
 def traffic_data(
     study: Study, history: History, log_worth: Array | None, worth_sd: Array | None
 ) -> dict[str, Any]:
@@ -287,13 +283,16 @@ def traffic_data(
     weight = np.isfinite(entries) & ~((y == 0) & (spend == 0) & responds)
     reference, current = history.spend_reference, history.current_spend
     tuned = responds & (current > 0)
-    unknown = np.zeros(len(history.channels))
     if log_worth is None or worth_sd is None:
-        tuned, log_worth, worth_sd = np.zeros_like(tuned), unknown, unknown
+        tuned, log_worth, worth_sd = np.zeros_like(tuned), np.zeros(len(tuned)), np.zeros(len(tuned))
     lags = carry_periods(history.period)
     basis = season_table(history)[season_of(history.periods, history.period)]
     filled = np.where(current > 0, current, 1.0)
     precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
+    geometry = walk_geometry(history, precision, np.ones(1))
+    if len(history.channels) == 1:  # its one walk is all that its counts follow
+        geometry["walk_centred"] = np.ones_like(geometry["walk_centred"])
+    years = len(history.periods) / periods_per_year(history.period)
     return {
         "y": y,
         "weight": weight.astype(float),
@@ -304,9 +303,9 @@ def traffic_data(
         "season_basis": basis,
         "log_days": log_days(history.periods, history.period),
         "drift_prior": drift_prior(history),
-        **_traffic_geometry(history, precision),
+        **geometry,
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
-        "season_centred": _season_centred(history),
+        "season_centred": np.array(0.8 * min(1.0, years)),  # less than a year tells little: the prior rules
         "season_waves": onto_waves(basis),
         "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),
         "log_worth": log_worth,

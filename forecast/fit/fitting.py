@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import acting_spend, response, walks
+from forecast.fit.data import response_of
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
@@ -173,17 +174,10 @@ class _Run:
         path = _flat(_logit_rate(d, part.data))
         path[:, :, later] = CERTAIN
         self._weigh_rates(d, part, path)
-        early = {"before": _flat(d["before"])} if "before" in d else {}
-        delay = {
-            "delay_mean": _flat(d["delay_mean"]) * float(part.data["delayed"]),
-            "delay_cv": _flat(d["delay_cv"]),
-        }
-        return {
-            "logit_rate": path,
-            **{n: _flat(d[n]) for n in ("drift", "own_drift", "noise")},
-            **delay,
-            **early,
-        }
+        names = ("drift", "own_drift", "noise", "delay_mean", "delay_cv", "before")
+        found = {"logit_rate": path, **{name: _flat(d[name]) for name in names if name in d}}
+        found["delay_mean"] = found["delay_mean"] * float(part.data["delayed"])
+        return found
 
     def losses(self, part: Part) -> dict[str, Array]:
         """Losses with a date: see `parts.Fitter`."""
@@ -272,22 +266,23 @@ def _thinned(sampled: Draws, step: int, first: int | None = None) -> Draws:
     return {name: values[:, step - 1 if first is None else first :: step] for name, values in sampled.items()}
 
 
+def _season(d: Draws, data: Mapping[str, Array]) -> Array:
+    """Weights of the season's basis (..., column)."""
+    return np.asarray(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"])
+
+
 def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array) -> dict[str, Array]:
     common, own = walks(d, data)
     now = d["level"] + common[:, :, -1, None] + own[:, :, -1]
-    season = _flat(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"]) @ seasons.T
-
-    def share(name: str) -> Array:
-        return expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * _flat(d[f"z_{name}"]))
-
+    beta, base, carry = response_of(data, d)
     kept = kept_draws(now.shape[0] * now.shape[1])
     return {
         "traffic": _flat(now),
         "log_traffic_path": _traffic_path(d, data, kept),
-        "season": season,
-        "elasticity": share("elasticity"),
-        "base": share("base"),
-        "carry": share("carry") * data["carries"],
+        "season": _flat(_season(d, data)) @ seasons.T,
+        "elasticity": _flat(beta),
+        "base": _flat(base),
+        "carry": _flat(carry),
         **{f"{name}_traffic": _flat(d[name]) for name in ("drift", "own_drift", "noise")},
     }
 
@@ -295,15 +290,9 @@ def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array) -> dict[str, A
 def _traffic_path(d: Draws, data: Mapping[str, Array], kept: NDArray[np.int64]) -> Array:
     """log nu of `model.traffic_model` over the history, for the draws `kept`: (draw, period, channel)."""
     few = {name: _flat(values)[kept] for name, values in d.items()}
-    beta, base, carry = (
-        expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * few[f"z_{name}"])[:, None]
-        for name in ("elasticity", "base", "carry")
-    )
-    acting = acting_spend(carry[:, 0] * data["carries"], data["spend_lags"])
-    log_response = np.log(response(acting, beta, base))
-    season = (
-        few["season_sd"][:, None] ** (1.0 - data["season_centred"]) * few["season"] @ data["season_basis"].T
-    )
+    beta, base, carry = response_of(data, few)
+    acting = acting_spend(carry, data["spend_lags"])
+    log_response = np.log(response(acting, beta[:, None], base[:, None]))
     common, own = walks(few, data)
-    shared = season + common + data["log_days"]
+    shared = _season(few, data) @ data["season_basis"].T + common + data["log_days"]
     return np.asarray(few["level"][:, None] + data["responds"] * log_response + shared[..., None] + own)

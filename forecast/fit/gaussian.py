@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 ROUNDS = (48, 48, 64)  # points by round: each proposes the next, the last one is kept
 LEAST_POINTS = 12.0  # effective points of a round that proposes the next
 ITERATIONS = 6
+KNOTS = 24  # of a long walk, beside its beginning
 SMALL_PRODUCT, SMALL_VECTOR = 200_000, 8_000  # multiplications that OpenBLAS leaves to one thread
 CHUNK = 2e6  # numbers held at once: bounds memory where many channels meet many periods
 WIDER, LEAST_SD = 1.2, 0.12  # of a proposal, so that it covers what it is fitted to
@@ -119,13 +120,13 @@ def _log_diagonal(root: Array) -> Array:
     return np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
-def walk_basis(periods: int, most: int = 24) -> Array:
+def walk_basis(periods: int) -> Array:
     """Columns whose sum, weighted by independent N(0, 1), is a random walk of unit steps with mean zero.
 
-    Shape (periods, columns). Exact up to `most` + 1 periods; longer walks bend only at evenly spaced knots, the last
+    Shape (periods, columns). Exact up to `KNOTS` + 1 periods; longer walks bend only at evenly spaced knots, the last
     period one of them, and run straight in between.
     """
-    every = max(math.ceil((periods - 1) / most), 1)
+    every = max(math.ceil((periods - 1) / KNOTS), 1)
     knots = np.unique(np.append(np.arange(periods - 1, -1, -every), 0))
     steps = np.diff(knots)
     at = (
@@ -248,16 +249,13 @@ class Averaged:
     def log_evidence(self, points: Array) -> Array:
         """Log evidence of the data at each point of the scales."""
         pieces = []
-        for part in self.chunks(points):
-            solved, extra = self.solved(part)
+        for rows in self._rows(len(points)):
+            solved, extra = self.solved(points[rows])
             pieces.append(solved.log_evidence + extra)
         return np.concatenate(pieces)
 
-    def chunks(self, points: Array) -> list[Array]:
-        """The points in groups that fit into memory."""
-        return [points[rows] for rows in self._rows(len(points))]
-
     def _rows(self, points: int) -> list[slice]:
+        """So many points in groups that fit into memory."""
         each = max(int(CHUNK // self.size()), 1)
         return [slice(i, i + each) for i in range(0, points, each)]
 

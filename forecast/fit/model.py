@@ -139,12 +139,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
 
 
 def _effective_trials(
-    d: Mapping[str, Tensor],
-    pi: Tensor,
-    f: Tensor,
-    before: Tensor,
-    periods: int,
-    ages: int,
+    d: Mapping[str, Tensor], pi: Tensor, f: Tensor, before: Tensor, periods: int, ages: int
 ) -> tuple[Tensor, Tensor]:
     """N*_t = sum_a f_a n_(t-a), the mean rate of those units; entries before the window: `before` x the early mean."""
     early = before * d["early"]
@@ -234,10 +229,7 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
         spread = pm.LogNormal("return_spread", d["spread_prior"][0], d["spread_prior"][1])
         apart = pt.sqrt(spread**2 + d["worth_sd"] ** 2)
         miss = (marginal - middle) / apart
-        pm.Potential(
-            "current_budget",
-            -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(apart))),
-        )
+        pm.Potential("current_budget", -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(apart))))
         expected = _lift(d, level + shared[:, None] + walk, beta, base, weights)
         pm.Potential("lift_tests", -0.5 * pt.sum(((d["lift"] - expected) / d["lift_sd"]) ** 2))
     return model

@@ -157,11 +157,7 @@ def to_dataset(variables: Variables, coords: Mapping[str, Any]) -> xr.Dataset:
 
 def coordinates(history: History, draws: int) -> dict[str, Any]:
     """Coordinates of the variables of a posterior."""
-    return {
-        "period": history.counts["period"].values,
-        "channel": history.channels,
-        "kept": kept_draws(draws),
-    }
+    return {"period": history.counts["period"].values, "channel": history.channels, "kept": kept_draws(draws)}
 
 
 def seen_by(history: History) -> dict[str, xr.Dataset]:

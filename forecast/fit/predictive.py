@@ -35,19 +35,6 @@ Array = NDArray[np.float64]
 RECENT, LATEST = 6, 2  # periods
 LEAST_STEPS = 8
 OUTER = 0.1  # a cell beyond these quantiles of its own replicas, on either side, lies outside its 80 % band
-FAMILIES = (
-    "totals",
-    "recent",
-    "latest",
-    "largest",
-    "zeros",
-    "dispersion",
-    "band",
-    "memory",
-    "jumps",
-    "ages",
-    "together",
-)
 
 
 @dataclass(frozen=True)
@@ -60,9 +47,7 @@ class Cells:
     mean: Array  # (draw, period, channel), as are the next two
     variance: Array
     replica: Array
-    exposure: (
-        Array  # (period, channel): what the mean would be proportional to, did rates and levels never move
-    )
+    exposure: Array  # (period, channel): what the mean is proportional to while rates and levels stay
 
 
 def predictive_checks(
@@ -138,11 +123,7 @@ def _transition(
     data, calendar = inputs.transition_data(study, history, before, stage)
     rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows].astype(float))
     noise = posterior.array(f"noise_{stage}")[rows, None, None]
-    f = delay_pmf(
-        posterior.array(f"delay_mean_{stage}")[rows],
-        posterior.array(f"delay_cv_{stage}")[rows],
-        data["age_weights"].shape[1],
-    )
+    f = _delay(posterior, stage, rows, data["age_weights"].shape[1])
     if not calendar:
         trials = np.broadcast_to(data["n"], rate.shape)
         p = rate * np.minimum(np.cumsum(f, axis=1) @ data["age_weights"].T, 1.0)[:, :, None]
@@ -168,6 +149,12 @@ def _transition(
     )
 
 
+def _delay(posterior: Posterior, stage: str, rows: NDArray[np.int64], ages: int) -> Array:
+    """Law of the delay into a stage, (draw, age)."""
+    mean, cv = (posterior.array(f"delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
+    return delay_pmf(mean, cv, ages)
+
+
 def _due(entries: Array, early: Array, rate: Array, f: Array) -> tuple[Array, Array]:
     """Effective trials by draw, period and channel, and their mean rate; `early` entries (draw, channel) a period."""
     inside, older = due(f, len(entries))
@@ -186,14 +173,12 @@ def _revenue(
     cv = posterior.array("deal_cv")[rows, None, None]
     if not cv.any():  # an assumed value has no law of its own
         return None
+    deals, seen = history.filled("won"), history.filled("revenue")
     if history.counting == "leads":
         at, of, amount = history.priced
-        deals, seen = np.zeros(history.counts["won"].shape), np.zeros(history.counts["won"].shape)
+        deals, seen = np.zeros_like(deals), np.zeros_like(seen)
         np.add.at(deals, (at, of), 1.0)
         np.add.at(seen, (at, of), amount)
-    else:
-        deals = history.filled("won")
-        seen = history.filled("revenue")
     used = (deals > 0) & (seen > 0)
     mean = posterior.array("deal_mean")[rows, None, :]
     replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
@@ -214,7 +199,7 @@ def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[st
     scale = np.sqrt(variance + 0.25)  # 0.25: a cell that expects next to nothing does not rule
     z, z_rep = np.where(used, (y - mean) / scale, 0.0), np.where(used, (replica - mean) / scale, 0.0)
     found = [
-        {"family": family} | _sums(names, y[-last:], mean[:, -last:], variance[:, -last:], replica[:, -last:])
+        _sums(family, names, y[-last:], mean[:, -last:], variance[:, -last:], replica[:, -last:])
         for family, last in (("totals", len(y)), ("recent", RECENT), ("latest", LATEST))
     ]
     t, c = np.unravel_index(z.mean(axis=0).argmax(), y.shape)
@@ -237,15 +222,18 @@ def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[st
     if len(y) > RECENT:
         r, r_rep = _memory(z), _memory(z_rep)
         found.append(_record("memory", _p_value(r, r_rep), r.mean(), r_rep.mean()))
-    jumps = [] if cells.name == "revenue" else _jumps(cells, names, labels)
-    return [*({"part": cells.name} | record for record in found), *jumps]
+    if cells.name != "revenue":
+        found += _jumps(cells, names, labels)
+    return [{"part": cells.name} | record for record in found]
 
 
 def _record(family: str, p: float, seen: float, expected: float, channel: str = "") -> dict[str, Any]:
     return {"family": family, "channel": channel, "p": p, "seen": float(seen), "expected": float(expected)}
 
 
-def _sums(names: list[str], y: Array, mean: Array, variance: Array, replica: Array) -> dict[str, Any]:
+def _sums(
+    family: str, names: list[str], y: Array, mean: Array, variance: Array, replica: Array
+) -> dict[str, Any]:
     """Sums over periods: the channel that lies farthest from its expectation, or all channels together."""
     seen, rep, m, v = (_with_total(a.sum(axis=-2)) for a in (y, replica, mean, variance))
     scale = np.sqrt(v) + 1e-9
@@ -254,8 +242,7 @@ def _sums(names: list[str], y: Array, mean: Array, variance: Array, replica: Arr
     named = [*names, "all channels"] if len(names) > 1 else names
     p = _p_value(far.max(axis=1), far_rep.max(axis=1))
     overall = float(seen[-1] / max(m[:, -1].mean(), 1e-9) - 1.0)
-    record = _record("", p, seen[worst], m[:, worst].mean(), named[worst]) | {"overall": overall}
-    return {name: value for name, value in record.items() if name != "family"}
+    return _record(family, p, seen[worst], m[:, worst].mean(), named[worst]) | {"overall": overall}
 
 
 def _zeros(names: list[str], zero: NDArray[np.bool_], replica: NDArray[np.bool_]) -> dict[str, Any]:
@@ -312,7 +299,7 @@ def _jumps(cells: Cells, names: list[str], labels: list[str]) -> list[dict[str, 
     at = int(far[:, worst].argmax()) + 1
     place = f"{[*names, 'all channels'][worst] if len(names) > 1 else names[0]} in {labels[at]}"
     least = min(1.0, float(p[worst]) * len(p))
-    return [{"part": cells.name} | _record("jumps", least, y[at, worst], usual[at, worst], place)]
+    return [_record("jumps", least, y[at, worst], usual[at, worst], place)]
 
 
 def _changes(cells: Cells) -> tuple[Array, Array, Array]:
@@ -358,9 +345,7 @@ def _ages(
     periods = len(cells)
     moved = cells.sum(axis=(1, 2))
     seen = cells.sum(axis=(0, 2)).astype(float)
-    f = delay_pmf(
-        posterior.array(f"delay_mean_{stage}")[rows], posterior.array(f"delay_cv_{stage}")[rows], periods
-    )
+    f = _delay(posterior, stage, rows, periods)
     expected, replica = np.zeros((len(rows), periods)), np.zeros((len(rows), periods))
     for t in range(periods):
         share = f[:, : periods - t] / f[:, : periods - t].sum(axis=1, keepdims=True)

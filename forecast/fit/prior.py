@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -49,7 +48,7 @@ from forecast.fit.scales import (
     TRAFFIC_TAU,
     VALUE_TAU,
 )
-from forecast.history import History, dataset
+from forecast.history import History, dataset, no_deals, triangle
 from forecast.periods import log_days, season_of, shift
 from forecast.study import Study
 
@@ -57,19 +56,16 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 KINDS = ("calendar", "cohort", "leads")
-WORKING = (
-    "working"  # calendar counts drawn from the law that the fit takes them for, see `_Maker._by_working_law`
-)
+# Calendar counts drawn from the law that the fit takes them for, see `_Maker._by_working_law`.
+WORKING = "working"
 STAGES = ("visitors", "leads", "qualified", "won")
 PERIODS, HORIZON = 18, 3
 CHANNELS = {"ads": "ppc", "search": "seo", "word of mouth": "other"}
 SPEND = np.array([12_000.0, 8_000.0, 0.0])  # median per period
 LEVEL = (math.log(1500.0), LEVEL_SD)  # log visitors a period: mean and sd of the prior of the company's level
 VALUE = (math.log(5000.0), 0.7)  # the same of the value of a deal
-WORTH = (
-    math.log(16.0),
-    0.3,
-)  # log of what a visitor is worth, as the shrinkage of marginal returns takes it, and its sd
+# Log of what a visitor is worth, as the shrinkage of marginal returns takes it, and its sd.
+WORTH = (math.log(16.0), 0.3)
 
 
 def study_of(kind: str) -> Study:
@@ -172,9 +168,9 @@ class _Maker:
                 if self.working:
                     arrived = self._by_working_law(entries, step)
             entries = counted[stage] = arrived
-        later = {stage: float(values[PERIODS:].sum()) for stage, values in counted.items()}
-        if self.kind == "cohort":  # of later periods, whatever the cohort; older cohorts included
-            later = {stage: float(values[PERIODS:].sum()) for stage, values in arrived_in.items()}
+        # Of cohorts: what arrives in later periods, whatever the cohort.
+        arrivals = arrived_in if self.kind == "cohort" else counted
+        later = {stage: float(values[PERIODS:].sum()) for stage, values in arrivals.items()}
         history, value, points["value"], later["revenue"] = self._deals(
             counted, triangles, losses, entries[PERIODS:].sum(axis=0)
         )
@@ -185,13 +181,9 @@ class _Maker:
         cells: Mapping[str, Array | Counts],
         triangles: Mapping[str, Counts],
         losses: Mapping[str, Counts],
+        deals: pd.DataFrame | None = None,
     ) -> History:
         starts = self.starts[:PERIODS]
-        coords = {"cohort": starts.astype("datetime64[ns]"), "age": np.arange(PERIODS), "channel": self.names}
-
-        def table(values: Counts) -> xr.DataArray:
-            return xr.DataArray(values.copy(), coords=coords, dims=("cohort", "age", "channel"))
-
         zeros = np.zeros((PERIODS, PERIODS, len(SPEND)), dtype=np.int64)
         if self.kind == "leads" and not triangles:
             triangles = losses = dict.fromkeys(STAGES[2:], zeros)
@@ -200,8 +192,9 @@ class _Maker:
             self.kind,
             "month",
             STAGES,
-            {stage: table(values) for stage, values in triangles.items()},
-            {stage: table(values) for stage, values in losses.items()},
+            {stage: triangle(values, starts, self.names) for stage, values in triangles.items()},
+            {stage: triangle(values, starts, self.names) for stage, values in losses.items()},
+            no_deals() if deals is None else deals,
         )
 
     def _scale(self, rate: float) -> float:
@@ -254,11 +247,15 @@ class _Maker:
     def _moved(self, entries: Counts, step: _Step) -> tuple[Counts, Counts]:
         """Moves by period of entry, age and channel, and the units that never move, by period of entry and channel."""
         movers = self.rng.binomial(entries, step.cells[: len(entries)])
-        moved = np.zeros((len(entries), len(entries), len(SPEND)), dtype=np.int64)
-        for t, c in np.ndindex(movers.shape):
-            ages = self.rng.multinomial(movers[t, c], step.pmf)[: len(entries) - t]
-            moved[t, : len(ages), c] = ages
-        return moved, entries - movers
+        return self._by_age(movers, step.pmf), entries - movers
+
+    def _by_age(self, units: Counts, pmf: Array) -> Counts:
+        """Units (period of entry, channel) thinned by the law of a delay: (period of entry, age, channel)."""
+        made = np.zeros((len(units), *units.shape), dtype=np.int64)
+        for t, c in np.ndindex(units.shape):
+            ages = self.rng.multinomial(units[t, c], pmf)[: len(units) - t]
+            made[t, : len(ages), c] = ages
+        return made
 
     def _moved_by_cohort(self, cohorts: Counts, step: _Step) -> Counts:
         """Units by lead cohort and period of arrival in the next stage, the rate being that of the lead cohort."""
@@ -305,12 +302,8 @@ class _Maker:
         }
         data = inputs.loss_data(self.empty, STAGES[STAGES.index(stage) - 1], stage, variables, step.pmf.size)
         path, cells, point = self._rates(data)
-        losers = self.rng.binomial(never, cells)
         pmf = delay_pmf(point["delay_mean"], point["delay_cv"], data["age_weights"].shape[1])
-        lost = np.zeros((len(never), *never.shape), dtype=np.int64)
-        for t, c in np.ndindex(losers.shape):
-            ages = self.rng.multinomial(losers[t, c], pmf)[: len(never) - t]
-            lost[t, : len(ages), c] = ages
+        lost = self._by_age(self.rng.binomial(never, cells), pmf)
         truth = {f"loss_{name}_{stage}": point[name] for name in ("delay_mean", "delay_cv")}
         return lost, {f"loss_logit_{stage}": path[PERIODS - 1]} | truth, point
 
@@ -318,8 +311,7 @@ class _Maker:
         """True values, parameters, visitors by period, horizon included."""
         data = inputs.traffic_data(self.study, self.empty, None, None) | fixed_arrays()["traffic"]
         path, point = self._tuned_traffic(data)
-        beta, base, carry = (_share(data, point, name) for name in ("elasticity", "base", "carry"))
-        carry = carry * data["carries"]
+        beta, base, carry = inputs.response_of(data, point)
         season = inputs.season_table(self.empty) @ point["season"]
         later = np.tile(self.empty.current_spend, (HORIZON, 1))
         spend = np.concatenate([self.spend, later])
@@ -353,7 +345,7 @@ class _Maker:
                 f"z_{name}": self.rng.normal(size=len(SPEND)) for name in ("elasticity", "base", "carry")
             }
             point["marginal_return"] = self.rng.normal()
-            beta, base = _share(data, point, "elasticity"), _share(data, point, "base")
+            beta, base, _ = inputs.response_of(data, point)
             gain = log_marginal(data["log_worth"], beta, base, data["log_current"], data["log_spend"])
             marginal = path[PERIODS - 1] + gain
             point["return_spread"] = math.exp(self.rng.normal(*data["spread_prior"]))
@@ -389,10 +381,8 @@ class _Maker:
         won = counted["won"][:PERIODS]
         cells = {stage: values[:PERIODS] for stage, values in counted.items()} | {"spend": self.spend}
         revenue = self.rng.gamma(np.maximum(won * shape, 1e-300), mean / shape) * (won > 0)
-        history = self._history(cells | {"revenue": revenue}, {}, {})
+        deals: pd.DataFrame | None = None
         if self.kind == "leads":
-            cut = {k: _seen(v) for k, v in triangles.items()}
-            gone = {k: _seen(v) for k, v in losses.items()}
             t, c = (np.repeat(index, won.ravel()) for index in np.indices(won.shape).reshape(2, -1))
             amount = np.maximum(self.rng.gamma(shape, mean[c] / shape), 1e-9)
             deals = pd.DataFrame(
@@ -404,17 +394,11 @@ class _Maker:
             )
             revenue = np.zeros(won.shape)
             np.add.at(revenue, (t, c), amount)
-            whole = self._history(cells | {"revenue": revenue}, cut, gone)
-            history = History(
-                whole.counts, "leads", "month", STAGES, whole.triangles, whole.losses, deals=deals
-            )
+        seen, gone = ({k: _seen(v) for k, v in made.items()} for made in (triangles, losses))
+        history = self._history(cells | {"revenue": revenue}, seen, gone, deals)
         later = float((self.rng.gamma(np.maximum(later_won * shape, 1e-300), mean / shape)).sum())
         point = {"mu": mu, "tau": tau, "z": z, "cv": cv}
         return history, {"deal_mean": mean, "deal_cv": cv}, point, later
-
-
-def _share(data: Mapping[str, Array], point: Mapping[str, Any], name: str) -> Array:
-    return np.asarray(expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * point[f"z_{name}"]))
 
 
 def _by_arrival(moved: Counts) -> Counts:
@@ -427,10 +411,8 @@ def _by_arrival(moved: Counts) -> Counts:
 
 def _seen(moved: Counts) -> Counts:
     """The part of a triangle that lies inside the window."""
-    seen = moved[:PERIODS, :PERIODS].copy()
-    for t in range(PERIODS):
-        seen[t, PERIODS - t :] = 0
-    return seen
+    known = np.add.outer(np.arange(PERIODS), np.arange(PERIODS)) < PERIODS
+    return np.where(known[:, :, None], moved[:PERIODS, :PERIODS], 0)
 
 
 def make_company(kind: str, rng: np.random.Generator) -> Made:

@@ -13,14 +13,7 @@ import numpy as np
 
 from forecast.errors import UsageError
 from forecast.fit import scales
-from forecast.fit.posterior import (
-    DEFAULT_DRAWS,
-    DEFAULT_SEED,
-    SCHEMA,
-    VERSION,
-    Posterior,
-    package_versions,
-)
+from forecast.fit.posterior import DEFAULT_DRAWS, DEFAULT_SEED, SCHEMA, VERSION, Posterior, package_versions
 from forecast.fit.predictive import predictive_checks
 from forecast.history import History
 from forecast.progress import Progress, Silent

@@ -24,6 +24,7 @@ Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
 
 CHAINS = 4
 STOPPED = "interrupted; nothing was written"
+# Data that say nothing where they are zero.
 SILENCED = (
     "weight",
     "by_age",
@@ -33,7 +34,7 @@ SILENCED = (
     "deals_log_revenue",
     "size_cells",
     "lift_share",
-)  # data that say nothing where they are zero
+)
 
 
 def silenced(part: Part, **kept: Array) -> Part:
@@ -77,19 +78,14 @@ def diagnose(sampled: Draws, part: Part, moved: Course) -> dict[str, Any]:
     from arviz_stats.base.array import array_stats
 
     columns = _columns(sampled, part)
-    # arviz_stats publishes no types
-    rhat = {
-        name: float(array_stats.rhat(v, chain_axis=0, draw_axis=1))  # type: ignore[no-untyped-call]
-        for name, v in columns.items()
-    }
-    bulk, tail = (
-        {
-            name: float(array_stats.ess(v, chain_axis=0, draw_axis=1, **method))  # type: ignore[no-untyped-call]
-            for name, v in columns.items()
-        }
-        for method in ({"method": "bulk"}, {"method": "tail", "prob": (0.05, 0.95)})
-    )
-    rhat = {name: math.inf if math.isnan(value) else value for name, value in rhat.items()}
+
+    def of_each(statistic: Callable[..., Any], **options: Any) -> dict[str, float]:
+        axes = {"chain_axis": 0, "draw_axis": 1}
+        return {name: float(statistic(v, **axes, **options)) for name, v in columns.items()}
+
+    bulk = of_each(array_stats.ess, method="bulk")
+    tail = of_each(array_stats.ess, method="tail", prob=(0.05, 0.95))
+    rhat = {n: math.inf if math.isnan(x) else x for n, x in of_each(array_stats.rhat).items()}
     least = min(bulk, key=lambda name: min(bulk[name], tail[name]))
     worst = max(rhat, key=lambda name: rhat[name])
     return {
@@ -267,16 +263,17 @@ def sample_kernel(
     points = trace.posterior["point"].values
     if points.shape[:2] != (CHAINS, draws):
         raise Interrupted(STOPPED)
+    moved = _course_of(trace)
+    gradients = int(moved.stats["n_steps"].sum() + trace.warmup_sample_stats["n_steps"].values.sum())
+    return _constrained(points, sizes), replace(moved, gradients=gradients)
+
+
+def _course_of(trace: Any, **theirs: str) -> Course:
+    """The course that a sampler's trace tells; `theirs`: its names for our statistics, where they differ."""
     names = ("diverging", "energy", "maxdepth_reached", "n_steps")
-    stats = {name: np.asarray(trace.sample_stats[name].values) for name in names}
-    steps, warming = stats["n_steps"], trace.warmup_sample_stats["n_steps"].values
+    stats = {name: np.asarray(trace.sample_stats[theirs.get(name, name)].values) for name in names}
     moved = course(*(stats[name] for name in names[:3]))
-    more: dict[str, Any] = {
-        "steps": float(steps.mean()),
-        "gradients": int(steps.sum() + warming.sum()),
-        "stats": stats,
-    }
-    return _constrained(points, sizes), replace(moved, **more)
+    return replace(moved, steps=float(stats["n_steps"].mean()), stats=stats)
 
 
 def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
@@ -323,14 +320,8 @@ def sample_pymc(
         )
     if progress is not None:
         progress.update(1, 1)
-    names = {"maxdepth_reached": "reached_max_treedepth"}
-    stats = {
-        name: np.asarray(trace.sample_stats[names.get(name, name)].values)
-        for name in ("diverging", "energy", "maxdepth_reached", "n_steps")
-    }
-    moved = course(*(stats[name] for name in ("diverging", "energy", "maxdepth_reached")))
     draws_of = {name: trace.posterior[name].values for name, _ in sizes_of(part)}
-    return draws_of, replace(moved, steps=float(stats["n_steps"].mean()), stats=stats)
+    return draws_of, _course_of(trace, maxdepth_reached="reached_max_treedepth")
 
 
 SAMPLERS = {"nuts": sample_kernel, "pymc": sample_pymc}

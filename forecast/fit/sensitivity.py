@@ -46,10 +46,7 @@ TOP = {
     "delay_mean",
     "delay_cv",
     "cv",
-    "z_elasticity",
-    "z_base",
-    "z_carry",
-}
+}  # and the z_ of the response
 SHUFFLES = 4
 Quantities = Mapping[str, tuple[Array, Sequence[str]]]
 
@@ -93,7 +90,7 @@ def part_sensitivities(
                     "likelihood": _sensitivity(g, likelihood),
                 }
             )
-    top = [name for name in few if name in TOP]
+    top = [name for name in few if name in TOP or name.startswith("z_")]
     pull = sum(_log_prior(few, part.data, name).reshape(len(kept), -1).sum(axis=1) for name in top)
     return found, Pull(np.asarray(pull), by_channel.sum(axis=1))
 

@@ -12,6 +12,7 @@ from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .history import History as History
 from .history import dataset as dataset
 from .history import no_deals as no_deals
+from .history import triangle as triangle
 from .leads import read_lead_rows as read_lead_rows
 from .mistakes import common_mistakes as common_mistakes
 from .read import read_history as read_history

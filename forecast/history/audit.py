@@ -37,9 +37,11 @@ def audit_history(history: History, study: Study) -> list[Check]:
         _revenue(history, study),
         _late_channels(history),
         _stopped_channels(history),
-        _zero_spend(history),
-        _spend_without_traffic(history),
-        _traffic_without_spend(history),
+        *(
+            check(history)
+            for check in (_zero_spend, _spend_without_traffic, _traffic_without_spend)
+            if "spend" in history.counts
+        ),
         _blank_cells(history),
         _blank_channel(history),
         blanks(history),
@@ -65,12 +67,6 @@ def _few(found: Iterable[Text]) -> Text:
     """The first of what was found, and how many more there are; empty where there is nothing."""
     listed = list(found)
     return message("{found:list.4}", found=listed) if listed else ""
-
-
-def _totals(history: History, measure: str) -> NDArray[np.float64]:
-    """Totals over channels by period; NaN where no channel has a number."""
-    values = history.counts[measure].values
-    return np.where(np.isfinite(values).any(axis=1), np.nansum(values, axis=1), np.nan)
 
 
 def _cells(history: History, where: NDArray[np.bool_]) -> Text:
@@ -195,18 +191,14 @@ def _stopped_channels(history: History) -> Check:
     return _check("Channels that stop", _few(found), fine, advice)
 
 
-def _zero_spend(history: History) -> Check | None:
-    if "spend" not in history.counts:
-        return None
+def _zero_spend(history: History) -> Check:
     found = _cells(history, (history.counts["spend"].values == 0) & history.paid)
     fine = "no paid channel has a period of zero spend"
     advice = "Fine if the channel was paused: it shows what comes without spend. Not recorded? Then empty the cells."
     return _check("Periods with zero spend", found, fine, advice)
 
 
-def _spend_without_traffic(history: History) -> Check | None:
-    if "spend" not in history.counts:
-        return None
+def _spend_without_traffic(history: History) -> Check:
     first = history.stages[0]
     found = _cells(history, (history.spend > 0) & ~(history.filled(first) > 0))
     fine = message("wherever money was spent there are {first}", first=first)
@@ -214,9 +206,7 @@ def _spend_without_traffic(history: History) -> Check | None:
     return _check("Spend without traffic", found, fine, message(advice, first=first))
 
 
-def _traffic_without_spend(history: History) -> Check | None:
-    if "spend" not in history.counts:
-        return None
+def _traffic_without_spend(history: History) -> Check:
     busy = (history.filled(history.stages[0]) > 0).any(axis=0)
     free = [name for name, yes in zip(history.channels, busy & ~history.paid, strict=True) if yes]
     found = message("no spend in any period: {free:list.4}", free=free) if free else ""
@@ -266,7 +256,7 @@ def _qualification(history: History) -> Check | None:
 def _jumps(history: History) -> Check:
     found, text = [], "{stage} {before:whole} to {after:whole} in {period}"
     for name in history.stages:
-        totals = _totals(history, name)
+        totals = history.total(name)
         low, high = np.fmin(totals[1:], totals[:-1]), np.fmax(totals[1:], totals[:-1])
         found += [
             message(text, stage=name, before=totals[i], after=totals[i + 1], period=history.labels[i + 1])
@@ -283,7 +273,7 @@ def _silent_periods(history: History) -> Check:
     found = [
         message("no {stage} in {period}", stage=name, period=history.labels[i])
         for name in history.stages[:-1]
-        for i in np.flatnonzero(_totals(history, name) == 0)
+        for i in np.flatnonzero(history.total(name) == 0)
     ]
     fine = "every stage but the last is counted in every period"
     advice = (

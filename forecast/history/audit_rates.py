@@ -66,7 +66,6 @@ class Change:
 
 def steps_of(history: History) -> list[Steps]:
     """Every transition with both stages counted, in the periods that can be compared with each other."""
-    half = PERIODS_PER_YEAR[history.period] // 2
     found = []
     for before, stage in history.steps:
         above = np.asarray(history.counts[before].values, dtype=float)
@@ -76,7 +75,7 @@ def steps_of(history: History) -> list[Steps]:
             moved = np.asarray(history.triangles[stage].values[:, : WITHIN + 1].sum(axis=1), dtype=float)
             until -= WITHIN
         elif history.counting == "cohort":
-            until -= half
+            until -= PERIODS_PER_YEAR[history.period] // 2
         there = np.isfinite(above) & np.isfinite(moved)
         fits = there & (moved <= above)
         if until >= 2 * LEAST:
@@ -131,8 +130,8 @@ def jumps(history: History) -> Check | None:
     width, found, asked = max(PERIODS_PER_YEAR[history.period] // 2, LEAST), [], steps_of(history)
     for steps in asked:
         places = range(LEAST, len(steps.above) - LEAST + 1)
-        changes = [(change(steps, at, width, noise_of(steps, at, history.period)), at) for at in places]
-        made = [(found_at, at) for found_at, at in changes if found_at is not None]
+        changes = ((change(steps, at, width, noise_of(steps, at, history.period)), at) for at in places)
+        made = [(seen, at) for seen, at in changes if seen is not None]
         if not made:
             continue
         sharpest, at = max(made, key=lambda pair: abs(pair[0].z))

@@ -96,9 +96,7 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     if name not in layout.columns:
         return Wanted(name, (name,), required)
     theirs = layout.columns[name]
-    if (
-        layout.spare
-    ):  # the mapping of the study is for the leads; the activity beside them may use our names too
+    if layout.spare:  # the study's mapping is for the leads; the activity beside them may use our names too
         return Wanted(name, (theirs, name), required)
     return Wanted(name, (theirs,), required=True, mapped=True)
 

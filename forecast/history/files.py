@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -91,15 +91,9 @@ def check_file(path: Path, file: str, key: str) -> None:
     if path.is_dir():
         raise DataError(f"{file}: is a folder; {key} must name a CSV, Parquet or Excel file.")
     if not path.is_file():
-        folder = path.parent
-        there = (
-            [found.name for found in sorted(folder.iterdir()) if found.suffix.lower() in TABLES]
-            if folder.is_dir()
-            else []
-        )
-        looked = (
-            f"looked in {folder.resolve()}" if folder.is_dir() else f"there is no folder {folder.resolve()}"
-        )
+        folder, known = path.parent, path.parent.is_dir()
+        there = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in TABLES) if known else []
+        looked = f"{'looked in' if known else 'there is no folder'} {folder.resolve()}"
         raise DataError(f"{file}: no such file ({looked}); {key} names it{nearest(path.name, there)}")
     try:
         size = path.stat().st_size
@@ -122,7 +116,7 @@ def read_grid(path: Path, file: str, key: str) -> Grid:
     elif suffix in PARQUET_SUFFIXES:
         grid = _read_parquet(path, file)
     else:
-        grid = _read_excel(path, file)
+        grid = Grid(file, *read_excel_rows(path, file))
     if not grid.rows:
         raise DataError(f"{file}: has a header and no rows; export it again with its data.")
     return grid
@@ -165,29 +159,35 @@ def csv_header(path: Path, file: str) -> tuple[str, tuple[str, ...]]:
     return delimiter, header
 
 
-def _read_csv(path: Path, file: str) -> Grid:
-    delimiter, header = csv_header(path, file)
-    text = check_text(path.read_bytes(), file)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[tuple[Any, ...]] = []
-    numbers: list[int] = []
-    uneven: list[tuple[int, object]] = []
+def _csv_rows(text: Iterable[str], delimiter: str, file: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row of a CSV below its header, with the line on which it starts. Raises DataError where it is not valid."""
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         next(reader)
         before = reader.line_num
         for cells in reader:
-            number, before = before + 1, reader.line_num  # the line on which the row starts
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                uneven.append((number, len(cells)))
-                continue
-            rows.append(tuple(cell.strip() or None for cell in cells))
-            numbers.append(number)
+            yield before + 1, cells
+            before = reader.line_num
     except csv.Error as error:
         raise DataError(
             f"{file}: line {reader.line_num} is not valid CSV ({error}); check its quotes."
         ) from None
+
+
+def _read_csv(path: Path, file: str) -> Grid:
+    delimiter, header = csv_header(path, file)
+    text = check_text(path.read_bytes(), file)
+    rows: list[tuple[Any, ...]] = []
+    numbers: list[int] = []
+    uneven: list[tuple[int, object]] = []
+    for number, cells in _csv_rows(io.StringIO(text, newline=""), delimiter, file):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            uneven.append((number, len(cells)))
+            continue
+        rows.append(tuple(cell.strip() or None for cell in cells))
+        numbers.append(number)
     if uneven:
         raise DataError(uneven_problem(file, len(header), delimiter, uneven))
     return Grid(file, header, rows, numbers)
@@ -206,23 +206,15 @@ def uneven_problem(file: str, n_columns: int, delimiter: str, found: Sequence[tu
 def csv_fault(path: Path, file: str) -> Text:
     """What is wrong with a CSV too large to be read at once, looked for line by line; empty when nothing is found.
 
-    Raises DataError for a line that is not UTF-8.
+    Raises DataError for a line that is not UTF-8 or not valid CSV.
     """
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             check_text(line, file, first_line=number)
     delimiter, header = csv_header(path, file)
-    uneven: list[tuple[int, object]] = []
     with path.open(encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        before = 0
-        try:
-            for cells in reader:
-                if cells and len(cells) != len(header):
-                    uneven.append((before + 1, len(cells)))
-                before = reader.line_num
-        except csv.Error as wrong:
-            return f"{file}: line {reader.line_num} is not valid CSV ({wrong}); check its quotes."
+        rows = _csv_rows(text, delimiter, file)
+        uneven = [(number, len(cells)) for number, cells in rows if cells and len(cells) != len(header)]
     return uneven_problem(file, len(header), delimiter, uneven) if uneven else ""
 
 
@@ -282,10 +274,6 @@ def read_excel_rows(path: Path, file: str) -> tuple[tuple[str, ...], list[tuple[
         raise DataError(message(text, file=file, name=names[0], others=names[1:]))
     header = tuple("" if cell is None else str(cell) for cell in filled[0][1])
     return header, [row for _, row in filled[1:]], [number for number, _ in filled[1:]]
-
-
-def _read_excel(path: Path, file: str) -> Grid:
-    return Grid(file, *read_excel_rows(path, file))
 
 
 def _plain(cell: object) -> object:

@@ -120,6 +120,11 @@ class History:
         """Counts of a stage or money of `spend` or `revenue`, (period, channel), blanks as 0; a new array."""
         return np.nan_to_num(np.asarray(self.counts[name].values, dtype=float), nan=0.0)
 
+    def total(self, name: str) -> NDArray[np.float64]:
+        """A measure summed over channels, (period,), blanks as 0; NaN where no channel has a number."""
+        cells = self.counts[name].values
+        return np.where(np.isfinite(cells).any(axis=1), np.nansum(cells, axis=1), np.nan)
+
     def present(self, *names: str) -> NDArray[np.bool_]:
         """Cells (period, channel) in which every one of `names` was recorded; a new array."""
         return np.logical_and.reduce([np.isfinite(self.counts[name].values) for name in names])
@@ -236,10 +241,7 @@ class History:
 
     def _cut(self, n: int) -> History:
         counts = self.counts.isel(period=slice(0, n))
-        seen = np.zeros(counts.sizes["channel"], dtype=bool)
-        for values in counts.data_vars.values():
-            seen |= np.isfinite(values.values).any(axis=0)
-        keep = np.flatnonzero(seen)
+        keep = np.flatnonzero(_seen(counts).any(axis=0))
         counts = counts.isel(channel=keep)
         stages = recorded_stages(counts, self.stages)
         deals = self.deals[self.deals["period"] <= np.datetime64(self.periods[n - 1], "ns")].reset_index(
@@ -249,8 +251,10 @@ class History:
         names = [str(name) for name in counts.data_vars]
         gone = [name for name in names if name not in stages and not _any_recorded(counts, name)]
         gone += ["revenue"] if "revenue" in counts and "revenue" not in gone and not valued else []
-        known = {stage: _cut_triangle(triangle, n, keep) for stage, triangle in self.triangles.items()}
-        lost = {stage: _cut_triangle(triangle, n, keep) for stage, triangle in self.losses.items()}
+        known, lost = (
+            {stage: _cut_triangle(triangle, n, keep) for stage, triangle in triangles.items()}
+            for triangles in (self.triangles, self.losses)
+        )
         return History(
             counts=counts.drop_vars(gone).copy(deep=True),
             counting=self.counting,
@@ -317,11 +321,14 @@ def _bytes_of(values: NDArray[Any]) -> bytes:
 
 def _cut_triangle(triangle: xr.DataArray, n: int, channels: NDArray[np.int64]) -> xr.DataArray:
     """The triangle when only the first n periods are known: later cells are taken out."""
-    cut = triangle.isel(cohort=slice(0, n), age=slice(0, n), channel=channels).copy(deep=True)
-    unknown = np.add.outer(np.arange(n), np.arange(n)) >= n
-    values = cut.values.copy()
-    values[unknown] = 0
-    return cut.copy(data=values)
+    cut = triangle.isel(cohort=slice(0, n), age=slice(0, n), channel=channels)
+    known = np.add.outer(np.arange(n), np.arange(n)) < n
+    return cut.copy(data=np.where(known[:, :, None], cut.values, 0))
+
+
+def _seen(counts: xr.Dataset) -> NDArray[np.bool_]:
+    """Cells (period, channel) of which anything is recorded."""
+    return np.logical_or.reduce([np.isfinite(values.values) for values in counts.data_vars.values()])
 
 
 def _any_recorded(counts: xr.Dataset, name: str) -> bool:
@@ -373,6 +380,16 @@ def dataset(cells: Mapping[str, NDArray[np.float64]], starts: Periods, channels:
     return xr.Dataset(variables, coords=coords)
 
 
+def triangle(cells: NDArray[np.int64], starts: Periods, channels: Sequence[str]) -> xr.DataArray:
+    """Counts as a triangle of dims (cohort, age, channel), cohorts from the periods `starts`."""
+    coords = {
+        "cohort": starts.astype("datetime64[ns]"),
+        "age": np.arange(starts.size),
+        "channel": np.array(channels, dtype=object),
+    }
+    return xr.DataArray(cells, coords=coords, dims=("cohort", "age", "channel"), attrs={"units": "count"})
+
+
 def leads_history(
     groups: pd.DataFrame,
     activity: xr.Dataset | None,
@@ -394,7 +411,7 @@ def leads_history(
     kept = where["leads"] >= 0
     where = {name: places[kept] for name, places in where.items()}
     groups = groups[kept]
-    shown = [] if activity is None else [(start, name) for start, name in _rows_of(activity)]
+    shown = [] if activity is None else _rows_of(activity)
     pairs = [*zip(starts[where["leads"]], groups["channel"], strict=True), *shown]
     channels = order_of(np.array([start for start, _ in pairs]), [str(name) for _, name in pairs])
     column: NDArray[np.int64] = np.array(
@@ -428,11 +445,8 @@ def _places(times: pd.Series[Any], starts: Periods, kind: str) -> NDArray[np.int
 
 def _rows_of(activity: xr.Dataset) -> list[tuple[np.datetime64, str]]:
     """The (period, channel) pairs of which anything is recorded."""
-    seen = np.zeros((activity.sizes["period"], activity.sizes["channel"]), dtype=bool)
-    for values in activity.data_vars.values():
-        seen |= np.isfinite(values.values)
     times = activity["period"].values.astype("datetime64[D]")
-    return [(times[i], str(activity["channel"].values[j])) for i, j in np.argwhere(seen)]
+    return [(times[i], str(activity["channel"].values[j])) for i, j in np.argwhere(_seen(activity))]
 
 
 def _tally(
@@ -495,16 +509,10 @@ def _triangles(
 ) -> tuple[dict[str, xr.DataArray], dict[str, xr.DataArray]]:
     """Reached and lost by destination stage, cohort of the stage before, and age."""
     shape = (starts.size, starts.size, len(channels))
-    coords = {
-        "cohort": starts.astype("datetime64[ns]"),
-        "age": np.arange(starts.size),
-        "channel": np.array(channels, dtype=object),
-    }
 
     def laid_out(cohort: NDArray[np.int64], event: NDArray[np.int64]) -> xr.DataArray:
         age = np.where((cohort >= 0) & (event >= 0), event - cohort, -1)
-        cells = _tally(shape, (cohort, age, column), n)
-        return xr.DataArray(cells, coords=coords, dims=("cohort", "age", "channel"), attrs={"units": "count"})
+        return triangle(_tally(shape, (cohort, age, column), n), starts, channels)
 
     reached, lost = {}, {}
     for before, stage in pairwise(own):

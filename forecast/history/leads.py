@@ -55,13 +55,11 @@ class Leads:
     """What a file of leads holds.
 
     groups: channel, one period start (or NaT) per stage from "leads" on and for `lost`, `n` leads, `amounts`.
-    last_day: the latest date in the file; n_rows: leads in the file; n_blank: those without a channel.
+    last_day: the latest date in the file.
     """
 
     groups: pd.DataFrame
     last_day: np.datetime64
-    n_rows: int
-    n_blank: int
 
 
 @dataclass(frozen=True)
@@ -421,9 +419,8 @@ class _Query:
             found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
         groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
         groups = groups.sort_values(["channel", *self.stages, "lost"], ignore_index=True)
-        blank = int(groups.loc[groups["channel"] == BLANK, "n"].sum())
         last_day = max(found[f"last_{name}"].max() for name in names if found[f"last_{name}"].notna().any())
-        return Leads(groups, np.datetime64(last_day, "D"), int(groups["n"].sum()), blank)
+        return Leads(groups, np.datetime64(last_day, "D"))
 
     def _broken(self, rule: _Rule) -> Text:
         """The message for one rule; empty when no row breaks it."""

@@ -62,7 +62,8 @@ def _from_counts(study: Study, today: date | None) -> History:
     first, last = spec.window()
     reading: dict[str, str] = {}
     if last is None and today is not None:
-        last = _last_ended(rows.starts.max(), today, spec.period, reading)
+        last, running = rows.starts.max(), parse_period(today.isoformat(), spec.period)
+        last = last if last < running else _period_before(running, spec.period, reading)
     _check_window(study, rows.starts.min(), rows.starts.max())
     kept = _inside(rows, first, last, spec.period, reading)
     check_pairs(kept, spec.period)
@@ -76,13 +77,10 @@ def _from_counts(study: Study, today: date | None) -> History:
     return History(kept_counts, spec.counting, spec.period, stages, sources=sources, reading=reading)
 
 
-def _last_ended(latest: np.datetime64, today: date, kind: str, reading: dict[str, str]) -> np.datetime64:
-    """The last period that had ended by `today`; later ones are partial and left out."""
-    running = parse_period(today.isoformat(), kind)
-    if latest < running:
-        return latest
-    reading["partial"] = period_label(running, kind)
-    return np.datetime64(shift(running, -1, kind), "D")
+def _period_before(partial: np.datetime64, kind: str, reading: dict[str, str]) -> np.datetime64:
+    """The last period that had ended: the one before a period that is `partial`, which is noted."""
+    reading["partial"] = period_label(partial, kind)
+    return np.datetime64(shift(partial, -1, kind), "D")
 
 
 def _check_window(study: Study, first_seen: np.datetime64, last_seen: np.datetime64) -> None:
@@ -204,7 +202,8 @@ def _lead_window(
     _check_window(study, first_seen, last_seen)
     first, last = study.history.window()
     if last is None:
-        last = _last_complete(leads.last_day, last_seen, kind, reading)
+        ended = leads.last_day >= shift(last_seen, 1, kind) - np.timedelta64(1, "D")
+        last = last_seen if ended else _period_before(last_seen, kind, reading)
         last = last if rows is None else min(last, rows.starts.max())
     return first_seen if first is None else max(first, first_seen), last
 
@@ -226,16 +225,6 @@ def _note_left_out(
             reading[name] = str(int(n[out].sum()))
     blank = (leads.groups["channel"] == BLANK).to_numpy()
     reading["blank_channel"] = f"{int(n[inside & blank].sum())} of {int(n[inside].sum())}"
-
-
-def _last_complete(
-    last_day: np.datetime64, last_seen: np.datetime64, kind: str, reading: dict[str, str]
-) -> np.datetime64:
-    """The last period that ended by the last date in the data; a later one is partial and left out."""
-    if last_day >= shift(last_seen, 1, kind) - np.timedelta64(1, "D"):
-        return last_seen
-    reading["partial"] = period_label(last_seen, kind)
-    return np.datetime64(shift(last_seen, -1, kind), "D")
 
 
 def _activity(rows: Rows, first: np.datetime64, last: np.datetime64, kind: str) -> xr.Dataset:

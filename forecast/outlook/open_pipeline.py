@@ -77,7 +77,7 @@ class Waiting:
     units: Counts
     waited: Array
     rate: Array
-    noise: Array
+    noise: Array | float
     known: bool
     lived: Array | float = 0.0
     lost: Array | float = 0.0
@@ -88,51 +88,57 @@ class Waiting:
         return cohort_beta(self.rate, self.noise, self.seen, self.lived)
 
     def still_open(self, p: Array) -> Array:
-        """Chance that a unit of a cohort of rate p is still open; one where nobody knows."""
-        return still_open(p, self.lived, self.lost) if self.known else np.ones_like(p)
+        """1 - p F - (1 - p) L: chance that a unit of a cohort of rate p is still open; one where nobody knows."""
+        return (
+            np.maximum(1.0 - p * self.lived - (1.0 - p) * self.lost, 1e-12) if self.known else np.ones_like(p)
+        )
 
 
 def waiting_before(case: Case, before: str, stage: str, f: Array, rows: Counts) -> Waiting | None:
     """The open units before a stage for some draws; f (draw, age): `delay_of` it. None where nobody waits."""
-    history, posterior = case.history, case.posterior
+    posterior, losses = case.posterior, None
+    if f"loss_logit_{stage}" in posterior.data:
+        mean, cv = (posterior.array(f"loss_delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
+        lost = posterior.data[f"loss_logit_{stage}"].values[rows].astype(float)
+        losses = expit(lost), delay_pmf(mean, cv, ages_of(posterior, stage))
+    rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows].astype(float))
+    noise = posterior.array(f"noise_{stage}")[rows][:, None, None]
+    return waiting_with(case.history, posterior, before, stage, rate, f, losses, noise)
+
+
+def waiting_with(
+    history: History,
+    posterior: Posterior,
+    before: str,
+    stage: str,
+    rate: Array,
+    f: Array,
+    losses: tuple[Array, Array] | None,
+    noise: Array | float = 0.0,
+) -> Waiting | None:
+    """The open units before a stage, should they move by these laws. None where nobody waits.
+
+    rate (draw, period, channel), of the history; f (draw, age). losses: where dated, the share lost of the units that
+    never move on (draw, period, channel), and the law of its delay (draw, age). noise: of the rate of a cohort.
+    """
     units, waited, known = open_units(history, posterior, before, stage)
     filled = np.flatnonzero(units.sum(axis=1) > 0)
     if not filled.size:
         return None
     ages, waited = waited.shape[1], waited[filled]
     cohort = np.maximum(filled - (len(units) - len(history.periods)), 0)
-
-    def share(name: str) -> Array:
-        return expit(posterior.data[f"{name}_{stage}"].values[rows][:, cohort].astype(float))
+    rate = rate[:, cohort]
 
     def lived_through(law: Array) -> Array:
         return np.minimum(np.cumsum(law, axis=1)[:, :ages] @ waited.T, 1.0)[:, :, None]
 
-    rate, noise = share("logit_rate"), posterior.array(f"noise_{stage}")[rows][:, None, None]
     if not known:
         return Waiting(units[filled], waited, rate, noise, known)
-    lost: Array | float = 0.0
-    if f"loss_logit_{stage}" in posterior.data:
-        mean, cv = (posterior.array(f"loss_delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
-        lost = share("loss_logit") * lived_through(delay_pmf(mean, cv, ages))
+    lost = 0.0 if losses is None else losses[0][:, cohort] * lived_through(losses[1])
     dated = stage in history.triangles
     moved = history.triangles[stage].values.sum(axis=1) if dated else history.filled(stage)
     seen = history.filled(before)[filled].astype(float), moved[filled].astype(float)
     return Waiting(units[filled], waited, rate, noise, known, lived_through(f), lost, seen)
-
-
-def still_open(rate: Array, lived: Array | float, lost: Array | float) -> Array:
-    """1 - p F - (1 - p) L: chance that a unit is still open.
-
-    rate: p of all that entered. lived: F, the share of the delay that the unit has lived through. lost: L, the share
-    lost with a date by now of those that never move on.
-    """
-    return np.maximum(1.0 - rate * lived - (1.0 - rate) * lost, 1e-12)
-
-
-def on_its_way(rate: Array, lived: Array, lost: Array) -> Array:
-    """p over `still_open`: chance that a unit still open moves on, over the share of the delay still to come."""
-    return np.asarray(rate / still_open(rate, lived, lost))
 
 
 def expected_share(waiting: Waiting) -> Array:
@@ -165,8 +171,8 @@ def chance_by_slot(f: Array, waited: Array, horizon: int) -> tuple[list[Array], 
 def moves_by_slot(ready: Array, waited: Array, f: Array, horizon: int) -> Array:
     """Expected moves of open units, (draw, slot, channel): `ready` times the chance of every age to come.
 
-    ready (draw, row, channel): units times the chance of `on_its_way`; of all that entered, who may have moved on
-    already, times p. waited, f: see `chance_by_slot`. The last slot holds what lands after the horizon.
+    ready (draw, row, channel): units times p over the chance that they are `still_open`. waited, f: see
+    `chance_by_slot`. The last slot holds what lands after the horizon.
     """
     inside, beyond = chance_by_slot(f, waited, horizon)
     return np.stack([np.einsum("sr,src->sc", share, ready) for share in (*inside, beyond)], axis=1)

@@ -19,7 +19,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from forecast.errors import StudyError, UsageError
-from forecast.periods import parse_period
+from forecast.periods import DAYS_PER_PERIOD, parse_period
 from forecast.words import Text, message, together
 
 Key = tuple[str, ...]
@@ -80,7 +80,7 @@ class Table(BaseModel):
         return [key for key in keys if getattr(self, key) is not None]
 
 
-DAYS_PER_UNIT = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
+DAYS_PER_UNIT = {"day": 1.0, **DAYS_PER_PERIOD, "year": 365.25}
 
 
 def as_days(value: object) -> object:
@@ -182,7 +182,7 @@ class Source:
 
     def line(self, key: str) -> int:
         """Line of the key, or of the nearest table around it; 1 when nothing of it is in the file."""
-        parts = _split(key)
+        parts = key.split(".") if key else []
         for n in range(len(parts), 0, -1):
             if (found := self.lines.get(".".join(parts[:n]))) is not None:
                 return found
@@ -193,10 +193,6 @@ class Source:
         if any(key == given or key.startswith(f"{given}.") for given in self.overridden):
             return f"--set: {key}"
         return f"{self.path}:{self.line(key)}: {key}" if key else f"{self.path}:1"
-
-
-def _split(key: str) -> list[str]:
-    return key.split(".") if key else []
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 KINDS: tuple[str, ...] = ("seo", "outbound", "content", "email", "social", "events", "ppc", "other")
-MARKETS: tuple[str, ...] = ("b2b", "b2c", "none")
 GUIDE = "Liidien hankinta (Finnish B2B lead generation guide), figures stated as of 2025"
 
 

@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from forecast import periods
 from forecast.errors import StudyError
@@ -330,9 +323,8 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
         study = Study.model_validate({**source.values, **extra})
     except ValidationError as error:
         problems += explain(error, Study)
-        if drop_unknown(
-            error, source.values
-        ):  # an unknown key must not hide what checks across keys would find
+        # An unknown key must not hide what checks across keys would find.
+        if drop_unknown(error, source.values):
             try:
                 Study.model_validate({**source.values, **extra})
             except ValidationError as again:

@@ -8,9 +8,11 @@ import xarray as xr
 from posterior_fixture import DELAYS, RATES, TWO, history, posterior, run, study
 
 from forecast.backtest.actuals import score_outlook
-from forecast.backtest.attribution import Known, OpenUnits, attribute, expected, waiting_of
+from forecast.backtest.attribution import Known, attribute, expected, losses_of
 from forecast.equations import delay_pmf
+from forecast.fit import Posterior
 from forecast.history import History
+from forecast.outlook import open_units
 
 MONTHS, AHEAD = 24, 3
 
@@ -60,32 +62,34 @@ def test_the_expected_funnel_is_the_mean_of_the_simulated_one(kind: str) -> None
     pmfs = {
         stage: delay_pmf(*delays.get(stage, (0.0, 0.8)), known.provenance["ages"][stage]) for stage in RATES
     }
-    blocks = Known(traffic, rates, pmfs, np.array([5000.0, 4000.0]))
-    found = expected(past, waiting_of(past, known), blocks)
+    blocks = Known(traffic, rates, pmfs, np.array([5000.0, 4000.0]), losses_of(known))
+    found = expected(past, known, blocks)
     won = outlook["won"].sel(plan="given").sum("period").values.astype(float)
     error = won.std(axis=0) / np.sqrt(len(won))
     assert (np.abs(found["won"] - won.mean(axis=0)) < 4.5 * error).all()
     assert found["revenue"] == pytest.approx(found["won"] * [5000.0, 4000.0])
 
 
-def unit_by_unit(past: History, waiting: dict[str, OpenUnits], known: Known) -> np.ndarray:
+def unit_by_unit(past: History, fitted: Posterior, known: Known) -> np.ndarray:
     """Expected wins by hand: cohort after cohort, age after age."""
     entering, periods = known.traffic, len(past.periods)
-    for _, stage in past.steps:
+    for before, stage in past.steps:
         rate, at_once = known.rates[stage], past.enters_later(stage)
         f = np.concatenate([known.delays[stage], np.zeros(len(entering) + 1)])
-        open_now, found = waiting[stage], np.zeros_like(entering)
-        rows, ages = open_now.waited.shape
+        units, waited, known_open = open_units(past, fitted, before, stage)
+        (rows, ages), found = waited.shape, np.zeros_like(entering)
+        (share,), (g,) = known.losses.get(stage, (np.zeros((1, periods, 1)), np.zeros((1, ages))))
         for h in range(len(entering)):
             for since in range(h + 1):
                 found[h] += entering[since] * rate[periods + since] * f[h - since]
             for row in range(rows if f[0] < 1 else 0):
-                p = rate[max(row - (rows - periods), 0)]
-                lived = min(open_now.waited[row] @ np.cumsum(f)[:ages], 1.0)
-                lost = open_now.lost[row if len(open_now.lost) > 1 else 0]
-                still = 1 - p * lived - (1 - p) * lost if open_now.known_open else 1.0
-                soon = open_now.waited[row] @ f[1 + h : 1 + h + ages]
-                found[h] += open_now.units[row] * p * soon / np.maximum(still, 1e-12)
+                cohort = max(row - (rows - periods), 0)
+                p = rate[cohort]
+                lived = min(waited[row] @ np.cumsum(f)[:ages], 1.0)
+                lost = share[cohort] * min(waited[row] @ np.cumsum(g), 1.0)
+                still = 1 - p * lived - (1 - p) * lost if known_open else 1.0
+                soon = waited[row] @ f[1 + h : 1 + h + ages]
+                found[h] += units[row] * p * soon / np.maximum(still, 1e-12)
         found[:, at_once] = entering[:, at_once]
         entering = found
     return entering.sum(axis=0)
@@ -109,9 +113,10 @@ def test_the_expected_funnel_is_the_sum_over_units(kind: str) -> None:
     rates = {s: np.where(later[s], 1.0, rng.uniform(0.02, 0.9, (whole, 2))) for s in RATES}
     ages = fitted.provenance["ages"]
     pmfs = {s: delay_pmf(*delays.get(s, (0.0, 0.8)), ages[s]) for s in RATES}
-    blocks = Known(rng.uniform(10.0, 900.0, (AHEAD, 2)), rates, pmfs, np.array([5000.0, 4000.0]))
-    waiting = waiting_of(past, fitted)
-    found, by_hand = expected(past, waiting, blocks), unit_by_unit(past, waiting, blocks)
+    blocks = Known(
+        rng.uniform(10.0, 900.0, (AHEAD, 2)), rates, pmfs, np.array([5000.0, 4000.0]), losses_of(fitted)
+    )
+    found, by_hand = expected(past, fitted, blocks), unit_by_unit(past, fitted, blocks)
     assert found["won"] == pytest.approx(by_hand, rel=1e-9)
     assert found["revenue"] == pytest.approx(by_hand * [5000.0, 4000.0], rel=1e-9)
     assert any(later[s].any() for s in later) == (kind == "a late channel")
@@ -122,8 +127,8 @@ def test_a_miss_made_in_one_place_is_found_there(block: str, factor: float) -> N
     """One measure changes by itself: its share has the right sign, and is most of all shares."""
     now = company(**{block: factor})
     past = now.as_of(now.periods[MONTHS - 1])
-    shares, _, names = attribute(QUICK, past, now, np.zeros((AHEAD, 2)), seed=1)
-    total = {name: float(shares["revenue"][name].sum()) for name in names}
+    shares, _ = attribute(QUICK, past, now, np.zeros((AHEAD, 2)), seed=1)
+    total = {name: float(share.sum()) for name, share in shares["revenue"].items()}
     assert max(total, key=lambda name: abs(total[name])) == block
     assert np.sign(total[block]) == np.sign(factor - 1)
     assert abs(total[block]) > 0.6 * sum(abs(v) for v in total.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forecast.errors import StudyError, UsageError
-from forecast.study.market import KINDS, MARKETS
+from forecast.study.market import _RANGES, KINDS
 from forecast.study.study import ChannelSpec, FunnelSpec, Study, load_study
 from forecast.words import typed
 
@@ -322,7 +322,7 @@ def test_kinds_and_markets_are_those_of_the_benchmarks(tmp_path: Path) -> None:
     """Every kind and market that has priors can be asked for."""
     for kind in KINDS:
         assert ChannelSpec(kind=kind).kind == kind
-    for market in MARKETS:
+    for market in _RANGES:
         assert FunnelSpec.model_validate({"market": market}).market == market
 
 
