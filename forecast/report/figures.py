@@ -1,8 +1,8 @@
 """What figures share: the house style, colours, scales, legends, the fan; the figures of a page stand with the page.
 
 `plot_<what>` draws one tidy table on the axes that it is given (a notebook's, or the report's), returns them, and
-computes no statistic; `<what>_figure` puts one or several of them on a `Figure` of the report's width; `figure_svg`
-writes it, the same bytes each time. No pyplot, no state; matplotlib is loaded when something is drawn.
+computes no statistic; `panels` puts one or several of them on a `Figure` of the report's width; `figure_svg` writes
+it, the same bytes each time. No pyplot, no state; matplotlib is loaded when something is drawn.
 
 Names of channels and stages are text: no mathematics, no hidden legends. A sign that the font lacks stays in the SVG as
 text, so that whoever shows the file may find another font for it.
@@ -32,6 +32,9 @@ STYLE = Path(__file__).with_name("house.mplstyle")
 WIDTH = 6.7  # inches: the text width of the report
 BLUE, ORANGE, GREEN, INK, GREY = "#0072B2", "#D55E00", "#009E73", "#222222", "#8a8a8a"
 PALE, SKY = "#cfe3f1", "#a3c8e1"  # bands: areas, lines
+# The current plan, and the recommended one.
+NOW: dict[str, Any] = {"marker": "D", "linestyle": "", "markerfacecolor": "white", "markeredgecolor": ORANGE}
+THEN: dict[str, Any] = {"marker": "o", "linestyle": "", "color": BLUE}
 BANDS = (("q05", "q95", "#d3e5f1"), ("q10", "q90", "#a3c8e1"), ("q25", "q75", "#5fa0cb"))  # wide first
 
 
@@ -68,6 +71,15 @@ def blank(height: float, **grid: Any) -> tuple[Figure, np.ndarray]:
 
     figure = Figure(figsize=(WIDTH, height))
     return figure, np.asarray(figure.subplots(squeeze=False, **grid))
+
+
+@house
+def panels(height: float, *plots: Callable[[Axes], object], ratios: Sequence[float] | None = None) -> Figure:
+    """A figure of the report's width with a plot on each of its axes, side by side."""
+    figure, axes = blank(height, ncols=len(plots), width_ratios=ratios)
+    for plot, ax in zip(plots, axes[0], strict=True):
+        plot(ax)
+    return figure
 
 
 @house
@@ -225,21 +237,3 @@ def plot_total(
     ax.set_ylabel(label)
     ax.grid(axis="y")
     return ax
-
-
-@house
-def revenue_figure(
-    history: pd.DataFrame,
-    table: pd.DataFrame,
-    *,
-    measure: str = "revenue",
-    unit: str = "",
-    target: float | None = None,
-) -> Figure:
-    """The fan by period beside the whole horizon; `target` is that of the horizon."""
-    figure, axes = blank(2.6, ncols=2, width_ratios=[5, 1])
-    periods = table.loc[table["period"] != "total", "period"].nunique()
-    each = None if target is None else target / max(periods, 1)
-    plot_fan(history, table, axes[0, 0], measure=measure, unit=unit, target=each)
-    plot_total(table, axes[0, 1], measure=measure, unit=unit, target=target)
-    return figure

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from forecast.report import figures
+from forecast.report.contents import report_of
 from forecast.report.pages import budget, economics
 from forecast.report.pages import forecast as page
 from forecast.report.pages.economics import economics_wide
@@ -149,16 +151,12 @@ def test_small_multiples_share_the_scale_of_contribution():
 
 
 def every_figure(tables) -> list[Figure]:
-    """All figures of a report."""
-    wide = economics_wide(tables.economics)
-    return [
-        figures.revenue_figure(tables.history, tables.forecast, unit="EUR", target=tables.study.target),
-        page.bridge_figure(tables.bridge, unit="EUR"),
-        economics.rates_figure(tables.funnel, tables.study.stages[1:]),
-        economics.break_even_figure(wide, currency="$"),
-        budget.budget_figure(tables.allocation, currency="EUR"),
-        budget.response_figure(tables.response, currency="EUR"),
-    ]
+    """All figures of a report, in a currency that begins mathematics."""
+    tables = replace(tables, study=replace(tables.study, currency="$"))
+    parts = [part for made in report_of(tables).pages for part in made.parts]
+    drawn = [part.figure.draw() for part in parts if part.figure]
+    assert len(drawn) == 6
+    return drawn
 
 
 def test_hostile_names_are_drawn_as_text():
@@ -167,7 +165,8 @@ def test_hostile_names_are_drawn_as_text():
     short = short_names(names)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        svg = figures.figure_svg(budget.budget_figure(plausible_tables(channels=names).allocation))
+        table = plausible_tables(channels=names).allocation
+        svg = figures.figure_svg(figures.panels(2.5, lambda ax: budget.plot_budget(table, ax)))
     for name in ("_x", "$\\frac{$", "#import &quot;x&quot;", "&lt;b&gt;&amp;amp;\\", "広告 東京"):
         assert f">{name}</text>" in svg or f">{name.replace('&quot;', chr(34))}</text>" in svg, name
     assert short[HOSTILE[4]] in svg

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +28,16 @@ from forecast.report.document import (
 from forecast.report.figures import (
     BLUE,
     GREY,
-    ORANGE,
+    NOW,
     PALE,
+    THEN,
     area,
     blank,
     few_ticks,
     house,
     legend,
     name_rows,
+    panels,
     scale_of,
 )
 from forecast.report.pages.overview import what_to_do
@@ -83,9 +86,10 @@ def budget_page(made: Results) -> Page:
         return Page("Budget", [Part(lead=sentences.recommendation(made), text=ask)], sheets)
     told = sentences.budget(made.study, frame)
     alt = "Spend by channel, current and recommended, with the range that is nearly as good. {told}"
-    drawn = Picture(lambda: budget_figure(frame, currency=cur), message(alt, told=told))
+    drawn = partial(panels, 0.85 + 0.17 * len(frame), lambda ax: plot_budget(frame, ax, currency=cur))
+    picture = Picture(drawn, message(alt, told=told))
     parts = [
-        Part(lead=together(sentences.recommendation(made), told), figure=drawn),
+        Part(lead=together(sentences.recommendation(made), told), figure=picture),
         Part(listings=[_split(made)], note=sentences.BUDGET_NOTE),
     ]
     if not made.response.empty:
@@ -153,16 +157,13 @@ def firmness_page(made: Results) -> Page | None:
     current, recommended = (float(made.allocation[name].sum()) for name in ("current", "recommended"))
     lead, text = certainty(firm, cur), frontier(firm, recommended, cur)
 
-    def drawn() -> Figure:
-        return frontiers_figure(
-            firm.budget_frontier,
-            firm.risk_frontier,
-            current=current,
-            recommended=recommended,
-            stops=firm.stops_paying,
-            currency=cur,
-        )
-
+    amounts = {"current": current, "recommended": recommended, "stops": firm.stops_paying}
+    drawn = partial(
+        panels,
+        2.5,
+        lambda ax: plot_budget_frontier(firm.budget_frontier, ax, **amounts, currency=cur),
+        lambda ax: plot_risk_frontier(firm.risk_frontier, ax, currency=cur),
+    )
     alt = message("Contribution against budget, and against the mean of the worst draws. {text}", text=text)
     parts = [
         Part(lead=lead, text=text, figure=Picture(drawn, alt)),
@@ -281,22 +282,12 @@ def plot_budget(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
     factor, label = scale_of(table[["current", "recommended", "high"]], currency)
     at = name_rows(ax, [str(c) for c in table["channel"]])
     ax.barh(at, (table["high"] - table["low"]) / factor, left=table["low"] / factor, height=0.5, color=PALE)
-    (now,) = ax.plot(
-        table["current"] / factor, at, "D", markerfacecolor="white", markeredgecolor=ORANGE, markersize=5
-    )
-    (then,) = ax.plot(table["recommended"] / factor, at, "o", color=BLUE, markersize=5)
+    (now,) = ax.plot(table["current"] / factor, at, markersize=5, **NOW)
+    (then,) = ax.plot(table["recommended"] / factor, at, markersize=5, **THEN)
     ax.set_xlim(left=0)
     ax.set_xlabel(f"{label} over the horizon")
     legend(ax, [now, then, area(color=PALE)], ["current", "recommended", "nearly as good"], columns=3)
     return ax
-
-
-@house
-def budget_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
-    """Current against recommended budget on the report's width."""
-    figure, axes = blank(0.85 + 0.17 * len(table))
-    plot_budget(table, axes[0, 0], currency=currency)
-    return figure
 
 
 @house
@@ -311,22 +302,12 @@ def plot_response(table: pd.DataFrame, ax: Axes, *, factors: tuple[float, float]
     ax.plot(table["spend"] / x, table["mean"] / y, color=BLUE)
     last = float(table["spend"].max())
     if first["observed_max"] < last:
-        ax.axvspan(
-            first["observed_max"] / x,
-            last / x,
-            facecolor="none",
-            edgecolor="#9a9a9a",
-            hatch="///",
-            linewidth=0,
-        )
+        unseen: dict[str, Any] = {"facecolor": "none", "edgecolor": "#9a9a9a", "hatch": "///"}
+        ax.axvspan(first["observed_max"] / x, last / x, linewidth=0, **unseen)
     curve = (table["spend"].to_numpy(float), table["mean"].to_numpy(float))
-    looks: dict[str, dict[str, Any]] = {
-        "current": {"marker": "D", "markerfacecolor": "white", "markeredgecolor": ORANGE},
-        "recommended": {"marker": "o", "color": BLUE},
-    }
-    for name, look in looks.items():
+    for name, look in (("current", NOW), ("recommended", THEN)):
         # On the drawn line, between its points: where the marker goes is the curve's business, not a new number.
-        ax.plot(first[name] / x, np.interp(first[name], *curve) / y, markersize=4, linestyle="", **look)
+        ax.plot(first[name] / x, np.interp(first[name], *curve) / y, markersize=4, **look)
     ax.set_xlim(0, last / x or 1.0)
     ax.set_ylim(0, None)
     few_ticks(ax.xaxis, 4)
@@ -369,10 +350,8 @@ def plot_budget_frontier(
     (line,) = ax.plot(spent / x, table["contribution"] / y, color=BLUE)
     edge = ax.axvline(stops / x, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     best = np.interp([current, recommended], spent, table["contribution"]) / y
-    (now,) = ax.plot(
-        current / x, best[0], "D", markerfacecolor="white", markeredgecolor=ORANGE, markersize=4.5
-    )
-    (then,) = ax.plot(recommended / x, best[1], "o", color=BLUE, markersize=4.5)
+    (now,) = ax.plot(current / x, best[0], markersize=4.5, **NOW)
+    (then,) = ax.plot(recommended / x, best[1], markersize=4.5, **THEN)
     ax.set_xlabel(f"budget over the horizon, {x_label}")
     ax.set_ylabel(f"contribution, {y_label}")
     labels = ["best split", "today's total", "recommended", "pays up to here"]
@@ -389,35 +368,12 @@ def plot_risk_frontier(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> 
     y, y_label = scale_of(table["contribution"], currency)
     mixes = table[table["plan"] == "mix"]
     (line,) = ax.plot(mixes["cvar"] / y, mixes["contribution"] / y, color=BLUE, marker=".", markersize=4)
-    looks: dict[str, dict[str, Any]] = {
-        "current": {"marker": "D", "markerfacecolor": "white", "markeredgecolor": ORANGE}
-    }
-    looks["recommended"] = {"marker": "o", "color": BLUE}
     handles = [line]
-    for plan, look in looks.items():
+    for plan, look in (("current", NOW), ("recommended", THEN)):
         row = table[table["plan"] == plan]
-        handles += ax.plot(row["cvar"] / y, row["contribution"] / y, linestyle="", markersize=4.5, **look)
+        handles += ax.plot(row["cvar"] / y, row["contribution"] / y, markersize=4.5, **look)
     ax.set_xlabel(f"mean of the worst draws, {y_label}")
     ax.set_ylabel(f"contribution, {y_label}")
     ax.margins(0.15)
     legend(ax, handles, ["mean to safest", "current", "recommended"], columns=2, wide=1.0, handle=1.4)
     return ax
-
-
-@house
-def frontiers_figure(
-    budget: pd.DataFrame,
-    risk: pd.DataFrame,
-    *,
-    current: float,
-    recommended: float,
-    stops: float,
-    currency: str = "",
-) -> Figure:
-    """Both frontiers side by side on the report's width."""
-    figure, axes = blank(2.5, ncols=2)
-    plot_budget_frontier(
-        budget, axes[0, 0], current=current, recommended=recommended, stops=stops, currency=currency
-    )
-    plot_risk_frontier(risk, axes[0, 1], currency=currency)
-    return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from forecast.report.figures import (
     legend,
     line,
     name_rows,
+    panels,
     written,
 )
 from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, SHARE, Record, records
@@ -121,14 +123,10 @@ def funnel_page(made: Results) -> Page:
             lead=lead,
         )
         title = "Rates by channel, continued" if first else "Rates by channel"
-        parts.append(Part(title, lead=lead, figure=Picture(_rates_drawn(frame, group), alt)))
+        parts.append(Part(title, lead=lead, figure=Picture(partial(rates_figure, frame, group), alt)))
         parts.append(Part(listings=[_rates_listing(frame, group)], note=sentences.RATES_NOTE))
     sheets = [made.table("funnel"), made.table("economics")]
     return Page("Funnel and unit economics", [*parts, *_per_unit(made)], sheets)
-
-
-def _rates_drawn(frame: pd.DataFrame, stages: Sequence[str]) -> Any:
-    return lambda: rates_figure(frame, stages)
 
 
 def _rates_listing(frame: pd.DataFrame, stages: Sequence[str]) -> Listing:
@@ -173,16 +171,14 @@ def _published(frame: pd.DataFrame, stage: str) -> Text:
 
 def economics_wide(frame: pd.DataFrame) -> pd.DataFrame:
     """A row for each channel, a column for each measure and statistic (cpl_mean, cpl_q10, ...); channels keep order."""
-    import pandas as pd
-
-    names = list(dict.fromkeys(str(c) for c in frame["channel"]))
-    names.sort(key=lambda channel: channel == "total")  # stable: the total last, the channels as they come
-    columns: dict[str, dict[str, float]] = {}
-    for row in records(frame):
-        for statistic in ("mean", "q10", "q90"):
-            columns.setdefault(f"{row['measure']}_{statistic}", {})[str(row["channel"])] = row[statistic]
-    values = {key: [column.get(name, float("nan")) for name in names] for key, column in columns.items()}
-    return pd.DataFrame({"channel": names} | values)
+    names = sorted(
+        frame["channel"].unique(), key=lambda channel: channel == "total"
+    )  # stable: the total last
+    wide = frame.pivot(index="channel", columns="measure", values=["mean", "q10", "q50", "q90"]).swaplevel(
+        axis=1
+    )
+    wide.columns = wide.columns.map("_".join)
+    return wide.loc[names].reset_index()
 
 
 def _per_unit(made: Results) -> list[Part]:
@@ -195,13 +191,12 @@ def _per_unit(made: Results) -> list[Part]:
     parts = []
     if "cpl" in shown and "break_even_cpl" in shown:
         lead = sentences.break_even(wide)
-        drawn = wide[["channel", *(c for c in wide if str(c).startswith(("cpl_", "break_even_cpl_")))]]
-        drawn = drawn.dropna(how="all", subset=list(drawn.columns[1:]))
-        picture = Picture(
-            lambda: break_even_figure(drawn, currency=cur),
-            message("Cost per lead and break-even. {lead}", lead=lead),
-        )
-        parts.append(Part("What a lead costs, and what it is worth", lead=lead, figure=picture))
+        shares = [c for c in wide if str(c).startswith(("cpl_", "break_even_cpl_"))]
+        frame = wide[["channel", *shares]].dropna(how="all", subset=shares)
+        drawn = partial(panels, 0.8 + 0.185 * len(frame), lambda ax: plot_break_even(frame, ax, currency=cur))
+        alt = message("Cost per lead and break-even. {lead}", lead=lead)
+        title = "What a lead costs, and what it is worth"
+        parts.append(Part(title, lead=lead, figure=Picture(drawn, alt)))
     columns = [named("channel", message("Channel, {cur}", cur=cur))]
     columns += [over(measure, UNITS[measure], CURRENCY, narrow=True) for measure in shown]
     rows = listing(records(wide), columns, strong=lambda row: row["channel"] == "total")
@@ -221,7 +216,7 @@ def customers_page(made: Results) -> Page | None:
     if "marginal_cac" not in total and "ltv_cac" not in total:
         return None
     names = [channel for channel in by if channel != "total"] + ["total"]
-    picture = _ltv_cac(by, names) if "ltv_cac" in total else None
+    picture = _ltv_cac(made, total) if "ltv_cac" in total else None
     rests = message(" LTV rests on {lifetime}.", lifetime=made.study.lifetime)
     note = together(COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "", between="")
     return Page(
@@ -299,30 +294,20 @@ def next_points(by: By, currency: str) -> list[Message]:
     return points
 
 
-def _ltv_cac(by: By, names: Sequence[str]) -> Picture:
+def _ltv_cac(made: Results, total: Mapping[str, Record]) -> Picture:
     """The figure, with the averages in words."""
-    rows = []
-    for channel in names:
-        row: dict[str, Any] = {"channel": channel}
-        for measure in ("ltv_cac", "marginal_ltv_cac"):
-            if measure in by["total"]:
-                found = by[channel].get(measure, {})
-                row |= {f"{measure}_{q}": found.get(q, math.nan) for q in ("q10", "q50", "q90")}
-        rows.append(row)
+    measures = [measure for measure in ("ltv_cac", "marginal_ltv_cac") if measure in total]
+    shown = [f"{measure}_{q}" for measure in measures for q in ("q10", "q50", "q90")]
+    wide = economics_wide(made.economics)[["channel", *shown]].dropna(how="all", subset=shown)
     averages = [
-        message("{name} {x:number.2}", name=row["channel"], x=row["ltv_cac_q50"])
-        for row in rows
-        if known(row["ltv_cac_q50"])
+        message("{name} {x:number.2}", name=name, x=x)
+        for name, x in zip(wide["channel"], wide["ltv_cac_q50"], strict=True)
+        if known(x)
     ]
-
-    def drawn() -> Figure:
-        import pandas as pd
-
-        return ltv_cac_figure(pd.DataFrame(rows).dropna(how="all", subset=list(rows[0])[1:]))
-
     alt = (
         "LTV / CAC by channel with bands, average and next customer; marks at 1 and 3. {averages:listed.24}."
     )
+    drawn = partial(panels, 0.8 + 0.2 * len(wide), lambda ax: plot_ltv_cac(wide, ax))
     return Picture(drawn, message(alt, averages=averages))
 
 
@@ -586,16 +571,12 @@ def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes
 
     `wide`: channel, cpl_mean, cpl_q10, cpl_q90, break_even_cpl_mean, break_even_cpl_q10, break_even_cpl_q90.
     """
-    at = name_rows(ax, [str(c) for c in wide["channel"]])
-    looks = (
-        ("cpl", ORANGE, "s", 0.14, "cost of a lead"),
-        ("break_even_cpl", BLUE, "o", -0.14, "break-even: worth x margin"),
-    )
-    handles = []
-    for name, colour, marker, shift, _ in looks:
-        ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
-        handles += ax.plot(wide[f"{name}_mean"], at + shift, marker, color=colour, markersize=4)
-    values = wide[[f"{name}_{q}" for name, *_ in looks for q in ("mean", "q10", "q90")]].to_numpy(float)
+    looks = {
+        "cpl": (ORANGE, "s", 0.14, "cost of a lead"),
+        "break_even_cpl": (BLUE, "o", -0.14, "break-even: worth x margin"),
+    }
+    _dots(wide, ax, "mean", looks)
+    values = wide[[f"{name}_{q}" for name in looks for q in ("mean", "q10", "q90")]].to_numpy(float)
     positive = values[np.isfinite(values) & (values > 0)]
     if positive.size and positive.max() > 30 * positive.min():
         ax.set_xscale("log")
@@ -603,16 +584,19 @@ def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes
         ax.set_xlim(left=0)
     written(ax.xaxis)
     ax.set_xlabel(f"{clean(currency)} a lead".strip())
-    legend(ax, handles, [w[-1] for w in looks], columns=2)
     return ax
 
 
-@house
-def break_even_figure(wide: pd.DataFrame, *, currency: str = "") -> Figure:
-    """Cost per lead against break-even on the report's width."""
-    figure, axes = blank(0.8 + 0.185 * len(wide))
-    plot_break_even(wide, axes[0, 0], currency=currency)
-    return figure
+def _dots(
+    wide: pd.DataFrame, ax: Axes, middle: str, looks: Mapping[str, tuple[str, str, float, str]]
+) -> None:
+    """Dots over their 80 % bands by channel; looks: by measure its colour, marker, shift, and name in the legend."""
+    at = name_rows(ax, [str(channel) for channel in wide["channel"]])
+    handles = []
+    for name, (colour, marker, shift, _) in looks.items():
+        ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
+        handles += ax.plot(wide[f"{name}_{middle}"], at + shift, marker, color=colour, markersize=4)
+    legend(ax, handles, [look[-1] for look in looks.values()], columns=2)
 
 
 @house
@@ -621,16 +605,11 @@ def plot_ltv_cac(wide: pd.DataFrame, ax: Axes) -> Axes:
 
     `wide`: channel, ltv_cac_q10, ltv_cac_q50, ltv_cac_q90 and, where there are any, the same of marginal_ltv_cac.
     """
-    at = name_rows(ax, [str(channel) for channel in wide["channel"]])
-    looks = (
-        ("ltv_cac", BLUE, "o", 0.14, "average customer"),
-        ("marginal_ltv_cac", ORANGE, "s", -0.14, "next customer"),
-    )
-    shown = [look for look in looks if f"{look[0]}_q50" in wide]
-    handles = []
-    for name, colour, marker, shift, _ in shown:
-        ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
-        handles += ax.plot(wide[f"{name}_q50"], at + shift, marker, color=colour, markersize=4)
+    looks = {
+        "ltv_cac": (BLUE, "o", 0.14, "average customer"),
+        "marginal_ltv_cac": (ORANGE, "s", -0.14, "next customer"),
+    }
+    _dots(wide, ax, "q50", {name: look for name, look in looks.items() if f"{name}_q50" in wide})
     for mark in MARKS:
         ax.axvline(mark, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     ax.set_xscale("log")
@@ -640,13 +619,4 @@ def plot_ltv_cac(wide: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xticks(ticks, [formatted(tick, "g") for tick in ticks])
     ax.minorticks_off()
     ax.set_xlabel("LTV / CAC")
-    legend(ax, handles, [look[-1] for look in shown], columns=2)
     return ax
-
-
-@house
-def ltv_cac_figure(wide: pd.DataFrame) -> Figure:
-    """LTV / CAC on the report's width."""
-    figure, axes = blank(0.8 + 0.2 * len(wide))
-    plot_ltv_cac(wide, axes[0, 0])
-    return figure

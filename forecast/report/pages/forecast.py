@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,17 @@ import numpy as np
 from forecast.columns import unit_of
 from forecast.report import sentences
 from forecast.report.document import Page, Part, Picture, band, listing, said, text, value
-from forecast.report.figures import BLUE, INK, ORANGE, blank, house, name_rows, revenue_figure, scale_of
+from forecast.report.figures import (
+    BLUE,
+    INK,
+    ORANGE,
+    house,
+    name_rows,
+    panels,
+    plot_fan,
+    plot_total,
+    scale_of,
+)
 from forecast.report.pages.overview import total
 from forecast.tables import COUNT, Record, records
 from forecast.words import Text, known, message, together
@@ -17,7 +28,6 @@ from forecast.words import Text, known, message, together
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from forecast.results import Results
 
@@ -54,8 +64,14 @@ def _fan(made: Results, measure: str) -> list[Part]:
         line = " A dashed line marks the target of {aim:whole}~{unit}."
         alt = together(alt, message(line, aim=aim, unit=cur or "wins"), between="")
 
-    def drawn() -> Figure:
-        return revenue_figure(made.history, made.forecast, measure=measure, unit=cur, target=aim)
+    each = None if aim is None else aim / len(study.horizon)
+    drawn = partial(
+        panels,
+        2.6,
+        lambda ax: plot_fan(made.history, made.forecast, ax, measure=measure, unit=cur, target=each),
+        lambda ax: plot_total(made.forecast, ax, measure=measure, unit=cur, target=aim),
+        ratios=(5, 1),
+    )
 
     def period(row: Record) -> Text:
         return "whole horizon" if row["period"] == "total" else str(row["period"])
@@ -87,22 +103,20 @@ def _bridge(made: Results) -> Part:
     alt = message(
         "Waterfall of what falls inside the horizon, by origin, and of what lands after it. {lead}", lead=lead
     )
-    return Part(
-        "Where it comes from",
-        lead=lead,
-        figure=Picture(lambda: bridge_figure(frame, unit=cur if in_money else "wins"), alt),
-        listings=[
-            listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
-        ],
+    drawn = partial(
+        panels, 0.6 + 0.26 * len(frame), lambda ax: plot_bridge(frame, ax, unit=cur if in_money else "wins")
     )
+    rows = listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
+    return Part("Where it comes from", lead=lead, figure=Picture(drawn, alt), listings=[rows])
 
 
 @house
-def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "", column: str = "mean") -> Axes:
-    """Draw a waterfall of item and `column`: parts build up to "revenue inside the horizon", later ones are hatched.
+def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "") -> Axes:
+    """Draw a waterfall: parts build up to "revenue inside the horizon", later ones are hatched.
 
-    The 80 % band of each item (q10, q90) is a line at the end of its bar where it is given.
+    `table`: item, mean, q10, q90 (a line at the end of the bar), won_mean (drawn where no revenue is known).
     """
+    column = "mean" if table["mean"].notna().any() else "won_mean"
     factor, label = scale_of(table[column], unit or "wins")
     at = name_rows(ax, [str(i) for i in table["item"]], 40)
     base, after_total = 0.0, False
@@ -113,18 +127,10 @@ def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "", column: str = 
         if after_total:
             look = {"facecolor": "white", "edgecolor": BLUE, "hatch": "////"}
         ax.barh(y, row[column] / factor, left=left / factor, height=0.55, **look)
-        if column == "mean" and np.isfinite([row["q10"], row["q90"]]).all():
+        if np.isfinite([row["q10"], row["q90"]]).all():
             ends = [(left + row["q10"]) / factor, (left + row["q90"]) / factor]
             ax.plot(ends, [y, y], color=ORANGE, linewidth=1.6, solid_capstyle="butt")
         base, after_total = left + row[column], after_total or whole
     ax.set_xlim(left=0)
     ax.set_xlabel(label)
     return ax
-
-
-@house
-def bridge_figure(table: pd.DataFrame, *, unit: str = "") -> Figure:
-    """The bridge in money, or in wins where no revenue is known."""
-    figure, axes = blank(0.6 + 0.26 * len(table))
-    plot_bridge(table, axes[0, 0], unit=unit, column="mean" if table["mean"].notna().any() else "won_mean")
-    return figure

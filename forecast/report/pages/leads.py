@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from forecast.report.document import (
     text,
     value,
 )
-from forecast.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, SKY, blank, house, legend, scale_of
+from forecast.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, SKY, house, legend, panels, scale_of
 from forecast.tables import COUNT, SHARE, WHOLE, Record, records
 from forecast.words import Message, Text, known, message, short_names, stage_word, together
 
@@ -70,13 +71,16 @@ def _segments(made: Results) -> list[Part]:
         return []
     lead = segment_sentence(found, cur)
     alt = "Left: what a lead of each segment is worth, with its 80 percent band. Right: the mix by period. {lead}"
+    drawn = partial(
+        panels,
+        2.6,
+        lambda ax: plot_segment_worth(found.worth, ax, valued=found.valued, currency=cur),
+        lambda ax: plot_segment_mix(found.mix, ax),
+    )
     worth = Part(
         message("By {column}", column=found.column),
         lead=lead,
-        figure=Picture(
-            lambda: segments_figure(found.worth, found.mix, valued=found.valued, currency=cur),
-            message(alt, lead=lead),
-        ),
+        figure=Picture(drawn, message(alt, lead=lead)),
         listings=[_worth(found, cur)],
         note=SEGMENT_NOTE,
     )
@@ -334,15 +338,6 @@ def plot_segment_mix(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 @house
-def segments_figure(worth: pd.DataFrame, mix: pd.DataFrame, *, valued: bool, currency: str = "") -> Figure:
-    """Worth beside the mix, on the report's width."""
-    figure, axes = blank(2.6, ncols=2)
-    plot_segment_worth(worth, axes[0, 0], valued=valued, currency=currency)
-    plot_segment_mix(mix, axes[0, 1])
-    return figure
-
-
-@house
 def plot_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the share won against the chance that was given, with the range that chance alone would leave.
 
@@ -377,13 +372,10 @@ def plot_threshold(curve: pd.DataFrame, ax: Axes, *, worked: float, money: bool,
     return ax
 
 
-@house
 def scoring_figure(
     reliability: pd.DataFrame | None, curve: pd.DataFrame, *, worked: float, money: bool, currency: str = ""
 ) -> Figure:
     """Reliability, where a test could be made, beside the curve of the threshold, on the report's width."""
-    figure, axes = blank(2.8, ncols=1 if reliability is None else 2)
-    if reliability is not None:
-        plot_reliability(reliability, axes[0, 0])
-    plot_threshold(curve, axes[0, -1], worked=worked, money=money, currency=currency)
-    return figure
+    threshold = partial(plot_threshold, curve, worked=worked, money=money, currency=currency)
+    tested = [] if reliability is None else [partial(plot_reliability, reliability)]
+    return panels(2.8, *tested, threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +22,12 @@ from forecast.report.document import (
     text,
     value,
 )
-from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, blank, few_ticks, house, legend, scale_of
+from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, few_ticks, house, legend, panels, scale_of
 from forecast.tables import CURRENCY, SHARE, WHOLE, Record
 from forecast.words import MISSING, Message, Text, known, message, stage_word, together
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from forecast.results import Past, Results
 
@@ -47,11 +47,18 @@ def backtest_page(past: Past) -> Page:
     """Every origin, the scores beside the baselines, every stage, the gate."""
     lead = together(held(past), against(past))
     alt = message("Bands of each forecast of the past with what came as dots. {held}", held=held(past))
+    drawn = partial(
+        panels,
+        2.7,
+        lambda ax: plot_backtest(past.rows, ax, unit=headline_unit(past)),
+        lambda ax: plot_pit(past.own["pit"], ax),
+        ratios=(5, 1.1),
+    )
     many = len(past.rows)
     title = "The last {many} horizons, and what came" if many > 1 else "The last forecast that can be checked"
     beside = "Beside simple methods: {stage:stage} over the horizon"
     parts = [
-        Part(message(title, many=many), lead=lead, figure=Picture(lambda: backtest_figure(past), alt)),
+        Part(message(title, many=many), lead=lead, figure=Picture(drawn, alt)),
         Part(
             listings=[_origins(past)],
             note=together(span(past), worth(past), left_out(past), sampling(past)),
@@ -363,12 +370,3 @@ def plot_pit(counts: Sequence[int], ax: Axes) -> Axes:
     ax.set_xlabel("forecast below what came")
     ax.set_ylabel("outcomes")
     return ax
-
-
-@house
-def backtest_figure(past: Past) -> Figure:
-    """Outcomes beside their bands, and the histogram of their places."""
-    figure, axes = blank(2.7, ncols=2, width_ratios=[5, 1.1])
-    plot_backtest(past.rows, axes[0, 0], unit=headline_unit(past))
-    plot_pit(past.own["pit"], axes[0, 1])
-    return figure

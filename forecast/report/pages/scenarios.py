@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +24,13 @@ from forecast.report.document import (
     text,
     value,
 )
-from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, blank, house, scale_of
+from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, house, panels, scale_of
 from forecast.tables import CHANCE, CHANGE, COUNT, CURRENCY, RATIO, SHARE, Record, Unit, records
 from forecast.words import Message, Text, clean, known, message, short_names, stage_word, together
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from forecast.results import Levers, Results
 
@@ -98,15 +98,14 @@ def _levers(made: Results, levers: Levers) -> list[Part]:
     doubts = doubts.sort_values("share", ascending=False, kind="stable")
     lead, told = bottleneck_sentence(made, levers), variance_sentence(doubts)
 
-    def drawn() -> Figure:
-        return levers_figure(
-            now,
-            [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(now)],
-            doubts,
-            [clean(source_name(str(source))) for source in doubts["source"]],
-            currency=unit,
-        )
-
+    names = [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(now)]
+    sources = [clean(source_name(str(source))) for source in doubts["source"]]
+    drawn = partial(
+        panels,
+        0.9 + 0.22 * max(len(now), len(doubts)),
+        lambda ax: plot_tornado(now, ax, names=names, currency=unit),
+        lambda ax: plot_parts(doubts, ax, names=sources),
+    )
     alt = message(
         "Left: what each lever brings inside the horizon. Right: variance of the forecast by source. {lead} {told}",
         lead=lead, told=told,
@@ -205,12 +204,13 @@ def _scenarios(made: Results) -> list[Part]:
     short, unit = short_names(ordered), made.study.currency
     lead = scenario_sentence(ordered, short, unit)
 
-    def drawn() -> Figure:
-        import pandas as pd
-
-        frame = pd.DataFrame([cells["contribution"] for cells in ordered.values()])
-        return scenarios_figure(frame, [short[each] for each in ordered], currency=unit)
-
+    frame = made.levers.scenarios.query("measure == 'contribution'").set_index("scenario").loc[list(ordered)]
+    names = [short[each] for each in ordered]
+    drawn = partial(
+        panels,
+        0.8 + 0.26 * len(frame),
+        lambda ax: plot_scenarios(frame, ax, names=names, currency=unit),
+    )
     alt = "Contribution of each scenario more than without it, with 80 percent bands. {lead}"
     return [
         Part(
@@ -379,52 +379,34 @@ def plot_tornado(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currenc
     `table`: mean, q10, q90, a row per name, in the order of `names`.
     """
     factor, label = scale_of(table[["mean", "q90"]].to_numpy(float), currency)
-    at = np.arange(len(table))[::-1]
     mean, low, high = (table[column].to_numpy(float) / factor for column in ("mean", "q10", "q90"))
-    ax.barh(at, mean, height=0.6, color=BLUE)
-    ax.hlines(at, low, high, color=INK, linewidth=1.2)
-    ax.axvline(0.0, color=GREY, linewidth=0.6)
-    ax.set_yticks(at, list(names))
-    ax.set_xlabel(f"more inside the horizon, {label}")
-    return ax
+    return _bars(ax, mean, low, high, names, BLUE, f"more inside the horizon, {label}")
 
 
 @house
 def plot_parts(table: pd.DataFrame, ax: Axes, *, names: Sequence[str]) -> Axes:
     """Draw the share of the variance by source, in percent, with one Monte Carlo error to both sides."""
-    at = np.arange(len(table))[::-1]
-    luck = [str(source).startswith("chance") for source in table["source"]]
+    colours = [ORANGE if str(source).startswith("chance") else BLUE for source in table["source"]]
     share, error = 100 * table["share"].to_numpy(float), 100 * table["error"].to_numpy(float)
-    ax.barh(at, share, height=0.6, color=[ORANGE if lucky else BLUE for lucky in luck])
-    ax.hlines(at, share - error, share + error, color=INK, linewidth=1.2)
+    return _bars(ax, share, share - error, share + error, names, colours, "share of the variance, %")
+
+
+def _bars(
+    ax: Axes, values: Any, low: Any, high: Any, names: Sequence[str], colour: str | list[str], label: str
+) -> Axes:
+    """Bars from zero with a line from low to high, the first on top."""
+    at = np.arange(len(values))[::-1]
+    ax.barh(at, values, height=0.6, color=colour)
+    ax.hlines(at, low, high, color=INK, linewidth=1.2)
     ax.axvline(0.0, color=GREY, linewidth=0.6)
     ax.set_yticks(at, list(names))
-    ax.set_xlabel("share of the variance, %")
+    ax.set_xlabel(label)
     return ax
 
 
 @house
-def levers_figure(
-    tornado: pd.DataFrame,
-    lever_names: Sequence[str],
-    parts: pd.DataFrame,
-    part_names: Sequence[str],
-    *,
-    currency: str = "",
-) -> Figure:
-    """Tornado and variance side by side on the report's width."""
-    rows = max(len(tornado), len(parts))
-    figure, axes = blank(0.9 + 0.22 * rows, ncols=2)
-    plot_tornado(tornado, axes[0, 0], names=lever_names, currency=currency)
-    plot_parts(parts, axes[0, 1], names=part_names)
-    return figure
-
-
-@house
-def scenarios_figure(table: pd.DataFrame, names: Sequence[str], *, currency: str = "") -> Figure:
-    """Contribution of each scenario with its 80 % band; `table`: mean, q10, q90, a row per name."""
-    figure, axes = blank(0.8 + 0.26 * len(table))
-    ax = axes[0, 0]
+def plot_scenarios(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: str = "") -> Axes:
+    """Draw the contribution of each scenario with its 80 % band; `table`: mean, q10, q90, a row per name."""
     factor, label = scale_of(table[["q10", "mean", "q90"]].abs().to_numpy(float), currency)
     at = np.arange(len(table))[::-1]
     ax.hlines(at, table["q10"] / factor, table["q90"] / factor, color=SKY, linewidth=6)
@@ -433,4 +415,4 @@ def scenarios_figure(table: pd.DataFrame, names: Sequence[str], *, currency: str
     ax.set_yticks(at, list(names))
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel(f"contribution more than without, in the end, {label}")
-    return figure
+    return ax
