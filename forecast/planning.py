@@ -87,16 +87,9 @@ def forecast(
         command: by which it was asked, for the provenance.
     """
     spend = np.asarray(read_plan(study, history).values if plan is None else plan, dtype=float)
-    case, recycled = pose(study, history, posterior, spend, seed=seed)
+    case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
+    case, recycled = with_recycling(case, seed=seed)
     return Forecast(case, seed=seed, recycled=recycled, backtest=backtest, command=command)
-
-
-def pose(
-    study: Study, history: History, posterior: Posterior, plan: Array, *, seed: int
-) -> tuple[Case, dict[str, Any]]:
-    """The question at a plan, with the leads that flow back, and the tables about those."""
-    case = case_of(study, history, posterior, plan, np.random.default_rng(_streams(seed)[0]))
-    return with_recycling(case, seed=seed)
 
 
 def _streams(seed: int) -> list[np.random.SeedSequence]:
@@ -223,7 +216,7 @@ class Forecast(Results):
     def headline(self) -> Mapping[str, Any]:
         """The numbers of the first page."""
         allocation = None if self.split is None else self.split.allocation
-        return results.headline(self.case.study, self.draws, allocation, REPLICATES)
+        return results.headline(self.case.study, self.draws, allocation)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -243,7 +236,7 @@ class Forecast(Results):
     @cached_property
     def bridge(self) -> pd.DataFrame:
         """Where revenue comes from."""
-        return results.bridge_table(self.draws, "given")
+        return results.bridge_table(self.draws)
 
     @cached_property
     def funnel(self) -> pd.DataFrame:
@@ -268,14 +261,16 @@ class Forecast(Results):
     @cached_property
     def allocation(self) -> pd.DataFrame:
         """The recommended split."""
-        allocation = None if self.split is None else self.split.allocation
-        return results.allocation_table(self.case.study, self.case.paid_names, allocation, self.decision)
+        if self.split is None or self.decision is None:
+            return results.framed("allocation")
+        names, found = self.case.paid_names, self.split.allocation
+        return results.allocation_table(self.case.study, names, found, self.decision)
 
     @cached_property
     def response(self) -> pd.DataFrame:
         """Response curves."""
         if self.split is None:
-            return results.empty("response")
+            return results.framed("response")
         seen = self.case.history.highest_spend[self.case.paid] * self.case.horizon
         return results.response_table(self.case.paid_names, self.split.allocation, self.split.curves, seen)
 
@@ -430,9 +425,9 @@ def judge(
     """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit."""
     return verdict(
         posterior,
-        pd.DataFrame(columns=["check", "status", "evidence", "advice"]),
+        results.framed("audit"),
         results.delay_table(study, history, posterior),
-        results.empty("allocation") if allocation is None else allocation,
+        results.framed("allocation") if allocation is None else allocation,
         deals=deal_law(history),
     )
 

@@ -25,7 +25,7 @@ from forecast.columns import TABLES, origins
 from forecast.errors import UsageError
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import History
-from forecast.outlook import UNITS, Flow, chances, in_total, largest, ratio, unit_measures
+from forecast.outlook import REPLICATES, UNITS, Flow, chances, in_total, largest, ratio, unit_measures
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.study import Study, rate_range
 from forecast.tables import Table
@@ -106,13 +106,12 @@ class Segments(_Bundle):
     def told(self) -> dict[str, Any]:
         """For summary.json: `told` holds what is no table."""
         every = super().told()
-        return {name: every[name] for name in ("rates", "mix", "worth", "shift")} | {
-            "told": {name: every[name] for name in ("column", "valued", "leads")}
-        }
+        facts = {name: every.pop(name) for name in ("column", "valued", "leads")}
+        return every | {"told": facts}
 
 
 @dataclass(frozen=True, eq=False)
-class FlowBack(_Bundle):
+class FlowBack:
     """Leads that flow back (`outlook.recycling`): the table by channel, rate and delay, and where these come from."""
 
     flow: pd.DataFrame
@@ -269,9 +268,9 @@ HELD = {
 }
 
 
-def empty(name: str) -> pd.DataFrame:
-    """A table of `TABLES` without rows."""
-    return pd.DataFrame(columns=[column.name for column in TABLES[name][1]])
+def framed(name: str, rows: Sequence[Any] | pd.DataFrame = ()) -> pd.DataFrame:
+    """Rows under the columns of a table of `TABLES`; without any where it is not made."""
+    return pd.DataFrame(rows, columns=[column.name for column in TABLES[name][1]])
 
 
 def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -346,23 +345,26 @@ def against_first(outlook: xr.Dataset, measure: str, plans: Sequence[str]) -> li
     return rows
 
 
-def bridge_table(outlook: xr.Dataset, plan: str) -> pd.DataFrame:
-    """Revenue and wins by where they come from; the first two rows add up to the third, draw by draw."""
+def bridge_table(outlook: xr.Dataset) -> pd.DataFrame:
+    """Revenue and wins of the given plan by where they come from; the first two rows add up to the third."""
     items = {
         "from open pipeline": ("won_from_pipeline", "revenue_from_pipeline"),
         "from new leads": ("won_from_new", "revenue_from_new"),
         "revenue inside the horizon": ("won", "revenue"),
         "lands after the horizon": ("won_after_horizon", "revenue_after_horizon"),
     }
-    rows = []
-    for item, (won, revenue) in items.items():
-        row: dict[str, Any] = {"item": item, "won_mean": float(total_draws(outlook, plan, won).mean())}
-        if revenue in outlook:
-            row |= _scalars(total_draws(outlook, plan, revenue))
-        else:
-            row |= dict.fromkeys(("mean", *BAND), math.nan)
-        rows.append(row)
+    rows = [
+        {"item": item, "won_mean": _total(outlook, won)["mean"]} | _total(outlook, revenue)
+        for item, (won, revenue) in items.items()
+    ]
     return pd.DataFrame(rows)
+
+
+def _total(outlook: xr.Dataset, measure: str) -> dict[str, float]:
+    """Mean and band of a measure of the given plan over horizon and channels; NaN where there is none."""
+    if measure not in outlook:
+        return dict.fromkeys(("mean", *BAND), math.nan)
+    return _scalars(total_draws(outlook, "given", measure))
 
 
 def _scalars(draws: Array) -> dict[str, float]:
@@ -372,16 +374,16 @@ def _scalars(draws: Array) -> dict[str, float]:
 def history_table(history: History) -> pd.DataFrame:
     """Totals over channels by period and measure; a blank everywhere is left out."""
     labels = [period_label(start, history.period) for start in history.periods]
-    rows = []
-    for measure in ("spend", *history.stages, "revenue"):
-        if measure in history.counts:
-            values = history.counts[measure].sum("channel", min_count=1).values
-            rows += [
-                {"period": label, "measure": measure, "value": float(value)}
-                for label, value in zip(labels, values, strict=True)
-                if np.isfinite(value)
-            ]
-    return pd.DataFrame(rows, columns=["period", "measure", "value"])
+    measures = (measure for measure in ("spend", *history.stages, "revenue") if measure in history.counts)
+    rows = [
+        {"period": label, "measure": measure, "value": float(value)}
+        for measure in measures
+        for label, value in zip(
+            labels, history.counts[measure].sum("channel", min_count=1).values, strict=True
+        )
+        if np.isfinite(value)
+    ]
+    return framed("history", rows)
 
 
 def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
@@ -395,21 +397,15 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
         entered = in_total(np.where(both, history.counts[before].values, 0.0).sum(axis=0))
         moved = in_total(np.where(both, history.counts[stage].values, 0.0).sum(axis=0))
         published = rate_range(study.funnel.market, stage)
-        for i, channel in enumerate(channels):
-            if channel != "total" and not has[i]:
-                continue
-            low, high = (published.low, published.high) if published else (math.nan, math.nan)
+        low, high = (published.low, published.high) if published else (math.nan, math.nan)
+        for i in np.flatnonzero(np.append(has, True)):
             below = float((rates[:, i] < low).mean()) if published else math.nan
             rows.append(
-                {"channel": channel, "stage": stage, **_scalars(rates[:, i])}
-                | {
-                    "history": float(ratio(moved[i], entered[i])),
-                    "benchmark_low": low,
-                    "benchmark_high": high,
-                }
-                | {"p_below": below}
+                {"channel": channels[i], "stage": stage, "history": float(ratio(moved[i], entered[i]))}
+                | _scalars(rates[:, i])
+                | {"benchmark_low": low, "benchmark_high": high, "p_below": below}
             )
-    return pd.DataFrame(rows).sort_values(
+    return framed("funnel", rows).sort_values(
         "channel", key=lambda c: c.map(channels.index), kind="stable", ignore_index=True
     )
 
@@ -422,17 +418,13 @@ def delay_table(study: Study, history: History, posterior: Posterior) -> pd.Data
         prior = delay_prior(study, history, stage)
         if not mean.any():
             continue
-        days = mean * DAYS_PER_PERIOD[history.period]
+        days = _scalars(mean * DAYS_PER_PERIOD[history.period])
         learnt = 1.0 - min(float(np.log(mean).var()) / prior.mean_sd**2, 1.0)
+        assumed = prior.mean * DAYS_PER_PERIOD[history.period]
         rows.append(
-            {"stage": stage, "mean_days": float(days.mean()), "q10": float(np.quantile(days, 0.1))}
-            | {
-                "q90": float(np.quantile(days, 0.9)),
-                "prior_days": prior.mean * DAYS_PER_PERIOD[history.period],
-            }
-            | {"learnt": learnt}
+            days | {"stage": stage, "mean_days": days["mean"], "prior_days": assumed, "learnt": learnt}
         )
-    return pd.DataFrame(rows, columns=["stage", "mean_days", "q10", "q90", "prior_days", "learnt"])
+    return framed("delays", rows)
 
 
 def economics_table(
@@ -440,14 +432,14 @@ def economics_table(
     flow: Flow,
     margin: float,
     marginal: Mapping[str, float],
-    more: Mapping[str, Array] | None = None,
+    more: Mapping[str, Array],
 ) -> pd.DataFrame:
     """Unit economics by channel and in total; the marginal return at today's spend is an expectation.
 
     `more`: of `customer_economics`. Where a CAC may never come back, the mean of the payback time is infinite.
     """
     channels = [*history.channels, "total"]
-    measures = unit_measures(flow, margin) | dict(more or {})
+    measures = unit_measures(flow, margin) | dict(more)
 
     def rows_of(measure: str, band: Mapping[str, Array]) -> list[dict[str, Any]]:
         known = ~np.isnan(band["mean"])
@@ -458,12 +450,12 @@ def economics_table(
     rows = []
     for measure, draws in measures.items():
         rows += rows_of(measure, _band_with_never(draws))
-    for measure, chance in chances(measures).items() if more is not None else ():
+    for measure, chance in chances(measures).items():
         rows += rows_of(measure, dict.fromkeys(("mean", *BAND), chance))
     for channel, value in marginal.items():
         told = {"channel": channel, "measure": "marginal_return", "unit": UNITS["marginal_return"]}
         rows.append(told | dict.fromkeys(("mean", *BAND), value))
-    return pd.DataFrame(rows, columns=["channel", "measure", "unit", "mean", *BAND])
+    return framed("economics", rows)
 
 
 def _band_with_never(draws: Array) -> dict[str, Array]:
@@ -483,20 +475,8 @@ def economics_totals(table: pd.DataFrame) -> dict[str, Any]:
     return told
 
 
-def allocation_table(
-    study: Study, names: list[str], allocation: Allocation | None, firm: Firmness | None = None
-) -> pd.DataFrame:
-    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend).
-
-    firm: how firm it is; without it the columns that need it are blank.
-    """
-    if allocation is None:
-        return empty("allocation")
-    a = allocation
-    blank = pd.DataFrame(
-        {name: np.full(len(names), math.nan) for name in ("q10", "q90", "highest_seen", "gain_if_saturating")}
-    )
-    optimum, seen = (blank, blank) if firm is None else (firm.optimum, firm.ledger)
+def allocation_table(study: Study, names: list[str], a: Allocation, firm: Firmness) -> pd.DataFrame:
+    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend)."""
     return pd.DataFrame(
         {
             "channel": names,
@@ -510,10 +490,10 @@ def allocation_table(
             "marginal": a.marginal,
             "extrapolated": a.extrapolated,
             "locked": [name in study.channels and study.channels[name].locked for name in names],
-            "optimum_low": optimum["q10"],
-            "optimum_high": optimum["q90"],
-            "highest_seen": seen["highest_seen"],
-            "gain_if_saturating": seen["gain_if_saturating"],
+            "optimum_low": firm.optimum["q10"],
+            "optimum_high": firm.optimum["q90"],
+            "highest_seen": firm.ledger["highest_seen"],
+            "gain_if_saturating": firm.ledger["gain_if_saturating"],
         }
     )
 
@@ -522,18 +502,12 @@ def response_table(names: list[str], allocation: Allocation, curves: Curves, see
     """Eventual margin before spend against spend over the horizon, with its 80 % band, by channel."""
     frames = []
     for i, name in enumerate(names):
-        band = summarise(curves.value[:, i], {"q10": 0.1, "q90": 0.9}, sd=False)
+        plans = {"current": allocation.current[i], "recommended": allocation.recommended[i]}
+        band = summarise(curves.value[:, i], BAND, sd=False)
         frames.append(
-            pd.DataFrame(
-                {"channel": name, "spend": curves.spend[i], **band}
-                | {
-                    "observed_max": seen[i],
-                    "current": allocation.current[i],
-                    "recommended": allocation.recommended[i],
-                }
-            )
+            pd.DataFrame({"channel": name, "spend": curves.spend[i], "observed_max": seen[i]} | band | plans)
         )
-    return pd.concat(frames, ignore_index=True)
+    return framed("response", pd.concat(frames, ignore_index=True))
 
 
 def evidence_table(study: Study, history: History, posterior: Posterior, names: list[str]) -> pd.DataFrame:
@@ -548,12 +522,10 @@ def evidence_table(study: Study, history: History, posterior: Posterior, names: 
         paid = spend[spend[:, i] > 0, i]
         spread = float(np.log(paid).std()) if len(paid) > 1 else 0.0
         tests = int((measured["lift_channel"] == i).sum())
-        sentence = _evidence_of(evidence, spread, tests)
-        rows.append(
-            {"channel": name, "elasticity_mean": float(draws.mean()), "q10": float(np.quantile(draws, 0.1))}
-            | {"q90": float(np.quantile(draws, 0.9)), "evidence": evidence, "sentence": sentence}
-        )
-    return pd.DataFrame(rows, columns=["channel", "elasticity_mean", "q10", "q90", "evidence", "sentence"])
+        band = _scalars(draws)
+        told = {"evidence": evidence, "sentence": _evidence_of(evidence, spread, tests)}
+        rows.append(band | {"channel": name, "elasticity_mean": band["mean"]} | told)
+    return framed("evidence", rows)
 
 
 def _evidence_of(evidence: float, spread: float, tests: int) -> Message:
@@ -567,15 +539,11 @@ def _evidence_of(evidence: float, spread: float, tests: int) -> Message:
     return message(said, spread=spread, counted=counted, verb=verb)
 
 
-def headline(
-    study: Study, outlook: xr.Dataset, allocation: Allocation | None, replicates: int
-) -> dict[str, Any]:
+def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -> dict[str, Any]:
     """What page 1 says: totals with bands, P(target), luck against ignorance, gain of the recommendation."""
     result: dict[str, Any] = {}
     for measure, key in (("revenue", "revenue"), ("won", "won"), ("revenue_eventual", "eventual")):
-        draws = total_draws(outlook, "given", measure) if measure in outlook else None
-        band = _scalars(draws) if draws is not None else dict.fromkeys(("mean", *BAND), math.nan)
-        result |= {f"{key}_{name}": value for name, value in band.items()}
+        result |= {f"{key}_{name}": value for name, value in _total(outlook, measure).items()}
     target = study.plan.target
     result |= {"p_target": None, "gap": None}
     if target is not None and target.measure in outlook:
@@ -585,8 +553,8 @@ def headline(
         if "recommended" in outlook["plan"].values:
             moved = total_draws(outlook, "recommended", target.measure)
             result["p_target_recommended"] = float((moved >= target.amount).mean())
-    main = total_draws(outlook, "given", "revenue" if "revenue" in outlook else "won").reshape(-1, replicates)
-    if replicates > 1 and main.std() > 0:
+    main = total_draws(outlook, "given", "revenue" if "revenue" in outlook else "won").reshape(-1, REPLICATES)
+    if main.std() > 0:
         known = float(np.clip(np.corrcoef(main[:, 0], main[:, 1])[0, 1], 0.0, 1.0))
         result |= {"parameter_share": known, "process_share": 1.0 - known}
     result |= {"material": False}
