@@ -160,9 +160,7 @@ class Past:
             for c in summary["gate"]["checks"]
         ]
         return cls(
-            **{name: summary[name] for name in names if name in summary},
-            scores=summary["methods"],
-            gate=gate,
+            **{name: summary[name] for name in names if name in summary}, scores=summary["methods"], gate=gate
         )
 
     @property
@@ -428,11 +426,7 @@ def delay_table(study: Study, history: History, posterior: Posterior) -> pd.Data
 
 
 def economics_table(
-    history: History,
-    flow: Flow,
-    margin: float,
-    marginal: Mapping[str, float],
-    more: Mapping[str, Array],
+    history: History, flow: Flow, margin: float, marginal: Mapping[str, float], more: Mapping[str, Array]
 ) -> pd.DataFrame:
     """Unit economics by channel and in total; the marginal return at today's spend is an expectation.
 

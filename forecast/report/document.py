@@ -192,6 +192,14 @@ def bar(key: str, head: Text, width: str = "1", align: str = "r") -> Shown:
     return said(head, cell, align, width)
 
 
+def nested(rows: Iterable[Record], outer: str, inner: str) -> dict[str, dict[str, Record]]:
+    """Rows by two of their names: {"ppc": {"cac": row, ...}, ...} by channel and measure."""
+    by: dict[str, dict[str, Record]] = {}
+    for row in rows:
+        by.setdefault(str(row[outer]), {})[str(row[inner])] = row
+    return by
+
+
 def listing(
     rows: Iterable[Record],
     columns: Sequence[Shown],

@@ -26,9 +26,11 @@ from forecast.report.document import (
     checks_of,
     listing,
     named,
+    nested,
     over,
     said,
     text,
+    value,
 )
 from forecast.report.figures import (
     BLUE,
@@ -44,7 +46,7 @@ from forecast.report.figures import (
     panels,
     written,
 )
-from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, SHARE, Record, records
+from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, SHARE, Record, Unit, records
 from forecast.words import (
     MISSING,
     REVIEW,
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 
 By = Mapping[str, Mapping[str, Record]]  # channel -> measure -> row
 
+EXACT = Unit("exact", one="exact")
 RANGE = "#e9e6dc"
 MARKS = (1.0, 3.0)  # LTV / CAC: what just comes back, and what is healthy
 UNITS = {
@@ -131,12 +134,10 @@ def funnel_page(made: Results) -> Page:
 
 def _rates_listing(frame: pd.DataFrame, stages: Sequence[str]) -> Listing:
     """A row for each channel, two columns for each stage of destination: the rate with its band, and P(below)."""
-    by = {(str(r["channel"]), str(r["stage"])): r for r in records(frame)}
-    names = dict.fromkeys(channel for channel, _ in by)
 
     def rate(stage: str) -> Shown:
         def cell(row: Record) -> Cell:
-            found = by.get((row["channel"], stage), {})
+            found = row.get(stage, {})
             if not known(found.get("mean")):
                 return MISSING
             ends = (found["q10"], found["q90"])
@@ -145,19 +146,18 @@ def _rates_listing(frame: pd.DataFrame, stages: Sequence[str]) -> Listing:
         return said(message("into {stage:stage}", stage=stage), cell)
 
     def below(stage: str) -> Shown:
-        return said(
-            "P(below)",
-            lambda row: CHANCE.said(by.get((row["channel"], stage), {}).get("p_below")),
-            width="a",
-        )
+        return said("P(below)", lambda row: CHANCE.said(row.get(stage, {}).get("p_below")), width="a")
 
     columns = [named("channel", "Channel"), *(made(stage) for stage in stages for made in (rate, below))]
-    rows = listing(
-        [{"channel": channel} for channel in names], columns, strong=lambda row: row["channel"] == "total"
-    )
+    by = nested(records(frame), "channel", "stage")
+    rows = listing([{"channel": name} | cells for name, cells in by.items()], columns, strong=_is_total)
     ranges = [cell for stage in stages for cell in (_published(frame, stage), "")]
     last = Row(["published range", *ranges])
     return Listing(rows.heads, [*rows.rows, last], rows.align, rows.widths)
+
+
+def _is_total(row: Record) -> bool:
+    return bool(row["channel"] == "total")
 
 
 def _published(frame: pd.DataFrame, stage: str) -> Text:
@@ -199,7 +199,7 @@ def _per_unit(made: Results) -> list[Part]:
         parts.append(Part(title, lead=lead, figure=Picture(drawn, alt)))
     columns = [named("channel", message("Channel, {cur}", cur=cur))]
     columns += [over(measure, UNITS[measure], CURRENCY, narrow=True) for measure in shown]
-    rows = listing(records(wide), columns, strong=lambda row: row["channel"] == "total")
+    rows = listing(records(wide), columns, strong=_is_total)
     note: Text = sentences.WORTH_NOTE if "worth_of_lead" in shown else ""
     return [*parts, Part("" if parts else "Unit economics", listings=[rows], note=note)]
 
@@ -209,13 +209,10 @@ def _per_unit(made: Results) -> list[Part]:
 
 def customers_page(made: Results) -> Page | None:
     """What a customer costs and is worth, on average and the next one; nothing where neither is known."""
-    by: dict[str, dict[str, Record]] = {}
-    for row in records(made.economics):
-        by.setdefault(str(row["channel"]), {})[str(row["measure"])] = row
+    by = nested(records(made.economics), "channel", "measure")
     total, cur = by.get("total", {}), made.study.currency
     if "marginal_cac" not in total and "ltv_cac" not in total:
         return None
-    names = [channel for channel in by if channel != "total"] + ["total"]
     picture = _ltv_cac(made, total) if "ltv_cac" in total else None
     rests = message(" LTV rests on {lifetime}.", lifetime=made.study.lifetime)
     note = together(COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "", between="")
@@ -223,7 +220,7 @@ def customers_page(made: Results) -> Page | None:
         "Unit economics of a customer",
         [
             Part(lead=unit_sentence(total, cur), points=next_points(by, cur), figure=picture),
-            Part(listings=[_costs(by, names, cur)], note=note),
+            Part(listings=[_costs(by, cur)], note=note),
         ],
     )
 
@@ -311,16 +308,15 @@ def _ltv_cac(made: Results, total: Mapping[str, Record]) -> Picture:
     return Picture(drawn, message(alt, averages=averages))
 
 
-def _costs(by: By, names: Sequence[str], currency: str) -> Listing:
-    shown = [measure for measure in HEADS if any(measure in by[channel] for channel in names)]
-
+def _costs(by: By, currency: str) -> Listing:
     def cost(measure: str) -> Shown:
         head, width = HEADS[measure]
-        return said(message(head), lambda row: _cost(by[row["channel"]].get(measure)), width=width)
+        return said(message(head), lambda row: _cost(row.get(measure)), width=width)
 
+    rows = sorted(({"channel": channel} | cells for channel, cells in by.items()), key=_is_total)
+    shown = [measure for measure in HEADS if any(measure in row for row in rows)]
     columns = [named("channel", message("Channel, {cur}", cur=currency)), *map(cost, shown)]
-    rows = [{"channel": channel} for channel in names]
-    return listing(rows, columns, strong=lambda row: row["channel"] == "total")
+    return listing(rows, columns, strong=_is_total)
 
 
 def _cost(row: Record | None) -> Cell:
@@ -463,15 +459,11 @@ def by_hand_page(told: Mapping[str, Any]) -> Page:
         )
         rows: list[Record] = [
             {"what": "median", "said": CURRENCY.said(ends["q50"])},
-            {"what": message("central 50~%"), "said": _apart(ends["q25"], ends["q75"])},
-            {"what": message("central 80~%"), "said": _apart(ends["q10"], ends["q90"])},
+            {"what": message("central 50~%"), "said": message("{q25:number} to {q75:number}", **ends)},
+            {"what": message("central 80~%"), "said": message("{q10:number} to {q90:number}", **ends)},
         ]
         parts.append(Part(lead=lead, listings=[listing(rows, [text("what", ""), text("said", "")])]))
     return Page(parts=parts)
-
-
-def _apart(low: float, high: float) -> Text:
-    return message("{low:number} to {high:number}", low=low, high=high)
 
 
 def _stages(told: Mapping[str, Any]) -> Listing:
@@ -483,13 +475,12 @@ def _stages(told: Mapping[str, Any]) -> Listing:
             stands = message("{low:exact_percent} to {high:exact_percent}: {stands}", **place)
         rate = message("{x:exact_percent}", x=told[key])
         rows.append({"stage": stage, "rate": rate, "units": told[stage], "place": stands})
-    rows.append(
-        {"stage": "revenue", "rate": message("x {x:exact}", x=told["value"]), "units": told["revenue"]}
-    )
+    rate = message("x {x:exact}", x=told["value"])
+    rows.append({"stage": "revenue", "rate": rate, "units": told["revenue"]})
     columns = [
         text("stage", "stage"),
         said("rate", lambda row: row.get("rate", "")),
-        said("per period", lambda row: message("{x:exact}", x=row["units"])),
+        value("units", "per period", EXACT),
     ]
     if told["benchmarks"]:
         head = message("{market} range", market=told["market"].upper())
@@ -501,11 +492,13 @@ def _worth(told: Mapping[str, Any]) -> Listing:
     names = {"visitor": "a visitor", "lead": "a lead", "qualified": "a qualified lead"}
     margin = message("break-even cost at margin {margin:exact_percent}", margin=told["margin"])
     columns = [
-        said("worth of", lambda row: names[row["unit"]], "l"),
-        said("revenue", lambda row: message("{x:exact}", x=told["worth"][row["unit"]])),
-        said(margin, lambda row: message("{x:exact}", x=told["break_even"][row["unit"]])),
+        text("name", "worth of", "1"),
+        value("worth", "revenue", EXACT),
+        value("break_even", margin, EXACT),
     ]
-    return listing([{"unit": unit} for unit in names], columns)
+    worths = ("worth", "break_even")
+    rows = [{"name": name} | {each: told[each][unit] for each in worths} for unit, name in names.items()]
+    return listing(rows, columns)
 
 
 def _one_point(told: Mapping[str, Any]) -> Listing:
@@ -515,7 +508,7 @@ def _one_point(told: Mapping[str, Any]) -> Listing:
     columns = [
         text("name", "one point more"),
         said("rate", lambda row: message("{now:exact_percent} -> {rate:exact_percent}", **row)),
-        said("revenue", lambda row: message("{revenue:exact}", **row)),
+        value("revenue", "revenue", EXACT),
         said("gain", lambda row: message("+{gain:exact}", **row)),
         said("", relative),
     ]

@@ -31,36 +31,31 @@ SHEETS = ("delays", "evidence", "checks", "sampling", "audit", "made_from")
 
 def evidence_page(made: Results) -> Page:
     """Every table that a doubt may ask for; those without rows are left out."""
-    checks = checklist(made.verdict.checks)
     parts = [
         _delays(made.delays),
         _elasticities(made.evidence),
-        Part("Checks behind the verdict", listings=[checks]) if checks.rows else None,
+        Part("Checks behind the verdict", listings=[checklist(made.verdict.checks)]),
         _sampling(made.sampling),
         _audit(made.audit, "Audit of the data"),
         _provenance(made),
     ]
-    return Page("Evidence", [part for part in parts if part], [made.table(name) for name in SHEETS])
+    filled = [part for part in parts if part.listings[0].rows]
+    return Page("Evidence", filled, [made.table(name) for name in SHEETS])
 
 
 def audit_page(audit: pd.DataFrame, mistakes: pd.DataFrame) -> Page:
     """What the data alone say: the audit, and the common mistakes that show without a fit."""
     asked = checklist(checks_of(records(mistakes), "mistake"), head="Mistake", answer="Evidence")
     title = "Common mistakes, as far as they show without a fit:"
-    parts = [_audit(audit), Part(title, listings=[asked])]
-    return Page(parts=[part for part in parts if part])
+    return Page(parts=[_audit(audit), Part(title, listings=[asked])])
 
 
-def _audit(audit: pd.DataFrame, title: str = "") -> Part | None:
-    if audit.empty:
-        return None
+def _audit(audit: pd.DataFrame, title: str = "") -> Part:
     asked = checks_of(records(audit), "check")
     return Part(title, listings=[checklist(asked, answer="Evidence", widths="2a333")])
 
 
-def _delays(delays: pd.DataFrame) -> Part | None:
-    if delays.empty:
-        return None
+def _delays(delays: pd.DataFrame) -> Part:
     columns = [
         said("Days in the step", lambda row: message("into {stage:stage}", **row), "l", "a"),
         value("mean_days", "Mean", DAYS),
@@ -71,9 +66,7 @@ def _delays(delays: pd.DataFrame) -> Part | None:
     return Part("Delays", listings=[listing(records(delays), columns)])
 
 
-def _elasticities(evidence: pd.DataFrame) -> Part | None:
-    if evidence.empty:
-        return None
+def _elasticities(evidence: pd.DataFrame) -> Part:
     columns = [
         said("Channel", lambda row: short_names([str(row["channel"])])[str(row["channel"])], "l", "a"),
         value("elasticity_mean", "Elasticity", RATIO, "a"),
@@ -85,10 +78,8 @@ def _elasticities(evidence: pd.DataFrame) -> Part | None:
     return Part("Response to spend", listings=[rows], note=sentences.ELASTICITY_NOTE)
 
 
-def _sampling(sampling: pd.DataFrame) -> Part | None:
+def _sampling(sampling: pd.DataFrame) -> Part:
     """How each part was sampled; seconds are left out: they differ from run to run, and the report must not."""
-    if sampling.empty:
-        return None
 
     def bfmi(row: Record) -> Text:
         return RATIO.said(row["min_bfmi"]) if known(row.get("min_bfmi")) else ""

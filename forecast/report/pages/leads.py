@@ -16,8 +16,10 @@ from forecast.report.document import (
     Picture,
     Shown,
     band,
+    banded,
     listing,
     named,
+    nested,
     over,
     said,
     text,
@@ -126,26 +128,18 @@ def _worth(found: Segments, currency: str) -> Listing:
 def _rates(frame: pd.DataFrame) -> Listing:
     """Rates into each stage, a row a segment: the total over channels."""
     whole = records(frame[frame["channel"] == "total"])
-    by = {(row["segment"], row["stage"]): row for row in whole}
 
     def seen(stage: str) -> Shown:
-        def cell(row: Record) -> Text:
-            return message("{moved:whole} of {entered:whole}", **by[row["segment"], stage])
-
-        return said(message("{stage:stage}, seen", stage=stage), cell)
+        head = message("{stage:stage}, seen", stage=stage)
+        return said(head, lambda row: message("{moved:whole} of {entered:whole}", **row[stage]))
 
     def rate(stage: str) -> Shown:
-        def cell(row: Record) -> Over:
-            found = by[row["segment"], stage]
-            return Over(SHARE.said(found["mean"]), SHARE.band(found["q10"], found["q90"]))
-
-        return said(message("rate, 80~%"), cell)
+        return said(message("rate, 80~%"), lambda row: banded(row[stage], "mean", SHARE))
 
     stages = dict.fromkeys(row["stage"] for row in whole)
     columns = [named("segment", "Segment"), *(made(stage) for stage in stages for made in (seen, rate))]
-    return listing(
-        [{"segment": segment} for segment in dict.fromkeys(row["segment"] for row in whole)], columns
-    )
+    rows = [{"segment": name} | cells for name, cells in nested(whole, "segment", "stage").items()]
+    return listing(rows, columns)
 
 
 def _shift(found: Segments, currency: str) -> Listing:

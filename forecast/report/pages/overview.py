@@ -78,9 +78,7 @@ def _tiles(made: Results) -> list[Tile]:
     tiles.append(Tile("Expected wins", COUNT.said(head.get("won_mean")), spread("won", COUNT)))
     if known(head.get("p_target")):
         aim = message(
-            "target {aim:whole}~{unit}",
-            aim=study.target,
-            unit=sentences.unit_of(study, study.target_measure),
+            "target {aim:whole}~{unit}", aim=study.target, unit=sentences.unit_of(study, study.target_measure)
         )
         tiles.append(Tile("Probability of the target", message("{p:chance}", p=head["p_target"]), aim))
     if known(head.get("gain_mean")) and head.get("material", True):

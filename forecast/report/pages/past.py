@@ -60,8 +60,7 @@ def backtest_page(past: Past) -> Page:
     parts = [
         Part(message(title, many=many), lead=lead, figure=Picture(drawn, alt)),
         Part(
-            listings=[_origins(past)],
-            note=together(span(past), worth(past), left_out(past), sampling(past)),
+            listings=[_origins(past)], note=together(span(past), worth(past), left_out(past), sampling(past))
         ),
         Part(message(beside, stage=past.measure), listings=[_methods(past)], note=NOTE),
         Part("Stage by stage, all channels, whole horizon", listings=[_stages(past)]),

@@ -18,14 +18,16 @@ from forecast.report.document import (
     Picture,
     Shown,
     band,
+    banded,
     listing,
     named,
+    nested,
     said,
     text,
     value,
 )
 from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, house, panels, scale_of
-from forecast.tables import CHANCE, CHANGE, COUNT, CURRENCY, RATIO, SHARE, Record, Unit, records
+from forecast.tables import CHANCE, CHANGE, COUNT, CURRENCY, RATIO, SHARE, Record, records
 from forecast.words import Message, Text, clean, known, message, short_names, stage_word, together
 
 if TYPE_CHECKING:
@@ -195,9 +197,7 @@ def _scenarios(made: Results) -> list[Part]:
     """The scenarios of the study, the best contribution first."""
     if made.levers is None or made.levers.scenarios is None:
         return []
-    by: dict[str, dict[str, Record]] = {}
-    for row in records(made.levers.scenarios):
-        by.setdefault(str(row["scenario"]), {})[str(row["measure"])] = row
+    by = nested(records(made.levers.scenarios), "scenario", "measure")
     if not all("contribution" in cells for cells in by.values()):
         return [Part("Scenarios", listings=[_in_wins(by)], note=SCENARIO_NOTE)]
     ordered = dict(sorted(by.items(), key=lambda item: -item[1]["contribution"]["mean"]))
@@ -207,9 +207,7 @@ def _scenarios(made: Results) -> list[Part]:
     frame = made.levers.scenarios.query("measure == 'contribution'").set_index("scenario").loc[list(ordered)]
     names = [short[each] for each in ordered]
     drawn = partial(
-        panels,
-        0.8 + 0.26 * len(frame),
-        lambda ax: plot_scenarios(frame, ax, names=names, currency=unit),
+        panels, 0.8 + 0.26 * len(frame), lambda ax: plot_scenarios(frame, ax, names=names, currency=unit)
     )
     alt = "Contribution of each scenario more than without it, with 80 percent bands. {lead}"
     return [
@@ -237,23 +235,14 @@ def scenario_sentence(ordered: Mapping[str, Cells], short: Mapping[str, str], un
     )  # fmt: skip
 
 
-def _of(measure: str, head: Text, unit: Unit, width: str) -> Shown:
-    """A column of a measure of scenarios: its mean over its band where it has one."""
-
-    def cell(row: Record) -> Over | Text:
-        found = row[measure]
-        if not known(found["q10"]):
-            return unit.said(found["mean"])
-        return Over(unit.said(found["mean"]), unit.band(found["q10"], found["q90"]))
-
-    return said(head, cell, width=width)
-
-
 def _rows(by: Mapping[str, Cells]) -> list[Record]:
     return [{"scenario": scenario, **cells} for scenario, cells in by.items()]
 
 
 def _in_money(by: Mapping[str, Cells], unit: str) -> Listing:
+    def gained(measure: str, head: Text) -> Shown:
+        return said(head, lambda row: banded(row[measure], "mean", GAINED), width="2")
+
     def pays(row: Record) -> Over:
         by_end = message("{p:brief} by the end", p=row["p_payback_horizon"]["mean"])
         return Over(CHANCE.said(row["p_payback"]["mean"]), by_end)
@@ -264,9 +253,9 @@ def _in_money(by: Mapping[str, Cells], unit: str) -> Listing:
 
     columns = [
         named("scenario", message("Scenario, {unit}", unit=unit), "2"),
-        _of("revenue", "Revenue inside", GAINED, "2"),
+        gained("revenue", "Revenue inside"),
         said("Cost", lambda row: CURRENCY.said(row["cost"]["mean"])),
-        _of("contribution", "Contribution", GAINED, "2"),
+        gained("contribution", "Contribution"),
         said("Pays back", pays, width="2"),
         said("Paid after", after),
         said("A period later", lambda row: CURRENCY.said(row["cost_of_delay"]["mean"])),
