@@ -245,13 +245,11 @@ def _tests(firm: Firmness, currency: str) -> Listing:
     tests, optimum = records(firm.tests), records(firm.optimum)
     rows = [test | {"best": (best["q10"], best["q90"])} for test, best in zip(tests, optimum, strict=True)]
 
-    def worth(row: Record) -> Text:
-        return message("{worth_of_knowing:number.2} ± {error:number.1}", **row)
-
+    worth = "{worth_of_knowing:number.2} ± {error:number.1}"
     columns = [
         named("channel", message("Channel, {cur}", cur=currency)),
         said("Single draws", lambda row: message("{best:whole_band}", **row), width="2"),
-        said("Worth of knowing", worth, width="2"),
+        said("Worth of knowing", lambda row: message(worth, **row), width="2"),
         said("Test, periods", lambda row: message("{periods} at ±{swing:percent}", **row), width="2"),
         value("learnt", "Learnt", SHARE),
         value("worth", "Worth", ROUGH),

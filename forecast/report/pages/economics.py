@@ -345,23 +345,22 @@ def market_page(made: Results) -> Page | None:
     in_money = bool(frame["revenue"].notna().any())
     total = frame[frame["channel"] == "total"]
 
-    def stage(row: Record) -> Text:
-        return message("{stage:stage}", stage=row["stage"])
-
-    columns = [said("Rate into", stage, "l", "a"), *_market_columns(cur, in_money)]
-    rows = listing(records(total), columns)
+    columns = _market_columns(cur, in_money)
+    whole = said("Rate into", lambda row: message("{stage:stage}", **row), "l", "a")
+    rows = listing(records(total), [whole, *columns])
     parts = [Part(lead=market_sentence(made), listings=[rows], note=MARKET_NOTE)]
     low = frame[(frame["channel"] != "total") & (frame["position"] == "below") & (frame["aim"] == "low end")]
     if not low.empty:
         by = "revenue_eventual" if in_money else "won_eventual"
         short = short_names([str(c) for c in low["channel"]])
-
-        def both(row: Record) -> Text:
-            return message("{channel}, {stage:stage}", channel=short[str(row["channel"])], stage=row["stage"])
-
-        columns[0] = said("Channel, rate into", both, "l", "a")
+        each = said(
+            "Channel, rate into",
+            lambda row: message("{name}, {stage:stage}", name=short[str(row["channel"])], **row),
+            "l",
+            "a",
+        )
         largest = records(low.sort_values(by, ascending=False, kind="stable").head(10))
-        parts.append(Part("Clearly below the range", listings=[listing(largest, columns)]))
+        parts.append(Part("Clearly below the range", listings=[listing(largest, [each, *columns])]))
     return Page("Against the market", parts, [made.table("benchmarks")])
 
 
@@ -369,14 +368,11 @@ def _market_columns(currency: str, in_money: bool) -> list[Shown]:
     def spread(row: Record) -> Text:
         return SHARE.band(row["benchmark_low"], row["benchmark_high"], narrow=True)
 
-    def lifted(row: Record) -> Text:
-        return message("{rate:percent} ({aim})", rate=row["aim_rate"], aim=row["aim"])
-
     columns = [
         over("mean", "Today", SHARE, "4", narrow=True),
         said("Range", spread, width="4"),
         said("P(below)", lambda row: CHANCE.said(row["p_below"]), width="5"),
-        said("Lifted to", lifted, width="5"),
+        said("Lifted to", lambda row: message("{aim_rate:percent} ({aim})", **row), width="5"),
         over("won", "Wins in the horizon", COUNT, "4", narrow=True),
         over("won_eventual", "in the end", COUNT, "4", narrow=True),
     ]
@@ -502,15 +498,12 @@ def _worth(told: Mapping[str, Any]) -> Listing:
 
 
 def _one_point(told: Mapping[str, Any]) -> Listing:
-    def relative(row: Record) -> Text:
-        return "" if row["relative"] is None else message("+{x:exact_percent}", x=row["relative"])
-
     columns = [
         text("name", "one point more"),
         said("rate", lambda row: message("{now:exact_percent} -> {rate:exact_percent}", **row)),
         value("revenue", "revenue", EXACT),
         said("gain", lambda row: message("+{gain:exact}", **row)),
-        said("", relative),
+        said("", lambda row: "" if row["relative"] is None else message("+{relative:exact_percent}", **row)),
     ]
     rows = [{"name": name, "now": told[name], **raised} for name, raised in told["plus_one_point"].items()]
     return listing(rows, columns)

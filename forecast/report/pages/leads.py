@@ -27,7 +27,7 @@ from forecast.report.document import (
 )
 from forecast.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, SKY, house, legend, panels, scale_of
 from forecast.tables import COUNT, SHARE, WHOLE, Record, records
-from forecast.words import Message, Text, known, message, short_names, stage_word, together
+from forecast.words import Message, known, message, short_names, stage_word, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,14 +137,14 @@ def _rates(frame: pd.DataFrame) -> Listing:
         return said(message("rate, 80~%"), lambda row: banded(row[stage], "mean", SHARE))
 
     stages = dict.fromkeys(row["stage"] for row in whole)
-    columns = [named("segment", "Segment"), *(made(stage) for stage in stages for made in (seen, rate))]
-    rows = [{"segment": name} | cells for name, cells in nested(whole, "segment", "stage").items()]
+    # "Segment" cannot be the name of a stage: those have no capitals.
+    columns = [named("Segment", "Segment"), *(made(stage) for stage in stages for made in (seen, rate))]
+    rows = [{"Segment": name} | cells for name, cells in nested(whole, "segment", "stage").items()]
     return listing(rows, columns)
 
 
 def _shift(found: Segments, currency: str) -> Listing:
-    def wins(row: Record) -> Text:
-        return message("{won_mean:+.2f} ({won_q10:+.2f} to {won_q90:+.2f})", **row)
+    wins = "{won_mean:+.2f} ({won_q10:+.2f} to {won_q90:+.2f})"
 
     def gained(row: Record) -> Over:
         spread = message("{revenue_q10:signed} to {revenue_q90:signed}", **row)
@@ -153,7 +153,7 @@ def _shift(found: Segments, currency: str) -> Listing:
     columns = [
         named("segment", "More of"),
         value("leads_moved", "Leads moved a period", COUNT),
-        said(message("Wins a period, 80~%"), wins, width="2"),
+        said(message("Wins a period, 80~%"), lambda row: message(wins, **row), width="2"),
     ]
     if found.valued:
         columns.append(said(message("Revenue a period, {cur}", cur=currency), gained))

@@ -23,7 +23,7 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, few_ticks, house, legend, panels, scale_of
-from forecast.tables import CURRENCY, SHARE, WHOLE, Record
+from forecast.tables import SHARE, WHOLE, Record
 from forecast.words import MISSING, Message, Text, known, message, stage_word, together
 
 if TYPE_CHECKING:
@@ -121,19 +121,24 @@ def worth(past: Past) -> Message:
 
 def against(past: Past) -> Message:
     """How the forecast did beside the best baseline."""
-    rows = [
-        m
-        for m in past.scores
-        if m["measure"] == past.measure and m["method"] != FORECAST and m["outcomes"] == past.own["outcomes"]
-    ]
-    if not rows:
+    best = _best_simple(past, past.own)
+    if not best:
         return message("No baseline could be made at every origin.")
-    best = min(rows, key=lambda m: float(m["crps"]))
     skill = best["skill"] or 0.0
     error = message(" (standard error {se:.0%})", se=best["skill_se"]) if known(best["skill_se"]) else ""
     below = "Its error (CRPS) is {share:.0%} below that of the best baseline here, {name}{error}."
     above = "Its error (CRPS) is {share:.0%} above that of the best baseline here, {name}{error}."
     return message(below if skill > 0 else above, share=abs(skill), name=best["method"], error=error)
+
+
+def _best_simple(past: Past, own: Record) -> Record:
+    """The scores of the best simple method that could be made as often as the forecast, or nothing."""
+    others = [
+        row
+        for row in past.scores
+        if row["method"] != FORECAST and all(row[key] == own[key] for key in ("measure", "outcomes"))
+    ]
+    return min(others, key=lambda row: float(row["crps"]), default={})
 
 
 def left_out(past: Past) -> Text:
@@ -192,16 +197,11 @@ def _origins(past: Past) -> Listing:
 
 def _shares() -> list[Shown]:
     """The bias, and the shares of outcomes inside their bands."""
-    bias = said("Bias", lambda row: message("{bias:change}", **row))
-    return [bias, *(_share(f"inside{p}", message("In {p}~%", p=p)) for p in (50, 80, 90))]
 
+    def inside(p: int) -> Shown:
+        return said(message("In {p}~%", p=p), lambda row: SHARE.said(row[f"inside{p}"]["share"]))
 
-def _share(key: str, head: Text) -> Shown:
-    return said(head, lambda row: SHARE.said(row[key]["share"]))
-
-
-def _crps(row: Record) -> Text:
-    return CURRENCY.said(row["crps"])
+    return [said("Bias", lambda row: message("{bias:change}", **row)), *map(inside, (50, 80, 90))]
 
 
 def _skill(row: Record) -> Text:
@@ -217,7 +217,7 @@ def _methods(past: Past) -> Listing:
     columns = [
         text("method", "Method"),
         value("outcomes", "Origins", WHOLE),
-        said("CRPS", _crps),
+        value("crps", "CRPS"),
         *_shares(),
         said("Skill over it", _skill),
     ]
@@ -228,19 +228,10 @@ def _methods(past: Past) -> Listing:
 def _stages(past: Past) -> Listing:
     """The forecast of every measure, and the best of the simple methods that could be made as often."""
     rows = [row for row in past.scores if row["method"] == FORECAST]
-    best: dict[str, Record] = {}
-    for own in rows:
-        others = [
-            row
-            for row in past.scores
-            if row["measure"] == own["measure"]
-            and row["method"] != FORECAST
-            and row["outcomes"] == own["outcomes"]
-        ]
-        best[own["measure"]] = min(others, key=lambda row: float(row["crps"]), default={})
+    best = {own["measure"]: _best_simple(past, own) for own in rows}
     columns = [
         said("Measure", lambda row: stage_word(str(row["measure"])), "l", "a"),
-        said("CRPS", _crps),
+        value("crps", "CRPS"),
         value("relative", "of what came", SHARE),
         *_shares(),
         said("Best simple method", lambda row: best[row["measure"]].get("method", MISSING), "l", "2"),
@@ -277,7 +268,7 @@ def _scores(told: Mapping[str, Any]) -> Listing:
         value("came", "Came", by_measure),
         said("Error", _error),
         said("Inside", _inside),
-        said("CRPS", _crps),
+        value("crps", "CRPS"),
     ]
     return listing(rows, columns)
 

@@ -164,14 +164,11 @@ def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: str) -
     def then(row: Record) -> Record:
         return keyed[row["lever"], row["stage"], row["change"], eventual]
 
-    def changed(row: Record) -> Text:
-        return message(str(row["change"]).replace(" %", "~%"))
-
     columns = [
         said(
             message("Lever, {unit}", unit=unit), lambda row: lever_name(row["lever"], row["stage"]), "l", "a"
         ),
-        said("Change", changed, width="a"),
+        said("Change", lambda row: message(str(row["change"]).replace(" %", "~%")), width="a"),
         value("mean", "Inside", counted),
         band(message("80~% band"), counted, "2"),
         said("Elasticity", lambda row: RATIO.said(row["elasticity"]) if known(row["elasticity"]) else ""),
@@ -264,15 +261,12 @@ def _in_money(by: Mapping[str, Cells], unit: str) -> Listing:
 
 
 def _in_wins(by: Mapping[str, Cells]) -> Listing:
-    def more(row: Record) -> Text:
-        return SHARE.band(row["relative"]["q10"], row["relative"]["q90"])
-
     columns = [
         named("scenario", "Scenario"),
         said("Wins inside", lambda row: COUNT.said(row["won"]["mean"])),
         said(message("80~% band"), lambda row: COUNT.band(row["won"]["q10"], row["won"]["q90"])),
         said("In the end", lambda row: COUNT.said(row["won_eventual"]["mean"])),
-        said("More, share", more),
+        said("More, share", lambda row: SHARE.band(row["relative"]["q10"], row["relative"]["q90"])),
     ]
     return listing(_rows(by), columns)
 
@@ -285,16 +279,17 @@ def _goals(made: Results, levers: Levers) -> list[Part]:
         return []
     cur, goals, ways = made.study.currency, records(levers.goals), records(levers.ways)
 
-    def amount(row: Record) -> Text:
-        return message("{x:whole}~{unit}", x=row["amount"], unit=_goal_unit(row, cur))
-
     def ahead(key: str, head: Text) -> Shown:
         return said(head, lambda row: CHANGE.said(-row[key]))
 
     columns = [
         text("goal", "Goal", "2"),
         said("Periods", lambda row: message("{from} to {by}", **row), width="2"),
-        said("Amount", amount, width="2"),
+        said(
+            "Amount",
+            lambda row: message("{amount:whole}~{unit}", unit=_goal_unit(row, cur), **row),
+            width="2",
+        ),
         said(
             "Median, band",
             lambda row: Over(message("{q50:number}", **row), CURRENCY.band(row["q10"], row["q90"])),
@@ -337,21 +332,21 @@ def _way_name(way: Record) -> str:
 
 
 def _ways(ways: Sequence[Record], currency: str) -> Listing:
-    def amount(key: str) -> Any:
+    def amount(key: str, head: Text) -> Shown:
         def cell(way: Record) -> Text:
             said_as = "{x:percent}" if way["lever"] == "rate" else "{x:whole}~{cur}"
             return message(said_as, x=way[key], cur=currency)
 
-        return cell
+        return said(head, cell)
 
     def likely(way: Record) -> Text:
-        return message("{p:brief}" if way["reached"] else "out of reach: {p:brief}", p=way["p"])
+        return message("{p:brief}" if way["reached"] else "out of reach: {p:brief}", **way)
 
     columns = [
         text("goal", "Goal", "2"),
         said("What would do", _way_name, "l", "2"),
-        said("Now", amount("value_now")),
-        said("Then", amount("value")),
+        amount("value_now", "Now"),
+        amount("value", "Then"),
         said("Change", lambda way: message("{change:change}", **way)),
         said("Probability", likely, width="2"),
     ]
