@@ -154,14 +154,10 @@ class Past:
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Self:
         """From the content of backtest.json."""
-        names = {item.name for item in fields(cls)} - {"scores", "gate"}
-        gate = [
-            Check(c["name"], c["status"], c["value"], c["advice"], c["threshold"])
-            for c in summary["gate"]["checks"]
-        ]
-        return cls(
-            **{name: summary[name] for name in names if name in summary}, scores=summary["methods"], gate=gate
-        )
+        told = {item.name: summary[item.name] for item in fields(cls) if item.name in summary}
+        keys = ("name", "status", "value", "advice", "threshold")
+        gate = [Check(**{key: check[key] for key in keys}) for check in summary["gate"]["checks"]]
+        return cls(**told | {"scores": summary["methods"], "gate": gate})
 
     @property
     def own(self) -> Mapping[str, Any]:
@@ -171,11 +167,7 @@ class Past:
     def tables(self) -> list[Table]:
         """The headline by origin, and every method's scores."""
         methods = [
-            {
-                k: v["share"] if isinstance(v, Mapping) else v
-                for k, v in row.items()
-                if not isinstance(v, list)
-            }
+            {key: found["share"] if isinstance(found, Mapping) else found for key, found in row.items()}
             for row in self.scores
         ]
         return [

@@ -14,7 +14,7 @@ here is formatted, cut or laid out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from forecast.tables import CURRENCY, SHARE, Record, Table, Unit, Units, unit_in
@@ -235,15 +235,10 @@ def checklist(
         text("status", "Status", widths[1]),
         text("value", answer, widths[2]),
         text("threshold", "Expected", widths[3]),
-        said("Advice", lambda c: _sentence(c["advice"]), "l", widths[4]),
+        said("Advice", lambda c: c["advice"] and message("{advice:sentence}", **c), "l", widths[4]),
     ]
-    rows = [vars(check) for check in asked]
-    made = listing(rows, columns, strong=lambda c: c["status"] == standing_out, filled=True)
-    return Listing(made.heads, made.rows, made.align, made.widths, asked)
-
-
-def _sentence(advice: Text) -> Text:
-    return message("{x:sentence}", x=advice) if advice else ""
+    made = listing(map(vars, asked), columns, strong=lambda c: c["status"] == standing_out, filled=True)
+    return replace(made, checks=asked)
 
 
 def _text(item: Any) -> Text:

@@ -153,7 +153,7 @@ def _rates_listing(frame: pd.DataFrame, stages: Sequence[str]) -> Listing:
     rows = listing([{"channel": name} | cells for name, cells in by.items()], columns, strong=_is_total)
     ranges = [cell for stage in stages for cell in (_published(frame, stage), "")]
     last = Row(["published range", *ranges])
-    return Listing(rows.heads, [*rows.rows, last], rows.align, rows.widths)
+    return replace(rows, rows=[*rows.rows, last])
 
 
 def _is_total(row: Record) -> bool:
@@ -171,14 +171,11 @@ def _published(frame: pd.DataFrame, stage: str) -> Text:
 
 def economics_wide(frame: pd.DataFrame) -> pd.DataFrame:
     """A row for each channel, a column for each measure and statistic (cpl_mean, cpl_q10, ...); channels keep order."""
-    names = sorted(
-        frame["channel"].unique(), key=lambda channel: channel == "total"
-    )  # stable: the total last
-    wide = frame.pivot(index="channel", columns="measure", values=["mean", "q10", "q50", "q90"]).swaplevel(
-        axis=1
-    )
+    names = sorted(frame["channel"].unique(), key=lambda name: name == "total")  # stable: the total last
+    wide = frame.pivot(index="channel", columns="measure", values=["mean", "q10", "q50", "q90"])
+    wide = wide.swaplevel(axis=1).loc[names]
     wide.columns = wide.columns.map("_".join)
-    return wide.loc[names].reset_index()
+    return wide.reset_index()
 
 
 def _per_unit(made: Results) -> list[Part]:
@@ -313,7 +310,7 @@ def _costs(by: By, currency: str) -> Listing:
         head, width = HEADS[measure]
         return said(message(head), lambda row: _cost(row.get(measure)), width=width)
 
-    rows = sorted(({"channel": channel} | cells for channel, cells in by.items()), key=_is_total)
+    rows = sorted(({"channel": channel, **cells} for channel, cells in by.items()), key=_is_total)
     shown = [measure for measure in HEADS if any(measure in row for row in rows)]
     columns = [named("channel", message("Channel, {cur}", cur=currency)), *map(cost, shown)]
     return listing(rows, columns, strong=_is_total)

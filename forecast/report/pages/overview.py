@@ -8,7 +8,7 @@ from forecast.columns import by_measure, unit_of
 from forecast.report import sentences
 from forecast.report.document import Listing, Page, Part, Shown, Tile, band, listing, named, said, value
 from forecast.tables import COUNT, CURRENCY, Record, Unit, records
-from forecast.words import Message, Text, known, message, stage_word
+from forecast.words import Message, Text, known, message, stage_word, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,11 +43,8 @@ def summary_page(made: Results) -> Page:
 
 def what_is_forecast(made: Results) -> Part:
     """Totals with their bands, and the target."""
-    text = message(
-        "{outlook} {target}",
-        outlook=sentences.outlook(made.study, made.headline),
-        target=sentences.target(made.study, made.headline),
-    )
+    study, head = made.study, made.headline
+    text = together(sentences.outlook(study, head), sentences.target(study, head))
     return Part("What is forecast", text=text)
 
 

@@ -302,14 +302,9 @@ def _attribution(told: Mapping[str, Any]) -> Listing:
 
 
 def _together(blocks: Sequence[Record], key: str) -> Message:
-    return together(*(_valued(block, block[key]) for block in blocks), between=", ")
-
-
-def _valued(block: Record, amount: float) -> Message:
-    said_as = {"share": "{x:percent.3}", "days": "{x:.0f} days into {stage:stage}"}.get(
-        block["unit"], "{x:number}"
-    )
-    return message(said_as, x=amount, stage=block.get("stage", ""))
+    units = {"share": "{x:percent.3}", "days": "{x:.0f} days into {stage:stage}"}
+    each = (message(units.get(block["unit"], "{x:number}"), x=block[key], **block) for block in blocks)
+    return together(*each, between=", ")
 
 
 # -------------------------------------------------------------------------------------------------------- figures
