@@ -223,9 +223,12 @@ def formatted(value: Any, spec: str) -> str:
 
 
 def _step(values: Iterable[float], digits: int) -> float:
-    """Rounding step that leaves `digits` significant digits of the largest value."""
+    """Rounding step that leaves `digits` significant digits of the largest value, as it reads when rounded."""
     largest = max((abs(v) for v in values), default=0.0)
-    return 10.0 ** (math.floor(math.log10(largest)) - digits + 1) if largest > 1e-9 else 1.0
+    if largest <= 1e-9:
+        return 1.0
+    step = 10.0 ** (math.floor(math.log10(largest)) - digits + 1)
+    return 10.0 * step if round(largest / step) >= 10**digits else step  # 0.998 to two digits is 1.0, as 1.01 is
 
 
 def _written(value: float, step: float) -> str:
