@@ -24,6 +24,7 @@ from forecast.study.file import (
 from forecast.words import message
 
 OBJECTIVES = ("profit", "revenue", "target", "cvar")
+SUMMED = ("profit", "revenue")  # sums over channels and periods: these alone are solved with spend free by period
 
 
 def _total(value: object) -> object:
@@ -190,7 +191,7 @@ class BudgetSpec(Table):
         if self.flighting == "free":
             text = 'is spend over the horizon: expected flighting = "current" with it'
             found += [Problem(key, text) for key in ("lots", "fees") if getattr(self, key)]
-            if self.objective in ("target", "cvar") or self.floor is not None:
+            if self.objective not in SUMMED or self.floor is not None:
                 text = 'expected "current" with an objective or a limit on risk; came "free"'
                 found.append(Problem("flighting", text))
         refuse(found)
