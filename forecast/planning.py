@@ -85,8 +85,11 @@ def forecast(
         seed: of the paths of the horizon and of chance.
         backtest: the summary of one that belongs to these data (`workflow.saved_backtest`), for verdict and report.
         command: by which it was asked, for the provenance.
+
+    Raises UsageError for a plan that is none, StudyError or DataError where the study's cannot be read.
     """
-    spend = np.asarray(read_plan(study, history).values if plan is None else plan, dtype=float)
+    read = np.asarray(read_plan(study, history).values, dtype=float)
+    spend = read if plan is None else _spend("plan", plan, read.shape)
     case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
     case, recycled = with_recycling(case, seed=seed)
     return Forecast(case, seed=seed, recycled=recycled, backtest=backtest, command=command)
@@ -397,23 +400,31 @@ def compare(plans: Mapping[str, ArrayLike] | Sequence[ArrayLike], made: Forecast
 
     Args:
         plans: spend (period, channel) in currency; by name, or in an order (then named plan 1, plan 2, ...).
+
+    Raises UsageError where one is not such a table.
     """
     named = (
         plans if isinstance(plans, Mapping) else {f"plan {i}": plan for i, plan in enumerate(plans, start=1)}
     )
-    spends = {name: np.asarray(plan, dtype=float) for name, plan in named.items()}
-    shape = made.case.plan.shape
-    for name, spend in spends.items():
-        if spend.shape != shape:
-            raise UsageError(
-                f"{name}: expected spend of {shape[0]} periods and {shape[1]} channels, got {spend.shape}"
-            )
+    spends = {name: _spend(name, plan, made.case.plan.shape) for name, plan in named.items()}
     draws = made.simulate(spends)
     rows = []
     for measure in (*made.case.stages, "revenue", "revenue_eventual", "contribution", "spend"):
         if measure in draws:
             rows += results.against_first(draws, measure, list(spends))
     return pd.DataFrame(rows)
+
+
+def _spend(name: str, plan: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """A plan as an array (period, channel) of spend, 0 or more."""
+    spend = np.asarray(plan, dtype=float)
+    if spend.shape != shape:
+        raise UsageError(
+            f"{name}: expected spend of {shape[0]} periods and {shape[1]} channels, got {spend.shape}"
+        )
+    if not (np.isfinite(spend) & (spend >= 0)).all():
+        raise UsageError(f"{name}: expected spend of 0 or more in every period and channel")
+    return spend
 
 
 # -------------------------------------------------------------------------------------------------------- the verdict

@@ -228,7 +228,9 @@ def _step(values: Iterable[float], digits: int) -> float:
     if largest <= 1e-9:
         return 1.0
     step = 10.0 ** (math.floor(math.log10(largest)) - digits + 1)
-    return 10.0 * step if round(largest / step) >= 10**digits else step  # 0.998 to two digits is 1.0, as 1.01 is
+    return (
+        10.0 * step if round(largest / step) >= 10**digits else step
+    )  # 0.998 to two digits is 1.0, as 1.01 is
 
 
 def _written(value: float, step: float) -> str:

@@ -251,6 +251,10 @@ def test_plans_are_compared_on_common_random_numbers(by_hand: tuple[Study, Poste
     assert list(forecast.compare([plan, 2 * plan], made)["plan"].unique()) == ["plan 1", "plan 2"]
     with pytest.raises(forecast.UsageError, match="plan 1: expected spend of 3 periods and 2 channels"):
         forecast.compare([plan[:2]], made)
+    with pytest.raises(forecast.UsageError, match="less: expected spend of 0 or more"):
+        forecast.compare({"less": plan - 1e9}, made)
+    with pytest.raises(forecast.UsageError, match="plan: expected spend of 3 periods"):
+        forecast.forecast(study, read_history(study), posterior, plan=plan[:, :1])
 
 
 @pytest.mark.parametrize("paper", ["no_paper", pytest.param("drawn", marks=pytest.mark.slow)])

@@ -82,7 +82,12 @@ def test_short_names_fit_and_stay_apart(names):
 
 def test_what_rounds_up_has_no_digit_more():
     """To two digits 0.998 and 1.01 read alike."""
-    assert [plain(message("{x:number.2}", x=x)) for x in (0.994, 0.998, 1.01, 9.96)] == ["0.99", "1.0", "1.0", "10"]
+    assert [plain(message("{x:number.2}", x=x)) for x in (0.994, 0.998, 1.01, 9.96)] == [
+        "0.99",
+        "1.0",
+        "1.0",
+        "10",
+    ]
 
 
 def test_control_signs_and_writing_direction_are_taken_out():

@@ -24,7 +24,10 @@ from forecast.study.file import (
 from forecast.words import message
 
 OBJECTIVES = ("profit", "revenue", "target", "cvar")
-SUMMED = ("profit", "revenue")  # sums over channels and periods: these alone are solved with spend free by period
+SUMMED = (
+    "profit",
+    "revenue",
+)  # sums over channels and periods: these alone are solved with spend free by period
 
 
 def _total(value: object) -> object:
