@@ -138,7 +138,10 @@ def test_elasticities_are_covered(fits):
 
 
 def test_pymc_has_the_same_posterior(tmp_path: Path):
-    """PyMC's own sampler on the PyMC definition, nutpie on the kernel: same means and sds within Monte Carlo error."""
+    """PyMC's own sampler on the PyMC definition, nutpie on the kernel: same means and widths within Monte Carlo error.
+
+    Widths by the central 80 %: in the tails of `mu` a single excursion of a chain moves the sd by a fifth.
+    """
     company = generate(world(), np.random.default_rng(5))
     counts(company).to_csv(tmp_path / "counts.csv", index=False)
     text = HEAD + '[history]\ncounts = "counts.csv"\nperiod = "month"\nfrom = "2024-11"\n' + KINDS
@@ -158,4 +161,5 @@ def test_pymc_has_the_same_posterior(tmp_path: Path):
                 one, two = np.log(np.abs(ours[name])), np.log(np.abs(theirs[name]))
                 spread = np.hypot(one.std(), two.std())
                 assert abs(one.mean() - two.mean()) < 0.15 * spread, name
-                assert one.std() / two.std() == pytest.approx(1.0, abs=0.15), name
+                width = [np.ptp(np.quantile(draws, [0.1, 0.9])) for draws in (one, two)]
+                assert width[0] / width[1] == pytest.approx(1.0, abs=0.15), name
