@@ -8,7 +8,7 @@ from typing import Any
 
 from forecast.words import FAIL, PASS, Check, Message, message, typed
 
-Part = Mapping[str, Any]  # as `fit.diagnose` tells it
+Diagnosis = Mapping[str, Any]  # of one part, as `fit.sampling.diagnose` tells it
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Bar:
     """One bar: its name, its worst number over some parts, and how that reads beside the bar and in a sentence."""
 
     name: str
-    worst: Callable[[Sequence[Part]], float]
+    worst: Callable[[Sequence[Diagnosis]], float]
     passes: Callable[[float], bool]  # what is not a number does not pass
     value: str
     must: Message
@@ -62,7 +62,7 @@ class Gate:
             "{x:whole}", message("at least {x:whole}", x=asked), "{x:whole} draws",
         )  # fmt: skip
 
-    def checks(self, parts: Sequence[Part]) -> list[Check]:
+    def checks(self, parts: Sequence[Diagnosis]) -> list[Check]:
         """A check for each bar, over all parts; none where nothing was sampled. FAIL where a bar is missed."""
         hurt = [str(p["part"]) for p in parts if p["divergences"]]
         where = message(" ({parts})", parts=hurt) if hurt else ""
@@ -73,7 +73,7 @@ class Gate:
             made.append(Check(bar.name, PASS if bar.passes(x) else FAIL, said, "", bar.must))
         return made
 
-    def missed(self, part: Part) -> list[str]:
+    def missed(self, part: Diagnosis) -> list[str]:
         """The bars that one part misses, as sentences; empty when it may be used."""
         found = ((bar, bar.worst([part])) for bar in self.bars(part["asked"]))
         text = "{part}: {said} (must be {must})"
