@@ -16,6 +16,7 @@ ROOT = PACKAGE.parent
 FLOORS = """
     errors periods progress equations words tables columns
     study
+    read
     history funnel
     fit
     leads

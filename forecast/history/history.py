@@ -41,6 +41,7 @@ from forecast.periods import (
     shift,
     start_of,
 )
+from forecast.read import FileRead
 
 MONEY = ("spend", "revenue")
 CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
@@ -67,6 +68,7 @@ class History:
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
     reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part
     of the content and has no place in `fingerprint`.
+    files: how each file was read, for the page that says so; likewise no part of the content.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
     `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `paid`) and won (`priced`).
@@ -81,6 +83,7 @@ class History:
     deals: pd.DataFrame = field(default_factory=lambda: no_deals())  # noqa: PLW0108 - defined below
     sources: dict[str, str] = field(default_factory=dict)
     reading: dict[str, str] = field(default_factory=dict)
+    files: tuple[FileRead, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):

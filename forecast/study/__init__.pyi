@@ -19,6 +19,9 @@ from .options import BASELINE_NAMES as BASELINE_NAMES
 from .options import TUNED as TUNED
 from .options import GateSpec as GateSpec
 from .options import ScoringSpec as ScoringSpec
+from .reading import ROLES as ROLES
+from .reading import ReadSpec as ReadSpec
+from .reading import ReadsSpec as ReadsSpec
 from .scenarios import Z80 as Z80
 from .scenarios import ChangeSpec as ChangeSpec
 from .scenarios import DelayChangeSpec as DelayChangeSpec

@@ -19,6 +19,7 @@ from forecast.errors import StudyError
 from forecast.study.crm import PRESETS
 from forecast.study.file import (
     Label,
+    Name,
     NonNegative,
     Positive,
     Problem,
@@ -47,6 +48,7 @@ from forecast.study.options import (
     ScoringSpec,
     SegmentsSpec,
 )
+from forecast.study.reading import ReadsSpec
 from forecast.study.scenarios import GoalSpec, ScenarioSpec, scenario_problems
 from forecast.words import Message, message, together
 
@@ -54,6 +56,7 @@ RESERVED = frozenset(
     {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
 )
 LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "returned", "amount", "period", "spend")
+LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
 
 
@@ -62,6 +65,12 @@ class HistorySpec(Table):
 
     Exactly one of `counts` and `leads` is given. `from_` ("from" in the file) and `through` are periods, both
     included. `columns` maps our column names to those in the file; `preset` does the same for the export of a CRM.
+
+    `read`: how files are to be read where they do not say it. `deals`: a second file, joined to the leads on `lead_id`.
+    `exchange`: what one unit of a currency is worth in the study's. `pipelines`: those that are read (None: all).
+    `won_values`, `lost_values`: what the column of outcomes says of deals that are won and lost. `blank`: what an
+    empty cell of a counted column means. `bad_rows`: what becomes of a row that contradicts itself. `fractions`: of
+    counts that were shared out. `net_revenue`: negative money is meant (refunds, credit notes).
     """
 
     counts: str | None = None
@@ -73,6 +82,16 @@ class HistorySpec(Table):
     through: Label | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     preset: Annotated[str, one_of(tuple(PRESETS))] | None = None
+    read: ReadsSpec = ReadsSpec()
+    deals: str | None = None
+    exchange: dict[str, Positive] = Field(default_factory=dict)
+    pipelines: tuple[Name, ...] | None = None
+    won_values: tuple[Name, ...] | None = None
+    lost_values: tuple[Name, ...] | None = None
+    blank: Literal["zero", "unknown"] | None = None
+    bad_rows: Literal["refuse", "leave out"] = "refuse"
+    fractions: Literal["refuse", "round"] = "refuse"
+    net_revenue: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -81,7 +100,7 @@ class HistorySpec(Table):
             found.append(Problem("", wrong))
         if self.leads is None:
             text = "belongs to leads, and this history has none: remove it, or give leads"
-            found += [Problem(key, text) for key in self.given(("activity", "preset"))]
+            found += [Problem(key, text) for key in self.given(LEADS_ONLY)]
         elif self.counting == "cohort":
             found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
         found += window_problems(self.period, ("from", self.from_), ("through", self.through))

@@ -1,0 +1,46 @@
+"""What was read of a file, and how: what a person lays beside the file to see that nothing was misread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forecast.words import Text
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows that were not used, and why: their numbers as a spreadsheet shows them (the first ones, where many)."""
+
+    reason: Text
+    n: int
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A value of the column of outcomes: what it was taken for ("won", "lost", "open" or "not understood"), and rows."""
+
+    value: str
+    meaning: str
+    n: int
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """One file as it was read.
+
+    role: "counts", "leads", "deals", "activity", "plan" or "retention". dialect: how it is written, by what
+    ("encoding", "delimiter", "numbers", "dates", "sheet", "header" ...). columns: title in the file by our name; unread:
+    the other titles. rows: those used. notes: what was done or found on the way, each to be said once. outcomes: the
+    values of the column that says how deals ended.
+    """
+
+    role: str
+    file: str
+    dialect: dict[str, Text]
+    columns: dict[str, str]
+    unread: tuple[str, ...] = ()
+    rows: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[Text, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
