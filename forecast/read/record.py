@@ -18,7 +18,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A value of the column of outcomes: what it was taken for ("won", "lost", "open" or "not understood"), and rows."""
+    """A value of the column of outcomes, how many rows have it, and what it was taken for.
+
+    meaning: "won", "lost", "open" or "not understood".
+    """
 
     value: str
     meaning: str
@@ -30,9 +33,9 @@ class FileRead:
     """One file as it was read.
 
     role: "counts", "leads", "deals", "activity", "plan" or "retention". dialect: how it is written, by what
-    ("encoding", "delimiter", "numbers", "dates", "sheet", "header" ...). columns: title in the file by our name; unread:
-    the other titles. rows: those used. notes: what was done or found on the way, each to be said once. outcomes: the
-    values of the column that says how deals ended.
+    ("encoding", "delimiter", "numbers", "dates", "sheet", "header" ...). columns: title in the file by our name;
+    unread: the other titles. rows: those used. notes: what was done or found on the way, each to be said once.
+    outcomes: the values of the column that says how deals ended.
     """
 
     role: str
