@@ -101,9 +101,12 @@ COUNTS = {
     "text in a number": Bad(
         ('small.csv: column leads: row 5 ("n/a"): expected a number',), data=row_edited(5, ",28,", ",n/a,")
     ),
-    "thousands separator": Bad(
-        ('small.csv: column visitors: row 4 ("1.075,00")', "no thousands separators"),
-        data=row_edited(4, ",1075,", ',"1.075,00",'),
+    "a mark of two meanings": Bad(
+        (
+            'small.csv: column visitors: row 4 ("1,075"): the comma may part thousands',
+            "history.read.thousands",
+        ),
+        data=row_edited(4, ",1075,", ',"1,075",'),
     ),
     "negative count": Bad(
         ('small.csv: column visitors: row 3 ("-900"): expected 0 or more',),
@@ -132,16 +135,16 @@ COUNTS = {
         ),
     ),
     "unreadable date": Bad(
-        ('small.csv: column period: row 2 ("Jan 25"): expected a month; write it as 2026-03',),
-        data=row_edited(2, "2025-01", "Jan 25"),
+        ('small.csv: column period: row 2 ("Jan"): expected a month; write it as 2026-03',),
+        data=row_edited(2, "2025-01", "Jan"),
     ),
     "empty file": Bad(("small.csv: is empty (0 bytes)",), data=""),
     "header only": Bad(("small.csv: has a header and no rows",), data=counts().splitlines()[0]),
     "wrong encoding": Bad(
-        ("small.csv: line 3 holds byte 0xe9, which is not UTF-8", "CSV UTF-8"),
-        data=counts().replace("seo", "référencement").encode("latin-1"),
+        ("small.csv: is not UTF-8", "CSV UTF-8", "history.read.encoding"),
+        data=counts().replace("seo", "référencement").encode("cp850"),
     ),
-    "UTF-16": Bad(("small.csv: is UTF-16, not UTF-8",), data=counts().encode("utf-16")),
+    "half a UTF-16": Bad(("which is not UTF-16",), data=counts().encode("utf-16") + b"1"),
     "XLSX of 0 bytes": Bad(
         ("small.xlsx: is empty (0 bytes)",),
         study=STUDY.replace("small.csv", "small.xlsx"),

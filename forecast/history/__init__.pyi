@@ -1,13 +1,6 @@
 from .audit import audit_history as audit_history
 from .counts import SegmentCounts as SegmentCounts
 from .counts import read_segment_counts as read_segment_counts
-from .files import BLANK as BLANK
-from .files import Grid as Grid
-from .files import Wanted as Wanted
-from .files import find_columns as find_columns
-from .files import read_grid as read_grid
-from .files import rows_text as rows_text
-from .files import to_numbers as to_numbers
 from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .history import History as History
 from .history import dataset as dataset

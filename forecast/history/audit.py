@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.history.audit_rates import blanks, jumps, opposite
-from forecast.history.files import BLANK
 from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
+from forecast.read import BLANK
 from forecast.study import Study
 from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, together
 

@@ -13,21 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
-from forecast.history.files import (
+from forecast.history.history import MONEY, History
+from forecast.periods import Periods, period_index, period_label, period_range
+from forecast.read import (
     BLANK,
+    Ask,
+    FileRead,
     Grid,
+    NumberForm,
     Wanted,
     cells_problem,
-    day_text,
+    date_form,
+    file_read,
     find_columns,
     folded,
+    name_text,
+    number_form,
     read_grid,
-    to_dates,
     to_numbers,
+    to_periods,
 )
-from forecast.history.history import MONEY, History
-from forecast.periods import EXAMPLES, Periods, parse_period, period_index, period_label, period_range
-from forecast.study import Study, nearest
+from forecast.study import ReadsSpec, Study, nearest
 from forecast.words import Text, message
 
 
@@ -40,28 +46,42 @@ class Rows:
     starts: Periods
     channels: NDArray[np.object_]
     measures: dict[str, NDArray[np.float64]]
+    read: FileRead | None = None
 
     def where(self, keep: NDArray[np.bool_]) -> Rows:
         """The rows that `keep` marks."""
         measures = {name: values[keep] for name, values in self.measures.items()}
-        return Rows(self.file, self.numbers[keep], self.starts[keep], self.channels[keep], measures)
+        return Rows(
+            self.file, self.numbers[keep], self.starts[keep], self.channels[keep], measures, self.read
+        )
 
 
 @dataclass(frozen=True)
 class Layout:
     """What a table should hold.
 
-    `key` is the study's key that names the file; `needed` are measures that must be there; `columns` maps our names to
-    those in the file; `spare`: the table stands beside leads, and no stage need be in it.
+    `key` is the study's key that names the file, `role` which of its files it is; `needed` are measures that must be
+    there; `columns` maps our names to those in the file, `reads` says how files are read; `spare`: the table stands
+    beside leads, and no stage need be in it.
     """
 
     key: str
+    role: str
     kind: str
     money: tuple[str, ...]
     stages: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    reads: ReadsSpec = field(default_factory=ReadsSpec)
     spare: bool = False
+
+    @property
+    def ask(self) -> Ask:
+        """What is asked of the file."""
+        required = {"period", "channel", *self.needed}
+        names = ("period", "channel", *self.money, *self.stages)
+        wanted = [_wanted(name, self, name in required) for name in names]
+        return Ask(self.key, self.role, self.reads, wanted, self.kind)
 
 
 def read_rows(path: Path, file: str, layout: Layout) -> Rows:
@@ -69,27 +89,38 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
 
     Raises DataError with every column that is missing, or else every cell that is not what its column holds.
     """
-    grid = read_grid(path, file, layout.key)
     stages, money = layout.stages, layout.money
-    required = {"period", "channel", *layout.needed}
-    wanted = [_wanted(name, layout, name in required) for name in ("period", "channel", *money, *stages)]
-    found = find_columns(grid.header, wanted, file)
+    ask = layout.ask
+    grid = read_grid(path, file, ask)
+    found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind)
+    measured = [name for name in (*money, *stages) if name in found]
+    form = number_form(grid, [found[name] for name in measured], ask)
+    dates = date_form(grid, [found["period"]], ask, kind=layout.kind)
     values: dict[str, NDArray[np.float64]] = {}
     problems: list[Text] = []
-    for name in (*money, *stages):
-        if name in found:
-            values[name], wrong = to_numbers(
-                grid, found[name], _title(grid, found[name]), whole=name in stages
-            )
-            problems += wrong
-    starts, wrong = _read_periods(grid, found["period"], layout.kind)
-    problems += wrong
+    for name in measured:
+        numbers = to_numbers(grid, found[name], grid.title(found[name]), whole=name in stages, form=form)
+        values[name] = numbers.values
+        problems += numbers.problems
+    periods = to_periods(grid, found["period"], layout.kind, dates, ask)
+    problems += periods.problems
     channels, wrong = _read_channels(grid, found["channel"])
     problems += wrong
     problems += _missing_stages(grid, found, values, layout)
     if problems:
         raise DataError(problems)
-    return Rows(file, np.array(grid.numbers), starts, channels, values)
+    said = _said(grid, [found[name] for name in measured], form, dates.said() if dates.order else "")
+    return Rows(
+        file, np.array(grid.numbers), periods.starts, channels, values, file_read(grid, ask, found, said)
+    )
+
+
+def _said(grid: Grid, positions: Iterable[int], form: NumberForm, dates: Text) -> dict[str, Text]:
+    """What is said of numbers and dates, where they are not as programs write them."""
+    texts = any(isinstance(cell, str) for at in positions for cell in grid.column(at))
+    return ({"numbers": form.said()} if texts and not form.plain else {}) | (
+        {"dates": dates} if dates else {}
+    )
 
 
 def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
@@ -101,20 +132,9 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     return Wanted(name, (theirs,), required=True, mapped=True)
 
 
-def _title(grid: Grid, position: int) -> str:
-    return grid.header[position].strip()
-
-
-def _read_periods(grid: Grid, position: int, kind: str) -> tuple[Periods, list[Text]]:
-    def read(text: str) -> np.datetime64:
-        return parse_period(text, kind)
-
-    return to_dates(grid, position, _title(grid, position), read, kind, f"write it as {EXAMPLES[kind]}")
-
-
 def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[Text]]:
-    title = _title(grid, position)
-    cells = ["" if cell is None else day_text(cell) for cell in grid.column(position)]
+    title = grid.title(position)
+    cells = ["" if cell is None else name_text(cell) for cell in grid.column(position)]
     empty = [(n, None) for n, cell in zip(grid.numbers, cells, strict=True) if not cell]
     problems: list[Text] = []
     if empty:
@@ -221,18 +241,25 @@ def _labels(starts: Periods, kind: str) -> list[str]:
 # --------------------------------------------------------------------------------------------- the counts of a study
 
 
+def counts_layout(study: Study) -> Layout:
+    """What the table of counts of a study should hold."""
+    spec, stages = study.history, study.funnel.stages
+    return Layout(
+        "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, reads=spec.read
+    )
+
+
 def read_counts(study: Study) -> Rows:
     """The table of counts that a study names, as it is: with a column of segments a row for each."""
-    spec, file = study.history, str(study.history.counts)
-    layout = Layout("history.counts", spec.period, MONEY, study.funnel.stages, columns=spec.columns)
-    return read_rows(study.folder / file, file, layout)
+    file = str(study.history.counts)
+    return read_rows(study.folder / file, file, counts_layout(study))
 
 
 def segment_names(study: Study) -> NDArray[np.object_]:
     """The segment of each row of the counts, a blank as such. Raises StudyError where there is no such column."""
     wanted = "" if study.segments is None else study.segments.column
     file = str(study.history.counts)
-    grid = read_grid(study.folder / file, file, "history.counts")
+    grid = read_grid(study.folder / file, file, counts_layout(study).ask)
     titles = [str(title).strip() for title in grid.header]
     if wanted not in titles:
         raise StudyError(
@@ -240,7 +267,7 @@ def segment_names(study: Study) -> NDArray[np.object_]:
             f"{nearest(wanted, titles)}"
         )
     cells = grid.column(titles.index(wanted))
-    return np.array([BLANK if cell is None else day_text(cell) for cell in cells], dtype=object)
+    return np.array([BLANK if cell is None else name_text(cell) for cell in cells], dtype=object)
 
 
 def summed(rows: Rows) -> Rows:

@@ -21,32 +21,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
-from forecast.history.files import (
+from forecast.read import (
     BLANK,
     CSV_SUFFIXES,
-    DATE_REMEDY,
-    FIRST_SERIAL,
-    LAST_SERIAL,
-    NUMBER_REMEDY,
-    PARQUET_SUFFIXES,
+    DAY_REMEDY,
+    NOT_A_NUMBER,
+    Ask,
+    FileRead,
+    Relation,
     Wanted,
+    as_grid,
     cells_problem,
-    check_file,
-    csv_fault,
-    csv_header,
-    day_text,
     find_columns,
     first_line_of,
     folded,
-    literal_path,
-    read_excel_rows,
-    unreadable_parquet,
+    open_relation,
+    with_forms,
 )
-from forecast.study import PRESETS, Preset
+from forecast.study import PRESETS, Preset, ReadsSpec
 from forecast.words import Text, message
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
-FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"
 UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
 
 
@@ -55,11 +50,12 @@ class Leads:
     """What a file of leads holds.
 
     groups: channel, one period start (or NaT) per stage from "leads" on and for `lost`, `n` leads, `amounts`.
-    last_day: the latest date in the file.
+    last_day: the latest date in the file. read: how it was read.
     """
 
     groups: pd.DataFrame
     last_day: np.datetime64
+    read: FileRead
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,7 @@ def read_leads(
     stages: Sequence[str],
     columns: Mapping[str, str],
     preset: str | None,
+    reads: ReadsSpec,
     first_course: bool = False,
 ) -> Leads:
     """Read and check a file of leads. `stages` are those from "leads" on; the first is dated by `created`.
@@ -88,52 +85,111 @@ def read_leads(
 
     Raises DataError with every rule that is broken: how many rows, which, what came, and what to do.
     """
-    check_file(path, file, "history.leads")
+    ask = _ask(reads, _wanted_columns(stages, columns, preset))
     with (
         tempfile.TemporaryDirectory(prefix="forecast-") as folder,
         duckdb.connect(config=_config(folder)) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
-        source = _open(connection, path, file)
-        cells = _cells(source, file, stages, columns, preset)
-        if first_course:
-            cells = _first_course(source, cells, tuple(stages), columns.get("returned", "returned"))
-        query = _Query(connection, source, file, cells, tuple(stages))
+        source = open_relation(connection, path, file, ask, Path(folder))
+        back = columns.get("returned", "returned") if first_course else None
+        opened = _Opened(connection, path, file, ask, tuple(stages), columns, preset, back)
         try:
-            return query.grouped(kind)
+            return opened.leads(source, kind)
         except duckdb.Error as error:
-            raise DataError(_unreadable(path, file, error)) from None
+            if path.suffix.lower() not in CSV_SUFFIXES or source.grid is not None:
+                raise DataError(
+                    f"{file}: cannot be read ({first_line_of(error)}); export it again."
+                ) from None
+            # DuckDB stumbles over line ends of several kinds and over notes below the table
+            return opened.leads(as_grid(connection, path, file, ask), kind)
 
 
 def read_lead_rows(
-    path: Path, file: str, *, stages: Sequence[str], columns: Mapping[str, str], preset: str | None
+    path: Path,
+    file: str,
+    *,
+    stages: Sequence[str],
+    columns: Mapping[str, str],
+    preset: str | None,
+    reads: ReadsSpec,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them."""
-    with duckdb.connect(config=_config(tempfile.gettempdir())) as connection:
-        source = _open(connection, path, file)
+    ask = _ask(reads, _wanted_columns(stages, columns, preset))
+    with (
+        tempfile.TemporaryDirectory(prefix="forecast-") as folder,
+        duckdb.connect(config=_config(folder)) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        source = open_relation(connection, path, file, ask, Path(folder))
+        source = _in_form(connection, source, file, ask, stages, columns, preset, None)
         cells = _cells(source, file, stages, columns, preset)
         ours = {cell.title for cell in cells.values()}
         others = {i: title.strip() for i, title in enumerate(source.header) if title.strip() not in ours}
         picked = [f'{cell.value} AS "{name}"' for name, cell in cells.items()]
         sql = ", ".join([*picked, *(f"{source.columns[i]} AS x{i}" for i in others)])
-        found = connection.execute(f"SELECT {sql} FROM {source.relation}", source.parameters).df()  # noqa: S608
+        ordered = f"SELECT {sql} FROM {source.relation} ORDER BY {source.row}"  # noqa: S608
+        found = connection.execute(ordered, source.parameters).df()
     return found[list(cells)], found.iloc[:, len(cells) :].set_axis(list(others.values()), axis=1)
 
 
-# ------------------------------------------------------------------------------------- the file, every cell as it came
+def _ask(reads: ReadsSpec, wanted: Sequence[Wanted]) -> Ask:
+    return Ask("history.leads", "leads", reads, wanted)
 
 
 @dataclass(frozen=True)
-class _File:
-    """A relation in DuckDB: how to select from it, its header, its column names and types, and its row number."""
+class _Opened:
+    """One file of leads, asked in the form that programs write first, and in the form that it has where that fails."""
 
-    relation: str
-    parameters: list[str]
-    header: tuple[str, ...]
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    row: str
-    serials: bool = False  # whole numbers in date columns are Excel's day numbers
+    connection: duckdb.DuckDBPyConnection
+    path: Path
+    file: str
+    ask: Ask
+    stages: tuple[str, ...]
+    columns: Mapping[str, str]
+    preset: str | None
+    back: str | None
+
+    def leads(self, source: Relation, kind: str) -> Leads:
+        """The leads. Raises DataError where they cannot be read, and duckdb.Error where DuckDB cannot read the file."""
+        if source.grid is None and self.ask.spec.time_zone is None:
+            found = self._query(source).found(kind)
+            if not found["bad"].any() and not (found["unsure"].any() and not found["proven"].any()):
+                return self._query(source).leads(found)
+        source = _in_form(
+            self.connection, source, self.file, self.ask, self.stages, self.columns, self.preset, self.back
+        )
+        query = self._query(source)
+        return query.leads(query.found(kind))
+
+    def _query(self, source: Relation) -> _Query:
+        cells = _cells(source, self.file, self.stages, self.columns, self.preset)
+        if self.back is not None:
+            cells = _first_course(source, cells, self.stages, self.back)
+        return _Query(self.connection, source, self.file, cells, self.stages)
+
+
+def _in_form(
+    connection: duckdb.DuckDBPyConnection,
+    source: Relation,
+    file: str,
+    ask: Ask,
+    stages: Sequence[str],
+    columns: Mapping[str, str],
+    crm: str | None,
+    back: str | None,
+) -> Relation:
+    """The relation with its dates and amounts read in the form that they are written in."""
+    found, closed, _ = _found(source, file, stages, columns, crm)
+    days = [at for name, at in found.items() if name not in {"lead_id", "channel", "amount"}]
+    days += [closed] if closed is not None else []
+    if back is not None:
+        days += [at for at, title in enumerate(source.header) if folded(title) == folded(back)]
+    amounts = [found["amount"]] if "amount" in found else []
+    return with_forms(connection, source, days, amounts, file, ask)
+
+
+# ------------------------------------------------------------------------------------- the file, every cell as it came
 
 
 def _config(folder: str) -> dict[str, Any]:
@@ -144,53 +200,6 @@ def _config(folder: str) -> dict[str, Any]:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-
-
-def _open(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
-    """Open a file by its ending. Raises DataError where it cannot be read."""
-    suffix = path.suffix.lower()
-    if suffix in CSV_SUFFIXES:
-        return _open_csv(path, file)
-    if suffix in PARQUET_SUFFIXES:
-        return _open_parquet(connection, path, file)
-    return _open_excel(connection, path, file)
-
-
-def _open_csv(path: Path, file: str) -> _File:
-    delimiter, header = csv_header(path, file)
-    names = tuple(f"c{i}" for i in range(len(header)))
-    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    mark = "\\t" if delimiter == "\t" else delimiter
-    layout = f"header = true, auto_detect = false, columns = {{{types}}}"
-    relation = f"read_csv(?, {layout}, delim = '{mark}', quote = '\"', escape = '\"')"
-    return _File(
-        relation, [literal_path(path)], header, names, ("VARCHAR",) * len(names), "row_number() OVER () + 1"
-    )
-
-
-def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
-    relation, parameters = "read_parquet(?)", [literal_path(path)]
-    try:
-        found = connection.execute(f"DESCRIBE SELECT * FROM {relation}", parameters).fetchall()  # noqa: S608 - no outside text
-    except duckdb.Error as error:
-        raise DataError(unreadable_parquet(file, error)) from None
-    header = tuple(str(row[0]) for row in found)
-    quoted = tuple('"' + name.replace('"', '""') + '"' for name in header)
-    types = tuple(str(row[1]) for row in found)
-    return _File(relation, parameters, header, quoted, types, "row_number() OVER ()")
-
-
-def _open_excel(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> _File:
-    header, rows, numbers = read_excel_rows(path, file)
-    cells = {f"c{i}": [_text(row[i]) for row in rows] for i in range(len(header))}
-    connection.register("sheet", pd.DataFrame({**cells, "row_in_sheet": numbers}))
-    return _File("sheet", [], header, tuple(cells), ("VARCHAR",) * len(header), "row_in_sheet", serials=True)
-
-
-def _text(cell: object) -> str | None:
-    if cell is None or isinstance(cell, str):
-        return cell
-    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else day_text(cell)
 
 
 # ------------------------------------------------------------------------------------------------ our columns in it
@@ -210,43 +219,53 @@ class _Cell:
     given: str
 
 
+OWN, OPTIONAL = ("lead_id", "channel", "created"), ("lost", "amount")
+
+
+def _wanted_columns(stages: Sequence[str], columns: Mapping[str, str], crm: str | None) -> list[Wanted]:
+    preset = None if crm is None else PRESETS[crm]
+    own = (*OWN, *stages[1:])
+    return [_wanted(name, columns, preset, name in own) for name in (*own, *OPTIONAL)]
+
+
+def _found(
+    source: Relation, file: str, stages: Sequence[str], columns: Mapping[str, str], crm: str | None
+) -> tuple[dict[str, int], int | None, dict[str, str]]:
+    """Positions of our columns, that of the closing date, and by what condition it is that of winning or losing."""
+    closed, ended = (None, {}) if crm is None else _closing(source, PRESETS[crm], columns)
+    wanted = [column for column in _wanted_columns(stages, columns, crm) if column.name not in ended]
+    return find_columns(source.header, wanted, file, role="leads"), closed, ended
+
+
 def _cells(
-    source: _File, file: str, stages: Sequence[str], columns: Mapping[str, str], crm: str | None
+    source: Relation, file: str, stages: Sequence[str], columns: Mapping[str, str], crm: str | None
 ) -> dict[str, _Cell]:
     """SQL for lead_id, channel, each stage, lost and amount; keys absent when the file has no such column."""
-    preset = None if crm is None else PRESETS[crm]
-    own = {"lead_id": "lead_id", "channel": "channel", "created": stages[0], **{s: s for s in stages[1:]}}
-    optional = {"lost": "lost", "amount": "amount"}
-    wanted = [_wanted(name, columns, preset, name in own) for name in {**own, **optional}]
-    closing = {} if preset is None else _closing(source, preset, columns)
-    found = find_columns(source.header, [w for w in wanted if w.name not in closing], file)
+    found, closed, ended = _found(source, file, stages, columns, crm)
     cells = {}
-    for name, ours in {**own, **optional}.items():
+    for name in (*OWN, *stages[1:], *OPTIONAL):
+        ours = stages[0] if name == "created" else name
         if name in found:
-            title, raw = source.header[found[name]].strip(), source.columns[found[name]]
-            text, is_text = _text_of(source, found[name]), source.types[found[name]] == "VARCHAR"
-            given = f"{raw} <> ''" if is_text else f"{raw} IS NOT NULL"
-        elif name in closing:
-            title, text = closing[name]
-            raw, given = text, f"{text} IS NOT NULL"
-        else:
-            continue
-        if name in {"lead_id", "channel"}:
-            value = text
-        else:
-            value = f"TRY_CAST({raw} AS DOUBLE)" if name == "amount" else _day(raw, source.serials)
-        cells[ours] = _Cell(title, text, value, given)
+            at = found[name]
+            value = {"lead_id": source.name, "channel": source.name, "amount": source.amount}.get(
+                name, source.day
+            )(at)
+            cells[ours] = _Cell(source.header[at].strip(), source.text(at), value, source.given(at))
+        elif name in ended and closed is not None:
+            text = f"CASE WHEN {ended[name]} THEN coalesce({source.text(closed)}, '(no closing date)') END"
+            value = f"CASE WHEN {ended[name]} THEN {source.day(closed)} END"
+            cells[ours] = _Cell(source.header[closed].strip(), text, value, f"{text} IS NOT NULL")
     return cells
 
 
 def _first_course(
-    source: _File, cells: dict[str, _Cell], stages: tuple[str, ...], title: str
+    source: Relation, cells: dict[str, _Cell], stages: tuple[str, ...], title: str
 ) -> dict[str, _Cell]:
     """The cells without what came after a lead had come back, where it came back before it reached the second stage."""
     names = [name.strip().casefold() for name in source.header]
     if title.strip().casefold() not in names:
         return cells
-    back = _day(source.columns[names.index(title.strip().casefold())], source.serials)
+    back = source.day(names.index(title.strip().casefold()))
     second = cells[stages[1]].value
     again = f"(({back}) IS NOT NULL AND coalesce(({second}) >= ({back}), true))"
 
@@ -264,38 +283,25 @@ def _wanted(name: str, columns: Mapping[str, str], preset: Preset | None, requir
     return Wanted(name, (*theirs, name), required)
 
 
-def _closing(source: _File, preset: Preset, columns: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Dates of winning and losing from a closing date and an outcome, where the export has no date of its own."""
+def _closing(
+    source: Relation, preset: Preset, columns: Mapping[str, str]
+) -> tuple[int | None, dict[str, str]]:
+    """Where the export has no date of winning or losing: position of the closing date, and SQL of when it is that."""
     places = {folded(name): i for i, name in reversed(list(enumerate(source.header)))}
     closed = next((places[name.casefold()] for name in preset.closed if name.casefold() in places), None)
     outcome = next((places[name.casefold()] for name in preset.outcome if name.casefold() in places), None)
     if closed is None or outcome is None:
-        return {}
-    ended = f"regexp_replace(lower({_text_of(source, outcome)}), ' *[(].*[)]$', '')"  # "Closed won (Sales Pipeline)"
+        return None, {}
+    ended = (
+        f"regexp_replace(lower({source.text(outcome)}), ' *[(].*[)]$', '')"  # "Closed won (Sales Pipeline)"
+    )
     made = {}
     for name, values in (("won", preset.won), ("lost", preset.lost)):
         dated = (*preset.columns.get(name, ()), name)
         if name not in columns and not any(theirs.casefold() in places for theirs in dated):
             listed = ", ".join(f"'{value}'" for value in values)
-            when = f"coalesce({_text_of(source, closed)}, '(no closing date)')"
-            made[name] = (source.header[closed].strip(), f"CASE WHEN {ended} IN ({listed}) THEN {when} END")
-    return made
-
-
-def _text_of(source: _File, position: int) -> str:
-    column = source.columns[position]
-    if source.types[position] != "VARCHAR":
-        column = f"CAST({column} AS VARCHAR)"
-    return f"nullif(trim({column}), '')"
-
-
-def _day(text: str, serials: bool) -> str:
-    day = f"TRY_CAST({text} AS DATE)"
-    if serials:
-        number = f"TRY_CAST(floor(TRY_CAST({text} AS DOUBLE)) AS INTEGER)"
-        is_serial = f"{number} BETWEEN {FIRST_SERIAL} AND {LAST_SERIAL}"
-        day = f"CASE WHEN {is_serial} THEN DATE '1899-12-30' + {number} ELSE {day} END"
-    return f"CASE WHEN {day} BETWEEN DATE '{FIRST_DAY}' AND DATE '{LAST_DAY}' THEN {day} END"
+            made[name] = f"{ended} IN ({listed})"
+    return closed, made
 
 
 # ---------------------------------------------------------------------------------------------- checking and grouping
@@ -306,7 +312,7 @@ class _Query:
     """The questions that are asked of one file of leads."""
 
     connection: duckdb.DuckDBPyConnection
-    source: _File
+    source: Relation
     file: str
     cells: Mapping[str, _Cell]
     stages: tuple[str, ...]
@@ -334,11 +340,11 @@ class _Query:
                 "NULL",
                 "is empty; each lead needs an id of its own",
             ),
-            _Rule(f'"t_{first}" IS NULL', cells[first].title, "NULL", f"is empty; {DATE_REMEDY}"),
+            _Rule(f'"t_{first}" IS NULL', cells[first].title, "NULL", f"is empty; {DAY_REMEDY}"),
         ]
         for name in [*self.stages, *(["lost"] if "lost" in cells else [])]:
             broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
-            rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DATE_REMEDY}"))
+            rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DAY_REMEDY}"))
         for before, name in pairwise(self.stages):
             rules += self._order_rules(before, name)
         if "lost" in cells:
@@ -346,7 +352,7 @@ class _Query:
         if "amount" in cells:
             title = cells["amount"].title
             broken = f'"t_amount" IS NOT NULL AND ({UNREADABLE_AMOUNT})'
-            rules.append(_Rule(broken, title, '"t_amount"', f"expected a number; {NUMBER_REMEDY}"))
+            rules.append(_Rule(broken, title, '"t_amount"', f"expected a number; {NOT_A_NUMBER}"))
             negative = "expected 0 or more; correct it, or leave it empty where the amount is not known"
             rules.append(_Rule('"v_amount" < 0', title, '"t_amount"', negative))
         return rules
@@ -392,8 +398,8 @@ class _Query:
             _Rule(f'"t_won" IS NULL AND ({before})', lost, value, early),
         ]
 
-    def grouped(self, kind: str) -> Leads:
-        """The groups of leads, after every rule was checked. Raises DataError with all the rules that are broken."""
+    def found(self, kind: str) -> pd.DataFrame:
+        """The groups of leads, and of each whether a row of it looks wrong, or has an amount that tells of its mark."""
         names = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
         unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
         amount = f'coalesce("v_amount", {unknown})' if "amount" in self.cells else unknown
@@ -404,11 +410,25 @@ class _Query:
             f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',
             *(f'max("v_{name}") AS "last_{name}"' for name in names),
             f"bool_or({self._suspicion()}) AS bad",
+            *self._marks(),
         ]
         sql = f"SELECT {', '.join([*keys, *measures])} FROM {self._rows(False)} GROUP BY ALL"  # noqa: S608
         found = self._ask(sql).df()
         if found.empty:
             raise DataError(f"{self.file}: has a header and no rows; export it again with its data.")
+        return found
+
+    def _marks(self) -> list[str]:
+        """SQL of whether amounts are unsure (1.200 may be either number), and whether one proves the decimal point."""
+        if "amount" not in self.cells:
+            return ["false AS unsure", "false AS proven"]
+        either = """regexp_full_match("t_amount", '[-+]?[0-9]{1,3}[.][0-9]{3}')"""
+        point = """contains("t_amount", '.')"""
+        return [f"bool_or({point} AND {either}) AS unsure", f"bool_or({point} AND NOT {either}) AS proven"]
+
+    def leads(self, found: pd.DataFrame) -> Leads:
+        """The leads, after every rule was checked. Raises DataError with all the rules that are broken."""
+        names = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
         problems = (
             [said for rule in self._rules() if (said := self._broken(rule))] if found["bad"].any() else []
         )
@@ -420,7 +440,17 @@ class _Query:
         groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
         groups = groups.sort_values(["channel", *self.stages, "lost"], ignore_index=True)
         last_day = max(found[f"last_{name}"].max() for name in names if found[f"last_{name}"].notna().any())
-        return Leads(groups, np.datetime64(last_day, "D"))
+        return Leads(groups, np.datetime64(last_day, "D"), self._read(int(found["n"].sum())))
+
+    def _read(self, rows: int) -> FileRead:
+        """How the file was read."""
+        columns = {name: cell.title for name, cell in self.cells.items()}
+        unread = tuple(
+            t.strip() for t in self.source.header if t.strip() and t.strip() not in columns.values()
+        )
+        return FileRead(
+            "leads", self.file, dict(self.source.said), columns, unread, rows, self.source.left_out
+        )
 
     def _broken(self, rule: _Rule) -> Text:
         """The message for one rule; empty when no row breaks it."""
@@ -473,10 +503,3 @@ class _Query:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _unreadable(path: Path, file: str, error: duckdb.Error) -> Text:
-    """Why a file of leads could not be read: looked for line by line where it is text."""
-    if path.suffix.lower() in CSV_SUFFIXES and (fault := csv_fault(path, file)):
-        return fault
-    return f"{file}: cannot be read ({first_line_of(error)}); export it again."

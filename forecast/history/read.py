@@ -27,9 +27,9 @@ from forecast.history.counts import (
     segment_names,
     summed,
 )
-from forecast.history.files import BLANK, cells_problem, rows_text
 from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
+from forecast.read import BLANK, cells_problem, rows_text
 from forecast.study import Study, nearest
 from forecast.words import Text, message
 
@@ -151,6 +151,7 @@ def _from_leads(study: Study, today: date | None) -> History:
         stages=own,
         columns=spec.columns,
         preset=spec.preset,
+        reads=spec.read,
         first_course=study.nurturing is not None,
     )
     rows = _read_activity(study, stages[: len(stages) - len(own)])
@@ -175,7 +176,16 @@ def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
     spec = study.history
     if spec.activity is None:
         return None
-    layout = Layout("history.activity", spec.period, ("spend",), stages, columns=spec.columns, spare=True)
+    layout = Layout(
+        "history.activity",
+        "activity",
+        spec.period,
+        ("spend",),
+        stages,
+        columns=spec.columns,
+        reads=spec.read,
+        spare=True,
+    )
     return read_rows(study.folder / spec.activity, spec.activity, layout)
 
 
@@ -328,7 +338,9 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
 
 
 def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
-    layout = Layout("plan.spend", history.period, ("spend",), needed=("spend",))
+    layout = Layout(
+        "plan.spend", "plan", history.period, ("spend",), needed=("spend",), reads=study.history.read
+    )
     rows = read_rows(study.folder / file, file, layout)
     kind, known, paid = history.period, history.channels, history.spenders
     place = period_index(rows.starts, starts[0], kind)

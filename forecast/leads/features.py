@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import StudyError
-from forecast.history import BLANK, read_lead_rows
+from forecast.history import read_lead_rows
+from forecast.read import BLANK
 from forecast.study import Study, nearest
 
 Array = NDArray[np.float64]
@@ -97,7 +98,9 @@ def read_lead_table(study: Study) -> LeadTable:
         )
     stages = study.funnel.stages[study.funnel.stages.index("leads") :]
     path = study.folder / spec.leads
-    leads, further = read_lead_rows(path, spec.leads, stages=stages, columns=spec.columns, preset=spec.preset)
+    leads, further = read_lead_rows(
+        path, spec.leads, stages=stages, columns=spec.columns, preset=spec.preset, reads=spec.read
+    )
     leads["channel"] = leads["channel"].fillna(BLANK)
     dates = [name for name in (*stages, "lost") if name in leads]
     last = max(leads[name].max() for name in dates if leads[name].notna().any())

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, betaln, expit, log_expit, logit
 
 from forecast.errors import DataError
-from forecast.history import Grid, Wanted, find_columns, read_grid, rows_text, to_numbers
-from forecast.study import Z80, EconomicsSpec, RetentionSpec, Study
+from forecast.read import Ask, Grid, Wanted, find_columns, number_form, read_grid, rows_text, to_numbers
+from forecast.study import Z80, EconomicsSpec, ReadsSpec, RetentionSpec, Study
 from forecast.words import Text, message
 
 Array = NDArray[np.float64]
@@ -82,7 +82,7 @@ def lifetime_of(study: Study) -> Lifetime:
     if spec.retention_table is None:
         return assumed(spec)
     path = study.folder / spec.retention_table
-    tenures = read_tenures(path, spec.retention_table)
+    tenures = read_tenures(path, spec.retention_table, study.history.read)
     return _learnt(tenures.lost.tobytes(), tenures.kept.tobytes(), spec)
 
 
@@ -199,26 +199,30 @@ def _learnt(lost: bytes, kept: bytes, spec: EconomicsSpec) -> Lifetime:
 # ------------------------------------------------------------------------------------------------- the table
 
 
-def read_tenures(path: Path, file: str) -> Tenures:
+def read_tenures(path: Path, file: str, reads: ReadsSpec = ReadsSpec()) -> Tenures:  # noqa: B008 - frozen
     """Read a table of customers (tenure, churned), or of cohorts (cohort, age, customers); both count renewals.
 
     Raises DataError with everything that is wrong in it.
     """
-    grid = read_grid(path, file, KEY)
+    wanted = [Wanted(name, (name,)) for name in ("tenure", "churned", "cohort", "age", "customers")]
+    ask = Ask(KEY, "retention", reads, wanted)
+    grid = read_grid(path, file, ask)
     names = {name.strip().lower() for name in grid.header}
     if "churned" not in names and {"age", "customers"} & names:
-        return _cohorts(grid)
-    return _customers(grid)
+        return _cohorts(grid, ask)
+    return _customers(grid, ask)
 
 
-def _numbers(grid: Grid, names: tuple[str, ...]) -> tuple[dict[str, Array], list[Text]]:
+def _numbers(grid: Grid, names: tuple[str, ...], ask: Ask) -> tuple[dict[str, Array], list[Text]]:
     """Columns of whole numbers, none empty."""
     found = find_columns(grid.header, [Wanted(name, (name,)) for name in names], grid.file)
+    form = number_form(grid, list(found.values()), ask)
     values: dict[str, Array] = {}
     problems: list[Text] = []
     for name in names:
-        values[name], wrong = to_numbers(grid, found[name], name, whole=True)
-        problems += wrong
+        read = to_numbers(grid, found[name], name, whole=True, form=form)
+        values[name] = read.values
+        problems += read.problems
         cells = zip(grid.numbers, grid.column(found[name]), strict=True)
         empty = [(number, cell) for number, cell in cells if cell is None]
         if empty:
@@ -231,8 +235,8 @@ def _rows(grid: Grid, where: NDArray[np.bool_], values: Array) -> Text:
     return rows_text([(grid.numbers[i], message("{x:given}", x=values[i])) for i in np.flatnonzero(where)])
 
 
-def _customers(grid: Grid) -> Tenures:
-    values, problems = _numbers(grid, ("tenure", "churned"))
+def _customers(grid: Grid, ask: Ask) -> Tenures:
+    values, problems = _numbers(grid, ("tenure", "churned"), ask)
     tenure, churned = values["tenure"], values["churned"]
     odd = np.isfinite(churned) & ~np.isin(churned, (0, 1))
     if odd.any():
@@ -249,8 +253,8 @@ def _customers(grid: Grid) -> Tenures:
     return _told(grid, Tenures(counted[0], counted[1]))
 
 
-def _cohorts(grid: Grid) -> Tenures:
-    values, problems = _numbers(grid, ("age", "customers"))
+def _cohorts(grid: Grid, ask: Ask) -> Tenures:
+    values, problems = _numbers(grid, ("age", "customers"), ask)
     at = find_columns(grid.header, [Wanted("cohort", ("cohort",))], grid.file)["cohort"]
     if problems:
         raise DataError(problems)

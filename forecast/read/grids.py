@@ -1,0 +1,306 @@
+"""Opening a file of moderate size as a table of cells, and finding the columns in it that are looked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from forecast.errors import DataError
+from forecast.read.ask import Ask, Wanted
+from forecast.read.cells import Grid, day_text, first_line_of
+from forecast.read.dates import ISO, DateForm, read_when
+from forecast.read.record import FileRead
+from forecast.read.sheets import plain_cell, read_workbook
+from forecast.read.text import SAMPLE, form_of, read_text, table_rows
+from forecast.read.titles import folded, tiers, title_key
+from forecast.study import nearest
+from forecast.words import Message, Text, message
+
+CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
+PARQUET_SUFFIXES = {".parquet", ".pq"}
+EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
+FEWEST_PERIODS = 3  # across as columns, for a table to be a pivot
+
+
+def check_file(path: Path, file: str, key: str) -> None:
+    """Raise DataError unless `path` is a file with something in it; `file` is its name in the study, under `key`."""
+    if path.is_dir():
+        raise DataError(f"{file}: is a folder; {key} must name a CSV, Parquet or Excel file.")
+    if not path.is_file():
+        folder, known = path.parent, path.parent.is_dir()
+        there = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in TABLES) if known else []
+        looked = f"{'looked in' if known else 'there is no folder'} {folder.resolve()}"
+        raise DataError(f"{file}: no such file ({looked}); {key} names it{nearest(path.name, there)}")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions.") from None
+    if size == 0:
+        raise DataError(f"{file}: is empty (0 bytes); export it again.")
+    if path.suffix.lower() not in TABLES:
+        raise DataError(f'{file}: expected a file ending in .csv, .parquet or .xlsx; came "{path.suffix}".')
+
+
+def read_grid(path: Path, file: str, ask: Ask) -> Grid:
+    """Read a file of moderate size into cells; periods that stand across as columns become rows.
+
+    Raises DataError for anything that cannot be read as a table.
+    """
+    check_file(path, file, ask.key)
+    suffix = path.suffix.lower()
+    if suffix in CSV_SUFFIXES:
+        grid = _read_csv(path, file, ask)
+    elif suffix in PARQUET_SUFFIXES:
+        grid = _read_parquet(path, file)
+    else:
+        grid = read_workbook(path, file, ask)
+    if not grid.rows:
+        where = message("sheet {sheet} ", sheet=grid.said["sheet"]) if "sheet" in grid.said else ""
+        said = "{file}: {where}has a header and no rows; export it again with its data."
+        raise DataError(message(said, file=file, where=where))
+    return _unpivoted(grid, ask)
+
+
+def _read_csv(path: Path, file: str, ask: Ask) -> Grid:
+    text, encoding = read_text(path, file, ask)
+    if "\0" in text:
+        raise DataError(f"{file}: holds binary data, not text; export it as CSV UTF-8.")
+    form = form_of(text[:SAMPLE], encoding, file, ask)
+    rows, numbers, end = table_rows(text, form, file)
+    return Grid(file, form.header, list(rows), numbers, form.said(), (*form.left_out, *end))
+
+
+def _read_parquet(path: Path, file: str) -> Grid:
+    import duckdb
+
+    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            sql = "SELECT * FROM read_parquet(?, hive_partitioning = false)"
+            result = connection.execute(sql, [literal_path(path)])
+            header = tuple(str(column[0]) for column in result.description or ())
+            cells = result.fetchall()
+        except duckdb.Error as error:
+            raise DataError(unreadable_parquet(file, error)) from None
+    rows = [tuple(plain_cell(cell) for cell in row) for row in cells]
+    kept = [
+        (row, number) for number, row in enumerate(rows, start=1) if any(cell is not None for cell in row)
+    ]
+    return Grid(file, header, [row for row, _ in kept], [number for _, number in kept], {"format": "Parquet"})
+
+
+def literal_path(path: Path) -> str:
+    """The path as DuckDB must be given it: its wildcard characters stand for themselves."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def unreadable_parquet(file: str, error: Exception) -> str:
+    """The message for a Parquet file that DuckDB cannot read."""
+    return f"{file}: is not a readable Parquet file ({first_line_of(error)}); export it again."
+
+
+# ------------------------------------------------------------------------------------------------- periods as columns
+
+
+def _unpivoted(grid: Grid, ask: Ask) -> Grid:
+    """A table with a column for each period as one with a row for each; any other as it is.
+
+    A column whose cells are names of measures says what the numbers are; without one they are what alone is wanted.
+    Raises DataError where nothing says what they are.
+    """
+    titles = {ask.title(cell) for cell in grid.header} - {None}
+    if ask.kind is None or "period" in titles:
+        return grid
+    across = {at: label for at, cell in enumerate(grid.header) if (label := _period_label(cell))}
+    if len(across) < FEWEST_PERIODS:
+        return grid
+    left = [at for at in range(len(grid.header)) if at not in across]
+    measures = {column.name for column in ask.wanted} - {"period", "channel", "currency"}
+    named = next((at for at in left if _names_measures(grid, at, ask, measures)), None)
+    needed = [column.name for column in ask.wanted if column.required and column.name in measures]
+    if named is None and len(needed) != 1:
+        said = (
+            "{file}: its {kind}s stand across as columns ({first} to {last}), and no column says what the numbers are; "
+            "add one that names them in each row ({measures})."
+        )
+        ends = list(across.values())
+        told = {"first": ends[0], "last": ends[-1], "measures": sorted(measures), "kind": ask.kind}
+        raise DataError(message(said, file=grid.file, **told))
+    kept = [at for at in left if at != named and grid.header[at].strip() and at < len(grid.header)]
+    kept = [at for at in kept if not _adds_up(grid, at, across)]
+    return _turned(grid, ask, across, named, kept, needed)
+
+
+def _turned(
+    grid: Grid, ask: Ask, across: dict[int, str], named: int | None, kept: list[int], needed: list[str]
+) -> Grid:
+    columns: list[str] = []
+    cells: dict[tuple[object, ...], dict[str, object]] = {}
+    numbers: dict[tuple[object, ...], int] = {}
+    twice: list[int] = []
+    unknown: set[str] = set()
+    for row, number in zip(grid.rows, grid.numbers, strict=True):
+        measure = (
+            needed[0]
+            if named is None
+            else ask.title(day_text(row[named]))
+            if row[named] is not None
+            else None
+        )
+        if measure is None:
+            unknown.add("" if named is None or row[named] is None else str(row[named]))
+            continue
+        if measure not in columns:
+            columns.append(measure)
+        for at, label in across.items():
+            key = (label, *(row[i] for i in kept))
+            place = cells.setdefault(key, {})
+            numbers.setdefault(key, number)
+            if measure in place:
+                twice.append(number)
+            place[measure] = row[at]
+    if twice:
+        said = "{file}: row {row} repeats the measure of an earlier row of the same channel; keep one."
+        raise DataError(message(said, file=grid.file, row=twice[0]))
+    header = ("period", *(grid.header[at] for at in kept), *columns)
+    rows = [(*key, *(place.get(name) for name in columns)) for key, place in cells.items()]
+    notes: list[Text] = [message("{n} {kind}s stood across as columns", n=len(across), kind=ask.kind)]
+    if unknown:
+        notes.append(message("rows of other measures are not read: {names:list.8}", names=sorted(unknown)))
+    return Grid(
+        grid.file,
+        header,
+        rows,
+        [numbers[key] for key in cells],
+        grid.said,
+        grid.left_out,
+        grid.shift,
+        tuple(notes),
+    )
+
+
+def _period_label(title: str) -> str:
+    """The label of the period that a title names; empty where it names none."""
+    if not any(sign.isdigit() for sign in title):
+        return ""
+    when = read_when(title, ISO) or read_when(title, DateForm("dmy"))
+    return title.strip() if when is not None and (when.label or when.pair) else ""
+
+
+def _names_measures(grid: Grid, at: int, ask: Ask, measures: set[str]) -> bool:
+    """Whether the cells of a column are names of measures, most of them."""
+    texts = {cell for cell in grid.column(at) if isinstance(cell, str)}
+    hits = [text for text in texts if ask.title(text) in measures]
+    return len(hits) >= 1 and len(hits) >= 0.5 * len(texts)
+
+
+def _adds_up(grid: Grid, at: int, across: dict[int, str]) -> bool:
+    """Whether a column beside the periods holds numbers: their sum, a share, a mean."""
+    cells = [cell for cell in grid.column(at) if cell is not None]
+    numeric = [
+        cell for cell in cells if isinstance(cell, int | float) or any(sign.isdigit() for sign in str(cell))
+    ]
+    return bool(across) and bool(cells) and at > min(across) and len(numeric) == len(cells)
+
+
+# ------------------------------------------------------------------------------------------------------------- columns
+
+
+def find_columns(
+    header: Sequence[str], wanted: Sequence[Wanted], file: str, *, role: str = "", kind: str | None = None
+) -> dict[str, int]:
+    """Position of each wanted column in the header.
+
+    A column has the name that the study maps, or ours, or one by which people know it (`forecast.read.titles`); case,
+    blanks and units do not matter. Raises DataError for a required column that is missing, for a name that two columns
+    share, and for columns of which each may be meant.
+    """
+    places: dict[str, list[int]] = {}
+    for position, name in enumerate(header):
+        places.setdefault(folded(name), []).append(position)
+    there = [" ".join(name.split()) for name in header if name.strip()]
+    found: dict[str, int] = {}
+    problems: list[Text] = []
+    later: list[Wanted] = []
+    for column in wanted:
+        hit = next((name for name in column.theirs if folded(name) in places), None)
+        if hit is None:
+            later.append(column)
+        elif (n := len(places[folded(hit)])) > 1:
+            problems.append(f'{file}: row 1: {n} columns are called "{hit}"; keep one, or rename the others.')
+        else:
+            found[column.name] = places[folded(hit)][0]
+    free = {
+        at: title_key(name) for at, name in enumerate(header) if at not in found.values() and name.strip()
+    }
+    for column in later:
+        hits = [] if column.mapped else _known(column, free, role, kind)
+        if len(hits) > 1:
+            said = (
+                "{file}: each of the columns {names} may be {ours}; say which: history.columns = {{ {ours} = "
+                '"{first}" }}.'
+            )
+            titles = [there_name(header, at) for at in hits]
+            problems.append(message(said, file=file, names=titles, ours=column.name, first=titles[0]))
+        elif hits:
+            found[column.name] = hits[0]
+            del free[hits[0]]
+        elif column.required:
+            problems.append(_missing_column(column, there, file))
+    if problems:
+        raise DataError(problems)
+    return found
+
+
+def there_name(header: Sequence[str], at: int) -> str:
+    """A title as a message shows it."""
+    return " ".join(header[at].split())
+
+
+def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) -> list[int]:
+    """Columns that are known by a name of ours: those of the best known name that any of them has."""
+    own = tuple(title_key(name) for name in column.theirs)
+    for names in (own, *tiers(column.name, role, kind)):
+        if hits := [at for at, title in free.items() if title in names]:
+            return hits
+    return []
+
+
+def _missing_column(column: Wanted, there: Sequence[str], file: str) -> Message:
+    told = {"file": file, "ours": column.name, "there": list(there[:20])}
+    if column.mapped:
+        name = column.theirs[0]
+        text = '{file}: row 1: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
+        return message(text, name=name, guess=nearest(name, there) or ".", **told)
+    return message(
+        "{file}: row 1: no column {names}; the file has {there}; add it, or name it in the study: history.columns = "
+        '{{ {ours} = "its name in the file" }}{guess}',
+        names=" or ".join(f'"{name}"' for name in column.theirs),
+        guess=nearest(column.name, there) or ".",
+        **told,
+    )
+
+
+def file_read(
+    grid: Grid, ask: Ask, found: dict[str, int], said: dict[str, Text], notes: Sequence[Text] = ()
+) -> FileRead:
+    """How a grid was read: its dialect with what was `said` of numbers and dates, and the columns that were found."""
+    used = set(found.values())
+    unread = tuple(
+        grid.title(at) for at in range(len(grid.header)) if at not in used and grid.header[at].strip()
+    )
+    columns = {name: grid.title(at) for name, at in found.items()}
+    return FileRead(
+        ask.role,
+        grid.file,
+        {**grid.said, **said},
+        columns,
+        unread,
+        len(grid.rows),
+        grid.left_out,
+        (*grid.notes, *notes),
+    )

@@ -1,0 +1,288 @@
+"""A file of any size as a relation in DuckDB, every cell as it came; and its dates and numbers, read.
+
+A file of moderate size is read as a grid and handed over. A large one is read by DuckDB itself, which is much faster:
+its encoding, delimiter and header are found as for a grid, and bytes that DuckDB cannot read are transcoded in pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from forecast.errors import DataError
+from forecast.read import dates, numbers
+from forecast.read.ask import Ask
+from forecast.read.cells import Grid, day_text
+from forecast.read.grids import (
+    CSV_SUFFIXES,
+    PARQUET_SUFFIXES,
+    check_file,
+    literal_path,
+    read_grid,
+    unreadable_parquet,
+)
+from forecast.read.record import LeftOut
+from forecast.read.text import SAMPLE, as_utf8, encoding_of, form_of
+from forecast.words import Text
+
+if TYPE_CHECKING:
+    import duckdb
+
+MODERATE = 4 << 20  # bytes of a text file that is read as a grid
+UTF8 = {"utf-8", "utf-8-sig"}
+FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"  # of single events
+# what a day is followed by in a cell with a time of day
+_CLOCK = (
+    r"([Tt ,]+)(klo |kl\.? |um )?[0-9]{1,2}[:.][0-9]{2}([:.][0-9]{2}([.,][0-9]+)?)?( ?[AaPp]\.?[Mm]\.?)?"
+    r"( ?(Z|z|UTC|GMT|[+-][0-9]{2}:?([0-9]{2})?))?$"
+)
+_ZONED = r"[0-9]{1,2}[:.][0-9]{2}([:.][0-9]{2}([.,][0-9]+)?)? ?(Z|z|[+-][0-9]{2}:?([0-9]{2})?)$"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A file in DuckDB: how to select from it, and its columns.
+
+    relation, parameters: SQL that stands after FROM, and what is bound in it. header: titles. columns, types: name and
+    type in SQL by position. row: SQL of the row number in the file. days, amounts: SQL of what a column of dates or of
+    numbers means, by position, where it is known better than by a cast. said, left_out, notes: as of a grid.
+    """
+
+    relation: str
+    parameters: list[str]
+    header: tuple[str, ...]
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    row: str
+    days: dict[int, str] = field(default_factory=dict)
+    amounts: dict[int, str] = field(default_factory=dict)
+    said: dict[str, Text] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    grid: Grid | None = None
+
+    def text(self, at: int) -> str:
+        """SQL of a cell as text without outer blanks; NULL where it is empty."""
+        column = self.columns[at]
+        if self.types[at] != "VARCHAR":
+            column = f"CAST({column} AS VARCHAR)"
+        return f"nullif(trim({column}), '')"
+
+    def name(self, at: int) -> str:
+        """SQL of a cell as a name: a whole number without its ".0"."""
+        kind = self.types[at]
+        if kind in {"DOUBLE", "FLOAT"} or kind.startswith("DECIMAL"):
+            return f"regexp_replace({self.text(at)}, '^([0-9]+)[.]0+$', '\\1')"
+        return self.text(at)
+
+    def given(self, at: int) -> str:
+        """SQL that tells, cheaply, whether anything came (a cell of blanks may count)."""
+        column = self.columns[at]
+        return f"{column} <> ''" if self.types[at] == "VARCHAR" else f"{column} IS NOT NULL"
+
+    def day(self, at: int) -> str:
+        """SQL of a cell as a day; NULL where it is none."""
+        return self.days.get(at) or plausible(f"TRY_CAST({self.columns[at]} AS DATE)")
+
+    def amount(self, at: int) -> str:
+        """SQL of a cell as a number; NULL where it is none."""
+        return self.amounts.get(at) or f"TRY_CAST({self.columns[at]} AS DOUBLE)"
+
+
+def plausible(day: str) -> str:
+    """SQL of a day that may be that of an event; NULL for others."""
+    return f"CASE WHEN {day} BETWEEN DATE '{FIRST_DAY}' AND DATE '{LAST_DAY}' THEN {day} END"
+
+
+def open_relation(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    file: str,
+    ask: Ask,
+    folder: Path,
+    *,
+    name: str = "file",
+) -> Relation:
+    """Open a file for DuckDB; `folder` takes what must be transcoded, `name` names it in the connection.
+
+    Raises DataError where it cannot be read.
+    """
+    check_file(path, file, ask.key)
+    suffix = path.suffix.lower()
+    if suffix in PARQUET_SUFFIXES:
+        return _parquet(connection, path, file)
+    if suffix in CSV_SUFFIXES and path.stat().st_size > MODERATE:
+        return _large_csv(path, file, ask, folder, name)
+    return _of_grid(connection, read_grid(path, file, ask), name)
+
+
+def as_grid(
+    connection: duckdb.DuckDBPyConnection, path: Path, file: str, ask: Ask, *, name: str = "file"
+) -> Relation:
+    """A text file that DuckDB stumbled over, read line by line: slower, and with a message where it is wrong."""
+    return _of_grid(connection, read_grid(path, file, ask), name)
+
+
+def _of_grid(connection: duckdb.DuckDBPyConnection, grid: Grid, name: str) -> Relation:
+    width = len(grid.header)
+    cells: dict[str, Any] = {
+        f"c{i}": pd.Series([_text(row[i]) if i < len(row) else None for row in grid.rows], dtype=object)
+        for i in range(width)
+    }
+    connection.register(name, pd.DataFrame({**cells, "row_in_file": grid.numbers}))
+    columns = tuple(f"c{i}" for i in range(width))
+    return Relation(
+        name, [], grid.header, columns, ("VARCHAR",) * width, "row_in_file",
+        said=dict(grid.said), left_out=grid.left_out, grid=grid,
+    )  # fmt: skip
+
+
+def _text(cell: object) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else _typed(cell)
+
+
+def _typed(cell: object) -> str:
+    return repr(cell) if isinstance(cell, int | float) else day_text(cell)
+
+
+def _large_csv(path: Path, file: str, ask: Ask, folder: Path, name: str) -> Relation:
+    with path.open("rb") as stream:
+        sample = stream.read(SAMPLE)
+    encoding = encoding_of(sample, file, ask, whole=False)
+    text = sample.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    form = form_of(text, encoding, file, ask)
+    ends = {found for found in ("\r\n", "\n", "\r") if re.search(_END[found], text)}
+    source = path
+    if encoding not in UTF8 or len(ends) > 1 or ends == {"\r"}:
+        source = folder / f"{name}.csv"
+        as_utf8(path, encoding, source, file, ask)
+    columns = tuple(f"c{i}" for i in range(len(form.header)))
+    types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
+    mark = "\\t" if form.delimiter == "\t" else form.delimiter
+    layout = f"header = false, skip = {form.last_line}, auto_detect = false, hive_partitioning = false"
+    relation = f"read_csv(?, {layout}, columns = {{{types}}}, delim = '{mark}', quote = '\"', escape = '\"')"
+    row = f"row_number() OVER () + {form.last_line}"
+    return Relation(
+        relation, [literal_path(source)], form.header, columns, ("VARCHAR",) * len(columns), row,
+        said=form.said(), left_out=form.left_out,
+    )  # fmt: skip
+
+
+_END = {"\r\n": "\r\n", "\n": "(?<!\r)\n", "\r": "\r(?!\n)"}
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> Relation:
+    import duckdb
+
+    relation, parameters = "read_parquet(?, hive_partitioning = false)", [literal_path(path)]
+    try:
+        found = connection.execute(f"DESCRIBE SELECT * FROM {relation}", parameters).fetchall()  # noqa: S608 - no outside text
+    except duckdb.Error as error:
+        raise DataError(unreadable_parquet(file, error)) from None
+    header = tuple(str(row[0]) for row in found)
+    quoted = tuple('"' + name.replace('"', '""') + '"' for name in header)
+    types = tuple(str(row[1]) for row in found)
+    return Relation(
+        relation, parameters, header, quoted, types, "row_number() OVER ()", said={"format": "Parquet"}
+    )
+
+
+# -------------------------------------------------------------------------------------- dates and numbers as they are
+
+
+def with_forms(
+    connection: duckdb.DuckDBPyConnection,
+    source: Relation,
+    days: Sequence[int],
+    amounts: Sequence[int],
+    file: str,
+    ask: Ask,
+    *,
+    name: str = "file",
+) -> Relation:
+    """The relation with what its columns of dates (`days`) and of numbers (`amounts`) mean, in the form they have.
+
+    Raises DataError where a form is not clear and the study does not say.
+    """
+    texts = [at for at in dict.fromkeys(days) if source.types[at] == "VARCHAR"]
+    money = [at for at in dict.fromkeys(amounts) if source.types[at] == "VARCHAR"]
+    keys = {at: _day_key(source, at, ask) for at in texts} | {at: source.text(at) for at in money}
+    distinct = {at: _distinct(connection, source, keys[at]) for at in texts}
+    shapes = {source.header[at].strip(): _shapes(connection, source, at) for at in money}
+    written = numbers.form_of(shapes, ask, file)
+    dated = dates.form_of({source.header[at].strip(): distinct[at] for at in texts}, ask, file)
+    values: dict[int, dict[str, Any]] = {
+        at: dates.days_of((t for _, t in distinct[at]), dated) for at in texts
+    }
+    for at in money:
+        scale = numbers.micros(source.header[at])
+        found = (
+            (text, numbers.value_of(text, written)) for _, text in _distinct(connection, source, keys[at])
+        )
+        values[at] = {text: None if value is None else value * scale for text, value in found}
+    joins, picked = "", ""
+    for at, means in values.items():
+        table = f"{name}_means_{at}"
+        connection.register(table, _means(means, days=at in texts))
+        joins += f" LEFT JOIN {table} ON {keys[at]} = {table}.forecast_key"
+        picked += f", {table}.forecast_value AS forecast_{at}"
+    inner = f"(SELECT *, {source.row} AS forecast_row FROM {source.relation})"  # noqa: S608 - names made here
+    said = {"numbers": written.said()} if not written.plain else {}
+    return replace(
+        source,
+        relation=f"(SELECT s.*{picked} FROM {inner} s{joins})" if joins else source.relation,  # noqa: S608
+        row="forecast_row" if joins else source.row,
+        days={at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
+        amounts={at: f"forecast_{at}" for at in money},
+        said=source.said | said | ({"dates": dated.said()} if dated.order else {}),
+    )
+
+
+def _means(values: dict[str, Any], *, days: bool) -> pd.DataFrame:
+    """What texts mean, as a table to join."""
+    frame = pd.DataFrame({"forecast_key": pd.Series(list(values), dtype=object)})
+    found = list(values.values())
+    frame["forecast_value"] = (
+        pd.to_datetime(pd.Series(found, dtype=object)).astype("datetime64[s]")
+        if days
+        else pd.Series(found, dtype=float)
+    )
+    return frame
+
+
+def _distinct(connection: duckdb.DuckDBPyConnection, source: Relation, key: str) -> list[tuple[int, str]]:
+    keys = f"SELECT {source.row} AS row, {key} AS k FROM {source.relation}"  # noqa: S608 - names made here
+    sql = f"SELECT min(row), k FROM ({keys}) WHERE k IS NOT NULL GROUP BY k"  # noqa: S608
+    return sorted(
+        (int(row), str(text)) for row, text in connection.execute(sql, source.parameters).fetchall()
+    )
+
+
+def _shapes(connection: duckdb.DuckDBPyConnection, source: Relation, at: int) -> list[tuple[int, str]]:
+    """One cell of each shape that the numbers of a column have: all of a shape tell the same of the form."""
+    text = source.text(at)
+    sql = (
+        f"SELECT min(row), arg_min(t, row) FROM (SELECT {source.row} AS row, {text} AS t FROM {source.relation}) "  # noqa: S608
+        "WHERE t IS NOT NULL GROUP BY regexp_replace(t, '[1-9]', '9', 'g')"
+    )
+    return sorted(
+        (int(row), str(text)) for row, text in connection.execute(sql, source.parameters).fetchall()
+    )
+
+
+def _day_key(source: Relation, at: int, ask: Ask) -> str:
+    """SQL of the part of a cell that says the day: without its time, which is first moved into the study's zone."""
+    text = source.text(at)
+    bare = f"nullif(regexp_replace({text}, '{_CLOCK}', ''), '')"
+    if ask.spec.time_zone is None:
+        return bare
+    local = f"strftime(timezone('{ask.spec.time_zone}', TRY_CAST({text} AS TIMESTAMPTZ)), '%Y-%m-%d')"
+    return f"CASE WHEN regexp_matches({text}, '{_ZONED}') THEN coalesce({local}, {bare}) ELSE {bare} END"

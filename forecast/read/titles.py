@@ -1,0 +1,128 @@
+"""Names of columns as people write them, in English, Finnish, Swedish and German.
+
+A name is found whatever its case, blanks, underscores and unit: "Mainoskulut (EUR)" is `mainoskulut`. A column that has
+our own name, or the one that the study maps, goes before all that stands here; of two that may be meant, which is
+asked.
+A budget is a plan: it is spend in a plan, and never in a history.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+PERIODS = {
+    "month": """month, year month, yearmonth, month of the year, kuukausi, kk, vuosi kuukausi, månad, monat, jahr monat,
+        month start, start of month, reporting month""",
+    "week": "week, iso week, year week, week of the year, viikko, vko, vk, vecka, woche, kw, kalenderwoche, week start",
+    "quarter": "quarter, kvartaali, neljännes, vuosineljännes, kvartal, quartal, fiscal quarter",
+}
+DATES = "date, day, pvm, päivä, päivämäärä, jakso, aika, datum, dag, tid, tag, zeitraum, reporting starts"
+
+_NAMES = {
+    "channel": (
+        """channel, marketing channel, channel group, default channel group, session default channel group,
+        default channel grouping, kanava, markkinointikanava, kanal, marknadsföringskanal, marketingkanal""",
+        """source, traffic source, original source, lead source, utm source, lähde, liidin lähde, källa, leadkälla,
+        quelle, herkunft, leadquelle""",
+        "campaign, campaign name, kampanja, kampanjan nimi, kampanj, kampagne",
+    ),
+    "spend": (
+        """spend, cost, costs, ad spend, ad cost, advertising cost, media cost, media spend, marketing spend,
+        amount spent, total spend, total cost, cost micros, kustannus, kustannukset, kulut, kulu, mainoskulut,
+        mainoskulu, mainoskustannukset, markkinointikulut, menot, kostnad, kostnader, annonskostnad, annonskostnader,
+        reklamkostnad, utgifter, kosten, werbekosten, ausgaben, werbeausgaben, mediakosten""",
+    ),
+    "visitors": (
+        """visitors, website visitors, unique visitors, visits, sessions, clicks, users, kävijät, verkkosivukävijät,
+        kävijämäärä, istunnot, käynnit, klikkaukset, käyttäjät, besökare, besök, sessioner, klick, användare, besucher,
+        besuche, sitzungen, klicks, nutzer""",
+    ),
+    "leads": (
+        """leads, new leads, contacts, enquiries, inquiries, form submissions, conversions, liidit, uudet liidit,
+        yhteydenotot, yhteydenottopyynnöt, konversiot, förfrågningar, kontakter, konverteringar, anfragen, kontakte,
+        interessenten""",
+    ),
+    "qualified": (
+        """qualified, qualified leads, sql, sqls, sales qualified leads, sales qualified, opportunities, meetings,
+        kvalifioidut, kvalifioidut liidit, kvalifioitu, myyntikeskustelut, tapaamiset, kvalificerade,
+        kvalificerade leads, möten, kvalificerad, qualifiziert, qualifizierte, qualifizierte leads, termine""",
+    ),
+    "won": (
+        """won, deals, won deals, deals won, closed won, customers, new customers, orders, purchases, kaupat, kauppa,
+        voitetut, voitettu, voitetut kaupat, uudet asiakkaat, asiakkaat, tilaukset, vunna, vunnen, vunna affärer,
+        affärer, nya kunder, kunder, beställningar, order, gewonnen, gewonnene, gewonnene deals, abschlüsse, neukunden,
+        kunden, aufträge, bestellungen""",
+    ),
+    "revenue": (
+        """revenue, total revenue, turnover, net sales, sales revenue, liikevaihto, myynti, myyntitulot, tuotto,
+        omsättning, intäkter, intäkt, försäljning, umsatz, erlös, erlöse, umsatzerlöse""",
+    ),
+    "lead_id": (
+        """lead id, leadid, id, record id, deal id, contact id, opportunity id, liidi id, liidin id, liidin tunnus,
+        tunnus, tunniste, kaupan tunnus, ärende id, lead nr, affärs id, vorgangs id, lead nummer""",
+    ),
+    "created": (
+        """created, create date, created at, created date, date created, creation date, luotu, luontipäivä, luontipvm,
+        luotu pvm, skapad, skapad datum, skapades, erstellt, erstellt am, erstelldatum, erstellungsdatum,
+        angelegt am""",
+    ),
+    "lost": (
+        """lost, lost at, lost date, date lost, hävitty, menetetty, hävitty pvm, förlorad, förlorad datum, verloren,
+        verloren am""",
+    ),
+    "amount": (
+        """amount, value, deal value, deal amount, arvo, summa, kaupan arvo, kauppasumma, belopp, värde, affärsvärde,
+        betrag, wert, auftragswert""",
+    ),
+    "currency": ("currency, currency code, valuutta, valuta, währung",),
+    "outcome": ("outcome, stage, deal stage, status, deal status, tila, vaihe, kaupan vaihe, steg, phase",),
+    "closed": (
+        "closed, close date, closed date, closing date, päättynyt, päättymispäivä, stängd, abgeschlossen am",
+    ),
+    "returned": ("returned, returned at, palannut, återkom, zurückgekehrt",),
+}  # dates of leads that were reached: words of the stage itself, and of the day on which it was
+_DATED = {
+    "qualified": (
+        "qualified at, qualified date, sql at, sql date, kvalifioitu pvm, kvalificerad datum, qualifiziert am",
+    ),
+    "won": ("won at, won date, date won, won time, voitettu pvm, voittopäivä, vunnen datum, gewonnen am",),
+}
+BUDGET = "budget, budjetti, planned spend, suunniteltu kustannus, planerad kostnad, geplante kosten, plan"
+MEASURES = "measure, metric, kpi, mittari, luku, mätetal, mått, kennzahl, messgröße"
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(" ".join(name.split()) for name in names.split(","))
+
+
+def folded(name: str) -> str:
+    """A name without case and needless blanks: what two spellings of one name share."""
+    return " ".join(name.split()).casefold()
+
+
+_UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\]|,\s*(?:eur|usd|sek|gbp|nok|dkk|chf|€|\$|£|kr)|[€$£])\s*$")
+
+
+def title_key(name: str) -> str:
+    """What two writings of one title share: case, blanks, underscores and the unit at its end do not matter.
+
+    >>> title_key("Mainos_kulut  (EUR)")
+    'mainos kulut'
+    """
+    plain = folded(unicodedata.normalize("NFKC", name).replace("_", " ").replace("\ufeff", ""))
+    return _UNIT.sub("", plain) or plain
+
+
+def tiers(ours: str, role: str, kind: str | None) -> tuple[tuple[str, ...], ...]:
+    """Names that a column of ours may have, the better known first: as keys of titles."""
+    if ours == "period":
+        own = PERIODS.get(kind or "", "")
+        sets: tuple[str, ...] = (own, DATES) if own else (DATES,)
+    else:
+        sets = _NAMES.get(ours, ())
+        if role in {"leads", "deals"} and ours in _DATED:
+            sets = (*_DATED[ours], *sets)
+        if role == "plan" and ours == "spend":
+            sets = (*sets, BUDGET)
+    return tuple(tuple(title_key(name) for name in _listed(names)) for names in sets)
