@@ -26,7 +26,7 @@ from pydantic_core import PydanticUndefined
 
 import forecast
 from forecast.__main__ import main
-from forecast.study import PRESETS, ChangeSpec, DelayChangeSpec, RecoverSpec, Study, load_study
+from forecast.study import PRESETS, ROLES, ChangeSpec, DelayChangeSpec, RecoverSpec, Study, load_study
 
 ROOT = Path(forecast.__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -154,10 +154,17 @@ def _table_in(annotation: object) -> type[BaseModel] | None:
 def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
     """Every key of a study by its dotted name; NAME, STAGE and COLUMN stand for names that the user gives."""
     names = {"channels": "NAME", "limits": "NAME", "delay": "STAGE", "rate": "STAGE", "columns": "COLUMN"}
-    names |= {"lots": "NAME", "fees": "NAME", "period_caps": "PERIOD", "recover": "STAGE", "units": "STAGE"}
+    names |= {
+        "exchange": "CURRENCY",
+        "lots": "NAME",
+        "fees": "NAME",
+        "period_caps": "PERIOD",
+        "recover": "STAGE",
+        "units": "STAGE",
+    }
     found: dict[str, FieldInfo] = {}
     for field, info in model.model_fields.items():
-        if field in {"folder", "path"}:
+        if field in {"folder", "path"} or (prefix == "history.read." and field in ROLES):
             continue
         named = (
             field in names
@@ -175,7 +182,7 @@ def _default(key: str, info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "needed"
-    if value is None or key.endswith((".STAGE", ".COLUMN", ".NAME", ".PERIOD")):
+    if value is None or key.endswith((".STAGE", ".COLUMN", ".NAME", ".PERIOD", ".CURRENCY")):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
