@@ -1,6 +1,7 @@
 from .crm import PRESETS as PRESETS
 from .crm import Preset as Preset
 from .file import nearest as nearest
+from .file import only_study as only_study
 from .market import CHANNEL_PRIORS as CHANNEL_PRIORS
 from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
 from .market import OTHER_DELAY_DAYS as OTHER_DELAY_DAYS

@@ -18,8 +18,10 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from forecast.amounts import mended, two_ways
 from forecast.errors import StudyError, UsageError
 from forecast.periods import DAYS_PER_PERIOD, parse_period
+from forecast.study.syntax import syntax_problem
 from forecast.words import Text, message, together
 
 Key = tuple[str, ...]
@@ -203,6 +205,33 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f'; did you mean "{by_lower[close[0]]}"?' if close else ""
 
 
+def only_study(folder: Path = Path()) -> Path:
+    """The one study in a folder or its models/: a TOML file with [history]. Raises UsageError for none or several."""
+    places = sorted(folder.glob("*.toml")) + sorted((folder / "models").glob("*.toml"))
+    found = [path for path in places if _is_study(path)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(map(str, found))
+        raise UsageError(f"which study? There are {listed}: name one, such as `forecast check {found[0]}`")
+    raise UsageError(
+        "no study is named, and none is here or in models/ (a TOML file with [history]): name one, or make one with "
+        "`forecast init DIR`"
+    )
+
+
+def _is_study(path: Path) -> bool:
+    """Whether a TOML file has a history; one with a fault in it is looked at line by line."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError:
+        return False
+    try:
+        return "history" in tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return re.search(r"^\s*(\[\s*history\s*[\].]|history\s*[.=])", text, re.MULTILINE) is not None
+
+
 def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
     """Read a TOML file and apply overrides.
 
@@ -210,13 +239,38 @@ def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
     """
     text = _read_text(path)
     try:
-        values = tomllib.loads(text)
+        values = tomllib.loads(text, parse_float=_Float)
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(_syntax_problem(path, text, str(error))) from None
+        raise StudyError(syntax_problem(path, text, str(error))) from None
     source = Source(path, _tuples(values), _lines_of(text))
+    if unclear := list(_unclear(values)):
+        raise StudyError([f"{source.place(key)}: {said}" for key, said in unclear])
     for override in overrides:
         _apply(source, override)
     return source
+
+
+class _Float(float):
+    """A number with a point, and how it was written."""
+
+    def __new__(cls, text: str) -> _Float:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+    text: str
+
+
+def _unclear(value: Any, key: Key = ()) -> Iterator[tuple[str, str]]:
+    """Numbers such as 120.000: whoever writes a last zero behind the point most likely means thousands."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _unclear(part, (*key, name))
+    elif isinstance(value, list):
+        for number, part in enumerate(value, start=1):
+            yield from _unclear(part, (*key, str(number)) if isinstance(part, dict) else key)
+    elif isinstance(value, _Float) and value.text.endswith("0") and (both := two_ways(value.text)):
+        yield ".".join(key), f"{value.text} can be read in two ways: write {both[0]} or {both[1]}"
 
 
 def _read_text(path: Path) -> str:
@@ -238,21 +292,12 @@ def _read_text(path: Path) -> str:
         raise StudyError(f"{path}:{line}: {text}") from None
 
 
-def _syntax_problem(path: Path, text: str, said: str) -> str:
-    found = re.search(
-        r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", said
-    )
-    if found is None:
-        return f"{path}:1: not valid TOML: {said}."
-    line = int(found["line"] or text.count("\n") + 1)
-    hint = "" if found["line"] is None else f" at column {found['column']}"
-    return f'{path}:{line}: not valid TOML{hint}: {found["what"]}. Text needs quotes: key = "text".'
-
-
 def _tuples(value: Any) -> Any:
     """TOML's lists as tuples: a study is frozen all the way down."""
     if isinstance(value, dict):
         return {key: _tuples(part) for key, part in value.items()}
+    if isinstance(value, _Float):
+        return float(value)
     return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
 
 
@@ -297,6 +342,11 @@ def _apply(source: Source, override: str) -> None:
     if not equals or not name.strip():
         raise UsageError(
             f'--set {override}: expected key=value, for example --set plan.periods=6; came "{override}".'
+        )
+    if (both := two_ways(text)) and ("," in text or text.strip().endswith("0")):
+        key = name.strip()
+        raise UsageError(
+            f"--set {override}: write {key}={both[0]} or {key}={both[1]}; it can be read in two ways."
         )
     try:
         value = _tuples(tomllib.loads(f"value = {text}")["value"])
@@ -365,7 +415,8 @@ def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> Text:
         said = message("expected a number {above} {bound:given}", above=_BOUNDS[kind], bound=bound)
         return together(said, came, percent, between="")
     expected = _EXPECTED.get(kind, detail["msg"].removeprefix("Input should be ").rstrip("."))
-    return f"expected {expected}{came}"
+    number = mended(detail["input"]) if isinstance(detail["input"], str) and "number" in expected else ""
+    return f"expected {expected}{came}; write {number}" if number else f"expected {expected}{came}"
 
 
 def drop_unknown(error: ValidationError, values: dict[str, Any]) -> bool:

@@ -226,7 +226,8 @@ def test_folder_and_path_cannot_be_set_in_the_file(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b'name = "x"\n[history\n', ":2: not valid TOML"),
-        (b'name = "x"\nfrom = 2026-13\n', "Text needs quotes"),
+        (b'name = "x"\nfrom = 2026-13\n', 'A period needs quotes: from = "2026-13"'),
+        (b"name = x\n", 'Text needs quotes: name = "x"'),
         ('name = "mäki"\n'.encode("latin-1"), ":1: byte 0xe4 is not UTF-8"),
         (b'name = """x\n', "not valid TOML"),
     ],
