@@ -27,7 +27,6 @@ EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
     "4 the verdict is FAIL; 5 a gate that was asked for failed; 130 interrupted."
 )
-RATE_FORMS = "write it as 3% or as 0.03"
 
 
 class Commands(click.Group):
@@ -69,27 +68,10 @@ def _message(error: BaseException) -> str:
 
 
 def parse_share(text: str) -> float:
-    """A share in [0, 1] from what people type: 3%, 3 %, 2,5% or 0.03.
+    """A share in [0, 1] from what people type: see `amounts.parse_share`."""
+    from forecast import amounts
 
-    A bare number of 1 or more is refused, as nobody can know whether 3 meant 3 %.
-    Raises ValueError with a plain message.
-
-    >>> parse_share("3%"), parse_share("0.03"), parse_share("2,5 %")
-    (0.03, 0.03, 0.025)
-    """
-    written = text.strip()
-    number = written.removesuffix("%").strip()
-    try:
-        share = float(number.replace(",", ".", 1))
-    except ValueError:
-        raise ValueError(f'"{text}" is not a rate: {RATE_FORMS}') from None
-    if written.endswith("%"):
-        share /= 100
-    elif share >= 1:
-        raise ValueError(f"{written} is no share of 1: did you mean {number}%?")
-    if not 0 <= share <= 1:
-        raise ValueError(f"{written} is not between 0% and 100%")
-    return share
+    return amounts.parse_share(text)
 
 
 class _Path(click.Path):
@@ -101,18 +83,38 @@ class _Path(click.Path):
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
-class _Amount(click.FloatRange):
-    """A number of 0 or more; not a number is within no bounds."""
+class _Number(click.ParamType[float]):
+    """A number as people type it; one that can be read in two ways is refused with both."""
+
+    name = "number"
+
+    def __init__(self, least: float | None = None, *, thousands: bool = True) -> None:
+        self.least, self.thousands = least, thousands
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
-        return number if number >= 0 else self.fail(f"{value} is not a number.", param, ctx)
+        from forecast.amounts import parse_number
+
+        option = param.opts[0] if param is not None else ""
+        try:
+            number = parse_number(str(value), option=option, thousands=self.thousands)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if self.least is not None and number < self.least:
+            self.fail(f"{value} is below {self.least}.", param, ctx)
+        return number
 
 
 PATH = _Path()
 NATURAL = click.IntRange(min=1)
-AMOUNT = _Amount(min=0)
-STUDY = click.argument("study", type=PATH, metavar="STUDY", help="The study (a TOML file).")
+AMOUNT = _Number(least=0)
+STUDY = click.argument(
+    "study",
+    type=PATH,
+    metavar="[STUDY]",
+    required=False,
+    callback=lambda _context, _argument, given: given or _only_study(),
+    help="The study (a TOML file). Default: the only one here or in models/.",
+)
 OUT = click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/NAME/.")
 SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all random numbers.")
 DRAWS = click.option("--draws", type=NATURAL, metavar="N", help="Number of draws.")
@@ -136,6 +138,15 @@ PREVIEW = click.option(
 
 def _rate(flag: str, text: str, **more: Any) -> Callable[..., Any]:
     return click.option(flag, type=parse_share, metavar="RATE", help=text, **more)
+
+
+def _only_study() -> Path:
+    """The study that is meant where none is named, told on stderr."""
+    from forecast.study import only_study
+
+    found = only_study()
+    click.echo(f"Study: {found}", err=True)
+    return found
 
 
 @click.group(
@@ -252,12 +263,14 @@ def funnel(market: Any, margin: float, json: bool, **given: float) -> None:
     _show(result, _page(by_hand_page, result), as_json=json)
 
 
-@app.command(short_help="validate the study and its data, print the audit")
+@app.command(short_help="validate the study and its data, say what was read")
 @STUDY
 @OVERRIDES
 @JSON
 def check(json: bool, **options: Any) -> None:
-    """Read and validate the study and its data; print the audit, and the common mistakes that need no fit to be seen.
+    """Read and validate the study and its data; say what was read, for each file, with totals to lay beside the books.
+
+    Prints the audit too, and the common mistakes that need no fit to be seen.
 
     PASS needs nothing, REVIEW wants a look, FAIL means: do not trust a forecast before it is mended.
     """
@@ -329,12 +342,15 @@ def _today() -> Any:
 @_rate("--change", "Largest change of a channel, e.g. 30%.")
 @click.option(
     "--marginal",
-    type=float,
+    type=_Number(thousands=False),
     metavar="RETURN",
     help="No fixed budget: spend until the next unit brings this back, e.g. 1.5.",
 )
 @click.option(
-    "--cac", type=float, metavar="MONEY", help="No fixed budget: customers cost at most this much on average."
+    "--cac",
+    type=AMOUNT,
+    metavar="MONEY",
+    help="No fixed budget: customers cost at most this much on average.",
 )
 @_rate("--chance", "The smallest budget that makes the target so likely.")
 @SEED

@@ -205,6 +205,96 @@ def test_rates_nobody_can_read_are_refused(call, rate, message):
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["allocate", "study.toml"], "--total"),
+        (["allocate", "study.toml"], "--cac"),
+        (["funnel", *GUIDE], "--value"),
+        (["funnel", *GUIDE], "--visitors"),
+    ],
+)
+@pytest.mark.parametrize("text", ["120.000", "120,000"])
+def test_an_amount_that_can_be_read_in_two_ways_is_refused(call, command, option, text):
+    """Nobody knows whether 120.000 is 120 or a thousand times as much: both are written, neither is taken."""
+    result = call(*command, option, text)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert f"{text} can be read in two ways: write {option} 120000 or {option} 120.0." in result.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["120 000", "120\u00a0000", "120_000", "120'000", "120.000,00", "120,000.0", "1.2e5"]
+)
+def test_an_amount_with_marks_that_leave_no_doubt_is_read(call, workflow, text):
+    """Spaces, apostrophes, both marks: 120 thousand in each."""
+    seen = {}
+
+    def allocate(*_, budget, **__):
+        seen["total"] = budget.total
+        raise errors.UsageError("enough")
+
+    workflow.allocate = allocate
+    call("allocate", "study.toml", "--total", text, "--quiet")
+    assert seen["total"] == 120_000
+
+
+def test_a_return_has_no_thousands(call, workflow):
+    """1.125 and 1,125 are one return; an amount written so would be refused."""
+    seen = []
+
+    def allocate(*_, budget, **__):
+        seen.append(budget.marginal)
+        raise errors.UsageError("enough")
+
+    workflow.allocate = allocate
+    for text in ("1.125", "1,125"):
+        call("allocate", "study.toml", "--marginal", text, "--quiet")
+    assert seen == [1.125, 1.125]
+
+
+def _empty(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text('name = "x"\n[history]\ncounts = "x.csv"\n', encoding="utf-8")
+
+
+@pytest.mark.parametrize("place", ["plan.toml", "models/plan.toml"])
+def test_the_only_study_need_not_be_named(call, workflow, tmp_path, monkeypatch, place):
+    """Here or in models/; other TOML files are no studies; which one was taken is told on stderr."""
+    _empty(tmp_path, place)
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def fit(study, **_):
+        seen.append(study)
+        raise errors.UsageError("enough")
+
+    workflow.fit = workflow.run = fit
+    for command in ("fit", "run"):
+        assert f"Study: {place}" in call(command, "--quiet").stderr
+    assert seen == [Path(place)] * 2
+    workflow.score = lambda study, **_: fit(study)
+    call("score", "reports/plan", "--quiet")
+    assert seen == [Path(place)] * 3
+
+
+def test_several_studies_or_none_are_told(call, tmp_path, monkeypatch):
+    """Exit code 2 with the list, or with what to do where there is none."""
+    monkeypatch.chdir(tmp_path)
+    none = call("run")
+    assert none.exit_code == 2
+    assert "no study is named, and none is here or in models/" in none.stderr
+    assert "forecast init" in none.stderr
+    _empty(tmp_path, "a.toml", "models/b.toml")
+    (tmp_path / "c.toml").write_text("[history]\nfrom = 2026-03\n", encoding="utf-8")
+    several = call("check")
+    assert several.exit_code == 2
+    assert "There are a.toml, c.toml, models/b.toml: name one" in several.stderr
+    assert several.stdout == ""
+
+
 def test_an_amount_is_a_number(call):
     """nan is within no bounds: a budget of it would spoil every split."""
     result = call("allocate", "study.toml", "--total", "nan")
@@ -214,7 +304,7 @@ def test_an_amount_is_a_number(call):
 
 
 @pytest.mark.parametrize(
-    "args", [["funel"], ["funnel"], ["run"], ["run", "a.toml", "--sed", "1"], ["fit", "x", "y"]]
+    "args", [["funel"], ["funnel"], ["init"], ["run", "a.toml", "--sed", "1"], ["fit", "x", "y"]]
 )
 def test_wrong_usage_is_exit_2(call, args):
     """An unknown command or option, a missing argument: exit code 2, said on stderr, nothing on stdout."""
