@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import StudyError, UsageError
-from forecast.history import History, audit_history, common_mistakes, read_history, read_plan
+from forecast.history import (
+    History,
+    audit_history,
+    common_mistakes,
+    read_history,
+    read_plan,
+    what_was_read,
+)
 from forecast.outlook import lifetime_of
 from forecast.periods import period_label, period_range, shift
 from forecast.study import Study, load_study
@@ -61,8 +68,9 @@ def read_asked(
 
 
 def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> Done:
-    """Read and validate study and data; audit them."""
+    """Read and validate study and data; say what was read, and audit it."""
     loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
+    read = what_was_read(history, loaded)
     asked = audit_history(history, loaded)
     found = check_table(
         common_mistakes(history, loaded, asked, lifetime=lifetime_of(loaded).expected), "mistake"
@@ -77,11 +85,12 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
         "channels": history.channels,
         "stages": list(history.stages),
         "counting": history.counting,
+        "read": read.told(),
         "status": worst(audit["status"]),
         "audit": audit.to_dict("records"),
         "mistakes": found.to_dict("records"),
     }
-    return Done(summary, None, (audit, found))
+    return Done(summary, None, (audit, found, read))
 
 
 def check_levers(study: Study, history: History, periods: int) -> None:

@@ -9,12 +9,15 @@ Workbook, files and pages take headings and formats from here. A column that is 
 
 from __future__ import annotations
 
+import math
+
 from forecast.tables import (
     AMOUNT,
     CHANCE,
     COUNT,
     CURRENCY,
     DAYS,
+    EXACT,
     MONTHS,
     PERIOD,
     PRICE,
@@ -61,6 +64,12 @@ def by_measure(row: Record) -> Unit:
 def by_unit(row: Record) -> Unit:
     """The unit of a row that says it; money is a price where it is that of one lead."""
     return _BY_UNIT.get(str(row["unit"]), PRICE if row["measure"] in _PRICES else CURRENCY)
+
+
+def by_total(row: Record) -> Unit:
+    """The unit of a total that is exact: to the unit, or to the cent where it has some."""
+    total = float(row["total"])
+    return EXACT if math.isfinite(total) and abs(total - round(total)) >= 0.005 else WHOLE
 
 
 def _by_lever(row: Record) -> Unit:
@@ -219,6 +228,11 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "audit": ("Audit", _columns("check status evidence advice")),
+    "data_read": ("Data read", _columns("file what name value", (WHOLE, "rows"))),
+    "data_totals": (
+        "Data totals",
+        _columns("file by name measure", (by_total, "total"), (WHOLE, "blank", "blank cells")),
+    ),
     "made_from": ("Provenance", _columns("what value")),
     "methods": (
         "Backtest methods",

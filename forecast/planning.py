@@ -36,7 +36,7 @@ from forecast.budget import (
 from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.fit import DEFAULT_SEED, Posterior, package_versions
-from forecast.history import History, audit_history, common_mistakes, read_plan
+from forecast.history import DataRead, History, audit_history, common_mistakes, read_plan, what_was_read
 from forecast.leads import segment_tables
 from forecast.outlook import (
     REPLICATES,
@@ -176,6 +176,7 @@ class Forecast(Results):
             **scenarios,
             **({} if self.segments is None else {"segments": self.segments.told()}),
             **({} if self.recycling is None else {"recycling": self.recycling.told()}),
+            **({} if self.read is None else {"read": self.read.told()}),
             "diagnostics": list(self.case.posterior.diagnostics),
             "provenance": {**self.provenance, "fitted_now": fitted, "draws": self.study.draws},
             "seconds": dict(seconds or {}),
@@ -367,6 +368,11 @@ class Forecast(Results):
     def backtest(self) -> Past | None:
         """How wrong it would have been."""
         return Past.of(self._past) if self._past else None
+
+    @cached_property
+    def read(self) -> DataRead | None:
+        """What was read of which files; None for a history that was not read from any."""
+        return what_was_read(self.case.history, self.case.study) if self.case.history.files else None
 
     # ------------------------------------------------------------------------------------------ what these stand on
 

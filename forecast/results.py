@@ -24,7 +24,7 @@ from forecast.budget import Allocation, Curves, Firmness
 from forecast.columns import TABLES, origins
 from forecast.errors import UsageError
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
-from forecast.history import History
+from forecast.history import DataRead, History
 from forecast.outlook import REPLICATES, UNITS, Flow, chances, in_total, largest, ratio, unit_measures
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.study import Study, rate_range
@@ -184,7 +184,8 @@ class Results:
 
     forecast_recommended: the forecast under the recommended plan. evidence: of the response to spend. sampling: how
     each part of the model was sampled. decision: where a budget is recommended. levers: what would change the
-    forecast. segments, recycling: where the study asks for them. backtest: where one belongs to these data.
+    forecast. segments, recycling: where the study asks for them. backtest: where one belongs to these data. read: what
+    was read of which files.
     """
 
     study: StudyFacts
@@ -210,6 +211,7 @@ class Results:
     segments: Segments | None = None
     recycling: FlowBack | None = None
     backtest: Past | None = None
+    read: DataRead | None = None
 
     @property
     def checks(self) -> pd.DataFrame:
@@ -252,6 +254,7 @@ HELD = {
         ("levers", Levers),
         ("segments", Segments),
         ("recycling", FlowBack),
+        ("read", DataRead),
     )
     for item in fields(bundle)
     if item.name in TABLES

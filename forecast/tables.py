@@ -49,6 +49,7 @@ CURRENCY = Unit("currency", "#,##0")
 AMOUNT = Unit("amount", "#,##0", "whole", "whole_band", "whole_band")  # decided by someone: every unit counts
 CHANGE = Unit("change", "#,##0", "signed")
 PRICE = Unit("price", "#,##0.00")
+EXACT = Unit("exact", "#,##0.00", ",.2f")  # a sum of what files hold: every cent counts
 COUNT = Unit("count", "#,##0.0", "count", "count_band", "tight_count")
 WHOLE = Unit("whole", "#,##0", "whole", "whole_band", "whole_band")
 SHARE = Unit("share", "0.0%", "percent", "percent_band", "tight_percent")

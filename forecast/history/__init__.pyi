@@ -10,3 +10,5 @@ from .leads import read_lead_rows as read_lead_rows
 from .mistakes import common_mistakes as common_mistakes
 from .read import read_history as read_history
 from .read import read_plan as read_plan
+from .totals import DataRead as DataRead
+from .totals import what_was_read as what_was_read

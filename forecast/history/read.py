@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -29,12 +30,14 @@ from forecast.history.counts import (
 )
 from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
-from forecast.read import BLANK, cells_problem, rows_text
+from forecast.read import BLANK, FileRead, LeftOut, cells_problem, rows_text
 from forecast.study import Study, nearest
 from forecast.words import Text, message
 
 if TYPE_CHECKING:
     from forecast.history.leads import Leads
+
+ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted
 
 
 def read_history(study: Study, *, today: date | None = None) -> History:
@@ -55,6 +58,7 @@ def read_history(study: Study, *, today: date | None = None) -> History:
 def _from_counts(study: Study, today: date | None) -> History:
     spec = study.history
     rows = read_counts(study)
+    every = rows
     if study.segments is not None:
         segment_names(study)
         rows = summed(rows)
@@ -74,7 +78,10 @@ def _from_counts(study: Study, today: date | None) -> History:
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
     empty = [m for m in MONEY if m in counts and not np.isfinite(counts[m].values).any()]
     kept_counts, sources = counts.drop_vars([*blank, *empty]), _hashes(study, spec.counts)
-    return History(kept_counts, spec.counting, spec.period, stages, sources=sources, reading=reading)
+    files = (_file_read("counts", every, first, last, spec.period),)
+    return History(
+        kept_counts, spec.counting, spec.period, stages, sources=sources, reading=reading, files=files
+    )
 
 
 def _period_before(partial: np.datetime64, kind: str, reading: dict[str, str]) -> np.datetime64:
@@ -114,6 +121,40 @@ def _inside(
             f"{rows.file}: no row is left: the first period, {label}, is not complete or not asked for."
         )
     return rows.where(~(before | after))
+
+
+def _file_read(
+    role: str, rows: Rows, first: np.datetime64 | None, last: np.datetime64 | None, kind: str
+) -> FileRead:
+    """The record of a file of rows: those of the window are used, the others are left out."""
+    none = np.zeros(rows.starts.size, dtype=bool)
+    before = none if first is None else rows.starts < first
+    after = none if last is None else rows.starts > last
+    left_out = _outside(rows.numbers, before, after, first, last, kind)
+    read = rows.read or FileRead(role, rows.file, {}, {})
+    used = int((~before & ~after).sum())
+    return replace(read, rows=used, left_out=(*read.left_out, *left_out))
+
+
+def _outside(
+    numbers: NDArray[np.int64] | None,
+    before: NDArray[np.bool_],
+    after: NDArray[np.bool_],
+    first: np.datetime64 | None,
+    last: np.datetime64 | None,
+    kind: str,
+    n: NDArray[np.int64] | None = None,
+) -> Iterable[LeftOut]:
+    """What lies outside the window: the numbers of its rows, or `n` rows each where these are not known."""
+    ends = (
+        (before, first, "before {edge}, the first period"),
+        (after, last, "after {edge}, the last period"),
+    )
+    for out, edge, text in ends:
+        if edge is not None and out.any():
+            reason = message(text, edge=period_label(edge, kind))
+            named = () if numbers is None else tuple(int(i) for i in numbers[out][:ROWS_NAMED])
+            yield LeftOut(reason, int((out if n is None else n[out]).sum()), named)
 
 
 def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
@@ -161,7 +202,9 @@ def _from_leads(study: Study, today: date | None) -> History:
         reading["after_today"] = str(leads.last_day)
     first, last = _lead_window(study, leads, rows, reading)
     _note_left_out(study, file, leads, first, last, reading)
-    return leads_history(
+    files = [_leads_read(leads, first, last, spec.period)]
+    files += [] if rows is None else [_file_read("activity", rows, first, last, spec.period)]
+    made = leads_history(
         leads.groups,
         None if rows is None else _activity(rows, first, last, spec.period),
         kind=spec.period,
@@ -170,6 +213,16 @@ def _from_leads(study: Study, today: date | None) -> History:
         sources=_hashes(study, file, spec.activity),
         reading=reading,
     )
+    return replace(made, files=tuple(files))
+
+
+def _leads_read(leads: Leads, first: np.datetime64, last: np.datetime64, kind: str) -> FileRead:
+    """The record of a file of leads: those created in the window are used."""
+    created, n = leads.groups["leads"].to_numpy().astype("datetime64[D]"), leads.groups["n"].to_numpy()
+    before, after = created < first, created > last
+    left_out = _outside(None, before, after, first, last, kind, n)
+    used = int(n[~before & ~after].sum())
+    return replace(leads.read, rows=used, left_out=(*leads.read.left_out, *left_out))
 
 
 def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:

@@ -59,7 +59,8 @@ class Row:
 class Listing:
     """A table to be read. align: l or r a column; widths: a for as wide as its content, else a share of the room.
 
-    checks: where the rows are checks, the same as they are, for hands without room for columns.
+    checks: where the rows are checks, the same as they are, for hands without room for columns. folds: what is wider
+    than a line may go on below, the first column repeated.
     """
 
     heads: Sequence[Text]
@@ -67,6 +68,7 @@ class Listing:
     align: str
     widths: str
     checks: Sequence[Check] = ()
+    folds: bool = False
 
 
 @dataclass(frozen=True)

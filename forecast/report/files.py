@@ -22,6 +22,7 @@ from forecast.fit import netcdf
 from forecast.periods import parse_period, shift
 from forecast.results import Results
 from forecast.tables import Table, json_text
+from forecast.words import message, typed
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # summary.json comes last: where it lies, all the others do.
@@ -33,6 +34,7 @@ LEVER_FILES = (
     "scenarios.csv",
     "goals.csv",
 )  # each where its table is made
+LEFT_OUT_FILE = "left_out.csv"  # where rows were left out
 
 
 def check_folder(folder: Path) -> None:
@@ -44,7 +46,7 @@ def check_folder(folder: Path) -> None:
     base = _existing(folder)
     try:
         with tempfile.TemporaryDirectory(dir=base):
-            there = [name for name in FILES if (folder / name).exists()]
+            there = [name for name in (*FILES, LEFT_OUT_FILE) if (folder / name).exists()]
     except OSError as error:
         what = "it" if base == folder.absolute() else base
         reason = f"{what} is a file" if isinstance(error, NotADirectoryError) else error.strerror
@@ -88,11 +90,30 @@ def write_outputs(folder: Path, made: Results, outlook: xr.Dataset | None, summa
             written[name] = partial(write_csv, made.table(key))
     if outlook is not None:
         written["draws.nc"] = lambda path: write_draws(outlook, path)
+    rows = left_out_rows(made)
+    if len(rows):
+        written[LEFT_OUT_FILE] = partial(write_csv, rows)
     check_folder(folder)
-    write_files(folder, {name: written[name] for name in (*LEVER_FILES, *FILES) if name in written})
-    for name in LEVER_FILES:
-        if name not in written:  # of an earlier run, whose study asked for it
+    sometimes = (*LEVER_FILES, LEFT_OUT_FILE)
+    write_files(folder, {name: written[name] for name in (*sometimes, *FILES) if name in written})
+    for name in sometimes:
+        if name not in written:  # of an earlier run, whose study asked for it, or whose data had such rows
             (folder / name).unlink(missing_ok=True)
+
+
+def left_out_rows(made: Results) -> pd.DataFrame:
+    """The rows that were not used, one each: file, row (as a spreadsheet counts), reason; never what stands in them.
+
+    Where more were left out than are known by number, a last line without a number says how many.
+    """
+    rows: list[tuple[str, int | None, str]] = []
+    for file in () if made.read is None else made.read.files:
+        for out in (out for out in file.left_out if out.rows):
+            rows += [(file.file, row, typed(out.reason)) for row in out.rows]
+            if out.n > len(out.rows):
+                more = message("{n:whole} more: {reason}", n=out.n - len(out.rows), reason=out.reason)
+                rows.append((file.file, None, typed(more)))
+    return pd.DataFrame(rows, columns=["file", "row", "reason"]).astype({"row": "Int64"})
 
 
 def write_files(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> None:

@@ -6,6 +6,7 @@ Columns are aligned, checks stand as lines with what to do beneath, and every si
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Tile
@@ -13,6 +14,7 @@ from forecast.words import PASS, Check, Text, Verdict, clean, message, typed
 
 MOST_CHECKS = 8  # of a verdict; the report has all of them
 GAP = "   "
+LINE = 80  # signs of a line, where a listing may fold
 
 
 def terminal_text(page: Page) -> str:
@@ -34,7 +36,7 @@ def _part(part: Part) -> Iterator[str]:
     yield from map(_tile, part.tiles)
     yield from (_said(words) for words in (part.lead, part.text) if words)
     for listing in part.listings:
-        yield "\n".join(_lines(listing.checks)) if listing.checks else _table(listing)
+        yield "\n".join(_lines(listing.checks)) if listing.checks else "\n".join(_tables(listing))
     if part.note:
         yield _said(part.note)
     yield from (f"- {_said(point)}" for point in part.points)
@@ -63,19 +65,46 @@ def _tile(tile: Tile) -> str:
     return _said(message("{name}: {value}, {below}", name=tile.name, value=tile.value, below=tile.below))
 
 
-def _table(listing: Listing) -> str:
-    """Cells in columns, the heads first where there are any."""
+def _tables(listing: Listing) -> Iterator[str]:
+    """Cells in columns, the heads first where there are any; one that folds goes on below where a line is full."""
     heads = [_said(head) for head in listing.heads]
     rows = [heads] if any(heads) else []
     rows += [[_cell(cell) for cell in row.cells] for row in listing.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        GAP.join(
-            cell.ljust(width) if align == "l" else cell.rjust(width)
-            for cell, width, align in zip(row, widths, listing.align, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    if listing.folds and len(widths) == 2 and listing.align[1] == "l":
+        rows = _wrapped(rows, widths[0])
+        widths[1] = 0  # the last column needs no padding
+    for columns in _folded(widths) if listing.folds else [range(len(widths))]:
+        yield "\n".join(
+            GAP.join(
+                row[i].ljust(widths[i]) if listing.align[i] == "l" else row[i].rjust(widths[i])
+                for i in columns
+            ).rstrip()
+            for row in rows
+        )
+
+
+def _wrapped(rows: list[list[str]], name: int) -> list[list[str]]:
+    """Rows of a name and a text, the text on as many lines as it needs; a name that repeats is said once."""
+    made: list[list[str]] = []
+    last = ""
+    for head, said in rows:
+        lines = textwrap.wrap(said, LINE - name - len(GAP), break_long_words=False, break_on_hyphens=False)
+        made += [[head if head != last and i == 0 else "", line] for i, line in enumerate(lines or [""])]
+        last = head
+    return made
+
+
+def _folded(widths: Sequence[int]) -> Iterator[list[int]]:
+    """Which columns stand beside each other on a line: always the first, and as many of the others as find room."""
+    beside, width = [0], widths[0]
+    for i, own in enumerate(widths[1:], start=1):
+        if width + len(GAP) + own > LINE and len(beside) > 1:
+            yield beside
+            beside, width = [0], widths[0]
+        beside.append(i)
+        width += len(GAP) + own
+    yield beside
 
 
 def _cell(cell: Cell) -> str:

@@ -18,15 +18,18 @@ from forecast.report.document import (
     text,
     value,
 )
+from forecast.report.pages.reading import SHEETS as READING
+from forecast.report.pages.reading import reading_part, reading_parts
 from forecast.tables import DAYS, RATIO, RHAT, WHOLE, Record, records
 from forecast.words import MISSING, Text, known, message, short_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from forecast.history import DataRead
     from forecast.results import Results
 
-SHEETS = ("delays", "evidence", "checks", "sampling", "audit", "made_from")
+SHEETS = ("delays", "evidence", "checks", "sampling", "audit", *READING, "made_from")
 
 
 def evidence_page(made: Results) -> Page:
@@ -36,18 +39,21 @@ def evidence_page(made: Results) -> Page:
         _elasticities(made.evidence),
         Part("Checks behind the verdict", listings=[checklist(made.verdict.checks)]),
         _sampling(made.sampling),
+        *([] if made.read is None else [reading_part(made.read, {n: made.table(n) for n in READING})]),
         _audit(made.audit, "Audit of the data"),
         _provenance(made),
     ]
     filled = [part for part in parts if part.listings[0].rows]
-    return Page("Evidence", filled, [made.table(name) for name in SHEETS])
+    return Page("Evidence", filled, [made.table(name) for name in SHEETS if made.read or name not in READING])
 
 
-def audit_page(audit: pd.DataFrame, mistakes: pd.DataFrame) -> Page:
-    """What the data alone say: the audit, and the common mistakes that show without a fit."""
+def audit_page(audit: pd.DataFrame, mistakes: pd.DataFrame, read: DataRead | None = None) -> Page:
+    """What the data alone say: what was read, the audit, and the common mistakes that show without a fit."""
     asked = checklist(checks_of(records(mistakes), "mistake"), head="Mistake", answer="Evidence")
     title = "Common mistakes, as far as they show without a fit:"
-    return Page(parts=[_audit(audit), Part(title, listings=[asked])])
+    parts = [] if read is None else reading_parts(read)
+    audited = _audit(audit, "Audit of the data:" if parts else "")
+    return Page(parts=[*parts, audited, Part(title, listings=[asked])])
 
 
 def _audit(audit: pd.DataFrame, title: str = "") -> Part:

@@ -1,0 +1,181 @@
+"""What was read: each file as it was understood, with totals that a controller lays beside the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forecast.report.document import Listing, Part, Row, Shown, listing, named, text, value
+from forecast.tables import WHOLE, Table, records
+from forecast.words import Text, message, short_names, together
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecast.history import DataRead
+    from forecast.read import FileRead
+
+SHEETS = ("data_read", "data_totals")
+MOST_CHANNELS = 20  # shown one by one; the others are a row of their own
+MOST_ROWS = 8  # row numbers of a reason
+MOST_TITLES = 40
+TOTALS_NOTE = "Totals are plain sums of the rows used; a blank is in none of them."
+
+
+def reading_parts(read: DataRead) -> list[Part]:
+    """The parts of the page: for each file what was understood of it, then its totals."""
+    return [part for file in read.files for part in _file(read, file)]
+
+
+def reading_part(read: DataRead, sheets: Mapping[str, Table]) -> Part:
+    """The same in short, for the evidence of a report: files, and totals by year."""
+    files = [
+        {
+            "file": file.file,
+            "rows": file.rows,
+            "left out": sum(out.n for out in file.left_out),
+            "written": _written(file),
+        }
+        for file in read.files
+    ]
+    columns: list[Shown] = [
+        named("file", "File"),
+        value("rows", "Rows used", WHOLE),
+        value("left out", "Rows left out", WHOLE),
+        text("written", "Written", "2"),
+    ]
+    listings = [listing(files, columns, filled=True)]
+    listings += [made for file in read.files if (made := _totals(read, file, channels=False)) is not None]
+    where = message("By channel, and every column read: {sheets:listed} of report.xlsx.", sheets=[
+        table.sheet for table in sheets.values()
+    ])  # fmt: skip
+    lead = message("{first} to {last}.", first=read.first, last=read.last)
+    return Part("What was read", lead=lead, listings=listings, note=together(TOTALS_NOTE, where))
+
+
+def _file(read: DataRead, file: FileRead) -> Iterator[Part]:
+    rows = [Row([head, said]) for head, said in _facts(read, file) if said]
+    title = message("Read: {file:clean} ({role})", file=file.file, role=file.role)
+    facts = Listing(["", ""], rows, "ll", "a1", folds=True)
+    yield Part(title, listings=[facts], points=file.notes)
+    totals = _totals(read, file)
+    if totals is not None:
+        yield Part(listings=[totals], note=_blanks(read, file))
+
+
+def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
+    """What was understood of a file: head and words."""
+    columns = [
+        ours if ours == theirs else message("{ours} <- {theirs:clean}", ours=ours, theirs=theirs)
+        for ours, theirs in file.columns.items()
+    ]
+    found = {fact["what"]: fact for fact in records(read.data_read) if fact["file"] == file.file}
+    yield "written", _written(file)
+    yield "columns", message("{columns:list.40}", columns=columns) if columns else ""
+    unread = [message("{title:clean}", title=title) for title in file.unread]
+    yield "not read", message("{titles:list.40}", titles=unread) if unread else ""
+    yield "rows used", message("{n:whole}", n=file.rows)
+    for out in file.left_out:
+        yield "left out", _left_out(out.n, out.reason, out.rows)
+    if "first period" in found:
+        span = "{first} to {last} ({n} {kind}s)" if read.n > 1 else "{first}"
+        yield "periods", message(span, first=read.first, last=read.last, n=read.n, kind=read.period)
+    if "currency" in found:
+        yield "currency", read.currency
+    for each in sorted(file.outcomes, key=lambda each: -each.n):
+        told = {"value": each.value or "(blank)", "n": each.n, "meaning": each.meaning}
+        yield "outcome", message("{value:clean}: {n:whole}, {meaning}", **told)
+    yield from (("joined", fact["value"]) for fact in read.facts(file.file, "joined"))
+
+
+def _written(file: FileRead) -> Text:
+    said = [message("{name} {value}", name=name, value=value) for name, value in file.dialect.items()]
+    return message("{said:list}", said=said) if said else ""
+
+
+def _left_out(n: int, reason: Text, rows: tuple[int, ...]) -> Text:
+    where: Text = ""
+    if rows:
+        shown = [str(row) for row in rows[:MOST_ROWS]]
+        left = n - len(shown)
+        many = message(" and {left:whole} more", left=left) if left > 0 else ""
+        head = "row" if n == 1 else "rows"
+        where = message(" ({head} {shown:list}{many})", head=head, shown=shown, many=many)
+    return message("{n:whole}: {reason}{where}", n=n, reason=reason, where=where)
+
+
+# ------------------------------------------------------------------------------------------------------------ totals
+
+
+def _totals(read: DataRead, file: FileRead, *, channels: bool = True) -> Listing | None:
+    """Measures as columns; years, channels and all of it as rows, every number exact."""
+    frame = read.totals(file.file)
+    if frame.empty:
+        return None
+    measures = list(dict.fromkeys(frame["measure"]))
+    rows = [(f"in {year}", cells) for year, cells in _wide(frame, "year", measures).items()]
+    if channels:
+        rows += _channels(_wide(frame, "channel", measures))
+    total = _wide(frame, "all", measures)[""]
+    if len(rows) > 1:
+        rows.append(("total", total))
+    cents = {
+        m: any(np.isfinite(cells[m]) and abs(cells[m] - round(cells[m])) >= 0.005 for _, cells in rows)
+        for m in measures
+    }
+    short = short_names(name for name, _ in rows)
+    shown = [
+        Row(
+            [short[name], *(_exact(cells[m], cents=cents[m]) for m in measures)],
+            strong=name == "total" and i == len(rows) - 1,
+        )
+        for i, (name, cells) in enumerate(rows)
+    ]
+    heads = [message("{m:stage}", m=m) for m in measures]
+    n = len(measures)
+    return Listing(["Total", *heads], shown, "l" + "r" * n, "a" + "1" * n, folds=True)
+
+
+def _wide(frame: pd.DataFrame, by: str, measures: list[str]) -> dict[str, dict[str, float]]:
+    """The totals of a kind, {name: {measure: total}}; NaN where there is none."""
+    made: dict[str, dict[str, float]] = {}
+    part = frame[frame["by"] == by]
+    for name, measure, total in zip(part["name"], part["measure"], part["total"], strict=True):
+        made.setdefault(name, dict.fromkeys(measures, np.nan))[measure] = total
+    return made
+
+
+def _channels(by: dict[str, dict[str, float]]) -> list[tuple[str, dict[str, float]]]:
+    """The channels; of very many the largest, and the others in one row."""
+    if len(by) <= MOST_CHANNELS:
+        return list(by.items())
+    cells = np.array([list(row.values()) for row in by.values()])
+    whole = np.nansum(np.abs(cells), axis=0)
+    size = np.nansum(np.abs(cells) / np.where(whole > 0, whole, 1.0), axis=1)
+    names = list(by)
+    kept = sorted(np.argsort(-size, kind="stable")[:MOST_CHANNELS])
+    rest = np.setdiff1d(np.arange(len(names)), kept)
+    sums = np.where(np.isfinite(cells[rest]).any(axis=0), np.nansum(cells[rest], axis=0), np.nan)
+    more = dict(zip(by[names[0]], np.round(sums, 6), strict=True))
+    return [*((names[i], by[names[i]]) for i in kept), (f"and {len(rest)} more", more)]
+
+
+def _exact(total: float, *, cents: bool) -> Text:
+    """A total to the unit, or to the cent where any of its column has some."""
+    return message("{x:,.2f}" if cents else "{x:whole}", x=total)
+
+
+def _blanks(read: DataRead, file: FileRead) -> Text:
+    """What is in no total."""
+    frame: pd.DataFrame = read.totals(file.file)
+    part: Any = frame[(frame["by"] == "all") & (frame["blank"] > 0)]
+    if part.empty:
+        return ""
+    cells = [
+        message("{n:whole} of {m:stage}", n=n, m=m)
+        for m, n in zip(part["measure"], part["blank"], strict=True)
+    ]
+    what = "deals won without an amount" if file.role in ("leads", "deals") else "blank cells"
+    return message("In no total: {what}: {cells:list}.", what=what, cells=cells)
