@@ -217,7 +217,7 @@ STUDIES = {
         study=STUDY.replace('"b2b"', '"b2x"').replace("periods = 3", "periods = 0"),
     ),
     "no TOML": Bad(
-        ("small.toml:1: not valid TOML at column 8", 'key = "text"'),
+        ("small.toml:1: not valid TOML at column 8", 'Text needs quotes: name = "small"'),
         USAGE,
         study=STUDY.replace('"small"', "small", 1),
     ),

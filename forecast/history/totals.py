@@ -137,7 +137,8 @@ def _joined(history: History, file: FileRead) -> Iterator[Text]:
         return
     here, there = (_channels(history, each) for each in (file, other))
     both, alone = int((here & there).sum()), np.array(history.channels)[here & ~there]
-    yield message("{n:whole} channels are in {other} too", n=both, other=other.file)
+    text = "1 channel is in {other} too" if both == 1 else "{n:whole} channels are in {other} too"
+    yield message(text, n=both, other=other.file)
     if alone.size:
         text = "no partner in {other}: {names:list.8}"
         yield message(text, other=other.file, names=alone.tolist())
@@ -148,10 +149,10 @@ def _file(history: History, role: str) -> FileRead | None:
 
 
 def _channels(history: History, file: FileRead) -> NDArray[np.bool_]:
-    """The channels that a file has a row of, (channel,); those of leads have one lead at least."""
+    """The channels that a file has a row of, (channel,); those of leads and deals have one at least."""
     there = [
         np.isfinite(history.counts[name].values)
-        & ((file.role != "leads") | (history.counts[name].values > 0))
+        & ((file.role not in ("leads", "deals")) | (history.counts[name].values > 0))
         for name in _measures(history, file)
     ]
     return np.logical_or.reduce([cells.any(axis=0) for cells in there]) if there else np.zeros(0, dtype=bool)
@@ -178,6 +179,7 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
     years = np.array([label[:4] for label in history.labels])  # of a week: the year that it is counted to
     seen = [np.isfinite(history.counts[name].values) for name in names]
     rows = np.logical_or.reduce(seen) if seen else np.zeros((0, 0), dtype=bool)
+    own = _channels(history, file)
     for name in names:
         if name == "revenue" and history.counting == "leads":
             values, blank = _amounts(history)
@@ -187,11 +189,11 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
         yield _total(file, ALL, "", name, values, blank)
         for year in dict.fromkeys(years.tolist()):
             yield _total(file, YEAR, year, name, values[years == year], blank[years == year])
-        yield from _by_channel(file, history.channels, name, values, blank)
+        yield from _by_channel(file, history.channels, name, values, np.where(own, blank, 0), own)
 
 
 def _amounts(history: History) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Amounts of the deals won, (period, channel), NaN where none is known; and how many deals have none."""
+    """Amounts of the deals won, (period, channel), NaN where no deal of the cell has one; and how many have none."""
     deals, shape = history.deals, (history.periods.size, len(history.channels))
     place = {name: i for i, name in enumerate(history.channels)}
     at = (
@@ -204,7 +206,7 @@ def _amounts(history: History) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     np.add.at(values, at, np.where(there, amount, 0.0))
     np.add.at(known, at, there.astype(np.int64))
     np.add.at(blank, at, (~there).astype(np.int64))
-    return np.where(known > 0, values, np.nan), blank
+    return np.where((known == 0) & (blank > 0), np.nan, values), blank
 
 
 def _total(
@@ -226,9 +228,10 @@ def _by_channel(
     measure: str,
     values: NDArray[np.float64],
     blank: NDArray[np.int64],
+    own: NDArray[np.bool_],
 ) -> Iterator[dict[str, Any]]:
-    """The totals of every channel at once; a channel without a number in this file has none."""
-    there = np.isfinite(values)
+    """The totals of every channel at once, of those that are the file's `own` and have a number or a blank in it."""
+    there = np.isfinite(values) & own
     sums = np.round(np.where(there, values, 0.0).sum(axis=0), DECIMALS)
     for name, total, known, n in zip(channels, sums, there.any(axis=0), blank.sum(axis=0), strict=True):
         if known or n:

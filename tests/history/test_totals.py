@@ -114,6 +114,7 @@ def test_leads_and_activity_each_have_their_own_totals(tmp_path: Path):
     assert list(dict.fromkeys(read.totals("a.csv")["measure"])) == ["spend", "visitors"]
     assert _of(read, "l.csv", "all", "revenue") == {"": 1500.3}
     assert _of(read, "l.csv", "year", "won") == {"2023": 1, "2024": 2}
+    assert _of(read, "l.csv", "channel", "revenue") == {"ppc": 1000.1, "seo": 500.2, "fair": 0}
     revenue = read.totals("l.csv").query("measure == 'revenue' and by == 'all'")
     assert revenue["blank"].tolist() == [1]
     assert _of(read, "a.csv", "channel", "spend") == {"ppc": 901.65, "radio": 30}
@@ -125,8 +126,8 @@ def test_names_that_never_meet_are_said_of_both_files(tmp_path: Path):
     history = 'leads = "l.csv"\nactivity = "a.csv"\nfrom = "2023-11"\nthrough = "2024-01"'
     read = _read(_study(tmp_path, history, l=LEADS, a=ACTIVITY))
     said = {file: [str(fact["value"]) for fact in read.facts(file, "joined")] for file in ("l.csv", "a.csv")}
-    assert said["l.csv"] == ["1 channels are in a.csv too", "no partner in a.csv: fair, seo"]
-    assert said["a.csv"] == ["1 channels are in l.csv too", "no partner in l.csv: radio"]
+    assert said["l.csv"] == ["1 channel is in a.csv too", "no partner in a.csv: fair, seo"]
+    assert said["a.csv"] == ["1 channel is in l.csv too", "no partner in l.csv: radio"]
 
 
 def test_a_file_of_deals_has_the_totals_of_what_it_holds(tmp_path: Path):

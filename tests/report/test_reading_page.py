@@ -155,8 +155,10 @@ def test_the_workbook_has_every_fact_and_total(read: DataRead, tmp_path: Path):
 def test_the_evidence_of_a_report_has_it_in_short(read: DataRead):
     """Files and totals by year; channels are for the workbook."""
     page = report_of(replace(plausible_tables(), read=read)).pages[-1]
-    (part,) = [part for part in page.parts if part.title == "What was read"]
-    said = terminal_text(replace(page, parts=[part]))
+    titles = [str(part.title) for part in page.parts]
+    at = titles.index("What was read")
+    assert titles[at + 1] == "Totals of myynti.csv"
+    said = terminal_text(replace(page, parts=page.parts[at : at + 2]))
     assert "myynti.csv" in said
     assert "in 2024" in said
     assert "haku" not in said

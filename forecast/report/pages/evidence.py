@@ -19,7 +19,7 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.pages.reading import SHEETS as READING
-from forecast.report.pages.reading import reading_part, reading_parts
+from forecast.report.pages.reading import reading_evidence, reading_parts
 from forecast.tables import DAYS, RATIO, RHAT, WHOLE, Record, records
 from forecast.words import MISSING, Text, known, message, short_names
 
@@ -39,7 +39,7 @@ def evidence_page(made: Results) -> Page:
         _elasticities(made.evidence),
         Part("Checks behind the verdict", listings=[checklist(made.verdict.checks)]),
         _sampling(made.sampling),
-        *([] if made.read is None else [reading_part(made.read, {n: made.table(n) for n in READING})]),
+        *([] if made.read is None else reading_evidence(made.read, [made.table(name) for name in READING])),
         _audit(made.audit, "Audit of the data"),
         _provenance(made),
     ]

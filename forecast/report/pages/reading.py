@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +30,9 @@ def reading_parts(read: DataRead) -> list[Part]:
     return [part for file in read.files for part in _file(read, file)]
 
 
-def reading_part(read: DataRead, sheets: Mapping[str, Table]) -> Part:
-    """The same in short, for the evidence of a report: files, and totals by year."""
-    files = [
+def reading_evidence(read: DataRead, sheets: Sequence[Table]) -> list[Part]:
+    """The same in short, for the evidence of a report: files, and totals by year; `sheets` hold the rest."""
+    rows = [
         {
             "file": file.file,
             "rows": file.rows,
@@ -42,17 +43,22 @@ def reading_part(read: DataRead, sheets: Mapping[str, Table]) -> Part:
     ]
     columns: list[Shown] = [
         named("file", "File"),
-        value("rows", "Rows used", WHOLE),
-        value("left out", "Rows left out", WHOLE),
-        text("written", "Written", "2"),
+        value("rows", "Rows used", WHOLE, "a"),
+        value("left out", "Rows left out", WHOLE, "a"),
+        text("written", "Written", "1"),
     ]
-    listings = [listing(files, columns, filled=True)]
-    listings += [made for file in read.files if (made := _totals(read, file, channels=False)) is not None]
-    where = message("By channel, and every column read: {sheets:listed} of report.xlsx.", sheets=[
-        table.sheet for table in sheets.values()
-    ])  # fmt: skip
     lead = message("{first} to {last}.", first=read.first, last=read.last)
-    return Part("What was read", lead=lead, listings=listings, note=together(TOTALS_NOTE, where))
+    parts = [Part("What was read", lead=lead, listings=[listing(rows, columns)])]
+    for file in read.files:
+        totals = _totals(read, file, channels=False)
+        if totals is not None:
+            title = message("Totals of {file:clean}", file=file.file)
+            parts.append(Part(title, listings=[totals], note=_blanks(read, file)))
+    where = message(
+        "By channel, and every column: {sheets:listed} of report.xlsx.", sheets=[s.sheet for s in sheets]
+    )
+    parts[-1] = replace(parts[-1], note=together(parts[-1].note, TOTALS_NOTE, where))
+    return parts
 
 
 def _file(read: DataRead, file: FileRead) -> Iterator[Part]:
