@@ -168,9 +168,13 @@ def _show(result: Any, said: Callable[[], str], *, as_json: bool) -> None:
 
 def _page(make: Callable[..., Page], *made: Any, after: str = "") -> Callable[[], str]:
     """What a page says, and a last line; made when it is asked for."""
+    import shutil
+    import sys
+
     from forecast.report import terminal_text
 
-    return lambda: "\n\n".join(part for part in (terminal_text(make(*made)), after) if part)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return lambda: "\n\n".join(part for part in (terminal_text(make(*made), width), after) if part)
 
 
 def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:

@@ -6,6 +6,7 @@ Columns are aligned, checks stand as lines with what to do beneath, and every si
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -14,13 +15,28 @@ from forecast.words import PASS, Check, Text, Verdict, clean, message, typed
 
 MOST_CHECKS = 8  # of a verdict; the report has all of them
 GAP = "   "
+_HEAD = re.compile(r"\s*((PASS|REVIEW|FAIL|UNKNOWN) +|-> |- )?")
 LINE = 80  # signs of a line, where a listing may fold
 
 
-def terminal_text(page: Page) -> str:
-    """A page as text: its parts with a blank line between them."""
+def terminal_text(page: Page, width: int | None = None) -> str:
+    """A page as text: its parts with a blank line between them; prose wraps at words where a `width` is given."""
     parts = [_said(page.title), *("\n".join(_part(part)) for part in page.parts)]
-    return "\n\n".join(part for part in parts if part)
+    said = "\n\n".join(part for part in parts if part)
+    return said if width is None else "\n".join(_fitted(line, width) for line in said.split("\n"))
+
+
+def _fitted(line: str, width: int) -> str:
+    """A line of prose on as many lines as it needs, each below its first word; a row of a table as it is."""
+    head = _HEAD.match(line)
+    start = head[0] if head else ""
+    if len(line) <= width or GAP in line[len(start) :] or len(start) > width // 2:
+        return line
+    below = " " * len(start)
+    return textwrap.fill(
+        line[len(start) :], width, initial_indent=start, subsequent_indent=below,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _said(words: Text) -> str:
@@ -36,7 +52,7 @@ def _part(part: Part) -> Iterator[str]:
     yield from map(_tile, part.tiles)
     yield from (_said(words) for words in (part.lead, part.text) if words)
     for listing in part.listings:
-        yield "\n".join(_lines(listing.checks)) if listing.checks else "\n".join(_tables(listing))
+        yield "\n".join(_lines(listing.checks)) if listing.checks else "\n\n".join(_tables(listing))
     if part.note:
         yield _said(part.note)
     yield from (f"- {_said(point)}" for point in part.points)

@@ -66,6 +66,27 @@ def test_cells_stand_in_columns():
     ]
 
 
+def test_prose_wraps_at_words_and_tables_stay():
+    """Where the room is known: below the first word of a check or a point, and no row of a table is torn."""
+    checks = [Check("a name", "REVIEW", "one two three four five six seven", "do this and then that at once")]
+    rows = [Row(["a channel", "1 234 567", "1 234 567", "1 234 567"])]
+    parts = [
+        Part(listings=[checklist(checks)], points=["a point of more words than a line of it can hold"]),
+        Part(listings=[Listing(["Name", "one", "two", "three"], rows, "lrrr", "a111")]),
+    ]
+    page = Page(parts=parts)
+    assert terminal_text(page, 40).splitlines()[:7] == [
+        "REVIEW  a name: one two three four five",
+        "        six seven",
+        "        -> do this and then that at once",
+        "- a point of more words than a line of",
+        "  it can hold",
+        "",
+        "Name              one         two       three",
+    ]
+    assert terminal_text(page, 200) == terminal_text(page)
+
+
 def test_every_page_of_a_report_can_be_typed():
     """The same parts that the PDF shows, with hostile names as text on one line, and no typographic space."""
     for page in report_of(plausible_tables(channels=HOSTILE, status="FAIL")).pages:
