@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Tile
-from forecast.words import PASS, Check, Text, Verdict, clean, message, typed
+from forecast.words import PASS, Check, Text, Verdict, clean, message, text, typed
 
 MOST_CHECKS = 8  # of a verdict; the report has all of them
 GAP = "   "
@@ -88,7 +88,7 @@ def _tables(listing: Listing) -> Iterator[str]:
     rows += [[_cell(cell) for cell in row.cells] for row in listing.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if listing.folds and len(widths) == 2 and listing.align[1] == "l":
-        rows = _wrapped(rows, widths[0])
+        rows = _wrapped(listing, widths[0])
         widths[1] = 0  # the last column needs no padding
     for columns in _folded(widths) if listing.folds else [range(len(widths))]:
         yield "\n".join(
@@ -100,13 +100,17 @@ def _tables(listing: Listing) -> Iterator[str]:
         )
 
 
-def _wrapped(rows: list[list[str]], name: int) -> list[list[str]]:
+def _wrapped(listing: Listing, width: int) -> list[list[str]]:
     """Rows of a name and a text, the text on as many lines as it needs; a name that repeats is said once."""
     made: list[list[str]] = []
     last = ""
-    for head, said in rows:
-        lines = textwrap.wrap(said, LINE - name - len(GAP), break_long_words=False, break_on_hyphens=False)
-        made += [[head if head != last and i == 0 else "", line] for i, line in enumerate(lines or [""])]
+    for row in listing.rows:
+        head, said = (
+            _said(str(row.cells[0])),
+            clean(text(row.cells[1])),
+        )  # its spaces that do not break are kept
+        lines = textwrap.wrap(said, LINE - width - len(GAP), break_on_hyphens=False) or [""]
+        made += [[head if head != last and i == 0 else "", typed(line)] for i, line in enumerate(lines)]
         last = head
     return made
 

@@ -74,7 +74,7 @@ def _file(read: DataRead, file: FileRead) -> Iterator[Part]:
 def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
     """What was understood of a file: head and words."""
     columns = [
-        ours if ours == theirs else message("{ours} <- {theirs:clean}", ours=ours, theirs=theirs)
+        ours if ours == theirs else message("{ours}~<-~{theirs:clean}", ours=ours, theirs=theirs)
         for ours, theirs in file.columns.items()
     ]
     found = {fact["what"]: fact for fact in records(read.data_read) if fact["file"] == file.file}
@@ -97,7 +97,7 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
 
 
 def _written(file: FileRead) -> Text:
-    said = [message("{name} {value}", name=name, value=value) for name, value in file.dialect.items()]
+    said = [message("{name}~{value}", name=name, value=value) for name, value in file.dialect.items()]
     return message("{said:list}", said=said) if said else ""
 
 
