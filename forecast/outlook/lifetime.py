@@ -30,7 +30,17 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, betaln, expit, log_expit, logit
 
 from forecast.errors import DataError
-from forecast.read import Ask, Grid, Wanted, find_columns, number_form, read_grid, rows_text, to_numbers
+from forecast.read import (
+    Ask,
+    Grid,
+    Wanted,
+    cells_problem,
+    find_columns,
+    number_form,
+    read_grid,
+    rows_text,
+    to_numbers,
+)
 from forecast.study import Z80, EconomicsSpec, ReadsSpec, RetentionSpec, Study
 from forecast.words import Text, message
 
@@ -41,6 +51,7 @@ YEARLY_CHURN, CHURN_SD, SHORTER_SD = 0.15, 0.6, 1.0
 COARSE, FINE, STEPS = 48, 80, 1000
 BELOW_PEAK = 14.0  # log density under the peak at which the grid ends
 KEY = "economics.retention_table"
+MOST_RENEWALS = 1200  # a hundred years of months
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +236,12 @@ def _numbers(grid: Grid, names: tuple[str, ...], ask: Ask) -> tuple[dict[str, Ar
         problems += read.problems
         cells = zip(grid.numbers, grid.column(found[name]), strict=True)
         empty = [(number, cell) for number, cell in cells if cell is None]
+        if name in ("tenure", "age") and (long := values[name] > MOST_RENEWALS).any():
+            rule = message(
+                "expected at most {most:whole} renewals; are these days, or dates?", most=MOST_RENEWALS
+            )
+            rows = [(grid.numbers[i], values[name][i]) for i in np.flatnonzero(long)]
+            problems.append(cells_problem(grid.file, name, rows, rule))
         if empty:
             text = "is empty; fill it in, or take the row out"
             problems.append(f"{grid.file}: column {name}: {rows_text(empty)}: {text}.")
