@@ -56,8 +56,9 @@ def summary_of(
     own = next(m for m in methods if m["method"] == FORECAST and m["measure"] == measure)
     against = [m for m in methods if m["measure"] == measure]
     checks = _gate(own, against, gate)
-    if len(judged) < len(records):
-        checks.insert(0, _unknown(asked, measure, len(company[company["measure"] == asked]), len(records)))
+    whole = int((company["measure"] == asked).sum())
+    if whole < len(records):
+        checks.insert(0, _unknown(asked, measure, whole, len(records)))
     return {
         "schema": SCHEMA,
         **context,

@@ -156,8 +156,15 @@ def _beside(name: str, history: History) -> Sequence[str]:
 
 
 def _along(d: Array, other: Array) -> NDArray[np.bool_]:
+    """Cells in which another measure moves the same way: by a part of d, and by more than it is used to."""
+    used_to = np.array([1.4826 * _median(np.abs(column)) for column in other.T])
     with np.errstate(invalid="ignore"):
-        return (other * d > 0) & (np.abs(other) > ALONG * np.abs(d))
+        return (other * d > 0) & (np.abs(other) > np.maximum(ALONG * np.abs(d), 2.0 * used_to))
+
+
+def _median(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def outliers(history: History) -> Check:
