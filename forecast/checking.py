@@ -52,7 +52,7 @@ def read_asked(
     history = read_history(loaded, today=today)
     plan = np.asarray(read_plan(loaded, history).values, dtype=float)
     target = loaded.plan.target
-    valued = "revenue" in history.counts or loaded.funnel.value is not None
+    valued = history.valued or loaded.funnel.value is not None
     if target is not None and target.measure == "revenue" and not valued:
         raise StudyError(
             f"{loaded.place('plan.target')}: asks for revenue, and the data have none: add the column revenue, give an "

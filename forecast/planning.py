@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,17 @@ from forecast.budget import (
 )
 from forecast.columns import TABLES
 from forecast.errors import UsageError
-from forecast.fit import DEFAULT_SEED, Posterior, package_versions
-from forecast.history import DataRead, History, audit_history, common_mistakes, read_plan, what_was_read
+from forecast.fit import DEFAULT_SEED, Posterior, package_versions, preview
+from forecast.history import (
+    OUTLIERS,
+    DataRead,
+    History,
+    audit_history,
+    common_mistakes,
+    read_plan,
+    what_was_read,
+    without_strays,
+)
 from forecast.leads import segment_tables
 from forecast.outlook import (
     REPLICATES,
@@ -63,9 +73,12 @@ from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFac
 from forecast.study import Study
 from forecast.tables import Table, check_table
 from forecast.verdict import deal_law, verdict
-from forecast.words import Check, Message, Text, Verdict, message, together
+from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
 
 Array = NDArray[np.float64]
+
+WEIGHED = 1000  # draws in closed form, for what the forecast would be without a few odd numbers
+SPEND_MOVED = 0.25  # of the planned spend, by odd numbers in what is spent now
 
 
 def forecast(
@@ -386,7 +399,44 @@ class Forecast(Results):
 
     @cached_property
     def _audited(self) -> list[Check]:
-        return audit_history(self.case.history, self.case.study)
+        found = audit_history(self.case.history, self.case.study)
+        return [self._weighed(c) if c.name == OUTLIERS and c.status != PASS else c for c in found]
+
+    def _weighed(self, found: Check) -> Check:
+        """FAIL where numbers that do not fit their neighbours move the forecast beyond an 80 % band, or the plan.
+
+        The same question is asked in closed form of the history with those numbers at what is usual around them.
+        """
+        case, seed = self.case, self.seed
+        study, history = case.study, without_strays(case.history)
+        plan = np.asarray(read_plan(study, history).values, dtype=float)
+        if not np.array_equal(case.plan, np.asarray(read_plan(study, case.history).values, dtype=float)):
+            plan = case.plan  # given by hand
+        posterior = preview(study, history, seed=seed, draws=WEIGHED)
+        other, _ = with_recycling(
+            case_of(study, history, posterior, plan, np.random.default_rng(_streams(seed)[0])), seed=seed
+        )
+        draws = simulate(other, {"given": plan}, rng=np.random.default_rng(_streams(seed)[1]))
+        measure = "revenue" if case.valued and other.valued else "won"
+        here, there = (results.total_draws(each, "given", measure) for each in (self.draws, draws))
+        (low, high), usual = np.quantile(here, (0.1, 0.9)), float(there.mean())
+        spend, planned = float(plan.sum()), float(case.plan.sum())
+        least, most = np.quantile(there, (0.1, 0.9))
+        moved = not (low <= usual <= high and least <= here.mean() <= most)  # what is odd widens its own band
+        if not moved and abs(planned - spend) <= SPEND_MOVED * spend:
+            return found
+        told = {
+            "measure": measure,
+            "unit": f" {study.currency}" if measure == "revenue" else "",
+            "usual": usual,
+        }
+        text = "{value}; with them at what is usual {usual:number}{unit} of {measure} are expected, not {mean:number}"
+        if not moved:
+            text = "{value}; with them at what is usual the plan spends {spend:whole} {currency}, not {planned:whole}"
+        value = message(text, value=found.value, mean=float(here.mean()), spend=spend, planned=planned,
+                        currency=study.currency, **told)  # fmt: skip
+        advice = together("These numbers make the forecast.", found.advice)
+        return replace(found, status=FAIL, value=value, advice=advice)
 
     @cached_property
     def _base(self) -> Base:

@@ -365,15 +365,13 @@ def _scalars(draws: Array) -> dict[str, float]:
 
 
 def history_table(history: History) -> pd.DataFrame:
-    """Totals over channels by period and measure; a blank everywhere is left out."""
+    """Totals over channels by period and measure; one that is not known whole is left out."""
     labels = [period_label(start, history.period) for start in history.periods]
     measures = (measure for measure in ("spend", *history.stages, "revenue") if measure in history.counts)
     rows = [
         {"period": label, "measure": measure, "value": float(value)}
         for measure in measures
-        for label, value in zip(
-            labels, history.counts[measure].sum("channel", min_count=1).values, strict=True
-        )
+        for label, value in zip(labels, history.came(measure), strict=True)
         if np.isfinite(value)
     ]
     return framed("history", rows)

@@ -66,6 +66,11 @@ FALLBACK_SENTENCE = (
     "The fit failed its checks; the numbers shown are the PREVIEW in closed form, not the fit."
 )
 MISSED = "the model misses the last periods by far: do not use it before it is known why"
+MISSED_MONEY = (
+    "revenue of the last periods is not wins times the mean deal: write wins and money into the channel and period in "
+    "which the deal was won (Revenue and wins agree, above or in forecast check), or start after a change of price "
+    "(history.from)"
+)
 DO_NOT_USE = "do not use the numbers: give longer history or merge small channels, then fit again"
 
 
@@ -192,7 +197,8 @@ def _predictive(records: Records) -> list[Check]:
                 seen=_short(least["seen"]), expected=_short(least["expected"]), p=_p(p),
             )  # fmt: skip
         named = message("model and history: {name}", name=name)
-        checks.append(_check(named, value, _AT_LEAST, wrong, MISSED if missed else remedy))
+        far = MISSED_MONEY if least["part"] == "revenue" else MISSED
+        checks.append(_check(named, value, _AT_LEAST, wrong, far if missed else remedy))
     return checks
 
 

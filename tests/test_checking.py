@@ -70,6 +70,19 @@ def test_a_revenue_target_needs_revenue(small_study: Path, job: Any):
     assert checking.check(small_study, overrides=["plan.target={won = 9}"]).summary["status"] == "REVIEW"
 
 
+@pytest.mark.parametrize("column", ["won", "revenue"])
+@pytest.mark.parametrize("job", [checking.check, workflow.fit])
+def test_a_column_of_zeros_is_no_revenue(small_study: Path, job: Any, column: str):
+    """A young company: nothing won yet, or nothing paid. The same words as without the column, before the fit."""
+    path = small_study.with_suffix(".csv")
+    table = pd.read_csv(path)
+    table["revenue"] = 0
+    table[column] = 0
+    table.to_csv(path, index=False)
+    with pytest.raises(StudyError, match="asks for revenue, and the data have none"):
+        job(small_study)
+
+
 @pytest.mark.parametrize("job", [checking.check, workflow.run])
 def test_limits_that_cannot_be_met_are_told_before_the_fit(small_study: Path, job: Any):
     """The least that the limits ask for is more than the total: with the numbers and the ways out."""

@@ -15,7 +15,7 @@ from conftest import ROOT
 import forecast
 from forecast import workflow
 from forecast.budget import Allocation
-from forecast.fit import GATE, Posterior, fit_posterior, fitting, load_posterior
+from forecast.fit import GATE, Posterior, fit_posterior, fitting, load_posterior, preview
 from forecast.history import read_history
 from forecast.planning import Forecast, judge
 from forecast.report import recommendation, report_pdf
@@ -328,3 +328,29 @@ def test_moves_under_another_total_name_the_total():
     made = Results(StudyFacts("s", "EUR"), headline=gain_of(allocation), allocation=table)
     text = str(recommendation(made)).replace("\xa0", " ")
     assert "Move 500 EUR from a to b. The whole budget is 500 EUR below the current plan." in text
+
+
+@pytest.mark.parametrize(
+    ("column", "factor", "said"),
+    [
+        ("revenue", 100.0, "of revenue are expected, not"),
+        ("spend", 100.0, "the plan spends"),
+        ("spend", 1.0, ""),
+    ],
+)
+def test_a_number_that_makes_the_forecast_is_a_fail(tmp_path: Path, column: str, factor: float, said: str):
+    """One cell of the last month a hundred times too large: FAIL with what would be expected without it."""
+    table = demo()
+    last = (table["period"] == table["period"].max()) & (table["channel"] == TWO[0])
+    table.loc[last, column] *= factor
+    table.to_csv(tmp_path / "c.csv", index=False)
+    asked = Study.model_validate(
+        {"name": "x", "history": {"counts": "c.csv"}, "plan": {"periods": 3}, "folder": tmp_path}
+    )
+    past = read_history(asked)
+    made = forecast.forecast(asked, past, preview(asked, past, seed=1, draws=400))
+    rows = made.audit.set_index("check").loc["Numbers that fit their neighbours"]
+
+    assert str(rows["status"]) == ("FAIL" if said else "PASS")
+    assert said in str(rows["evidence"])
+    assert not said or made.verdict.status == "FAIL"

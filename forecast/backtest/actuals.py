@@ -74,12 +74,13 @@ def score_outlook(
     place = [history.channels.index(name) for name in channels]
     rows = []
     for m in measures:
-        outcomes = np.column_stack([cells[m][:, place], history.total(m)[later]])
+        outcomes = np.column_stack([cells[m][:, place], history.came(m)[later]])
         rows += _scored(m, part[m].values.astype(float), outcomes, channels, horizon[:come])
     planned = np.asarray(part["spend"].values, dtype=float).mean(axis=0)
     shares, blocks = attribution.attribute(study, past, history, planned, seed=seed)
     parts = []
-    for measure in (m for m in ("won", "revenue") if m in shares and m in cells):
+    whole = [m for m in cells if np.isfinite(history.came(m)[later]).all()]  # a part is not what came
+    for measure in (m for m in ("won", "revenue") if m in shares and m in whole):
         mean = part[measure].values.astype(float).mean(axis=0).sum(axis=0)
         came = np.nan_to_num(cells[measure]).sum(axis=0)
         parts += _shares(measure, channels, shares[measure], mean, came, place)

@@ -209,7 +209,7 @@ def _as_it_came(
     delays = _delays(posterior, {s: len(f) for s, f in then.delays.items()})
     value = then.value
     if value is not None and "revenue" in now.counts:
-        won, revenue = (now.filled(m)[later][:, place].sum(axis=0) for m in ("won", "revenue"))
+        won, revenue = (each[later][:, place].sum(axis=0) for each in now.paid_wins)
         value = np.divide(revenue, won, out=value.copy(), where=won > 0)
     return Known(traffic, rates, delays, value)
 

@@ -37,8 +37,23 @@ LEVEL = 80  # of the interval that the standard deviations of statsforecast are 
 
 
 def total_of(history: History, measure: str) -> Array:
-    """A measure summed over channels, by period; blanks count as nothing."""
-    return np.nan_to_num(history.total(measure))
+    """A measure summed over channels, by period; blanks count as nothing.
+
+    Revenue: a win whose amount is not known counts at the mean deal of its channel, or else it would be worth nothing.
+    """
+    if measure != "revenue" or not history.valued:
+        return np.nan_to_num(history.total(measure))
+    deals, money = history.paid_wins
+    more = np.maximum(history.filled("won") - deals, 0.0) @ mean_deal(history)
+    alone = np.where(history.present("won"), 0.0, history.filled("revenue"))  # beside wins that are not known
+    return np.asarray(money.sum(axis=1) + more + alone.sum(axis=1), dtype=float)
+
+
+def mean_deal(history: History) -> Array:
+    """Money over the wins it was paid for, (channel,); that of all channels where a channel has none."""
+    deals, money = (each.sum(axis=0) for each in history.paid_wins)
+    overall = money.sum() / max(deals.sum(), 1.0)
+    return np.divide(money, deals, out=np.full(deals.size, overall), where=deals > 0)
 
 
 def spreadsheet(
@@ -51,12 +66,9 @@ def spreadsheet(
     if measure != "revenue":
         counts = history.filled(measure)[-RECENT:]
         return rng.poisson(horizon * counts.mean(axis=0), (draws, counts.shape[1])).sum(axis=1).astype(float)
-    won, revenue = (history.filled(m) for m in ("won", "revenue"))
-    deals = np.maximum(won.sum(axis=0), 0.0)
-    overall = revenue.sum() / max(deals.sum(), 1.0)
-    value = np.divide(revenue.sum(axis=0), deals, out=np.full(deals.size, overall), where=deals > 0)
+    won, value = history.filled("won"), mean_deal(history)
     recent = won[-RECENT:]
-    return np.asarray(rng.poisson(horizon * recent.mean(axis=0), (draws, deals.size)) @ value, dtype=float)
+    return np.asarray(rng.poisson(horizon * recent.mean(axis=0), (draws, value.size)) @ value, dtype=float)
 
 
 def seasonal_naive(

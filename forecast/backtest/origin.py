@@ -60,7 +60,7 @@ class Origin:
     """One forecast to be made: what was known, the spend that it is given, and what came.
 
     spend: (period, channel) over the horizon, channels of `past`. came: by measure (period, channel), the channels of
-    `past` and then all channels together; NaN where nothing was recorded.
+    `past` and then all channels together; NaN where it is not known whole.
     """
 
     study: Study
@@ -112,10 +112,11 @@ def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origi
     else:
         spend = history.spend[later][:, place]
     came = {}
-    for measure in (*past.stages, "revenue"):
+    money = ("revenue",) if past.valued or study.funnel.value is not None else ()
+    for measure in (*past.stages, *money):
         if measure in history.counts and measure in past.counts:
             cells = history.counts[measure].values[later][:, place]
-            came[measure] = np.column_stack([cells, history.total(measure)[later]])
+            came[measure] = np.column_stack([cells, history.came(measure)[later]])
     if (opened := _from_pipeline(history, known, setup.horizon)) is not None:
         came["won_from_pipeline"] = in_total(opened[:, place])
     return Origin(study, past, history.labels[later], spend, came, setup)
@@ -223,7 +224,7 @@ def _baselines(origin: Origin, channels: Sequence[str]) -> dict[str, Any]:
     for place, channel in enumerate(channels):
         whole = channel == "total"
         past = origin.past
-        part = past if whole else replace(past, counts=past.counts.isel(channel=[place]))
+        part = past if whole else _alone(past, place)
         for measure in (name for name in origin.came if name in part.counts):
             came = float(origin.came[measure][:, place].sum())
             slow_too = whole and measure in (past.stages[-1], "revenue")
@@ -241,3 +242,9 @@ def _baselines(origin: Origin, channels: Sequence[str]) -> dict[str, Any]:
                 made[name] = {k: float(v) for k, v in scores.score(draws, came).items()}
             found.setdefault(channel, {})[measure] = made
     return found
+
+
+def _alone(past: History, place: int) -> History:
+    """One channel's counts and deals, as a history of its own."""
+    deals = past.deals[past.deals["channel"] == past.channels[place]].reset_index(drop=True)
+    return replace(past, counts=past.counts.isel(channel=[place]), deals=deals)

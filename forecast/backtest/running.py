@@ -141,7 +141,7 @@ def _checked(names: Sequence[str] | None) -> list[str]:
 
 def headline_measure(study: Study, history: History) -> str:
     """What the backtest is judged by: the target's measure, or revenue, or wins where no revenue was recorded."""
-    if "revenue" not in history.counts:
+    if not history.valued:
         return history.stages[-1]
     return study.plan.target.measure if study.plan.target is not None else "revenue"
 

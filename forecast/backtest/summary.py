@@ -41,21 +41,33 @@ def summary_of(
 ) -> dict[str, Any]:
     """backtest.json: see the module. `context`: how the backtest was made (`backtest.running.run_backtest`)."""
     frame = tidy(records)
-    measure, horizon, every = str(context["measure"]), int(context["horizon"]), int(context["every"])
-    worth = scores.independent(len(records), every, horizon)
+    asked, horizon, every = str(context["measure"]), int(context["horizon"]), int(context["every"])
     company = frame[(frame["period"] == "total") & (frame["channel"] == "total")]
+    if company.empty:
+        raise DataError(
+            "a backtest needs one origin at least whose horizon is known whole, and there is none: "
+            "fill the empty cells of the last periods in, or end the history before them (history.through)"
+        )
+    known = set(company["measure"])
+    measure = next((m for m in (asked, "won") if m in known), str(company["measure"].iloc[0]))
+    judged = company[company["measure"] == measure]
+    worth = scores.independent(len(judged), every, horizon)
     methods = _methods(company, records, worth)
     own = next(m for m in methods if m["method"] == FORECAST and m["measure"] == measure)
     against = [m for m in methods if m["measure"] == measure]
     checks = _gate(own, against, gate)
+    whole = int((company["measure"] == asked).sum())
+    if whole < len(records):
+        checks.insert(0, _unknown(asked, measure, whole, len(records)))
     return {
         "schema": SCHEMA,
         **context,
+        "measure": measure,
         "origins": [str(r["origin"]) for r in records],
         "independent": worth,
         "methods": methods,
         "detail": _detail(frame, horizon),
-        "rows": _rows(frame, company[company["measure"] == measure]),
+        "rows": _rows(frame, judged),
         "gate": {
             "status": worst(check.status for check, _ in checks),
             "missed": [typed(check.name) for check, missed in checks if missed],
@@ -217,6 +229,16 @@ def _check(
 ) -> Judged:
     """A check, which has no advice where it passed, and whether a threshold was missed."""
     return Check(name, status, value, "" if status == PASS else advice, threshold), missed
+
+
+def _unknown(asked: str, judged: str, known: int, origins: int) -> Judged:
+    """What came is not known whole at some origins: a sum with a part of it missing is none."""
+    text = "{asked:stage} of {known} of {n} origins is known whole"
+    if judged != asked:
+        text += "; judged by {judged:stage}"
+    advice = "fill in the amounts of the deals, and the cells, that are empty: a part is not what came"
+    value = message(text, asked=asked, known=known, n=origins, judged=judged)
+    return _check("what came is known", value, "all", REVIEW, advice)
 
 
 def _enough(band: Mapping[str, Any]) -> Judged:

@@ -78,7 +78,7 @@ def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64])
     """Whether every goal lies where it can be judged, before anything is computed. Raises StudyError."""
     for number, goal in enumerate(study.goals):
         window_of(study, history, horizon, number)
-        if goal.measure == "revenue" and "revenue" not in history.counts and study.funnel.value is None:
+        if goal.measure == "revenue" and not history.valued and study.funnel.value is None:
             raise StudyError(
                 f"{study.place(f'goal.{number + 1}.revenue')}: asks for revenue, and the data have none: add the "
                 "column revenue, give an assumed deal value (funnel.value), or set the goal in customers: won = 45"

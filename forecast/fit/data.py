@@ -348,20 +348,6 @@ def lift_data(study: Study, history: History) -> dict[str, Array]:
     }
 
 
-def _deals(history: History) -> tuple[NDArray[np.int64], Array, Array] | None:
-    """Channel, wins and money of single deals where amounts are known, else of cells; None without revenue."""
-    if history.counting == "leads" and len(history.deals):
-        _, index, money = history.priced
-        wins = np.ones(len(money))
-    elif "revenue" in history.counts:
-        revenue, won = history.filled("revenue"), history.filled("won")
-        rows, index = np.nonzero((revenue > 0) & (won > 0))
-        wins, money = won[rows, index], revenue[rows, index]
-    else:
-        return None
-    return (index, wins, money) if len(money) else None
-
-
 def known_value(study: Study, history: History) -> Array | None:
     """Deal value by channel that needs no fit, (channel,); None where deals vary or nothing is known.
 
@@ -369,10 +355,10 @@ def known_value(study: Study, history: History) -> Array | None:
     below ONE_PRICE^2 a degree of freedom. A law of deals fitted to that would have no width, and no sampler follows it.
     Else, without revenue, the value that the study assumes.
     """
-    channels, seen = len(history.channels), _deals(history)
-    if seen is None:
+    channels = len(history.channels)
+    if not history.valued:
         return None if study.funnel.value is None else np.full(channels, study.funnel.value)
-    index, wins, money = seen
+    index, wins, money = history.sales
     deals, total = np.bincount(index, wins, channels), np.bincount(index, money, channels)
     mean = np.where(deals > 0, total / np.maximum(deals, 1e-300), total.sum() / deals.sum())
     freedom = len(money) - int((deals > 0).sum())
@@ -381,11 +367,10 @@ def known_value(study: Study, history: History) -> Array | None:
 
 
 def value_data(history: History) -> dict[str, Any] | None:
-    """Data of the deal value model, by deal where amounts are known, else by cell; None where there is no revenue."""
-    channels, seen = len(history.channels), _deals(history)
-    if seen is None:
+    """Data of the deal value model, of `history.sales`; None where there are none."""
+    if not history.valued:
         return None
-    index, wins, money = seen
+    channels, (index, wins, money) = len(history.channels), history.sales
     sizes, cells = np.unique(wins, return_counts=True)
     return {
         "deals": np.bincount(index, wins, channels),

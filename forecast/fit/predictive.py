@@ -48,6 +48,9 @@ class Cells:
     variance: Array
     replica: Array
     exposure: Array  # (period, channel): what the mean is proportional to while rates and levels stay
+    unpriced: NDArray[np.bool_] | None = (
+        None  # cells that only sums ask of: money without wins, or the reverse
+    )
 
 
 def predictive_checks(
@@ -167,22 +170,22 @@ def _due(entries: Array, early: Array, rate: Array, f: Array) -> tuple[Array, Ar
 def _revenue(
     history: History, posterior: Posterior, rows: NDArray[np.int64], rng: np.random.Generator
 ) -> Cells | None:
-    """Revenue of the deals whose amount is known, given their number."""
-    if "deal_mean" not in posterior.data or "revenue" not in history.counts:
+    """Revenue given the number of deals, wherever both are known: of leads, of the deals whose amount is.
+
+    Money without a win, and wins without money, are in the sums: what was booked in a quarter is to be met, however it
+    lies in its cells. A law of deals has no such cells, so what asks of single ones leaves them out.
+    """
+    if "deal_mean" not in posterior.data or not history.valued:
         return None
     cv = posterior.array("deal_cv")[rows, None, None]
     if not cv.any():  # an assumed value has no law of its own
         return None
-    deals, seen = history.filled("won"), history.filled("revenue")
-    if history.counting == "leads":
-        at, of, amount = history.priced
-        deals, seen = np.zeros_like(deals), np.zeros_like(seen)
-        np.add.at(deals, (at, of), 1.0)
-        np.add.at(seen, (at, of), amount)
+    deals, seen = history.paid_wins
     used = (deals > 0) & (seen > 0)
     mean = posterior.array("deal_mean")[rows, None, :]
     replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
-    return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals)
+    unpriced = (deals > 0) != (seen != 0)
+    return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals, unpriced)
 
 
 # ------------------------------------------------------------------------------------------------------ statistics
@@ -190,18 +193,15 @@ def _revenue(
 
 def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[str, Any]]:
     """The families of one part that need only its cells."""
-    there = cells.used.any(axis=0)
-    names = [name for name, yes in zip(channels, there, strict=True) if yes]
-    used = cells.used[:, there]
-    y, mean, variance, replica = (
-        np.where(used, a[..., there], 0.0) for a in (cells.seen, cells.mean, cells.variance, cells.replica)
-    )
-    scale = np.sqrt(variance + 0.25)  # 0.25: a cell that expects next to nothing does not rule
-    z, z_rep = np.where(used, (y - mean) / scale, 0.0), np.where(used, (replica - mean) / scale, 0.0)
+    every = cells.used if cells.unpriced is None else cells.used | cells.unpriced
+    names, _, (y, mean, variance, replica) = _shown(cells, channels, every)
     found = [
         _sums(family, names, y[-last:], mean[:, -last:], variance[:, -last:], replica[:, -last:])
         for family, last in (("totals", len(y)), ("recent", RECENT), ("latest", LATEST))
     ]
+    names, used, (y, mean, variance, replica) = _shown(cells, channels, cells.used)
+    scale = np.sqrt(variance + 0.25)  # 0.25: a cell that expects next to nothing does not rule
+    z, z_rep = np.where(used, (y - mean) / scale, 0.0), np.where(used, (replica - mean) / scale, 0.0)
     t, c = np.unravel_index(z.mean(axis=0).argmax(), y.shape)
     p = _p_value(z.max(axis=(1, 2)), z_rep.max(axis=(1, 2)))
     found.append(_record("largest", p, y[t, c], mean[:, t, c].mean(), names[c]))
@@ -225,6 +225,17 @@ def _judge(cells: Cells, channels: list[str], labels: list[str]) -> list[dict[st
     if cells.name != "revenue":
         found += _jumps(cells, names, labels)
     return [{"part": cells.name} | record for record in found]
+
+
+def _shown(
+    cells: Cells, channels: list[str], where: NDArray[np.bool_]
+) -> tuple[list[str], NDArray[np.bool_], list[Array]]:
+    """Channels that have a cell of `where`, those cells, and seen, mean, variance and replica there, else 0."""
+    there = where.any(axis=0)
+    names = [name for name, yes in zip(channels, there, strict=True) if yes]
+    kept = where[:, there]
+    arrays = (cells.seen, cells.mean, cells.variance, cells.replica)
+    return names, kept, [np.where(kept, a[..., there], 0.0) for a in arrays]
 
 
 def _record(family: str, p: float, seen: float, expected: float, channel: str = "") -> dict[str, Any]:

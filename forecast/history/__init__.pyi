@@ -1,4 +1,6 @@
 from .audit import audit_history as audit_history
+from .audit_numbers import OUTLIERS as OUTLIERS
+from .audit_numbers import without_strays as without_strays
 from .counts import SegmentCounts as SegmentCounts
 from .counts import read_segment_counts as read_segment_counts
 from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON

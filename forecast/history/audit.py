@@ -13,6 +13,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.history.audit_cohorts import left_out
+from forecast.history.audit_numbers import money_and_wins, outliers
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
@@ -20,7 +22,9 @@ from forecast.read import BLANK
 from forecast.study import Study
 from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, together
 
+FEW_PERIODS = 3
 FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 30, 0.10, 3.0, 0.25
+IMPOSSIBLE = 2.0  # times the units of the stage before, over all channels: no chance, no delay
 JUMP_FLOOR = 20  # a jump from fewer units than this is noise
 MEASURED, FALLING = "Stages measured", "Counts fall along the funnel"
 
@@ -50,10 +54,12 @@ def audit_history(history: History, study: Study) -> list[Check]:
         jumps(history),
         opposite(history),
         _silent_periods(history),
-        _wins_and_revenue(history),
+        money_and_wins(history, study),
+        outliers(history),
         _big_deal(history, study),
         _future(history),
         _losses(history),
+        *left_out(history),
     ]
     return [check for check in asked if check is not None]
 
@@ -89,7 +95,7 @@ def _stages(history: History, study: Study) -> Check:
 
 
 def _falling(history: History) -> Check:
-    found, text = [], "{channel}: {n:whole} {stage} of {all:whole} {before}"
+    found, text, swapped = [], "{channel}: {n:whole} {stage} of {all:whole} {before}", False
     for before, stage in history.steps:
         both = history.present(before, stage)
         above, below = (np.where(both, history.filled(name), 0.0).sum(axis=0) for name in (before, stage))
@@ -98,11 +104,17 @@ def _falling(history: History) -> Check:
             for j, name in enumerate(history.channels)
             if below[j] > above[j]
         ]
+        swapped |= bool(below.sum() > IMPOSSIBLE * above.sum() and below.sum() >= JUMP_FLOOR)
     fine = "each stage is below the one before, in every channel"
     advice = (
         "Check how stages are counted: over the whole history a later stage should not exceed an earlier one."
     )
-    return _check(FALLING, _few(found), fine, advice)
+    if swapped:
+        advice = (
+            "More than come in cannot move on: are two columns swapped? Where an earlier stage is counted in part, "
+            "empty its column, or take it out of funnel.stages."
+        )
+    return _check(FALLING, _few(found), fine, advice, FAIL if swapped else REVIEW)
 
 
 def _last_period(history: History) -> Check:
@@ -118,6 +130,11 @@ def _length(history: History) -> Check:
     fine = message("{n} {kind}s, {first} to {last}", n=n, kind=kind, first=labels[0], last=labels[-1])
     needed = math.ceil(MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[history.period] / 12)
     advice = "With fewer than {needed} {kind}s the season cannot be learnt; expect wide bands."
+    if n < FEW_PERIODS:
+        advice = (
+            "So short a history teaches nothing: what is forecast are the benchmarks. Add earlier {kind}s."
+        )
+        return Check("Length of the history", FAIL, fine, message(advice, kind=kind))
     found = "" if history.has_season else fine
     return _check("Length of the history", found, fine, message(advice, needed=needed, kind=kind))
 
@@ -139,20 +156,23 @@ def _spend(history: History) -> Check:
 
 def _revenue(history: History, study: Study) -> Check:
     name = "Deal value known"
-    if "revenue" in history.counts:
-        absent = int(history.deals["amount"].isna().sum())
-        zero = int((history.deals["amount"] == 0).sum())
-        parts = [message("{n} without an amount", n=absent)] * bool(absent)
-        parts += [message("{n} with an amount of 0", n=zero)] * bool(zero)
-        found = message("of {n:whole} deals won, {parts:listed}", n=len(history.deals), parts=parts)
-        advice = "Fill the amounts in: deals without one say nothing of deal value."
-        return _check(name, found if parts else "", "revenue is recorded", advice)
+    if history.valued:
+        amounts = history.deals["amount"]
+        absent, free = int(amounts.isna().sum()), int((amounts == 0).sum())
+        parts = [message("{n:whole} without an amount", n=absent)] * bool(absent)
+        parts += [message("{n:whole} with an amount of 0", n=free)] * bool(free)
+        found = message("of {n:whole} deals won, {parts:listed}", n=len(amounts), parts=parts)
+        unknown = "Fill in the amounts that are missing: nothing is learnt of deals without one."
+        nothing = "A deal of 0 is a deal and lowers the mean: empty its amount where it is not known."
+        remedy = together(unknown if absent else "", nothing if free else "")
+        return _check(name, found if parts else "", "revenue is recorded", remedy)
+    zero = " beside a win" if "revenue" in history.counts else ""  # a column of zeros, or money nobody won
     if study.funnel.value is not None:
-        text = "{value:whole} {currency} a deal is assumed; no revenue is recorded"
-        value = message(text, value=study.funnel.value, currency=study.currency)
+        text = "{value:whole} {currency} a deal is assumed; no revenue is recorded{zero}"
+        value = message(text, value=study.funnel.value, currency=study.currency, zero=zero)
         return Check(name, REVIEW, value, "Record revenue: an assumed value has no band of its own.")
     advice = "Record revenue, or give an assumed deal value: funnel.value. Until then nothing can be said in money."
-    return Check(name, REVIEW, "no revenue is recorded and none is assumed", advice)
+    return Check(name, REVIEW, message("no revenue is recorded{zero} and none is assumed", zero=zero), advice)
 
 
 def _presence(history: History) -> NDArray[np.bool_]:
@@ -221,9 +241,13 @@ def _blank_cells(history: History) -> Check:
     there = _presence(history)
     blank = {str(name): int((there & ~history.present(str(name))).sum()) for name in history.counts}
     cells = int(there.sum())
+    if len(history.deals):  # a cell of revenue is blank where one of its deals has no amount
+        blank.pop("revenue", None)
     found = [
         message("{name}: {n} of {all} cells", name=name, n=n, all=cells) for name, n in blank.items() if n
     ]
+    if absent := int(history.deals["amount"].isna().sum()) if "revenue" in history.counts else 0:
+        found.append(message("revenue: {n:whole} of {all:whole} deals", n=absent, all=len(history.deals)))
     advice = "A blank counts as not known, never as zero; write 0 where nothing happened."
     return _check("Blank cells", _few(found), "every cell is filled", advice)
 
@@ -280,20 +304,6 @@ def _silent_periods(history: History) -> Check:
         "A period in which nothing at all was counted is more often a gap in the records than a true zero."
     )
     return _check("Periods without any count", _few(found), fine, advice)
-
-
-def _wins_and_revenue(history: History) -> Check | None:
-    if "revenue" not in history.counts:
-        return None
-    revenue, won = history.counts["revenue"].values, history.counts["won"].values
-    odd = {
-        "revenue without a win: {cells}": (revenue > 0) & (won == 0),
-        "wins without revenue: {cells}": (revenue == 0) & (won > 0),
-    }
-    parts = [message(text, cells=_cells(history, where)) for text, where in odd.items() if where.any()]
-    fine = "revenue comes with wins, wins with revenue"
-    advice = "Deal value is learnt from revenue over wins of the same period: date both by the day the deal was won."
-    return _check("Revenue and wins agree", together(*parts, between="; ") if parts else "", fine, advice)
 
 
 def _big_deal(history: History, study: Study) -> Check | None:

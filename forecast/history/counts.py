@@ -179,6 +179,8 @@ def _missing_stages(
             text = "column {stage}: is empty in all rows" if name in found else 'row 1: no column "{stage}"'
             guess = "" if name in found else nearest(name, titles)
             remedy = "add it, map it by history.columns.{stage}, or take {stage} out of funnel.stages"
+            if name == stages[-1]:  # the chain must end with it
+                remedy = "add it or map it by history.columns.{stage}: how many were won, 0 where none was"
             told = {"file": grid.file, "stage": name, "titles": titles, "guess": guess or "."}
             problems.append(message(f"{{file}}: {text}; the file has {{titles}}; {remedy}{{guess}}", **told))
     if not problems and not spare and start == len(stages) - 1:

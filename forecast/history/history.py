@@ -56,6 +56,14 @@ class Deals(NamedTuple):
     amount: NDArray[np.float64]
 
 
+class Sales(NamedTuple):
+    """Money beside the wins that it was paid for, (sale,) each: index of the channel, wins, currency; all above 0."""
+
+    channel: NDArray[np.int64]
+    wins: NDArray[np.float64]
+    money: NDArray[np.float64]
+
+
 @dataclass(frozen=True, eq=False)
 class History:
     """A validated history; its arrays are read-only.
@@ -127,6 +135,22 @@ class History:
         """A measure summed over channels, (period,), blanks as 0; NaN where no channel has a number."""
         cells = self.counts[name].values
         return np.where(np.isfinite(cells).any(axis=1), np.nansum(cells, axis=1), np.nan)
+
+    def came(self, name: str) -> NDArray[np.float64]:
+        """A measure summed over channels, (period,); NaN where it is not known whole: never a part taken for it.
+
+        A blank is nothing only where nothing was to be counted: in a channel that never counts the measure, or that
+        has no record of the period; and of revenue, beside no win. Elsewhere a blank leaves the sum unknown.
+        """
+        cells = self.counts[name].values
+        blank = np.isnan(cells)
+        if name == "revenue" and "won" in self.counts:
+            there = ~(self.counts["won"].values == 0) & _seen(self.counts)
+            there &= (self.filled("won") > 0) | ~blank.all(axis=0)
+        else:
+            there = ~blank.all(axis=0) & _seen(self.counts)
+        known = ~(blank & there).any(axis=1) & ~blank.all(axis=1)
+        return np.where(known, np.nansum(cells, axis=1), np.nan)
 
     def present(self, *names: str) -> NDArray[np.bool_]:
         """Cells (period, channel) in which every one of `names` was recorded; a new array."""
@@ -205,11 +229,59 @@ class History:
         return [name for name, yes in zip(self.channels, self.paid, strict=True) if yes]
 
     @cached_property
+    def amounts(self) -> Deals:
+        """Deals of a known amount, those of 0 too, in the order of `deals`; none among counts."""
+        rows, columns, amount = _placed(self.deals, self.periods, self.channels, self.period)
+        known = np.isfinite(amount)
+        return Deals(_fixed(rows[known]), _fixed(columns[known]), _fixed(amount[known]))
+
+    @cached_property
     def priced(self) -> Deals:
         """Deals of a known amount above 0, in the order of `deals`; none among counts."""
-        rows, columns, amount = _placed(self.deals, self.periods, self.channels, self.period)
-        some = amount > 0
-        return Deals(_fixed(rows[some]), _fixed(columns[some]), _fixed(amount[some]))
+        some = self.amounts.amount > 0
+        period, channel, amount = self.amounts
+        return Deals(_fixed(period[some]), _fixed(channel[some]), _fixed(amount[some]))
+
+    @cached_property
+    def paid_wins(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Wins whose money is known, and that money, (period, channel) each: what a mean deal may be made of.
+
+        Of leads, the deals with an amount; of counts, the cells in which both are recorded.
+        """
+        cells = self.periods.size, len(self.channels)
+        if self.counting == "leads" and len(self.deals):
+            deals, money = np.zeros(cells), np.zeros(cells)
+            place = self.amounts.period, self.amounts.channel
+            np.add.at(deals, place, 1.0)
+            np.add.at(money, place, self.amounts.amount)
+        elif {"won", "revenue"} <= set(self.counts):
+            both = self.present("won", "revenue")
+            deals, money = (np.where(both, self.filled(name), 0.0) for name in ("won", "revenue"))
+        else:
+            deals, money = np.zeros(cells), np.zeros(cells)
+        return _fixed(deals), _fixed(money)
+
+    @cached_property
+    def sales(self) -> Sales:
+        """What deal values are learnt from: single deals where their amounts are known, else cells of counts.
+
+        Every win and all money counts, once: a deal of zero is a deal, and money may be booked in another period than
+        its win. Where a deal or a cell has only one of the two, it is taken together with those that follow in its
+        channel until both are there (what is left at the end joins the last). A channel that never has both has no
+        sales. Cells with a blank, and deals whose amount is not known, are left out.
+        """
+        if self.counting == "leads" and len(self.deals):
+            return _together(self.amounts.channel, np.ones(len(self.amounts.amount)), self.amounts.amount)
+        if not {"won", "revenue"} <= set(self.counts):
+            return _together(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
+        channel, period = np.nonzero(self.present("won", "revenue").T)
+        won, money = (self.counts[name].values[period, channel] for name in ("won", "revenue"))
+        return _together(channel.astype(np.int64), won, money)
+
+    @property
+    def valued(self) -> bool:
+        """Whether the value of a deal can be learnt: some channel has wins and money. A column of zeros has none."""
+        return len(self.sales.money) > 0
 
     @property
     def has_season(self) -> bool:
@@ -305,6 +377,39 @@ def _placed(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind:
     rows = period_index(deals["period"].to_numpy(), starts[0], kind)
     columns = np.asarray(deals["channel"].map(place), dtype=np.int64)
     return Deals(rows, columns, deals["amount"].to_numpy(dtype=np.float64))
+
+
+def _together(channel: NDArray[np.int64], wins: NDArray[np.float64], money: NDArray[np.float64]) -> Sales:
+    """Wins and money in the order of time, taken together by channel until both are above zero (`History.sales`)."""
+    order = np.argsort(channel, kind="stable")
+    order = order[((wins > 0) | (money != 0))[order]]
+    channel, wins, money = channel[order], wins[order], money[order]
+    starts: list[int] = []
+    until: list[int] = []
+    whole = (wins > 0) & (money > 0)
+    borders = (
+        np.flatnonzero(np.diff(channel, prepend=-1, append=-1)) if len(channel) else np.empty(0, np.int64)
+    )
+    for first, end in pairwise(borders.tolist()):
+        begun = len(starts)
+        if whole[first:end].all():
+            starts += range(first, end)
+            until += range(first + 1, end + 1)
+            continue
+        at, sum_won, sum_money = first, 0.0, 0.0
+        for i in range(first, end):
+            sum_won, sum_money = sum_won + wins[i], sum_money + money[i]
+            if sum_won > 0 and sum_money > 0:
+                starts.append(at)
+                until.append(i + 1)
+                at, sum_won, sum_money = i + 1, 0.0, 0.0
+        if at < end and len(starts) > begun:
+            until[-1] = end
+    at_start = np.array(starts, dtype=np.int64)
+    won, paid = wins[at_start], money[at_start]
+    for k in np.flatnonzero(np.array(until, dtype=np.int64) - at_start > 1):
+        won[k], paid[k] = (values[starts[k] : until[k]].sum() for values in (wins, money))
+    return Sales(_fixed(channel[at_start]), _fixed(won), _fixed(paid))
 
 
 def _fixed[T: np.generic](values: NDArray[T]) -> NDArray[T]:

@@ -191,6 +191,8 @@ def _criteria(audit: Sequence[Check]) -> Found:
 
 def _nurturing(history: History) -> Found:
     """How many of those that qualified did so late, among cohorts that had the time."""
+    if "qualified" not in history.triangles and history.counting == "leads":
+        return UNKNOWN, "when a lead qualified is not recorded: give that date too"
     if "qualified" not in history.triangles:
         return UNKNOWN, "counts do not tell how long a lead took; leads with dates do"
     late = LATE[history.period]
@@ -217,7 +219,7 @@ def _profit(history: History, study: Study, economics: pd.DataFrame | None, life
     missing: list[Text] = []
     if "spend" not in history.counts:
         missing.append("no spend is recorded")
-    if "revenue" not in history.counts and study.funnel.value is None:
+    if not history.valued and study.funnel.value is None:
         missing.append("no deal value is known")
     if "gross_margin" not in study.economics.model_fields_set:
         missing.append(message("economics.gross_margin is not given ({all:.0%} is assumed)", all=1.0))
@@ -237,7 +239,7 @@ def _profit(history: History, study: Study, economics: pd.DataFrame | None, life
     spend, won = (float(history.filled(name).sum()) for name in ("spend", "won"))
     if not (spend > 0 and won > 0):
         return UNKNOWN, "no spend or no customers to divide it by"
-    priced = "revenue" in history.counts
+    priced = history.valued
     value = float(history.filled("revenue").sum()) / won if priced else float(study.funnel.value or 0.0)
     sold = study.economics.sales_cost
     cost = spend / won + (study.economics.sales_cost_per_won or 0.0)

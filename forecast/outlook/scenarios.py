@@ -113,7 +113,7 @@ def check_scenarios(study: Study, history: History, horizon: NDArray[np.datetime
         if scenario.capacity is not None and study.economics.capacity is None:
             text = "expected economics.capacity beside it: sales has no limit that could be raised"
             found.append(f"{study.place(f'{place}.capacity')}: {text}")
-        if scenario.value is not None and "revenue" not in history.counts and study.funnel.value is None:
+        if scenario.value is not None and not history.valued and study.funnel.value is None:
             text = "the data have no revenue: give an assumed deal value (funnel.value)"
             found.append(f"{study.place(f'{place}.value')}: {text}")
     if found:

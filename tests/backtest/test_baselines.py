@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from forecast.backtest.baselines import BASELINES, drift, sd_of_sum, seasonal_naive, spreadsheet
+from forecast.backtest.baselines import BASELINES, drift, sd_of_sum, seasonal_naive, spreadsheet, total_of
 from forecast.errors import UsageError
 from forecast.history import History
 
@@ -109,3 +109,16 @@ def test_steady_revenue_is_forecast_steady(name: str) -> None:
     draws = BASELINES[name](history_of(np.ones((36, 1)), y), 3, rng, 4000)
     assert draws.mean() == pytest.approx(3000, abs=80)
     assert 50 < draws.std() < 200
+
+
+def test_wins_without_a_known_amount_count_at_the_mean_deal() -> None:
+    """A blank of revenue is no zero: the series, and the spreadsheet, are those of the history without a blank."""
+    won = np.full((24, 2), [2.0, 5.0])
+    revenue = won * [1000.0, 300.0]
+    blank = revenue.copy()
+    blank[5:20:3, 0] = np.nan
+    whole, holed = history_of(won, revenue), history_of(won, blank)
+    assert total_of(holed, "revenue") == pytest.approx(total_of(whole, "revenue"))
+    for name in (spreadsheet, seasonal_naive, drift):
+        pair = [name(h, 3, np.random.default_rng(1), 200) for h in (whole, holed)]
+        assert pair[0] == pytest.approx(pair[1])

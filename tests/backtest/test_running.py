@@ -366,3 +366,30 @@ def test_workers_change_nothing(small: tuple[Study, History]) -> None:
     alone, _ = run_backtest(*small, workers=1, **options)
     with jobs.pool(2) as executor:
         assert run_backtest(*small, executor=executor, **options)[0] == alone
+
+
+def test_a_deal_without_an_amount_is_no_partial_sum(small: tuple[Study, History]) -> None:
+    """One blank cell of revenue in a period to come: what came is unknown there, in channel and in total, and said."""
+    loaded, now = small
+    counts = now.counts.copy(deep=True)
+    counts["revenue"].values[15, 0] = np.nan
+    holed = replace(now, counts=counts)
+    came = origin_at(loaded, holed, 14, SETUP).came
+    assert np.isnan(came["revenue"][1, [0, -1]]).all()
+    assert came["revenue"][0] == pytest.approx(origin_at(loaded, now, 14, SETUP).came["revenue"][0])
+    records, summary = run_backtest(loaded, holed, origins=4, horizon=2, every=1, **OPTIONS)
+    assert summary["measure"] == "revenue"
+    assert [c["value"] for c in summary["gate"]["checks"] if c["name"] == "what came is known"] == [
+        "revenue of 2 of 4 origins is known whole"
+    ]
+    assert len(records) == 4
+
+
+def test_a_past_without_money_is_forecast_in_units(small: tuple[Study, History]) -> None:
+    """Revenue began after the origin: its wins are scored, and nothing is asked of a value that nobody knew."""
+    loaded, now = small
+    counts = now.counts.copy(deep=True)
+    counts["revenue"].values[:15] = 0.0
+    origin = origin_at(loaded, replace(now, counts=counts), 14, SETUP)
+    assert "revenue" not in origin.came
+    assert "won" in {cell[2] for cell in one_origin(origin)["cells"]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
-from forecast.backtest.summary import summary_of
-from forecast.errors import GateError
+from forecast.backtest.summary import calibration_of, summary_of
+from forecast.errors import DataError, GateError
 from forecast.report import backtest_page, terminal_text
 from forecast.results import Past
 from forecast.study import GateSpec
@@ -118,3 +119,33 @@ def test_fits_that_went_badly_are_told() -> None:
     text = "The fits of 1 of 5 origins missed a check of a run (worst R-hat 1.04, 3 divergences in all)"
     assert text in said_of(summary)
     assert "missed a check of a run" not in said_of(gate_of(records_of(5, 5))["summary"])
+
+
+def unknown(records: list[dict[str, Any]], measure: str) -> list[dict[str, Any]]:
+    """The records with a measure beside won of which nothing is known."""
+    for record in records:
+        blank = [[*cell[:2], measure, math.nan, *cell[4:]] for cell in record["cells"]]
+        record["cells"] += blank
+    return records
+
+
+def test_a_measure_that_never_came_whole_gives_way_to_wins() -> None:
+    """One deal without an amount in every period: judged by wins, with words, and no error."""
+    summary = summary_of(unknown(records_of(16, 20), "revenue"), CONTEXT | {"measure": "revenue"}, GateSpec())
+    assert summary["measure"] == "won"
+    check = summary["gate"]["checks"][0]
+    assert (check["status"], check["value"]) == (
+        "REVIEW",
+        "revenue of 0 of 20 origins is known whole; judged by won",
+    )
+    assert "fill in the amounts" in said_of(summary)
+    assert calibration_of(summary)["outcomes"] == 20
+
+
+def test_nothing_known_at_any_origin_is_said() -> None:
+    """Not even wins: an error with the way out."""
+    records = records_of(3, 3)
+    for record in records:
+        record["cells"] = [[*cell[:3], math.nan, *cell[4:]] for cell in record["cells"]]
+    with pytest.raises(DataError, match=r"none: fill the empty cells .* \(history\.through\)"):
+        summary_of(records, CONTEXT, GateSpec())

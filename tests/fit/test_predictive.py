@@ -221,3 +221,25 @@ def test_ages_show_a_delay_of_another_shape():
         p.append(next(r["p"] for r in found if r["family"] == "ages"))
     assert p[0] > 0.01
     assert p[1] < 0.004
+
+
+def unpriced(counts: Counts) -> None:
+    """The wins of the largest channel stand in a channel of their own, without its money."""
+    counts["revenue"][:, 0] = 0.0
+
+
+def unwon(counts: Counts) -> None:
+    """Money of the last periods is booked where nothing is won."""
+    counts["revenue"][-6:, 0] += counts["revenue"][-6:].sum(axis=1)
+    counts["won"][-6:, 0] = 0.0
+
+
+@pytest.mark.parametrize(("harm", "way"), [(unpriced, -1), (unwon, 1)])
+def test_money_and_wins_that_do_not_meet_are_in_the_sums(harm: Any, way: int):
+    """The revenue of the data is set against that of the model for the same periods, not for fitting cells alone."""
+    counts = made(np.random.default_rng(21))
+    assert checks(counts)["recent", "revenue"]["p"] > 0.01
+    harm(counts)
+    found = checks(counts)["recent", "revenue"]
+    assert found["p"] < 0.002
+    assert found["overall"] * way > 0.25

@@ -75,7 +75,8 @@ TRACES: dict[str, tuple[dict[tuple[int, str], dict[int, Any]], str, str]] = {
                                         f"seo: 56 of 700 (8.0{NBSP}%)"),
     "Jumps in volume": ({(9, "ppc"): {1: 9000}}, "REVIEW", f"visitors 2{THIN}000 to 10{THIN}000 in 2025-10"),
     "Periods without any count": ({(5, "ppc"): {2: 0}, (5, "seo"): {2: 0}}, "REVIEW", "no leads in 2025-06"),
-    "Revenue and wins agree": ({(5, "ppc"): {4: 0}}, "REVIEW", "revenue without a win: ppc in 2025-06"),
+    "Revenue and wins agree": ({(5, "ppc"): {4: 0}}, "REVIEW",
+                               f"revenue without a win: 20{THIN}000 EUR (3.6{NBSP}% of all), 1 cell: ppc in 2025-06"),
     "No single deal dominates": ({(13, "ppc"): {4: 1, 5: 300000}}, "REVIEW",
                                  f"300{THIN}000 EUR, is 39{NBSP}% of the revenue"),
 }  # fmt: skip

@@ -381,3 +381,57 @@ def test_priced_deals_are_those_of_a_known_amount_with_their_places():
     assert not past.priced.amount.flags.writeable
     assert fixture.history({"leads": 100, "won": 10}).priced.amount.size == 0
     assert past.end == past.known_day == np.datetime64("2025-12-31")
+
+
+def sold(won: list[float], revenue: list[float]) -> list[list[float]]:
+    """Channel, wins and money of the sales of one channel, period by period."""
+    cells = {"leads": 100, "won": np.array(won)[:, None], "revenue": np.array(revenue)[:, None]}
+    past = fixture.history(cells, channels=("one",), periods=len(won))
+    return [values.tolist() for values in past.sales]
+
+
+@pytest.mark.parametrize(
+    ("won", "revenue", "wins", "money"),
+    [
+        ([2, 0, 3], [20, 0, 30], [2, 3], [20, 30]),  # both or neither: as they are
+        ([2, 4, 3], [20, 0, 30], [2, 7], [20, 30]),  # free deals go with those that follow
+        ([2, 0, 3], [20, 5, 30], [2, 3], [20, 35]),  # money before its win
+        ([2, 3, 0], [20, 0, 30], [2, 3], [20, 30]),  # money after it
+        ([2, 3, 1], [20, 0, 0], [6], [20]),  # what is left joins the last
+        ([2, np.nan, 3], [np.nan, 50, 30], [3], [30]),  # a blank is not known
+        ([2, 1, 3], [0, 0, 0], [], []),
+        ([0, 0, 0], [5, 5, 5], [], []),
+    ],
+)
+def test_every_win_and_all_money_is_in_the_sales_once(won, revenue, wins, money):
+    """Wins and money are taken together until both are there; their totals are those of the data."""
+    assert sold(won, revenue) == [[0] * len(wins), wins, money]
+
+
+def test_a_deal_of_zero_is_a_deal():
+    """The mean over the sales is that over all deals with an amount, free ones included, channel by channel."""
+    periods = np.array(["2025-02-01"] * 3 + ["2025-03-01"] * 2, dtype="datetime64[ns]")
+    amounts = [0.0, 8.0, np.nan, 0.0, 6.0]
+    deals = pd.DataFrame({"period": periods, "channel": ["one"] * 4 + ["two"], "amount": amounts})
+    past = fixture.history({"leads": 100, "won": 10}, counting="leads", deals=deals)
+
+    assert past.valued
+    assert [values.tolist() for values in past.sales] == [[0, 1], [3.0, 1.0], [8.0, 6.0]]
+    assert past.paid_wins[0].sum() == 4.0
+    free = deals.assign(amount=0.0)
+    assert not fixture.history({"leads": 100, "won": 10}, counting="leads", deals=free).valued
+
+
+def test_what_came_is_never_a_part_of_it():
+    """A blank beside wins leaves the sum unknown; one beside none, or in a channel that counts no such thing, not."""
+    nan = np.nan
+    cells = {
+        "visitors": [[9, nan], [nan, nan], [9, nan]],
+        "won": [[1, 2], [1, 2], [1, 0]],
+        "revenue": [[10, nan], [10, 20], [10, nan]],
+    }
+    past = fixture.history({k: np.array(v) for k, v in cells.items()}, periods=3)
+
+    assert np.array_equal(past.came("revenue"), [nan, 30, 10], equal_nan=True)
+    assert np.array_equal(past.came("visitors"), [9, nan, 9], equal_nan=True)
+    assert past.came("won").tolist() == [3, 3, 1]

@@ -174,3 +174,14 @@ def test_stages_that_are_missing_or_do_not_add_up():
         f"one: 2{THIN}800 qualified of 1{THIN}400 leads"
         in asked(company(qualified=[200, 40])).loc[STAGES, "evidence"]
     )
+
+
+def test_dated_leads_are_not_told_to_bring_dates() -> None:
+    """Leads whose qualification has no date: that date is asked for, not leads with dates."""
+    past = history({"leads": 100, "won": 10}, counting="leads")
+    found = {c.name: c for c in common_mistakes(past, study(), audit_history(past, study()))}
+    check = found["No systematic nurturing"]
+    assert (check.status, check.value) == (
+        "UNKNOWN",
+        "when a lead qualified is not recorded: give that date too",
+    )

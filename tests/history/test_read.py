@@ -264,6 +264,10 @@ BAD_COUNTS = {
     "open quote": (COUNTS + '2026-04,"ppc,1\n', ["line 8 is not valid CSV"]),
     "two columns of a name": (COUNTS.replace("spend", "Leads "), ['2 columns are called "leads"']),
     "an empty stage": (COUNTS.replace(",12,", ",,"), ["column qualified: is empty in all rows"]),
+    "won left empty": (
+        COUNTS.replace(",3,15000", ",,15000"),
+        ["column won: is empty in all rows", "history.columns.won: how many were won, 0 where none was."],
+    ),
 }  # fmt: skip
 
 

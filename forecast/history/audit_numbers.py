@@ -1,0 +1,255 @@
+"""Numbers that do not fit their neighbours (a slip of the decimal point), and money that does not fit its wins.
+
+A cell x of a measure and channel is set against the median m of the `NEAR` recorded cells nearest in time:
+
+    d = log(x / m),   suspect where |d| > log `FACTOR`   and   |d| > `CLEAR` sqrt(s^2 + 1 / x + 1 / m)
+
+s: the series' own scatter, 1.4826 times the median |d| of its cells, so that a lumpy series has to stray much farther;
+1 / x + 1 / m for counts only (Poisson). What has a reason is not suspect: the same season a year before or after is as
+high or low; or a measure beside it (spend and traffic, one stage and the next, wins and revenue) moves the same way in
+that cell, which a slip in one column does not do. Where every channel strays at once that is no reason: then a row, or
+a whole export, was off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.history.history import MONEY, History
+from forecast.periods import PERIODS_PER_YEAR
+from forecast.study import Study
+from forecast.words import PASS, REVIEW, Check, Message, Text, message, together
+
+Array = NDArray[np.float64]
+
+NEAR, LEAST = 6, 4  # neighbours, and how many of them there must be
+FACTOR, CLEAR, OUTER = 5.0, 5.0, 2.0
+LARGE_DEAL, SMALL_DEAL = (
+    0.5,
+    1.0,
+)  # sd of the log of one deal, upwards and downwards, where deals have a cv of about one
+ALONG = 0.25  # of log x / m: a neighbour measure that moves so far goes along
+BEYOND = 30.0  # above such a factor nothing that goes along is a reason
+SEASON = 3.0  # the same season of another year, within this factor
+OUTLIERS = "Numbers that fit their neighbours"
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A cell that lies a factor off: index of its period and channel, its value, and the median of its neighbours."""
+
+    measure: str
+    period: int
+    channel: int
+    value: float
+    usual: float
+
+
+def strays(history: History) -> list[Stray]:
+    """Cells of money and counts that do not fit their neighbours, the farthest first."""
+    names = [str(name) for name in history.counts if not _dated(str(name), history)]
+    usual = {name: _usual(history.counts[name].values) for name in names}
+    away = {name: _away(history.counts[name].values, usual[name]) for name in names}
+    found = []
+    for name in names:
+        values, d = history.counts[name].values, away[name]
+        far = np.nan_to_num(np.abs(d)) > _bar(history, name, usual[name], d)
+        far &= ~_as_last_year(values, d, PERIODS_PER_YEAR[history.period])
+        whole = _everywhere(far, d)
+        beside = [away[other] for other in _beside(name, history) if other in away]
+        along = np.logical_or.reduce([_along(d, other) for other in beside]) if beside else np.zeros_like(far)
+        far &= ~along | whole | (d > math.log(BEYOND))
+        found += [
+            Stray(name, int(t), int(c), float(values[t, c]), float(usual[name][t, c]))
+            for t, c in np.argwhere(far)
+        ]
+    return sorted(found, key=lambda s: -abs(math.log(s.value / s.usual)))
+
+
+def _dated(name: str, history: History) -> bool:
+    """Whether a measure counts dated leads one by one: no slip of the pen makes ten of one."""
+    return history.counting == "leads" and (name == "leads" or name in history.triangles)
+
+
+def _usual(values: Array) -> Array:
+    """Median of the recorded neighbours above zero of each cell, (period, channel); NaN where too few."""
+    periods = len(values)
+    out = np.full(values.shape, np.nan)
+    for c in range(values.shape[1]):
+        there = np.flatnonzero(np.isfinite(values[:, c]))
+        for t in there:
+            others = there[there != t]
+            near = others[np.argsort(np.abs(others - t), kind="stable")[:NEAR]]
+            if len(near) >= min(LEAST, periods):
+                out[t, c] = np.median(values[near, c])
+    return out
+
+
+def _away(values: Array, usual: Array) -> Array:
+    """log x / m; NaN where either is absent or zero."""
+    both = (values > 0) & (usual > 0)
+    return np.log(np.where(both, values, np.nan) / np.where(both, usual, np.nan))
+
+
+def _bar(history: History, name: str, usual: Array, d: Array) -> Array:
+    """How far a cell may lie from its neighbours, on the scale of d."""
+    values = history.counts[name].values
+    if name == "revenue":
+        deals = np.maximum(history.filled("won"), 1.0)
+        chance = np.where(d > 0, LARGE_DEAL, SMALL_DEAL) ** 2 / deals
+    elif name == "spend":
+        chance = np.zeros(values.shape)
+    else:
+        chance = 1.0 / np.maximum(values, 1.0) + 1.0 / np.maximum(usual, 1.0)
+    own = np.array([_scatter(np.abs(column[np.isfinite(column)])) for column in d.T])
+    return np.maximum(math.log(FACTOR), np.hypot(own, CLEAR * np.sqrt(np.nan_to_num(chance, nan=1.0))))
+
+
+def _scatter(size: Array) -> float:
+    """How far a series strays by itself: the median |d| speaks where it is regular, the outer ones where it is not."""
+    if not len(size):
+        return 0.0
+    return min(CLEAR * 1.4826 * float(np.median(size)), OUTER * float(np.quantile(size, 0.9)))
+
+
+def _as_last_year(values: Array, d: Array, year: int) -> NDArray[np.bool_]:
+    """Cells as high or as low as the same season of another year, which strayed likewise."""
+    out = np.zeros(values.shape, dtype=bool)
+    for lag in (year, -year):
+        if abs(lag) >= len(values):
+            continue
+        for near in (-1, 0, 1):
+            other, far = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
+            shift = lag + near
+            target = slice(max(shift, 0), len(values) + min(shift, 0))
+            source = slice(max(-shift, 0), len(values) - max(shift, 0))
+            other[target], far[target] = values[source], d[source]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                alike = np.abs(np.log(values / other)) < math.log(SEASON)
+            out |= alike & (far * d > 0) & (np.abs(far) > math.log(SEASON) / 2)
+    return out
+
+
+def _everywhere(far: NDArray[np.bool_], d: Array) -> NDArray[np.bool_]:
+    """Periods in which every channel that is there strays the same way, where there are several channels."""
+    known = np.isfinite(d)
+    several = known.sum(axis=1) >= 2
+    up, down = (far & (d * sign > 0) for sign in (1.0, -1.0))
+    every = [((each | ~known).all(axis=1) & several)[:, None] & each for each in (up, down)]
+    return every[0] | every[1]
+
+
+def _beside(name: str, history: History) -> Sequence[str]:
+    """The measures that a slip in this one would leave where they are."""
+    stages = list(history.counted)
+    pairs = {frozenset(step) for step in history.steps}
+    if "spend" in history.counts:
+        pairs.add(frozenset(("spend", stages[0])))
+    if "revenue" in history.counts:
+        pairs.add(frozenset(("revenue", stages[-1])))
+    return [next(iter(pair - {name})) for pair in sorted(pairs, key=sorted) if name in pair]
+
+
+def _along(d: Array, other: Array) -> NDArray[np.bool_]:
+    """Cells in which another measure moves the same way: by a part of d, and by more than it is used to."""
+    used_to = np.array([1.4826 * _median(np.abs(column)) for column in other.T])
+    with np.errstate(invalid="ignore"):
+        return (other * d > 0) & (np.abs(other) > np.maximum(ALONG * np.abs(d), 2.0 * used_to))
+
+
+def _median(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def outliers(history: History) -> Check:
+    """Whether any number lies a factor off its neighbours; REVIEW with channel, period, value, and what is usual."""
+    found = strays(history)
+    if not found:
+        return Check(
+            OUTLIERS, PASS, message("none lies {factor:whole}-fold off those around it", factor=FACTOR)
+        )
+    text = "{channel} in {period}: {measure} {value:exact}, around it {usual:exact}"
+    said = [
+        message(text, channel=history.channels[s.channel], period=history.labels[s.period], measure=s.measure,
+                value=s.value, usual=s.usual)
+        for s in found
+    ]  # fmt: skip
+    advice = (
+        "Check the decimal point, the unit (thousands, cents) and the columns of these rows; correct them."
+    )
+    return Check(OUTLIERS, REVIEW, message("{found:parts.4}", found=said), advice)
+
+
+def without_strays(history: History) -> History:
+    """The history with every stray cell at the median of its neighbours; what the forecast would be without them."""
+    found, counts = strays(history), history.counts.copy(deep=True)
+    deals = history.deals.copy()
+    for s in found:
+        usual = s.usual if s.measure in MONEY else float(round(s.usual))
+        values = counts[s.measure].values
+        values[s.period, s.channel] = usual
+        if s.measure == "revenue" and len(deals):
+            mine = deals["channel"] == history.channels[s.channel]
+            mine &= deals["period"] == history.counts["period"].values[s.period]
+            deals.loc[mine, "amount"] *= usual / s.value
+    return replace(history, counts=counts, deals=deals)
+
+
+def money_and_wins(history: History, study: Study) -> Check | None:
+    """Money without wins, and wins without money, with their sums; of counts, as each lead brings its own amount."""
+    if "revenue" not in history.counts or "won" not in history.counts or len(history.deals):
+        return None
+    revenue, won = (history.counts[name].values for name in ("revenue", "won"))
+    name, fine = "Revenue and wins agree", "revenue comes with wins, wins with revenue"
+    sum_of = ": {money:whole} {currency} ({share:percent} of all), {cells}"
+    kinds = {
+        "revenue without a win" + sum_of: (revenue > 0) & (won == 0),
+        "revenue where won is empty" + sum_of: (revenue > 0) & np.isnan(won),
+        "wins without revenue: {wins:whole} of {all_wins:whole}, {cells}": (revenue == 0) & (won > 0),
+    }
+    parts: list[Text] = []
+    for text, where in kinds.items():
+        if where.any():
+            money, wins = float(revenue[where].sum()), float(np.nansum(won[where]))
+            told = {"money": money, "wins": wins, "currency": study.currency, "cells": _cells(history, where)}
+            totals = {
+                "share": money / max(float(np.nansum(revenue)), 1e-300),
+                "all_wins": float(np.nansum(won)),
+            }
+            parts.append(message(text, **told, **totals))
+    if never := _never_both(history, revenue, won):
+        parts.append(message("{never:list.4} never both, so left out of the mean deal", never=never))
+    if not parts:
+        return Check(name, PASS, fine)
+    advice = (
+        "Date both by the day the deal was won. The mean deal is all money over all wins of a channel, deals of 0 "
+        "included: leave revenue empty where it is not known."
+    )
+    return Check(name, REVIEW, together(*parts, between="; "), advice)
+
+
+def _cells(history: History, where: NDArray[np.bool_]) -> Message:
+    """How many cells, and the first of them: "2 cells: ppc in 2026-03, seo in 2026-04"."""
+    first = [
+        message("{channel} in {period}", channel=history.channels[j], period=history.labels[i])
+        for i, j in np.argwhere(where)
+    ]
+    return message(
+        "{n:whole} {word}: {first:list.3}",
+        n=len(first),
+        word="cell" if len(first) == 1 else "cells",
+        first=first,
+    )
+
+
+def _never_both(history: History, revenue: Array, won: Array) -> list[str]:
+    """Channels that have wins or money, and no mean deal of their own: nowhere both."""
+    both = history.present("won", "revenue")
+    money, wins = ((np.where(both, values, 0.0) > 0).any(axis=0) for values in (revenue, won))
+    return [name for name, odd in zip(history.channels, money != wins, strict=True) if odd]
