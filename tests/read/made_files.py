@@ -220,7 +220,7 @@ TITLES = {  # by language: of counts and activity, then of leads
     "fi": {
         "period": "Kuukausi", "channel": "Kanava", "spend": "Kustannus", "visitors": "Kävijät", "leads": "Liidit",
         "qualified": "Kvalifioidut", "won": "Kaupat", "revenue": "Liikevaihto", "measure": "Mittari",
-        "lead_id": "Liidi", "created": "Luotu", "lost": "Hävitty", "amount": "Summa",
+        "lead_id": "Liidin tunnus", "created": "Luotu", "lost": "Hävitty", "amount": "Summa",
         "leads:qualified": "Kvalifioitu", "leads:won": "Voitettu",
     },
     "sv": {
