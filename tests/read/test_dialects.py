@@ -145,6 +145,17 @@ def test_bytes_that_are_no_text(tmp_path: Path, content: bytes, read: Callable[.
     assert said.startswith(("c.csv: ", "l.csv: "))
 
 
+@pytest.mark.parametrize("encoding", ["mac_roman", "cp850", "cp437", "cp1250", "iso8859_15"])
+def test_older_encodings_are_read_rightly_or_asked_for(tmp_path: Path, encoding: str) -> None:
+    """Excel on a Mac, exports of a terminal: letters that are others in Windows do not become other names."""
+    content = text_of(column(COUNTS, "channel", ["mäki", "työ"] * 3)).encode(encoding)
+
+    found = read_or_refused(counts_of, tmp_path, content)
+
+    assert found is None or found.channels == ["mäki", "työ"]
+    assert counts_of(tmp_path, content, read={"encoding": encoding}).channels == ["mäki", "työ"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_mark(tmp_path: Path, encoding: str) -> None:
     """Every other byte is zero: read as it is, or asked for; with the key it is right."""
@@ -222,7 +233,22 @@ def test_a_key_against_what_the_file_shows_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["n/a", "1200,5O", "-", "12 3", "1.2.3", "1,20,0", "1e", "see notes", "§", "0x10", "½"]
+    "odd",
+    [
+        "n/a",
+        "1200,5O",
+        "-",
+        "12 3",
+        "1.2.3",
+        "1,20,0",
+        "1e",
+        "see notes",
+        "§",
+        "0x10",
+        "½",
+        "1200¹",
+        "1 200,5²",
+    ],
 )
 def test_one_odd_cell_is_told_with_its_row(tmp_path: Path, odd: str) -> None:
     """A cell that is no number in a column of them: row and what stands there."""
@@ -481,25 +507,19 @@ def test_a_pivot_with_blanks(tmp_path: Path) -> None:
     """Months across: an empty cell is as unknown as it is in a long table, a zero is a zero."""
     long = column(COUNTS, "won", ["1", "0", "", "2", "3", ""])
     long = column(long, "spend", ["900.50", "", "950.50", "800.50", "", "870.50"])
-    lines = ["Channel;Metric;2026-01;2026-02;2026-03"]
-    for channel in ("ppc", "seo"):
-        for j, name in enumerate(HEADER.split(",")[2:], start=2):
-            lines.append(f"{channel};{name};" + ";".join(row[j] for row in long[1:] if row[1] == channel))
 
-    found = counts_of(tmp_path, "\n".join(lines))
+    found = counts_of(tmp_path, text_of(pivot_of(long), ";"))
 
     assert found.fingerprint() == counts_of(tmp_path, long).fingerprint()
 
 
 def test_a_pivot_with_its_sums(tmp_path: Path) -> None:
     """A column and a row of sums beside months across are no month and no channel: left out, or refused."""
-    lines = ["Channel;Metric;2026-01;2026-02;2026-03;Total"]
-    for channel in ("ppc", "seo"):
-        for j, name in enumerate(HEADER.split(",")[2:], start=2):
-            cells = [row[j] for row in COUNTS[1:] if row[1] == channel]
-            lines.append(f"{channel};{name};{';'.join(cells)};{sum(map(float, cells)):g}")
+    table = [
+        [*row, f"{sum(map(float, row[2:])):g}" if i else "Total"] for i, row in enumerate(pivot_of(COUNTS))
+    ]
 
-    found = read_or_refused(counts_of, tmp_path, "\n".join(lines))
+    found = read_or_refused(counts_of, tmp_path, text_of(table, ";"))
 
     assert found is None or found.fingerprint() == counts_of(tmp_path, COUNTS).fingerprint()
 
@@ -678,6 +698,26 @@ def test_two_sheets_that_fit_ask_for_one(tmp_path: Path) -> None:
         asked = read_history(study_of(tmp_path, {**files, "read": {"sheet": name}}))
         assert asked.fingerprint() == counts_of(tmp_path, table).fingerprint()
     assert "Data 2026" in refusal(read_history, study_of(tmp_path, {**files, "read": {"sheet": "2026"}}))
+
+
+def pivot_of(table: Table) -> list[list[str]]:
+    """The counts with months across: a row for each channel and measure."""
+    rows = [["Channel", "Metric", "2026-01", "2026-02", "2026-03"]]
+    for channel in ("ppc", "seo"):
+        for j, name in enumerate(table[0][2:], start=2):
+            rows.append([channel, name, *(row[j] for row in table[1:] if row[1] == channel)])
+    return rows
+
+
+def test_two_sheets_with_months_across_ask_for_one_too(tmp_path: Path) -> None:
+    """The same of pivots, which have no column of periods to be known by."""
+    other = pivot_of(column(COUNTS, "spend", lambda cell: "5000"))
+    book_of(tmp_path / "b.xlsx", {"Plan": other, "Actual": pivot_of(COUNTS)})
+    files = {"counts": "b.xlsx"}
+
+    assert "history.read.sheet" in refusal(read_history, study_of(tmp_path, files))
+    asked = read_history(study_of(tmp_path, {**files, "read": {"sheet": "Actual"}}))
+    assert asked.fingerprint() == counts_of(tmp_path, COUNTS).fingerprint()
 
 
 @pytest.mark.parametrize("first", ["Cover", "Old"])
