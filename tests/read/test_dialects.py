@@ -528,7 +528,7 @@ def test_a_pivot_with_its_sums(tmp_path: Path) -> None:
 
 # Far down in a file, where a reader that looks at the first rows has long made up its mind
 
-MANY = 25_000
+MANY = 22_000
 
 
 def many_leads(**odd: str) -> Table:
@@ -543,10 +543,11 @@ def many_leads(**odd: str) -> Table:
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amount", ["1200,50", "1.200,50", "1 200", "1,200.50"])
 def test_a_number_far_down_is_read_rightly_or_refused(tmp_path: Path, amount: str) -> None:
     """The only amount with marks stands in the last row."""
-    found = read_or_refused(leads_of, tmp_path, text_of(many_leads(amount=amount), ";"))
+    found = read_or_refused(leads_of, tmp_path, text_of(many_leads(amount=amount), ";"), through="2026-03")
 
     truth = 1200.0 * (MANY - 1) + (1200.0 if amount == "1 200" else 1200.5)
     assert found is None or float(found.deals["amount"].sum()) == pytest.approx(truth, rel=1e-12)
@@ -561,6 +562,7 @@ def test_a_letter_far_down_is_read_rightly_or_refused(tmp_path: Path) -> None:
     assert leads_of(tmp_path, content, read={"encoding": "cp1252"}).channels == ["jää", "seo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("day", "order"), [("25/3/2026", "dmy"), ("3/25/2026", "mdy")])
 def test_a_day_far_down_settles_the_order(tmp_path: Path, day: str, order: str) -> None:
     """All days may be months but for the last: it settles the order, or the order is asked for."""
@@ -572,6 +574,7 @@ def test_a_day_far_down_settles_the_order(tmp_path: Path, day: str, order: str) 
 
     table = column(table, "amount", [""] * MANY)
     expected = leads_of(tmp_path, [*table[:-1], [*table[-1][:2], "2026-03-25", *table[-1][3:]]])
+    assert expected.reading["last_day"] == "2026-03-25"
     table = column(table, "created", slashes)
     table[-1][2] = day
 
@@ -902,7 +905,7 @@ def found_or_asked(
         return None, set(re.findall(r"history\.read\.(\w+)", str(error)))
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(AMOUNTS, st.sampled_from(list(NUMBERS)), st.sampled_from([";", "\t", "|"]))
 def test_any_amount_in_any_writing_is_itself_or_asked_for(
     amounts: list[Decimal], dialect: str, delimiter: str
@@ -926,7 +929,7 @@ def test_any_amount_in_any_writing_is_itself_or_asked_for(
         np.testing.assert_allclose(found.counts["spend"].values[:, 0], truth, rtol=1e-12)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(DAYS, st.sampled_from(sorted(name for name in DATES if "leads" in DATES[name].tables)))
 def test_any_day_in_any_writing_is_itself_or_asked_for(days: list[dt.date], form: str) -> None:
     """The months in which leads were created, as they were written, or the order of the dates is asked for."""
