@@ -489,7 +489,7 @@ def test_keys_of_the_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ends", [("\r\n", "\n"), ("\n", "\r"), ("\r\n", "\n", "\r")])
-@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("late", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_mixed_line_ends(tmp_path: Path, ends: tuple[str, ...], late: bool) -> None:
     """Files glued from several programs, with the change at once or far down: the same leads."""
     n = 3000
@@ -795,7 +795,7 @@ def test_errors_in_cells_of_counts_are_told(tmp_path: Path, error: str, name: st
     assert len(said.splitlines()) == 1  # it is not blank as well
 
 
-@pytest.mark.parametrize("error", ["#REF!", "#N/A"])
+@pytest.mark.parametrize("error", ["#REF!", pytest.param("#N/A", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["lead_id", "channel", "created", "qualified", "won", "lost", "amount"])
 def test_errors_in_cells_of_leads_are_told(tmp_path: Path, error: str, name: str) -> None:
     """Eight wins that show #REF! are not eight open leads."""
@@ -855,7 +855,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-@pytest.mark.parametrize(("role", "cell"), [("counts", "XFD1048576"), ("leads", "WQK5001")])
+@pytest.mark.parametrize(
+    ("role", "cell"), [("counts", "XFD1048576"), pytest.param("leads", "WQK5001", marks=pytest.mark.slow)]
+)
 def test_a_stray_cell_far_away_is_named(tmp_path: Path, role: str, cell: str) -> None:
     """One cell in the last corner makes a sheet of 17 thousand million: refused by its name, in little memory."""
     book = openpyxl.Workbook()
@@ -920,15 +922,21 @@ def test_names_of_folders_change_nothing(tmp_path: Path, name: str, form: str) -
     """key=value in a path is a name of a folder, not a column."""
     folder = tmp_path / name
     folder.mkdir()
-    plain = {"leads": leads_of(tmp_path, LEADS), "counts": counts_of(tmp_path, COUNTS)}
-    (leads_of(folder, LEADS), counts_of(folder, COUNTS))
-    for role, file in (("leads", "l"), ("counts", "c")):
+    for role, table in (("leads", LEADS), ("counts", COUNTS)):
+        (folder / f"{role}.csv").write_text(text_of(table), encoding="utf-8")
         if form == "parquet":
             with duckdb.connect() as connection:
-                table = connection.read_csv(str(tmp_path / f"{file}.csv"), all_varchar=True)
-                table.write_parquet(str(folder / f"{file}.parquet"))
-        found = read_history(study_of(folder, {role: f"{file}.{form}"}))
-        assert found.fingerprint() == plain[role].fingerprint()
+                cells = connection.read_csv(
+                    str(folder / f"{role}.csv"), all_varchar=True, hive_partitioning=False
+                )
+                cells.write_parquet(str(folder / f"{role}.parquet"))
+
+        found = read_history(study_of(folder, {role: f"{role}.{form}"}))
+
+        assert found.channels == ["ppc", "seo"]
+        assert found.labels == ["2026-01", "2026-02", "2026-03"]
+        measure, total = ("spend", 6963.0) if role == "counts" else ("leads", 3.0)
+        assert float(np.nansum(found.counts[measure])) == total
 
 
 # Any amount, any day
@@ -971,6 +979,7 @@ def test_any_amount_in_any_writing_is_itself_or_asked_for(
         np.testing.assert_allclose(found.counts["spend"].values[:, 0], truth, rtol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(DAYS, st.sampled_from(sorted(name for name in DATES if "leads" in DATES[name].tables)))
 def test_any_day_in_any_writing_is_itself_or_asked_for(days: list[dt.date], form: str) -> None:
