@@ -96,11 +96,13 @@ def name_text(cell: object) -> str:
 def day_text(cell: object, shift: int = 0) -> str:
     """A date cell or one of Excel's day numbers (and `shift` days) as an ISO date; text as it is.
 
-    >>> day_text(46082.0)
-    '2026-03-01'
+    >>> day_text(46082.0), day_text(20260301.0)
+    ('2026-03-01', '20260301')
     """
     if isinstance(cell, datetime):
         return cell.date().isoformat() if cell.time() == time() else cell.isoformat(sep=" ")
     if isinstance(cell, int | float) and not isinstance(cell, bool) and FIRST_SERIAL <= cell <= LAST_SERIAL:
         return (date(1899, 12, 30) + timedelta(days=int(cell) + shift)).isoformat()
+    if isinstance(cell, float) and cell == int(cell):
+        return str(int(cell))
     return cell.isoformat() if isinstance(cell, date) else str(cell)

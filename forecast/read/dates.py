@@ -33,6 +33,7 @@ LOCALES = ("en", "fi", "sv", "de")
 DAY_REMEDY = "write dates as 2026-03-17"
 ORDERS = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
 FIRST_YEAR, LAST_YEAR = 1900, 2200
+FEWEST_ACROSS = 3  # periods as columns, for a table to be a pivot
 
 _TIME = re.compile(
     r"(?:[t ,]+|\s*\bklo\s+|\s*\bkl\.?\s+)(?:klo |kl\.? |um )?"
@@ -244,6 +245,19 @@ def _month(year: int, month: int) -> When | None:
         if FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12
         else None
     )
+
+
+def periods_across(header: Sequence[str]) -> dict[int, str]:
+    """Titles of a header that are periods, by position; none where they are too few for a table with periods across."""
+    found = {at: title.strip() for at, title in enumerate(header) if _is_period(title)}
+    return found if len(found) >= FEWEST_ACROSS else {}
+
+
+def _is_period(title: str) -> bool:
+    if not any(sign.isdigit() for sign in title):
+        return False
+    when = read_when(title, ISO) or read_when(title, DateForm("dmy"))
+    return when is not None and bool(when.label or when.pair)
 
 
 # ----------------------------------------------------------------------------------------------------------- the form

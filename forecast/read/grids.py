@@ -8,8 +8,9 @@ from pathlib import Path
 
 from forecast.errors import DataError
 from forecast.read.ask import Ask, Wanted
-from forecast.read.cells import Grid, day_text, first_line_of
-from forecast.read.dates import ISO, DateForm, read_when
+from forecast.read.cells import Grid, cells_problem, day_text, first_line_of
+from forecast.read.dates import periods_across
+from forecast.read.numbers import ERROR_NAME, FORMULA_CELL, wrong_kind
 from forecast.read.record import FileRead
 from forecast.read.sheets import plain_cell, read_workbook
 from forecast.read.text import SAMPLE, form_of, read_text, table_rows
@@ -20,8 +21,8 @@ from forecast.words import Message, Text, message
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+NAMES = {"channel", "lead_id"}  # columns whose cells are taken as they are
 TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
-FEWEST_PERIODS = 3  # across as columns, for a table to be a pivot
 
 
 def check_file(path: Path, file: str, key: str) -> None:
@@ -62,7 +63,30 @@ def read_grid(path: Path, file: str, ask: Ask) -> Grid:
         where = message("sheet {sheet} ", sheet=grid.said["sheet"]) if "sheet" in grid.said else ""
         said = "{file}: {where}has a header and no rows; export it again with its data."
         raise DataError(message(said, file=file, where=where))
+    if wrong := _spoilt_names(grid, ask):
+        raise DataError(wrong)
     return _unpivoted(grid, ask)
+
+
+def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
+    """What is wrong with cells that should hold a name: an error of a spreadsheet is none, nor a blank."""
+    problems: list[Text] = []
+    for column in ask.wanted:
+        if column.name not in NAMES:
+            continue
+        try:
+            at = find_columns(grid.header, [column], grid.file, role=ask.role, kind=ask.kind).get(column.name)
+        except DataError:  # told where all columns are looked for
+            continue
+        rules = {"error": ERROR_NAME, "formula": FORMULA_CELL}
+        cells = [] if at is None else list(zip(grid.numbers, grid.column(at), strict=True))
+        for kind, rule in rules.items():
+            found = [
+                (number, cell) for number, cell in cells if isinstance(cell, str) and wrong_kind(cell) == kind
+            ]
+            if found and at is not None:
+                problems.append(cells_problem(grid.file, grid.title(at), found, rule))
+    return problems
 
 
 def _read_csv(path: Path, file: str, ask: Ask) -> Grid:
@@ -115,8 +139,8 @@ def _unpivoted(grid: Grid, ask: Ask) -> Grid:
     titles = {ask.title(cell) for cell in grid.header} - {None}
     if ask.kind is None or "period" in titles:
         return grid
-    across = {at: label for at, cell in enumerate(grid.header) if (label := _period_label(cell))}
-    if len(across) < FEWEST_PERIODS:
+    across = periods_across(grid.header)
+    if not across:
         return grid
     left = [at for at in range(len(grid.header)) if at not in across]
     measures = {column.name for column in ask.wanted} - {"period", "channel", "currency"}
@@ -181,14 +205,6 @@ def _turned(
         grid.shift,
         tuple(notes),
     )
-
-
-def _period_label(title: str) -> str:
-    """The label of the period that a title names; empty where it names none."""
-    if not any(sign.isdigit() for sign in title):
-        return ""
-    when = read_when(title, ISO) or read_when(title, DateForm("dmy"))
-    return title.strip() if when is not None and (when.label or when.pair) else ""
 
 
 def _names_measures(grid: Grid, at: int, ask: Ask, measures: set[str]) -> bool:

@@ -22,13 +22,9 @@ from numpy.typing import NDArray
 from forecast.errors import DataError
 from forecast.read.ask import Ask
 from forecast.read.cells import Grid, cells_problem
-from forecast.read.titles import title_key
+from forecast.read.titles import CODES
 from forecast.words import Text, message
 
-CODES = tuple(
-    """EUR USD GBP SEK NOK DKK ISK CHF PLN CZK HUF RON BGN JPY CNY CAD AUD NZD INR BRL MXN ZAR TRY AED SGD HKD KRW THB
-    ILS UAH RUB""".split()  # noqa: SIM905 - a list of words
-)
 SIGNS = {
     "€": "EUR",
     "$": "USD",
@@ -69,6 +65,7 @@ NOT_A_NUMBER = "write plain numbers such as 1200.50 and leave a cell empty where
 ERROR_CELL = (
     "holds an error of the spreadsheet; mend its formula, or empty the cell where the value is not known"
 )
+ERROR_NAME = "holds an error of the spreadsheet, and a name is needed; mend its formula, or write the name"
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,8 @@ def taken_apart(text: str) -> Written | None:
     >>> taken_apart("1\u00a0200,50 €")
     Written(body='1 200,50', negative=False, power='', percent=False, currency='EUR')
     """
+    if not text.isascii() and any(unicodedata.category(sign) == "No" for sign in text):
+        return None  # "1200¹": the mark of a footnote is no digit
     plain = unicodedata.normalize("NFKC", text).translate(_SAME).strip()
     plain = _EVEN.sub("", _SPACES.sub(" ", plain))
     found = _PARTS.fullmatch(plain)
@@ -372,12 +371,7 @@ def _rules(column: str, form: NumberForm) -> dict[str, Text]:
 
 def micros(title: str) -> float:
     """What one unit of a column is worth: ad platforms write costs in millionths, and say so in the title."""
-    return (
-        1e-6
-        if "micros" in title_key(title).replace("(", " ").replace(")", " ").split()
-        or "micros" in title.lower()
-        else 1.0
-    )
+    return 1e-6 if "micros" in title.lower() else 1.0
 
 
 def _currency(text: str) -> str | None:

@@ -212,7 +212,7 @@ def with_forms(
 
     Raises DataError where a form is not clear and the study does not say.
     """
-    texts = [at for at in dict.fromkeys(days) if source.types[at] == "VARCHAR"]
+    texts = [at for at in dict.fromkeys(days) if source.types[at] == "VARCHAR" or _numeric(source.types[at])]
     money = [at for at in dict.fromkeys(amounts) if source.types[at] == "VARCHAR"]
     keys = {at: _day_key(source, at, ask) for at in texts} | {at: source.text(at) for at in money}
     distinct = {at: _distinct(connection, source, keys[at]) for at in texts}
@@ -243,6 +243,15 @@ def with_forms(
         days={at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
         amounts={at: f"forecast_{at}" for at in money},
         said=source.said | said | ({"dates": dated.said()} if dated.order else {}),
+    )
+
+
+def _numeric(kind: str) -> bool:
+    """Whether a column of dates holds numbers: 20260301, or days as Excel counts them."""
+    return (
+        kind.endswith("INT")
+        or kind in {"INTEGER", "UINTEGER", "DOUBLE", "FLOAT"}
+        or kind.startswith("DECIMAL")
     )
 
 
@@ -280,7 +289,7 @@ def _shapes(connection: duckdb.DuckDBPyConnection, source: Relation, at: int) ->
 
 def _day_key(source: Relation, at: int, ask: Ask) -> str:
     """SQL of the part of a cell that says the day: without its time, which is first moved into the study's zone."""
-    text = source.text(at)
+    text = source.name(at)
     bare = f"nullif(regexp_replace({text}, '{_CLOCK}', ''), '')"
     if ask.spec.time_zone is None:
         return bare

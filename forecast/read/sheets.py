@@ -18,6 +18,7 @@ from typing import Any
 from forecast.errors import DataError
 from forecast.read.ask import Ask
 from forecast.read.cells import Grid, day_text, first_line_of
+from forecast.read.dates import periods_across
 from forecast.read.numbers import ERRORS, UNCALCULATED
 from forecast.read.record import LeftOut
 from forecast.read.text import LINES, footer, header_row
@@ -136,7 +137,13 @@ def _sheet(workbook: Any, name: str, marks: _Marks, file: str, ask: Ask) -> _She
     at = header_row(head, numbers[:LINES], ask, file)
     titles = {ask.title(cell) for cell in head[at]} - {None}
     needed = {column.name for column in ask.wanted if column.required}
-    return _Sheet(name, rows, numbers, at, len(titles), fits=bool(needed) and needed <= titles)
+    across = periods_across([cell or "" for cell in head[at]]) if ask.kind is not None else {}
+    # periods across as columns, measures down the rows: neither has a title
+    spared = (
+        {column.name for column in ask.wanted} - {"channel"} if across and "period" not in titles else set()
+    )
+    hits = len(titles) + len(across)
+    return _Sheet(name, rows, numbers, at, hits, fits=bool(needed) and needed - spared <= titles)
 
 
 def _chosen(sheets: Sequence[_Sheet], names: Sequence[str], file: str, ask: Ask) -> _Sheet:
@@ -162,7 +169,18 @@ def _chosen(sheets: Sequence[_Sheet], names: Sequence[str], file: str, ask: Ask)
         raise DataError(message(said, file=file, **told))
     if fitting:
         return fitting[0]
-    return max(filled, key=lambda sheet: (sheet.hits, len(sheet.rows) > 1))
+    best = max(filled, key=lambda sheet: (sheet.hits, len(sheet.rows) > 1))
+    unread = [name for name in names if name not in {sheet.name for sheet in sheets}]
+    if best.hits == 0 and unread and ask.spec.sheet is None:
+        said = (
+            "{file}: no sheet that is shown ({shown}) has the columns that are looked for ({columns}); its hidden "
+            "sheets ({others}) are not read unless {key} names one."
+        )
+        columns = [column.name for column in ask.wanted if column.required]
+        shown = [sheet.name for sheet in sheets]
+        told = {"shown": shown, "columns": columns, "others": unread, "key": ask.place("sheet")}
+        raise DataError(message(said, file=file, **told))
+    return best
 
 
 def plain_cell(cell: object) -> object:

@@ -120,6 +120,9 @@ def _western(sample: bytes, file: str, ask: Ask) -> str:
     odd = next((word for word in _WORD.findall(text) if not _looks_western(word)), None)
     if odd is None:
         return WESTERN
+    if (line := _other_line(sample)) is not None:
+        said = "{file}: line {line} is not UTF-8, as other lines are; save it in one encoding, as CSV UTF-8."
+        raise DataError(message(said, file=file, line=line))
     import charset_normalizer
 
     found = charset_normalizer.from_bytes(sample[:SAMPLE], cp_isolation=list(GUESSES))
@@ -133,6 +136,20 @@ def _western(sample: bytes, file: str, ask: Ask) -> str:
     )
     told = {"file": file, "line": line, "odd": odd[:40], "key": ask.place("encoding")}
     raise DataError(message(said, guess=(guesses or ["cp1250"])[0], **told))
+
+
+def _other_line(sample: bytes) -> int | None:
+    """The first line that is not UTF-8, where most lines beyond ASCII are; None where the bytes are of one encoding."""
+    wrong: list[int] = []
+    right = 0
+    for number, line in enumerate(sample.splitlines(), start=1):
+        if not line.isascii():
+            try:
+                line.decode()
+                right += 1
+            except UnicodeDecodeError:
+                wrong.append(number)
+    return wrong[0] if right > len(wrong) > 0 else None
 
 
 def _looks_western(word: str) -> bool:

@@ -11,6 +11,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
+CODES = tuple(
+    """EUR USD GBP SEK NOK DKK ISK CHF PLN CZK HUF RON BGN JPY CNY CAD AUD NZD INR BRL MXN ZAR TRY AED SGD HKD KRW THB
+    ILS UAH RUB""".split()  # noqa: SIM905 - a list of words
+)
 PERIODS = {
     "month": """month, year month, yearmonth, month of the year, kuukausi, kk, vuosi kuukausi, månad, monat, jahr monat,
         month start, start of month, reporting month""",
@@ -101,17 +105,27 @@ def folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-_UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\]|,\s*(?:eur|usd|sek|gbp|nok|dkk|chf|€|\$|£|kr)|[€$£])\s*$")
+# what may stand in brackets and leave the meaning as it is: other words there may change it (lost, planned, target)
+_MONEY = rf"(?:{'|'.join(CODES).lower()}|us\$|[€$£¥₹]|zł|kr|micros)"
+_PIECES = r"(?:kpl|pcs|st|stk|stück|n|#|count|number|lukumäärä|määrä|antal|anzahl)\.?"
+_YEAR, _MONTH, _DAY = r"[yvjå]{2,4}", r"(?:mm?|kk?)", r"(?:dd?|pp?|tt?)"
+_PATTERN = (
+    rf"(?:{_YEAR}[-/.]{_MONTH}(?:[-/.]{_DAY})?|(?:{_DAY}[-/.])?{_MONTH}[-/.]{_YEAR})"  # yyyy-mm, pp.kk.vvvv
+)
+_SAID = rf"(?:{_MONEY}|{_PIECES}|{_PATTERN})"
+_UNIT = re.compile(rf"\s*(?:\(\s*{_SAID}\s*\)|\[\s*{_SAID}\s*\]|,\s*{_MONEY}|[€$£])$")
 
 
 def title_key(name: str) -> str:
-    """What two writings of one title share: case, blanks, underscores and the unit at its end do not matter.
+    """What two writings of one title share: case, blanks, underscores, hyphens and the unit at its end do not matter.
 
-    >>> title_key("Mainos_kulut  (EUR)")
-    'mainos kulut'
+    >>> title_key("Mainos_kulut  (EUR)"), title_key("Lead-ID"), title_key("Deals (lost)")
+    ('mainos kulut', 'lead id', 'deals (lost)')
     """
-    plain = folded(unicodedata.normalize("NFKC", name).replace("_", " ").replace("\ufeff", ""))
-    return _UNIT.sub("", plain) or plain
+    plain = unicodedata.normalize("NFKC", name).replace("\ufeff", "")
+    plain = _UNIT.sub("", folded(plain.replace("_", " "))).replace("-", " ")
+    plain = folded(plain)
+    return plain or folded(name)
 
 
 def tiers(ours: str, role: str, kind: str | None) -> tuple[tuple[str, ...], ...]:
