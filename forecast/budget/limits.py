@@ -224,8 +224,10 @@ def _at(side: str, name: str, amount: float) -> Message:
 
 def clash(limits: Limits, names: Sequence[str], periods: int, currency: str) -> Text:
     """Why no split keeps all limits, for a person; empty where one does."""
+    if _plain(limits, _shared_rules(limits, periods), periods):
+        return ""
     rules = _all_rules(limits, names, periods)
-    if _plain(limits, rules, periods) or np.isfinite(_short(limits, rules)):
+    if np.isfinite(_short(limits, rules)):
         return ""
     core = list(rules)
     for rule in rules:
@@ -255,12 +257,17 @@ def _would_do(rule: Rule, short: float) -> Text:
     return message(said, x=max(amount, 0.0))
 
 
-def _all_rules(limits: Limits, names: Sequence[str], periods: int) -> list[Rule]:
-    n, rules = len(limits.low), []
+def _shared_rules(limits: Limits, periods: int) -> list[Rule]:
+    """The total and the rules over several channels."""
+    rules = []
     if np.isfinite(limits.total):
         text = message("at most {total:whole} in total", total=limits.total)
-        rules.append(Rule("budget.total", text, np.ones((periods, n)), limits.total))
-    rules += limits.rules
+        rules.append(Rule("budget.total", text, np.ones((periods, len(limits.low))), limits.total))
+    return [*rules, *limits.rules]
+
+
+def _all_rules(limits: Limits, names: Sequence[str], periods: int) -> list[Rule]:
+    n, rules = len(limits.low), _shared_rules(limits, periods)
     for i, name in enumerate(names):
         own = np.zeros((periods, n))
         own[:, i] = 1.0
@@ -275,16 +282,23 @@ def _all_rules(limits: Limits, names: Sequence[str], periods: int) -> list[Rule]
 
 
 def _plain(limits: Limits, rules: Sequence[Rule], periods: int) -> bool:
-    """Whether the least of each channel keeps all rules, or as much more of each as the total allows: most do."""
+    """Whether the least of each channel keeps bounds and rules, or as much more of each as the total allows: most do.
+
+    Channels are asked at once: a rule for each bound of each would be a table of channels by channels.
+    """
     if limits.lots is not None:
         return False
     pattern = np.full((periods, 1), 1.0 / periods) if limits.pattern is None else limits.pattern
     room = np.minimum(limits.high, max(limits.total, 0.0)) - limits.low
     left = limits.total - limits.low.sum()
-    most = max((abs(rule.most) for rule in rules), default=0.0)
+    bounds = np.concatenate([limits.low, limits.high[np.isfinite(limits.high)]])
+    most = max([abs(rule.most) for rule in rules] + [float(np.abs(bounds).max(initial=0.0))])
+    slack = SLACK * max(most, 1.0)
     for share in (0.0, left / room.sum() if 0 < left < room.sum() else 1.0):
         spend = (limits.low + share * room) * pattern
-        if all(float((r.weights * spend).sum()) <= r.most + SLACK * max(most, 1.0) for r in rules):
+        each = spend.sum(axis=0)
+        kept = ((each >= limits.low - slack) & (each <= limits.high + slack)).all()
+        if kept and all(float((r.weights * spend).sum()) <= r.most + slack for r in rules):
             return True
     return False
 

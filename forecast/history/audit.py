@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from forecast.history.audit_cohorts import left_out
 from forecast.history.audit_numbers import money_and_wins, outliers
 from forecast.history.audit_rates import blanks, jumps, opposite
+from forecast.history.audit_rows import audit_rows
 from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
@@ -60,6 +61,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         _future(history),
         _losses(history),
         *left_out(history),
+        *audit_rows(history, study),
     ]
     return [check for check in asked if check is not None]
 

@@ -5,8 +5,9 @@ What is wrong is reported with file, row, column and remedy, all rows of a kind 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,24 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
 from forecast.history.history import MONEY, History
-from forecast.periods import Periods, period_index, period_label, period_range
+from forecast.history.rows import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    LONE_YEARS,
+    Total,
+    blanks_for_zeros,
+    find_totals,
+    lone_days,
+    means_total,
+    rounded,
+)
+from forecast.periods import Periods, period_index, period_label, period_range, start_of
 from forecast.read import (
     BLANK,
     Ask,
     FileRead,
     Grid,
+    LeftOut,
     NumberForm,
     Wanted,
     cells_problem,
@@ -30,16 +43,23 @@ from forecast.read import (
     name_text,
     number_form,
     read_grid,
+    rows_text,
     to_numbers,
     to_periods,
 )
-from forecast.study import ReadsSpec, Study, nearest
-from forecast.words import Text, message
+from forecast.study import HistorySpec, Study, nearest
+from forecast.words import PASS, REVIEW, Check, Text, message
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table of (period, channel): row number, period start, channel, and the measures it has."""
+    """The rows of a table of (period, channel): row number, period start, channel, and the measures it has.
+
+    read: how the file was read, and what was done to its rows; found: the same for the audit. segments: of each row, where
+    the table has a column of them. totals: names whose rows were the sum of others, and are left out.
+    """
 
     file: str
     numbers: NDArray[np.int64]
@@ -47,12 +67,23 @@ class Rows:
     channels: NDArray[np.object_]
     measures: dict[str, NDArray[np.float64]]
     read: FileRead | None = None
+    segments: NDArray[np.object_] | None = None
+    found: tuple[Check, ...] = ()
+    totals: tuple[str, ...] = ()
 
     def where(self, keep: NDArray[np.bool_]) -> Rows:
         """The rows that `keep` marks."""
         measures = {name: values[keep] for name, values in self.measures.items()}
-        return Rows(
-            self.file, self.numbers[keep], self.starts[keep], self.channels[keep], measures, self.read
+        segments = None if self.segments is None else self.segments[keep]
+        kept = (self.numbers[keep], self.starts[keep], self.channels[keep])
+        return replace(
+            self, numbers=kept[0], starts=kept[1], channels=kept[2], measures=measures, segments=segments
+        )
+
+    def told(self, name: str, status: str, said: Text, advice: Text = "") -> Rows:
+        """The same rows with a check of the audit, whose words are a note of the file too."""
+        read = None if self.read is None else replace(self.read, notes=(*self.read.notes, said))
+        return replace(self, read=read, found=(*self.found, Check(name, status, said, advice))
         )
 
 
@@ -61,8 +92,8 @@ class Layout:
     """What a table should hold.
 
     `key` is the study's key that names the file, `role` which of its files it is; `needed` are measures that must be
-    there; `columns` maps our names to those in the file, `reads` says how files are read; `spare`: the table stands
-    beside leads, and no stage need be in it.
+    there; `columns` maps our names to those in the file; `spare`: the table stands beside leads, and no stage need be
+    in it. `spec`: what the study says of how files are read, of blanks, shares and refunds.
     """
 
     key: str
@@ -72,8 +103,8 @@ class Layout:
     stages: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
-    reads: ReadsSpec = field(default_factory=ReadsSpec)
     spare: bool = False
+    spec: HistorySpec = field(default_factory=HistorySpec.model_construct)
 
     @property
     def ask(self) -> Ask:
@@ -81,7 +112,7 @@ class Layout:
         required = {"period", "channel", *self.needed}
         names = ("period", "channel", *self.money, *self.stages)
         wanted = [_wanted(name, self, name in required) for name in names]
-        return Ask(self.key, self.role, self.reads, wanted, self.kind)
+        return Ask(self.key, self.role, self.spec.read, wanted, self.kind)
 
 
 def read_rows(path: Path, file: str, layout: Layout) -> Rows:
@@ -98,21 +129,32 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     dates = date_form(grid, [found["period"]], ask, kind=layout.kind)
     values: dict[str, NDArray[np.float64]] = {}
     problems: list[Text] = []
+    broken: set[str] = set()
     for name in measured:
-        numbers = to_numbers(grid, found[name], grid.title(found[name]), whole=name in stages, form=form)
+        numbers = to_numbers(grid, found[name], grid.title(found[name]), whole=False, form=form, signed=True)
+        wrong = numbers.problems + _cell_rules(grid, found[name], numbers.values, name, layout)
         values[name] = numbers.values
-        problems += numbers.problems
+        problems += wrong
+        broken |= {name} if wrong else set()
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
-    problems += periods.problems
+    starts = periods.starts
+    problems += periods.problems + _odd_periods(grid, found["period"], starts, periods.days, layout)
     channels, wrong = _read_channels(grid, found["channel"])
     problems += wrong
-    problems += _missing_stages(grid, found, values, layout)
+    filled = _filled(values, layout)
+    problems += _missing_stages(grid, found, values, broken, layout)
     if problems:
         raise DataError(problems)
     said = _said(grid, [found[name] for name in measured], form, dates.said() if dates.order else "")
-    return Rows(
-        file, np.array(grid.numbers), periods.starts, channels, values, file_read(grid, ask, found, said)
-    )
+    read = file_read(grid, ask, found, said)
+    rows = Rows(file, np.array(grid.numbers), starts, channels, values, read)
+    if filled:
+        text = 'blank cells are read as 0, as history.blank = "zero" says: {filled:list}'
+        rows = rows.told("Blanks read as zero", PASS, message(text, filled=filled))
+    below = values.get("revenue", np.zeros(0)) < 0
+    if below.any():
+        rows = rows.told("Negative money", REVIEW, *_negative(rows, below))
+    return rows
 
 
 def _said(grid: Grid, positions: Iterable[int], form: NumberForm, dates: Text) -> dict[str, Text]:
@@ -123,6 +165,56 @@ def _said(grid: Grid, positions: Iterable[int], form: NumberForm, dates: Text) -
     )
 
 
+def _cell_rules(
+    grid: Grid, position: int, values: NDArray[np.float64], name: str, layout: Layout
+) -> list[Text]:
+    """What is wrong with numbers that are such: shares of things that are counted, and numbers below 0."""
+    title, cells, problems = grid.title(position), grid.column(position), []
+
+    def told(where: NDArray[np.bool_], rule: Text) -> None:
+        found = [(grid.numbers[i], cells[i]) for i in np.flatnonzero(where)]
+        problems.append(cells_problem(grid.file, title, found, rule))
+
+    below = values < 0
+    if below.any() and not (name == "revenue" and layout.spec.net_revenue):
+        rules: dict[str, Text] = {
+            "spend": "expected 0 or more; book a refund of spend into the period it belongs to",
+            "revenue": message(
+                "expected 0 or more; came {sum:given} in all; where refunds and credit notes are meant to be in it, "
+                "set history.net_revenue = true",
+                sum=float(values[below].sum()),
+            ),
+        }
+        rule = "expected 0 or more; correct it, or leave the cell empty where the value is not known"
+        told(below, rules.get(name, rule))
+    shared = np.isfinite(values) & (values != np.round(values)) & ~below
+    if name in layout.stages and shared.any() and layout.spec.fractions == "refuse":
+        rule = f"expected whole numbers, because {title} are counted; correct them, or set "
+        told(shared, rule + 'history.fractions = "round" where conversions were shared out')
+    return problems
+
+
+def _filled(values: dict[str, NDArray[np.float64]], layout: Layout) -> list[Text]:
+    """Write 0 for blanks where the study says that they mean it; how many, by column."""
+    said: list[Text] = []
+    if layout.spec.blank == "zero" and not layout.needed:
+        for name, cells in values.items():
+            if n := int(np.isnan(cells).sum()):
+                said.append(message("{name}: {n} of {all} cells", name=name, n=n, all=cells.size))
+                values[name] = np.nan_to_num(cells)
+    return said
+
+
+def _negative(rows: Rows, below: NDArray[np.bool_]) -> tuple[Text, Text]:
+    """What is said of revenue below 0, and what to know of it."""
+    values = rows.measures["revenue"]
+    text = "revenue: {rows}; {sum:whole} in all, of {all:whole} (history.net_revenue = true)"
+    where = rows_text((int(n), None) for n in rows.numbers[below])
+    told = {"rows": where, "sum": float(values[below].sum()), "all": float(np.nansum(values))}
+    advice = "A row of no or negative revenue says nothing of deal value, so the forecast is of revenue before refunds."
+    return message(text, **told), advice
+
+
 def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     if name not in layout.columns:
         return Wanted(name, (name,), required)
@@ -130,6 +222,46 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     if layout.spare:  # the study's mapping is for the leads; the activity beside them may use our names too
         return Wanted(name, (theirs, name), required)
     return Wanted(name, (theirs,), required=True, mapped=True)
+
+
+def _odd_periods(
+    grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout
+) -> list[Text]:
+    """What is wrong with periods that are such: years of no company, weeks that start on another day than Monday."""
+    years = starts.astype("datetime64[Y]").astype(np.int64) + 1970
+    odd = np.flatnonzero(~np.isnat(starts) & ((years < FIRST_YEAR) | (years > LAST_YEAR)))
+    if odd.size:
+        cells = [(grid.numbers[i], str(grid.rows[i][position])) for i in odd]
+        return [cells_problem(grid.file, grid.title(position), cells, "expected a year of our time; correct it")]
+    return _weeks(grid, position, starts, days, layout) if layout.kind == "week" else []
+
+
+def _weeks(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
+    """Count weeks that start on another day than Monday as the ISO week with most of their days: that of the fourth.
+
+    `starts` are changed where the study names that day; without it, dates that are all of one such day are refused.
+    """
+    dated = ~np.isnat(days)
+    weekday = (days.astype(np.int64) + 3) % 7  # 0: Monday
+    given, found = layout.ask.spec.week_starts, np.unique(weekday[dated])
+    if not found.size or given == "monday":
+        return []
+    place, title = layout.ask.place("week_starts"), grid.title(position)
+    if given is None:
+        if found.size > 1 or found[0] == 0 or np.unique(days[dated]).size < 2:
+            return []
+        text = '{file}: column {title}: every date is a {day}, and weeks are counted from Monday; set {place} = "{key}" '
+        text += 'where that is the first day of each week, or {place} = "monday" where each date lies in its week.'
+        day = WEEKDAYS[found[0]]
+        told = {"file": grid.file, "title": title, "day": day.capitalize(), "place": place, "key": day}
+        return [message(text, **told)]
+    other = np.flatnonzero(dated & (weekday != WEEKDAYS.index(given)))
+    if other.size:
+        wrong = [(grid.numbers[i], str(days[i])) for i in other]
+        rule = f'expected a {given.capitalize()}, as {place} = "{given}" says'
+        return [cells_problem(grid.file, title, wrong, rule)]
+    starts[dated] = start_of(days[dated] + np.timedelta64(3, "D"), "week")
+    return []
 
 
 def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[Text]]:
@@ -145,30 +277,172 @@ def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list
 
 
 def channel_names(file: str, title: str, channels: Iterable[str]) -> list[Text]:
-    """Problems with the names themselves: two spellings of one channel, a row of totals."""
+    """Problems with the names themselves: two spellings of one channel."""
     spellings: dict[str, set[str]] = {}
     for name in set(channels):
         spellings.setdefault(folded(name), set()).add(name)
     text = "{file}: column {title}: one channel has several spellings ({names}); use one."
-    problems: list[Text] = [
-        message(text, file=file, title=title, names=sorted(names))
+    return [
+        message(text, file=file, title=title, names=told_apart(names))
         for _, names in sorted(spellings.items())
         if len(names) > 1
     ]
-    if "total" in spellings:
-        text = 'a channel is called "total"; remove rows that add up others (or rename the channel)'
-        problems.append(f"{file}: column {title}: {text}.")
-    return problems
+
+
+def told_apart(names: Iterable[str]) -> list[str]:
+    r"""Names as they are where they look different, else with the signs that differ written out.
+
+    >>> told_apart(["seo", "seo\u200b"])
+    ['seo', 'seo\\u200b']
+    """
+    listed = sorted(names)
+    return listed if len({_looks(name) for name in listed}) == len(listed) else [_escaped(name) for name in listed]
+
+
+def _looks(name: str) -> str:
+    """A name as it is seen."""
+    return "".join(
+        " " if unicodedata.category(sign) == "Zs" else sign
+        for sign in unicodedata.normalize("NFC", name)
+        if unicodedata.category(sign) != "Cf"
+    )
+
+
+def _escaped(name: str) -> str:
+    """A name with signs that nobody sees, and marks that join a letter, as their code points."""
+    hidden = ("Cf", "Mn", "Zs")
+    return "".join(
+        ascii(sign)[1:-1] if sign != " " and unicodedata.category(sign) in hidden else sign for sign in name
+    )
+
+
+def no_totals(file: str, title: str, names: Iterable[str]) -> list[Text]:
+    """Problems with names of channels that mean a total, where rows cannot be sums."""
+    text = '{file}: column {title}: a channel is called "{name}"; take out what adds up others, or rename the channel.'
+    return [message(text, file=file, title=title, name=name) for name in sorted(set(names)) if means_total(name)]
+
+
+# ------------------------------------------------------------------------------- rows of totals, shares, blanks, dates
+
+
+def without_totals(rows: Rows) -> Rows:
+    """The rows without those of channels, and of segments, that are the sum of all others, which is said.
+
+    Raises DataError for a name that means a total and is none, and for a total that nearly is the sum.
+    """
+    if rows.segments is not None:
+        keys = np.unique(np.array([f"{s} {c}" for s, c in zip(rows.starts, rows.channels, strict=True)]), return_inverse=True)[1]
+        rows = _without(rows, rows.segments, keys, "segment")
+    keys = np.unique(rows.starts, return_inverse=True)[1]
+    if rows.segments is None:
+        return _without(rows, rows.channels, keys, "channel")
+    added = summed(rows)
+    names = [total.name for total in _totals(added, added.channels, np.unique(added.starts, return_inverse=True)[1], "channel")]
+    return _left_out(rows, rows.channels, names, "channel")
+
+
+def _without(rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], what: str) -> Rows:
+    return _left_out(rows, names, [total.name for total in _totals(rows, names, keys, what)], what)
+
+
+def _totals(rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], what: str) -> list[Total]:
+    """The totals among `names`. Raises DataError for those that are not exact."""
+    found = find_totals(keys, names, rows.measures, MONEY)
+    problems: list[Text] = []
+    for total in found:
+        if total.exact:
+            continue
+        told = {"file": rows.file, "what": what, "name": total.name, "agree": total.agree, "all": total.rows.size}
+        told["rows"] = rows_text([(int(rows.numbers[i]), said) for i, said in total.differ], None)
+        if means_total(total.name):
+            text = '{file}: {what} "{name}": the name means a total, and it is not the sum of the others: {rows}; take its '
+            text += "rows out (what is the sum in every row is left out), or rename it if it is a {what} of its own."
+        else:
+            text = '{file}: {what} "{name}": is the sum of all others in {agree} of {all} rows, but not in {rows}; take its '
+            text += "rows out if they are totals (what is the sum in every row is left out), or correct the rows."
+        problems.append(message(text, **told))
+    if problems:
+        raise DataError(problems)
+    return found
+
+
+def _left_out(rows: Rows, names: NDArray[np.object_], totals: list[str], what: str) -> Rows:
+    if not totals:
+        return rows
+    out = np.isin(names.astype(str), totals)
+    told = {"names": totals, "what": what, "n": int(out.sum())}
+    reason = message("{what} {names:listed} is the sum of the others", **told)
+    left = LeftOut(reason, told["n"], tuple(int(n) for n in rows.numbers[out][:20]))
+    text = message("{n:whole} rows of {what} {names:listed} are the sum of the others, and left out", **told)
+    kept = rows.where(~out).told("Rows of totals", REVIEW, text, "Take them out of the file, so that nobody counts twice.")
+    read = None if kept.read is None else replace(kept.read, left_out=(*kept.read.left_out, left))
+    return replace(kept, read=read, totals=(*kept.totals, *totals))
+
+
+def whole_counts(rows: Rows, stages: Iterable[str], *, cohort: bool = False) -> Rows:
+    """Counts that were shared out as whole numbers, channel by channel, so that their sums hold; said.
+
+    cohort: no stage may then exceed the one before, for its units are among them.
+    """
+    measures, said, before = dict(rows.measures), [], None
+    groups = np.unique(rows.channels.astype(str), return_inverse=True)[1]
+    for name in (name for name in stages if name in measures):
+        values = measures[name]
+        if (shared := np.isfinite(values) & (values != np.round(values))).any():
+            measures[name] = rounded(values, groups, rows.starts, before if cohort else None)
+            told = {"name": name, "n": int(shared.sum()), "was": float(np.nansum(values))}
+            text = "{name}: {n} cells, {was:given} in all, now {now:given}"
+            said.append(message(text, now=float(np.nansum(measures[name])), **told))
+        before = measures[name]
+    if not said:
+        return rows
+    text = 'shares of counts are rounded, channel by channel (history.fractions = "round"): {said:parts}'
+    return replace(rows, measures=measures).told("Fractions rounded", PASS, message(text, said=said))
+
+
+def check_blanks(rows: Rows, stages: Iterable[str]) -> None:
+    """Raise DataError for counted columns whose blanks look like zeros: only the study can say what they mean.
+
+    Blank spend needs no question: it is read as none either way; and revenue counts only beside wins.
+    """
+    groups = np.unique(rows.channels.astype(str), return_inverse=True)[1]
+    problems: list[Text] = []
+    for name in stages:
+        if name in rows.measures and (n := blanks_for_zeros(rows.measures[name], groups)):
+            text = "{file}: column {name}: {n} of {all} cells are empty and not one is 0, as a pivot table leaves them where "
+            text += 'nothing was counted; set history.blank = "zero" if they mean 0, or "unknown" if they were not recorded.'
+            problems.append(message(text, file=rows.file, name=name, n=n, all=rows.numbers.size))
+    if problems:
+        raise DataError(problems)
+
+
+def check_lone(rows: Rows, kind: str) -> None:
+    """Raise DataError for periods of few rows that lie years away from all others: slips of the year."""
+    first, last = lone_days(rows.starts, np.ones(rows.starts.size, dtype=np.int64))
+    out = np.zeros(rows.starts.size, dtype=bool)
+    out |= False if first is None else rows.starts < first
+    out |= False if last is None else rows.starts > last
+    if out.any():
+        cells = [(int(rows.numbers[i]), period_label(rows.starts[i], kind)) for i in np.flatnonzero(out)]
+        rule = f"lies more than {LONE_YEARS:.0f} years from all other rows; correct the year"
+        raise DataError(cells_problem(rows.file, "period", cells, rule))
 
 
 def _missing_stages(
-    grid: Grid, found: Mapping[str, int], values: Mapping[str, NDArray[np.float64]], layout: Layout
+    grid: Grid,
+    found: Mapping[str, int],
+    values: Mapping[str, NDArray[np.float64]],
+    broken: set[str],
+    layout: Layout,
 ) -> list[Text]:
-    """The first stages may be missing (the funnel starts later); one after a recorded stage may not."""
+    """The first stages may be missing (the funnel starts later); one after a recorded stage may not.
+
+    broken: columns of which something else is said.
+    """
     stages, spare = layout.stages, layout.spare
     if not stages:
         return []
-    recorded = [name in values and bool(np.isfinite(values[name]).any()) for name in stages]
+    recorded = [name in broken or (name in values and bool(np.isfinite(values[name]).any())) for name in stages]
     if spare and not any(recorded):
         return []
     start = recorded.index(True) if any(recorded) else len(stages) - 1
@@ -214,7 +488,9 @@ def check_pairs(rows: Rows, kind: str) -> None:
 def _gaps(rows: Rows, kind: str) -> list[Text]:
     remedy = "add the rows, with 0 where nothing happened and empty cells where it was not recorded"
     problems: list[Text] = []
-    own_rows = {name: np.unique(rows.starts[rows.channels == name]) for name in sorted(set(rows.channels))}
+    known, code = np.unique(rows.channels.astype(str), return_inverse=True)
+    pieces = np.split(rows.starts[np.argsort(code, kind="stable")], np.cumsum(np.bincount(code))[:-1])
+    own_rows = {str(name): np.unique(own) for name, own in zip(known, pieces, strict=True)}
     gaps = {name: _absent(own, kind) for name, own in own_rows.items()}
     nowhere = _absent(np.unique(rows.starts), kind)
     if nowhere.size and sum(np.isin(nowhere, gap).any() for gap in gaps.values()) != 1:
@@ -247,14 +523,15 @@ def counts_layout(study: Study) -> Layout:
     """What the table of counts of a study should hold."""
     spec, stages = study.history, study.funnel.stages
     return Layout(
-        "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, reads=spec.read
+        "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec
     )
 
 
 def read_counts(study: Study) -> Rows:
     """The table of counts that a study names, as it is: with a column of segments a row for each."""
     file = str(study.history.counts)
-    return read_rows(study.folder / file, file, counts_layout(study))
+    rows = read_rows(study.folder / file, file, counts_layout(study))
+    return rows if study.segments is None else replace(rows, segments=segment_names(study))
 
 
 def segment_names(study: Study) -> NDArray[np.object_]:
@@ -283,7 +560,7 @@ def summed(rows: Rows) -> Rows:
         total = np.zeros(len(place))
         np.add.at(total, where, values)  # NaN stays NaN
         measures[name] = total
-    return Rows(rows.file, rows.numbers[first], rows.starts[first], rows.channels[first], measures)
+    return replace(rows.where(np.isin(np.arange(where.size), first)), measures=measures, segments=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,20 +573,23 @@ class SegmentCounts:
 
 def read_segment_counts(study: Study, history: History) -> SegmentCounts:
     """The counts of the history's window by segment; the file has been checked by `read_history`."""
-    rows, segments = read_counts(study), segment_names(study)
-    names = tuple(sorted(set(segments)))
+    rows = read_counts(study)
     time = period_index(rows.starts, history.periods[0], history.period)
-    keep = (time >= 0) & (time < history.periods.size)
+    rows = without_totals(rows.where((time >= 0) & (time < history.periods.size)))
+    rows = whole_counts(rows, study.funnel.stages)
+    segments = np.zeros(0, dtype=object) if rows.segments is None else rows.segments
+    names, channel = tuple(sorted(set(segments))), {name: i for i, name in enumerate(history.channels)}
+    place = {name: i for i, name in enumerate(names)}
     at = (
-        time[keep],
-        np.array([history.channels.index(str(name)) for name in rows.channels[keep]]),
-        np.array([names.index(str(name)) for name in segments[keep]]),
+        period_index(rows.starts, history.periods[0], history.period),
+        np.array([channel[str(name)] for name in rows.channels]),
+        np.array([place[str(name)] for name in segments]),
     )
     counts = {}
     for name in (*history.stages, "revenue"):
         if name in rows.measures:
             cells = np.full((history.periods.size, len(history.channels), len(names)), np.nan)
             cells[at] = 0.0
-            np.add.at(cells, at, rows.measures[name][keep])
+            np.add.at(cells, at, rows.measures[name])
             counts[name] = cells
     return SegmentCounts(names, counts)

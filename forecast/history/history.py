@@ -42,6 +42,7 @@ from forecast.periods import (
     start_of,
 )
 from forecast.read import FileRead
+from forecast.words import Check
 
 MONEY = ("spend", "revenue")
 CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
@@ -76,7 +77,8 @@ class History:
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
     reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part
     of the content and has no place in `fingerprint`.
-    files: how each file was read, for the page that says so; likewise no part of the content.
+    files: how each file was read, for the page that says so; found: what the reading found, as checks of the audit;
+    likewise no part of the content.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
     `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `paid`) and won (`priced`).
@@ -92,6 +94,7 @@ class History:
     sources: dict[str, str] = field(default_factory=dict)
     reading: dict[str, str] = field(default_factory=dict)
     files: tuple[FileRead, ...] = ()
+    found: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
@@ -102,7 +105,7 @@ class History:
         """First day of each period, `datetime64[D]`."""
         return self.counts["period"].values.astype("datetime64[D]")
 
-    @property
+    @cached_property
     def channels(self) -> list[str]:
         """Channels in order of first appearance."""
         return [str(name) for name in self.counts["channel"].values]
@@ -122,7 +125,7 @@ class History:
         """Last day that single leads are known of: the latest date of their file as it was read; of a past, its end."""
         return np.datetime64(self.reading["last_day"], "D") if "last_day" in self.reading else self.end
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """The periods as people write them."""
         return [period_label(start, self.period) for start in self.periods]
@@ -469,13 +472,20 @@ def count_table(
     return dataset(table, times, names)
 
 
-def order_of(starts: Periods, channels: Sequence[str]) -> list[str]:
+def order_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> list[str]:
     """Channels by first period, then by name."""
-    first: dict[str, np.datetime64] = {}
-    for start, channel in zip(starts, channels, strict=True):
-        if channel not in first or start < first[channel]:
-            first[channel] = start
+    first = _first_of(starts, channels)
     return sorted(first, key=lambda channel: (first[channel], channel))
+
+
+def _first_of(
+    starts: Periods, channels: Sequence[str] | NDArray[np.object_]
+) -> dict[str, np.datetime64]:
+    """The first period of each channel."""
+    code, known = pd.factorize(np.asarray(channels, dtype=object))
+    first = np.full(len(known), np.iinfo(np.int64).max)
+    np.minimum.at(first, code, starts.astype("datetime64[D]").astype(np.int64))
+    return dict(zip(map(str, known), first.astype("datetime64[D]"), strict=True))
 
 
 def dataset(cells: Mapping[str, NDArray[np.float64]], starts: Periods, channels: Sequence[str]) -> xr.Dataset:
@@ -507,6 +517,8 @@ def leads_history(
     starts: Periods,
     sources: dict[str, str],
     reading: dict[str, str],
+    files: tuple[FileRead, ...] = (),
+    found: tuple[Check, ...] = (),
 ) -> History:
     """A history from leads that were created in the periods `starts`; what happened to them later is not known.
 
@@ -519,12 +531,11 @@ def leads_history(
     kept = where["leads"] >= 0
     where = {name: places[kept] for name, places in where.items()}
     groups = groups[kept]
-    shown = [] if activity is None else _rows_of(activity)
-    pairs = [*zip(starts[where["leads"]], groups["channel"], strict=True), *shown]
-    channels = order_of(np.array([start for start, _ in pairs]), [str(name) for _, name in pairs])
-    column: NDArray[np.int64] = np.array(
-        [channels.index(str(name)) for name in groups["channel"]], dtype=np.int64
-    )
+    shown, own_names = ([] if activity is None else _rows_of(activity)), groups["channel"].to_numpy(dtype=object)
+    times = np.concatenate([starts[where["leads"]], np.array([start for start, _ in shown], dtype="M8[D]")])
+    names = np.concatenate([own_names, np.array([name for _, name in shown], dtype=object)])
+    channels = order_of(times, names)
+    column: NDArray[np.int64] = pd.Index(channels, dtype=object).get_indexer(own_names).astype(np.int64)
     n = groups["n"].to_numpy(dtype=np.int64)
     cells = {
         name: _tally((starts.size, len(channels)), (where[name], column), n).astype(float) for name in own
@@ -532,7 +543,7 @@ def leads_history(
     deals = _deals(groups, starts, where["won"])
     if deals["amount"].notna().any():
         cells["revenue"] = _revenue(deals, starts, channels, kind)
-    _blank_before_start(cells, pairs, starts, channels, kind)
+    _blank_before_start(cells, _first_of(times, names), starts, channels, kind)
     counts = dataset(cells, starts, channels)
     if activity is not None:
         laid = activity.reindex(period=counts["period"], channel=counts["channel"])
@@ -540,7 +551,7 @@ def leads_history(
     triangles, losses = _triangles(own, where, column, n, starts, channels)
     order = [name for name in ("spend", *stages, "revenue") if _any_recorded(counts, name)]
     known = recorded_stages(counts, stages)
-    return History(counts[order], "leads", kind, known, triangles, losses, deals, sources, reading)
+    return History(counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
 
 
 def _places(times: pd.Series[Any], starts: Periods, kind: str) -> NDArray[np.int64]:
@@ -569,16 +580,16 @@ def _tally(
 
 def _blank_before_start(
     cells: dict[str, NDArray[np.float64]],
-    pairs: Sequence[tuple[np.datetime64, str]],
+    first: Mapping[str, np.datetime64],
     starts: Periods,
     channels: Sequence[str],
     kind: str,
 ) -> None:
     """Before its first lead or activity a channel was not there: blank, not zero."""
-    for j, channel in enumerate(channels):
-        first = min(start for start, name in pairs if name == channel)
-        for values in cells.values():
-            values[: period_index(first, starts[0], kind)[()], j] = np.nan
+    begins = period_index(np.array([first[name] for name in channels]), starts[0], kind)
+    before = np.arange(starts.size)[:, None] < begins[None, :]
+    for values in cells.values():
+        values[before] = np.nan
 
 
 def _deals(groups: pd.DataFrame, starts: Periods, won: NDArray[np.int64]) -> pd.DataFrame:
@@ -586,7 +597,8 @@ def _deals(groups: pd.DataFrame, starts: Periods, won: NDArray[np.int64]) -> pd.
     rows = np.flatnonzero(won >= 0)
     if rows.size == 0:
         return no_deals()
-    amounts = [np.array(groups["amounts"].iloc[i], dtype=np.float64) for i in rows]
+    lists = groups["amounts"].to_numpy(dtype=object)
+    amounts = [np.array(lists[i], dtype=np.float64) for i in rows]
     sizes = [amount.size for amount in amounts]
     deals = pd.DataFrame(
         {

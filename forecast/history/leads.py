@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
+from forecast.history.rows import LONE_YEARS, lone_days
 from forecast.read import (
     BLANK,
     CSV_SUFFIXES,
@@ -35,11 +37,13 @@ from forecast.read import (
     find_columns,
     first_line_of,
     folded,
+    name_text,
     open_relation,
+    rows_text,
     with_forms,
 )
 from forecast.study import PRESETS, Preset, ReadsSpec
-from forecast.words import Text, message
+from forecast.words import REVIEW, Check, Text, message
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
@@ -50,12 +54,26 @@ class Leads:
     """What a file of leads holds.
 
     groups: channel, one period start (or NaT) per stage from "leads" on and for `lost`, `n` leads, `amounts`.
-    last_day: the latest date in the file. read: how it was read.
+    last_day: the latest date in the file. read: how it was read; found: what is to be known of it, for the audit.
     """
 
     groups: pd.DataFrame
     last_day: np.datetime64
     read: FileRead
+    found: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked of the rows of a file of leads.
+
+    today: no date may be later. window: first days of the first and last period asked for; dates far from all others
+    are asked about inside it alone. net_revenue: amounts below 0 are meant.
+    """
+
+    today: date | None = None
+    window: tuple[np.datetime64 | None, np.datetime64 | None] = (None, None)
+    net_revenue: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,7 @@ def read_leads(
     preset: str | None,
     reads: ReadsSpec,
     first_course: bool = False,
+    terms: Terms = Terms(),
 ) -> Leads:
     """Read and check a file of leads. `stages` are those from "leads" on; the first is dated by `created`.
 
@@ -93,7 +112,7 @@ def read_leads(
         connection.execute("SET TimeZone = 'UTC'")
         source = open_relation(connection, path, file, ask, Path(folder))
         back = columns.get("returned", "returned") if first_course else None
-        opened = _Opened(connection, path, file, ask, tuple(stages), columns, preset, back)
+        opened = _Opened(connection, path, file, ask, tuple(stages), columns, preset, back, terms)
         try:
             return opened.leads(source, kind)
         except duckdb.Error as error:
@@ -130,6 +149,7 @@ def read_lead_rows(
         sql = ", ".join([*picked, *(f"{source.columns[i]} AS x{i}" for i in others)])
         ordered = f"SELECT {sql} FROM {source.relation} ORDER BY {source.row}"  # noqa: S608
         found = connection.execute(ordered, source.parameters).df()
+    found["channel"] = _names(found["channel"])
     return found[list(cells)], found.iloc[:, len(cells) :].set_axis(list(others.values()), axis=1)
 
 
@@ -149,6 +169,7 @@ class _Opened:
     columns: Mapping[str, str]
     preset: str | None
     back: str | None
+    terms: Terms
 
     def leads(self, source: Relation, kind: str) -> Leads:
         """The leads. Raises DataError where they cannot be read, and duckdb.Error where DuckDB cannot read the file."""
@@ -166,7 +187,7 @@ class _Opened:
         cells = _cells(source, self.file, self.stages, self.columns, self.preset)
         if self.back is not None:
             cells = _first_course(source, cells, self.stages, self.back)
-        return _Query(self.connection, source, self.file, cells, self.stages)
+        return _Query(self.connection, source, self.file, cells, self.stages, self.terms)
 
 
 def _in_form(
@@ -200,6 +221,11 @@ def _config(folder: str) -> dict[str, Any]:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
+
+
+def _names(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Names as `name_text` has them, each worked out once; what is absent stays so."""
+    return column.map({name: name_text(name) for name in column.dropna().unique()}).astype(object)
 
 
 # ------------------------------------------------------------------------------------------------ our columns in it
@@ -316,6 +342,12 @@ class _Query:
     file: str
     cells: Mapping[str, _Cell]
     stages: tuple[str, ...]
+    terms: Terms = Terms()
+
+    @property
+    def _dates(self) -> list[str]:
+        """The columns that hold dates."""
+        return [*self.stages, *(["lost"] if "lost" in self.cells else [])]
 
     def _rows(self, numbered: bool) -> str:
         """The rows with t_<name>, v_<name>, g_<name> (text, value, given) and, when asked for, their row number."""
@@ -342,9 +374,13 @@ class _Query:
             ),
             _Rule(f'"t_{first}" IS NULL', cells[first].title, "NULL", f"is empty; {DAY_REMEDY}"),
         ]
-        for name in [*self.stages, *(["lost"] if "lost" in cells else [])]:
+        for name in self._dates:
             broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
             rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DAY_REMEDY}"))
+        if self.terms.today is not None:
+            text = f"is later than today, {self.terms.today}; correct the date, or end the history with history.through: then "
+            text += "what lies after it is not read"
+            rules += [_Rule(self._later(name), cells[name].title, f'"t_{name}"', text) for name in self._dates]
         for before, name in pairwise(self.stages):
             rules += self._order_rules(before, name)
         if "lost" in cells:
@@ -353,22 +389,28 @@ class _Query:
             title = cells["amount"].title
             broken = f'"t_amount" IS NOT NULL AND ({UNREADABLE_AMOUNT})'
             rules.append(_Rule(broken, title, '"t_amount"', f"expected a number; {NOT_A_NUMBER}"))
-            negative = "expected 0 or more; correct it, or leave it empty where the amount is not known"
-            rules.append(_Rule('"v_amount" < 0', title, '"t_amount"', negative))
+            negative = "expected 0 or more; correct it, or leave it empty where the amount is not known; where refunds are "
+            negative += "meant, set history.net_revenue = true"
+            if not self.terms.net_revenue:
+                rules.append(_Rule('"v_amount" < 0', title, '"t_amount"', negative))
         return rules
+
+    def _later(self, name: str) -> str:
+        return f"\"v_{name}\" > DATE '{self.terms.today}'"
 
     def _suspicion(self) -> str:
         """True for every row that breaks a rule, and for few others: what the fast pass asks of each row."""
-        dates = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
         parts = [f'"v_{self.stages[0]}" IS NULL']
-        parts += [f'("g_{name}" AND "v_{name}" IS NULL)' for name in dates[1:]]
+        parts += [f'("g_{name}" AND "v_{name}" IS NULL)' for name in self._dates[1:]]
+        parts += [] if self.terms.today is None else [self._later(name) for name in self._dates]
         for before, name in pairwise(self.stages):
             parts += [f'"v_{name}" < "v_{before}"', f'("v_{name}" IS NOT NULL AND "v_{before}" IS NULL)']
         if "lost" in self.cells:
             parts += ['("v_won" IS NOT NULL AND "v_lost" IS NOT NULL)']
             parts += [f'"v_lost" < "v_{name}"' for name in self.stages]
         if "amount" in self.cells:
-            parts.append(f'("g_amount" AND ({UNREADABLE_AMOUNT} OR "v_amount" < 0))')
+            below = "" if self.terms.net_revenue else ' OR "v_amount" < 0'
+            parts.append(f'("g_amount" AND ({UNREADABLE_AMOUNT}{below}))')
         return " OR ".join(parts)
 
     def _order_rules(self, before: str, name: str) -> list[_Rule]:
@@ -400,7 +442,7 @@ class _Query:
 
     def found(self, kind: str) -> pd.DataFrame:
         """The groups of leads, and of each whether a row of it looks wrong, or has an amount that tells of its mark."""
-        names = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
+        names = self._dates
         unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
         amount = f'coalesce("v_amount", {unknown})' if "amount" in self.cells else unknown
         keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
@@ -432,25 +474,68 @@ class _Query:
         problems = (
             [said for rule in self._rules() if (said := self._broken(rule))] if found["bad"].any() else []
         )
+        problems += [said for rule in self._lone(found) if (said := self._broken(rule)) and not problems]
         problems += [said for said in self._repeated(int(found["n"].sum())) if said not in problems]
         if problems:
             raise DataError(problems)
         if "lost" not in found:
             found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
         groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
+        groups = groups.assign(channel=_names(groups["channel"]))
         groups = groups.sort_values(["channel", *self.stages, "lost"], ignore_index=True)
         last_day = max(found[f"last_{name}"].max() for name in names if found[f"last_{name}"].notna().any())
-        return Leads(groups, np.datetime64(last_day, "D"), self._read(int(found["n"].sum())))
+        refunds = self._refunds()
+        read = self._read(int(found["n"].sum()), tuple(check.value for check in refunds))
+        return Leads(groups, np.datetime64(last_day, "D"), read, refunds)
 
-    def _read(self, rows: int) -> FileRead:
+    def _read(self, rows: int, notes: tuple[Text, ...]) -> FileRead:
         """How the file was read."""
         columns = {name: cell.title for name, cell in self.cells.items()}
         unread = tuple(
             t.strip() for t in self.source.header if t.strip() and t.strip() not in columns.values()
         )
         return FileRead(
-            "leads", self.file, dict(self.source.said), columns, unread, rows, self.source.left_out
+            "leads", self.file, dict(self.source.said), columns, unread, rows, self.source.left_out, notes
         )
+
+    def _lone(self, found: pd.DataFrame) -> list[_Rule]:
+        """Rules for dates that lie years away from all others, of few leads: they would stretch the history."""
+        days, n = [], []
+        for name in self._dates:
+            starts = found[name].to_numpy().astype("datetime64[D]")
+            inside = ~np.isnat(starts)
+            inside &= True if self.terms.window[0] is None else starts >= self.terms.window[0]
+            inside &= True if self.terms.window[1] is None else starts <= self.terms.window[1]
+            days.append(starts[inside])
+            n.append(found["n"].to_numpy()[inside])
+        first, last = lone_days(np.concatenate(days), np.concatenate(n))
+        rules = []
+        for end, mark, key in ((first, "<", "from"), (last, ">=", "through")):
+            if end is None:
+                continue
+            day = end if mark == "<" else end + np.timedelta64(366, "D")  # `end` is the first day of its period
+            text = f"lies more than {LONE_YEARS:.0f} years from all other dates; correct the year, or leave it out of the "
+            text += f"history (history.{key})"
+            for name in self._dates:
+                broken = f"\"v_{name}\" {mark} DATE '{day}'"
+                rules.append(_Rule(broken, self.cells[name].title, f'"t_{name}"', text))
+        return rules
+
+    def _refunds(self) -> tuple[Check, ...]:
+        """What is said of amounts below 0, where they are meant."""
+        if not self.terms.net_revenue or "amount" not in self.cells:
+            return ()
+        rows = f'{self._rows(True)} WHERE "v_amount" < 0 AND "v_won" IS NOT NULL'
+        sql = f'SELECT row, "t_amount", count(*) OVER (), sum("v_amount") OVER () FROM {rows} ORDER BY row LIMIT 3'  # noqa: S608
+        found = self._ask(sql).fetchall()
+        if not found:
+            return ()
+        told = {"title": self.cells["amount"].title, "sum": float(found[0][3])}
+        told["rows"] = rows_text([(row, value) for row, value, _, _ in found], found[0][2])
+        text = "{title}: {rows}: {sum:whole} in all (history.net_revenue = true)"
+        advice = "A deal of a negative amount says nothing of deal value, so the forecast is of revenue before refunds."
+        return (Check("Negative money", REVIEW, message(text, **told), advice),)
+
 
     def _broken(self, rule: _Rule) -> Text:
         """The message for one rule; empty when no row breaks it."""

@@ -22,22 +22,29 @@ from forecast.history.counts import (
     Layout,
     Rows,
     channel_names,
+    check_blanks,
+    check_lone,
     check_pairs,
+    no_totals,
     read_counts,
     read_rows,
-    segment_names,
     summed,
+    told_apart,
+    whole_counts,
+    without_totals,
 )
 from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
-from forecast.read import BLANK, FileRead, LeftOut, cells_problem, rows_text
+from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, rows_text
 from forecast.study import Study, nearest
-from forecast.words import Text, message
+from forecast.words import REVIEW, Text, message
 
 if TYPE_CHECKING:
     from forecast.history.leads import Leads
 
 ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted
+FUTURE = "Dates in the future"
+NAMED = 20  # channels named in a message
 
 
 def read_history(study: Study, *, today: date | None = None) -> History:
@@ -58,30 +65,66 @@ def read_history(study: Study, *, today: date | None = None) -> History:
 def _from_counts(study: Study, today: date | None) -> History:
     spec = study.history
     rows = read_counts(study)
-    every = rows
-    if study.segments is not None:
-        segment_names(study)
-        rows = summed(rows)
-    _check_channels(study, set(rows.channels))
     first, last = spec.window()
     reading: dict[str, str] = {}
-    if last is None and today is not None:
-        last, running = rows.starts.max(), parse_period(today.isoformat(), spec.period)
+    running = None if today is None else parse_period(today.isoformat(), spec.period)
+    if last is None and running is not None:
+        last = rows.starts.max()
         last = last if last < running else _period_before(running, spec.period, reading)
     _check_window(study, rows.starts.min(), rows.starts.max())
-    kept = _inside(rows, first, last, spec.period, reading)
+    kept = without_totals(_inside(rows, first, last, spec.period, reading))
+    if running is not None:
+        kept = _told_of_the_future(kept, rows, running, last, spec.period)
+    _check_channels(study, set(rows.channels) - set(kept.totals))
+    used = kept.numbers.size
+    if study.segments is not None:
+        kept = summed(kept)
+    check_lone(kept, spec.period)
     check_pairs(kept, spec.period)
+    if spec.blank is None:
+        check_blanks(kept, study.funnel.stages)
     if spec.counting == "cohort":
         _check_falling(kept, study.funnel.stages)
+    kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
     stages = recorded_stages(counts, study.funnel.stages)
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
     empty = [m for m in MONEY if m in counts and not np.isfinite(counts[m].values).any()]
     kept_counts, sources = counts.drop_vars([*blank, *empty]), _hashes(study, spec.counts)
-    files = (_file_read("counts", every, first, last, spec.period),)
+    read = _file_read("counts", rows, first, last, spec.period)
+    if kept.read is not None:
+        left_out = (*read.left_out, *kept.read.left_out[len(rows.read.left_out if rows.read else ()) :])
+        read = replace(read, rows=used, left_out=left_out, notes=kept.read.notes)
     return History(
-        kept_counts, spec.counting, spec.period, stages, sources=sources, reading=reading, files=files
+        kept_counts,
+        spec.counting,
+        spec.period,
+        stages,
+        sources=sources,
+        reading=reading,
+        files=(read,),
+        found=kept.found,
     )
+
+
+def _told_of_the_future(
+    kept: Rows, rows: Rows, running: np.datetime64, last: np.datetime64 | None, kind: str
+) -> Rows:
+    """Say which rows lie after today: they are left out, unless history.through asks for them."""
+    later = rows.starts > running
+    if not later.any():
+        return kept
+    starts = rows.starts[later]
+    told = {"first": period_label(starts.min(), kind), "last": period_label(starts.max(), kind)}
+    told |= {"n": int(later.sum()), "rows": rows_text((int(n), None) for n in rows.numbers[later])}
+    text = "{n:whole} rows of {first} to {last} lie after today ({rows})"
+    if last is not None and last > running:
+        text += ", and history.through asks for them"
+        advice = "What lies after today is no history: end it with the last period that is over (history.through)."
+    else:
+        text += " and are left out"
+        advice = "Fine where they are planned numbers; where a year is mistyped, correct it: the row is missing elsewhere."
+    return kept.told(FUTURE, REVIEW, message(text, **told), advice)
 
 
 def _period_before(partial: np.datetime64, kind: str, reading: dict[str, str]) -> np.datetime64:
@@ -183,7 +226,7 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
 def _from_leads(study: Study, today: date | None) -> History:
     spec, stages = study.history, study.funnel.stages
     file, own = str(spec.leads), stages[stages.index("leads") :]
-    from forecast.history.leads import read_leads  # DuckDB, where there are leads
+    from forecast.history.leads import Terms, read_leads  # DuckDB, where there are leads
 
     leads = read_leads(
         study.folder / file,
@@ -194,6 +237,7 @@ def _from_leads(study: Study, today: date | None) -> History:
         preset=spec.preset,
         reads=spec.read,
         first_course=study.nurturing is not None,
+        terms=Terms(None if spec.through is not None else today, spec.window(), spec.net_revenue),
     )
     rows = _read_activity(study, stages[: len(stages) - len(own)])
     _check_lead_channels(study, file, leads, rows)
@@ -204,7 +248,7 @@ def _from_leads(study: Study, today: date | None) -> History:
     _note_left_out(study, file, leads, first, last, reading)
     files = [_leads_read(leads, first, last, spec.period)]
     files += [] if rows is None else [_file_read("activity", rows, first, last, spec.period)]
-    made = leads_history(
+    return leads_history(
         leads.groups,
         None if rows is None else _activity(rows, first, last, spec.period),
         kind=spec.period,
@@ -212,8 +256,9 @@ def _from_leads(study: Study, today: date | None) -> History:
         starts=period_range(first, last, spec.period),
         sources=_hashes(study, file, spec.activity),
         reading=reading,
+        files=tuple(files),
+        found=leads.found + (() if rows is None else rows.found),
     )
-    return replace(made, files=tuple(files))
 
 
 def _leads_read(leads: Leads, first: np.datetime64, last: np.datetime64, kind: str) -> FileRead:
@@ -236,16 +281,20 @@ def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
         ("spend",),
         stages,
         columns=spec.columns,
-        reads=spec.read,
         spare=True,
+        spec=spec,
     )
-    return read_rows(study.folder / spec.activity, spec.activity, layout)
+    rows = without_totals(read_rows(study.folder / spec.activity, spec.activity, layout))
+    check_lone(rows, spec.period)
+    if spec.blank is None:
+        check_blanks(rows, stages)
+    return whole_counts(rows, stages)
 
 
 def _check_lead_channels(study: Study, file: str, leads: Leads, rows: Rows | None) -> None:
     """The names of channels agree between leads, activity and study."""
-    names = set(leads.groups["channel"])
-    problems = channel_names(file, "channel", names)
+    names = set(leads.groups["channel"].unique())
+    problems = channel_names(file, "channel", names) + no_totals(file, "channel", names)
     if rows is not None and not problems:
         names |= set(rows.channels)
         problems = channel_names(f"{file} and {rows.file}", "channel", names)
@@ -322,7 +371,12 @@ def _check_channels(study: Study, known: Iterable[str]) -> None:
 
 
 def _no_channel(name: str, known: Sequence[str]) -> str:
-    return f'the data have no channel "{name}"; they have {", ".join(known)}{nearest(name, known)}'
+    alike = next((theirs for theirs in known if folded(theirs) == folded(name)), None)
+    if alike is not None:
+        ours, theirs = told_apart([name, alike]) if name < alike else reversed(told_apart([name, alike]))
+        return f'the data write the channel "{ours}" as "{theirs}"; write it so here too'
+    there = [*known[:NAMED], f"and {len(known) - NAMED} more"] if len(known) > NAMED else known
+    return f'the data have no channel "{name}"; they have {", ".join(there)}{nearest(name, known)}'
 
 
 def _check_lift_tests(study: Study, history: History) -> None:
@@ -383,8 +437,9 @@ def _plan_from_study(study: Study, history: History, spend: Mapping[str, float])
 
 def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequence[str]) -> dict[str, str]:
     """What is wrong with a plan for a channel, by channel: it is unknown, or its spend never was recorded."""
-    unknown = [name for name in spend if name not in known]
-    unpaid = [name for name in known if spend.get(name, 0.0) > 0 and name not in paid]
+    unknown = [name for name in spend if name not in set(known)]
+    payers = set(paid)
+    unpaid = [name for name in known if spend.get(name, 0.0) > 0 and name not in payers]
     texts = {name: _no_channel(name, known) for name in unknown}
     remedy = "so what spend brings cannot be learnt; take it out, or record its past spend"
     return texts | {name: f'"{name}" has no recorded spend, {remedy}' for name in unpaid}
@@ -392,7 +447,7 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
 
 def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
     layout = Layout(
-        "plan.spend", "plan", history.period, ("spend",), needed=("spend",), reads=study.history.read
+        "plan.spend", "plan", history.period, ("spend",), needed=("spend",), spec=study.history
     )
     rows = read_rows(study.folder / file, file, layout)
     kind, known, paid = history.period, history.channels, history.spenders
@@ -414,11 +469,12 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
         raise DataError(problems)
     check_pairs(kept, kind)
     cells = np.full((starts.size, len(known)), np.nan)
-    columns = np.array([known.index(str(name)) for name in kept.channels])
+    at = {name: i for i, name in enumerate(known)}
+    columns = np.array([at[str(name)] for name in kept.channels])
     cells[period_index(kept.starts, starts[0], kind), columns] = kept.measures["spend"]
     for name in paid:
         absent = [
-            period_label(starts[i], kind) for i in np.flatnonzero(np.isnan(cells[:, known.index(name)]))
+            period_label(starts[i], kind) for i in np.flatnonzero(np.isnan(cells[:, at[name]]))
         ]
         if absent:
             text = '{file}: channel "{channel}" has no row for {periods}; add them, 0 to stop it.'

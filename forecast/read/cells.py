@@ -87,8 +87,10 @@ def name_text(cell: object) -> str:
     >>> name_text(101.0), name_text("101.0"), name_text(45000)
     ('101', '101', '45000')
     """
-    if isinstance(cell, float) and cell == int(cell):
+    if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
+    if isinstance(cell, datetime):
+        return day_text(cell)
     text = str(cell).strip()
     return text.partition(".")[0] if re.fullmatch(r"\d+\.0+", text) else text
 

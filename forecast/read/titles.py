@@ -101,7 +101,14 @@ def _listed(names: str) -> tuple[str, ...]:
 
 
 def folded(name: str) -> str:
-    """A name without case and needless blanks: what two spellings of one name share."""
+    r"""A name without case, needless blanks, Unicode form and signs that nobody sees: what spellings of it share.
+
+    >>> folded("Ma\u0308ki\u00a0 Oy\u200b") == folded("M\u00e4ki oy")
+    True
+    """
+    if not name.isascii():
+        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        name = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
     return " ".join(name.split()).casefold()
 
 

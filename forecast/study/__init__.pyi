@@ -29,6 +29,7 @@ from .scenarios import DelayChangeSpec as DelayChangeSpec
 from .scenarios import GoalSpec as GoalSpec
 from .scenarios import RecoverSpec as RecoverSpec
 from .scenarios import ScenarioSpec as ScenarioSpec
+from .study import HistorySpec as HistorySpec
 from .study import Study as Study
 from .study import TargetSpec as TargetSpec
 from .study import load_study as load_study

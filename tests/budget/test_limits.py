@@ -256,3 +256,11 @@ def test_the_page_shows_every_refusal():
     """docs/allocation.md has the words that are tested here."""
     page = DOC.read_text(encoding="utf-8")
     assert not [part for *_, words in REQUESTS for part in words if part not in page]
+
+
+def test_thousands_of_channels_are_asked_at_once() -> None:
+    """No rule is laid out for each bound of each channel where a split that keeps them all is at hand."""
+    n = 20_000
+    limits = Limits(np.zeros(n), np.full(n, 130.0), 100.0 * n)
+
+    assert clash(limits, [f"c{i}" for i in range(n)], 3, "EUR") == ""

@@ -130,7 +130,7 @@ def test_no_wins_at_all_fail(tmp_path: Path) -> None:
 
 
 def test_leads_have_questions_of_their_own(tmp_path: Path) -> None:
-    """Blank channels, undated losses, deals without amounts, one deal that dominates, dates to come."""
+    """Blank channels, undated losses, deals without amounts, one deal that dominates."""
     lines = ["lead_id,channel,created,qualified,won,lost,amount"]
     lines += [f"a{i},ppc,2026-01-{i:02d},2026-01-{i:02d},2026-02-{i:02d},,100" for i in range(1, 11)]
     lines += [
@@ -140,10 +140,12 @@ def test_leads_have_questions_of_their_own(tmp_path: Path) -> None:
     ]
     (tmp_path / "l.csv").write_text("\n".join(lines), encoding="utf-8")
     study = Study.model_validate({"name": "x", "history": {"leads": "l.csv"}, "folder": tmp_path})
-    found = by_check(read_history(study, today=dt.date(2026, 2, 20)), study)
+    found = by_check(read_history(study, today=dt.date(2026, 2, 28)), study)
 
     assert found.loc["Leads without a channel", "evidence"].startswith("1 of 13 leads have no channel")
     assert found.loc["Losses dated", "evidence"] == "no loss is dated"
     assert found.loc["Deal value known", "evidence"] == "of 12 deals won, 1 without an amount"
     assert f"9{THIN}000 EUR, is 90{NBSP}% of the revenue" in found.loc["No single deal dominates", "evidence"]
+    kept = study.model_copy(update={"history": study.history.model_copy(update={"through": "2026-01"})})
+    found = by_check(read_history(kept, today=dt.date(2026, 2, 20)), kept)
     assert found.loc["Dates in the future", "evidence"] == "the latest date is 2026-02-28, later than today"

@@ -252,7 +252,7 @@ BAD_COUNTS = {
     "coarse period": (COUNTS + "2026Q2,ppc,1,1,1,1,1,1\n", ['row 8 ("2026Q2"): expected a month']),
     "no channel": (COUNTS + "2026-04,,1,1,1,1,1,1\n", ["column channel: row 8: is empty"]),
     "spellings": (COUNTS + "2026-04,PPC,1,1,1,1,1,1\n", ["one channel has several spellings (PPC, ppc)"]),
-    "totals": (COUNTS + "2026-04,Total,1,1,1,1,1,1\n", ['a channel is called "total"']),
+    "totals": (COUNTS + "2026-04,Total,1,1,1,1,1,1\n", ['channel "Total": the name means a total, and it is not the sum']),
     "empty": ("", ["is empty (0 bytes)"]),
     "header only": (COUNTS.splitlines()[0], ["has a header and no rows"]),
     "code page": (COUNTS.replace("seo", "kävijät").encode("cp850"), [
@@ -361,7 +361,8 @@ def test_bad_leads_are_told_all_at_once(tmp_path: Path) -> None:
             correct the dates.
         amount: 2 rows, first: row 8 ("5 of them"), row 11 ("nan"): expected a number; write plain numbers
             such as 1200.50 and leave a cell empty where the value is not known.
-        amount: row 9 ("-5"): expected 0 or more; correct it, or leave it empty where the amount is not known.
+        amount: row 9 ("-5"): expected 0 or more; correct it, or leave it empty where the amount is not known;
+            where refunds are meant, set history.net_revenue = true.
         lead_id: 1 id stands in more than one row: "a" (rows 2 and 5); keep one row per lead."""
     wanted = " ".join(expected.split())
     assert " ".join(text.replace("leads.csv: column ", "").split()) == wanted
