@@ -65,17 +65,22 @@ def counted_otherwise(history: History, study: Study) -> Check | None:
         stage = max(found, key=lambda name: found[name])
         if found[stage] <= SURE:
             return None
-        text = "the last rows of {stage} fall off ({last:list}) where the ones before hold {usual:count} a {kind}, and {above} "
-        text += "do not: so look counts by cohort"
-        advice = 'Set history.counting = "cohort" if a row counts what became of its own leads; else the last wins are missing.'
+        text = "the last rows of {stage} fall off ({last:list}) where the ones before hold {usual:count} a {kind}, and "
+        text += "{above} do not: so look counts by cohort"
+        advice = 'Set history.counting = "cohort" if a row counts what became of its leads; else the last wins are missing.'
         status = FAIL if found[stage] > CERTAIN else REVIEW
     else:
-        stage = history.counted[-1] if history.counted[-1] in found else min(found, key=lambda name: found[name])
+        stage = (
+            history.counted[-1] if history.counted[-1] in found else min(found, key=lambda name: found[name])
+        )
         if found[stage] >= -SURE:
             return None
-        text = "the last rows of {stage} ({last:list}) do not fall off from {usual:count} a {kind}, though much of what becomes "
-        text += "of those {above} is yet to come: so look counts by calendar"
-        advice, status = 'Set history.counting = "calendar" if a row counts what happened in its period.', REVIEW
+        text = "the last rows of {stage} ({last:list}) do not fall off from {usual:count} a {kind}, though much of what "
+        text += "becomes of those {above} is yet to come: so look counts by calendar"
+        advice, status = (
+            'Set history.counting = "calendar" if a row counts what happened in its period.',
+            REVIEW,
+        )
     total = np.nan_to_num(history.total(stage))
     told = {"stage": stage, "last": [int(n) for n in total[-3:]], "usual": float(total[:-3].mean())}
     return Check(name, status, message(text, above=_entry(history), kind=history.period, **told), advice)
@@ -105,7 +110,8 @@ def _evidence(history: History, study: Study) -> dict[str, float]:
             continue
         tried = [_expected(above[:, use], mean * scale) for scale in SCALES]
         calendar, cohort = (
-            max(_likelihood(moved[-window:, use], both[which][-window:]) for both in tried) for which in (0, 1)
+            max(_likelihood(moved[-window:, use], both[which][-window:]) for both in tried)
+            for which in (0, 1)
         )
         found[stage] = cohort - calendar
     return found
@@ -149,9 +155,13 @@ def cut_short(history: History) -> Check | None:
     low = cells[-1, big] < OWN_LOW * own[big]
     if not (ratio[-1] < np.log(LOW) and ratio[-1] < -FAR * spread and big.any() and low.mean() >= OWN_LOW):
         return None
-    text = "{last} has {n:whole} {stage}, the periods before about {usual:count}, in nearly all channels alike"
+    text = (
+        "{last} has {n:whole} {stage}, the periods before about {usual:count}, in nearly all channels alike"
+    )
     told = {"last": history.labels[-1], "n": total[-1], "stage": stage, "usual": usual[-1]}
-    advice = message('If it was not over when the file was made, set history.through = "{end}".', end=history.labels[-2])
+    advice = message(
+        'If it was not over when the file was made, set history.through = "{end}".', end=history.labels[-2]
+    )
     return Check("Last period like the others", REVIEW, message(text, **told), advice)
 
 
@@ -165,7 +175,9 @@ def zeros_for_blanks(history: History, study: Study) -> Check | None:
         if run == 0 or np.isnan(history.total(stage)[:run]).any():
             continue
         if stage in history.triangles:
-            waited = _due(np.asarray(history.triangles[stage].values.sum(axis=2), dtype=float), above.sum(axis=1), run)
+            waited = _due(
+                np.asarray(history.triangles[stage].values.sum(axis=2), dtype=float), above.sum(axis=1), run
+            )
         else:  # what moves on in these periods came before them, up to twice the usual delay
             lag = round(2 * _delay(history, study, stage))
             waited = above[: max(run - lag, 0)].sum() * total[run:].sum() / max(above[run:].sum(), 1.0)
@@ -175,12 +187,12 @@ def zeros_for_blanks(history: History, study: Study) -> Check | None:
             found.append(message(text, n=float(waited), **told))
     if not found:
         return None
-    advice = "Not recorded then? Leave the cells empty (counts), or start where they were: history.from. A 0 says that none came."
+    advice = "Not recorded then? Leave the cells empty (counts), or start later: history.from. A 0 says that none came."
     return Check("Zeros before the first count", REVIEW, message("{found:parts}", found=found), advice)
 
 
 def _due(triangle: Array, above: Array, run: int) -> float:
-    """How many should have moved on in the first `run` periods, had the ages moved on as they did later; (cohort, age)."""
+    """How many should have moved on in the first `run` periods, had ages moved on as later; (cohort, age)."""
     n = len(triangle)
     when = np.add.outer(np.arange(n), np.arange(n))
     later = (when >= run) & (when < n)
@@ -197,7 +209,9 @@ def never_meet(history: History) -> Check | None:
     if "leads" not in history.counted:
         return None
     before = [name for name in history.counted[: history.counted.index("leads")] if name in history.counts]
-    active = history.paid | np.logical_or.reduce([(history.filled(name) > 0).any(axis=0) for name in before], axis=0)
+    active = history.paid | np.logical_or.reduce(
+        [(history.filled(name) > 0).any(axis=0) for name in before], axis=0
+    )
     leads = history.filled("leads").sum(axis=0) > 0
     names = np.array(history.channels, dtype=object)
     silent = [str(name) for name in names[active & ~leads]]
@@ -213,11 +227,15 @@ def many_channels(history: History) -> Check | None:
     """So many channels, or so many numbers for names, that campaigns may stand in the column of channels."""
     names = history.channels
     numeric = sum(name.isdigit() for name in names)
-    rows = np.isfinite(np.stack([values.values for values in history.counts.data_vars.values()])).any(axis=0).sum()
+    rows = (
+        np.isfinite(np.stack([values.values for values in history.counts.data_vars.values()]))
+        .any(axis=0)
+        .sum()
+    )
     ids = len(names) > 20 and numeric > 0.8 * len(names) and rows < FEW_ROWS * len(names)
     if len(names) <= MOST_CHANNELS and not ids:
         return None
     text = "{n:whole} channels, {rows:number.2} {kind}s each, such as {names:list.3}"
-    advice = "Is it a campaign or an ad in the column of channels? Add their rows up by channel: so few counts teach nothing."
+    advice = "Is it a campaign or an ad in the column of channels? Add rows up by channel: so few counts teach nothing."
     told = {"n": len(names), "rows": rows / len(names), "names": names[:3], "kind": history.period}
     return Check("Number of channels", REVIEW, message(text, **told), advice)

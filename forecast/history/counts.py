@@ -57,8 +57,8 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 class Rows:
     """The rows of a table of (period, channel): row number, period start, channel, and the measures it has.
 
-    read: how the file was read, and what was done to its rows; found: the same for the audit. segments: of each row, where
-    the table has a column of them. totals: names whose rows were the sum of others, and are left out.
+    read: how the file was read, and what was done to its rows; found: the same for the audit. segments: of each row,
+    where the table has a column of them. totals: names whose rows were the sum of others, and are left out.
     """
 
     file: str
@@ -83,8 +83,7 @@ class Rows:
     def told(self, name: str, status: str, said: Text, advice: Text = "") -> Rows:
         """The same rows with a check of the audit, whose words are a note of the file too."""
         read = None if self.read is None else replace(self.read, notes=(*self.read.notes, said))
-        return replace(self, read=read, found=(*self.found, Check(name, status, said, advice))
-        )
+        return replace(self, read=read, found=(*self.found, Check(name, status, said, advice)))
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,8 @@ def _cell_rules(
     grid: Grid, position: int, values: NDArray[np.float64], name: str, layout: Layout
 ) -> list[Text]:
     """What is wrong with numbers that are such: shares of things that are counted, and numbers below 0."""
-    title, cells, problems = grid.title(position), grid.column(position), []
+    title, cells = grid.title(position), grid.column(position)
+    problems: list[Text] = []
 
     def told(where: NDArray[np.bool_], rule: Text) -> None:
         found = [(grid.numbers[i], cells[i]) for i in np.flatnonzero(where)]
@@ -224,15 +224,15 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     return Wanted(name, (theirs,), required=True, mapped=True)
 
 
-def _odd_periods(
-    grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout
-) -> list[Text]:
+def _odd_periods(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
     """What is wrong with periods that are such: years of no company, weeks that start on another day than Monday."""
     years = starts.astype("datetime64[Y]").astype(np.int64) + 1970
     odd = np.flatnonzero(~np.isnat(starts) & ((years < FIRST_YEAR) | (years > LAST_YEAR)))
     if odd.size:
         cells = [(grid.numbers[i], str(grid.rows[i][position])) for i in odd]
-        return [cells_problem(grid.file, grid.title(position), cells, "expected a year of our time; correct it")]
+        return [
+            cells_problem(grid.file, grid.title(position), cells, "expected a year of our time; correct it")
+        ]
     return _weeks(grid, position, starts, days, layout) if layout.kind == "week" else []
 
 
@@ -250,8 +250,10 @@ def _weeks(grid: Grid, position: int, starts: Periods, days: Periods, layout: La
     if given is None:
         if found.size > 1 or found[0] == 0 or np.unique(days[dated]).size < 2:
             return []
-        text = '{file}: column {title}: every date is a {day}, and weeks are counted from Monday; set {place} = "{key}" '
-        text += 'where that is the first day of each week, or {place} = "monday" where each date lies in its week.'
+        text = (
+            "{file}: column {title}: every date is a {day}, and weeks are counted from Monday; set {place} = "
+        )
+        text += '"{key}" where that is the first day of each week, or {place} = "monday" where each date lies in its week.'
         day = WEEKDAYS[found[0]]
         told = {"file": grid.file, "title": title, "day": day.capitalize(), "place": place, "key": day}
         return [message(text, **told)]
@@ -296,7 +298,11 @@ def told_apart(names: Iterable[str]) -> list[str]:
     ['seo', 'seo\\u200b']
     """
     listed = sorted(names)
-    return listed if len({_looks(name) for name in listed}) == len(listed) else [_escaped(name) for name in listed]
+    return (
+        listed
+        if len({_looks(name) for name in listed}) == len(listed)
+        else [_escaped(name) for name in listed]
+    )
 
 
 def _looks(name: str) -> str:
@@ -319,7 +325,9 @@ def _escaped(name: str) -> str:
 def no_totals(file: str, title: str, names: Iterable[str]) -> list[Text]:
     """Problems with names of channels that mean a total, where rows cannot be sums."""
     text = '{file}: column {title}: a channel is called "{name}"; take out what adds up others, or rename the channel.'
-    return [message(text, file=file, title=title, name=name) for name in sorted(set(names)) if means_total(name)]
+    return [
+        message(text, file=file, title=title, name=name) for name in sorted(set(names)) if means_total(name)
+    ]
 
 
 # ------------------------------------------------------------------------------- rows of totals, shares, blanks, dates
@@ -331,13 +339,21 @@ def without_totals(rows: Rows) -> Rows:
     Raises DataError for a name that means a total and is none, and for a total that nearly is the sum.
     """
     if rows.segments is not None:
-        keys = np.unique(np.array([f"{s} {c}" for s, c in zip(rows.starts, rows.channels, strict=True)]), return_inverse=True)[1]
+        keys = np.unique(
+            np.array([f"{s} {c}" for s, c in zip(rows.starts, rows.channels, strict=True)]),
+            return_inverse=True,
+        )[1]
         rows = _without(rows, rows.segments, keys, "segment")
     keys = np.unique(rows.starts, return_inverse=True)[1]
     if rows.segments is None:
         return _without(rows, rows.channels, keys, "channel")
     added = summed(rows)
-    names = [total.name for total in _totals(added, added.channels, np.unique(added.starts, return_inverse=True)[1], "channel")]
+    names = [
+        total.name
+        for total in _totals(
+            added, added.channels, np.unique(added.starts, return_inverse=True)[1], "channel"
+        )
+    ]
     return _left_out(rows, rows.channels, names, "channel")
 
 
@@ -352,14 +368,22 @@ def _totals(rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], wha
     for total in found:
         if total.exact:
             continue
-        told = {"file": rows.file, "what": what, "name": total.name, "agree": total.agree, "all": total.rows.size}
+        told = {
+            "file": rows.file,
+            "what": what,
+            "name": total.name,
+            "agree": total.agree,
+            "all": total.rows.size,
+        }
         told["rows"] = rows_text([(int(rows.numbers[i]), said) for i, said in total.differ], None)
         if means_total(total.name):
-            text = '{file}: {what} "{name}": the name means a total, and it is not the sum of the others: {rows}; take its '
-            text += "rows out (what is the sum in every row is left out), or rename it if it is a {what} of its own."
+            text = '{file}: {what} "{name}": the name means a total, and it is not the sum of the others: {rows}; take '
+            text += "its rows out (what is the sum in every row is left out), or rename it if it is a {what} of its own."
         else:
-            text = '{file}: {what} "{name}": is the sum of all others in {agree} of {all} rows, but not in {rows}; take its '
-            text += "rows out if they are totals (what is the sum in every row is left out), or correct the rows."
+            text = '{file}: {what} "{name}": is the sum of all others in {agree} of {all} rows, but not in {rows}; take '
+            text += (
+                "rows out if they are totals (what is the sum in every row is left out), or correct the rows."
+            )
         problems.append(message(text, **told))
     if problems:
         raise DataError(problems)
@@ -370,11 +394,14 @@ def _left_out(rows: Rows, names: NDArray[np.object_], totals: list[str], what: s
     if not totals:
         return rows
     out = np.isin(names.astype(str), totals)
-    told = {"names": totals, "what": what, "n": int(out.sum())}
+    n = int(out.sum())
+    told = {"names": totals, "what": what, "n": n}
     reason = message("{what} {names:listed} is the sum of the others", **told)
-    left = LeftOut(reason, told["n"], tuple(int(n) for n in rows.numbers[out][:20]))
+    left = LeftOut(reason, n, tuple(int(n) for n in rows.numbers[out][:20]))
     text = message("{n:whole} rows of {what} {names:listed} are the sum of the others, and left out", **told)
-    kept = rows.where(~out).told("Rows of totals", REVIEW, text, "Take them out of the file, so that nobody counts twice.")
+    kept = rows.where(~out).told(
+        "Rows of totals", REVIEW, text, "Take them out of the file, so that nobody counts twice."
+    )
     read = None if kept.read is None else replace(kept.read, left_out=(*kept.read.left_out, left))
     return replace(kept, read=read, totals=(*kept.totals, *totals))
 
@@ -409,8 +436,8 @@ def check_blanks(rows: Rows, stages: Iterable[str]) -> None:
     problems: list[Text] = []
     for name in stages:
         if name in rows.measures and (n := blanks_for_zeros(rows.measures[name], groups)):
-            text = "{file}: column {name}: {n} of {all} cells are empty and not one is 0, as a pivot table leaves them where "
-            text += 'nothing was counted; set history.blank = "zero" if they mean 0, or "unknown" if they were not recorded.'
+            text = "{file}: column {name}: {n} of {all} cells are empty and not one is 0, as a pivot table leaves them "
+            text += 'where nothing was counted; set history.blank = "zero" if they mean 0, or "unknown" if not recorded.'
             problems.append(message(text, file=rows.file, name=name, n=n, all=rows.numbers.size))
     if problems:
         raise DataError(problems)
@@ -424,7 +451,7 @@ def check_lone(rows: Rows, kind: str) -> None:
     out |= False if last is None else rows.starts > last
     if out.any():
         cells = [(int(rows.numbers[i]), period_label(rows.starts[i], kind)) for i in np.flatnonzero(out)]
-        rule = f"lies more than {LONE_YEARS:.0f} years from all other rows; correct the year"
+        rule = f"lies more than {LONE_YEARS} years from all other rows; correct the year"
         raise DataError(cells_problem(rows.file, "period", cells, rule))
 
 
@@ -442,7 +469,9 @@ def _missing_stages(
     stages, spare = layout.stages, layout.spare
     if not stages:
         return []
-    recorded = [name in broken or (name in values and bool(np.isfinite(values[name]).any())) for name in stages]
+    recorded = [
+        name in broken or (name in values and bool(np.isfinite(values[name]).any())) for name in stages
+    ]
     if spare and not any(recorded):
         return []
     start = recorded.index(True) if any(recorded) else len(stages) - 1
@@ -522,9 +551,7 @@ def _labels(starts: Periods, kind: str) -> list[str]:
 def counts_layout(study: Study) -> Layout:
     """What the table of counts of a study should hold."""
     spec, stages = study.history, study.funnel.stages
-    return Layout(
-        "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec
-    )
+    return Layout("history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec)
 
 
 def read_counts(study: Study) -> Rows:

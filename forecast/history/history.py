@@ -478,9 +478,7 @@ def order_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> 
     return sorted(first, key=lambda channel: (first[channel], channel))
 
 
-def _first_of(
-    starts: Periods, channels: Sequence[str] | NDArray[np.object_]
-) -> dict[str, np.datetime64]:
+def _first_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> dict[str, np.datetime64]:
     """The first period of each channel."""
     code, known = pd.factorize(np.asarray(channels, dtype=object))
     first = np.full(len(known), np.iinfo(np.int64).max)
@@ -531,11 +529,15 @@ def leads_history(
     kept = where["leads"] >= 0
     where = {name: places[kept] for name, places in where.items()}
     groups = groups[kept]
-    shown, own_names = ([] if activity is None else _rows_of(activity)), groups["channel"].to_numpy(dtype=object)
+    shown, own_names = (
+        ([] if activity is None else _rows_of(activity)),
+        groups["channel"].to_numpy(dtype=object),
+    )
     times = np.concatenate([starts[where["leads"]], np.array([start for start, _ in shown], dtype="M8[D]")])
     names = np.concatenate([own_names, np.array([name for _, name in shown], dtype=object)])
     channels = order_of(times, names)
-    column: NDArray[np.int64] = pd.Index(channels, dtype=object).get_indexer(own_names).astype(np.int64)
+    place = {name: i for i, name in enumerate(channels)}
+    column: NDArray[np.int64] = np.array([place[str(name)] for name in own_names], dtype=np.int64)
     n = groups["n"].to_numpy(dtype=np.int64)
     cells = {
         name: _tally((starts.size, len(channels)), (where[name], column), n).astype(float) for name in own
@@ -551,7 +553,9 @@ def leads_history(
     triangles, losses = _triangles(own, where, column, n, starts, channels)
     order = [name for name in ("spend", *stages, "revenue") if _any_recorded(counts, name)]
     known = recorded_stages(counts, stages)
-    return History(counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
+    return History(
+        counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found
+    )
 
 
 def _places(times: pd.Series[Any], starts: Periods, kind: str) -> NDArray[np.int64]:

@@ -378,9 +378,11 @@ class _Query:
             broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
             rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DAY_REMEDY}"))
         if self.terms.today is not None:
-            text = f"is later than today, {self.terms.today}; correct the date, or end the history with history.through: then "
-            text += "what lies after it is not read"
-            rules += [_Rule(self._later(name), cells[name].title, f'"t_{name}"', text) for name in self._dates]
+            text = f"is later than today, {self.terms.today}; correct the date, or end the history with history.through: "
+            text += "then what lies after it is not read"
+            rules += [
+                _Rule(self._later(name), cells[name].title, f'"t_{name}"', text) for name in self._dates
+            ]
         for before, name in pairwise(self.stages):
             rules += self._order_rules(before, name)
         if "lost" in cells:
@@ -389,8 +391,8 @@ class _Query:
             title = cells["amount"].title
             broken = f'"t_amount" IS NOT NULL AND ({UNREADABLE_AMOUNT})'
             rules.append(_Rule(broken, title, '"t_amount"', f"expected a number; {NOT_A_NUMBER}"))
-            negative = "expected 0 or more; correct it, or leave it empty where the amount is not known; where refunds are "
-            negative += "meant, set history.net_revenue = true"
+            negative = "expected 0 or more; correct it, or leave it empty where the amount is not known; where refunds "
+            negative += "are meant, set history.net_revenue = true"
             if not self.terms.net_revenue:
                 rules.append(_Rule('"v_amount" < 0', title, '"t_amount"', negative))
         return rules
@@ -513,8 +515,10 @@ class _Query:
         for end, mark, key in ((first, "<", "from"), (last, ">=", "through")):
             if end is None:
                 continue
-            day = end if mark == "<" else end + np.timedelta64(366, "D")  # `end` is the first day of its period
-            text = f"lies more than {LONE_YEARS:.0f} years from all other dates; correct the year, or leave it out of the "
+            day = (
+                end if mark == "<" else end + np.timedelta64(366, "D")
+            )  # `end` is the first day of its period
+            text = f"lies more than {LONE_YEARS} years from all other dates; correct the year, or leave it out of the "
             text += f"history (history.{key})"
             for name in self._dates:
                 broken = f"\"v_{name}\" {mark} DATE '{day}'"
@@ -535,7 +539,6 @@ class _Query:
         text = "{title}: {rows}: {sum:whole} in all (history.net_revenue = true)"
         advice = "A deal of a negative amount says nothing of deal value, so the forecast is of revenue before refunds."
         return (Check("Negative money", REVIEW, message(text, **told), advice),)
-
 
     def _broken(self, rule: _Rule) -> Text:
         """The message for one rule; empty when no row breaks it."""

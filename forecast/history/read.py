@@ -115,15 +115,22 @@ def _told_of_the_future(
     if not later.any():
         return kept
     starts = rows.starts[later]
-    told = {"first": period_label(starts.min(), kind), "last": period_label(starts.max(), kind)}
+    told: dict[str, object] = {
+        "first": period_label(starts.min(), kind),
+        "last": period_label(starts.max(), kind),
+    }
     told |= {"n": int(later.sum()), "rows": rows_text((int(n), None) for n in rows.numbers[later])}
     text = "{n:whole} rows of {first} to {last} lie after today ({rows})"
     if last is not None and last > running:
         text += ", and history.through asks for them"
-        advice = "What lies after today is no history: end it with the last period that is over (history.through)."
+        advice = (
+            "What lies after today is no history: end it with the last period that is over (history.through)."
+        )
     else:
         text += " and are left out"
-        advice = "Fine where they are planned numbers; where a year is mistyped, correct it: the row is missing elsewhere."
+        advice = (
+            "Fine where they are plans; where a year is mistyped, correct it: its row is missing elsewhere."
+        )
     return kept.told(FUTURE, REVIEW, message(text, **told), advice)
 
 
@@ -446,9 +453,7 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
 
 
 def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
-    layout = Layout(
-        "plan.spend", "plan", history.period, ("spend",), needed=("spend",), spec=study.history
-    )
+    layout = Layout("plan.spend", "plan", history.period, ("spend",), needed=("spend",), spec=study.history)
     rows = read_rows(study.folder / file, file, layout)
     kind, known, paid = history.period, history.channels, history.spenders
     place = period_index(rows.starts, starts[0], kind)
@@ -473,9 +478,7 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
     columns = np.array([at[str(name)] for name in kept.channels])
     cells[period_index(kept.starts, starts[0], kind), columns] = kept.measures["spend"]
     for name in paid:
-        absent = [
-            period_label(starts[i], kind) for i in np.flatnonzero(np.isnan(cells[:, at[name]]))
-        ]
+        absent = [period_label(starts[i], kind) for i in np.flatnonzero(np.isnan(cells[:, at[name]]))]
         if absent:
             text = '{file}: channel "{channel}" has no row for {periods}; add them, 0 to stop it.'
             problems.append(message(text, file=file, channel=name, periods=absent))

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.read import folded
 from forecast.periods import Periods
+from forecast.read import folded
 from forecast.words import Message, message
 
 Array = NDArray[np.float64]
 
-# What the last word of a row of totals is, or all that stands before a mark ("Total: Account"), in seven languages.
-TOTAL_WORDS = frozenset(
-    "total totals yhteensä summa loppusumma kokonaissumma totalt totalsumma gesamt insgesamt summe gesamtsumme "
-    "gesamtergebnis endsumme totale totaal sumatoria".split()
-)
+# What the last word of a row of totals is, or all that stands before a mark ("Total: Account"), in several languages.
+TOTAL_WORDS = frozenset({
+    "total", "totals", "totale", "totaal", "totalt", "totalsumma", "yhteensä", "summa", "loppusumma", "kokonaissumma",
+    "gesamt", "insgesamt", "summe", "gesamtsumme", "gesamtergebnis", "endsumme",
+})  # fmt: skip
 TOTAL_NAMES = TOTAL_WORDS | {
     "sum",
     "all channels",
@@ -43,7 +43,7 @@ LEAST_CELLS, LEAST_UNITS = 6, 20  # that agree, before a channel of another name
 FEW_BLANKS = 3
 MISSED_ZEROS = 3.0  # expected zeros of which not one was seen
 FIRST_YEAR, LAST_YEAR = 1900, 2200
-LONE_YEARS, LONE_SHARE, LONE_ROWS = 5.0, 0.02, 3  # a date so far from all others, of so few rows, is a slip
+LONE_YEARS, LONE_SHARE, LONE_ROWS = 5, 0.02, 3  # a date so far from all others, of so few rows, is a slip
 
 
 # ------------------------------------------------------------------------------------------------------------- totals
@@ -89,7 +89,7 @@ def find_totals(
     some = np.logical_or.reduce([values != 0 for values in filled.values()])
     n_keys = int(keys.max()) + 1
     others = np.bincount(keys, some & ~named, n_keys)[keys] - (some & ~named)
-    size = np.bincount(keys, ~named, n_keys)[keys]
+    size = np.asarray(np.bincount(keys, ~named, n_keys)[keys], dtype=float)
     agrees = np.ones(names.size, dtype=bool)
     asked = np.zeros(names.size, dtype=bool)
     proof, units = np.zeros(known.size), np.zeros(known.size)
@@ -123,13 +123,13 @@ def find_totals(
     return found
 
 
-def _rounding(values: Array, size: NDArray[np.int64], is_money: bool) -> Array:
+def _rounding(values: Array, size: Array, is_money: bool) -> Array:
     """How far a sum may be from the rounded values of `size` others: half a unit each, and half of its own."""
     finite = values[np.isfinite(values)]
     whole = bool((finite == np.round(finite)).all())
     if whole and not is_money:
         return np.full(values.shape, 1e-6)
-    return (0.5 if whole else 0.005) * (size + 1) + 1e-6
+    return np.asarray((0.5 if whole else 0.005) * (size + 1) + 1e-6)
 
 
 def _most_measures(

@@ -81,7 +81,9 @@ def test_leads_that_fall_with_their_wins_are_not_counted_otherwise() -> None:
     """Where all stages fall together the counting is not in doubt; the last period may be."""
     rng = np.random.default_rng(2)
     leads = rng.poisson(np.r_[np.full(20, 200.0), 150, 100])[:, None]
-    said = of_cells({"leads": leads, "won": rng.poisson(leads * 0.1)}, ["ppc"], funnel={"stages": ("leads", "won")})
+    said = of_cells(
+        {"leads": leads, "won": rng.poisson(leads * 0.1)}, ["ppc"], funnel={"stages": ("leads", "won")}
+    )
 
     assert "Calendar or cohort" not in said
 
@@ -113,7 +115,9 @@ def test_zeros_before_the_first_count_are_said() -> None:
 
     late = np.r_[np.zeros(3), np.full(17, 8.0)][:, None]
     said = of_cells(
-        {"leads": leads, "qualified": np.full((20, 1), 40.0), "won": late}, ["a"], funnel={"delay": {"won": 60.0}}
+        {"leads": leads, "qualified": np.full((20, 1), 40.0), "won": late},
+        ["a"],
+        funnel={"delay": {"won": 60.0}},
     )
     assert "Zeros before the first count" not in said
 
@@ -151,7 +155,9 @@ def test_names_that_never_meet_are_said_with_both_lists() -> None:
 def test_campaigns_in_the_column_of_channels_are_said() -> None:
     """Hundreds of channels, or numbers with few rows each; a dozen numbered branches are channels."""
     many = np.ones((2, 300))
-    said = text(of_cells({"leads": many, "won": many}, [f"c{i}" for i in range(300)])["Number of channels"].value)
+    said = text(
+        of_cells({"leads": many, "won": many}, [f"c{i}" for i in range(300)])["Number of channels"].value
+    )
     assert said == "300 channels, 2.0 months each, such as c0, c1, c2"
 
     ids = [str(1_200_000 + i) for i in range(40)]

