@@ -67,7 +67,9 @@ def counted_otherwise(history: History, study: Study) -> Check | None:
             return None
         text = "the last rows of {stage} fall off ({last:list}) where the ones before hold {usual:count} a {kind}, and "
         text += "{above} do not: so look counts by cohort"
-        advice = 'Set history.counting = "cohort" if a row counts what became of its leads; else the last wins are missing.'
+        advice = (
+            'Set history.counting = "cohort" if a row counts what became of its leads; else wins are missing.'
+        )
         status = FAIL if found[stage] > CERTAIN else REVIEW
     else:
         stage = (
@@ -75,8 +77,8 @@ def counted_otherwise(history: History, study: Study) -> Check | None:
         )
         if found[stage] >= -SURE:
             return None
-        text = "the last rows of {stage} ({last:list}) do not fall off from {usual:count} a {kind}, though much of what "
-        text += "becomes of those {above} is yet to come: so look counts by calendar"
+        text = "the last rows of {stage} ({last:list}) do not fall off from {usual:count} a {kind}, though much of "
+        text += "what becomes of those {above} is yet to come: so look counts by calendar"
         advice, status = (
             'Set history.counting = "calendar" if a row counts what happened in its period.',
             REVIEW,

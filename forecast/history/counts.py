@@ -253,7 +253,7 @@ def _weeks(grid: Grid, position: int, starts: Periods, days: Periods, layout: La
         text = (
             "{file}: column {title}: every date is a {day}, and weeks are counted from Monday; set {place} = "
         )
-        text += '"{key}" where that is the first day of each week, or {place} = "monday" where each date lies in its week.'
+        text += '"{key}" where that is the first day of each week, or {place} = "monday" where each lies in its week.'
         day = WEEKDAYS[found[0]]
         told = {"file": grid.file, "title": title, "day": day.capitalize(), "place": place, "key": day}
         return [message(text, **told)]
@@ -377,13 +377,13 @@ def _totals(rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], wha
         }
         told["rows"] = rows_text([(int(rows.numbers[i]), said) for i, said in total.differ], None)
         if means_total(total.name):
-            text = '{file}: {what} "{name}": the name means a total, and it is not the sum of the others: {rows}; take '
-            text += "its rows out (what is the sum in every row is left out), or rename it if it is a {what} of its own."
-        else:
-            text = '{file}: {what} "{name}": is the sum of all others in {agree} of {all} rows, but not in {rows}; take '
+            text = '{file}: {what} "{name}": the name means a total, and it is not the sum of the others: {rows}; '
             text += (
-                "rows out if they are totals (what is the sum in every row is left out), or correct the rows."
+                "take its rows out (the exact sum is left out), or rename it if it is a {what} of its own."
             )
+        else:
+            text = '{file}: {what} "{name}": is the sum of all others in {agree} of {all} rows, but not in {rows}; '
+            text += "take its rows out if they are totals (the exact sum is left out), or correct the rows."
         problems.append(message(text, **told))
     if problems:
         raise DataError(problems)
@@ -436,8 +436,8 @@ def check_blanks(rows: Rows, stages: Iterable[str]) -> None:
     problems: list[Text] = []
     for name in stages:
         if name in rows.measures and (n := blanks_for_zeros(rows.measures[name], groups)):
-            text = "{file}: column {name}: {n} of {all} cells are empty and not one is 0, as a pivot table leaves them "
-            text += 'where nothing was counted; set history.blank = "zero" if they mean 0, or "unknown" if not recorded.'
+            text = "{file}: column {name}: {n} of {all} cells are empty and not one is 0, as a pivot table leaves "
+            text += 'them where none was; set history.blank = "zero" if they mean 0, or "unknown" if not recorded.'
             problems.append(message(text, file=rows.file, name=name, n=n, all=rows.numbers.size))
     if problems:
         raise DataError(problems)

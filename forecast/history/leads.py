@@ -378,7 +378,9 @@ class _Query:
             broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
             rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DAY_REMEDY}"))
         if self.terms.today is not None:
-            text = f"is later than today, {self.terms.today}; correct the date, or end the history with history.through: "
+            text = (
+                f"is later than today, {self.terms.today}; correct it, or end the history (history.through): "
+            )
             text += "then what lies after it is not read"
             rules += [
                 _Rule(self._later(name), cells[name].title, f'"t_{name}"', text) for name in self._dates
