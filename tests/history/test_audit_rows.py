@@ -131,9 +131,14 @@ def test_leads_whose_wins_begin_late(tmp_path: Path) -> None:
         gone = (rng.random(created.size) < 0.5) | (won > np.datetime64("2025-08-31"))
         gone |= lost & (won < np.datetime64("2024-07-01"))
         rows = pd.DataFrame({"lead_id": np.arange(created.size), "channel": "ppc", "created": created})
+        rows["qualified"] = created
         rows["won"] = pd.Series(won).where(~gone)
         rows.to_csv(tmp_path / "l.csv", index=False)
-        spec = {"name": "x", "history": {"leads": "l.csv"}, "funnel": {"stages": ("leads", "won")}}
+        spec = {
+            "name": "x",
+            "history": {"leads": "l.csv"},
+            "funnel": {"stages": ("leads", "qualified", "won")},
+        }
         study = Study.model_validate({**spec, "folder": tmp_path})
         assert ("Zeros before the first count" in found(read_history(study), study)) is expected
 
