@@ -691,8 +691,8 @@ def test_what_was_read_is_on_record(tmp_path: Path) -> None:
 
     (read,) = found.files
     assert (read.role, read.file, read.rows) == ("counts", "c.csv", 6)
-    assert read.columns["Kuukausi"] == "period"
-    assert read.columns["Kävijät"] == "visitors"
+    assert read.columns["period"] == "Kuukausi"
+    assert read.columns["visitors"] == "Kävijät"
     assert "Huomio" in read.unread
     assert {"encoding", "delimiter", "numbers"} <= set(read.dialect)
     assert "1252" in str(read.dialect["encoding"])
