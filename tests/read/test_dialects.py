@@ -328,14 +328,22 @@ def test_cost_in_micros(tmp_path: Path, title: str) -> None:
     assert found is None or float(found.counts["spend"].sum()) == pytest.approx(float(expected))
 
 
-@pytest.mark.parametrize("money", ["1200.50 EUR", "1200.50 USD", "$1200.50", "US$ 1200.50"])
-def test_money_of_another_currency_is_not_taken_for_ours(tmp_path: Path, money: str) -> None:
-    """A sign in the cells that is not the study's is refused, or converted by a rate that the study gives."""
-    table = column(COUNTS, "spend", [money] * 6)
+@pytest.mark.parametrize(
+    ("title", "money"),
+    [("spend", "1200.50 USD"), ("spend", "$1200.50"), ("spend", "US$ 1200.50"), ("Spend (USD)", "1200.50")],
+)
+def test_money_of_another_currency_is_not_taken_for_ours_without_a_word(
+    tmp_path: Path, title: str, money: str
+) -> None:
+    """A currency in cells or title that is not the study's is refused, or said; the study's own is read."""
+    own = column(
+        COUNTS, "spend", [money.replace("USD", "EUR").replace("US$", "").replace("$", "€")] * 6, title
+    )
+    assert float(counts_of(tmp_path, own).counts["spend"].sum()) == 6 * 1200.5
 
-    found = read_or_refused(counts_of, tmp_path, table)
+    found = read_or_refused(counts_of, tmp_path, column(COUNTS, "spend", [money] * 6, title))
 
-    assert (found is not None) == money.endswith("EUR")
+    assert found is None or "USD" in f"{found.files[0].notes} {found.files[0].dialect}"
 
 
 # Dates
