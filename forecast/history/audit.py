@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.history.audit_cohorts import left_out
+from forecast.history.audit_files import file_checks
 from forecast.history.audit_numbers import money_and_wins, outliers
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
@@ -62,6 +63,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         _losses(history),
         *left_out(history),
         *audit_rows(history, study),
+        *file_checks(history, study),
     ]
     return [check for check in asked if check is not None]
 

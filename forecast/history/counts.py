@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
+from forecast.history.currencies import in_one_currency
 from forecast.history.history import MONEY, History
 from forecast.history.rows import (
     FIRST_YEAR,
@@ -50,6 +51,8 @@ from forecast.read import (
 from forecast.study import HistorySpec, Study, nearest
 from forecast.words import PASS, REVIEW, Check, Text, message
 
+LEAVE_OUT = 'history.bad_rows = "leave out"'
+SUGGESTED = 0.5  # of the rows: where more are bad, it is the file that is not understood
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -92,7 +95,8 @@ class Layout:
 
     `key` is the study's key that names the file, `role` which of its files it is; `needed` are measures that must be
     there; `columns` maps our names to those in the file; `spare`: the table stands beside leads, and no stage need be
-    in it. `spec`: what the study says of how files are read, of blanks, shares and refunds.
+    in it. `spec`: what the study says of how files are read, of blanks, shares, refunds, exchange and bad rows;
+    `currency`: the study's, where money may be in several.
     """
 
     key: str
@@ -104,12 +108,18 @@ class Layout:
     columns: Mapping[str, str] = field(default_factory=dict)
     spare: bool = False
     spec: HistorySpec = field(default_factory=HistorySpec.model_construct)
+    currency: str = ""
+
+    @property
+    def leave_out(self) -> bool:
+        """Whether rows with a cell that cannot be read are left out."""
+        return self.spec.bad_rows == "leave out"
 
     @property
     def ask(self) -> Ask:
         """What is asked of the file."""
         required = {"period", "channel", *self.needed}
-        names = ("period", "channel", *self.money, *self.stages)
+        names = ("period", "channel", *self.money, *self.stages, *(["currency"] if self.currency else []))
         wanted = [_wanted(name, self, name in required) for name in names]
         return Ask(self.key, self.role, self.spec.read, wanted, self.kind)
 
@@ -119,41 +129,74 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
 
     Raises DataError with every column that is missing, or else every cell that is not what its column holds.
     """
-    stages, money = layout.stages, layout.money
     ask = layout.ask
     grid = read_grid(path, file, ask)
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind)
-    measured = [name for name in (*money, *stages) if name in found]
+    measured = [name for name in (*layout.money, *layout.stages) if name in found]
     form = number_form(grid, [found[name] for name in measured], ask)
     dates = date_form(grid, [found["period"]], ask, kind=layout.kind)
     values: dict[str, NDArray[np.float64]] = {}
     problems: list[Text] = []
     broken: set[str] = set()
+    bad: dict[str, frozenset[int]] = {}
     for name in measured:
         numbers = to_numbers(grid, found[name], grid.title(found[name]), whole=False, form=form, signed=True)
-        wrong = numbers.problems + _cell_rules(grid, found[name], numbers.values, name, layout)
+        bad[name] = numbers.bad
+        wrong = [] if layout.leave_out and numbers.bad else numbers.problems
+        wrong = wrong + _cell_rules(grid, found[name], numbers.values, name, layout)
         values[name] = numbers.values
         problems += wrong
         broken |= {name} if wrong else set()
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
-    starts = periods.starts
-    problems += periods.problems + _odd_periods(grid, found["period"], starts, periods.days, layout)
+    starts, bad["period"] = periods.starts, periods.bad
+    problems += ([] if layout.leave_out else periods.problems) + _odd_periods(
+        grid, found["period"], starts, periods.days, layout
+    )
     channels, wrong = _read_channels(grid, found["channel"])
+    problems += wrong
+    notes, wrong = in_one_currency(grid, found, values, layout.money, layout.currency, layout.spec.exchange)
     problems += wrong
     filled = _filled(values, layout)
     problems += _missing_stages(grid, found, values, broken, layout)
     if problems:
-        raise DataError(problems)
+        raise DataError(problems + _way_out(grid, bad, layout))
     said = _said(grid, [found[name] for name in measured], form, dates.said() if dates.order else "")
-    read = file_read(grid, ask, found, said)
+    read = file_read(grid, ask, found, said, notes)
     rows = Rows(file, np.array(grid.numbers), starts, channels, values, read)
+    if any(bad.values()):
+        rows = _without_bad(rows, bad, {name: grid.title(at) for name, at in found.items()})
     if filled:
         text = 'blank cells are read as 0, as history.blank = "zero" says: {filled:list}'
         rows = rows.told("Blanks read as zero", PASS, message(text, filled=filled))
-    below = values.get("revenue", np.zeros(0)) < 0
+    below = rows.measures.get("revenue", np.zeros(0)) < 0
     if below.any():
         rows = rows.told("Negative money", REVIEW, *_negative(rows, below))
     return rows
+
+
+def _way_out(grid: Grid, bad: Mapping[str, frozenset[int]], layout: Layout) -> list[Text]:
+    """That rows with unreadable cells may be left out, where they are some of many."""
+    n = len(frozenset().union(*bad.values()))
+    offered = layout.currency and 0 < n <= SUGGESTED * len(grid.rows)
+    return [f"{grid.file}: or leave such rows out, counted and listed: {LEAVE_OUT}."] if offered else []
+
+
+def _without_bad(rows: Rows, bad: Mapping[str, frozenset[int]], titles: Mapping[str, str]) -> Rows:
+    """The rows without what stands in rows with an unreadable cell; where that is the period, without the row itself.
+
+    A row whose period is known stays as one of which nothing is known, so that it leaves no gap.
+    """
+    left_out: list[LeftOut] = []
+    told: set[int] = set()
+    for name, numbers in bad.items():
+        if new := tuple(sorted(numbers - told)):
+            reason = message("{title}: cannot be read", title=titles[name])
+            left_out.append(LeftOut(reason, len(new), new, bad=True))
+            told |= numbers
+    out = np.isin(rows.numbers, sorted(told))
+    measures = {name: np.where(out, np.nan, values) for name, values in rows.measures.items()}
+    read = rows.read and replace(rows.read, rows=int((~out).sum()), left_out=(*rows.read.left_out, *left_out))
+    return replace(rows, measures=measures, read=read).where(~np.isnat(rows.starts))
 
 
 def _said(grid: Grid, positions: Iterable[int], form: NumberForm, dates: Text) -> dict[str, Text]:
@@ -551,18 +594,30 @@ def _labels(starts: Periods, kind: str) -> list[str]:
 def counts_layout(study: Study) -> Layout:
     """What the table of counts of a study should hold."""
     spec, stages = study.history, study.funnel.stages
-    return Layout("history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec)
+    return Layout(
+        "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec,
+        currency=study.currency,
+    )  # fmt: skip
 
 
 def read_counts(study: Study) -> Rows:
     """The table of counts that a study names, as it is: with a column of segments a row for each."""
     file = str(study.history.counts)
     rows = read_rows(study.folder / file, file, counts_layout(study))
-    return rows if study.segments is None else replace(rows, segments=segment_names(study))
+    if study.history.exchange and rows.read is not None and "currency" not in rows.read.columns:
+        text = (
+            '{place}: {file} has no column of currencies; name it: history.columns = {{ currency = "its name in the '
+            'file" }}, or remove the key'
+        )
+        raise StudyError(message(text, place=study.place("history.exchange"), file=file))
+    return rows if study.segments is None else replace(rows, segments=segment_names(study, rows.numbers))
 
 
-def segment_names(study: Study) -> NDArray[np.object_]:
-    """The segment of each row of the counts, a blank as such. Raises StudyError where there is no such column."""
+def segment_names(study: Study, numbers: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The segment of each of these rows of the counts, a blank as such.
+
+    Raises StudyError where there is no such column.
+    """
     wanted = "" if study.segments is None else study.segments.column
     file = str(study.history.counts)
     grid = read_grid(study.folder / file, file, counts_layout(study).ask)
@@ -573,7 +628,8 @@ def segment_names(study: Study) -> NDArray[np.object_]:
             f"{nearest(wanted, titles)}"
         )
     cells = grid.column(titles.index(wanted))
-    return np.array([BLANK if cell is None else name_text(cell) for cell in cells], dtype=object)
+    names = np.array([BLANK if cell is None else name_text(cell) for cell in cells], dtype=object)
+    return names[np.isin(grid.numbers, numbers)]
 
 
 def summed(rows: Rows) -> Rows:

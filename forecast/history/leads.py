@@ -1,4 +1,4 @@
-"""A file of leads, one row each, read by DuckDB into groups of leads that took the same course.
+"""Leads, one row each, read by DuckDB into groups of leads that took the same course.
 
 The rows never come into Python: one pass groups them by channel and by the periods of their events, and tells
 whether any row breaks a rule. Only then is the file read again, to say which rows and why.
@@ -9,218 +9,175 @@ Cells are read as text and cast explicitly, so that a value which is no date or 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from forecast.errors import DataError
-from forecast.history.rows import LONE_YEARS, lone_days
+from forecast.errors import DataError, StudyError
+from forecast.history.deals import join
+from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows
+from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, rules_of
+from forecast.history.outcomes import FLAGS, SURVEYED, is_flag, survey
 from forecast.read import (
-    BLANK,
     CSV_SUFFIXES,
-    DAY_REMEDY,
-    NOT_A_NUMBER,
     Ask,
     FileRead,
+    LeftOut,
     Relation,
     Wanted,
     as_grid,
-    cells_problem,
     find_columns,
     first_line_of,
     folded,
     name_text,
     open_relation,
-    rows_text,
     with_forms,
 )
-from forecast.study import PRESETS, Preset, ReadsSpec
-from forecast.words import REVIEW, Check, Text, message
+from forecast.study import PRESETS, Preset, Study
+from forecast.words import Check, Text, message
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
-UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
+NO_PRESET = Preset(columns={}, closed=(), outcome=())
+ENDING = (
+    "won",
+    "lost",
+    "amount",
+    "outcome",
+    "closed",
+    *FLAGS,
+    "pipeline",
+)  # of two files, these are the deals'
+WORDS = frozenset({"currency", "outcome", "pipeline", *FLAGS})
 
 
 @dataclass(frozen=True)
 class Leads:
-    """What a file of leads holds.
+    """What the leads of a study hold.
 
     groups: channel, one period start (or NaT) per stage from "leads" on and for `lost`, `n` leads, `amounts`.
-    last_day: the latest date in the file. read: how it was read; found: what is to be known of it, for the audit.
+    last_day: the latest date in the file. files: how the leads, and the deals joined to them, were read. reading: what
+    the audit asks about currencies and pipelines; found: what is to be known of the rows, for the audit.
     """
 
     groups: pd.DataFrame
     last_day: np.datetime64
-    read: FileRead
+    files: tuple[FileRead, ...]
+    reading: Mapping[str, str]
     found: tuple[Check, ...] = ()
 
 
-@dataclass(frozen=True)
-class Terms:
-    """What is asked of the rows of a file of leads.
+def read_leads(study: Study, *, today: date | None = None) -> Leads:
+    """Read and check the leads that a study names, with their deals where those are in a file of their own.
 
-    today: no date may be later. window: first days of the first and last period asked for; dates far from all others
-    are asked about inside it alone. net_revenue: amounts below 0 are meant.
+    Where the study has nurturing, of a lead that was lost and came back (a date in `returned`) only what happened
+    before that counts. No date may be later than `today`, unless the study says where its history ends.
+
+    Raises DataError with every rule that is broken: how many rows, which, what came, and what to do; StudyError for a
+    pipeline that the data do not have.
     """
-
-    today: date | None = None
-    window: tuple[np.datetime64 | None, np.datetime64 | None] = (None, None)
-    net_revenue: bool = False
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """A condition (SQL over the typed rows) that no row may meet, and how to say so."""
-
-    broken: str
-    column: str
-    value: str
-    text: str
-
-
-def read_leads(
-    path: Path,
-    file: str,
-    *,
-    kind: str,
-    stages: Sequence[str],
-    columns: Mapping[str, str],
-    preset: str | None,
-    reads: ReadsSpec,
-    first_course: bool = False,
-    terms: Terms = Terms(),
-) -> Leads:
-    """Read and check a file of leads. `stages` are those from "leads" on; the first is dated by `created`.
-
-    first_course: of a lead that was lost and came back (a date in `returned`), only what happened before that counts.
-
-    Raises DataError with every rule that is broken: how many rows, which, what came, and what to do.
-    """
-    ask = _ask(reads, _wanted_columns(stages, columns, preset))
-    with (
-        tempfile.TemporaryDirectory(prefix="forecast-") as folder,
-        duckdb.connect(config=_config(folder)) as connection,
-    ):
-        connection.execute("SET TimeZone = 'UTC'")
-        source = open_relation(connection, path, file, ask, Path(folder))
-        back = columns.get("returned", "returned") if first_course else None
-        opened = _Opened(connection, path, file, ask, tuple(stages), columns, preset, back, terms)
+    with _connection(study, today) as opened:
         try:
-            return opened.leads(source, kind)
+            return _leads(opened)
         except duckdb.Error as error:
-            if path.suffix.lower() not in CSV_SUFFIXES or source.grid is not None:
-                raise DataError(
-                    f"{file}: cannot be read ({first_line_of(error)}); export it again."
-                ) from None
-            # DuckDB stumbles over line ends of several kinds and over notes below the table
-            return opened.leads(as_grid(connection, path, file, ask), kind)
+            return _leads(_line_by_line(opened, error))
 
 
-def read_lead_rows(
-    path: Path,
-    file: str,
-    *,
-    stages: Sequence[str],
-    columns: Mapping[str, str],
-    preset: str | None,
-    reads: ReadsSpec,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_lead_rows(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them."""
-    ask = _ask(reads, _wanted_columns(stages, columns, preset))
-    with (
-        tempfile.TemporaryDirectory(prefix="forecast-") as folder,
-        duckdb.connect(config=_config(folder)) as connection,
-    ):
-        connection.execute("SET TimeZone = 'UTC'")
-        source = open_relation(connection, path, file, ask, Path(folder))
-        source = _in_form(connection, source, file, ask, stages, columns, preset, None)
-        cells = _cells(source, file, stages, columns, preset)
-        ours = {cell.title for cell in cells.values()}
-        others = {i: title.strip() for i, title in enumerate(source.header) if title.strip() not in ours}
-        picked = [f'{cell.value} AS "{name}"' for name, cell in cells.items()]
-        sql = ", ".join([*picked, *(f"{source.columns[i]} AS x{i}" for i in others)])
-        ordered = f"SELECT {sql} FROM {source.relation} ORDER BY {source.row}"  # noqa: S608
-        found = connection.execute(ordered, source.parameters).df()
-    found["channel"] = _names(found["channel"])
-    return found[list(cells)], found.iloc[:, len(cells) :].set_axis(list(others.values()), axis=1)
-
-
-def _ask(reads: ReadsSpec, wanted: Sequence[Wanted]) -> Ask:
-    return Ask("history.leads", "leads", reads, wanted)
+    with _connection(study) as opened:
+        try:
+            return _lead_rows(opened)
+        except duckdb.Error as error:
+            return _lead_rows(_line_by_line(opened, error))
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """One file of leads, asked in the form that programs write first, and in the form that it has where that fails."""
+    """A connection for the files of a study, and a folder for what DuckDB needs; `grids`: read them line by line."""
 
     connection: duckdb.DuckDBPyConnection
-    path: Path
-    file: str
-    ask: Ask
-    stages: tuple[str, ...]
-    columns: Mapping[str, str]
-    preset: str | None
-    back: str | None
-    terms: Terms
-
-    def leads(self, source: Relation, kind: str) -> Leads:
-        """The leads. Raises DataError where they cannot be read, and duckdb.Error where DuckDB cannot read the file."""
-        if source.grid is None and self.ask.spec.time_zone is None:
-            found = self._query(source).found(kind)
-            if not found["bad"].any() and not (found["unsure"].any() and not found["proven"].any()):
-                return self._query(source).leads(found)
-        source = _in_form(
-            self.connection, source, self.file, self.ask, self.stages, self.columns, self.preset, self.back
-        )
-        query = self._query(source)
-        return query.leads(query.found(kind))
-
-    def _query(self, source: Relation) -> _Query:
-        cells = _cells(source, self.file, self.stages, self.columns, self.preset)
-        if self.back is not None:
-            cells = _first_course(source, cells, self.stages, self.back)
-        return _Query(self.connection, source, self.file, cells, self.stages, self.terms)
+    study: Study
+    folder: Path
+    today: date | None = None
+    grids: bool = False
 
 
-def _in_form(
-    connection: duckdb.DuckDBPyConnection,
-    source: Relation,
-    file: str,
-    ask: Ask,
-    stages: Sequence[str],
-    columns: Mapping[str, str],
-    crm: str | None,
-    back: str | None,
-) -> Relation:
-    """The relation with its dates and amounts read in the form that they are written in."""
-    found, closed, _ = _found(source, file, stages, columns, crm)
-    days = [at for name, at in found.items() if name not in {"lead_id", "channel", "amount"}]
-    days += [closed] if closed is not None else []
-    if back is not None:
-        days += [at for at, title in enumerate(source.header) if folded(title) == folded(back)]
-    amounts = [found["amount"]] if "amount" in found else []
-    return with_forms(connection, source, days, amounts, file, ask)
+@contextmanager
+def _connection(study: Study, today: date | None = None) -> Iterator[_Opened]:
+    """DuckDB with bounded memory, nothing fetched from outside, and a folder for what does not fit."""
+    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
+        config: dict[str, Any] = {
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": folder,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        with duckdb.connect(config=config) as connection:
+            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+            yield _Opened(connection, study, Path(folder), today)
 
 
-# ------------------------------------------------------------------------------------- the file, every cell as it came
+def _line_by_line(opened: _Opened, error: duckdb.Error) -> _Opened:
+    """The same, read line by line: DuckDB stumbles over line ends of several kinds and over notes below the table.
+
+    Raises DataError where that is of no use.
+    """
+    spec = opened.study.history
+    names = [name for name in (spec.leads, spec.deals) if name is not None]
+    if opened.grids or not any(Path(name).suffix.lower() in CSV_SUFFIXES for name in names):
+        raise DataError(
+            f"{', '.join(names)}: cannot be read ({first_line_of(error)}); export it again."
+        ) from None
+    return replace(opened, grids=True)
 
 
-def _config(folder: str) -> dict[str, Any]:
-    """Settings of a connection: bounded memory, nothing fetched from outside."""
-    return {
-        "memory_limit": MEMORY_LIMIT,
-        "temp_directory": folder,
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-    }
+def _leads(opened: _Opened) -> Leads:
+    """The leads, asked in the form that programs write first, and in the form that they have where that fails."""
+    spec = opened.study.history
+    leave_out = spec.bad_rows == "leave out"
+    sources = _sources(opened)
+    plain = _found(opened, sources)
+    if (
+        sources[0].file.grid is None
+        and sources[0].ask.spec.time_zone is None
+        and not set(SURVEYED) & set(plain[0])
+    ):
+        asked = _asked(opened, sources, plain)
+        groups = checked_groups(asked.checked, spec.period)
+        unsure = groups["unsure"].any() and not groups["proven"].any()
+        if not groups["bad"].any() and not unsure:
+            return _told(
+                asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out)
+            )
+    asked = _asked(
+        opened, [_in_form(opened, source, at) for source, at in zip(sources, plain, strict=True)], plain
+    )
+    groups = checked_groups(asked.checked, spec.period)
+    return _told(asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out))
+
+
+def _told(asked: _Asked, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]) -> Leads:
+    """The leads with what is said of their files."""
+    checked, n_leads = asked.checked, int(found["n"].sum())
+    if "lost" not in found:
+        found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
+    groups = found[["channel", *checked.stages, "lost", "n", "amounts"]]
+    groups = groups.assign(channel=_names(groups["channel"]))
+    groups = groups.sort_values(["channel", *checked.stages, "lost"], ignore_index=True)
+    last_day = max(
+        found[f"last_{name}"].max() for name in checked.dates if found[f"last_{name}"].notna().any()
+    )
+    files = tuple(_used(read, bad, n_leads) for read in asked.files)
+    refunds = checked.refunds()
+    files = (replace(files[0], notes=(*files[0].notes, *(check.value for check in refunds))), *files[1:])
+    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, refunds)
 
 
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -228,368 +185,300 @@ def _names(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.map({name: name_text(name) for name in column.dropna().unique()}).astype(object)
 
 
-# ------------------------------------------------------------------------------------------------ our columns in it
+def _used(read: FileRead, bad: Sequence[tuple[str, LeftOut]], n_leads: int) -> FileRead:
+    """A file as it was read, without the rows that were left out as bad."""
+    out = tuple(left for name, left in bad if name == read.file)
+    rows = n_leads if read.role == "leads" else read.rows - sum(left.n for left in out)
+    return replace(read, left_out=(*read.left_out, *out), rows=rows)
+
+
+def _lead_rows(opened: _Opened) -> tuple[pd.DataFrame, pd.DataFrame]:
+    sources = _sources(opened)
+    plain = _found(opened, sources, returns=False)
+    formed = [_in_form(opened, source, at) for source, at in zip(sources, plain, strict=True)]
+    asked = _asked(opened, formed, plain, others=True)
+    if opened.study.history.bad_rows == "leave out":
+        asked.checked.leave_out()
+    rows = asked.checked.relation
+    ours = [name for name in rows.cells if name in {"lead_id", "channel", "amount", *asked.checked.dates}]
+    picked = ", ".join([*(f'"v_{name}" AS "{name}"' for name in ours), *asked.others])
+    found = rows.ask(f"SELECT {picked} FROM {rows.rows} ORDER BY {ROW}").df()  # noqa: S608
+    found["channel"] = _names(found["channel"])
+    return found[ours], found.iloc[:, len(ours) :].set_axis(list(asked.others.values()), axis=1)
+
+
+# ------------------------------------------------------------------------------------------------ our columns in files
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """One of our columns as SQL.
+class _Source:
+    """An open file: its name in the study, what is asked of it, and the SQL name of its row numbers."""
 
-    title: its name in the file. text: what came, without outer blanks, NULL when empty. value: what it means, NULL when
-    empty or not readable. given: cheaply, whether anything came (a cell of blanks may count).
-    """
-
-    title: str
-    text: str
-    value: str
-    given: str
+    name: str
+    ask: Ask
+    file: Relation
+    row: str
 
 
-OWN, OPTIONAL = ("lead_id", "channel", "created"), ("lost", "amount")
+def _sources(opened: _Opened) -> list[_Source]:
+    """The file of leads, and the file of deals where there is one."""
+    study, sources = opened.study, []
+    spec = study.history
+    preset = _preset(study)
+    names = ["lead_id", "channel", "created", *_stages(study)[1:], *ENDING, "currency", "returned"]
+    wanted = [_wanted(name, spec.columns, preset) for name in dict.fromkeys(names)]
+    for role, name, row in (("leads", spec.leads, ROW), ("deals", spec.deals, DEAL_ROW)):
+        if name is not None:
+            ask, path = Ask(f"history.{role}", role, spec.read, wanted), study.folder / name
+            if opened.grids and path.suffix.lower() in CSV_SUFFIXES:
+                file = as_grid(opened.connection, path, name, ask, name=role)
+            else:
+                file = open_relation(opened.connection, path, name, ask, opened.folder, name=role)
+            sources.append(_Source(name, ask, file, row))
+    return sources
 
 
-def _wanted_columns(stages: Sequence[str], columns: Mapping[str, str], crm: str | None) -> list[Wanted]:
-    preset = None if crm is None else PRESETS[crm]
-    own = (*OWN, *stages[1:])
-    return [_wanted(name, columns, preset, name in own) for name in (*own, *OPTIONAL)]
+def _preset(study: Study) -> Preset:
+    return NO_PRESET if study.history.preset is None else PRESETS[study.history.preset]
+
+
+def _stages(study: Study) -> tuple[str, ...]:
+    return study.funnel.stages[study.funnel.stages.index("leads") :]
+
+
+def _wanted(name: str, columns: Mapping[str, str], preset: Preset, *, required: bool = False) -> Wanted:
+    if name in columns:
+        return Wanted(name, (columns[name],), required, mapped=True)
+    return Wanted(name, preset.names(name) if name in FLAGS else (*preset.names(name), name), required)
 
 
 def _found(
-    source: Relation, file: str, stages: Sequence[str], columns: Mapping[str, str], crm: str | None
-) -> tuple[dict[str, int], int | None, dict[str, str]]:
-    """Positions of our columns, that of the closing date, and by what condition it is that of winning or losing."""
-    closed, ended = (None, {}) if crm is None else _closing(source, PRESETS[crm], columns)
-    wanted = [column for column in _wanted_columns(stages, columns, crm) if column.name not in ended]
-    return find_columns(source.header, wanted, file, role="leads"), closed, ended
+    opened: _Opened, sources: Sequence[_Source], *, returns: bool | None = None
+) -> list[dict[str, int]]:
+    """Where each of our columns stands in each file, by our name; of two files, in the one that it belongs to.
+
+    Raises DataError for each that must be there and is not, and for names that leave it open which is meant.
+    """
+    study = opened.study
+    columns, preset, stages = study.history.columns, _preset(study), _stages(study)
+    required = ["channel", "created", *stages[1:]]
+    if returns is None:
+        returns = study.nurturing is not None
+    names = list(dict.fromkeys([*required, *ENDING, *(["returned"] * returns)]))
+    found, problems = _look(sources, names, columns, preset)
+    places = {name: (i, at) for i, places in enumerate(found) for name, at in places.items()}
+    for flag, dated in (("is_won", "won"), ("is_closed", "closed"), ("is_lost", "lost")):
+        if flag in places and places[flag] == places.get(dated) and dated not in columns:
+            i, at = places[flag]
+            del found[i][dated if _is_of_flags(opened, sources[i], at) else flag]
+    ended = any("closed" in own for own in found) and any({"outcome", "is_won"} & set(own) for own in found)
+    if not ended and "outcome" not in columns and study.history.preset is None:
+        for own in found:  # a column called "status" or "phase", which tells nothing here
+            own.pop("outcome", None)
+    must = [name for name in required if not (name == "won" and ended)]
+    must += [name for name in names if name in columns and name not in must]
+    for name in must:
+        if not any(name in own for own in found):
+            i = len(sources) - 1 if name in ENDING else 0
+            problems += _problems(sources[i], [_wanted(name, columns, preset, required=True)])
+    if problems:
+        raise DataError(problems)
+    for source, own in zip(sources, found, strict=True):
+        if "amount" in own and (place := _currency(source, own["amount"], columns, preset)) is not None:
+            own["currency"] = place
+    return found
 
 
-def _cells(
-    source: Relation, file: str, stages: Sequence[str], columns: Mapping[str, str], crm: str | None
-) -> dict[str, _Cell]:
-    """SQL for lead_id, channel, each stage, lost and amount; keys absent when the file has no such column."""
-    found, closed, ended = _found(source, file, stages, columns, crm)
-    cells = {}
-    for name in (*OWN, *stages[1:], *OPTIONAL):
-        ours = stages[0] if name == "created" else name
-        if name in found:
-            at = found[name]
-            value = {"lead_id": source.name, "channel": source.name, "amount": source.amount}.get(
-                name, source.day
-            )(at)
-            cells[ours] = _Cell(source.header[at].strip(), source.text(at), value, source.given(at))
-        elif name in ended and closed is not None:
-            text = f"CASE WHEN {ended[name]} THEN coalesce({source.text(closed)}, '(no closing date)') END"
-            value = f"CASE WHEN {ended[name]} THEN {source.day(closed)} END"
-            cells[ours] = _Cell(source.header[closed].strip(), text, value, f"{text} IS NOT NULL")
-    return cells
+def _look(
+    sources: Sequence[_Source], names: Sequence[str], columns: Mapping[str, str], preset: Preset
+) -> tuple[list[dict[str, int]], list[Text]]:
+    """The columns that are there: first each in the file that it belongs to, then those that are not, in the other."""
+    two = len(sources) > 1
+    ids = _wanted("lead_id", columns, preset, required=True)
+    ids = replace(ids, theirs=(*ids.theirs, *preset.names("lead_id"), "lead_id")) if two else ids
+    first = [name for name in names if not (two and name in ENDING)]
+    turns = [(0, ids, first), *([(1, ids, [name for name in names if name in ENDING])] * two)]
+    found: list[dict[str, int]] = [{} for _ in sources]
+    problems: list[Text] = []
+    for i, own, asked in turns:
+        wanted = [own, *(_wanted(name, columns, preset) for name in asked)]
+        try:
+            found[i] = find_columns(sources[i].file.header, wanted, sources[i].name, role=sources[i].ask.role)
+        except DataError as error:
+            problems += error.problems
+    for i, _, asked in turns if two and not problems else ():
+        left = [_wanted(name, columns, preset) for name in asked if name not in found[i]]
+        other = sources[1 - i]
+        more = find_columns(other.file.header, left, other.name, role=other.ask.role)
+        found[1 - i] |= {name: at for name, at in more.items() if at not in found[1 - i].values()}
+    return found, problems
 
 
-def _first_course(
-    source: Relation, cells: dict[str, _Cell], stages: tuple[str, ...], title: str
-) -> dict[str, _Cell]:
-    """The cells without what came after a lead had come back, where it came back before it reached the second stage."""
-    names = [name.strip().casefold() for name in source.header]
-    if title.strip().casefold() not in names:
-        return cells
-    back = source.day(names.index(title.strip().casefold()))
-    second = cells[stages[1]].value
-    again = f"(({back}) IS NOT NULL AND coalesce(({second}) >= ({back}), true))"
-
-    def first(cell: _Cell) -> _Cell:
-        text, value = (f"CASE WHEN NOT {again} THEN {sql} END" for sql in (cell.text, cell.value))
-        return _Cell(cell.title, text, value, f"({cell.given} AND NOT {again})")
-
-    return {name: first(cell) if name in stages[1:] else cell for name, cell in cells.items()}
+def _problems(source: _Source, wanted: Sequence[Wanted]) -> list[Text]:
+    try:
+        find_columns(source.file.header, wanted, source.name, role=source.ask.role)
+    except DataError as error:
+        return list(error.problems)
+    return []
 
 
-def _wanted(name: str, columns: Mapping[str, str], preset: Preset | None, required: bool) -> Wanted:
-    if name in columns:
-        return Wanted(name, (columns[name],), required=True, mapped=True)
-    theirs = () if preset is None else preset.columns.get(name, ())
-    return Wanted(name, (*theirs, name), required)
+def _is_of_flags(opened: _Opened, source: _Source, at: int) -> bool:
+    """Whether a column says yes and no, as far as its first cells tell: "Won" may be that, or a date."""
+    file = source.file
+    sql = f"SELECT {file.text(at)} FROM {file.relation} LIMIT 1000"  # noqa: S608 - names made here
+    cells = [
+        cell for (cell,) in opened.connection.execute(sql, file.parameters).fetchall() if cell is not None
+    ]
+    return bool(cells) and all(is_flag(cell) is not None for cell in cells)
 
 
-def _closing(
-    source: Relation, preset: Preset, columns: Mapping[str, str]
-) -> tuple[int | None, dict[str, str]]:
-    """Where the export has no date of winning or losing: position of the closing date, and SQL of when it is that."""
-    places = {folded(name): i for i, name in reversed(list(enumerate(source.header)))}
-    closed = next((places[name.casefold()] for name in preset.closed if name.casefold() in places), None)
-    outcome = next((places[name.casefold()] for name in preset.outcome if name.casefold() in places), None)
-    if closed is None or outcome is None:
-        return None, {}
-    ended = (
-        f"regexp_replace(lower({source.text(outcome)}), ' *[(].*[)]$', '')"  # "Closed won (Sales Pipeline)"
+def _currency(source: _Source, amount: int, columns: Mapping[str, str], preset: Preset) -> int | None:
+    """The column with the currency of each amount: "<amount> Currency", else as the CRM or we call it."""
+    title = source.file.header[amount].strip()
+    converted = folded(title) in {folded(name) for name in preset.converted}
+    own = [i for i, name in enumerate(source.file.header) if folded(name) == folded(f"{title} Currency")]
+    if converted and not ("currency" in columns and "amount" in columns):
+        return own[0] if own else None
+    if own and "currency" not in columns:
+        return own[0]
+    wanted = [_wanted("currency", columns, preset, required="currency" in columns)]
+    return find_columns(source.file.header, wanted, source.name, role=source.ask.role).get("currency")
+
+
+def _in_form(opened: _Opened, source: _Source, places: Mapping[str, int]) -> _Source:
+    """The file with its dates and amounts read in the form that they are written in."""
+    days = [at for name, at in places.items() if name not in {"lead_id", "channel", "amount", *WORDS}]
+    amounts = [places["amount"]] if "amount" in places else []
+    file = with_forms(
+        opened.connection, source.file, days, amounts, source.name, source.ask, name=source.ask.role
     )
-    made = {}
-    for name, values in (("won", preset.won), ("lost", preset.lost)):
-        dated = (*preset.columns.get(name, ()), name)
-        if name not in columns and not any(theirs.casefold() in places for theirs in dated):
-            listed = ", ".join(f"'{value}'" for value in values)
-            made[name] = f"{ended} IN ({listed})"
-    return closed, made
+    return replace(source, file=file)
 
 
-# ---------------------------------------------------------------------------------------------- checking and grouping
+# ------------------------------------------------------------------------------------------------- the rows to be read
 
 
 @dataclass(frozen=True)
-class _Query:
-    """The questions that are asked of one file of leads."""
+class _Asked:
+    """The rows of leads as they are read, what is known to be wrong, and what is to be said of the files.
 
-    connection: duckdb.DuckDBPyConnection
-    source: Relation
-    file: str
-    cells: Mapping[str, _Cell]
-    stages: tuple[str, ...]
-    terms: Terms = Terms()
+    others: titles of the further columns of the file of leads, by their name in the rows.
+    """
 
-    @property
-    def _dates(self) -> list[str]:
-        """The columns that hold dates."""
-        return [*self.stages, *(["lost"] if "lost" in self.cells else [])]
+    checked: Checked
+    problems: Sequence[Text]
+    files: tuple[FileRead, ...]
+    reading: Mapping[str, str]
+    others: Mapping[str, str]
 
-    def _rows(self, numbered: bool) -> str:
-        """The rows with t_<name>, v_<name>, g_<name> (text, value, given) and, when asked for, their row number."""
-        parts = [
-            f'{cell.text} AS "t_{name}", {cell.value} AS "v_{name}"' for name, cell in self.cells.items()
-        ]
-        parts += [f'{cell.given} AS "g_{name}"' for name, cell in self.cells.items()]
-        if numbered:
-            parts.insert(0, f"{self.source.row} AS row")
-        return f"(SELECT {', '.join(parts)} FROM {self.source.relation})"  # noqa: S608 - names made here, path bound
 
-    def _ask(self, sql: str) -> duckdb.DuckDBPyConnection:
-        return self.connection.execute(sql, self.source.parameters)
-
-    def _rules(self) -> list[_Rule]:
-        """What no row may do, in the order in which a person would mend it."""
-        cells, first = self.cells, self.stages[0]
-        rules = [
-            _Rule(
-                '"t_lead_id" IS NULL',
-                cells["lead_id"].title,
-                "NULL",
-                "is empty; each lead needs an id of its own",
-            ),
-            _Rule(f'"t_{first}" IS NULL', cells[first].title, "NULL", f"is empty; {DAY_REMEDY}"),
-        ]
-        for name in self._dates:
-            broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
-            rules.append(_Rule(broken, cells[name].title, f'"t_{name}"', f"expected a date; {DAY_REMEDY}"))
-        if self.terms.today is not None:
-            text = (
-                f"is later than today, {self.terms.today}; correct it, or end the history (history.through): "
-            )
-            text += "then what lies after it is not read"
-            rules += [
-                _Rule(self._later(name), cells[name].title, f'"t_{name}"', text) for name in self._dates
-            ]
-        for before, name in pairwise(self.stages):
-            rules += self._order_rules(before, name)
-        if "lost" in cells:
-            rules += self._loss_rules()
-        if "amount" in cells:
-            title = cells["amount"].title
-            broken = f'"t_amount" IS NOT NULL AND ({UNREADABLE_AMOUNT})'
-            rules.append(_Rule(broken, title, '"t_amount"', f"expected a number; {NOT_A_NUMBER}"))
-            negative = "expected 0 or more; correct it, or leave it empty where the amount is not known; where refunds "
-            negative += "are meant, set history.net_revenue = true"
-            if not self.terms.net_revenue:
-                rules.append(_Rule('"v_amount" < 0', title, '"t_amount"', negative))
-        return rules
-
-    def _later(self, name: str) -> str:
-        return f"\"v_{name}\" > DATE '{self.terms.today}'"
-
-    def _suspicion(self) -> str:
-        """True for every row that breaks a rule, and for few others: what the fast pass asks of each row."""
-        parts = [f'"v_{self.stages[0]}" IS NULL']
-        parts += [f'("g_{name}" AND "v_{name}" IS NULL)' for name in self._dates[1:]]
-        parts += [] if self.terms.today is None else [self._later(name) for name in self._dates]
-        for before, name in pairwise(self.stages):
-            parts += [f'"v_{name}" < "v_{before}"', f'("v_{name}" IS NOT NULL AND "v_{before}" IS NULL)']
-        if "lost" in self.cells:
-            parts += ['("v_won" IS NOT NULL AND "v_lost" IS NOT NULL)']
-            parts += [f'"v_lost" < "v_{name}"' for name in self.stages]
-        if "amount" in self.cells:
-            below = "" if self.terms.net_revenue else ' OR "v_amount" < 0'
-            parts.append(f'("g_amount" AND ({UNREADABLE_AMOUNT}{below}))')
-        return " OR ".join(parts)
-
-    def _order_rules(self, before: str, name: str) -> list[_Rule]:
-        title, earlier = self.cells[name].title, self.cells[before].title
-        value = f'"t_{name}" || {_literal(f", {earlier} ")} || "t_{before}"'
-        order = f"comes before {earlier}; correct the dates (set both to the same day where it went straight through)"
-        rules = [_Rule(f'"v_{name}" < "v_{before}"', title, value, order)]
-        if before != self.stages[0]:
-            skipped = (
-                f"is set while {earlier} is empty; fill {earlier} in (the same day, where it went straight through), "
-                f"or take {before} out of funnel.stages"
-            )
-            rules.append(
-                _Rule(f'"t_{name}" IS NOT NULL AND "t_{before}" IS NULL', title, f'"t_{name}"', skipped)
-            )
-        return rules
-
-    def _loss_rules(self) -> list[_Rule]:
-        lost, won = self.cells["lost"].title, self.cells["won"].title
-        both = f"a lead is won and lost both; empty {won} or {lost}, whichever did not happen"
-        reached = "greatest(" + ", ".join(f'"v_{name}"' for name in self.stages) + ")"
-        value = f"\"t_lost\" || ', last stage ' || CAST({reached} AS VARCHAR)"
-        before = " OR ".join(f'"v_lost" < "v_{name}"' for name in self.stages)  # much faster than greatest()
-        early = "comes before the last stage that the lead reached; correct the dates"
-        return [
-            _Rule('"t_won" IS NOT NULL AND "t_lost" IS NOT NULL', lost, '"t_lost"', both),
-            _Rule(f'"t_won" IS NULL AND ({before})', lost, value, early),
-        ]
-
-    def found(self, kind: str) -> pd.DataFrame:
-        """The groups of leads, and of each whether a row of it looks wrong, or has an amount that tells of its mark."""
-        names = self._dates
-        unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
-        amount = f'coalesce("v_amount", {unknown})' if "amount" in self.cells else unknown
-        keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
-        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in names]
-        measures = [
-            "count(*) AS n",
-            f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',
-            *(f'max("v_{name}") AS "last_{name}"' for name in names),
-            f"bool_or({self._suspicion()}) AS bad",
-            *self._marks(),
-        ]
-        sql = f"SELECT {', '.join([*keys, *measures])} FROM {self._rows(False)} GROUP BY ALL"  # noqa: S608
-        found = self._ask(sql).df()
-        if found.empty:
-            raise DataError(f"{self.file}: has a header and no rows; export it again with its data.")
-        return found
-
-    def _marks(self) -> list[str]:
-        """SQL of whether amounts are unsure (1.200 may be either number), and whether one proves the decimal point."""
-        if "amount" not in self.cells:
-            return ["false AS unsure", "false AS proven"]
-        either = """regexp_full_match("t_amount", '[-+]?[0-9]{1,3}[.][0-9]{3}')"""
-        point = """contains("t_amount", '.')"""
-        return [f"bool_or({point} AND {either}) AS unsure", f"bool_or({point} AND NOT {either}) AS proven"]
-
-    def leads(self, found: pd.DataFrame) -> Leads:
-        """The leads, after every rule was checked. Raises DataError with all the rules that are broken."""
-        names = [*self.stages, *(["lost"] if "lost" in self.cells else [])]
-        problems = (
-            [said for rule in self._rules() if (said := self._broken(rule))] if found["bad"].any() else []
+def _asked(
+    opened: _Opened, sources: Sequence[_Source], found: Sequence[Mapping[str, int]], *, others: bool = False
+) -> _Asked:
+    """Join the deals; settle outcomes, pipelines and currencies."""
+    study, stages, preset = opened.study, _stages(opened.study), _preset(opened.study)
+    first, spec = stages[0], study.history
+    further = _further(sources[0], found[0]) if others else {}
+    files = [_read(source, places) for source, places in zip(sources, found, strict=True)]
+    rows = _rows(opened, sources[0], found[0], first, further)
+    problems: Sequence[Text] = ()
+    if len(sources) > 1:
+        deals = _rows(opened, sources[1], found[1], first, {})
+        joined = join(rows, deals, leave_out=spec.bad_rows == "leave out")
+        rows, problems = joined.relation, joined.problems
+        files[1] = replace(
+            files[1],
+            left_out=(*files[1].left_out, *joined.left_out),
+            notes=(*files[1].notes, *joined.notes),
+            rows=joined.rows,
         )
-        problems += [said for rule in self._lone(found) if (said := self._broken(rule)) and not problems]
-        problems += [said for said in self._repeated(int(found["n"].sum())) if said not in problems]
-        if problems:
-            raise DataError(problems)
-        if "lost" not in found:
-            found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
-        groups = found[["channel", *self.stages, "lost", "n", "amounts"]]
-        groups = groups.assign(channel=_names(groups["channel"]))
-        groups = groups.sort_values(["channel", *self.stages, "lost"], ignore_index=True)
-        last_day = max(found[f"last_{name}"].max() for name in names if found[f"last_{name}"].notna().any())
-        refunds = self._refunds()
-        read = self._read(int(found["n"].sum()), tuple(check.value for check in refunds))
-        return Leads(groups, np.datetime64(last_day, "D"), read, refunds)
+    _check_exchange(study, rows, preset)
+    header = [title for source in sources for title in source.file.header]
+    surveyed = survey(rows, study, preset, first, header)
+    rows = _first_course(surveyed.relation, stages) if "returned" in rows.cells else surveyed.relation
+    files[0] = replace(
+        files[0],
+        left_out=(*files[0].left_out, *surveyed.left_out),
+        notes=(*files[0].notes, *surveyed.notes, *_amount_note(rows, header, preset)),
+        outcomes=surveyed.outcomes,
+    )
+    today = None if spec.through is not None else opened.today
+    terms = Terms(today, spec.window(), spec.net_revenue, surveyed.converts)
+    checked = Checked(rows, stages, rules_of(rows, stages, terms), terms)
+    return _Asked(checked, problems, tuple(files), surveyed.reading, further)
 
-    def _read(self, rows: int, notes: tuple[Text, ...]) -> FileRead:
-        """How the file was read."""
-        columns = {name: cell.title for name, cell in self.cells.items()}
-        unread = tuple(
-            t.strip() for t in self.source.header if t.strip() and t.strip() not in columns.values()
+
+def _check_exchange(study: Study, rows: LeadRows, preset: Preset) -> None:
+    """Raise StudyError where the study has rates, and no file says which currency its amounts are in."""
+    spec, amount = study.history, rows.cells.get("amount")
+    converted = amount is not None and folded(amount.title) in {folded(name) for name in preset.converted}
+    if spec.exchange and spec.activity is None and "currency" not in rows.cells and not converted:
+        text = (
+            '{place}: {file} has no column of currencies; name it: history.columns = {{ currency = "its name in the '
+            'file" }}, or remove the key'
         )
-        return FileRead(
-            "leads", self.file, dict(self.source.said), columns, unread, rows, self.source.left_out, notes
-        )
-
-    def _lone(self, found: pd.DataFrame) -> list[_Rule]:
-        """Rules for dates that lie years away from all others, of few leads: they would stretch the history."""
-        days, n = [], []
-        for name in self._dates:
-            starts = found[name].to_numpy().astype("datetime64[D]")
-            inside = ~np.isnat(starts)
-            inside &= True if self.terms.window[0] is None else starts >= self.terms.window[0]
-            inside &= True if self.terms.window[1] is None else starts <= self.terms.window[1]
-            days.append(starts[inside])
-            n.append(found["n"].to_numpy()[inside])
-        first, last = lone_days(np.concatenate(days), np.concatenate(n))
-        rules = []
-        for end, mark, key in ((first, "<", "from"), (last, ">=", "through")):
-            if end is None:
-                continue
-            day = (
-                end if mark == "<" else end + np.timedelta64(366, "D")
-            )  # `end` is the first day of its period
-            text = f"lies more than {LONE_YEARS} years from all other dates; correct the year, or leave it out of the "
-            text += f"history (history.{key})"
-            for name in self._dates:
-                broken = f"\"v_{name}\" {mark} DATE '{day}'"
-                rules.append(_Rule(broken, self.cells[name].title, f'"t_{name}"', text))
-        return rules
-
-    def _refunds(self) -> tuple[Check, ...]:
-        """What is said of amounts below 0, where they are meant."""
-        if not self.terms.net_revenue or "amount" not in self.cells:
-            return ()
-        rows = f'{self._rows(True)} WHERE "v_amount" < 0 AND "v_won" IS NOT NULL'
-        sql = f'SELECT row, "t_amount", count(*) OVER (), sum("v_amount") OVER () FROM {rows} ORDER BY row LIMIT 3'  # noqa: S608
-        found = self._ask(sql).fetchall()
-        if not found:
-            return ()
-        told = {"title": self.cells["amount"].title, "sum": float(found[0][3])}
-        told["rows"] = rows_text([(row, value) for row, value, _, _ in found], found[0][2])
-        text = "{title}: {rows}: {sum:whole} in all (history.net_revenue = true)"
-        advice = "A deal of a negative amount says nothing of deal value, so the forecast is of revenue before refunds."
-        return (Check("Negative money", REVIEW, message(text, **told), advice),)
-
-    def _broken(self, rule: _Rule) -> Text:
-        """The message for one rule; empty when no row breaks it."""
-        rows = self._rows(True)
-        sql = (
-            f"SELECT row, {rule.value}, count(*) OVER () FROM {rows} WHERE {rule.broken} ORDER BY row LIMIT 3"  # noqa: S608
-        )
-        found = self._ask(sql).fetchall()
-        if not found:
-            return ""
-        shown = [(row, value) for row, value, _ in found]
-        return cells_problem(self.file, rule.column, shown, rule.text, found[0][2])
-
-    def _hashes(self, n_rows: int) -> NDArray[np.uint64]:
-        """A hash of each lead's id, sorted; in pieces, so that no more than the hashes is held."""
-        hashes, filled = np.empty(n_rows, dtype=np.uint64), 0
-        found = self._ask(f'SELECT hash("v_lead_id") AS h FROM {self._rows(False)}')  # noqa: S608
-        while filled < n_rows:
-            piece = found.fetch_df_chunk(64)["h"].to_numpy()
-            hashes[filled : filled + piece.size] = piece
-            filled += piece.size
-        hashes.sort()
-        return hashes
-
-    def _repeated(self, n_rows: int) -> list[Text]:
-        """A problem when ids are absent or repeat. Hashes first: they fit in memory where the ids would not."""
-        hashes = self._hashes(n_rows)
-        blank = np.uint64(self.connection.execute("SELECT hash(CAST(NULL AS VARCHAR))").fetchall()[0][0])
-        if hashes[np.searchsorted(hashes, blank) % n_rows] != blank and not (hashes[1:] == hashes[:-1]).any():
-            return []
-        absent = self._broken(self._rules()[0])
-        return [said for said in (absent, self._repeated_ids()) if said]
-
-    def _repeated_ids(self) -> Text:
-        """The message about ids that stand in several rows; empty when there is none."""
-        rows = (
-            f'FROM {self._rows(True)} WHERE "v_lead_id" IS NOT NULL GROUP BY "v_lead_id" HAVING count(*) > 1'
-        )
-        sql = f'SELECT min(row), max(row), "v_lead_id", count(*) OVER () {rows} ORDER BY 1 LIMIT 3'
-        repeated = self._ask(sql).fetchall()
-        if not repeated:
-            return ""
-        text = '"{name}" (rows {first} and {last})'
-        ids = [message(text, name=name, first=first, last=last) for first, last, name, _ in repeated]
-        n, title = repeated[0][3], self.cells["lead_id"].title
-        stand = "1 id stands" if n == 1 else message("{n:whole} ids stand", n=n)
-        text = "{file}: column {title}: {stand} in more than one row: {ids}; keep one row per lead."
-        return message(text, file=self.file, title=title, stand=stand, ids=ids)
+        raise StudyError(message(text, place=study.place("history.exchange"), file=str(spec.leads)))
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _amount_note(rows: LeadRows, header: Sequence[str], preset: Preset) -> tuple[Text, ...]:
+    """That a converted amount is read, where a plain one stands beside it."""
+    there = {folded(title): title.strip() for title in header}
+    title = "" if "amount" not in rows.cells else rows.cells["amount"].title
+    plain = [there[folded(name)] for name in preset.columns.get("amount", ()) if folded(name) in there]
+    if not plain or folded(title) not in {folded(name) for name in preset.converted}:
+        return ()
+    return (message("amounts are read from {title}, not from {plain}", title=title, plain=plain[0]),)
+
+
+def _read(source: _Source, places: Mapping[str, int]) -> FileRead:
+    """What is said of a file and its columns."""
+    header = [" ".join(title.split()) for title in source.file.header]
+    columns = {name: header[at] for name, at in places.items()}
+    unread = tuple(title for at, title in enumerate(header) if title and at not in places.values())
+    said, left_out = dict(source.file.said), source.file.left_out
+    return FileRead(source.ask.role, source.name, said, columns, unread, 0, left_out)
+
+
+def _further(source: _Source, places: Mapping[str, int]) -> dict[str, str]:
+    """Titles of the columns that may be features or segments, by their name in the rows."""
+    ours = {at for name, at in places.items() if name not in {"currency", "pipeline"}}
+    return {f"x{at}": title.strip() for at, title in enumerate(source.file.header) if at not in ours}
+
+
+def _rows(
+    opened: _Opened, source: _Source, places: Mapping[str, int], first: str, further: Mapping[str, str]
+) -> LeadRows:
+    """The rows of a file, with t_<name>, v_<name> and g_<name> for each of our columns in it."""
+    parts = [f"{source.file.row} AS {source.row}"]
+    parts += [f"{source.file.columns[int(name[1:])]} AS {name}" for name in further]
+    cells = {}
+    for name, at in places.items():
+        ours = first if name == "created" else name
+        parts += _cell(source.file, name, ours, at)
+        cells[ours] = Cell(" ".join(source.file.header[at].split()), source.name, source.row)
+    sql = f"SELECT {', '.join(parts)} FROM {source.file.relation}"  # noqa: S608 - names made here, path bound
+    return LeadRows(opened.connection, sql, tuple(source.file.parameters), cells)
+
+
+def _cell(file: Relation, name: str, ours: str, at: int) -> list[str]:
+    """One of our columns as SQL: what came, what it means, and cheaply whether anything came."""
+    if name in {"lead_id", "channel"}:
+        value = file.name(at)
+    elif name == "amount":
+        value = file.amount(at)
+    else:
+        value = file.text(at) if name in WORDS else file.day(at)
+    return [f'{file.text(at)} AS "t_{ours}"', f'{value} AS "v_{ours}"', f'{file.given(at)} AS "g_{ours}"']
+
+
+def _first_course(rows: LeadRows, stages: Sequence[str]) -> LeadRows:
+    """The rows without what came after a lead had come back, where it came back before it reached the second stage."""
+    second = f'"v_{stages[1]}"'
+    again = f'("v_returned" IS NOT NULL AND coalesce({second} >= "v_returned", true))'
+    columns: dict[str, str] = {}
+    for name in stages[1:]:
+        columns |= {
+            f"{kind}_{name}": f'CASE WHEN NOT {again} THEN "{kind}_{name}" END' for kind in ("t", "v")
+        }
+        columns[f"g_{name}"] = f'("g_{name}" AND NOT {again})'
+    return rows.instead(columns)

@@ -180,9 +180,13 @@ def _file_read(
     none = np.zeros(rows.starts.size, dtype=bool)
     before = none if first is None else rows.starts < first
     after = none if last is None else rows.starts > last
-    left_out = _outside(rows.numbers, before, after, first, last, kind)
     read = rows.read or FileRead(role, rows.file, {}, {})
-    used = int((~before & ~after).sum())
+    bad = [
+        row for out in read.left_out if out.bad for row in out.rows
+    ]  # they may stand as rows without a number
+    good = ~np.isin(rows.numbers, bad)
+    left_out = _outside(rows.numbers, before & good, after & good, first, last, kind)
+    used = int((~before & ~after & good).sum())
     return replace(read, rows=used, left_out=(*read.left_out, *left_out))
 
 
@@ -233,27 +237,17 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
 def _from_leads(study: Study, today: date | None) -> History:
     spec, stages = study.history, study.funnel.stages
     file, own = str(spec.leads), stages[stages.index("leads") :]
-    from forecast.history.leads import Terms, read_leads  # DuckDB, where there are leads
+    from forecast.history.leads import read_leads  # DuckDB, where there are leads
 
-    leads = read_leads(
-        study.folder / file,
-        file,
-        kind=spec.period,
-        stages=own,
-        columns=spec.columns,
-        preset=spec.preset,
-        reads=spec.read,
-        first_course=study.nurturing is not None,
-        terms=Terms(None if spec.through is not None else today, spec.window(), spec.net_revenue),
-    )
+    leads = read_leads(study, today=today)
     rows = _read_activity(study, stages[: len(stages) - len(own)])
     _check_lead_channels(study, file, leads, rows)
-    reading = {"last_day": str(leads.last_day)}
+    reading = {"last_day": str(leads.last_day), **leads.reading}
     if today is not None and leads.last_day > np.datetime64(today, "D"):
         reading["after_today"] = str(leads.last_day)
     first, last = _lead_window(study, leads, rows, reading)
     _note_left_out(study, file, leads, first, last, reading)
-    files = [_leads_read(leads, first, last, spec.period)]
+    files = [_leads_read(leads, first, last, spec.period), *leads.files[1:]]
     files += [] if rows is None else [_file_read("activity", rows, first, last, spec.period)]
     return leads_history(
         leads.groups,
@@ -261,7 +255,7 @@ def _from_leads(study: Study, today: date | None) -> History:
         kind=spec.period,
         stages=stages,
         starts=period_range(first, last, spec.period),
-        sources=_hashes(study, file, spec.activity),
+        sources=_hashes(study, file, spec.deals, spec.activity),
         reading=reading,
         files=tuple(files),
         found=leads.found + (() if rows is None else rows.found),
@@ -274,7 +268,7 @@ def _leads_read(leads: Leads, first: np.datetime64, last: np.datetime64, kind: s
     before, after = created < first, created > last
     left_out = _outside(None, before, after, first, last, kind, n)
     used = int(n[~before & ~after].sum())
-    return replace(leads.read, rows=used, left_out=(*leads.read.left_out, *left_out))
+    return replace(leads.files[0], rows=used, left_out=(*leads.files[0].left_out, *left_out))
 
 
 def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
@@ -290,6 +284,7 @@ def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
         columns=spec.columns,
         spare=True,
         spec=spec,
+        currency=study.currency,
     )
     rows = without_totals(read_rows(study.folder / spec.activity, spec.activity, layout))
     check_lone(rows, spec.period)

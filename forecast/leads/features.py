@@ -97,10 +97,7 @@ def read_lead_table(study: Study) -> LeadTable:
             'give history.leads = "leads.csv", a row per lead'
         )
     stages = study.funnel.stages[study.funnel.stages.index("leads") :]
-    path = study.folder / spec.leads
-    leads, further = read_lead_rows(
-        path, spec.leads, stages=stages, columns=spec.columns, preset=spec.preset, reads=spec.read
-    )
+    leads, further = read_lead_rows(study)
     leads["channel"] = leads["channel"].fillna(BLANK)
     dates = [name for name in (*stages, "lost") if name in leads]
     last = max(leads[name].max() for name in dates if leads[name].notna().any())

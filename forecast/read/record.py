@@ -9,11 +9,15 @@ from forecast.words import Text
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Rows that were not used, and why: their numbers as a spreadsheet shows them (the first ones, where many)."""
+    """Rows that were not used, and why: their numbers as a spreadsheet shows them (the first ones, where many).
+
+    bad: they contradict themselves, and `history.bad_rows` leaves such rows out; then all of their numbers are here.
+    """
 
     reason: Text
     n: int
     rows: tuple[int, ...] = ()
+    bad: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,9 @@
+from .crm import LOST as LOST
+from .crm import NO as NO
+from .crm import OPEN as OPEN
 from .crm import PRESETS as PRESETS
+from .crm import WON as WON
+from .crm import YES as YES
 from .crm import Preset as Preset
 from .file import nearest as nearest
 from .file import only_study as only_study

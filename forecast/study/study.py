@@ -54,10 +54,25 @@ from forecast.words import Message, message, together
 
 RESERVED = frozenset(
     {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
+    | {"outcome", "closed", "currency", "pipeline"}
 )
-LEAD_COLUMNS = ("lead_id", "channel", "created", "lost", "returned", "amount", "period", "spend")
+LEAD_COLUMNS = (
+    *(
+        "lead_id",
+        "channel",
+        "created",
+        "lost",
+        "returned",
+        "amount",
+        "currency",
+        "outcome",
+        "closed",
+        "pipeline",
+    ),
+    *("period", "spend"),
+)
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
-COUNT_COLUMNS = ("period", "channel", "spend", "revenue")
+COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "currency")
 
 
 class HistorySpec(Table):

@@ -295,6 +295,13 @@ def test_scoring_of_real_leads(tmp_path: Path):
     assert re.search(r"^- log score 0\.\d+ a lead; channel rate alone 0\.\d+$", said, re.MULTILINE)
 
 
+def test_reading(tmp_path: Path):
+    """A row for each reader, with its ratio and its memory."""
+    said = run("reading", "--leads", 5000, "--times", 1, cwd=tmp_path)
+    rows = re.findall(r"^ *(ours|DuckDB|pandas) +\d+\.\d\d +\d+\.\d\d +\d+$", said, re.MULTILINE)
+    assert rows == ["ours", "DuckDB", "pandas"]
+
+
 def test_start(tmp_path: Path):
     """This checkout beside itself: a row for each command."""
     said = run("start", ROOT, "--times", 1, cwd=tmp_path)

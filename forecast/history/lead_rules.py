@@ -1,0 +1,374 @@
+"""What no row of leads may do: checked in the one pass that groups them, told or left out where a row does it.
+
+The pass tells whether any row breaks a rule. Only then are the rows looked for, to say which they are and why.
+"""
+
+# ruff: noqa: S608 - SQL over names that are made here; texts are quoted, paths bound
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import DataError
+from forecast.history.counts import LEAVE_OUT, SUGGESTED
+from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
+from forecast.history.rows import LONE_YEARS, lone_days
+from forecast.read import BLANK, DAY_REMEDY, NOT_A_NUMBER, LeftOut, cells_problem, rows_text
+from forecast.words import REVIEW, Check, Text, message
+
+UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked of the rows of leads.
+
+    today: no date may be later. window: first days of the first and last period asked for; dates far from all others
+    are asked about inside it alone. net_revenue: amounts below 0 are meant. converts: amounts are converted, so that
+    each needs its currency.
+    """
+
+    today: date | None = None
+    window: tuple[np.datetime64 | None, np.datetime64 | None] = (None, None)
+    net_revenue: bool = False
+    converts: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition (SQL over the typed rows) that no row may meet, and how to say so."""
+
+    broken: str
+    cell: Cell
+    value: str
+    text: str
+
+    @property
+    def reason(self) -> Text:
+        """Why a row that breaks it is left out."""
+        return message("{title}: {text}", title=self.cell.title, text=self.text.partition(";")[0])
+
+
+def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Rule]:
+    """What no row may do, in the order in which a person would mend it."""
+    cells, first = relation.cells, stages[0]
+    absent = "is empty; each lead needs an id of its own"
+    rules = [
+        Rule('"t_lead_id" IS NULL', cells["lead_id"], "NULL", absent),
+        Rule(f'"t_{first}" IS NULL', cells[first], "NULL", f"is empty; {DAY_REMEDY}"),
+    ]
+    dates = [*stages, *(["lost"] if "lost" in cells else [])]
+    for name in dates:
+        broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
+        rules.append(Rule(broken, cells[name], f'"t_{name}"', f"expected a date; {DAY_REMEDY}"))
+    if terms.today is not None:
+        text = f"is later than today, {terms.today}; correct it, or end the history (history.through): "
+        text += "then what lies after it is not read"
+        rules += [Rule(_later(name, terms), cells[name], f'"t_{name}"', text) for name in dates]
+    for before, name in pairwise(stages):
+        rules += _order_rules(relation, stages, before, name)
+    if "lost" in cells:
+        rules += _loss_rules(relation, stages)
+    if "amount" in cells:
+        cell = cells["amount"]
+        broken = f'"t_amount" IS NOT NULL AND ({UNREADABLE_AMOUNT})'
+        rules.append(Rule(broken, cell, '"t_amount"', f"expected a number; {NOT_A_NUMBER}"))
+        negative = (
+            "expected 0 or more; correct it, or leave it empty where the amount is not known; where refunds "
+        )
+        negative += "are meant, set history.net_revenue = true"
+        if not terms.net_revenue:
+            rules.append(Rule('"v_amount" < 0', cell, '"t_amount"', negative))
+        if terms.converts:
+            nameless = "is empty where there is an amount; name its currency"
+            broken = '"t_amount" IS NOT NULL AND "t_currency" IS NULL'
+            rules.append(Rule(broken, cells["currency"], "NULL", nameless))
+    return rules
+
+
+def _later(name: str, terms: Terms) -> str:
+    return f"\"v_{name}\" > DATE '{terms.today}'"
+
+
+def _order_rules(relation: LeadRows, stages: Sequence[str], before: str, name: str) -> list[Rule]:
+    cell, earlier = relation.cells[name], relation.cells[before].title
+    value = f'"t_{name}" || {literal(f", {earlier} ")} || "t_{before}"'
+    order = (
+        f"comes before {earlier}; correct the dates (set both to the same day where it went straight through)"
+    )
+    rules = [Rule(f'"v_{name}" < "v_{before}"', cell, value, order)]
+    if before != stages[0]:
+        skipped = (
+            f"is set while {earlier} is empty; fill {earlier} in (the same day, where it went straight through), "
+            f"or take {before} out of funnel.stages"
+        )
+        rules.append(Rule(f'"t_{name}" IS NOT NULL AND "t_{before}" IS NULL', cell, f'"t_{name}"', skipped))
+    return rules
+
+
+def _loss_rules(relation: LeadRows, stages: Sequence[str]) -> list[Rule]:
+    lost, won = relation.cells["lost"], relation.cells["won"]
+    both = f"a lead is won and lost both; empty {won.title} or {lost.title}, whichever did not happen"
+    reached = "greatest(" + ", ".join(f'"v_{name}"' for name in stages) + ")"
+    value = f"\"t_lost\" || ', last stage ' || CAST({reached} AS VARCHAR)"
+    before = " OR ".join(f'"v_lost" < "v_{name}"' for name in stages)  # much faster than greatest()
+    early = "comes before the last stage that the lead reached; correct the dates"
+    return [
+        Rule('"t_won" IS NOT NULL AND "t_lost" IS NOT NULL', lost, '"t_lost"', both),
+        Rule(f'"t_won" IS NULL AND ({before})', lost, value, early),
+    ]
+
+
+@dataclass
+class Checked:
+    """The questions that are asked of the rows of leads; rows that are left out are so for all that is asked after."""
+
+    relation: LeadRows
+    stages: tuple[str, ...]
+    rules: Sequence[Rule]
+    terms: Terms = Terms()
+
+    @property
+    def dates(self) -> list[str]:
+        """The stages, and `lost` where the file has it."""
+        return [*self.stages, *(["lost"] if "lost" in self.relation.cells else [])]
+
+    def suspicion(self) -> str:
+        """True for every row that breaks a rule, and for few others: what the fast pass asks of each row."""
+        cells = self.relation.cells
+        parts = [f'"v_{self.stages[0]}" IS NULL']
+        parts += [f'("g_{name}" AND "v_{name}" IS NULL)' for name in self.dates[1:]]
+        parts += [] if self.terms.today is None else [_later(name, self.terms) for name in self.dates]
+        for before, name in pairwise(self.stages):
+            parts += [f'"v_{name}" < "v_{before}"', f'("v_{name}" IS NOT NULL AND "v_{before}" IS NULL)']
+        if "lost" in cells:
+            parts += ['("v_won" IS NOT NULL AND "v_lost" IS NOT NULL)']
+            parts += [f'"v_lost" < "v_{name}"' for name in self.stages]
+        if "amount" in cells:
+            negative = "" if self.terms.net_revenue else ' OR "v_amount" < 0'
+            nameless = ' OR "t_currency" IS NULL' if self.terms.converts else ""
+            parts.append(f'("g_amount" AND ({UNREADABLE_AMOUNT}{negative}{nameless}))')
+        return " OR ".join(parts)
+
+    def grouped(self, kind: str) -> pd.DataFrame:
+        """The groups of leads: channel, periods of the dates, n, amounts, last day of each date, whether any is bad."""
+        cells = self.relation.cells
+        unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
+        amount = f'coalesce("v_amount", {unknown})' if "amount" in cells else unknown
+        keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
+        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in self.dates]
+        measures = [
+            "count(*) AS n",
+            f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',
+            *(f'max("v_{name}") AS "last_{name}"' for name in self.dates),
+            f"bool_or({self.suspicion()}) AS bad",
+            *self._marks(),
+        ]
+        sql = f"SELECT {', '.join([*keys, *measures])} FROM {self.relation.rows} GROUP BY ALL"
+        return self.relation.ask(sql).df()
+
+    def _marks(self) -> list[str]:
+        """SQL of whether amounts are unsure (1.200 may be either number), and whether one proves the decimal point."""
+        if "amount" not in self.relation.cells:
+            return ["false AS unsure", "false AS proven"]
+        either = """regexp_full_match("t_amount", '[-+]?[0-9]{1,3}[.][0-9]{3}')"""
+        marks = {"unsure": either, "proven": f"NOT {either}"}
+        pointed = """CASE WHEN contains("t_amount", '.') THEN"""  # of the few alone: an AND would look at all
+        return [f"coalesce(bool_or({pointed} {sql} END), false) AS {name}" for name, sql in marks.items()]
+
+    def problems(self, found: pd.DataFrame) -> list[Text]:
+        """A message for every rule that is broken, given the groups of the fast pass."""
+        problems = [said for rule in self.rules if (said := self._broken(rule))] if found["bad"].any() else []
+        problems += [said for rule in self.lone(found) if (said := self._broken(rule)) and not problems]
+        return problems + [said for said in self._repeated(int(found["n"].sum())) if said not in problems]
+
+    def _broken(self, rule: Rule) -> Text:
+        """The message for one rule; empty when no row breaks it."""
+        row = rule.cell.row
+        sql = (
+            f"SELECT {row}, {rule.value}, count(*) OVER () FROM {self.relation.rows} "
+            f"WHERE {rule.broken} ORDER BY {row} LIMIT 3"
+        )
+        found = self.relation.ask(sql).fetchall()
+        if not found:
+            return ""
+        shown = [(row, value) for row, value, _ in found]
+        return cells_problem(rule.cell.file, rule.cell.title, shown, rule.text, found[0][2])
+
+    def lone(self, found: pd.DataFrame) -> list[Rule]:
+        """Rules for dates that lie years away from all others, of few leads: they would stretch the history."""
+        days, n, (low, high) = [], [], self.terms.window
+        for name in self.dates:
+            starts = found[name].to_numpy().astype("datetime64[D]")
+            inside = ~np.isnat(starts)
+            inside &= True if low is None else starts >= low
+            inside &= True if high is None else starts <= high
+            days.append(starts[inside])
+            n.append(found["n"].to_numpy()[inside])
+        first, last = lone_days(np.concatenate(days), np.concatenate(n))
+        rules = []
+        for end, mark, key in ((first, "<", "from"), (last, ">=", "through")):
+            if end is None:
+                continue
+            day = (
+                end if mark == "<" else end + np.timedelta64(366, "D")
+            )  # `end` is the first day of its period
+            text = f"lies more than {LONE_YEARS} years from all other dates; correct the year, or leave it out of the "
+            text += f"history (history.{key})"
+            for name in self.dates:
+                broken = f"\"v_{name}\" {mark} DATE '{day}'"
+                rules.append(Rule(broken, self.relation.cells[name], f'"t_{name}"', text))
+        return rules
+
+    def refunds(self) -> tuple[Check, ...]:
+        """What is said of amounts below 0, where they are meant."""
+        cell = self.relation.cells.get("amount")
+        if not self.terms.net_revenue or cell is None:
+            return ()
+        sql = (
+            f'SELECT {cell.row}, "t_amount", count(*) OVER (), sum("v_amount") OVER () FROM {self.relation.rows} '
+            f'WHERE "v_amount" < 0 AND "v_won" IS NOT NULL ORDER BY {cell.row} LIMIT 3'
+        )
+        found = self.relation.ask(sql).fetchall()
+        if not found:
+            return ()
+        rows = rows_text([(row, value) for row, value, _, _ in found], found[0][2])
+        text = "{title}: {rows}: {sum:whole} in all (history.net_revenue = true)"
+        said = message(text, title=cell.title, rows=rows, sum=float(found[0][3]))
+        advice = "A deal of a negative amount says nothing of deal value, so the forecast is of revenue before refunds."
+        return (Check("Negative money", REVIEW, said, advice),)
+
+    def n_bad(self) -> int:
+        """How many rows break a rule."""
+        sql = f"SELECT count(*) FROM {self.relation.rows} WHERE {self._any_rule()}"
+        return int(self.relation.ask(sql).fetchall()[0][0])
+
+    def _any_rule(self) -> str:
+        return " OR ".join(f"({rule.broken})" for rule in self.rules)
+
+    def leave_out(self) -> list[tuple[str, LeftOut]]:
+        """Leave out every row that breaks a rule, and rows whose id stood in an earlier one: by file, why and which."""
+        connection = self.relation.connection
+        numbers = {rule.cell.row for rule in self.rules}
+        rows = ", ".join(sorted(numbers | {ROW}))
+        which = " ".join(f"WHEN ({rule.broken}) THEN {i}" for i, rule in enumerate(self.rules))
+        sql = (
+            f"CREATE OR REPLACE TEMP TABLE bad AS SELECT {rows}, CASE {which} END AS rule FROM {self.relation.rows} "
+            f"WHERE {self._any_rule()}"
+        )
+        self.relation.ask(sql)
+        told: list[tuple[str, LeftOut]] = []
+        for i, rule in enumerate(self.rules):
+            sql = f"SELECT {rule.cell.row} FROM bad WHERE rule = {i} ORDER BY 1"
+            if found := connection.execute(sql).fetchall():
+                out = LeftOut(rule.reason, len(found), tuple(int(row) for (row,) in found), bad=True)
+                told.append((rule.cell.file, out))
+        self.relation = self.relation.without("bad")
+        repeated = self._repeats()
+        if repeated:
+            cell = self.relation.cells["lead_id"]
+            reason = message("{title}: stands in an earlier row already", title=cell.title)
+            told.append((cell.file, LeftOut(reason, len(repeated), repeated, bad=True)))
+            self.relation = self.relation.without("again")
+        return told
+
+    def _repeats(self) -> tuple[int, ...]:
+        """Rows whose id stands in an earlier row; they are put into the table "again"."""
+        connection, rows = self.relation.connection, self.relation.rows
+        self.relation.ask(
+            f'CREATE OR REPLACE TEMP TABLE ids AS SELECT "v_lead_id", min({ROW}) AS first FROM {rows} '
+            f'WHERE "v_lead_id" IS NOT NULL GROUP BY "v_lead_id" HAVING count(*) > 1'
+        )
+        if not connection.execute("SELECT count(*) FROM ids").fetchall()[0][0]:
+            return ()
+        self.relation.ask(
+            f'CREATE OR REPLACE TEMP TABLE again AS SELECT r.{ROW} FROM {rows} r JOIN ids USING ("v_lead_id") '
+            f"WHERE r.{ROW} > ids.first"
+        )
+        return tuple(
+            int(row) for (row,) in connection.execute(f"SELECT {ROW} FROM again ORDER BY 1").fetchall()
+        )
+
+    def _hashes(self, n_rows: int) -> NDArray[np.uint64]:
+        """A hash of each lead's id, sorted; in pieces, so that no more than the hashes is held."""
+        hashes, filled = np.empty(n_rows, dtype=np.uint64), 0
+        found = self.relation.ask(f'SELECT hash("v_lead_id") AS h FROM {self.relation.rows}')
+        while filled < n_rows:
+            piece = found.fetch_df_chunk(64)["h"].to_numpy()
+            hashes[filled : filled + piece.size] = piece
+            filled += piece.size
+        hashes.sort()
+        return hashes
+
+    def ids_are_fine(self, n_rows: int) -> bool:
+        """Each row has an id, and none stands twice. Hashes: they fit in memory where the ids would not."""
+        hashes = self._hashes(n_rows)
+        asked = "SELECT hash(CAST(NULL AS VARCHAR))"
+        blank = np.uint64(self.relation.connection.execute(asked).fetchall()[0][0])
+        return not (
+            hashes[np.searchsorted(hashes, blank) % n_rows] == blank or (hashes[1:] == hashes[:-1]).any()
+        )
+
+    def _repeated(self, n_rows: int) -> list[Text]:
+        """A problem when ids are absent or repeat."""
+        if self.ids_are_fine(n_rows):
+            return []
+        absent = self._broken(self.rules[0])
+        return [said for said in (absent, self._repeated_ids()) if said]
+
+    def _repeated_ids(self) -> Text:
+        """The message about ids that stand in several rows; empty when there is none."""
+        rows = f'FROM {self.relation.rows} WHERE "v_lead_id" IS NOT NULL GROUP BY "v_lead_id" HAVING count(*) > 1'
+        sql = f'SELECT min({ROW}), max({ROW}), "v_lead_id", count(*) OVER () {rows} ORDER BY 1 LIMIT 3'
+        repeated = self.relation.ask(sql).fetchall()
+        if not repeated:
+            return ""
+        text = '"{name}" (rows {first} and {last})'
+        ids = [message(text, name=name, first=first, last=last) for first, last, name, _ in repeated]
+        n, cell = repeated[0][3], self.relation.cells["lead_id"]
+        stand = "1 id stands" if n == 1 else message("{n:whole} ids stand", n=n)
+        text = "{file}: column {title}: {stand} in more than one row: {ids}; keep one row per lead."
+        return message(text, file=cell.file, title=cell.title, stand=stand, ids=ids)
+
+
+def checked_groups(checked: Checked, kind: str) -> pd.DataFrame:
+    """The groups of the leads as they are (see `Checked.grouped`). Raises DataError where there is no lead."""
+    found = checked.grouped(kind)
+    if found.empty:
+        file = checked.relation.cells["lead_id"].file
+        raise DataError(f"{file}: has a header and no rows; export it again with its data.")
+    return found
+
+
+def groups_of(
+    checked: Checked, found: pd.DataFrame, kind: str, problems: Sequence[Text], *, leave_out: bool
+) -> tuple[pd.DataFrame, list[tuple[str, LeftOut]]]:
+    """The groups of leads that keep every rule, given those of all, and what was left out for that, by file.
+
+    `problems` are what is known to be wrong already. Raises DataError with all rules that are broken, or, where such
+    rows are left out, when none is left.
+    """
+    file, n_rows = checked.relation.cells["lead_id"].file, int(found["n"].sum())
+    if leave_out:
+        lone = checked.lone(found)
+        if not found["bad"].any() and not lone and checked.ids_are_fine(n_rows):
+            return found, []
+        checked.rules = [*checked.rules, *lone]
+        out = checked.leave_out()
+        found = checked.grouped(kind)
+        if found.empty:
+            text = "{file}: each of its {n:whole} rows contradicts itself: {reasons:list.3}; correct them."
+            raise DataError(message(text, file=file, n=n_rows, reasons=[left.reason for _, left in out]))
+        return found, out
+    problems = [*problems, *checked.problems(found)]
+    if problems:
+        few = checked.n_bad() <= SUGGESTED * n_rows
+        way = f"{file}: or leave such rows out, counted and listed: {LEAVE_OUT}."
+        raise DataError([*problems, way] if few else problems)
+    return found, []
