@@ -139,12 +139,14 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     problems: list[Text] = []
     broken: set[str] = set()
     bad: dict[str, frozenset[int]] = {}
+    named: dict[str, NDArray[np.object_]] = {}
     for name in measured:
         numbers = to_numbers(grid, found[name], grid.title(found[name]), whole=False, form=form, signed=True)
         bad[name] = numbers.bad
         wrong = [] if layout.leave_out and numbers.bad else numbers.problems
         wrong = wrong + _cell_rules(grid, found[name], numbers.values, name, layout)
         values[name] = numbers.values
+        named |= {name: numbers.currencies} if name in layout.money else {}
         problems += wrong
         broken |= {name} if wrong else set()
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
@@ -154,7 +156,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     )
     channels, wrong = _read_channels(grid, found["channel"])
     problems += wrong
-    notes, wrong = in_one_currency(grid, found, values, layout.money, layout.currency, layout.spec.exchange)
+    notes, wrong = in_one_currency(grid, found, values, named, layout.currency, layout.spec.exchange)
     problems += wrong
     filled = _filled(values, layout)
     problems += _missing_stages(grid, found, values, broken, layout)

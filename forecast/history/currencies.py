@@ -14,6 +14,12 @@ from forecast.read import Grid, cells_problem
 from forecast.words import Text, message
 
 NO_CURRENCY = ""
+SHARED = {
+    "KR": ("SEK", "NOK", "DKK", "ISK"),
+    "USD": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD"),
+    "JPY": ("JPY", "CNY"),
+}
+# a sign that several currencies have: kr, $ and ¥ stand for the study's own where it is one of them
 
 
 @dataclass(frozen=True)
@@ -121,20 +127,27 @@ def in_one_currency(
     grid: Grid,
     found: Mapping[str, int],
     values: dict[str, NDArray[np.float64]],
-    money: Iterable[str],
+    named: Mapping[str, NDArray[np.object_]],
     currency: str,
     exchange: Mapping[str, float],
 ) -> tuple[list[Text], list[Text]]:
-    """Bring the money of a table into the study's currency, where a column tells which it is in: notes and problems.
+    """Bring the money of a table into the study's currency, where it is told which it is in: notes and problems.
 
-    `values` by measure are changed where they are converted.
+    A column of currencies tells it of each row; without one, what the cells or the title of a column name (`named`, by
+    measure, "" where nothing is). `values` by measure are changed where they are converted.
     """
-    if "currency" not in found:
-        return [], []
-    names = np.array([currency_of(cell) for cell in grid.column(found["currency"])], dtype=object)
+    column = None
+    if "currency" in found:
+        column = np.array([currency_of(cell) for cell in grid.column(found["currency"])], dtype=object)
     notes: list[Text] = []
     problems: list[Text] = []
-    for name in [name for name in money if name in values]:
+    alone: dict[str, str] = {}
+    for name in [name for name in named if name in values]:
+        names = column
+        if names is None:
+            names = np.array([own_sign(str(each), currency) for each in named[name]], dtype=object)
+            if not names.astype(bool).any():
+                continue
         cells, title = values[name], grid.title(found[name])
         there = np.isfinite(cells) & (cells != 0)
         of_name = {str(each): there & (names == each) for each in sorted(set(names))}
@@ -149,12 +162,30 @@ def in_one_currency(
         except DataError as error:
             problems += error.problems
             continue
-        if converted.rates:
+        alone[grid.title(found[name])] = converted.other or currency_of(currency)
+        if converted.rates and "currency" in found:
             bare = there & (names == NO_CURRENCY)
             nameless = [(int(grid.numbers[i]), None) for i in np.flatnonzero(bare)]
             rule = "is empty where there is an amount; name its currency"
             if nameless:
                 problems.append(cells_problem(grid.file, grid.title(found["currency"]), nameless, rule))
+        if converted.rates:
             values[name] = cells * np.array([converted.rates.get(str(each), 1.0) for each in names])
         notes += [converted.note] if converted.note else []
+    if len(set(alone.values())) > 1 and not exchange:
+        said = "{file}: columns in different currencies ({found}); export them in one, or say what one unit is worth in "
+        said += "{currency}: history.exchange = {{ {other} = ... }}."
+        told = [message("{title} in {name}", title=title, name=name) for title, name in alone.items()]
+        other = next(name for name in alone.values() if name != currency_of(currency))
+        problems.append(message(said, file=grid.file, found=told, currency=currency, other=other))
     return notes, problems
+
+
+def own_sign(name: str, currency: str) -> str:
+    """A currency as it is compared; a sign that several share stands for the study's own where it may.
+
+    >>> own_sign("kr", "SEK"), own_sign("USD", "CAD"), own_sign("USD", "EUR")
+    ('SEK', 'CAD', 'USD')
+    """
+    code, own = currency_of(name), currency_of(currency)
+    return own if own in SHARED.get(code, ()) else code

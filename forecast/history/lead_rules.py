@@ -19,7 +19,18 @@ from forecast.errors import DataError
 from forecast.history.counts import LEAVE_OUT, SUGGESTED
 from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
 from forecast.history.rows import LONE_YEARS, lone_days
-from forecast.read import BLANK, DAY_REMEDY, NOT_A_NUMBER, LeftOut, cells_problem, rows_text
+from forecast.read import (
+    BLANK,
+    DAY_REMEDY,
+    ERROR_CELL,
+    ERRORS,
+    FORMULA_CELL,
+    NOT_A_NUMBER,
+    UNCALCULATED,
+    LeftOut,
+    cells_problem,
+    rows_text,
+)
 from forecast.words import REVIEW, Check, Text, message
 
 UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
@@ -65,8 +76,7 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
     ]
     dates = [*stages, *(["lost"] if "lost" in cells else [])]
     for name in dates:
-        broken = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
-        rules.append(Rule(broken, cells[name], f'"t_{name}"', f"expected a date; {DAY_REMEDY}"))
+        rules += _unreadable(name, cells[name], f'"v_{name}" IS NULL', f"expected a date; {DAY_REMEDY}")
     if terms.today is not None:
         text = f"is later than today, {terms.today}; correct it, or end the history (history.through): "
         text += "then what lies after it is not read"
@@ -77,8 +87,7 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
         rules += _loss_rules(relation, stages)
     if "amount" in cells:
         cell = cells["amount"]
-        broken = f'"t_amount" IS NOT NULL AND ({UNREADABLE_AMOUNT})'
-        rules.append(Rule(broken, cell, '"t_amount"', f"expected a number; {NOT_A_NUMBER}"))
+        rules += _unreadable("amount", cell, f"({UNREADABLE_AMOUNT})", f"expected a number; {NOT_A_NUMBER}")
         negative = (
             "expected 0 or more; correct it, or leave it empty where the amount is not known; where refunds "
         )
@@ -90,6 +99,19 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
             broken = '"t_amount" IS NOT NULL AND "t_currency" IS NULL'
             rules.append(Rule(broken, cells["currency"], "NULL", nameless))
     return rules
+
+
+def _unreadable(name: str, cell: Cell, broken: str, otherwise: str) -> list[Rule]:
+    """Cells that hold something which cannot be read: errors of a spreadsheet, formulas without a value, and others."""
+    text = f'"t_{name}"'
+    errors = f"upper({text}) IN ({', '.join(literal(each) for each in ERRORS)})"
+    formula = f"{text} = {literal(UNCALCULATED)}"
+    kinds = (
+        (errors, ERROR_CELL),
+        (formula, FORMULA_CELL),
+        (f"NOT ({errors}) AND NOT ({formula})", otherwise),
+    )
+    return [Rule(f"{text} IS NOT NULL AND {broken} AND {kind}", cell, text, rule) for kind, rule in kinds]
 
 
 def _later(name: str, terms: Terms) -> str:
@@ -108,7 +130,7 @@ def _order_rules(relation: LeadRows, stages: Sequence[str], before: str, name: s
             f"is set while {earlier} is empty; fill {earlier} in (the same day, where it went straight through), "
             f"or take {before} out of funnel.stages"
         )
-        rules.append(Rule(f'"t_{name}" IS NOT NULL AND "t_{before}" IS NULL', cell, f'"t_{name}"', skipped))
+        rules.append(Rule(f'"v_{name}" IS NOT NULL AND "t_{before}" IS NULL', cell, f'"t_{name}"', skipped))
     return rules
 
 
@@ -120,7 +142,7 @@ def _loss_rules(relation: LeadRows, stages: Sequence[str]) -> list[Rule]:
     before = " OR ".join(f'"v_lost" < "v_{name}"' for name in stages)  # much faster than greatest()
     early = "comes before the last stage that the lead reached; correct the dates"
     return [
-        Rule('"t_won" IS NOT NULL AND "t_lost" IS NOT NULL', lost, '"t_lost"', both),
+        Rule('"v_won" IS NOT NULL AND "v_lost" IS NOT NULL', lost, '"t_lost"', both),
         Rule(f'"t_won" IS NULL AND ({before})', lost, value, early),
     ]
 

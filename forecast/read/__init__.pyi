@@ -19,7 +19,11 @@ from .grids import find_columns as find_columns
 from .grids import literal_path as literal_path
 from .grids import read_grid as read_grid
 from .grids import unreadable_parquet as unreadable_parquet
+from .numbers import ERROR_CELL as ERROR_CELL
+from .numbers import ERRORS as ERRORS
+from .numbers import FORMULA_CELL as FORMULA_CELL
 from .numbers import NOT_A_NUMBER as NOT_A_NUMBER
+from .numbers import UNCALCULATED as UNCALCULATED
 from .numbers import NumberForm as NumberForm
 from .numbers import number_form as number_form
 from .numbers import to_numbers as to_numbers

@@ -301,11 +301,14 @@ def number_form(grid: Grid, positions: Sequence[int], ask: Ask) -> NumberForm:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column as floats (NaN: empty), what is wrong with it, the currencies named, and the rows that are bad."""
+    """A column as floats (NaN: empty), what is wrong with it, the currency that each cell or the title names, bad rows.
+
+    currencies: codes such as "EUR", or a sign that several share ("kr", "$" as USD); "" where none is named.
+    """
 
     values: NDArray[np.float64]
     problems: list[Text]
-    currencies: dict[str, int]
+    currencies: NDArray[np.object_]
     bad: frozenset[int] = frozenset()  # row numbers
 
 
@@ -318,7 +321,7 @@ def to_numbers(
     bad: dict[str, list[tuple[int, object]]] = {
         key: [] for key in ("error", "formula", "text", "percent", "nan", "negative", "broken")
     }
-    currencies: Counter[str] = Counter()
+    currencies = np.full(len(grid.rows), title_currency(grid.header[position]), dtype=object)
     for i, cell in enumerate(grid.column(position)):
         if cell is None:
             continue
@@ -334,15 +337,12 @@ def to_numbers(
             bad["broken"].append((grid.numbers[i], cell))
         else:
             values[i] = value * scale
-            if isinstance(cell, str) and (money := _currency(cell)):
-                currencies[money] += 1
+            if isinstance(cell, str) and (money := currency_in(cell)):
+                currencies[i] = money
     rules = _rules(column, form)
     problems: list[Text] = [cells_problem(grid.file, column, bad[key], rules[key]) for key in bad if bad[key]]
-    if len(currencies) > 1:
-        said = "{file}: column {column}: amounts in several currencies ({found}); write them in one."
-        problems.append(message(said, file=grid.file, column=column, found=sorted(currencies)))
     rows = frozenset(row for found in bad.values() for row, _ in found)
-    return Numbers(values, problems, dict(currencies), rows)
+    return Numbers(values, problems, currencies, rows)
 
 
 def wrong_kind(cell: object) -> str:
@@ -374,7 +374,21 @@ def micros(title: str) -> float:
     return 1e-6 if "micros" in title.lower() else 1.0
 
 
-def _currency(text: str) -> str | None:
+def title_currency(title: str) -> str:
+    """The currency that a title names: "Spend (USD)", "Umsatz in EUR", "Kulut, €"; "" where it names none.
+
+    >>> title_currency("Mainoskulut (€)"), title_currency("spend_usd"), title_currency("Spend")
+    ('EUR', 'USD', '')
+    """
+    words = [word for word in re.split(r"[\s()\[\]_,;:/]+", title) if word]
+    found = {SIGNS.get(word, word) for word in words if word in SIGNS or word in CODES}
+    if words and words[-1].upper() in CODES and words[-1] != "try":
+        found.add(words[-1].upper())
+    return next(iter(found)) if len(found) == 1 else ""
+
+
+def currency_in(text: str) -> str | None:
+    """The currency that a cell names beside its number."""
     parts = taken_apart(text) if not text.isdigit() else None
     return parts.currency if parts else None
 
