@@ -62,6 +62,7 @@ class Rows:
 
     read: how the file was read, and what was done to its rows; found: the same for the audit. segments: of each row,
     where the table has a column of them. totals: names whose rows were the sum of others, and are left out.
+    in_currency: column, cells or titles tell the currency of its money.
     """
 
     file: str
@@ -73,6 +74,7 @@ class Rows:
     segments: NDArray[np.object_] | None = None
     found: tuple[Check, ...] = ()
     totals: tuple[str, ...] = ()
+    in_currency: bool = False
 
     def where(self, keep: NDArray[np.bool_]) -> Rows:
         """The rows that `keep` marks."""
@@ -132,23 +134,9 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     ask = layout.ask
     grid = read_grid(path, file, ask)
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind)
-    measured = [name for name in (*layout.money, *layout.stages) if name in found]
-    form = number_form(grid, [found[name] for name in measured], ask)
     dates = date_form(grid, [found["period"]], ask, kind=layout.kind)
-    values: dict[str, NDArray[np.float64]] = {}
-    problems: list[Text] = []
-    broken: set[str] = set()
-    bad: dict[str, frozenset[int]] = {}
-    named: dict[str, NDArray[np.object_]] = {}
-    for name in measured:
-        numbers = to_numbers(grid, found[name], grid.title(found[name]), whole=False, form=form, signed=True)
-        bad[name] = numbers.bad
-        wrong = [] if layout.leave_out and numbers.bad else numbers.problems
-        wrong = wrong + _cell_rules(grid, found[name], numbers.values, name, layout)
-        values[name] = numbers.values
-        named |= {name: numbers.currencies} if name in layout.money else {}
-        problems += wrong
-        broken |= {name} if wrong else set()
+    measured = _measured(grid, found, layout)
+    values, problems, bad = measured.values, measured.problems, measured.bad
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
     starts, bad["period"] = periods.starts, periods.bad
     problems += ([] if layout.leave_out else periods.problems) + _odd_periods(
@@ -156,15 +144,16 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     )
     channels, wrong = _read_channels(grid, found["channel"])
     problems += wrong
-    notes, wrong = in_one_currency(grid, found, values, named, layout.currency, layout.spec.exchange)
+    notes, wrong = in_one_currency(grid, found, values, measured.named, layout.currency, layout.spec.exchange)
     problems += wrong
     filled = _filled(values, layout)
-    problems += _missing_stages(grid, found, values, broken, layout)
+    problems += _missing_stages(grid, found, values, measured.broken, layout)
     if problems:
         raise DataError(problems + _way_out(grid, bad, layout))
-    said = _said(grid, [found[name] for name in measured], form, dates.said() if dates.order else "")
+    said = _said(grid, [found[name] for name in values], measured.form, dates.said() if dates.order else "")
     read = file_read(grid, ask, found, said, notes)
-    rows = Rows(file, np.array(grid.numbers), starts, channels, values, read)
+    told = "currency" in found or any(names.astype(bool).any() for names in measured.named.values())
+    rows = Rows(file, np.array(grid.numbers), starts, channels, values, read, in_currency=told)
     if any(bad.values()):
         rows = _without_bad(rows, bad, {name: grid.title(at) for name, at in found.items()})
     if filled:
@@ -176,10 +165,43 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     return rows
 
 
+@dataclass
+class _Measured:
+    """Columns of numbers as they were read, by measure.
+
+    values: NaN where nothing is. named: the currency of each cell of money, where it is told. bad: rows with a
+    cell that cannot be read. broken: measures with something wrong. form: how the numbers are written.
+    """
+
+    form: NumberForm
+    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    named: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+    bad: dict[str, frozenset[int]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    problems: list[Text] = field(default_factory=list)
+
+
+def _measured(grid: Grid, found: Mapping[str, int], layout: Layout) -> _Measured:
+    names = [name for name in (*layout.money, *layout.stages) if name in found]
+    read = _Measured(number_form(grid, [found[name] for name in names], layout.ask))
+    for name in names:
+        at = found[name]
+        numbers = to_numbers(grid, at, grid.title(at), whole=False, form=read.form, signed=True)
+        read.values[name], read.bad[name] = numbers.values, numbers.bad
+        wrong = [] if layout.leave_out and numbers.bad else numbers.problems
+        wrong = wrong + _cell_rules(grid, at, numbers.values, name, layout)
+        read.problems += wrong
+        if name in layout.money:
+            read.named[name] = numbers.currencies
+        if wrong:
+            read.broken.add(name)
+    return read
+
+
 def _way_out(grid: Grid, bad: Mapping[str, frozenset[int]], layout: Layout) -> list[Text]:
     """That rows with unreadable cells may be left out, where they are some of many."""
     n = len(frozenset().union(*bad.values()))
-    offered = layout.currency and 0 < n <= SUGGESTED * len(grid.rows)
+    offered = not layout.needed and 0 < n <= SUGGESTED * len(grid.rows)
     return [f"{grid.file}: or leave such rows out, counted and listed: {LEAVE_OUT}."] if offered else []
 
 
@@ -606,7 +628,7 @@ def read_counts(study: Study) -> Rows:
     """The table of counts that a study names, as it is: with a column of segments a row for each."""
     file = str(study.history.counts)
     rows = read_rows(study.folder / file, file, counts_layout(study))
-    if study.history.exchange and rows.read is not None and "currency" not in rows.read.columns:
+    if study.history.exchange and not rows.in_currency:
         text = (
             '{place}: {file} has no column of currencies; name it: history.columns = {{ currency = "its name in the '
             'file" }}, or remove the key'

@@ -173,8 +173,10 @@ def in_one_currency(
             values[name] = cells * np.array([converted.rates.get(str(each), 1.0) for each in names])
         notes += [converted.note] if converted.note else []
     if len(set(alone.values())) > 1 and not exchange:
-        said = "{file}: columns in different currencies ({found}); export them in one, or say what one unit is worth in "
-        said += "{currency}: history.exchange = {{ {other} = ... }}."
+        said = (
+            "{file}: columns in different currencies ({found}); export them in one, or say what one unit is "
+        )
+        said += "worth in {currency}: history.exchange = {{ {other} = ... }}."
         told = [message("{title} in {name}", title=title, name=name) for title, name in alone.items()]
         other = next(name for name in alone.values() if name != currency_of(currency))
         problems.append(message(said, file=grid.file, found=told, currency=currency, other=other))

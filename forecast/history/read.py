@@ -448,7 +448,15 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
 
 
 def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
-    layout = Layout("plan.spend", "plan", history.period, ("spend",), needed=("spend",), spec=study.history)
+    layout = Layout(
+        "plan.spend",
+        "plan",
+        history.period,
+        ("spend",),
+        needed=("spend",),
+        spec=study.history,
+        currency=study.currency,
+    )
     rows = read_rows(study.folder / file, file, layout)
     kind, known, paid = history.period, history.channels, history.spenders
     place = period_index(rows.starts, starts[0], kind)
