@@ -223,18 +223,89 @@ def demo(json: bool, **options: Any) -> None:
     _show_run(_told(workflow.demo, **options), as_json=json)
 
 
-@app.command(short_help="make a planning folder to start from")
-@click.argument("folder", type=PATH, metavar="DIR", help="The folder to make.")
+@app.command(short_help="a study from your own files, or a planning folder with sample data")
+@click.argument(
+    "places",
+    nargs=-1,
+    type=PATH,
+    metavar="[FILE ...] [DIR]",
+    help="The folder to make, or, with --from, further files and the folder of the study (default: here).",
+)
+@click.option(
+    "--from",
+    "first",
+    multiple=True,
+    type=PATH,
+    metavar="FILE",
+    help="Propose a study from this file, and from those that follow it.",
+)
 @JSON
-def init(folder: Path, json: bool) -> None:
-    """Make a planning folder: a study to fill in, sample data, a notebook.
+def init(places: tuple[Path, ...], first: tuple[Path, ...], json: bool) -> None:
+    """Make a study: from your own files (--from), or in a planning folder with sample data and a notebook.
+
+    With --from, each file is looked at: what it holds, how it is written, which columns are which. The study says so,
+    with the evidence; what the files leave open is asked, or stands in it as a comment. Then the study is checked.
 
     Files that are there already are never overwritten.
     """
+    if first:
+        _propose(*_files_and_folder(first, places), as_json=json)
+        return
     from forecast import checking
 
-    files = checking.init(folder)
+    if len(places) != 1:
+        raise click.UsageError("Name one folder to make, or files to start from: --from FILE.")
+    files = checking.init(places[0])
     _show({"files": files}, lambda: "\n".join(f"made {path}" for path in files), as_json=json)
+
+
+def _files_and_folder(first: tuple[Path, ...], places: tuple[Path, ...]) -> tuple[list[Path], Path]:
+    """The files to start from, and the folder of the study: the last place, where it is no file."""
+    from pathlib import Path
+
+    files = [*first, *places]
+    last = files[-1]
+    if places and not last.is_file() and (last.is_dir() or not last.suffix):
+        return files[:-1], last
+    return files, Path()
+
+
+def _propose(files: list[Path], folder: Path, *, as_json: bool) -> None:
+    import sys
+
+    from forecast import proposing
+    from forecast.report import opening_page
+
+    asked = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    made = proposing.propose(files, folder, today=_today(), ask=_answer if asked else None)
+    _show(made.told(), _page(opening_page, made.told(), after=f"Next: {made.command}"), as_json=as_json)
+
+
+def _answer(question: Any) -> str | None:
+    """What a person answers to a question about the files; None where it is left open."""
+    from forecast.words import typed
+
+    click.echo(f"\n{typed(question.text)}")
+    choices = [value for value, _ in question.choices]
+    if len(choices) == 1:
+        said = typed(question.choices[0][1]) or choices[0]
+        return choices[0] if click.confirm(f"  {said}?", default=False) else None
+    for number, (value, said) in enumerate(question.choices, start=1):
+        click.echo(f"  {number}  {value}{f'   {typed(said)}' if said else ''}")
+    if choices:
+        number = click.prompt("  Number (0: leave it open)", type=click.IntRange(0, len(choices)), default=0)
+        return choices[number - 1] if number else None
+
+    def read(written: str) -> str:
+        try:
+            return str(question.read(written)) if written.strip() else ""
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    default, shown = question.default, bool(question.default)
+    return (
+        click.prompt("  (empty: leave it open)", default=default, show_default=shown, value_proc=read) or None
+    )
 
 
 @app.command(short_help="the funnel equation by hand, no history needed")

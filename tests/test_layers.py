@@ -25,7 +25,7 @@ FLOORS = """
     results verdict
     report
     planning checking
-    workflow
+    proposing workflow
     cli
     __main__
 """

@@ -19,6 +19,11 @@ from .grids import find_columns as find_columns
 from .grids import literal_path as literal_path
 from .grids import read_grid as read_grid
 from .grids import unreadable_parquet as unreadable_parquet
+from .looking import Look as Look
+from .looking import as_activity as as_activity
+from .looking import as_deals as as_deals
+from .looking import look_at as look_at
+from .looking import proposed as proposed
 from .numbers import ERROR_CELL as ERROR_CELL
 from .numbers import ERRORS as ERRORS
 from .numbers import FORMULA_CELL as FORMULA_CELL

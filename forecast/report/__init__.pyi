@@ -17,6 +17,7 @@ from .pages.evidence import audit_page as audit_page
 from .pages.forecast import plot_bridge as plot_bridge
 from .pages.leads import ranking_page as ranking_page
 from .pages.leads import scoring_figure as scoring_figure
+from .pages.opening import opening_page as opening_page
 from .pages.overview import summary_page as summary_page
 from .pages.past import backtest_page as backtest_page
 from .pages.past import past_page as past_page

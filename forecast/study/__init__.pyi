@@ -5,10 +5,17 @@ from .crm import PRESETS as PRESETS
 from .crm import WON as WON
 from .crm import YES as YES
 from .crm import Preset as Preset
+from .draft import Draft as Draft
+from .draft import Key as Key
+from .draft import named as named
+from .draft import place_of as place_of
+from .draft import quoted as quoted
 from .file import nearest as nearest
 from .file import only_study as only_study
+from .kinds import kind_named as kind_named
 from .market import CHANNEL_PRIORS as CHANNEL_PRIORS
 from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
+from .market import KINDS as KINDS
 from .market import OTHER_DELAY_DAYS as OTHER_DELAY_DAYS
 from .market import WIDE as WIDE
 from .market import LogitNormal as LogitNormal
