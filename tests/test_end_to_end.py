@@ -50,6 +50,7 @@ SUMMARY = [
     "economics",
     "levers",
     "scenarios",
+    "read",
     "diagnostics",
     "provenance",
     "seconds",
