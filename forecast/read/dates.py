@@ -32,7 +32,6 @@ from forecast.words import Message, Text, message
 LOCALES = ("en", "fi", "sv", "de")
 DAY_REMEDY = "write dates as 2026-03-17"
 ORDERS = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
-FIRST_YEAR, LAST_YEAR = 1900, 2200
 FEWEST_ACROSS = 3  # periods as columns, for a table to be a pivot
 
 _TIME = re.compile(
@@ -234,17 +233,14 @@ def _three(found: re.Match[str], form: DateForm) -> When | None:
 
 def _date(year: int, month: int, day: int) -> When | None:
     try:
-        return When(date(year, month, day).isoformat()) if FIRST_YEAR <= year <= LAST_YEAR else None
+        return When(date(year, month, day).isoformat())
     except ValueError:
         return None
 
 
 def _month(year: int, month: int) -> When | None:
-    return (
-        When(date(year, month, 1).isoformat()[:7])
-        if FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12
-        else None
-    )
+    first = _date(year, month, 1)
+    return None if first is None else When(first.label[:7])
 
 
 def periods_across(header: Sequence[str]) -> dict[int, str]:

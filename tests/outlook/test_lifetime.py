@@ -239,7 +239,7 @@ def test_a_cohort_still_in_its_first_term_changes_nothing(tmp_path):
         ("tenure,churned\n0,1\n", 'column tenure: row 2 ("0"): left before its first renewal'),
         ("tenure,churned\n1,2\n2,0\n", 'column churned: row 2 ("2"): expected 1 (left) or 0'),
         ("tenure,churned\n1.5,1\n", "expected whole numbers"),
-        ("tenure,churned\n1000000000,0\n", "are these days, or dates?"),
+        ("tenure,churned\n1000000000,0\n", "not days or dates"),
         ("tenure,churned\n,1\n2,0\n", "column tenure: row 2: is empty"),
         ("tenure,left\n1,1\n", 'no column "churned"'),
         ("tenure,churned\n0,0\n", "no customer has come to a first renewal"),
