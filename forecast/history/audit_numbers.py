@@ -77,16 +77,20 @@ def _dated(name: str, history: History) -> bool:
 
 
 def _usual(values: Array) -> Array:
-    """Median of the recorded neighbours above zero of each cell, (period, channel); NaN where too few."""
-    periods = len(values)
+    """Median of the nearest recorded cells around each cell, (period, channel); NaN where too few are recorded."""
     out = np.full(values.shape, np.nan)
-    for c in range(values.shape[1]):
-        there = np.flatnonzero(np.isfinite(values[:, c]))
-        for t in there:
-            others = there[there != t]
-            near = others[np.argsort(np.abs(others - t), kind="stable")[:NEAR]]
-            if len(near) >= min(LEAST, periods):
-                out[t, c] = np.median(values[near, c])
+    patterns, which = np.unique(np.isfinite(values), axis=1, return_inverse=True)
+    for j, recorded in enumerate(
+        patterns.T
+    ):  # channels that are there in the same periods have the same neighbours
+        there, columns = np.flatnonzero(recorded), np.flatnonzero(which.ravel() == j)
+        k = min(NEAR, len(there) - 1)
+        if k < max(min(LEAST, len(values)), 1):
+            continue
+        apart = np.abs(there[:, None] - there).astype(float)
+        np.fill_diagonal(apart, np.inf)
+        near = there[np.argsort(apart, axis=1, kind="stable")[:, :k]]
+        out[np.ix_(there, columns)] = np.median(values[:, columns][near], axis=1)
     return out
 
 
@@ -106,15 +110,19 @@ def _bar(history: History, name: str, usual: Array, d: Array) -> Array:
         chance = np.zeros(values.shape)
     else:
         chance = 1.0 / np.maximum(values, 1.0) + 1.0 / np.maximum(usual, 1.0)
-    own = np.array([_scatter(np.abs(column[np.isfinite(column)])) for column in d.T])
+    size = np.abs(d)  # the median speaks where a series is regular, its outer ones where it is not
+    own = np.minimum(CLEAR * 1.4826 * _quantile(size, 0.5), OUTER * _quantile(size, 0.9))
     return np.maximum(math.log(FACTOR), np.hypot(own, CLEAR * np.sqrt(np.nan_to_num(chance, nan=1.0))))
 
 
-def _scatter(size: Array) -> float:
-    """How far a series strays by itself: the median |d| speaks where it is regular, the outer ones where it is not."""
-    if not len(size):
-        return 0.0
-    return min(CLEAR * 1.4826 * float(np.median(size)), OUTER * float(np.quantile(size, 0.9)))
+def _quantile(values: Array, q: float) -> Array:
+    """The quantile of each column of (period, channel) over what is known of it, (channel,); 0 where nothing is."""
+    ordered = np.sort(values, axis=0)  # NaN last
+    last = np.maximum(np.isfinite(values).sum(axis=0) - 1, 0)
+    at, columns = q * last, np.arange(values.shape[1])
+    low = np.floor(at).astype(int)
+    below, above = ordered[low, columns], ordered[np.minimum(low + 1, last), columns]
+    return np.nan_to_num(below + (at - low) * (above - below), nan=0.0)
 
 
 def _as_last_year(values: Array, d: Array, year: int) -> NDArray[np.bool_]:
@@ -157,14 +165,9 @@ def _beside(name: str, history: History) -> Sequence[str]:
 
 def _along(d: Array, other: Array) -> NDArray[np.bool_]:
     """Cells in which another measure moves the same way: by a part of d, and by more than it is used to."""
-    used_to = np.array([1.4826 * _median(np.abs(column)) for column in other.T])
+    used_to = 1.4826 * _quantile(np.abs(other), 0.5)
     with np.errstate(invalid="ignore"):
         return (other * d > 0) & (np.abs(other) > np.maximum(ALONG * np.abs(d), 2.0 * used_to))
-
-
-def _median(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else 0.0
 
 
 def outliers(history: History) -> Check:

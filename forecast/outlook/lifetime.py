@@ -238,7 +238,8 @@ def _numbers(grid: Grid, names: tuple[str, ...], ask: Ask) -> tuple[dict[str, Ar
         empty = [(number, cell) for number, cell in cells if cell is None]
         if name in ("tenure", "age") and (long := values[name] > MOST_RENEWALS).any():
             rule = message(
-                "expected at most {most:whole} renewals; write how many there were, not days or dates", most=MOST_RENEWALS
+                "expected at most {most:whole} renewals; write how many there were, not days or dates",
+                most=MOST_RENEWALS,
             )
             rows = [(grid.numbers[i], values[name][i]) for i in np.flatnonzero(long)]
             problems.append(cells_problem(grid.file, name, rows, rule))
