@@ -475,7 +475,8 @@ def count_table(
 def order_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> list[str]:
     """Channels by first period, then by name."""
     first = _first_of(starts, channels)
-    return sorted(first, key=lambda channel: (first[channel], channel))
+    days = np.array(list(first.values()), dtype="datetime64[D]").astype(np.int64).tolist()
+    return [name for _, name in sorted(zip(days, first, strict=True))]
 
 
 def _first_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> dict[str, np.datetime64]:

@@ -6,6 +6,7 @@ total, and is counted beside it: a sum of the cells that are there is the file's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,7 @@ class DataRead:
     def _told(self, file: FileRead) -> dict[str, Any]:
         totals: dict[str, dict[str, Any]] = {}
         frame = self.totals(file.file)
-        for by, name, measure, total, blank in zip(*(frame[key] for key in TOTALS[1:]), strict=True):
+        for by, name, measure, total, blank in zip(*(frame[key].tolist() for key in TOTALS[1:]), strict=True):
             into = totals.setdefault(str(measure), {})
             if by == ALL:
                 into |= {"total": _plain(total), "blank": int(blank)}
@@ -79,9 +80,9 @@ class DataRead:
 
 def _plain(total: float) -> float | int | None:
     """A number as JSON has it: whole where it is."""
-    if not np.isfinite(total):
+    if not math.isfinite(total):
         return None
-    return int(total) if float(total).is_integer() else float(total)
+    return int(total) if total.is_integer() else total
 
 
 def what_was_read(history: History, study: Study) -> DataRead:
@@ -233,7 +234,8 @@ def _by_channel(
     """The totals of every channel at once, of those that are the file's `own` and have a number or a blank in it."""
     there = np.isfinite(values) & own
     sums = np.round(np.where(there, values, 0.0).sum(axis=0), DECIMALS)
-    for name, total, known, n in zip(channels, sums, there.any(axis=0), blank.sum(axis=0), strict=True):
+    columns = (channels, sums.tolist(), there.any(axis=0).tolist(), blank.sum(axis=0).tolist())
+    for name, total, known, n in zip(*columns, strict=True):
         if known or n:
-            kept = float(total) if known else np.nan
-            yield dict(zip(TOTALS, (file.file, CHANNEL, name, measure, kept, int(n)), strict=True))
+            kept = total if known else math.nan
+            yield dict(zip(TOTALS, (file.file, CHANNEL, name, measure, kept, n), strict=True))
