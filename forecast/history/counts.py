@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
+from forecast.history.grand_totals import apart, without_sums
 from forecast.history.history import MONEY, History
 from forecast.history.rows import (
     FIRST_YEAR,
@@ -134,15 +135,22 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     ask = layout.ask
     grid = read_grid(path, file, ask)
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind)
+    sums = apart(grid, found)
+    form = number_form(grid, [at for name, at in found.items() if name in (*layout.money, *layout.stages)], ask)
+    added, grid = _measured(sums.grid, found, layout, form), sums.rest
     dates = date_form(grid, [found["period"]], ask, kind=layout.kind)
-    measured = _measured(grid, found, layout)
+    measured = _measured(grid, found, layout, form)
     values, problems, bad = measured.values, measured.problems, measured.bad
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
     starts, bad["period"] = periods.starts, periods.bad
     problems += ([] if layout.leave_out else periods.problems) + _odd_periods(
         grid, found["period"], starts, periods.days, layout
     )
-    channels, wrong = _read_channels(grid, found["channel"])
+    channels, bad["channel"], wrong = _read_channels(grid, found["channel"], layout)
+    problems += wrong + added.problems
+    leave_out = None if layout.leave_out else "" if layout.needed else LEAVE_OUT
+    titles = {name: grid.title(at) for name, at in found.items()}
+    grid, wrong = without_sums(sums, measured.values, added.values, titles, layout.money, leave_out)
     problems += wrong
     notes, wrong = in_one_currency(grid, found, values, measured.named, layout.currency, layout.spec.exchange)
     problems += wrong
@@ -155,7 +163,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     told = "currency" in found or any(names.astype(bool).any() for names in measured.named.values())
     rows = Rows(file, np.array(grid.numbers), starts, channels, values, read, in_currency=told)
     if any(bad.values()):
-        rows = _without_bad(rows, bad, {name: grid.title(at) for name, at in found.items()})
+        rows = _without_bad(rows, bad, titles)
     if filled:
         text = 'blank cells are read as 0, as history.blank = "zero" says: {filled:list}'
         rows = rows.told("Blanks read as zero", PASS, message(text, filled=filled))
@@ -181,10 +189,9 @@ class _Measured:
     problems: list[Text] = field(default_factory=list)
 
 
-def _measured(grid: Grid, found: Mapping[str, int], layout: Layout) -> _Measured:
-    names = [name for name in (*layout.money, *layout.stages) if name in found]
-    read = _Measured(number_form(grid, [found[name] for name in names], layout.ask))
-    for name in names:
+def _measured(grid: Grid, found: Mapping[str, int], layout: Layout, form: NumberForm) -> _Measured:
+    read = _Measured(form)
+    for name in (name for name in (*layout.money, *layout.stages) if name in found):
         at = found[name]
         numbers = to_numbers(grid, at, grid.title(at), whole=False, form=read.form, signed=True)
         read.values[name], read.bad[name] = numbers.values, numbers.bad
@@ -206,9 +213,10 @@ def _way_out(grid: Grid, bad: Mapping[str, frozenset[int]], layout: Layout) -> l
 
 
 def _without_bad(rows: Rows, bad: Mapping[str, frozenset[int]], titles: Mapping[str, str]) -> Rows:
-    """The rows without what stands in rows with an unreadable cell; where that is the period, without the row itself.
+    """The rows without what stands in rows with an unreadable cell; where that is the period or the channel, without the
+    row itself.
 
-    A row whose period is known stays as one of which nothing is known, so that it leaves no gap.
+    Another row stays as one of which nothing is known, so that it leaves no gap.
     """
     left_out: list[LeftOut] = []
     told: set[int] = set()
@@ -220,7 +228,7 @@ def _without_bad(rows: Rows, bad: Mapping[str, frozenset[int]], titles: Mapping[
     out = np.isin(rows.numbers, sorted(told))
     measures = {name: np.where(out, np.nan, values) for name, values in rows.measures.items()}
     read = rows.read and replace(rows.read, rows=int((~out).sum()), left_out=(*rows.read.left_out, *left_out))
-    return replace(rows, measures=measures, read=read).where(~np.isnat(rows.starts))
+    return replace(rows, measures=measures, read=read).where(~np.isnat(rows.starts) & (rows.channels != ""))
 
 
 def _said(grid: Grid, positions: Iterable[int], form: NumberForm, dates: Text) -> dict[str, Text]:
@@ -333,16 +341,19 @@ def _weeks(grid: Grid, position: int, starts: Periods, days: Periods, layout: La
     return []
 
 
-def _read_channels(grid: Grid, position: int) -> tuple[NDArray[np.object_], list[Text]]:
+def _read_channels(
+    grid: Grid, position: int, layout: Layout
+) -> tuple[NDArray[np.object_], frozenset[int], list[Text]]:
+    """Names of channels ("": none), the rows without one, and what is wrong with them."""
     title = grid.title(position)
     cells = ["" if cell is None else name_text(cell) for cell in grid.column(position)]
     empty = [(n, None) for n, cell in zip(grid.numbers, cells, strict=True) if not cell]
     problems: list[Text] = []
-    if empty:
+    if empty and not layout.leave_out:
         rule = 'is empty; name the channel of each row ("unknown" where it is not known)'
         problems.append(cells_problem(grid.file, title, empty, rule))
     problems += channel_names(grid.file, title, [cell for cell in cells if cell])
-    return np.array(cells, dtype=object), problems
+    return np.array(cells, dtype=object), frozenset(number for number, _ in empty), problems
 
 
 def channel_names(file: str, title: str, channels: Iterable[str]) -> list[Text]:
@@ -398,6 +409,15 @@ def no_totals(file: str, title: str, names: Iterable[str]) -> list[Text]:
 
 
 # ------------------------------------------------------------------------------- rows of totals, shares, blanks, dates
+
+
+def without_named_totals(rows: Rows) -> Rows:
+    """The rows without those of channels whose name means a total, which are the sum of all others.
+
+    For plans: their round numbers add up by accident. Raises DataError where such a name is no total.
+    """
+    named = np.array([means_total(str(name)) for name in rows.channels], dtype=bool)
+    return without_totals(rows) if named.any() else rows
 
 
 def without_totals(rows: Rows) -> Rows:

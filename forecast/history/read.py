@@ -31,6 +31,7 @@ from forecast.history.counts import (
     summed,
     told_apart,
     whole_counts,
+    without_named_totals,
     without_totals,
 )
 from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
@@ -457,7 +458,7 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
         spec=study.history,
         currency=study.currency,
     )
-    rows = read_rows(study.folder / file, file, layout)
+    rows = without_named_totals(read_rows(study.folder / file, file, layout))
     kind, known, paid = history.period, history.channels, history.spenders
     place = period_index(rows.starts, starts[0], kind)
     kept = rows.where((place >= 0) & (place < starts.size))

@@ -99,7 +99,7 @@ def find_totals(
         seen = np.isfinite(values)
         total = np.bincount(keys, np.where(named, 0.0, filled[name]), n_keys)[keys]
         sums[name] = np.where(named, total, total - filled[name])
-        close[name] = np.abs(filled[name] - sums[name]) <= _rounding(values, size, name in money)
+        close[name] = np.abs(filled[name] - sums[name]) <= sum_tolerance(values, size, name in money)
         close[name] |= ~seen
         asked |= seen
         agrees &= close[name]
@@ -123,7 +123,7 @@ def find_totals(
     return found
 
 
-def _rounding(values: Array, size: Array, is_money: bool) -> Array:
+def sum_tolerance(values: Array, size: Array, is_money: bool) -> Array:
     """How far a sum may be from the rounded values of `size` others: half a unit each, and half of its own."""
     finite = values[np.isfinite(values)]
     whole = bool((finite == np.round(finite)).all())

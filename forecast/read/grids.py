@@ -269,7 +269,7 @@ def find_columns(
             problems.append(_missing_column(column, there, file))
     if problems:
         raise DataError(problems)
-    return found
+    return {column.name: found[column.name] for column in wanted if column.name in found}
 
 
 def there_name(header: Sequence[str], at: int) -> str:
