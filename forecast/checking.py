@@ -21,6 +21,7 @@ from forecast.history import (
     History,
     audit_history,
     common_mistakes,
+    plan_rows,
     read_history,
     read_plan,
     what_was_read,
@@ -70,7 +71,7 @@ def read_asked(
 def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> Done:
     """Read and validate study and data; say what was read, and audit it."""
     loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
-    read = what_was_read(history, loaded)
+    read = what_was_read(history, loaded, plan_rows(loaded, history))
     asked = audit_history(history, loaded)
     found = check_table(
         common_mistakes(history, loaded, asked, lifetime=lifetime_of(loaded).expected), "mistake"

@@ -43,6 +43,7 @@ from forecast.history import (
     History,
     audit_history,
     common_mistakes,
+    plan_rows,
     read_plan,
     what_was_read,
     without_strays,
@@ -385,7 +386,8 @@ class Forecast(Results):
     @cached_property
     def read(self) -> DataRead | None:
         """What was read of which files; None for a history that was not read from any."""
-        return what_was_read(self.case.history, self.case.study) if self.case.history.files else None
+        history, study = self.case.history, self.case.study
+        return what_was_read(history, study, plan_rows(study, history)) if history.files else None
 
     # ------------------------------------------------------------------------------------------ what these stand on
 

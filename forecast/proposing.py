@@ -356,6 +356,14 @@ def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Ask | None)
         draft.notes.append(message("{file}: rows of single days are to be added up by month", file=main.file))
     for look in [look for look in looks if look.role in ("leads", "counts")]:
         _columns(draft, look, ask)
+    if "activity" in by_role:  # the names of its own columns; that of the channel is the leads' where they need one
+        look = by_role["activity"]
+        taken = {*main.guesses, *main.unclear}
+        guesses, unclear = (
+            {name: what for name, what in each.items() if name not in taken}
+            for each in (look.guesses, look.unclear)
+        )
+        _columns(draft, replace(look, guesses=guesses, unclear=unclear), ask)
     if main.budget and "spend" not in main.known and main.role == "counts":
         text = message(
             'Column "{title}" of {file} is a budget, and a budget is a plan: was it spent as it stands there?',
@@ -431,7 +439,8 @@ def _stages(by_role: dict[str, Look]) -> list[str]:
     there = {"leads", "won"}
     if any(any(cell is not None for cell in look.cells("qualified")) for look in files):
         there.add("qualified")
-    if "activity" in by_role and "visitors" in by_role["activity"].columns:
+    activity = by_role.get("activity")
+    if activity is not None and "visitors" in {*activity.columns, *activity.unclear}:
         there.add("visitors")
     return [stage for stage in order if stage in there]
 

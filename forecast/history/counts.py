@@ -25,7 +25,6 @@ from forecast.history.rows import (
     blanks_for_zeros,
     find_totals,
     lone_days,
-    means_total,
     rounded,
 )
 from forecast.periods import Periods, period_index, period_label, period_range, start_of
@@ -42,6 +41,7 @@ from forecast.read import (
     file_read,
     find_columns,
     folded,
+    means_total,
     name_text,
     number_form,
     read_grid,
@@ -50,7 +50,7 @@ from forecast.read import (
     to_periods,
 )
 from forecast.study import HistorySpec, Study, nearest
-from forecast.words import PASS, REVIEW, Check, Text, message
+from forecast.words import PASS, REVIEW, Check, Message, Text, message
 
 LEAVE_OUT = 'history.bad_rows = "leave out"'
 SUGGESTED = 0.5  # of the rows: where more are bad, it is the file that is not understood
@@ -134,7 +134,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     """
     ask = layout.ask
     grid = read_grid(path, file, ask)
-    found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind)
+    found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind, row=grid.line)
     sums = apart(grid, found)
     form = number_form(grid, [at for name, at in found.items() if name in (*layout.money, *layout.stages)], ask)
     added, grid = _measured(sums.grid, found, layout, form), sums.rest
@@ -152,7 +152,9 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     titles = {name: grid.title(at) for name, at in found.items()}
     grid, wrong = without_sums(sums, measured.values, added.values, titles, layout.money, leave_out)
     problems += wrong
-    notes, wrong = in_one_currency(grid, found, values, measured.named, layout.currency, layout.spec.exchange)
+    notes, other, wrong = in_one_currency(
+        grid, found, values, measured.named, layout.currency, layout.spec.exchange
+    )
     problems += wrong
     filled = _filled(values, layout)
     problems += _missing_stages(grid, found, values, measured.broken, layout)
@@ -164,6 +166,8 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     rows = Rows(file, np.array(grid.numbers), starts, channels, values, read, in_currency=told)
     if any(bad.values()):
         rows = _without_bad(rows, bad, titles)
+    for check in other:
+        rows = rows.told(str(check.name), check.status, check.value, check.advice)
     if filled:
         text = 'blank cells are read as 0, as history.blank = "zero" says: {filled:list}'
         rows = rows.told("Blanks read as zero", PASS, message(text, filled=filled))
@@ -295,7 +299,7 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
         return Wanted(name, (name,), required)
     theirs = layout.columns[name]
     if layout.spare:  # the study's mapping is for the leads; the activity beside them may use our names too
-        return Wanted(name, (theirs, name), required)
+        return Wanted(name, (theirs, name), required, spare=True)
     return Wanted(name, (theirs,), required=True, mapped=True)
 
 
@@ -554,6 +558,8 @@ def _missing_stages(
     broken: columns of which something else is said.
     """
     stages, spare = layout.stages, layout.spare
+    if spare and not (values or broken):
+        return [_nothing_in(grid, layout)]
     if not stages:
         return []
     recorded = [
@@ -566,17 +572,28 @@ def _missing_stages(
     problems: list[Text] = []
     for name, there in zip(stages[start:], recorded[start:], strict=True):
         if not there:
-            text = "column {stage}: is empty in all rows" if name in found else 'row 1: no column "{stage}"'
+            text = "column {stage}: is empty in all rows" if name in found else 'row {row}: no column "{stage}"'
             guess = "" if name in found else nearest(name, titles)
             remedy = "add it, map it by history.columns.{stage}, or take {stage} out of funnel.stages"
             if name == stages[-1]:  # the chain must end with it
                 remedy = "add it or map it by history.columns.{stage}: how many were won, 0 where none was"
-            told = {"file": grid.file, "stage": name, "titles": titles, "guess": guess or "."}
+            told = {"file": grid.file, "stage": name, "titles": titles, "guess": guess or "."} | {"row": grid.line}
             problems.append(message(f"{{file}}: {text}; the file has {{titles}}; {remedy}{{guess}}", **told))
     if not problems and not spare and start == len(stages) - 1:
         text = "{file}: of the stages ({stages}) only {last} is recorded; expected two or more."
         problems.append(message(text, file=grid.file, stages=stages, last=stages[-1]))
     return problems
+
+
+def _nothing_in(grid: Grid, layout: Layout) -> Message:
+    """The message for a table beside leads that holds none of what it may be read for."""
+    text = (
+        "{file}: row {row}: no column of {names}; the file has {there}; name one in the study: history.columns = "
+        '{{ {first} = "its name in the file" }}, or take the file out.'
+    )
+    names = (*layout.money, *layout.stages)
+    told = {"file": grid.file, "row": grid.line, "names": names, "first": names[0]}
+    return message(text, there=[title for at in range(len(grid.header)) if (title := grid.title(at))], **told)
 
 
 def check_pairs(rows: Rows, kind: str) -> None:

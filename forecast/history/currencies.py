@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.read import Grid, cells_problem
-from forecast.words import Text, message
+from forecast.words import REVIEW, Check, Text, message
 
 NO_CURRENCY = ""
 SHARED = {
@@ -130,8 +130,10 @@ def in_one_currency(
     named: Mapping[str, NDArray[np.object_]],
     currency: str,
     exchange: Mapping[str, float],
-) -> tuple[list[Text], list[Text]]:
-    """Bring the money of a table into the study's currency, where it is told which it is in: notes and problems.
+) -> tuple[list[Text], list[Check], list[Text]]:
+    """Bring the money of a table into the study's currency, where it is told which it is in.
+
+    Returns what was done; what to look at: money in another currency that is read as the study's; and problems.
 
     A column of currencies tells it of each row; without one, what the cells or the title of a column name (`named`, by
     measure, "" where nothing is). `values` by measure are changed where they are converted.
@@ -140,6 +142,7 @@ def in_one_currency(
     if "currency" in found:
         column = np.array([currency_of(cell) for cell in grid.column(found["currency"])], dtype=object)
     notes: list[Text] = []
+    other_money: list[Check] = []
     problems: list[Text] = []
     alone: dict[str, str] = {}
     for name in [name for name in named if name in values]:
@@ -171,7 +174,12 @@ def in_one_currency(
                 problems.append(cells_problem(grid.file, grid.title(found["currency"]), nameless, rule))
         if converted.rates:
             values[name] = cells * np.array([converted.rates.get(str(each), 1.0) for each in names])
-        notes += [converted.note] if converted.note else []
+        if converted.other:
+            way = 'Set currency = "{other}", or say what one unit is worth: history.exchange = {{ {other} = ... }}.'
+            advice = message(way, other=converted.other)
+            other_money.append(Check("Currency of the data", REVIEW, converted.note, advice))
+        elif converted.note:
+            notes.append(converted.note)
     if len(set(alone.values())) > 1 and not exchange:
         said = (
             "{file}: columns in different currencies ({found}); export them in one, or say what one unit is "
@@ -180,7 +188,7 @@ def in_one_currency(
         told = [message("{title} in {name}", title=title, name=name) for title, name in alone.items()]
         other = next(name for name in alone.values() if name != currency_of(currency))
         problems.append(message(said, file=grid.file, found=told, currency=currency, other=other))
-    return notes, problems
+    return notes, other_money, problems
 
 
 def own_sign(name: str, currency: str) -> str:

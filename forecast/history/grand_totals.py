@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.history.rows import means_total, sum_tolerance
-from forecast.read import Grid, LeftOut, cells_problem
+from forecast.history.rows import sum_tolerance
+from forecast.read import Grid, LeftOut, cells_problem, means_total
 from forecast.words import Text, message
 
 
@@ -36,8 +36,7 @@ def apart(grid: Grid, found: Mapping[str, int]) -> Sums:
     measures = [at for name, at in found.items() if name not in ("period", "channel", "currency")]
 
     def adds_up(row: tuple[object, ...], *, last: bool) -> bool:
-        cells = [row[at] for at in names]
-        texts = [cell for cell in cells if cell is not None]
+        texts = [cell for at in names if (cell := row[at]) is not None and str(cell).strip(" -\u2013\u2014")]
         if not all(isinstance(text, str) and means_total(text) for text in texts):
             return False
         others = [cell for at, cell in enumerate(row) if isinstance(cell, str) and at not in measures]
@@ -83,14 +82,14 @@ def without_sums(
             wrong.append((int(number), differ[0]))
     left_out = rest.left_out
     if exact:
-        left_out = (*left_out, LeftOut("the sum of the rows above", len(exact), tuple(exact)))
+        left_out = (*left_out, LeftOut("the sum of other rows", len(exact), tuple(exact)))
     if wrong and leave_out is None:
         rows = tuple(number for number, _ in wrong)
         left_out = (*left_out, LeftOut("means a total, and is not the sum", len(rows), rows, bad=True))
     problems: list[Text] = []
     if wrong and leave_out is not None:
         remedy = (
-            "is a row of totals, and not the sum of the rows above; correct the row that is missing or twice there, "
+            "is a row of totals, and not the sum of the others; correct the row that is missing or twice among them, "
             "or delete the row of totals{leave_out}"
         )
         also = f", or leave it out, counted and listed: {leave_out}" if leave_out else ""
@@ -114,5 +113,5 @@ def _difference(
         near = sum_tolerance(values[name], np.full(values[name].shape, float(span.sum())), name in money)
         if np.isfinite(value) and abs(value - total) > near.max():
             told = {"title": titles[name], "value": float(value), "sum": total}
-            return message("{title} {value:given}, the rows above {sum:given}", **told)
+            return message("{title} {value:given}, the others {sum:given}", **told)
     return None

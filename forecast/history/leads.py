@@ -252,6 +252,14 @@ def _wanted(name: str, columns: Mapping[str, str], preset: Preset, *, required: 
     return Wanted(name, preset.names(name) if name in FLAGS else (*preset.names(name), name), required)
 
 
+def _of_leads(study: Study, sources: Sequence[_Source]) -> Mapping[str, str]:
+    """The names that the study maps, without that of the channel where only the activity can have it."""
+    columns = study.history.columns
+    there = {folded(title) for source in sources for title in source.file.header}
+    elsewhere = study.history.activity is not None and folded(columns.get("channel", "")) not in there
+    return {name: title for name, title in columns.items() if name != "channel"} if elsewhere else columns
+
+
 def _found(
     opened: _Opened, sources: Sequence[_Source], *, returns: bool | None = None
 ) -> list[dict[str, int]]:
@@ -260,7 +268,7 @@ def _found(
     Raises DataError for each that must be there and is not, and for names that leave it open which is meant.
     """
     study = opened.study
-    columns, preset, stages = study.history.columns, _preset(study), _stages(study)
+    columns, preset, stages = _of_leads(study, sources), _preset(study), _stages(study)
     required = ["channel", "created", *stages[1:]]
     if returns is None:
         returns = study.nurturing is not None
@@ -303,20 +311,20 @@ def _look(
     for i, own, asked in turns:
         wanted = [own, *(_wanted(name, columns, preset) for name in asked)]
         try:
-            found[i] = find_columns(sources[i].file.header, wanted, sources[i].name, role=sources[i].ask.role)
+            found[i] = find_columns(sources[i].file.header, wanted, sources[i].name, role=sources[i].ask.role, row=sources[i].file.line)
         except DataError as error:
             problems += error.problems
     for i, _, asked in turns if two and not problems else ():
         left = [_wanted(name, columns, preset) for name in asked if name not in found[i]]
         other = sources[1 - i]
-        more = find_columns(other.file.header, left, other.name, role=other.ask.role)
+        more = find_columns(other.file.header, left, other.name, role=other.ask.role, row=other.file.line)
         found[1 - i] |= {name: at for name, at in more.items() if at not in found[1 - i].values()}
     return found, problems
 
 
 def _problems(source: _Source, wanted: Sequence[Wanted]) -> list[Text]:
     try:
-        find_columns(source.file.header, wanted, source.name, role=source.ask.role)
+        find_columns(source.file.header, wanted, source.name, role=source.ask.role, row=source.file.line)
     except DataError as error:
         return list(error.problems)
     return []
@@ -342,7 +350,7 @@ def _currency(source: _Source, amount: int, columns: Mapping[str, str], preset: 
     if own and "currency" not in columns:
         return own[0]
     wanted = [_wanted("currency", columns, preset, required="currency" in columns)]
-    return find_columns(source.file.header, wanted, source.name, role=source.ask.role).get("currency")
+    return find_columns(source.file.header, wanted, source.name, role=source.ask.role, row=source.file.line).get("currency")
 
 
 def _in_form(opened: _Opened, source: _Source, places: Mapping[str, int]) -> _Source:

@@ -295,7 +295,13 @@ def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
 
 
 def _check_lead_channels(study: Study, file: str, leads: Leads, rows: Rows | None) -> None:
-    """The names of channels agree between leads, activity and study."""
+    """The names of channels agree between leads, activity and study; and one of the files has the column mapped."""
+    mapped = study.history.columns.get("channel")
+    read = [*leads.files, *([rows.read] if rows is not None and rows.read is not None else [])]
+    if mapped is not None and folded(mapped) not in {folded(f.columns.get("channel", mapped)) for f in read}:
+        text = '{files}: no column "{name}", which history.columns.channel names; the files have {there}.'
+        there = list(dict.fromkeys(title for f in read for title in (*f.columns.values(), *f.unread)))
+        raise DataError(message(text, files=" and ".join(f.file for f in read), name=mapped, there=there))
     names = set(leads.groups["channel"].unique())
     problems = channel_names(file, "channel", names) + no_totals(file, "channel", names)
     if rows is not None and not problems:
@@ -448,25 +454,33 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
     return texts | {name: f'"{name}" has no recorded spend, {remedy}' for name in unpaid}
 
 
-def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
+def plan_rows(study: Study, history: History) -> Rows | None:
+    """The rows of a file of planned spend that lie in the horizon, without rows of totals; None where no file is named.
+
+    Raises DataError where it cannot be read, or holds nothing of the horizon.
+    """
+    spend = study.plan.spend
+    if spend == "current" or not isinstance(spend, str):
+        return None
+    kind = history.period
     layout = Layout(
-        "plan.spend",
-        "plan",
-        history.period,
-        ("spend",),
-        needed=("spend",),
-        spec=study.history,
-        currency=study.currency,
+        "plan.spend", "plan", kind, ("spend",), needed=("spend",), spec=study.history, currency=study.currency
     )
-    rows = without_named_totals(read_rows(study.folder / file, file, layout))
-    kind, known, paid = history.period, history.channels, history.spenders
-    place = period_index(rows.starts, starts[0], kind)
-    kept = rows.where((place >= 0) & (place < starts.size))
-    horizon = f"{period_label(starts[0], kind)} to {period_label(starts[-1], kind)}"
+    rows = without_named_totals(read_rows(study.folder / spend, spend, layout))
+    first, last = (np.datetime64(shift(history.last, n, kind), "D") for n in (1, study.plan.periods))
+    kept = rows.where((rows.starts >= first) & (rows.starts <= last))
     if kept.starts.size == 0:
+        horizon = f"{period_label(first, kind)} to {period_label(last, kind)}"
         raise DataError(
-            f"{file}: no row lies in the horizon, {horizon}; add its rows (period, channel, spend)."
+            f"{spend}: no row lies in the horizon, {horizon}; add its rows (period, channel, spend)."
         )
+    return replace(kept, read=_file_read("plan", rows, first, last, kind))
+
+
+def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
+    kept = plan_rows(study, history)
+    assert kept is not None  # noqa: S101 - there is a file
+    kind, known, paid = history.period, history.channels, history.spenders
     if empty := [(n, None) for n in kept.numbers[np.isnan(kept.measures["spend"])]]:
         raise DataError(cells_problem(file, "spend", empty, "is empty; write the planned amount, 0 for none"))
     sums = {str(name): float(kept.measures["spend"][kept.channels == name].sum()) for name in kept.channels}

@@ -9,7 +9,6 @@ others may make of it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,27 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.periods import Periods
-from forecast.read import folded
+from forecast.read import means_total
 from forecast.words import Message, message
 
 Array = NDArray[np.float64]
 
-# What the last word of a row of totals is, or all that stands before a mark ("Total: Account"), in several languages.
-TOTAL_WORDS = frozenset({
-    "total", "totals", "totale", "totaal", "totalt", "totalsumma", "yhteensä", "summa", "loppusumma", "kokonaissumma",
-    "gesamt", "insgesamt", "summe", "gesamtsumme", "gesamtergebnis", "endsumme",
-})  # fmt: skip
-TOTAL_NAMES = TOTAL_WORDS | {
-    "sum",
-    "all channels",
-    "all sources",
-    "all campaigns",
-    "total general",
-    "kaikki kanavat",
-    "kaikki lähteet",
-    "alla kanaler",
-    "alle kanäle",
-}
 NEARLY = 0.9  # of the rows in which a total with a slip in it still is the sum
 LEAST_CELLS, LEAST_UNITS = 6, 20  # that agree, before a channel of another name is taken for a total
 FEW_BLANKS = 3
@@ -47,19 +30,6 @@ LONE_YEARS, LONE_SHARE, LONE_ROWS = 5, 0.02, 3  # a date so far from all others,
 
 
 # ------------------------------------------------------------------------------------------------------------- totals
-
-
-def means_total(name: str) -> bool:
-    """Whether a name says that its rows add up others.
-
-    >>> [means_total(name) for name in ("Grand Total", "Total: Account", "Yhteensä", "Total TV", "ppc")]
-    [True, True, True, False, False]
-    """
-    plain = folded(name)
-    parts = [part.strip(" *") for part in re.split(r"[:|/()]| [\u2013-] ", plain)]
-    parts = [part for part in parts if part]
-    last = plain.strip(" *:()").split(" ")[-1]
-    return plain in TOTAL_NAMES or last in TOTAL_WORDS or any(part in TOTAL_NAMES for part in parts)
 
 
 @dataclass(frozen=True, eq=False)

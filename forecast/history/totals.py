@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.history.counts import Rows
 from forecast.history.history import MONEY, History
-from forecast.periods import period_index
+from forecast.periods import period_index, period_label
 from forecast.read import FileRead
 from forecast.study import Study
 from forecast.words import Text, message
@@ -85,16 +86,22 @@ def _plain(total: float) -> float | int | None:
     return int(total) if total.is_integer() else total
 
 
-def what_was_read(history: History, study: Study) -> DataRead:
-    """How the files of a history were read, with the totals of every column that it took from them."""
+def what_was_read(history: History, study: Study, plan: Rows | None = None) -> DataRead:
+    """How the files of a history were read, with the totals of every column that it took from them; and of a plan."""
     totals = [row for file in history.files for row in _totals(history, file)]
     facts = [
         {"file": file.file, **fact}
         for file in history.files
         for fact in _facts(history, file, study.currency)
     ]
+    files = history.files
+    if plan is not None and plan.read is not None:
+        files = (*files, plan.read)
+        totals += _plan_totals(plan, plan.read, history.period)
+        planned = _plan_facts(history, plan, plan.read, study.currency)
+        facts += [{"file": plan.file, **fact} for fact in planned]
     return DataRead(
-        files=history.files,
+        files=files,
         first=history.labels[0],
         last=history.labels[-1],
         period=history.period,
@@ -110,12 +117,7 @@ def what_was_read(history: History, study: Study) -> DataRead:
 
 def _facts(history: History, file: FileRead, currency: str) -> Iterator[dict[str, Any]]:
     """What is to be said of a file, a row each."""
-    yield _fact("role", value=file.role)
-    yield from (_fact("written", name, value) for name, value in file.dialect.items())
-    yield from (_fact("column", ours, theirs) for ours, theirs in file.columns.items())
-    yield from (_fact("not read", title) for title in file.unread)
-    yield _fact("rows used", rows=file.rows)
-    yield from (_fact("rows left out", value=out.reason, rows=out.n) for out in file.left_out)
+    yield from _how(file)
     measures = _measures(history, file)
     if measures:
         yield _fact("first period", history.labels[0])
@@ -124,6 +126,23 @@ def _facts(history: History, file: FileRead, currency: str) -> Iterator[dict[str
         yield _fact("currency", currency)
     yield from (_fact("outcome", out.value, out.meaning, out.n) for out in file.outcomes)
     yield from (_fact("joined", value=said) for said in _joined(history, file))
+    yield from (_fact("note", value=note) for note in file.notes)
+
+
+def _how(file: FileRead) -> Iterator[dict[str, Any]]:
+    yield _fact("role", value=file.role)
+    yield from (_fact("written", name, value) for name, value in file.dialect.items())
+    yield from (_fact("column", ours, theirs) for ours, theirs in file.columns.items())
+    yield from (_fact("not read", title) for title in file.unread)
+    yield _fact("rows used", rows=file.rows)
+    yield from (_fact("rows left out", value=out.reason, rows=out.n) for out in file.left_out)
+
+
+def _plan_facts(history: History, plan: Rows, file: FileRead, currency: str) -> Iterator[dict[str, Any]]:
+    yield from _how(file)
+    yield _fact("first period", period_label(plan.starts.min(), history.period))
+    yield _fact("last period", period_label(plan.starts.max(), history.period))
+    yield _fact("currency", currency)
     yield from (_fact("note", value=note) for note in file.notes)
 
 
@@ -191,6 +210,17 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
         for year in dict.fromkeys(years.tolist()):
             yield _total(file, YEAR, year, name, values[years == year], blank[years == year])
         yield from _by_channel(file, history.channels, name, values, np.where(own, blank, 0), own)
+
+
+def _plan_totals(plan: Rows, file: FileRead, kind: str) -> Iterator[dict[str, Any]]:
+    """The planned spend of the horizon: of all, by year, by channel."""
+    spend = plan.measures["spend"]
+    blank = (~np.isfinite(spend)).astype(np.int64)
+    years = np.array([period_label(start, kind)[:4] for start in plan.starts])
+    yield _total(file, ALL, "", "spend", spend, blank)
+    for by, names in ((YEAR, years), (CHANNEL, plan.channels.astype(str))):
+        for name in sorted(set(names.tolist())):
+            yield _total(file, by, name, "spend", spend[names == name], blank[names == name])
 
 
 def _amounts(history: History) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

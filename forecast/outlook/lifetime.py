@@ -226,7 +226,7 @@ def read_tenures(path: Path, file: str, reads: ReadsSpec = ReadsSpec()) -> Tenur
 
 def _numbers(grid: Grid, names: tuple[str, ...], ask: Ask) -> tuple[dict[str, Array], list[Text]]:
     """Columns of whole numbers, none empty."""
-    found = find_columns(grid.header, [Wanted(name, (name,)) for name in names], grid.file)
+    found = find_columns(grid.header, [Wanted(name, (name,)) for name in names], grid.file, row=grid.line)
     form = number_form(grid, list(found.values()), ask)
     values: dict[str, Array] = {}
     problems: list[Text] = []
@@ -273,7 +273,7 @@ def _customers(grid: Grid, ask: Ask) -> Tenures:
 
 def _cohorts(grid: Grid, ask: Ask) -> Tenures:
     values, problems = _numbers(grid, ("age", "customers"), ask)
-    at = find_columns(grid.header, [Wanted("cohort", ("cohort",))], grid.file)["cohort"]
+    at = find_columns(grid.header, [Wanted("cohort", ("cohort",))], grid.file, row=grid.line)["cohort"]
     if problems:
         raise DataError(problems)
     by: dict[str, dict[int, tuple[float, int]]] = {}

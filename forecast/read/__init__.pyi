@@ -40,3 +40,4 @@ from .relation import as_grid as as_grid
 from .relation import open_relation as open_relation
 from .relation import with_forms as with_forms
 from .titles import folded as folded
+from .titles import means_total as means_total

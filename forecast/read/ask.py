@@ -12,12 +12,16 @@ from forecast.study import ReadSpec, ReadsSpec
 
 @dataclass(frozen=True)
 class Wanted:
-    """A column that we look for: our name, the names it may have in the file, and whether it must be there."""
+    """A column that we look for: our name, the names it may have in the file, and whether it must be there.
+
+    mapped: the study says its name. spare: it does, and means another file.
+    """
 
     name: str
     theirs: tuple[str, ...]
     required: bool = True
     mapped: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, eq=False)

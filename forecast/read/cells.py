@@ -27,7 +27,7 @@ class Grid:
 
     `numbers[i]` is the row number of `rows[i]` in the file, the header being row 1 (Parquet has no header: from 1).
     `said`: how the file is written, by what. `left_out`: rows that are no part of the table. `shift`: days to be added
-    to the day numbers of the workbook (some count from 1904).
+    to the day numbers of the workbook (some count from 1904). `line`: row of the header.
     """
 
     file: str
@@ -38,6 +38,7 @@ class Grid:
     left_out: tuple[LeftOut, ...] = ()
     shift: int = 0
     notes: tuple[Text, ...] = ()
+    line: int = 1
 
     def column(self, position: int) -> list[Any]:
         """The cells of one column."""

@@ -95,7 +95,8 @@ def _read_csv(path: Path, file: str, ask: Ask) -> Grid:
         raise DataError(f"{file}: holds binary data, not text; export it as CSV UTF-8.")
     form = form_of(text[:SAMPLE], encoding, file, ask)
     rows, numbers, end = table_rows(text, form, file)
-    return Grid(file, form.header, list(rows), numbers, form.said(), (*form.left_out, *end))
+    header = (*form.header, *[""] * (len(rows[0]) - len(form.header))) if rows else form.header
+    return Grid(file, header, rows, numbers, form.said(), (*form.left_out, *end), line=form.line)
 
 
 def _read_parquet(path: Path, file: str) -> Grid:
@@ -227,9 +228,15 @@ def _adds_up(grid: Grid, at: int, across: dict[int, str]) -> bool:
 
 
 def find_columns(
-    header: Sequence[str], wanted: Sequence[Wanted], file: str, *, role: str = "", kind: str | None = None
+    header: Sequence[str],
+    wanted: Sequence[Wanted],
+    file: str,
+    *,
+    role: str = "",
+    kind: str | None = None,
+    row: int = 1,
 ) -> dict[str, int]:
-    """Position of each wanted column in the header.
+    """Position of each wanted column in the header, which is the given row of the file.
 
     A column has the name that the study maps, or ours, or one by which people know it (`forecast.read.titles`); case,
     blanks and units do not matter. Raises DataError for a required column that is missing, for a name that two columns
@@ -247,7 +254,7 @@ def find_columns(
         if hit is None:
             later.append(column)
         elif (n := len(places[folded(hit)])) > 1:
-            problems.append(f'{file}: row 1: {n} columns are called "{hit}"; keep one, or rename the others.')
+            problems.append(f'{file}: row {row}: {n} columns are called "{hit}"; keep one, or rename the others.')
         else:
             found[column.name] = places[folded(hit)][0]
     free = {
@@ -266,7 +273,7 @@ def find_columns(
             found[column.name] = hits[0]
             del free[hits[0]]
         elif column.required:
-            problems.append(_missing_column(column, there, file))
+            problems.append(_missing_column(column, there, file, row))
     if problems:
         raise DataError(problems)
     return {column.name: found[column.name] for column in wanted if column.name in found}
@@ -286,14 +293,21 @@ def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) ->
     return []
 
 
-def _missing_column(column: Wanted, there: Sequence[str], file: str) -> Message:
-    told = {"file": file, "ours": column.name, "there": list(there[:20])}
+def _missing_column(column: Wanted, there: Sequence[str], file: str, row: int) -> Message:
+    told = {"file": file, "ours": column.name, "there": list(there[:20]), "row": row}
     if column.mapped:
         name = column.theirs[0]
-        text = '{file}: row 1: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
+        text = '{file}: row {row}: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
         return message(text, name=name, guess=nearest(name, there) or ".", **told)
+    if column.spare:
+        text = (
+            "{file}: row {row}: no column {names}; the file has {there}; call the one that is meant {ours}, or correct "
+            "history.columns.{ours}{guess}"
+        )
+        names = " or ".join(f'"{name}"' for name in column.theirs)
+        return message(text, names=names, guess=nearest(column.name, there) or ".", **told)
     return message(
-        "{file}: row 1: no column {names}; the file has {there}; add it, or name it in the study: history.columns = "
+        "{file}: row {row}: no column {names}; the file has {there}; add it, or name it in the study: history.columns = "
         '{{ {ours} = "its name in the file" }}{guess}',
         names=" or ".join(f'"{name}"' for name in column.theirs),
         guess=nearest(column.name, there) or ".",

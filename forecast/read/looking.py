@@ -491,9 +491,11 @@ def as_activity(look: Look) -> Look:
         for name, title in look.known.items()
         if name in ("period", "channel", "spend", "visitors")
     }
-    names = [name for name in ("spend", "visitors") if name in known]
+    own = ("channel", "spend", "visitors")
+    unclear = {name: titles for name, titles in look.unclear.items() if name in own}
+    names = [name for name in own[1:] if name in known or name in unclear]
     why = message("a row a {kind} with {names}", kind=look.span.kind if look.span else "month", names=names)
-    return replace(look, role="activity", why=why, known=known, unclear={})
+    return replace(look, role="activity", why=why, known=known, unclear=unclear)
 
 
 def theirs_all(theirs: dict[str, tuple[str, ...]]) -> set[str]:

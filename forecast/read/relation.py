@@ -50,7 +50,7 @@ class Relation:
 
     relation, parameters: SQL that stands after FROM, and what is bound in it. header: titles. columns, types: name and
     type in SQL by position. row: SQL of the row number in the file. days, amounts: SQL of what a column of dates or of
-    numbers means, by position, where it is known better than by a cast. said, left_out, notes: as of a grid.
+    numbers means, by position, where it is known better than by a cast. said, left_out, line: as of a grid.
     """
 
     relation: str
@@ -64,6 +64,7 @@ class Relation:
     said: dict[str, Text] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     grid: Grid | None = None
+    line: int = 1
 
     def text(self, at: int) -> str:
         """SQL of a cell as text without outer blanks; NULL where it is empty."""
@@ -137,7 +138,7 @@ def _of_grid(connection: duckdb.DuckDBPyConnection, grid: Grid, name: str) -> Re
     columns = tuple(f"c{i}" for i in range(width))
     return Relation(
         name, [], grid.header, columns, ("VARCHAR",) * width, "row_in_file",
-        said=dict(grid.said), left_out=grid.left_out, grid=grid,
+        said=dict(grid.said), left_out=grid.left_out, grid=grid, line=grid.line,
     )  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def _large_csv(path: Path, file: str, ask: Ask, folder: Path, name: str) -> Rela
     row = f"row_number() OVER () + {form.last_line}"
     return Relation(
         relation, [literal_path(source)], form.header, columns, ("VARCHAR",) * len(columns), row,
-        said=form.said(), left_out=form.left_out,
+        said=form.said(), left_out=form.left_out, line=form.line,
     )  # fmt: skip
 
 

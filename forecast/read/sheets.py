@@ -85,7 +85,7 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     header = (*header, *[""] * (width - len(header)))
     return Grid(
         file, header, [rows[i] for i in keep], [numbers[i] for i in keep], said, tuple(left_out),
-        shift=1462 if marks.since_1904 else 0,
+        shift=1462 if marks.since_1904 else 0, line=sheet.numbers[sheet.at],
     )  # fmt: skip
 
 

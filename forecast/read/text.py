@@ -22,6 +22,7 @@ from forecast.errors import DataError
 from forecast.read.ask import Ask
 from forecast.read.cells import rows_text
 from forecast.read.record import LeftOut
+from forecast.read.titles import means_total
 from forecast.words import Message, Text, message
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -315,7 +316,8 @@ def table_rows(
 ) -> tuple[list[tuple[str | None, ...]], list[int], tuple[LeftOut, ...]]:
     """Rows below the header, the line on which each starts, and the footer lines that were left out.
 
-    A row may lack empty cells at its end, or have more empty ones than the header. Raises DataError for others.
+    A row may lack empty cells at its end, or have more empty ones than the header, or after them a word that says that
+    it is a row of totals: all rows are then as wide as that one. Raises DataError for others.
     """
     n = len(form.header)
     rows: list[tuple[str | None, ...]] = []
@@ -325,6 +327,11 @@ def table_rows(
         if last <= form.last_line or not any(cell.strip() for cell in cells):
             continue
         kept = tuple(cell.strip() or None for cell in cells)
+        beyond = [cell for cell in kept[n:] if cell is not None]
+        if beyond and all(means_total(cell) for cell in beyond):
+            rows.append(kept)
+            numbers.append(first)
+            continue
         if (len(kept) != n and any(cell is not None for cell in kept[n:])) or len(kept) < n:
             uneven.append((first, len(kept)))
             numbers.append(first)
@@ -332,6 +339,8 @@ def table_rows(
             continue
         rows.append(kept[:n])
         numbers.append(first)
+    widest = max((len(row) for row in rows), default=n)
+    rows = [(*row, *[None] * (widest - len(row))) for row in rows] if widest > n else rows
     end = footer(rows, numbers, form.header)
     wrong = [(number, width) for number, width in uneven if number not in end]
     if wrong:

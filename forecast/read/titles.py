@@ -21,29 +21,33 @@ PERIODS = {
     "week": "week, iso week, year week, week of the year, viikko, vko, vk, vecka, woche, kw, kalenderwoche, week start",
     "quarter": "quarter, kvartaali, neljännes, vuosineljännes, kvartal, quartal, fiscal quarter",
 }
-DATES = "date, day, pvm, päivä, päivämäärä, jakso, aika, datum, dag, tid, tag, zeitraum, reporting starts"
+DATES = """date, day, pvm, päivä, päivämäärä, jakso, aika, datum, dag, tid, tag, zeitraum, reporting starts,
+    start date (in utc), berichtsstart"""
 
 _NAMES = {
     "channel": (
         """channel, marketing channel, channel group, default channel group, session default channel group,
-        default channel grouping, kanava, markkinointikanava, kanal, marknadsföringskanal, marketingkanal""",
+        default channel grouping, first user default channel group, channel type, kanava, markkinointikanava, kanal,
+        marknadsföringskanal, marketingkanal""",
         """source, traffic source, original source, lead source, utm source, lähde, liidin lähde, källa, leadkälla,
         quelle, herkunft, leadquelle""",
-        "campaign, campaign name, kampanja, kampanjan nimi, kampanj, kampagne",
+        "campaign, campaign name, kampanja, kampanjan nimi, kampanj, kampanjnamn, kampagne, kampagnenname",
     ),
     "spend": (
         """spend, cost, costs, ad spend, ad cost, advertising cost, media cost, media spend, marketing spend,
-        amount spent, total spend, total cost, cost micros, kustannus, kustannukset, kulut, kulu, mainoskulut,
-        mainoskulu, mainoskustannukset, markkinointikulut, menot, kostnad, kostnader, annonskostnad, annonskostnader,
-        reklamkostnad, utgifter, kosten, werbekosten, ausgaben, werbeausgaben, mediakosten""",
+        amount spent, total spent, total spend, total cost, cost micros, kustannus, kustannukset, kulut, kulu,
+        mainoskulut, mainoskulu, mainoskustannukset, markkinointikulut, menot, kostnad, kostnader, annonskostnad,
+        annonskostnader, reklamkostnad, utgifter, kosten, werbekosten, ausgaben, werbeausgaben, mediakosten,
+        ausgegebener betrag""",
     ),
     "visitors": (
         """visitors, website visitors, unique visitors, visits, sessions, clicks, users, kävijät, verkkosivukävijät,
         kävijämäärä, istunnot, käynnit, klikkaukset, käyttäjät, besökare, besök, sessioner, klick, användare, besucher,
         besuche, sitzungen, klicks, nutzer""",
+        "link clicks, link klicks, linkin klikkaukset",
     ),
     "leads": (
-        """leads, new leads, contacts, enquiries, inquiries, form submissions, conversions, liidit, uudet liidit,
+        """leads, new leads, contacts, new contacts, enquiries, inquiries, form submissions, conversions, liidit, uudet liidit,
         yhteydenotot, yhteydenottopyynnöt, konversiot, förfrågningar, kontakter, konverteringar, anfragen, kontakte,
         interessenten""",
     ),
@@ -79,7 +83,7 @@ _NAMES = {
         """amount, value, deal value, deal amount, arvo, summa, kaupan arvo, kauppasumma, belopp, värde, affärsvärde,
         betrag, wert, auftragswert""",
     ),
-    "currency": ("currency, currency code, valuutta, valuta, währung",),
+    "currency": ("currency, currency code, valuutta, valuuttakoodi, valuta, valutakod, währung, währungscode",),
     "outcome": ("outcome, stage, deal stage, status, deal status, tila, vaihe, kaupan vaihe, steg, phase",),
     "closed": (
         "closed, close date, closed date, closing date, päättynyt, päättymispäivä, stängd, abgeschlossen am",
@@ -96,6 +100,24 @@ BUDGET = "budget, budjetti, planned spend, suunniteltu kustannus, planerad kostn
 MEASURES = "measure, metric, kpi, mittari, luku, mätetal, mått, kennzahl, messgröße"
 
 
+# What the last word of a row of totals is, or all that stands before a mark ("Total: Account"), in several languages.
+TOTAL_WORDS = frozenset({
+    "total", "totals", "totale", "totaal", "totalt", "totalsumma", "yhteensä", "summa", "loppusumma", "kokonaissumma",
+    "gesamt", "insgesamt", "summe", "gesamtsumme", "gesamtergebnis", "endsumme",
+})  # fmt: skip
+TOTAL_NAMES = TOTAL_WORDS | {
+    "sum",
+    "all channels",
+    "all sources",
+    "all campaigns",
+    "total general",
+    "kaikki kanavat",
+    "kaikki lähteet",
+    "alla kanaler",
+    "alle kanäle",
+}
+
+
 def _listed(names: str) -> tuple[str, ...]:
     return tuple(" ".join(name.split()) for name in names.split(","))
 
@@ -110,6 +132,19 @@ def folded(name: str) -> str:
         name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
         name = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
     return " ".join(name.split()).casefold()
+
+
+def means_total(name: str) -> bool:
+    """Whether a name says that its rows add up others.
+
+    >>> [means_total(name) for name in ("Grand Total", "Total: Account", "Yhteensä", "Total 2025", "Total TV", "ppc")]
+    [True, True, True, True, False, False]
+    """
+    plain = folded(name)
+    parts = [part.strip(" *") for part in re.split(r"[:|/()]| [\u2013-] ", plain)]
+    parts = [part for part in parts if part]
+    last = re.sub(r" (19|20)\d\d$", "", plain.strip(" *:()")).split(" ")[-1]
+    return plain in TOTAL_NAMES or last in TOTAL_WORDS or any(part in TOTAL_NAMES for part in parts)
 
 
 # what may stand in brackets and leave the meaning as it is: other words there may change it (lost, planned, target)

@@ -86,8 +86,11 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
     for out in file.left_out:
         yield "left out", _left_out(out.n, out.reason, out.rows)
     if "first period" in found:
-        span = "{first} to {last} ({n} {kind}s)" if read.n > 1 else "{first}"
-        yield "periods", message(span, first=read.first, last=read.last, n=read.n, kind=read.period)
+        first, last = found["first period"]["name"], found["last period"]["name"]
+        span = "{first} to {last}" if last != first else "{first}"
+        if read.n > 1 and (first, last) == (read.first, read.last):  # of a plan they are those of the horizon
+            span += " ({n} {kind}s)"
+        yield "periods", message(span, first=first, last=last, n=read.n, kind=read.period)
     if "currency" in found:
         yield "currency", read.currency
     for each in sorted(file.outcomes, key=lambda each: -each.n):
