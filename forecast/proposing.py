@@ -27,8 +27,8 @@ from forecast.checking import Done, check
 from forecast.errors import DataError, ForecastError, StudyError, UsageError
 from forecast.history import History, audit_history, read_history, read_plan
 from forecast.periods import parse_period, period_index, period_label, shift
-from forecast.read import BLANK, Look, as_activity, as_deals, look_at, proposed
-from forecast.study import KINDS, Draft, Key, Study, kind_named, named, place_of, quoted
+from forecast.read import BLANK, Look, as_activity, as_deals, folded, look_at, proposed
+from forecast.study import KINDS, PRESETS, Draft, Key, Study, kind_named, named, place_of, quoted
 from forecast.words import FAIL, REVIEW, Message, Text, clean, message, typed
 
 MONEY = ("spend", "revenue")
@@ -140,10 +140,11 @@ def _facts(look: Look, history: History | None) -> dict[str, str]:
         for ours, theirs in ((name, found[name]) for name in dict.fromkeys((*order, *found)))
     ]
     facts["columns"] = message("{columns:list.40}", columns=columns)
-    used = set(found.values())
-    unread = [
-        title for at in range(len(look.grid.header)) if (title := look.grid.title(at)) and title not in used
-    ]
+    used = {folded(title) for title in found.values()}
+    if read is None and look.preset:  # not read yet: what the preset knows may be needed
+        used |= {folded(title) for title in PRESETS[look.preset].titles}
+    titles = [look.grid.title(at) for at in range(len(look.grid.header))]
+    unread = [title for title in titles if title and folded(title) not in used]
     if unread:
         facts["not read"] = message("{titles:list.12}", titles=unread)
     if look.channels:
@@ -356,13 +357,13 @@ def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Ask | None)
         draft.notes.append(message("{file}: rows of single days are to be added up by month", file=main.file))
     for look in [look for look in looks if look.role in ("leads", "counts")]:
         _columns(draft, look, ask)
-    if "activity" in by_role:  # the names of its own columns; that of the channel is the leads' where they need one
+    if (
+        "activity" in by_role
+    ):  # the names of its own columns; that of the channel is the leads' where they need one
         look = by_role["activity"]
         taken = {*main.guesses, *main.unclear}
-        guesses, unclear = (
-            {name: what for name, what in each.items() if name not in taken}
-            for each in (look.guesses, look.unclear)
-        )
+        guesses = {name: guess for name, guess in look.guesses.items() if name not in taken}
+        unclear = {name: titles for name, titles in look.unclear.items() if name not in taken}
         _columns(draft, replace(look, guesses=guesses, unclear=unclear), ask)
     if main.budget and "spend" not in main.known and main.role == "counts":
         text = message(

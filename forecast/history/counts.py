@@ -136,7 +136,9 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     grid = read_grid(path, file, ask)
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind, row=grid.line)
     sums = apart(grid, found)
-    form = number_form(grid, [at for name, at in found.items() if name in (*layout.money, *layout.stages)], ask)
+    form = number_form(
+        grid, [at for name, at in found.items() if name in (*layout.money, *layout.stages)], ask
+    )
     added, grid = _measured(sums.grid, found, layout, form), sums.rest
     dates = date_form(grid, [found["period"]], ask, kind=layout.kind)
     measured = _measured(grid, found, layout, form)
@@ -572,12 +574,16 @@ def _missing_stages(
     problems: list[Text] = []
     for name, there in zip(stages[start:], recorded[start:], strict=True):
         if not there:
-            text = "column {stage}: is empty in all rows" if name in found else 'row {row}: no column "{stage}"'
+            text = (
+                "column {stage}: is empty in all rows" if name in found else 'row {row}: no column "{stage}"'
+            )
             guess = "" if name in found else nearest(name, titles)
             remedy = "add it, map it by history.columns.{stage}, or take {stage} out of funnel.stages"
             if name == stages[-1]:  # the chain must end with it
                 remedy = "add it or map it by history.columns.{stage}: how many were won, 0 where none was"
-            told = {"file": grid.file, "stage": name, "titles": titles, "guess": guess or "."} | {"row": grid.line}
+            told = {"file": grid.file, "stage": name, "titles": titles, "guess": guess or "."} | {
+                "row": grid.line
+            }
             problems.append(message(f"{{file}}: {text}; the file has {{titles}}; {remedy}{{guess}}", **told))
     if not problems and not spare and start == len(stages) - 1:
         text = "{file}: of the stages ({stages}) only {last} is recorded; expected two or more."

@@ -311,7 +311,13 @@ def _look(
     for i, own, asked in turns:
         wanted = [own, *(_wanted(name, columns, preset) for name in asked)]
         try:
-            found[i] = find_columns(sources[i].file.header, wanted, sources[i].name, role=sources[i].ask.role, row=sources[i].file.line)
+            found[i] = find_columns(
+                sources[i].file.header,
+                wanted,
+                sources[i].name,
+                role=sources[i].ask.role,
+                row=sources[i].file.line,
+            )
         except DataError as error:
             problems += error.problems
     for i, _, asked in turns if two and not problems else ():
@@ -350,7 +356,9 @@ def _currency(source: _Source, amount: int, columns: Mapping[str, str], preset: 
     if own and "currency" not in columns:
         return own[0]
     wanted = [_wanted("currency", columns, preset, required="currency" in columns)]
-    return find_columns(source.file.header, wanted, source.name, role=source.ask.role, row=source.file.line).get("currency")
+    return find_columns(
+        source.file.header, wanted, source.name, role=source.ask.role, row=source.file.line
+    ).get("currency")
 
 
 def _in_form(opened: _Opened, source: _Source, places: Mapping[str, int]) -> _Source:

@@ -254,7 +254,9 @@ def find_columns(
         if hit is None:
             later.append(column)
         elif (n := len(places[folded(hit)])) > 1:
-            problems.append(f'{file}: row {row}: {n} columns are called "{hit}"; keep one, or rename the others.')
+            problems.append(
+                f'{file}: row {row}: {n} columns are called "{hit}"; keep one, or rename the others.'
+            )
         else:
             found[column.name] = places[folded(hit)][0]
     free = {

@@ -244,9 +244,26 @@ def _settled(votes: _Votes, ask: Ask, file: str) -> NumberForm:
                 decimal = mark
             else:
                 raise DataError(_unsettled(votes, mark, ask, file))
+    elif (
+        votes.decimal["," if decimal == "." else "."]
+        and not votes.decimal[decimal] + votes.thousands["," if decimal == "." else "."]
+    ):
+        raise DataError(_against(votes, decimal, ask, file))
     decimal = decimal or "."
     known = frozenset(" .,'") - {decimal} if spec.thousands is None else frozenset(spec.thousands)
     return NumberForm(decimal, known, frozenset((set(seen) | set(votes.unsure)) & known))
+
+
+def _against(votes: _Votes, decimal: str, ask: Ask, file: str) -> Text:
+    """The message for numbers that are all written otherwise than the study says."""
+    column, row, text = votes.first["decimal", "," if decimal == "." else "."]
+    key = ask.place("thousands" if ask.spec.decimal is None else "decimal")
+    said = (
+        '{file}: column {column}: row {row} ("{text}"): decimals begin with a {mark} there, and {key} says otherwise; '
+        "correct the key, or take it out."
+    )
+    mark = "comma" if decimal == "." else "point"
+    return message(said, file=file, column=column, row=row, text=text, mark=mark, key=key)
 
 
 def _unsettled(votes: _Votes, mark: str, ask: Ask, file: str) -> Text:

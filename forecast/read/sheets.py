@@ -21,8 +21,9 @@ from forecast.read.cells import Grid, day_text, first_line_of
 from forecast.read.dates import periods_across
 from forecast.read.numbers import ERRORS, UNCALCULATED
 from forecast.read.record import LeftOut
-from forecast.read.text import LINES, footer, header_row
+from forecast.read.text import LINES, NoSuchRow, footer, header_row, titles_in
 from forecast.read.titles import folded
+from forecast.study import nearest
 from forecast.words import Text, message
 
 ZIPPED = {".xlsx", ".xlsm"}
@@ -53,6 +54,8 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     """The table of a workbook. Raises DataError where there is none, or several, or the file cannot be read."""
     import python_calamine
 
+    if wrong := _no_workbook(path):
+        raise DataError(f"{file}: {wrong}.")
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(str(path))
     except python_calamine.PasswordError:
@@ -62,9 +65,15 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     meta = workbook.sheets_metadata
     shown = [sheet.name for sheet in meta if str(sheet.visible).endswith(VISIBLE)]
     marks = _Marks.of(path, file)
-    sheets = [
-        _sheet(workbook, name, marks, file, ask) for name in _named(shown, [m.name for m in meta], file, ask)
-    ]
+    sheets: list[_Sheet] = []
+    problem: DataError | None = None
+    for name in _named(shown, [m.name for m in meta], file, ask):
+        try:
+            sheets.append(_sheet(workbook, name, marks, file, ask))
+        except NoSuchRow as error:  # of the header: another sheet may have it
+            problem = error
+    if problem is not None and not any(sheet.rows for sheet in sheets):
+        raise problem
     sheet = _chosen(sheets, [m.name for m in meta], file, ask)
     header = tuple("" if cell is None else day_text(cell) for cell in sheet.rows[sheet.at])
     rows, numbers = sheet.rows[sheet.at + 1 :], sheet.numbers[sheet.at + 1 :]
@@ -89,6 +98,33 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     )  # fmt: skip
 
 
+def _no_workbook(path: Path) -> str:
+    """What a file is that has the name of a workbook, and the way out; "" where it begins as one."""
+    if path.name.startswith("~$"):
+        return "is the mark that Excel leaves beside an open workbook; name the workbook itself"
+    with path.open("rb") as stream:
+        begins = stream.read(1 << 12)
+    if begins.startswith(b"PK\x03\x04"):
+        if not zipfile.is_zipfile(path):
+            return "is a workbook without its end; download or export it again"
+        return (
+            "is a newer workbook than its name says; name it .xlsx" if path.suffix.lower() == ".xls" else ""
+        )
+    if begins.startswith(b"\xd0\xcf\x11\xe0"):  # .xls; of another name it is one with a password
+        return ""
+    marks = begins.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if marks.startswith(b"<?xml") and b"office:spreadsheet" in marks:
+        return "is an XML spreadsheet with the name of a workbook; open it in Excel or LibreOffice and save it as .xlsx"
+    if (
+        marks.startswith((b"<!doctype", b"<html", b"<table", b"<meta", b"<head", b"<style"))
+        or b"<table" in marks
+    ):
+        return "is a web page (HTML) with the name of a workbook; open it in Excel or LibreOffice and save it as .xlsx"
+    if b"\0" not in begins or begins.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "is text with the name of a workbook; name it .csv"
+    return ""
+
+
 def unreadable_workbook(file: str, error: Exception) -> Text:
     """The message for a workbook that cannot be opened."""
     return f"{file}: is not a readable Excel workbook ({first_line_of(error)}); save it again as .xlsx."
@@ -104,10 +140,9 @@ def _named(shown: Sequence[str], all_names: Sequence[str], file: str, ask: Ask) 
         return list(shown)
     named = [name for name in all_names if folded(name) == folded(wanted)]
     if not named:
-        said = '{file}: has no sheet "{wanted}", which {key} names; it has {names}.'
-        raise DataError(
-            message(said, file=file, wanted=wanted, key=ask.place("sheet"), names=list(all_names))
-        )
+        said = '{file}: has no sheet "{wanted}", which {key} names; it has {names}{guess}'
+        told = {"wanted": wanted, "key": ask.place("sheet"), "names": list(all_names)}
+        raise DataError(message(said, file=file, guess=nearest(wanted, all_names) or ".", **told))
     return named[:1]
 
 
@@ -135,6 +170,11 @@ def _sheet(workbook: Any, name: str, marks: _Marks, file: str, ask: Ask) -> _She
         return _Sheet(name, [], [], 0, 0, fits=False)
     head = [[day_text(cell) if cell is not None else None for cell in row] for row in rows[:LINES]]
     at = header_row(head, numbers[:LINES], ask, file)
+    if skipped and not titles_in(head[at], ask):
+        out = next((n for n, row in filled if n <= skipped and titles_in(row, ask) > 1), None)
+        if out is not None:
+            said = '{file}: sheet "{name}": {key} leaves out the header in row {n}; correct the key, or take it out.'
+            raise DataError(message(said, file=file, name=name, key=ask.place("skip_rows"), n=out))
     titles = {ask.title(cell) for cell in head[at]} - {None}
     needed = {column.name for column in ask.wanted if column.required}
     across = periods_across([cell or "" for cell in head[at]]) if ask.kind is not None else {}
@@ -176,6 +216,11 @@ def _chosen(sheets: Sequence[_Sheet], names: Sequence[str], file: str, ask: Ask)
             "{file}: no sheet that is shown ({shown}) has the columns that are looked for ({columns}); its hidden "
             "sheets ({others}) are not read unless {key} names one."
         )
+        if not any(column.required for column in ask.wanted):
+            said = (
+                "{file}: no sheet that is shown ({shown}) holds a table that is known; its hidden sheets ({others}) are "
+                "not looked at: show the one that is meant, or write the study yourself and name it in {key}."
+            )
         columns = [column.name for column in ask.wanted if column.required]
         shown = [sheet.name for sheet in sheets]
         told = {"shown": shown, "columns": columns, "others": unread, "key": ask.place("sheet")}

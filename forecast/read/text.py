@@ -189,6 +189,11 @@ def undecodable(
         "{file}: line {line} holds byte {byte}, which is not {encoding}; save the file as CSV UTF-8 (in Excel: Save "
         "As, CSV UTF-8), or say how it is encoded: {key}"
     )
+    if ask.spec.encoding is not None:
+        said = (
+            "{file}: line {line} holds byte {byte}, which is not {encoding}, as {key} says; correct the key, or take it "
+            "out"
+        )
     told = {
         "file": file,
         "byte": hex(content[error.start]),
@@ -250,6 +255,7 @@ def form_of(sample: str, encoding: str, file: str, ask: Ask) -> TextForm:
     (_, rows), delimiter = max(found, key=lambda each: (each[0][0], -marks.index(each[1])))
     if not rows:
         raise DataError(f"{file}: has no line with text; export it again with its data.")
+    _check_keys(sample, rows, skipped, file, ask)
     at = header_row([cells for _, _, cells in rows], [first for first, _, _ in rows], ask, file)
     first, last, cells = rows[at]
     before = [number for number, _, _ in rows[:at]]
@@ -259,6 +265,29 @@ def form_of(sample: str, encoding: str, file: str, ask: Ask) -> TextForm:
 
 
 Cut = list[tuple[int, int, list[str]]]
+
+
+def _check_keys(sample: str, rows: Cut, skipped: int, file: str, ask: Ask) -> None:
+    """Refuse a delimiter or a number of skipped rows that the study gives, where the header shows only without it."""
+    if ask.spec.header_row is not None or any(titles_in(cells, ask) for _, _, cells in rows):
+        return
+
+    def shows(mark: str, skipped: int) -> int:
+        """The line that names two columns or more; 0 where none does."""
+        _, cut = _cut(sample, mark, skipped)
+        return next((first for first, _, cells in cut if titles_in(cells, ask) >= 2), 0)
+
+    if (given := ask.spec.delimiter) is not None:
+        other = next((mark for mark in DELIMITERS if mark != given and shows(mark, skipped)), None)
+        if other is not None:
+            said = "{file}: its cells are parted by {other}, and {key} says {given}; correct the key, or take it out."
+            told = {"other": DELIMITERS[other], "given": DELIMITERS[given], "key": ask.place("delimiter")}
+            raise DataError(message(said, file=file, **told))
+    if ask.spec.skip_rows:
+        line = next((line for mark in DELIMITERS if (line := shows(mark, 0))), 0)
+        if line:
+            said = "{file}: {key} leaves out the header in row {line}; correct the key, or take it out."
+            raise DataError(message(said, file=file, line=line, key=ask.place("skip_rows")))
 
 
 def _cut(sample: str, mark: str, skipped: int) -> tuple[float, Cut]:
@@ -284,6 +313,15 @@ def _cut(sample: str, mark: str, skipped: int) -> tuple[float, Cut]:
     return agreeing / len(rows) + min(width, 50) / 1000, rows
 
 
+class NoSuchRow(DataError):
+    """The row that the study names as the header is not there."""
+
+
+def titles_in(row: Sequence[object], ask: Ask) -> int:
+    """How many columns that are looked for a row names."""
+    return len({name for cell in row if (name := ask.title(cell)) is not None})
+
+
 def header_row(rows: Sequence[Sequence[object]], numbers: Sequence[int], ask: Ask, file: str) -> int:
     """Which of the first rows of a table holds the names of its columns: an index into `rows`.
 
@@ -293,9 +331,18 @@ def header_row(rows: Sequence[Sequence[object]], numbers: Sequence[int], ask: As
     if ask.spec.header_row is not None:
         if ask.spec.header_row not in numbers:
             said = "{file}: row {n}, which {key} names as the header, is empty or not there."
-            raise DataError(message(said, file=file, n=ask.spec.header_row, key=ask.place("header_row")))
-        return numbers.index(ask.spec.header_row)
-    hits = [len({name for cell in row if (name := ask.title(cell)) is not None}) for row in rows]
+            raise NoSuchRow(message(said, file=file, n=ask.spec.header_row, key=ask.place("header_row")))
+        at = numbers.index(ask.spec.header_row)
+        named = titles_in(rows[at], ask)
+        if not named and max(hits := [titles_in(row, ask) for row in rows]) >= 2:
+            said = (
+                "{file}: row {n}, which {key} names as the header, holds no name of a column that is looked for, and row "
+                "{other} does; correct the key, or take it out."
+            )
+            told = {"n": ask.spec.header_row, "key": ask.place("header_row")}
+            raise DataError(message(said, file=file, other=numbers[hits.index(max(hits))], **told))
+        return at
+    hits = [titles_in(row, ask) for row in rows]
     best = max(hits)
     if best >= 2:
         return hits.index(best)

@@ -83,7 +83,9 @@ _NAMES = {
         """amount, value, deal value, deal amount, arvo, summa, kaupan arvo, kauppasumma, belopp, värde, affärsvärde,
         betrag, wert, auftragswert""",
     ),
-    "currency": ("currency, currency code, valuutta, valuuttakoodi, valuta, valutakod, währung, währungscode",),
+    "currency": (
+        "currency, currency code, valuutta, valuuttakoodi, valuta, valutakod, währung, währungscode",
+    ),
     "outcome": ("outcome, stage, deal stage, status, deal status, tila, vaihe, kaupan vaihe, steg, phase",),
     "closed": (
         "closed, close date, closed date, closing date, päättynyt, päättymispäivä, stängd, abgeschlossen am",

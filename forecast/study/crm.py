@@ -49,6 +49,20 @@ class Preset:
             return tuple(getattr(self, ours))
         return self.columns.get(ours, ())
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """All titles that it knows."""
+        own = (
+            self.closed,
+            self.outcome,
+            self.is_won,
+            self.is_closed,
+            self.is_lost,
+            self.converted,
+            self.currency,
+        )
+        return tuple(name for names in (*self.columns.values(), *own, self.pipeline) for name in names)
+
 
 PRESETS: dict[str, Preset] = {
     # Labels of properties, as an export has them in its header: knowledge.hubspot.com/crm-deals/

@@ -406,9 +406,12 @@ def _text_of(detail: dict[str, Any], loc: Key, model: type[BaseModel]) -> Text:
         whole = "came" in str(said) or isinstance(detail["input"], dict)
         return said if whole else together(said, came, between="")
     if kind == "literal_error":
-        options = [option.strip(" '") for option in re.split(r",| or ", context["expected"])]
+        quoted = re.findall(r"""'([^']*)'|"([^"]*)\"""", context["expected"])
+        options = [one or other for one, other in quoted] or re.split(r", | or ", context["expected"])
         guess = nearest(detail["input"], options) if isinstance(detail["input"], str) else ""
-        return f"expected one of {', '.join(options)}{came}{guess}"
+        signs = not all(option[:1].isalnum() for option in options)
+        shown = [f'"{option}"' if signs else option for option in options]
+        return f"expected one of {', '.join(shown)}{came}{guess}"
     if kind in _BOUNDS:
         bound = next(context[key] for key in ("gt", "ge", "lt", "le") if key in context)
         percent = message(" (write 60~% as 0.6)" if kind.startswith("less") and bound == 1 else "")

@@ -184,14 +184,18 @@ def test_a_total_in_a_plan_is_no_channel(tmp_path: Path) -> None:
     shown = what_was_read(history, study, plan).totals("plan.csv")
     assert shown[shown["by"] == "all"]["total"].tolist() == [900]
     assert shown[shown["by"] == "channel"]["name"].tolist() == ["email", "ppc", "seo"]
-    with pytest.raises(ForecastError, match='channel "Grand Total": the name means a total, and it is not the sum'):
+    with pytest.raises(
+        ForecastError, match='channel "Grand Total": the name means a total, and it is not the sum'
+    ):
         read_plan(plan_of(tmp_path, 290, "Grand Total"), history)
 
 
 def test_round_numbers_of_a_plan_may_add_up(tmp_path: Path) -> None:
     """A channel that is planned with what two others have together is no total."""
     study = study_of(tmp_path, table(12, "ppc", "seo", "email"), plan={"spend": "plan.csv", "periods": 6})
-    rows = [f"2026-0{m},{n},{s}\n" for m in range(1, 7) for n, s in (("ppc", 200), ("seo", 100), ("email", 100))]
+    rows = [
+        f"2026-0{m},{n},{s}\n" for m in range(1, 7) for n, s in (("ppc", 200), ("seo", 100), ("email", 100))
+    ]
     (tmp_path / "plan.csv").write_text("period,channel,spend\n" + "".join(rows), encoding="utf-8")
     assert read_plan(study, read_history(study)).values.sum() == 2400
 
