@@ -219,8 +219,7 @@ def _way_out(grid: Grid, bad: Mapping[str, frozenset[int]], layout: Layout) -> l
 
 
 def _without_bad(rows: Rows, bad: Mapping[str, frozenset[int]], titles: Mapping[str, str]) -> Rows:
-    """The rows without what stands in rows with an unreadable cell; where that is the period or the channel, without the
-    row itself.
+    """The rows without what stands in rows with an unreadable cell; without the row where it is the period or channel.
 
     Another row stays as one of which nothing is known, so that it leaves no gap.
     """

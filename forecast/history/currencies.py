@@ -14,6 +14,7 @@ from forecast.read import Grid, cells_problem
 from forecast.words import REVIEW, Check, Text, message
 
 NO_CURRENCY = ""
+OTHER_WAY = 'Set currency = "{other}", or say what one unit is worth: history.exchange = {{ {other} = ... }}.'
 SHARED = {
     "KR": ("SEK", "NOK", "DKK", "ISK"),
     "USD": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD"),
@@ -175,20 +176,24 @@ def in_one_currency(
         if converted.rates:
             values[name] = cells * np.array([converted.rates.get(str(each), 1.0) for each in names])
         if converted.other:
-            way = 'Set currency = "{other}", or say what one unit is worth: history.exchange = {{ {other} = ... }}.'
-            advice = message(way, other=converted.other)
+            advice = message(OTHER_WAY, other=converted.other)
             other_money.append(Check("Currency of the data", REVIEW, converted.note, advice))
         elif converted.note:
             notes.append(converted.note)
     if len(set(alone.values())) > 1 and not exchange:
-        said = (
-            "{file}: columns in different currencies ({found}); export them in one, or say what one unit is "
-        )
-        said += "worth in {currency}: history.exchange = {{ {other} = ... }}."
-        told = [message("{title} in {name}", title=title, name=name) for title, name in alone.items()]
-        other = next(name for name in alone.values() if name != currency_of(currency))
-        problems.append(message(said, file=grid.file, found=told, currency=currency, other=other))
+        problems.append(_differing(grid.file, alone, currency))
     return notes, other_money, problems
+
+
+def _differing(file: str, alone: Mapping[str, str], currency: str) -> Text:
+    """The message for columns that are each in one currency, and not all in the same."""
+    said = (
+        "{file}: columns in different currencies ({found}); export them in one, or say what one unit is worth in "
+        "{currency}: history.exchange = {{ {other} = ... }}."
+    )
+    told = [message("{title} in {name}", title=title, name=name) for title, name in alone.items()]
+    other = next(name for name in alone.values() if name != currency_of(currency))
+    return message(said, file=file, found=told, currency=currency, other=other)
 
 
 def own_sign(name: str, currency: str) -> str:

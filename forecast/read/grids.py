@@ -309,8 +309,8 @@ def _missing_column(column: Wanted, there: Sequence[str], file: str, row: int) -
         names = " or ".join(f'"{name}"' for name in column.theirs)
         return message(text, names=names, guess=nearest(column.name, there) or ".", **told)
     return message(
-        "{file}: row {row}: no column {names}; the file has {there}; add it, or name it in the study: history.columns = "
-        '{{ {ours} = "its name in the file" }}{guess}',
+        "{file}: row {row}: no column {names}; the file has {there}; add it, or name it in the study: "
+        'history.columns = {{ {ours} = "its name in the file" }}{guess}',
         names=" or ".join(f'"{name}"' for name in column.theirs),
         guess=nearest(column.name, there) or ".",
         **told,

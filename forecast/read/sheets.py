@@ -21,7 +21,7 @@ from forecast.read.cells import Grid, day_text, first_line_of
 from forecast.read.dates import periods_across
 from forecast.read.numbers import ERRORS, UNCALCULATED
 from forecast.read.record import LeftOut
-from forecast.read.text import LINES, NoSuchRow, footer, header_row, titles_in
+from forecast.read.text import LINES, NoRowError, footer, header_row, titles_in
 from forecast.read.titles import folded
 from forecast.study import nearest
 from forecast.words import Text, message
@@ -70,7 +70,7 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     for name in _named(shown, [m.name for m in meta], file, ask):
         try:
             sheets.append(_sheet(workbook, name, marks, file, ask))
-        except NoSuchRow as error:  # of the header: another sheet may have it
+        except NoRowError as error:  # of the header: another sheet may have it
             problem = error
     if problem is not None and not any(sheet.rows for sheet in sheets):
         raise problem
@@ -104,14 +104,16 @@ def _no_workbook(path: Path) -> str:
         return "is the mark that Excel leaves beside an open workbook; name the workbook itself"
     with path.open("rb") as stream:
         begins = stream.read(1 << 12)
-    if begins.startswith(b"PK\x03\x04"):
-        if not zipfile.is_zipfile(path):
-            return "is a workbook without its end; download or export it again"
-        return (
-            "is a newer workbook than its name says; name it .xlsx" if path.suffix.lower() == ".xls" else ""
-        )
-    if begins.startswith(b"\xd0\xcf\x11\xe0"):  # .xls; of another name it is one with a password
-        return ""
+    if not begins.startswith(b"PK\x03\x04"):
+        # .xls begins so; under another name it is a workbook with a password
+        return "" if begins.startswith(b"\xd0\xcf\x11\xe0") else _other(begins)
+    if not zipfile.is_zipfile(path):
+        return "is a workbook without its end; download or export it again"
+    return "is a newer workbook than its name says; name it .xlsx" if path.suffix.lower() == ".xls" else ""
+
+
+def _other(begins: bytes) -> str:
+    """What a file is that begins so, and is no workbook."""
     marks = begins.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if marks.startswith(b"<?xml") and b"office:spreadsheet" in marks:
         return "is an XML spreadsheet with the name of a workbook; open it in Excel or LibreOffice and save it as .xlsx"
@@ -218,8 +220,8 @@ def _chosen(sheets: Sequence[_Sheet], names: Sequence[str], file: str, ask: Ask)
         )
         if not any(column.required for column in ask.wanted):
             said = (
-                "{file}: no sheet that is shown ({shown}) holds a table that is known; its hidden sheets ({others}) are "
-                "not looked at: show the one that is meant, or write the study yourself and name it in {key}."
+                "{file}: no sheet that is shown ({shown}) holds a table that is known; its hidden sheets ({others}) "
+                "are not looked at: show the one that is meant, or write the study yourself and name it in {key}."
             )
         columns = [column.name for column in ask.wanted if column.required]
         shown = [sheet.name for sheet in sheets]

@@ -191,8 +191,8 @@ def undecodable(
     )
     if ask.spec.encoding is not None:
         said = (
-            "{file}: line {line} holds byte {byte}, which is not {encoding}, as {key} says; correct the key, or take it "
-            "out"
+            "{file}: line {line} holds byte {byte}, which is not {encoding}, as {key} says; correct the key, or "
+            "take it out"
         )
     told = {
         "file": file,
@@ -313,7 +313,7 @@ def _cut(sample: str, mark: str, skipped: int) -> tuple[float, Cut]:
     return agreeing / len(rows) + min(width, 50) / 1000, rows
 
 
-class NoSuchRow(DataError):
+class NoRowError(DataError):
     """The row that the study names as the header is not there."""
 
 
@@ -331,13 +331,13 @@ def header_row(rows: Sequence[Sequence[object]], numbers: Sequence[int], ask: As
     if ask.spec.header_row is not None:
         if ask.spec.header_row not in numbers:
             said = "{file}: row {n}, which {key} names as the header, is empty or not there."
-            raise NoSuchRow(message(said, file=file, n=ask.spec.header_row, key=ask.place("header_row")))
+            raise NoRowError(message(said, file=file, n=ask.spec.header_row, key=ask.place("header_row")))
         at = numbers.index(ask.spec.header_row)
         named = titles_in(rows[at], ask)
         if not named and max(hits := [titles_in(row, ask) for row in rows]) >= 2:
             said = (
-                "{file}: row {n}, which {key} names as the header, holds no name of a column that is looked for, and row "
-                "{other} does; correct the key, or take it out."
+                "{file}: row {n}, which {key} names as the header, holds no name of a column that is looked for, and "
+                "row {other} does; correct the key, or take it out."
             )
             told = {"n": ask.spec.header_row, "key": ask.place("header_row")}
             raise DataError(message(said, file=file, other=numbers[hits.index(max(hits))], **told))

@@ -47,9 +47,9 @@ _NAMES = {
         "link clicks, link klicks, linkin klikkaukset",
     ),
     "leads": (
-        """leads, new leads, contacts, new contacts, enquiries, inquiries, form submissions, conversions, liidit, uudet liidit,
-        yhteydenotot, yhteydenottopyynnöt, konversiot, förfrågningar, kontakter, konverteringar, anfragen, kontakte,
-        interessenten""",
+        """leads, new leads, contacts, new contacts, enquiries, inquiries, form submissions, conversions, liidit,
+        uudet liidit, yhteydenotot, yhteydenottopyynnöt, konversiot, förfrågningar, kontakter, konverteringar,
+        anfragen, kontakte, interessenten""",
     ),
     "qualified": (
         """qualified, qualified leads, sql, sqls, sales qualified leads, sales qualified, opportunities, meetings,

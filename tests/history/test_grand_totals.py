@@ -23,12 +23,14 @@ SUMS = [sum(row[i] for row in ROWS) for i in range(3, 7)]  # type: ignore[misc] 
 
 
 def read(folder: Path, content: str, **history: object) -> History:
+    """The history of these counts."""
     (folder / "c.csv").write_text(content, encoding="utf-8")
     given = {"name": "x", "folder": folder, "funnel": {"stages": ("leads", "won")}}
     return read_history(Study.model_validate(given | {"history": {"counts": "c.csv", **history}}))
 
 
 def sums(*names: str, slip: float = 0) -> str:
+    """A row with the sums of all, the first of them off by `slip`."""
     return ",".join([*names, *map(str, [SUMS[0] + slip, *SUMS[1:]])]) + "\n"
 
 

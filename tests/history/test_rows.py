@@ -177,7 +177,8 @@ def test_a_total_in_a_plan_is_no_channel(tmp_path: Path) -> None:
     history = read_history(study)
     assert read_plan(study, history).values.sum() == 900
     plan = plan_rows(study, history)
-    assert plan is not None and plan.read is not None
+    assert plan is not None
+    assert plan.read is not None
     assert [(out.n, text(out.reason)) for out in plan.read.left_out] == [
         (3, "channel Grand Total is the sum of the others")
     ]

@@ -1,4 +1,4 @@
-"""Files with the name of a workbook that are none, and keys that point beside the table: each says so, with a way out."""
+"""Files with the name of a workbook that are none, and keys that miss the table: each says so, with a way out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ XML = '<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:sp
 
 
 def study(folder: Path, file: str, **read: object) -> Study:
+    """A study over this file, read by these keys."""
     asked = {"counts": file, "read": read}
     return Study.model_validate(
         {"name": "x", "folder": folder, "history": asked, "funnel": {"stages": ("leads", "won")}}
@@ -28,12 +29,14 @@ def study(folder: Path, file: str, **read: object) -> Study:
 
 
 def told(folder: Path, file: str, **read: object) -> str:
+    """What is told of such a file."""
     with pytest.raises(DataError) as caught:
         read_history(study(folder, file, **read))
     return str(caught.value)
 
 
 def book(path: Path, before: int = 0) -> Path:
+    """A workbook with a cover, and the table after some empty rows."""
     with xlsxwriter.Workbook(path) as made:
         made.add_worksheet("Cover").write(0, 0, "Report")
         sheet = made.add_worksheet("Data")
@@ -53,11 +56,13 @@ def book(path: Path, before: int = 0) -> Path:
     ],
 )
 def test_other_files_with_the_name_of_a_workbook(tmp_path: Path, name: str, content: str, way: str) -> None:
+    """The file is named for what it is."""
     (tmp_path / name).write_text(content, encoding="utf-8")
     assert way in told(tmp_path, name)
 
 
 def test_workbooks_under_another_name_or_cut_off(tmp_path: Path) -> None:
+    """The name that it should have, or that it is not whole."""
     whole = book(tmp_path / "c.xlsx").read_bytes()
     (tmp_path / "d.xls").write_bytes(whole)
     assert "d.xls: is a newer workbook than its name says; name it .xlsx" in told(tmp_path, "d.xls")
@@ -68,11 +73,13 @@ def test_workbooks_under_another_name_or_cut_off(tmp_path: Path) -> None:
 
 
 def test_a_sheet_that_is_not_there(tmp_path: Path) -> None:
+    """The sheets are listed, and the nearest is proposed."""
     book(tmp_path / "c.xlsx")
     assert 'it has Cover, Data; did you mean "Data"?' in told(tmp_path, "c.xlsx", sheet="Dat")
 
 
 def leads_in(history: History) -> int:
+    """All leads."""
     return int(history.counts["leads"].sum())
 
 
@@ -96,6 +103,7 @@ def test_keys_that_miss_the_header(tmp_path: Path, name: str) -> None:
 
 
 def test_keys_that_the_text_contradicts(tmp_path: Path) -> None:
+    """The key is named, and what the file shows."""
     (tmp_path / "c.csv").write_text(TEXT, encoding="utf-8")
     assert "its cells are parted by comma, and history.read.delimiter says semicolon" in told(
         tmp_path, "c.csv", delimiter=";"
@@ -111,7 +119,8 @@ def test_keys_that_the_text_contradicts(tmp_path: Path) -> None:
 
 
 def test_marks_are_listed_in_quotes(tmp_path: Path) -> None:
+    """A comma among others would not be seen."""
     path = tmp_path / "s.toml"
     path.write_text('name = "x"\n[history]\ncounts = "c.csv"\nread.decimal = ";"\n', encoding="utf-8")
-    with pytest.raises(StudyError, match='expected one of ".", ","; came ";"'):
+    with pytest.raises(StudyError, match=r'expected one of ".", ","; came ";"'):
         load_study(path)

@@ -48,6 +48,7 @@ EXPORTS: dict[str, tuple[str, str, str, str, str]] = {  # encoding, before, head
 
 
 def beside_leads(folder: Path, content: str, encoding: str = "utf-8", **history: object) -> History:
+    """The history of three leads with this file of activity."""
     (folder / "leads.csv").write_text(LEADS, encoding="utf-8")
     (folder / "ads.csv").write_text(content, encoding=encoding)
     asked = {"leads": "leads.csv", "activity": "ads.csv", **history}
@@ -59,6 +60,7 @@ def beside_leads(folder: Path, content: str, encoding: str = "utf-8", **history:
 
 @pytest.mark.parametrize("name", EXPORTS)
 def test_exports_of_ad_accounts_are_read_as_they_come(tmp_path: Path, name: str) -> None:
+    """Spend and visits of each month, whatever the titles; sums below are left out."""
     encoding, before, header, row, after = EXPORTS[name]
     rows = "".join(
         row.format(day=day, end=day[:8] + "28", us=f"{int(day[5:7])}/1/2026") + "\n" for day in MONTHS
@@ -69,6 +71,7 @@ def test_exports_of_ad_accounts_are_read_as_they_come(tmp_path: Path, name: str)
 
 
 def ga4(rows: Sequence[Sequence[str]]) -> str:
+    """An export of GA4 with these rows."""
     head = [
         "# Traffic acquisition",
         "# Start date: 20260101",
@@ -82,7 +85,7 @@ def test_web_statistics_with_their_sum_above(tmp_path: Path) -> None:
     rows = [["X", month[:7].replace("-", ""), "40"] for month in MONTHS]
     history = beside_leads(tmp_path, ga4([["", "", "120", "Grand total"], *rows]))
     assert history.counts["visitors"].values.ravel().tolist() == [40] * 3
-    with pytest.raises(DataError, match="another number of cells in row 4"):
+    with pytest.raises(DataError, match=r"another number of cells in row 4"):
         beside_leads(tmp_path, ga4([["", "", "120", "Sum of X"], *rows]))
 
 
@@ -93,12 +96,12 @@ def test_two_columns_of_visits_are_asked_for_and_none_is_told(tmp_path: Path) ->
         *([m[:7], "X", "40", "50"] for m in MONTHS),
     ]
     content = "\n".join(",".join(row) for row in rows) + "\n"
-    with pytest.raises(DataError, match='history.columns = { visitors = "Unique visitors" }'):
+    with pytest.raises(DataError, match=r'history.columns = { visitors = "Unique visitors" }'):
         beside_leads(tmp_path, content)
     history = beside_leads(tmp_path, content, columns={"visitors": "Unique visitors"})
     assert history.counts["visitors"].values.ravel().tolist() == [40] * 3
     with pytest.raises(
-        DataError, match="row 1: no column of spend, visitors; the file has Date, Channel Type, People"
+        DataError, match=r"row 1: no column of spend, visitors; the file has Date, Channel Type, People"
     ):
         beside_leads(tmp_path, content.replace("Unique visitors", "People").replace("Visits", "Actions"))
 
@@ -106,22 +109,23 @@ def test_two_columns_of_visits_are_asked_for_and_none_is_told(tmp_path: Path) ->
 def test_the_channel_of_an_ads_file_can_be_named(tmp_path: Path) -> None:
     """A mapped name that only the activity has is meant for it; one that neither has is refused by key."""
     content = "Month,Touchpoint,Cost\n" + "".join(f"{month},X,5\n" for month in MONTHS)
-    with pytest.raises(DataError, match='row 1: no column "channel".*history.columns = { channel = '):
+    with pytest.raises(DataError, match=r'row 1: no column "channel".*history.columns = { channel = '):
         beside_leads(tmp_path, content)
     history = beside_leads(tmp_path, content, columns={"channel": "Touchpoint"})
     assert history.channels == ["X"]
     for mistyped in ("Tuchpoint", "lead_id"):
         with pytest.raises(
-            DataError, match="call the one that is meant channel, or correct history.columns.channel"
+            DataError, match=r"call the one that is meant channel, or correct history.columns.channel"
         ):
             beside_leads(tmp_path, content, columns={"channel": mistyped})
-    with pytest.raises(DataError, match='no column "Tuchpoint", which history.columns.channel names'):
+    with pytest.raises(DataError, match=r'no column "Tuchpoint", which history.columns.channel names'):
         beside_leads(tmp_path, content.replace("Touchpoint", "channel"), columns={"channel": "Tuchpoint"})
 
 
 def test_the_row_of_the_header_is_named(tmp_path: Path) -> None:
+    """Of a file with lines before it, the row that it has."""
     content = "A report\n\nMonth,Touchpoint,Cost\n" + "".join(f"{month},X,5\n" for month in MONTHS)
-    with pytest.raises(DataError, match='ads.csv: row 3: no column "channel"'):
+    with pytest.raises(DataError, match=r'ads.csv: row 3: no column "channel"'):
         beside_leads(tmp_path, content)
 
 
