@@ -151,7 +151,7 @@ COUNTS = {
         others={"small.xlsx": b""},
     ),
     "broken XLSX": Bad(
-        ("small.xlsx: is not a readable Excel workbook", "save it again"),
+        ("small.xlsx: is a workbook without its end", "export it again"),
         study=STUDY.replace("small.csv", "small.xlsx"),
         others={"small.xlsx": b"PK\x03\x04 and no more"},
     ),

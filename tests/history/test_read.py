@@ -300,7 +300,7 @@ def test_more_qualified_than_leads(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("c.xlsx", b"", "is empty (0 bytes)"),
-        ("c.xlsx", b"PK\x03\x04junk", "is not a readable Excel workbook"),
+        ("c.xlsx", b"PK\x03\x04junk", "is a workbook without its end"),
         ("c.parquet", b"PAR1", "is not a readable Parquet file"),
         ("c.json", b"{}", 'expected a file ending in .csv, .parquet or .xlsx; came ".json"'),
         (
