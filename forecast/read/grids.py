@@ -78,13 +78,14 @@ def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
             at = find_columns(grid.header, [column], grid.file, role=ask.role, kind=ask.kind).get(column.name)
         except DataError:  # told where all columns are looked for
             continue
-        rules = {"error": ERROR_NAME, "formula": FORMULA_CELL}
-        cells = [] if at is None else list(zip(grid.numbers, grid.column(at), strict=True))
-        for kind, rule in rules.items():
-            found = [
-                (number, cell) for number, cell in cells if isinstance(cell, str) and wrong_kind(cell) == kind
-            ]
-            if found and at is not None:
+        if at is None:
+            continue
+        cells = grid.column(at)
+        kinds = {cell: wrong_kind(cell) for cell in set(cells) if isinstance(cell, str)}
+        for kind, rule in (("error", ERROR_NAME), ("formula", FORMULA_CELL)):
+            spoilt = {cell for cell, own in kinds.items() if own == kind}
+            if spoilt:
+                found = [(n, cell) for n, cell in zip(grid.numbers, cells, strict=True) if cell in spoilt]
                 problems.append(cells_problem(grid.file, grid.title(at), found, rule))
     return problems
 

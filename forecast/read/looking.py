@@ -25,7 +25,6 @@ from forecast.read.dates import ISO, DateForm, read_when
 from forecast.read.dates import form_of as date_form_of
 from forecast.read.grids import CSV_SUFFIXES, check_file, find_columns, read_grid
 from forecast.read.numbers import SIGNS, taken_apart
-from forecast.read.relation import MODERATE
 from forecast.read.titles import BUDGET, CODES, DATES, PERIODS, title_key
 from forecast.study import PRESETS, ReadsSpec
 from forecast.words import Message, Text, message
@@ -48,7 +47,7 @@ DATED = (
 )
 TENURES, COHORTS = ("tenure", "churned"), ("cohort", "age", "customers")
 SPOKEN = {"hubspot": "HubSpot"}
-HEAD = 1 << 21  # bytes of a large file that are looked at
+WHOLE, HEAD = 1 << 22, 1 << 21  # bytes up to which a text file is looked at whole; of a larger one, its first
 LOOKED = 400  # cells of a column that are looked at for their kind
 MOST_NAMES = 60  # of a column of channels
 NAMED = (
@@ -200,7 +199,7 @@ def proposed(error: DataError) -> list[tuple[str, str]]:
 def _opened(path: Path, file: str, reads: ReadsSpec) -> tuple[Grid, bool]:
     """The cells, and whether they are all that the file has: of a large text file the head is looked at."""
     ask = _widest(reads)
-    if path.suffix.lower() in CSV_SUFFIXES and path.stat().st_size > MODERATE:
+    if path.suffix.lower() in CSV_SUFFIXES and path.stat().st_size > WHOLE:
         with tempfile.TemporaryDirectory(prefix="forecast-") as folder, path.open("rb") as stream:
             head, target = stream.read(HEAD), Path(folder) / path.name
             target.write_bytes(head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1] or head)

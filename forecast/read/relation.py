@@ -33,7 +33,7 @@ from forecast.words import Text
 if TYPE_CHECKING:
     import duckdb
 
-MODERATE = 4 << 20  # bytes of a text file that is read as a grid
+MODERATE = 1 << 20  # bytes of a text file that is read as a grid
 UTF8 = {"utf-8", "utf-8-sig"}
 FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"  # of single events
 # what a day is followed by in a cell with a time of day

@@ -322,9 +322,9 @@ def table_rows(
     numbers: list[int] = []
     uneven: list[tuple[int, object]] = []
     for first, last, cells in csv_rows(text, form.delimiter, file):
-        if last <= form.last_line or not any(cell.strip() for cell in cells):
+        kept = tuple([cell.strip() or None for cell in cells])
+        if last <= form.last_line or not any(kept):
             continue
-        kept = tuple(cell.strip() or None for cell in cells)
         if (len(kept) != n and any(cell is not None for cell in kept[n:])) or len(kept) < n:
             uneven.append((first, len(kept)))
             numbers.append(first)
