@@ -63,7 +63,7 @@ def survey(relation: LeadRows, study: Study, preset: Preset, first: str, header:
     converts = False
     if {"currency", "amount"} <= set(cells):
         converted = _conversion(found, cells, study, header)
-        converts = bool(converted.rates)
+        converts = bool(converted.rates) and cells["currency"].told
         relation = _converted(relation, converted)
         notes += [converted.note] if converted.note else []
         reading |= {"currency": converted.other} if converted.other else {}

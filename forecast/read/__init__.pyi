@@ -31,6 +31,7 @@ from .numbers import NOT_A_NUMBER as NOT_A_NUMBER
 from .numbers import UNCALCULATED as UNCALCULATED
 from .numbers import NumberForm as NumberForm
 from .numbers import number_form as number_form
+from .numbers import title_currency as title_currency
 from .numbers import to_numbers as to_numbers
 from .record import FileRead as FileRead
 from .record import LeftOut as LeftOut

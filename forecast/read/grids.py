@@ -22,6 +22,8 @@ CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 NAMES = {"channel", "lead_id"}  # columns whose cells are taken as they are
+UNMAPPED = {"plan", "retention"}  # files whose columns `history.columns` need not name
+OWN_NAME = "call the one that is meant {ours} in the file."
 TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 
 
@@ -257,25 +259,18 @@ def find_columns(
     for column in later:
         hits = [] if column.mapped else _known(column, free, role, kind)
         if len(hits) > 1:
-            said = (
-                "{file}: each of the columns {names} may be {ours}; say which: history.columns = {{ {ours} = "
-                '"{first}" }}.'
-            )
-            titles = [there_name(header, at) for at in hits]
+            titles = [" ".join(header[at].split()) for at in hits]
+            said = "{file}: each of the columns {names} may be {ours}; "
+            said += OWN_NAME if role in UNMAPPED else 'say which: history.columns = {{ {ours} = "{first}" }}.'
             problems.append(message(said, file=file, names=titles, ours=column.name, first=titles[0]))
         elif hits:
             found[column.name] = hits[0]
             del free[hits[0]]
         elif column.required:
-            problems.append(_missing_column(column, there, file))
+            problems.append(_missing_column(column, there, file, role))
     if problems:
         raise DataError(problems)
     return found
-
-
-def there_name(header: Sequence[str], at: int) -> str:
-    """A title as a message shows it."""
-    return " ".join(header[at].split())
 
 
 def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) -> list[int]:
@@ -287,15 +282,17 @@ def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) ->
     return []
 
 
-def _missing_column(column: Wanted, there: Sequence[str], file: str) -> Message:
+def _missing_column(column: Wanted, there: Sequence[str], file: str, role: str) -> Message:
     told = {"file": file, "ours": column.name, "there": list(there[:20])}
     if column.mapped:
         name = column.theirs[0]
         text = '{file}: row 1: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
         return message(text, name=name, guess=nearest(name, there) or ".", **told)
+    remedy = 'add it, or name it in the study: history.columns = {{ {ours} = "its name in the file" }}{guess}'
+    if role in UNMAPPED:
+        remedy = "add it, or call it so in the file{guess}"
     return message(
-        "{file}: row 1: no column {names}; the file has {there}; add it, or name it in the study: history.columns = "
-        '{{ {ours} = "its name in the file" }}{guess}',
+        "{file}: row 1: no column {names}; the file has {there}; " + remedy,
         names=" or ".join(f'"{name}"' for name in column.theirs),
         guess=nearest(column.name, there) or ".",
         **told,

@@ -50,7 +50,8 @@ class Relation:
 
     relation, parameters: SQL that stands after FROM, and what is bound in it. header: titles. columns, types: name and
     type in SQL by position. row: SQL of the row number in the file. days, amounts: SQL of what a column of dates or of
-    numbers means, by position, where it is known better than by a cast. said, left_out, notes: as of a grid.
+    numbers means, by position, where it is known better than by a cast. currencies: SQL of the currency that each cell
+    of a column of numbers names, and those that are named. said, left_out: as of a grid.
     """
 
     relation: str
@@ -61,6 +62,7 @@ class Relation:
     row: str
     days: dict[int, str] = field(default_factory=dict)
     amounts: dict[int, str] = field(default_factory=dict)
+    currencies: dict[int, tuple[str, frozenset[str]]] = field(default_factory=dict)
     said: dict[str, Text] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     grid: Grid | None = None
@@ -222,18 +224,20 @@ def with_forms(
     values: dict[int, dict[str, Any]] = {
         at: dates.days_of((t for _, t in distinct[at]), dated) for at in texts
     }
+    named: dict[int, dict[str, str]] = {}
     for at in money:
         scale = numbers.micros(source.header[at])
-        found = (
-            (text, numbers.value_of(text, written)) for _, text in _distinct(connection, source, keys[at])
-        )
-        values[at] = {text: None if value is None else value * scale for text, value in found}
+        found = {text: numbers.value_of(text, written) for _, text in _distinct(connection, source, keys[at])}
+        values[at] = {text: None if value is None else value * scale for text, value in found.items()}
+        told = {text: numbers.currency_in(text) for text, value in found.items() if value is not None}
+        named[at] = {text: currency for text, currency in told.items() if currency}
     joins, picked = "", ""
     for at, means in values.items():
         table = f"{name}_means_{at}"
-        connection.register(table, _means(means, days=at in texts))
+        connection.register(table, _means(means, named.get(at), days=at in texts))
         joins += f" LEFT JOIN {table} ON {keys[at]} = {table}.forecast_key"
         picked += f", {table}.forecast_value AS forecast_{at}"
+        picked += f", {table}.forecast_currency AS forecast_currency_{at}" if named.get(at) else ""
     inner = f"(SELECT *, {source.row} AS forecast_row FROM {source.relation})"  # noqa: S608 - names made here
     said = {"numbers": written.said()} if not written.plain else {}
     return replace(
@@ -242,6 +246,9 @@ def with_forms(
         row="forecast_row" if joins else source.row,
         days={at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
         amounts={at: f"forecast_{at}" for at in money},
+        currencies={
+            at: (f"forecast_currency_{at}", frozenset(own.values())) for at, own in named.items() if own
+        },
         said=source.said | said | ({"dates": dated.said()} if dated.order else {}),
     )
 
@@ -255,8 +262,8 @@ def _numeric(kind: str) -> bool:
     )
 
 
-def _means(values: dict[str, Any], *, days: bool) -> pd.DataFrame:
-    """What texts mean, as a table to join."""
+def _means(values: dict[str, Any], named: dict[str, str] | None, *, days: bool) -> pd.DataFrame:
+    """What texts mean, as a table to join; `named`: the currency of those that name one."""
     frame = pd.DataFrame({"forecast_key": pd.Series(list(values), dtype=object)})
     found = list(values.values())
     frame["forecast_value"] = (
@@ -264,6 +271,8 @@ def _means(values: dict[str, Any], *, days: bool) -> pd.DataFrame:
         if days
         else pd.Series(found, dtype=float)
     )
+    if named:
+        frame["forecast_currency"] = pd.Series([named.get(text) for text in values], dtype=object)
     return frame
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import xlsxwriter
 
-from forecast.errors import DataError, ForecastError, StudyError
+from forecast.errors import DataError, StudyError
 from forecast.history.counts import read_segment_counts
 from forecast.history.history import History
 from forecast.history.read import read_history, read_plan
@@ -162,20 +162,27 @@ def test_totals_among_segments_and_beside_leads(tmp_path: Path) -> None:
     assert 'a channel is called "Grand Total"; take out what adds up others' in told
 
 
-def test_a_total_in_a_plan_is_no_channel(tmp_path: Path) -> None:
-    """The data have no such channel, and that is said."""
-    (tmp_path / "plan.csv").write_text(
-        "period,channel,spend\n"
-        + "".join(
-            f"2026-0{m},{n},{s}\n"
-            for m in (1, 2, 3)
-            for n, s in (("ppc", 1), ("seo", 1), ("email", 1), ("Grand Total", 3))
-        ),
-        encoding="utf-8",
-    )
-    study = study_of(tmp_path, with_total(table(), "Grand Total"), plan={"spend": "plan.csv"})
-    with pytest.raises(ForecastError, match='the data have no channel "Grand Total"'):
-        read_plan(study, read_history(study))
+def test_a_total_in_a_plan_is_left_out(tmp_path: Path) -> None:
+    """By its name, as in other files; a channel of the data that is half of the plan is none."""
+    months = [(f"2026-0{m}", m) for m in range(1, 7)]
+    rows = [
+        f"{p},{n},{s * m}"
+        for p, m in months
+        for n, s in (("ppc", 2), ("seo", 1), ("email", 1), ("Grand Total", 4))
+    ]
+    (tmp_path / "plan.csv").write_text("\n".join(["period,channel,spend", *rows]), encoding="utf-8")
+    study = study_of(tmp_path, with_total(table(), "Grand Total"), plan={"spend": "plan.csv", "periods": 6})
+    plan = read_plan(study, read_history(study))
+    assert plan.sel(channel="ppc").values.tolist() == [2, 4, 6, 8, 10, 12]
+    assert plan.values.sum() == 4 * 21
+    assert [(out.n, "Grand Total" in str(out.reason)) for out in plan.attrs["read"].left_out] == [(6, True)]
+
+
+def test_a_budget_that_repeats_proves_no_total(tmp_path: Path) -> None:
+    """The same three amounts for a year: that one is the sum of the others, was seen once."""
+    names = np.array(["ppc", "seo", "email"] * 12, dtype=object)
+    spend = np.array([2000.0, 1000.0, 1000.0] * 12)
+    assert find_totals(np.repeat(np.arange(12), 3), names, {"spend": spend}, ("spend",)) == []
 
 
 # Shares, refunds, blanks
