@@ -210,7 +210,7 @@ def _facts(study: Study) -> StudyFacts:
 
 
 def _saved(study: Study, history: History, *, seed: int, go_on: bool) -> Forecast:
-    """The forecast of a study with its saved posterior, which must be of what it says now. Raises DataError, UsageError."""
+    """The forecast of a study with its saved posterior, if that is of what it says. Raises DataError, UsageError."""
     posterior = load_posterior(posterior_path(study))
     fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
     if posterior.provenance.get("fit_hash") != fit_hash(study, history, fitted_seed, fitted_draws):

@@ -95,7 +95,7 @@ class Bad:
 
 COUNTS = {
     "missing column": Bad(
-        ('small.csv: row 1: no column "leads"', "the file has period, channel", "history.columns.leads"),
+        ('small.csv: no column "leads"', "the file has period, channel", "history.columns.leads"),
         data=counts().replace("leads", "prospects", 1),
     ),
     "text in a number": Bad(
@@ -174,7 +174,7 @@ COUNTS = {
         data=counts(cohort=True).replace(",27,10,", ",27,99,", 1),
     ),
     "leads in place of counts": Bad(
-        ('small.csv: row 1: no column "period"', "the file has lead_id"),
+        ('small.csv: no column "period"', "the file has lead_id"),
         data="lead_id,channel,created,qualified,won\na,ppc,2026-01-02,,\n",
     ),
 }
@@ -258,7 +258,7 @@ STUDIES = {
 DATED = "lead_id,channel,created,qualified,won,lost,amount\n"
 LEAD_FILES = {
     "wrong columns": Bad(
-        ('leads.csv: row 1: no column "lead_id"', 'leads.csv: row 1: no column "created"', "history.columns"),
+        ('leads.csv: no column "lead_id"', 'leads.csv: no column "created"', "history.columns"),
         study=LEADS,
         others={"leads.csv": counts()},
     ),

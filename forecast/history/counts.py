@@ -17,8 +17,6 @@ from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
 from forecast.history.history import MONEY, History
 from forecast.history.rows import (
-    FIRST_YEAR,
-    LAST_YEAR,
     LONE_YEARS,
     blanks_for_zeros,
     find_totals,
@@ -139,9 +137,9 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     values, problems, bad = measured.values, measured.problems, measured.bad
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
     starts, bad["period"] = periods.starts, periods.bad
-    problems += ([] if layout.leave_out else periods.problems) + _odd_periods(
-        grid, found["period"], starts, periods.days, layout
-    )
+    problems += [] if layout.leave_out else periods.problems
+    if layout.kind == "week":
+        problems += _weeks(grid, found["period"], starts, periods.days, layout)
     channels, wrong = _read_channels(grid, found["channel"])
     problems += wrong
     notes, wrong = in_one_currency(
@@ -291,18 +289,6 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     if layout.spare:  # the study's mapping is for the leads; the activity beside them may use our names too
         return Wanted(name, (theirs, name), required)
     return Wanted(name, (theirs,), required=True, mapped=True)
-
-
-def _odd_periods(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
-    """What is wrong with periods that are such: years of no company, weeks that start on another day than Monday."""
-    years = starts.astype("datetime64[Y]").astype(np.int64) + 1970
-    odd = np.flatnonzero(~np.isnat(starts) & ((years < FIRST_YEAR) | (years > LAST_YEAR)))
-    if odd.size:
-        cells = [(grid.numbers[i], str(grid.rows[i][position])) for i in odd]
-        return [
-            cells_problem(grid.file, grid.title(position), cells, "expected a year of our time; correct it")
-        ]
-    return _weeks(grid, position, starts, days, layout) if layout.kind == "week" else []
 
 
 def _weeks(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
@@ -458,9 +444,13 @@ def _left_out(rows: Rows, names: NDArray[np.object_], totals: list[str], what: s
     told = {"names": totals, "what": what, "n": n}
     reason = message("{what} {names:listed} is the sum of the others", **told)
     left = LeftOut(reason, n, tuple(int(number) for number in numbers[:ROWS_NAMED]))
-    text = message("{n:whole} rows of {what} {names:listed} are the sum of the others, and left out", **told)
+    text = "{n:whole} rows of {what} {names:listed} are the sum of the others, and left out"
+    text = "1 row of {what} {names:listed} is the sum of the others, and left out" if n == 1 else text
     kept = rows.where(~out).told(
-        "Rows of totals", REVIEW, text, "Take them out of the file, so that nobody counts twice."
+        "Rows of totals",
+        REVIEW,
+        message(text, **told),
+        "Take them out of the file, so that nobody counts twice.",
     )
     read = None if kept.read is None else replace(kept.read, left_out=(*kept.read.left_out, left))
     return replace(kept, read=read, totals=(*kept.totals, *totals))
@@ -539,7 +529,7 @@ def _missing_stages(
     problems: list[Text] = []
     for name, there in zip(stages[start:], recorded[start:], strict=True):
         if not there:
-            text = "column {stage}: is empty in all rows" if name in found else 'row 1: no column "{stage}"'
+            text = "column {stage}: is empty in all rows" if name in found else 'no column "{stage}"'
             guess = "" if name in found else nearest(name, titles)
             remedy = "add it, map it by history.columns.{stage}, or take {stage} out of funnel.stages"
             if name == stages[-1]:  # the chain must end with it

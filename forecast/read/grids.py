@@ -250,7 +250,7 @@ def find_columns(
         if hit is None:
             later.append(column)
         elif (n := len(places[folded(hit)])) > 1:
-            problems.append(f'{file}: row 1: {n} columns are called "{hit}"; keep one, or rename the others.')
+            problems.append(f'{file}: {n} columns are called "{hit}"; keep one, or rename the others.')
         else:
             found[column.name] = places[folded(hit)][0]
     free = {
@@ -286,13 +286,13 @@ def _missing_column(column: Wanted, there: Sequence[str], file: str, role: str) 
     told = {"file": file, "ours": column.name, "there": list(there[:20])}
     if column.mapped:
         name = column.theirs[0]
-        text = '{file}: row 1: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
+        text = '{file}: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
         return message(text, name=name, guess=nearest(name, there) or ".", **told)
     remedy = 'add it, or name it in the study: history.columns = {{ {ours} = "its name in the file" }}{guess}'
     if role in UNMAPPED:
         remedy = "add it, or call it so in the file{guess}"
     return message(
-        "{file}: row 1: no column {names}; the file has {there}; " + remedy,
+        "{file}: no column {names}; the file has {there}; " + remedy,
         names=" or ".join(f'"{name}"' for name in column.theirs),
         guess=nearest(column.name, there) or ".",
         **told,

@@ -56,7 +56,7 @@ _WORD = re.compile(r"[^\s\d,;|\t\"'.:/()<>=+*_-]+")
 class TextForm:
     """How a text file is written: `header` is its header, on the lines `line` to `last_line`, from 1.
 
-    `left_out`: lines before the header. `sep`: a first line `sep=;` of Excel's was there.
+    `left_out`: lines before the header.
     """
 
     encoding: str

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SHEETS = ("data_read", "data_totals")
 MOST_CHANNELS = 20  # shown one by one; the others are a row of their own
 MOST_ROWS = 8  # row numbers of a reason
-MOST_TITLES = 40
 TOTALS_NOTE = "Totals are plain sums of the rows used; a blank is in none of them."
 
 
