@@ -149,6 +149,7 @@ def _leads(opened: _Opened) -> Leads:
     if (
         sources[0].file.grid is None
         and sources[0].ask.spec.time_zone is None
+        and not spec.exchange  # signs of currencies are seen in the form alone
         and not set(SURVEYED) & set(plain[0])
     ):
         asked = _asked(opened, sources, plain)

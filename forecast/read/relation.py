@@ -27,7 +27,7 @@ from forecast.read.grids import (
     unreadable_parquet,
 )
 from forecast.read.record import LeftOut
-from forecast.read.text import SAMPLE, as_utf8, encoding_of, form_of
+from forecast.read.text import SAMPLE, TextForm, as_utf8, csv_rows, encoding_of, form_of
 from forecast.words import Text
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ def open_relation(
     if suffix in PARQUET_SUFFIXES:
         return _parquet(connection, path, file)
     if suffix in CSV_SUFFIXES and path.stat().st_size > MODERATE:
-        return _large_csv(path, file, ask, folder, name)
+        large = _large_csv(connection, path, file, ask, folder, name)
+        if large is not None:
+            return large
     return _of_grid(connection, read_grid(path, file, ask), name)
 
 
@@ -155,7 +157,10 @@ def _typed(cell: object) -> str:
     return repr(cell) if isinstance(cell, int | float) else day_text(cell)
 
 
-def _large_csv(path: Path, file: str, ask: Ask, folder: Path, name: str) -> Relation:
+def _large_csv(
+    connection: duckdb.DuckDBPyConnection, path: Path, file: str, ask: Ask, folder: Path, name: str
+) -> Relation | None:
+    """The file as DuckDB reads it; None where it would not begin with the first row below the header."""
     with path.open("rb") as stream:
         sample = stream.read(SAMPLE)
     encoding = encoding_of(sample, file, ask, whole=False)
@@ -169,13 +174,44 @@ def _large_csv(path: Path, file: str, ask: Ask, folder: Path, name: str) -> Rela
     columns = tuple(f"c{i}" for i in range(len(form.header)))
     types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
     mark = "\\t" if form.delimiter == "\t" else form.delimiter
-    layout = f"header = false, skip = {form.last_line}, auto_detect = false, hive_partitioning = false"
-    relation = f"read_csv(?, {layout}, columns = {{{types}}}, delim = '{mark}', quote = '\"', escape = '\"')"
+    records, first = _start(text, form, file)
+    for skip in dict.fromkeys((form.last_line, records)):  # a title may be broken over lines
+        layout = f"header = false, skip = {skip}, auto_detect = false, hive_partitioning = false"
+        relation = (
+            f"read_csv(?, {layout}, columns = {{{types}}}, delim = '{mark}', quote = '\"', escape = '\"')"
+        )
+        if first is None or _begins(connection, relation, source, first):
+            break
+    else:
+        return None
     row = f"row_number() OVER () + {form.last_line}"
     return Relation(
         relation, [literal_path(source)], form.header, columns, ("VARCHAR",) * len(columns), row,
         said=form.said(), left_out=form.left_out,
     )  # fmt: skip
+
+
+def _start(text: str, form: TextForm, file: str) -> tuple[int, list[str] | None]:
+    """How many records a text has up to its header, and the cells of the first row below it (None: none is seen)."""
+    records = 0
+    for _, last, cells in csv_rows(text, form.delimiter, file, strict=False):
+        if last <= form.last_line:
+            records += 1
+        elif any(cell.strip() for cell in cells):
+            return records, [cell.strip() for cell in cells]
+    return records, None
+
+
+def _begins(connection: duckdb.DuckDBPyConnection, relation: str, source: Path, first: Sequence[str]) -> bool:
+    """Whether the first row that DuckDB gives is this one."""
+    import duckdb
+
+    try:
+        sql = f"SELECT * FROM {relation} LIMIT 1"  # noqa: S608 - names made here, path bound
+        rows = connection.execute(sql, [literal_path(source)]).fetchall()
+    except duckdb.Error:
+        return False
+    return bool(rows) and [(cell or "").strip() for cell in rows[0]] == list(first)[: len(rows[0])]
 
 
 _END = {"\r\n": "\r\n", "\n": "(?<!\r)\n", "\r": "\r(?!\n)"}

@@ -94,8 +94,15 @@ def test_converted_columns_are_known_by_their_titles() -> None:
     assert converted_titles(titles) == titles[2:]
 
 
-def test_signs_and_titles_of_amounts_name_their_currency(tmp_path: Path) -> None:
-    """Leads without a column of currencies: amounts in euros and dollars are never added up, rates convert them."""
+@pytest.mark.parametrize("whole", [4 << 20, 0])
+def test_signs_and_titles_of_amounts_name_their_currency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int
+) -> None:
+    """Leads without a column of currencies: amounts in euros and dollars are never added up, rates convert them.
+
+    In files that are read whole, and in those that DuckDB reads.
+    """
+    monkeypatch.setattr("forecast.read.relation.MODERATE", whole)
     rows = "a,x,2026-01-05,2026-02-28,1000 €\nb,x,2026-01-05,2026-02-28,$500\nc,x,2026-01-05,2026-02-28,7\n"
     mixed = LEADS.replace(",currency", "") + rows
     text = refused(DataError, tmp_path, mixed)

@@ -1022,3 +1022,16 @@ def test_counts_plan_and_customers_are_sheets_of_one_workbook(tmp_path: Path) ->
     named = study_of(tmp_path, {"counts": "b.xlsx", "read": {"plan": {"sheet": "Plan"}}})
     spend = read_plan(named.model_copy(update=planned), read_history(named))
     assert spend.sel(channel="ppc").values.tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize("whole", [4 << 20, 0])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_title_over_two_lines_hides_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int, ends: str
+) -> None:
+    """The first lead below it is read, in files that are read whole and in those that DuckDB reads."""
+    monkeypatch.setattr("forecast.read.relation.MODERATE", whole)
+    broken = text_of(LEADS, ends=ends).replace("amount", f'"amount{ends}(EUR)"')
+    for before in ("", f"Leads of 2026{ends}{ends}"):
+        found = leads_of(tmp_path, before + broken)
+        assert found.fingerprint() == leads_of(tmp_path, LEADS).fingerprint()
