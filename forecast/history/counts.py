@@ -17,6 +17,8 @@ from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
 from forecast.history.history import MONEY, History
 from forecast.history.rows import (
+    FIRST_YEAR,
+    LAST_YEAR,
     LONE_YEARS,
     blanks_for_zeros,
     find_totals,
@@ -137,9 +139,9 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     values, problems, bad = measured.values, measured.problems, measured.bad
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
     starts, bad["period"] = periods.starts, periods.bad
-    problems += [] if layout.leave_out else periods.problems
-    if layout.kind == "week":
-        problems += _weeks(grid, found["period"], starts, periods.days, layout)
+    problems += ([] if layout.leave_out else periods.problems) + _odd_periods(
+        grid, found["period"], starts, periods.days, layout
+    )
     channels, wrong = _read_channels(grid, found["channel"])
     problems += wrong
     notes, wrong = in_one_currency(
@@ -289,6 +291,18 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     if layout.spare:  # the study's mapping is for the leads; the activity beside them may use our names too
         return Wanted(name, (theirs, name), required)
     return Wanted(name, (theirs,), required=True, mapped=True)
+
+
+def _odd_periods(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
+    """What is wrong with periods that are such: years of no company, weeks that start on another day than Monday."""
+    years = starts.astype("datetime64[Y]").astype(np.int64) + 1970
+    odd = np.flatnonzero(~np.isnat(starts) & ((years < FIRST_YEAR) | (years > LAST_YEAR)))
+    if odd.size:
+        cells = [(grid.numbers[i], str(grid.rows[i][position])) for i in odd]
+        return [
+            cells_problem(grid.file, grid.title(position), cells, "expected a year of our time; correct it")
+        ]
+    return _weeks(grid, position, starts, days, layout) if layout.kind == "week" else []
 
 
 def _weeks(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
