@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import xarray as xr
 
 from forecast.errors import StudyError, UsageError
 from forecast.history import (
     History,
     audit_history,
     common_mistakes,
-    plan_rows,
     read_history,
     read_plan,
     what_was_read,
@@ -44,14 +43,15 @@ class Done:
 
 def read_asked(
     study: Path, overrides: Sequence[str], today: date | None, *, budget_too: bool = False
-) -> tuple[Study, History, NDArray[np.float64]]:
-    """Study, history and plan, with what would only come out after a fit asked at once: target, and budget's limits.
+) -> tuple[Study, History, xr.DataArray]:
+    """Study, history and plan (of `read_plan`), with what else comes out after a fit asked at once: target, limits.
 
     Raises StudyError, DataError or UsageError.
     """
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
-    plan = np.asarray(read_plan(loaded, history).values, dtype=float)
+    read = read_plan(loaded, history)
+    plan = np.asarray(read.values, dtype=float)
     target = loaded.plan.target
     valued = history.valued or loaded.funnel.value is not None
     if target is not None and target.measure == "revenue" and not valued:
@@ -65,17 +65,16 @@ def read_asked(
         limits_of(loaded, history, plan)
     lifetime_of(loaded)
     check_levers(loaded, history, len(plan))
-    return loaded, history, plan
+    return loaded, history, read
 
 
 def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = None) -> Done:
     """Read and validate study and data; say what was read, and audit it."""
-    loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
-    read = what_was_read(history, loaded, plan_rows(loaded, history))
+    loaded, history, plan = read_asked(study, overrides, today, budget_too=True)
+    lifetime = lifetime_of(loaded)
+    read = what_was_read(history, loaded, plan=plan, others=[lifetime.read] if lifetime.read else [])
     asked = audit_history(history, loaded)
-    found = check_table(
-        common_mistakes(history, loaded, asked, lifetime=lifetime_of(loaded).expected), "mistake"
-    )
+    found = check_table(common_mistakes(history, loaded, asked, lifetime=lifetime.expected), "mistake")
     audit = check_table(asked)
     summary = {
         "name": loaded.name,

@@ -228,10 +228,10 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "audit": ("Audit", _columns("check status evidence advice")),
-    "data_read": ("Data read", _columns("file what name value", (WHOLE, "rows"))),
+    "data_read": ("Data read", _columns("file role what name value", (WHOLE, "rows"))),
     "data_totals": (
         "Data totals",
-        _columns("file by name measure", (by_total, "total"), (WHOLE, "blank", "blank cells")),
+        _columns("file role by name measure", (by_total, "total"), (WHOLE, "blank", "blank cells")),
     ),
     "made_from": ("Provenance", _columns("what value")),
     "methods": (

@@ -43,7 +43,6 @@ from forecast.history import (
     History,
     audit_history,
     common_mistakes,
-    plan_rows,
     read_plan,
     what_was_read,
     without_strays,
@@ -61,6 +60,7 @@ from forecast.outlook import (
     customer_measures,
     flow_of,
     gap_table,
+    lifetime_of,
     sensitivity,
     simulate,
     table_hash,
@@ -102,11 +102,13 @@ def forecast(
 
     Raises UsageError for a plan that is none, StudyError or DataError where the study's cannot be read.
     """
-    read = np.asarray(read_plan(study, history).values, dtype=float)
-    spend = read if plan is None else _spend("plan", plan, read.shape)
+    read = read_plan(study, history)
+    own = np.asarray(read.values, dtype=float)
+    spend = own if plan is None else _spend("plan", plan, own.shape)
     case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
     case, recycled = with_recycling(case, seed=seed)
-    return Forecast(case, seed=seed, recycled=recycled, backtest=backtest, command=command)
+    planned = read if plan is None else None
+    return Forecast(case, seed=seed, recycled=recycled, backtest=backtest, command=command, planned=planned)
 
 
 def _streams(seed: int) -> list[np.random.SeedSequence]:
@@ -131,8 +133,11 @@ class Forecast(Results):
         recycled: Mapping[str, Any] | None = None,
         backtest: Mapping[str, Any] | None = None,
         command: str = "",
+        planned: xr.DataArray | None = None,
     ) -> None:
-        vars(self).update(case=case, seed=seed, _recycled=recycled, _past=backtest or {}, _command=command)
+        vars(self).update(
+            case=case, seed=seed, _recycled=recycled, _past=backtest or {}, _command=command, _planned=planned
+        )
 
     # ------------------------------------------------------------------------------------------- what can be asked
 
@@ -386,14 +391,18 @@ class Forecast(Results):
     @cached_property
     def read(self) -> DataRead | None:
         """What was read of which files; None for a history that was not read from any."""
-        history, study = self.case.history, self.case.study
-        return what_was_read(history, study, plan_rows(study, history)) if history.files else None
+        if not self.case.history.files:
+            return None
+        lifetime = lifetime_of(self.case.study)
+        others = [lifetime.read] if lifetime.read else []
+        return what_was_read(self.case.history, self.case.study, plan=self._planned, others=others)
 
     # ------------------------------------------------------------------------------------------ what these stand on
 
     _recycled: Mapping[str, Any] | None
     _past: Mapping[str, Any]
     _command: str
+    _planned: xr.DataArray | None
 
     @cached_property
     def _flow(self) -> Flow:

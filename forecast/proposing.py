@@ -64,7 +64,7 @@ class Question:
         return quoted(written.strip())
 
 
-Ask = Callable[[Question], str | None]  # gives the value in TOML; None: left open
+Answer = Callable[[Question], str | None]  # gives the value in TOML; None: left open
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ def _totals(history: History, currency: str) -> dict[str, str]:
 
 
 def propose(
-    files: Sequence[Path], folder: Path = Path(), *, today: date | None = None, ask: Ask | None = None
+    files: Sequence[Path], folder: Path = Path(), *, today: date | None = None, ask: Answer | None = None
 ) -> Proposed:
     """Look at files, write a study about them into a folder, and check it; `ask` answers what they leave open.
 
@@ -316,7 +316,7 @@ class _Asking(Draft):
     notes: list[Text] = field(default_factory=list)
 
 
-def _money(draft: _Asking, looks: Sequence[Look], ask: Ask | None) -> None:
+def _money(draft: _Asking, looks: Sequence[Look], ask: Answer | None) -> None:
     """The currency: of signs, titles or a column of it; else it is asked for."""
     found: dict[str, tuple[int, Text]] = {}
     for look in looks:
@@ -332,7 +332,7 @@ def _money(draft: _Asking, looks: Sequence[Look], ask: Ask | None) -> None:
     _asked(draft, question, ask, Key("", "currency", '"EUR"'))
 
 
-def _asked(draft: _Asking, question: Question, ask: Ask | None, key: Key) -> str | None:
+def _asked(draft: _Asking, question: Question, ask: Answer | None, key: Key) -> str | None:
     """Ask, where someone answers; what stays open is a commented key and a doubt."""
     value = ask(question) if ask is not None else None
     if value is None:
@@ -342,7 +342,7 @@ def _asked(draft: _Asking, question: Question, ask: Ask | None, key: Key) -> str
     return value
 
 
-def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Ask | None) -> None:
+def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Answer | None) -> None:
     by_role = {look.role: look for look in looks}
     for role in ("counts", "leads", "deals", "activity"):
         if role in by_role:
@@ -375,7 +375,7 @@ def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Ask | None)
         _asked(draft, Question("history.columns.spend", text, choices), ask, key)
 
 
-def _columns(draft: _Asking, look: Look, ask: Ask | None) -> None:
+def _columns(draft: _Asking, look: Look, ask: Answer | None) -> None:
     """Columns that no title tells of: those that the cells tell, and those of which several may be meant."""
     for name, guess in look.guesses.items():
         if not guess.others or name == "lead_id":
@@ -387,7 +387,7 @@ def _columns(draft: _Asking, look: Look, ask: Ask | None) -> None:
         _which(draft, look, name, titles, ask)
 
 
-def _which(draft: _Asking, look: Look, name: str, titles: Sequence[str], ask: Ask | None) -> None:
+def _which(draft: _Asking, look: Look, name: str, titles: Sequence[str], ask: Answer | None) -> None:
     said = message(
         "Which column of {file} is {ours}: {titles}?", file=look.file, ours=name, titles=list(titles)
     )
@@ -397,7 +397,7 @@ def _which(draft: _Asking, look: Look, name: str, titles: Sequence[str], ask: As
         draft.assumed[f"history.columns.{name}"] = quoted(titles[0])
 
 
-def _rest(draft: _Asking, main: Look, looks: Sequence[Look], ask: Ask | None) -> None:
+def _rest(draft: _Asking, main: Look, looks: Sequence[Look], ask: Answer | None) -> None:
     """Stages, market, margin, target: what the columns tell, and what only people know."""
     by_role = {look.role: look for look in looks}
     stages = _stages(by_role)
@@ -447,7 +447,7 @@ def _stages(by_role: dict[str, Look]) -> list[str]:
 
 
 def _plan(
-    draft: _Asking, looks: Sequence[Look], history: History | None, today: date | None, ask: Ask | None
+    draft: _Asking, looks: Sequence[Look], history: History | None, today: date | None, ask: Answer | None
 ) -> History | None:
     """The horizon, and a file of planned spend; gives the history, which may end where the plan begins."""
     look = next((look for look in looks if look.role == "plan" and look.span), None)
@@ -476,7 +476,7 @@ def _plan(
 
 
 def _ends_before(
-    draft: _Asking, history: History | None, plan: Look, today: date | None, ask: Ask | None
+    draft: _Asking, history: History | None, plan: Look, today: date | None, ask: Answer | None
 ) -> tuple[History | None, bool]:
     """The history, and whether the plan goes on from its end; a last period that may be over by now is asked for."""
     if history is None or plan.span is None or today is None:
@@ -522,7 +522,7 @@ def _channels(draft: _Asking, main: Look, history: History | None) -> None:
 # --------------------------------------------------------------------------------------------------- what is left open
 
 
-def _settle(draft: _Asking, looks: Sequence[Look], today: date | None, ask: Ask | None) -> History | None:
+def _settle(draft: _Asking, looks: Sequence[Look], today: date | None, ask: Answer | None) -> History | None:
     """Read the files; what a refusal says that the study must say, becomes a question. None: they stay unreadable."""
     for _ in range(ROUNDS):
         try:
@@ -538,7 +538,9 @@ def _settle(draft: _Asking, looks: Sequence[Look], today: date | None, ask: Ask 
     return None
 
 
-def _ways_out(draft: _Asking, error: DataError | StudyError, looks: Sequence[Look], ask: Ask | None) -> bool:
+def _ways_out(
+    draft: _Asking, error: DataError | StudyError, looks: Sequence[Look], ask: Answer | None
+) -> bool:
     """Keys that a refusal names, as questions; whether there is a new one that can be tried."""
     found = [(said, _ways(draft, said, looks)) for said in error.problems]
     asking = [(said, ways) for said, ways in found if ways]
@@ -601,10 +603,6 @@ def _own(key: str, text: str, looks: Sequence[Look]) -> str:
     return f"history.read.{role}.{name}" if role else key
 
 
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"\d+(\.\d+)?", text) is not None
-
-
 def _is_toml(value: str) -> bool:
     try:
         tomllib.loads(f"x = {value}")
@@ -613,7 +611,7 @@ def _is_toml(value: str) -> bool:
     return not any(blank in value for blank in BLANKS)
 
 
-def _counting(draft: _Asking, history: History, study: Study, ask: Ask | None) -> None:
+def _counting(draft: _Asking, history: History, study: Study, ask: Answer | None) -> None:
     """Counts that look as if they were counted by cohort: the audit says so, and with what picture."""
     asks = 'history.counting = "cohort"'
     found = next((c for c in audit_history(history, study) if asks in typed(c.advice)), None)

@@ -11,9 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from forecast import results
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
 from forecast.budget import Budget, Fixed, firmness
@@ -184,9 +181,9 @@ def allocate(
     Raises DataError where there is no fit.
     """
     changed = [*overrides, *([] if change is None else [f"budget.change={change}"])]
-    loaded, history, plan = read_asked(study, changed, today)
+    loaded, history, _ = read_asked(study, changed, today)
     (progress or Silent()).step("dividing the budget")
-    base = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
+    base = _saved(loaded, history, seed=_seed(seed), go_on=go_on)
     decision, names = base.allocate(budget), base.case.paid_names
     firm = firmness(decision, names, loaded.currency)
     table = results.allocation_table(loaded, names, decision.allocation, firm)
@@ -212,8 +209,8 @@ def _facts(study: Study) -> StudyFacts:
     return StudyFacts(study.name, study.currency)
 
 
-def _saved(study: Study, history: History, plan: NDArray[np.float64], *, seed: int, go_on: bool) -> Forecast:
-    """The forecast at a plan, with the saved posterior of the study as it is now. Raises DataError, UsageError."""
+def _saved(study: Study, history: History, *, seed: int, go_on: bool) -> Forecast:
+    """The forecast of a study with its saved posterior, if that is of what it says. Raises DataError, UsageError."""
     posterior = load_posterior(posterior_path(study))
     fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
     if posterior.provenance.get("fit_hash") != fit_hash(study, history, fitted_seed, fitted_draws):
@@ -222,7 +219,7 @@ def _saved(study: Study, history: History, plan: NDArray[np.float64], *, seed: i
             "run `forecast fit` first"
         )
     posterior = _usable(study, history, posterior, go_on=go_on)
-    return forecast(study, history, posterior, plan=plan, seed=seed)
+    return forecast(study, history, posterior, seed=seed)
 
 
 def scenarios(
@@ -235,10 +232,10 @@ def scenarios(
     today: date | None = None,
 ) -> Done:
     """Compare the study's scenarios from the saved posterior, without fitting; `go_on` as in `run`."""
-    loaded, history, plan = read_asked(study, overrides, today)
+    loaded, history, _ = read_asked(study, overrides, today)
     check_compared(loaded)
     (progress or Silent()).step("comparing the scenarios")
-    base = _saved(loaded, history, plan, seed=_seed(seed), go_on=go_on)
+    base = _saved(loaded, history, seed=_seed(seed), go_on=go_on)
     table = base.scenarios().frame
     found = judge(loaded, history, base.case.posterior)
     made = Results(_facts(loaded), found, levers=Levers(scenarios=table))

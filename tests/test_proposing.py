@@ -415,9 +415,9 @@ def test_of_several_sheets_one_is_asked_for(here: Path):
             for month in range(1, 13):
                 sheet.write_row(month, 0, [f"{year}-{month:02d}", "Ads", 100, 50, won])
     told = made("years.xlsx")
-    asked = next(each for each in told["open"] if each["key"] == "history.read.sheet")
-    assert asked["ways"] == ['history.read.sheet = "2024"', 'history.read.sheet = "2025"']
-    answers = {"history.read.sheet": asked["ways"][1]}
+    asked = next(each for each in told["open"] if each["key"] == "history.read.counts.sheet")
+    assert asked["ways"] == ['history.read.counts.sheet = "2024"', 'history.read.counts.sheet = "2025"']
+    answers = {"history.read.counts.sheet": asked["ways"][1]}
     again = propose([here / "years.xlsx"], here / "asked", ask=answering(answers)).told()
     assert whole(again["found"]["won"]) == 84
 

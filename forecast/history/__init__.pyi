@@ -10,7 +10,6 @@ from .history import no_deals as no_deals
 from .history import triangle as triangle
 from .leads import read_lead_rows as read_lead_rows
 from .mistakes import common_mistakes as common_mistakes
-from .read import plan_rows as plan_rows
 from .read import read_history as read_history
 from .read import read_plan as read_plan
 from .totals import DataRead as DataRead

@@ -6,7 +6,7 @@ What is wrong is reported with file, row, column and remedy, all rows of a kind 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from forecast.history.rows import (
     FIRST_YEAR,
     LAST_YEAR,
     LONE_YEARS,
-    Total,
     blanks_for_zeros,
     find_totals,
     lone_days,
@@ -53,6 +52,7 @@ from forecast.study import HistorySpec, Study, nearest
 from forecast.words import PASS, REVIEW, Check, Message, Text, message
 
 LEAVE_OUT = 'history.bad_rows = "leave out"'
+ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted
 SUGGESTED = 0.5  # of the rows: where more are bad, it is the file that is not understood
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -115,8 +115,8 @@ class Layout:
 
     @property
     def leave_out(self) -> bool:
-        """Whether rows with a cell that cannot be read are left out."""
-        return self.spec.bad_rows == "leave out"
+        """Whether rows with a cell that cannot be read are left out; never of a table in which none may be absent."""
+        return self.spec.bad_rows == "leave out" and not self.needed
 
     @property
     def ask(self) -> Ask:
@@ -155,7 +155,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     grid, wrong = without_sums(sums, measured.values, added.values, titles, layout.money, leave_out)
     problems += wrong
     notes, other, wrong = in_one_currency(
-        grid, found, values, measured.named, layout.currency, layout.spec.exchange
+        grid, found, values, measured.named, layout.currency, layout.spec.exchange, mapped=not layout.needed
     )
     problems += wrong
     filled = _filled(values, layout)
@@ -416,46 +416,27 @@ def no_totals(file: str, title: str, names: Iterable[str]) -> list[Text]:
 # ------------------------------------------------------------------------------- rows of totals, shares, blanks, dates
 
 
-def without_named_totals(rows: Rows) -> Rows:
-    """The rows without those of channels whose name means a total, which are the sum of all others.
-
-    For plans: their round numbers add up by accident. Raises DataError where such a name is no total.
-    """
-    named = np.array([means_total(str(name)) for name in rows.channels], dtype=bool)
-    return without_totals(rows) if named.any() else rows
-
-
-def without_totals(rows: Rows) -> Rows:
+def without_totals(rows: Rows, *, known: Collection[str] = ()) -> Rows:
     """The rows without those of channels, and of segments, that are the sum of all others, which is said.
 
-    Raises DataError for a name that means a total and is none, and for a total that nearly is the sum.
+    known: names of channels that another file has too, so that they are none. Raises DataError for a name that means a
+    total and is none, and for a total that nearly is the sum.
     """
     if rows.segments is not None:
-        keys = np.unique(
-            np.array([f"{s} {c}" for s, c in zip(rows.starts, rows.channels, strict=True)]),
-            return_inverse=True,
-        )[1]
-        rows = _without(rows, rows.segments, keys, "segment")
-    keys = np.unique(rows.starts, return_inverse=True)[1]
-    if rows.segments is None:
-        return _without(rows, rows.channels, keys, "channel")
-    added = summed(rows)
-    names = [
-        total.name
-        for total in _totals(
-            added, added.channels, np.unique(added.starts, return_inverse=True)[1], "channel"
-        )
-    ]
-    return _left_out(rows, rows.channels, names, "channel")
+        cells = [f"{start} {channel}" for start, channel in zip(rows.starts, rows.channels, strict=True)]
+        keys = np.unique(np.array(cells), return_inverse=True)[1]
+        totals = _totals(rows, rows.segments, keys, "segment", ())
+        rows = _left_out(rows, rows.segments, totals, "segment")
+    added = rows if rows.segments is None else summed(rows)
+    keys = np.unique(added.starts, return_inverse=True)[1]
+    return _left_out(rows, rows.channels, _totals(added, added.channels, keys, "channel", known), "channel")
 
 
-def _without(rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], what: str) -> Rows:
-    return _left_out(rows, names, [total.name for total in _totals(rows, names, keys, what)], what)
-
-
-def _totals(rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], what: str) -> list[Total]:
+def _totals(
+    rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], what: str, known: Collection[str]
+) -> list[str]:
     """The totals among `names`. Raises DataError for those that are not exact."""
-    found = find_totals(keys, names, rows.measures, MONEY)
+    found = [each for each in find_totals(keys, names, rows.measures, MONEY) if each.name not in known]
     problems: list[Text] = []
     for total in found:
         if total.exact:
@@ -479,20 +460,25 @@ def _totals(rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], wha
         problems.append(message(text, **told))
     if problems:
         raise DataError(problems)
-    return found
+    return [total.name for total in found]
 
 
 def _left_out(rows: Rows, names: NDArray[np.object_], totals: list[str], what: str) -> Rows:
     if not totals:
         return rows
     out = np.isin(names.astype(str), totals)
-    n = int(out.sum())
+    numbers = np.unique(rows.numbers[out])  # with periods across as columns, many come from one row
+    n = int(numbers.size)
     told = {"names": totals, "what": what, "n": n}
     reason = message("{what} {names:listed} is the sum of the others", **told)
-    left = LeftOut(reason, n, tuple(int(n) for n in rows.numbers[out][:20]))
-    text = message("{n:whole} rows of {what} {names:listed} are the sum of the others, and left out", **told)
+    left = LeftOut(reason, n, tuple(int(number) for number in numbers[:ROWS_NAMED]))
+    text = "{n:whole} rows of {what} {names:listed} are the sum of the others, and left out"
+    text = "1 row of {what} {names:listed} is the sum of the others, and left out" if n == 1 else text
     kept = rows.where(~out).told(
-        "Rows of totals", REVIEW, text, "Take them out of the file, so that nobody counts twice."
+        "Rows of totals",
+        REVIEW,
+        message(text, **told),
+        "Take them out of the file, so that nobody counts twice.",
     )
     read = None if kept.read is None else replace(kept.read, left_out=(*kept.read.left_out, left))
     return replace(kept, read=read, totals=(*kept.totals, *totals))
@@ -670,13 +656,17 @@ def read_counts(study: Study) -> Rows:
     """The table of counts that a study names, as it is: with a column of segments a row for each."""
     file = str(study.history.counts)
     rows = read_rows(study.folder / file, file, counts_layout(study))
-    if study.history.exchange and not rows.in_currency:
+    planned = isinstance(study.plan.spend, str) and study.plan.spend != "current"  # whose money it may be
+    if study.history.exchange and not rows.in_currency and not planned:
         text = (
             '{place}: {file} has no column of currencies; name it: history.columns = {{ currency = "its name in the '
             'file" }}, or remove the key'
         )
         raise StudyError(message(text, place=study.place("history.exchange"), file=file))
-    return rows if study.segments is None else replace(rows, segments=segment_names(study, rows.numbers))
+    if study.segments is None:
+        return rows
+    read = rows.read and rows.read.taking("segment", study.segments.column)
+    return replace(rows, segments=segment_names(study, rows.numbers), read=read)
 
 
 def segment_names(study: Study, numbers: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -105,9 +105,14 @@ def conversion(
 
 
 def _listed(amounts: Mapping[str, Amounts]) -> list[Text]:
-    text = "{name} ({n:whole} rows, sum {total:whole})"
+    rows = "{name} ({n:whole} rows, sum {total:whole})"
     return [
-        message(text, name=name or "no currency", n=found.n, total=found.total)
+        message(
+            "{name} (1 row, {total:whole})" if found.n == 1 else rows,
+            name=name or "no currency",
+            n=found.n,
+            total=found.total,
+        )
         for name, found in sorted(amounts.items(), key=lambda item: -item[1].n)
     ]
 
@@ -131,13 +136,16 @@ def in_one_currency(
     named: Mapping[str, NDArray[np.object_]],
     currency: str,
     exchange: Mapping[str, float],
+    *,
+    mapped: bool = True,
 ) -> tuple[list[Text], list[Check], list[Text]]:
     """Bring the money of a table into the study's currency, where it is told which it is in.
 
     Returns what was done; what to look at: money in another currency that is read as the study's; and problems.
 
     A column of currencies tells it of each row; without one, what the cells or the title of a column name (`named`, by
-    measure, "" where nothing is). `values` by measure are changed where they are converted.
+    measure, "" where nothing is). `values` by measure are changed where they are converted. mapped: whether the study
+    may name another column.
     """
     column = None
     if "currency" in found:
@@ -158,7 +166,8 @@ def in_one_currency(
         amounts = {
             each: Amounts(int(where.sum()), float(cells[where].sum())) for each, where in of_name.items()
         }
-        remedy = message('map a column of one currency (history.columns.{name} = "...")', name=name)
+        said = 'map a column of one currency (history.columns.{name} = "...")'
+        remedy = message(said if mapped else "call a column of one currency {name}", name=name)
         try:
             converted = conversion(
                 amounts, currency=currency, exchange=exchange, file=grid.file, column=title, remedy=remedy

@@ -18,11 +18,15 @@ ROW, DEAL_ROW = '"row"', '"deal_row"'
 
 @dataclass(frozen=True)
 class Cell:
-    """Where one of our columns stands: its title, the file, and the column of the relation with its row number."""
+    """Where one of our columns stands: its title, the file, and the column of the relation with its row number.
+
+    told: it is a column of its own; a currency may be named by the signs or the title of the amounts instead.
+    """
 
     title: str
     file: str
     row: str = ROW
+    told: bool = True
 
 
 @dataclass(frozen=True)

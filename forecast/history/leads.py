@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import DataError, StudyError
+from forecast.history.currencies import own_sign
 from forecast.history.deals import join
-from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows
+from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows, literal
 from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, rules_of
 from forecast.history.outcomes import FLAGS, SURVEYED, is_flag, survey
 from forecast.read import (
@@ -38,6 +39,7 @@ from forecast.read import (
     folded,
     name_text,
     open_relation,
+    title_currency,
     with_forms,
 )
 from forecast.study import PRESETS, Preset, Study
@@ -147,6 +149,7 @@ def _leads(opened: _Opened) -> Leads:
     if (
         sources[0].file.grid is None
         and sources[0].ask.spec.time_zone is None
+        and not spec.exchange  # signs of currencies are seen in the form alone
         and not set(SURVEYED) & set(plain[0])
     ):
         asked = _asked(opened, sources, plain)
@@ -396,6 +399,8 @@ def _asked(
     first, spec = stages[0], study.history
     further = _further(sources[0], found[0]) if others else {}
     files = [_read(source, places) for source, places in zip(sources, found, strict=True)]
+    if study.segments is not None and study.segments.column in files[0].unread:
+        files[0] = files[0].taking("segment", study.segments.column)
     rows = _rows(opened, sources[0], found[0], first, further)
     problems: Sequence[Text] = ()
     if len(sources) > 1:
@@ -472,8 +477,30 @@ def _rows(
         ours = first if name == "created" else name
         parts += _cell(source.file, name, ours, at)
         cells[ours] = Cell(" ".join(source.file.header[at].split()), source.name, source.row)
+    if "amount" in places and "currency" not in places:
+        named = _named(source.file, places["amount"], opened.study, _preset(opened.study))
+        parts += [f'{named} AS "{kind}_currency"' for kind in ("t", "v")] if named else []
+        cells |= {"currency": replace(cells["amount"], told=False)} if named else {}
     sql = f"SELECT {', '.join(parts)} FROM {source.file.relation}"  # noqa: S608 - names made here, path bound
     return LeadRows(opened.connection, sql, tuple(source.file.parameters), cells)
+
+
+def _named(file: Relation, amount: int, study: Study, preset: Preset) -> str:
+    """SQL of the currency of each amount by its sign or by the title; empty where neither names one."""
+    title = file.header[amount]
+    if folded(title) in {folded(name) for name in preset.converted}:
+        return ""
+    column, signs = file.currencies.get(amount, ("NULL", frozenset[str]()))
+    whole = title_currency(title)
+    if not signs and not whole:
+        return ""
+    codes = {name: own_sign(name, study.currency) for name in sorted(signs)}
+    cases = " ".join(f"WHEN {literal(name)} THEN {literal(code)}" for name, code in codes.items())
+    rest = literal(own_sign(whole, study.currency)) if whole else "NULL"
+    text = file.text(amount)
+    return f"CASE WHEN {text} IS NOT NULL THEN " + (
+        f"CASE {column} {cases} ELSE {rest} END END" if cases else f"{rest} END"
+    )
 
 
 def _cell(file: Relation, name: str, ours: str, at: int) -> list[str]:

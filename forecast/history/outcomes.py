@@ -17,7 +17,7 @@ import pandas as pd
 from forecast.errors import DataError, StudyError
 from forecast.history.currencies import Amounts, Conversion, conversion, converted_titles, currency_of
 from forecast.history.lead_rows import Cell, LeadRows, literal
-from forecast.read import LeftOut, Outcome
+from forecast.read import LeftOut, Outcome, folded
 from forecast.study import LOST, NO, OPEN, WON, YES, Preset, Study, nearest
 from forecast.words import Text, message
 
@@ -63,7 +63,7 @@ def survey(relation: LeadRows, study: Study, preset: Preset, first: str, header:
     converts = False
     if {"currency", "amount"} <= set(cells):
         converted = _conversion(found, cells, study, header)
-        converts = bool(converted.rates)
+        converts = bool(converted.rates) and cells["currency"].told
         relation = _converted(relation, converted)
         notes += [converted.note] if converted.note else []
         reading |= {"currency": converted.other} if converted.other else {}
@@ -154,8 +154,8 @@ def _choose(
                 message("{title}: several pipelines, all read: {listed:list.12}", title=title, listed=listed)
             )
         return relation, found
-    keys = {_folded(name): name for name in counts.index}
-    if unknown := [name for name in wanted if _folded(name) not in keys]:
+    keys = {folded(name): name for name in counts.index}
+    if unknown := [name for name in wanted if folded(name) not in keys]:
         text = "{place}: the data have no pipeline {unknown}; column {title} has {listed:list.12}{guess}"
         told: dict[str, Any] = {
             "unknown": [f'"{name}"' for name in unknown],
@@ -164,7 +164,7 @@ def _choose(
         }
         guess = nearest(unknown[0], [str(name) for name in counts.index]) or "."
         raise StudyError(message(text, place=study.place("history.pipelines"), guess=guess, **told))
-    chosen = {keys[_folded(name)] for name in wanted}
+    chosen = {keys[folded(name)] for name in wanted}
     for name, n in counts.items():
         if name not in chosen:
             left_out.append(LeftOut(message("pipeline {name}, not in history.pipelines", name=name), int(n)))
@@ -185,13 +185,9 @@ def _suffix(value: object) -> str:
 # ---------------------------------------------------------------------------------------------------------- outcomes
 
 
-def _folded(value: str) -> str:
-    return " ".join(value.split()).casefold()
-
-
 def _bare(value: str) -> str:
     """An outcome without the pipeline in parentheses."""
-    return _folded(_SUFFIX.sub("", value))
+    return folded(_SUFFIX.sub("", value))
 
 
 class _Meaning:
@@ -200,8 +196,8 @@ class _Meaning:
     def __init__(self, study: Study, preset: Preset) -> None:
         spec = study.history
         self.own = {
-            **{_folded(value): "lost" for value in spec.lost_values or ()},
-            **{_folded(value): "won" for value in spec.won_values or ()},
+            **{folded(value): "lost" for value in spec.lost_values or ()},
+            **{folded(value): "won" for value in spec.won_values or ()},
         }
         self.known = {
             **dict.fromkeys(OPEN, "open"),
@@ -211,7 +207,7 @@ class _Meaning:
 
     def of(self, value: str | None, flags: Mapping[str, bool | None]) -> str:
         """ "won", "lost", "open", or "" where nothing tells."""
-        spellings = () if value is None else (_folded(value), _bare(value))
+        spellings = () if value is None else (folded(value), _bare(value))
         for text in spellings:
             if text in self.own:
                 return self.own[text]
@@ -227,7 +223,7 @@ class _Meaning:
 
 def is_flag(value: object) -> bool | None:
     """The yes or no in a cell; None for anything else."""
-    text = "" if value is None else _folded(str(value)).removesuffix(".0")
+    text = "" if value is None else folded(str(value)).removesuffix(".0")
     return True if text in YES else False if text in NO else None
 
 

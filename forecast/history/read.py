@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
 from forecast.history.counts import (
+    ROWS_NAMED,
     Layout,
     Rows,
     channel_names,
@@ -31,7 +32,6 @@ from forecast.history.counts import (
     summed,
     told_apart,
     whole_counts,
-    without_named_totals,
     without_totals,
 )
 from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
@@ -43,7 +43,6 @@ from forecast.words import REVIEW, Text, message
 if TYPE_CHECKING:
     from forecast.history.leads import Leads
 
-ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted
 FUTURE = "Dates in the future"
 NAMED = 20  # channels named in a message
 
@@ -77,7 +76,7 @@ def _from_counts(study: Study, today: date | None) -> History:
     if running is not None:
         kept = _told_of_the_future(kept, rows, running, last, spec.period)
     _check_channels(study, set(rows.channels) - set(kept.totals))
-    used = kept.numbers.size
+    used = kept
     if study.segments is not None:
         kept = summed(kept)
     check_lone(kept, spec.period)
@@ -92,10 +91,7 @@ def _from_counts(study: Study, today: date | None) -> History:
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
     empty = [m for m in MONEY if m in counts and not np.isfinite(counts[m].values).any()]
     kept_counts, sources = counts.drop_vars([*blank, *empty]), _hashes(study, spec.counts)
-    read = _file_read("counts", rows, first, last, spec.period)
-    if kept.read is not None:
-        left_out = (*read.left_out, *kept.read.left_out[len(rows.read.left_out if rows.read else ()) :])
-        read = replace(read, rows=used, left_out=left_out, notes=kept.read.notes)
+    read = _file_read("counts", rows, replace(used, read=kept.read), first, last, spec.period)
     return History(
         kept_counts,
         spec.counting,
@@ -175,20 +171,21 @@ def _inside(
 
 
 def _file_read(
-    role: str, rows: Rows, first: np.datetime64 | None, last: np.datetime64 | None, kind: str
+    role: str, rows: Rows, kept: Rows, first: np.datetime64 | None, last: np.datetime64 | None, kind: str
 ) -> FileRead:
-    """The record of a file of rows: those of the window are used, the others are left out."""
+    """The record of a file of rows: those `kept` of the window are used, the others are left out."""
     none = np.zeros(rows.starts.size, dtype=bool)
     before = none if first is None else rows.starts < first
     after = none if last is None else rows.starts > last
-    read = rows.read or FileRead(role, rows.file, {}, {})
+    read = kept.read or FileRead(role, rows.file, {}, {})
     bad = [
         row for out in read.left_out if out.bad for row in out.rows
     ]  # they may stand as rows without a number
     good = ~np.isin(rows.numbers, bad)
     left_out = _outside(rows.numbers, before & good, after & good, first, last, kind)
-    used = int((~before & ~after & good).sum())
-    return replace(read, rows=used, left_out=(*read.left_out, *left_out))
+    n_known = len(rows.read.left_out) if rows.read else 0  # before it was known which rows lie in the window
+    left_out = (*read.left_out[:n_known], *left_out, *read.left_out[n_known:])
+    return replace(read, rows=int((~np.isin(kept.numbers, bad)).sum()), left_out=left_out)
 
 
 def _outside(
@@ -208,8 +205,10 @@ def _outside(
     for out, edge, text in ends:
         if edge is not None and out.any():
             reason = message(text, edge=period_label(edge, kind))
-            named = () if numbers is None else tuple(int(i) for i in numbers[out][:ROWS_NAMED])
-            yield LeftOut(reason, int((out if n is None else n[out]).sum()), named)
+            if numbers is None:
+                yield LeftOut(reason, int((out if n is None else n[out]).sum()))
+            else:
+                yield LeftOut(reason, int(out.sum()), tuple(np.unique(numbers[out])[:ROWS_NAMED].tolist()))
 
 
 def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
@@ -241,7 +240,7 @@ def _from_leads(study: Study, today: date | None) -> History:
     from forecast.history.leads import read_leads  # DuckDB, where there are leads
 
     leads = read_leads(study, today=today)
-    rows = _read_activity(study, stages[: len(stages) - len(own)])
+    rows = _read_activity(study, stages[: len(stages) - len(own)], set(leads.groups["channel"]))
     _check_lead_channels(study, file, leads, rows)
     reading = {"last_day": str(leads.last_day), **leads.reading}
     if today is not None and leads.last_day > np.datetime64(today, "D"):
@@ -249,7 +248,9 @@ def _from_leads(study: Study, today: date | None) -> History:
     first, last = _lead_window(study, leads, rows, reading)
     _note_left_out(study, file, leads, first, last, reading)
     files = [_leads_read(leads, first, last, spec.period), *leads.files[1:]]
-    files += [] if rows is None else [_file_read("activity", rows, first, last, spec.period)]
+    if rows is not None:
+        inside = rows.where((rows.starts >= first) & (rows.starts <= last))
+        files.append(_file_read("activity", rows, inside, first, last, spec.period))
     return leads_history(
         leads.groups,
         None if rows is None else _activity(rows, first, last, spec.period),
@@ -272,7 +273,8 @@ def _leads_read(leads: Leads, first: np.datetime64, last: np.datetime64, kind: s
     return replace(leads.files[0], rows=used, left_out=(*leads.files[0].left_out, *left_out))
 
 
-def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
+def _read_activity(study: Study, stages: tuple[str, ...], known: set[str]) -> Rows | None:
+    """The activity beside leads of channels that are `known`."""
     spec = study.history
     if spec.activity is None:
         return None
@@ -287,7 +289,7 @@ def _read_activity(study: Study, stages: tuple[str, ...]) -> Rows | None:
         spec=spec,
         currency=study.currency,
     )
-    rows = without_totals(read_rows(study.folder / spec.activity, spec.activity, layout))
+    rows = without_totals(read_rows(study.folder / spec.activity, spec.activity, layout), known=known)
     check_lone(rows, spec.period)
     if spec.blank is None:
         check_blanks(rows, stages)
@@ -415,21 +417,22 @@ def read_plan(study: Study, history: History) -> xr.DataArray:
 
     "current" repeats the mean spend of the last three periods (a blank counts as 0). Amounts in the study hold for
     every period; a CSV (period, channel, spend) gives each. Both must name every channel with recorded spend; a channel
-    without any is planned with 0. Raises StudyError or DataError for channels unknown or missing.
+    without any is planned with 0. attrs["read"]: how the file was read, None without one. Raises StudyError or
+    DataError for channels unknown or missing.
     """
     first = shift(history.last, 1, history.period)
     starts = np.asarray(shift(first, np.arange(study.plan.periods), history.period))
     spend = study.plan.spend
+    read: FileRead | None = None
     if spend == "current":
         cells = np.tile(history.current_spend, (starts.size, 1))
     elif isinstance(spend, str):
-        cells = _plan_from_file(study, history, spend, starts)
+        cells, read = _plan_from_file(study, history, spend, starts)
     else:
         cells = np.tile(_plan_from_study(study, history, spend), (starts.size, 1))
     coords = {"period": starts.astype("datetime64[ns]"), "channel": history.counts["channel"].values}
-    return xr.DataArray(
-        cells, coords=coords, dims=("period", "channel"), name="spend", attrs={"units": "currency"}
-    )
+    attrs = {"units": "currency", "read": read}
+    return xr.DataArray(cells, coords=coords, dims=("period", "channel"), name="spend", attrs=attrs)
 
 
 def _plan_from_study(study: Study, history: History, spend: Mapping[str, float]) -> NDArray[np.float64]:
@@ -454,33 +457,29 @@ def _unplannable(spend: Mapping[str, float], known: Sequence[str], paid: Sequenc
     return texts | {name: f'"{name}" has no recorded spend, {remedy}' for name in unpaid}
 
 
-def plan_rows(study: Study, history: History) -> Rows | None:
-    """The rows of a file of planned spend that lie in the horizon, without rows of totals; None where no file is named.
-
-    Raises DataError where it cannot be read, or holds nothing of the horizon.
-    """
-    spend = study.plan.spend
-    if spend == "current" or not isinstance(spend, str):
-        return None
-    kind = history.period
+def _plan_from_file(
+    study: Study, history: History, file: str, starts: Periods
+) -> tuple[NDArray[np.float64], FileRead]:
     layout = Layout(
-        "plan.spend", "plan", kind, ("spend",), needed=("spend",), spec=study.history, currency=study.currency
+        "plan.spend",
+        "plan",
+        history.period,
+        ("spend",),
+        needed=("spend",),
+        columns=study.history.columns,
+        spare=True,
+        spec=study.history,
+        currency=study.currency,
     )
-    rows = without_named_totals(read_rows(study.folder / spend, spend, layout))
-    first, last = (np.datetime64(shift(history.last, n, kind), "D") for n in (1, study.plan.periods))
-    kept = rows.where((rows.starts >= first) & (rows.starts <= last))
-    if kept.starts.size == 0:
-        horizon = f"{period_label(first, kind)} to {period_label(last, kind)}"
-        raise DataError(
-            f"{spend}: no row lies in the horizon, {horizon}; add its rows (period, channel, spend)."
-        )
-    return replace(kept, read=_file_read("plan", rows, first, last, kind))
-
-
-def _plan_from_file(study: Study, history: History, file: str, starts: Periods) -> NDArray[np.float64]:
-    kept = plan_rows(study, history)
-    assert kept is not None  # noqa: S101 - there is a file
+    rows = read_rows(study.folder / file, file, layout)
     kind, known, paid = history.period, history.channels, history.spenders
+    place = period_index(rows.starts, starts[0], kind)
+    kept = without_totals(rows.where((place >= 0) & (place < starts.size)), known=known)
+    horizon = f"{period_label(starts[0], kind)} to {period_label(starts[-1], kind)}"
+    if kept.starts.size == 0:
+        raise DataError(
+            f"{file}: no row lies in the horizon, {horizon}; add its rows (period, channel, spend)."
+        )
     if empty := [(n, None) for n in kept.numbers[np.isnan(kept.measures["spend"])]]:
         raise DataError(cells_problem(file, "spend", empty, "is empty; write the planned amount, 0 for none"))
     sums = {str(name): float(kept.measures["spend"][kept.channels == name].sum()) for name in kept.channels}
@@ -502,7 +501,7 @@ def _plan_from_file(study: Study, history: History, file: str, starts: Periods) 
             problems.append(message(text, file=file, channel=name, periods=absent))
     if problems:
         raise DataError(problems)
-    return np.nan_to_num(cells)
+    return np.nan_to_num(cells), _file_read("plan", rows, kept, starts[0], starts[-1], kind)
 
 
 def _hashes(study: Study, *files: str | None) -> dict[str, str]:

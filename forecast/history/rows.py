@@ -74,7 +74,10 @@ def find_totals(
         asked |= seen
         agrees &= close[name]
         sure = seen & close[name] & (filled[name] != 0) & (others >= 1)
-        proof += np.bincount(code, sure, known.size)
+        distinct = np.unique(
+            np.stack([code[sure], filled[name][sure]]), axis=1
+        )  # a budget that repeats proves once
+        proof += np.bincount(distinct[0].astype(np.int64), minlength=known.size)
         units += np.bincount(code, np.where(sure, np.abs(filled[name]), 0.0), known.size)
     many = np.zeros(known.size)
     np.maximum.at(many, code, others)

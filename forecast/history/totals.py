@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.history.counts import Rows
 from forecast.history.history import MONEY, History
 from forecast.periods import period_index, period_label
 from forecast.read import FileRead
@@ -24,8 +24,9 @@ from forecast.words import Text, message
 
 ALL, YEAR, CHANNEL = "all", "year", "channel"
 DECIMALS = 6  # a sum of cents carries binary noise far below this
-FACTS = ["file", "what", "name", "value", "rows"]
-TOTALS = ["file", "by", "name", "measure", "total", "blank"]
+FILE = ["file", "role"]  # a workbook may hold several of a study's files, each on a sheet
+FACTS = [*FILE, "what", "name", "value", "rows"]
+TOTALS = [*FILE, "by", "name", "measure", "total", "blank"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +34,9 @@ class DataRead:
     """What was read of the files of a study.
 
     files: as they were read. first, last: labels of the periods that the history holds, of the kind `period`, `n` of
-    them. data_read: a row for each fact of a file: file, what it is, name, value (text), rows. data_totals: file, by
-    ("all", "year", "channel"), name of the year or channel, measure, total (NaN: nothing but blanks), and how many
-    cells (or deals won) have no number.
+    them. data_read: a row for each fact of a file: file and its role, what it is, name, value (text), rows.
+    data_totals: file and role, by ("all", "year", "channel"), name of the year or channel, measure, total (NaN: nothing
+    but blanks), and how many cells (or deals won) have no number.
     """
 
     files: tuple[FileRead, ...]
@@ -47,14 +48,14 @@ class DataRead:
     data_read: pd.DataFrame
     data_totals: pd.DataFrame
 
-    def totals(self, file: str) -> pd.DataFrame:
+    def totals(self, file: FileRead) -> pd.DataFrame:
         """The rows of `data_totals` of one file."""
-        return self.data_totals[self.data_totals["file"] == file]
+        return _of(self.data_totals, file)
 
-    def facts(self, file: str, what: str) -> list[dict[str, Any]]:
+    def facts(self, file: FileRead, what: str) -> list[dict[str, Any]]:
         """The facts of a kind of one file: name, value, rows."""
-        found = self.data_read[(self.data_read["file"] == file) & (self.data_read["what"] == what)]
-        return [{str(k): v for k, v in row.items()} for row in found.to_dict("records")]
+        found = _of(self.data_read, file).to_dict("records")
+        return [{str(k): v for k, v in row.items()} for row in found if row["what"] == what]
 
     def told(self) -> dict[str, Any]:
         """The same for JSON: a part for each file, totals by measure."""
@@ -68,14 +69,14 @@ class DataRead:
 
     def _told(self, file: FileRead) -> dict[str, Any]:
         totals: dict[str, dict[str, Any]] = {}
-        frame = self.totals(file.file)
-        for by, name, measure, total, blank in zip(*(frame[key].tolist() for key in TOTALS[1:]), strict=True):
+        frame = self.totals(file)
+        for by, name, measure, total, blank in zip(*(frame[key].tolist() for key in TOTALS[2:]), strict=True):
             into = totals.setdefault(str(measure), {})
             if by == ALL:
                 into |= {"total": _plain(total), "blank": int(blank)}
             else:
                 into.setdefault(f"by_{by}", {})[str(name)] = _plain(total)
-        joined = [fact["value"] for fact in self.facts(file.file, "joined")]
+        joined = [fact["value"] for fact in self.facts(file, "joined")]
         return {**vars(file), "joined": joined, "totals": totals}
 
 
@@ -86,20 +87,30 @@ def _plain(total: float) -> float | int | None:
     return int(total) if total.is_integer() else total
 
 
-def what_was_read(history: History, study: Study, plan: Rows | None = None) -> DataRead:
-    """How the files of a history were read, with the totals of every column that it took from them; and of a plan."""
-    totals = [row for file in history.files for row in _totals(history, file)]
-    facts = [
-        {"file": file.file, **fact}
-        for file in history.files
-        for fact in _facts(history, file, study.currency)
-    ]
-    files = history.files
-    if plan is not None and plan.read is not None:
-        files = (*files, plan.read)
-        totals += _plan_totals(plan, plan.read, history.period)
-        planned = _plan_facts(history, plan, plan.read, study.currency)
-        facts += [{"file": plan.file, **fact} for fact in planned]
+def _of(frame: pd.DataFrame, file: FileRead) -> pd.DataFrame:
+    return frame[(frame["file"] == file.file) & (frame["role"] == file.role)]
+
+
+def what_was_read(
+    history: History, study: Study, *, plan: xr.DataArray | None = None, others: Sequence[FileRead] = ()
+) -> DataRead:
+    """How the files of a history were read, with the totals of every column that it took from them.
+
+    plan: spend as `read_plan` gives it, for the file that it may come from. others: further files, without totals.
+    """
+    planned: FileRead | None = None if plan is None else plan.attrs.get("read")
+    files = (*history.files, *([planned] if planned else []), *others)
+    totals: list[dict[str, Any]] = []
+    facts: list[dict[str, Any]] = []
+    for file in files:
+        if file is planned and plan is not None:
+            totals += _planned(plan, file, history.period)
+            facts += _facts(file, _labels(plan, history.period), study.currency)
+            continue
+        measures, joined = _measures(history, file), list(_joined(history, file))
+        totals += _totals(history, file)
+        currency = study.currency if any(name in MONEY for name in measures) else ""
+        facts += _facts(file, history.labels if measures else [], currency, joined)
     return DataRead(
         files=files,
         first=history.labels[0],
@@ -115,39 +126,28 @@ def what_was_read(history: History, study: Study, plan: Rows | None = None) -> D
 # ------------------------------------------------------------------------------------------------------------- facts
 
 
-def _facts(history: History, file: FileRead, currency: str) -> Iterator[dict[str, Any]]:
-    """What is to be said of a file, a row each."""
-    yield from _how(file)
-    measures = _measures(history, file)
-    if measures:
-        yield _fact("first period", history.labels[0])
-        yield _fact("last period", history.labels[-1])
-    if any(name in MONEY for name in measures):
-        yield _fact("currency", currency)
-    yield from (_fact("outcome", out.value, out.meaning, out.n) for out in file.outcomes)
-    yield from (_fact("joined", value=said) for said in _joined(history, file))
-    yield from (_fact("note", value=note) for note in file.notes)
+def _facts(
+    file: FileRead, labels: Sequence[str], currency: str, joined: Sequence[Text] = ()
+) -> Iterator[dict[str, Any]]:
+    """What is to be said of a file, a row each; `labels`: of the periods that it tells of."""
 
+    def fact(what: str, name: str = "", value: Text = "", rows: int | None = None) -> dict[str, Any]:
+        return dict(zip(FACTS, (file.file, file.role, what, name, value, rows), strict=True))
 
-def _how(file: FileRead) -> Iterator[dict[str, Any]]:
-    yield _fact("role", value=file.role)
-    yield from (_fact("written", name, value) for name, value in file.dialect.items())
-    yield from (_fact("column", ours, theirs) for ours, theirs in file.columns.items())
-    yield from (_fact("not read", title) for title in file.unread)
-    yield _fact("rows used", rows=file.rows)
-    yield from (_fact("rows left out", value=out.reason, rows=out.n) for out in file.left_out)
-
-
-def _plan_facts(history: History, plan: Rows, file: FileRead, currency: str) -> Iterator[dict[str, Any]]:
-    yield from _how(file)
-    yield _fact("first period", period_label(plan.starts.min(), history.period))
-    yield _fact("last period", period_label(plan.starts.max(), history.period))
-    yield _fact("currency", currency)
-    yield from (_fact("note", value=note) for note in file.notes)
-
-
-def _fact(what: str, name: str = "", value: Text = "", rows: int | None = None) -> dict[str, Any]:
-    return {"what": what, "name": name, "value": value, "rows": rows}
+    yield from (fact("written", name, value) for name, value in file.dialect.items())
+    yield from (fact("column", ours, theirs) for ours, theirs in file.columns.items())
+    yield from (fact("not read", title) for title in file.unread)
+    yield fact("rows used", rows=file.rows)
+    yield from (fact("rows left out", value=out.reason, rows=out.n) for out in file.left_out)
+    if labels:
+        yield fact("first period", labels[0])
+        yield fact("last period", labels[-1])
+        yield fact("periods", rows=len(labels))
+    if currency:
+        yield fact("currency", currency)
+    yield from (fact("outcome", out.value, out.meaning, out.n) for out in file.outcomes)
+    yield from (fact("joined", value=said) for said in joined)
+    yield from (fact("note", value=note) for note in file.notes)
 
 
 def _joined(history: History, file: FileRead) -> Iterator[Text]:
@@ -212,15 +212,22 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
         yield from _by_channel(file, history.channels, name, values, np.where(own, blank, 0), own)
 
 
-def _plan_totals(plan: Rows, file: FileRead, kind: str) -> Iterator[dict[str, Any]]:
-    """The planned spend of the horizon: of all, by year, by channel."""
-    spend = plan.measures["spend"]
-    blank = (~np.isfinite(spend)).astype(np.int64)
-    years = np.array([period_label(start, kind)[:4] for start in plan.starts])
-    yield _total(file, ALL, "", "spend", spend, blank)
-    for by, names in ((YEAR, years), (CHANNEL, plan.channels.astype(str))):
-        for name in sorted(set(names.tolist())):
-            yield _total(file, by, name, "spend", spend[names == name], blank[names == name])
+def _planned(plan: xr.DataArray, file: FileRead, kind: str) -> Iterator[dict[str, Any]]:
+    """The totals of a file of planned spend."""
+    values = np.asarray(plan.values, dtype=float)
+    names, years = (
+        [str(name) for name in plan["channel"].values],
+        np.array([p[:4] for p in _labels(plan, kind)]),
+    )
+    blank = np.zeros(values.shape, dtype=np.int64)
+    yield _total(file, ALL, "", "spend", values, blank)
+    for year in dict.fromkeys(years.tolist()):
+        yield _total(file, YEAR, year, "spend", values[years == year], blank[years == year])
+    yield from _by_channel(file, names, "spend", values, blank, values.any(axis=0))
+
+
+def _labels(plan: xr.DataArray, kind: str) -> list[str]:
+    return [period_label(start, kind) for start in plan["period"].values.astype("datetime64[D]")]
 
 
 def _amounts(history: History) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -250,7 +257,9 @@ def _total(
 ) -> dict[str, Any]:
     there = np.isfinite(values)
     total = np.round(values[there].sum(), DECIMALS) if there.any() else np.nan
-    return dict(zip(TOTALS, (file.file, by, name, measure, float(total), int(blank.sum())), strict=True))
+    return dict(
+        zip(TOTALS, (file.file, file.role, by, name, measure, float(total), int(blank.sum())), strict=True)
+    )
 
 
 def _by_channel(
@@ -268,4 +277,4 @@ def _by_channel(
     for name, total, known, n in zip(*columns, strict=True):
         if known or n:
             kept = total if known else math.nan
-            yield dict(zip(TOTALS, (file.file, CHANNEL, name, measure, kept, n), strict=True))
+            yield dict(zip(TOTALS, (file.file, file.role, CHANNEL, name, measure, kept, n), strict=True))

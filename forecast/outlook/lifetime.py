@@ -20,7 +20,7 @@ a churn of 15 % a year, s 0.6 for yearly renewals and 1 for shorter ones (the fi
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,11 @@ from scipy.special import betaincinv, betaln, expit, log_expit, logit
 from forecast.errors import DataError
 from forecast.read import (
     Ask,
+    FileRead,
     Grid,
     Wanted,
     cells_problem,
+    file_read,
     find_columns,
     number_form,
     read_grid,
@@ -56,10 +58,14 @@ MOST_RENEWALS = 1200  # a hundred years of months
 
 @dataclass(frozen=True, eq=False)
 class Tenures:
-    """What became of customers: `lost[t]` left at their renewal t (t >= 1), `kept[t]` are there after t renewals."""
+    """What became of customers: `lost[t]` left at their renewal t (t >= 1), `kept[t]` are there after t renewals.
+
+    read: how their file was read.
+    """
 
     lost: Array
     kept: Array
+    read: FileRead | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +80,7 @@ class Lifetime:
     pays: Array
     step: float
     learnt_from: float = 0.0  # customers in the table
+    read: FileRead | None = None  # how the table was read
 
     @property
     def expected(self) -> float:
@@ -94,7 +101,7 @@ def lifetime_of(study: Study) -> Lifetime:
         return assumed(spec)
     path = study.folder / spec.retention_table
     tenures = read_tenures(path, spec.retention_table, study.history.read)
-    return _learnt(tenures.lost.tobytes(), tenures.kept.tobytes(), spec)
+    return replace(_learnt(tenures.lost.tobytes(), tenures.kept.tobytes(), spec), read=tenures.read)
 
 
 def table_hash(study: Study) -> dict[str, str]:
@@ -224,10 +231,13 @@ def read_tenures(path: Path, file: str, reads: ReadsSpec = ReadsSpec()) -> Tenur
     return _customers(grid, ask)
 
 
-def _numbers(grid: Grid, names: tuple[str, ...], ask: Ask) -> tuple[dict[str, Array], list[Text]]:
-    """Columns of whole numbers, none empty."""
-    found = find_columns(grid.header, [Wanted(name, (name,)) for name in names], grid.file, row=grid.line)
-    form = number_form(grid, list(found.values()), ask)
+def _numbers(
+    grid: Grid, names: tuple[str, ...], ask: Ask, *, words: tuple[str, ...] = ()
+) -> tuple[dict[str, Array], list[Text], FileRead]:
+    """Columns of whole numbers, none empty; what is wrong with them; how they, and columns of `words`, were read."""
+    wanted = [Wanted(name, (name,)) for name in (*words, *names)]
+    found = find_columns(grid.header, wanted, grid.file, role=ask.role, row=grid.line)
+    form = number_form(grid, [found[name] for name in names], ask)
     values: dict[str, Array] = {}
     problems: list[Text] = []
     for name in names:
@@ -246,7 +256,8 @@ def _numbers(grid: Grid, names: tuple[str, ...], ask: Ask) -> tuple[dict[str, Ar
         if empty:
             text = "is empty; fill it in, or take the row out"
             problems.append(f"{grid.file}: column {name}: {rows_text(empty)}: {text}.")
-    return values, problems
+    said: dict[str, Text] = {} if form.plain else {"numbers": form.said()}
+    return values, problems, file_read(grid, ask, found, said)
 
 
 def _rows(grid: Grid, where: NDArray[np.bool_], values: Array) -> Text:
@@ -254,7 +265,7 @@ def _rows(grid: Grid, where: NDArray[np.bool_], values: Array) -> Text:
 
 
 def _customers(grid: Grid, ask: Ask) -> Tenures:
-    values, problems = _numbers(grid, ("tenure", "churned"), ask)
+    values, problems, read = _numbers(grid, ("tenure", "churned"), ask)
     tenure, churned = values["tenure"], values["churned"]
     odd = np.isfinite(churned) & ~np.isin(churned, (0, 1))
     if odd.any():
@@ -268,12 +279,14 @@ def _customers(grid: Grid, ask: Ask) -> Tenures:
         raise DataError(problems)
     last = int(tenure.max()) + 1
     counted = [np.bincount(tenure[churned == k].astype(int), minlength=last).astype(float) for k in (1, 0)]
-    return _told(grid, Tenures(counted[0], counted[1]))
+    return _told(grid, Tenures(counted[0], counted[1], read))
 
 
 def _cohorts(grid: Grid, ask: Ask) -> Tenures:
-    values, problems = _numbers(grid, ("age", "customers"), ask)
-    at = find_columns(grid.header, [Wanted("cohort", ("cohort",))], grid.file, row=grid.line)["cohort"]
+    values, problems, read = _numbers(grid, ("age", "customers"), ask, words=("cohort",))
+    at = find_columns(grid.header, [Wanted("cohort", ("cohort",))], grid.file, role=ask.role, row=grid.line)[
+        "cohort"
+    ]
     if problems:
         raise DataError(problems)
     by: dict[str, dict[int, tuple[float, int]]] = {}
@@ -306,7 +319,7 @@ def _cohorts(grid: Grid, ask: Ask) -> Tenures:
         kept[len(alive) - 1] += alive[-1]
     if problems:
         raise DataError(problems)
-    return _told(grid, Tenures(lost, kept))
+    return _told(grid, Tenures(lost, kept, read))
 
 
 def _told(grid: Grid, tenures: Tenures) -> Tenures:

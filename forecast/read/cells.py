@@ -51,7 +51,10 @@ class Grid:
 
 def rows_text(found: Iterable[tuple[int, object]], total: int | None = None) -> Message:
     """`12 rows, first: row 5 ("abc"), row 9 ("n/a"), row 14` for a message; `total` if more were counted than given."""
-    listed = list(found)
+    told = {
+        (row, str(value)): (row, value) for row, value in found
+    }  # of periods across, one row has several cells
+    listed = list(told.values())
     n = len(listed) if total is None else total
     rows = [
         message("row {row}" if value is None else "row {row} ({value})", row=row, value=_shown(value))

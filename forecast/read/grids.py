@@ -22,6 +22,8 @@ CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 NAMES = {"channel", "lead_id"}  # columns whose cells are taken as they are
+UNMAPPED = {"plan", "retention"}  # files whose columns `history.columns` need not name
+OWN_NAME = "call the one that is meant {ours} in the file."
 TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 
 
@@ -78,13 +80,14 @@ def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
             at = find_columns(grid.header, [column], grid.file, role=ask.role, kind=ask.kind).get(column.name)
         except DataError:  # told where all columns are looked for
             continue
-        rules = {"error": ERROR_NAME, "formula": FORMULA_CELL}
-        cells = [] if at is None else list(zip(grid.numbers, grid.column(at), strict=True))
-        for kind, rule in rules.items():
-            found = [
-                (number, cell) for number, cell in cells if isinstance(cell, str) and wrong_kind(cell) == kind
-            ]
-            if found and at is not None:
+        if at is None:
+            continue
+        cells = grid.column(at)
+        kinds = {cell: wrong_kind(cell) for cell in set(cells) if isinstance(cell, str)}
+        for kind, rule in (("error", ERROR_NAME), ("formula", FORMULA_CELL)):
+            spoilt = {cell for cell, own in kinds.items() if own == kind}
+            if spoilt:
+                found = [(n, cell) for n, cell in zip(grid.numbers, cells, strict=True) if cell in spoilt]
                 problems.append(cells_problem(grid.file, grid.title(at), found, rule))
     return problems
 
@@ -265,25 +268,18 @@ def find_columns(
     for column in later:
         hits = [] if column.mapped else _known(column, free, role, kind)
         if len(hits) > 1:
-            said = (
-                "{file}: each of the columns {names} may be {ours}; say which: history.columns = {{ {ours} = "
-                '"{first}" }}.'
-            )
-            titles = [there_name(header, at) for at in hits]
+            titles = [" ".join(header[at].split()) for at in hits]
+            said = "{file}: each of the columns {names} may be {ours}; "
+            said += OWN_NAME if role in UNMAPPED else 'say which: history.columns = {{ {ours} = "{first}" }}.'
             problems.append(message(said, file=file, names=titles, ours=column.name, first=titles[0]))
         elif hits:
             found[column.name] = hits[0]
             del free[hits[0]]
         elif column.required:
-            problems.append(_missing_column(column, there, file, row))
+            problems.append(_missing_column(column, there, file, role, row))
     if problems:
         raise DataError(problems)
     return {column.name: found[column.name] for column in wanted if column.name in found}
-
-
-def there_name(header: Sequence[str], at: int) -> str:
-    """A title as a message shows it."""
-    return " ".join(header[at].split())
 
 
 def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) -> list[int]:
@@ -295,22 +291,19 @@ def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) ->
     return []
 
 
-def _missing_column(column: Wanted, there: Sequence[str], file: str, row: int) -> Message:
+def _missing_column(column: Wanted, there: Sequence[str], file: str, role: str, row: int) -> Message:
     told = {"file": file, "ours": column.name, "there": list(there[:20]), "row": row}
     if column.mapped:
         name = column.theirs[0]
         text = '{file}: row {row}: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
         return message(text, name=name, guess=nearest(name, there) or ".", **told)
-    if column.spare:
-        text = (
-            "{file}: row {row}: no column {names}; the file has {there}; call the one that is meant {ours}, or correct "
-            "history.columns.{ours}{guess}"
-        )
-        names = " or ".join(f'"{name}"' for name in column.theirs)
-        return message(text, names=names, guess=nearest(column.name, there) or ".", **told)
+    remedy = 'add it, or name it in the study: history.columns = {{ {ours} = "its name in the file" }}{guess}'
+    if role in UNMAPPED:
+        remedy = "add it, or call it so in the file{guess}"
+    elif column.spare:
+        remedy = "call the one that is meant {ours}, or correct history.columns.{ours}{guess}"
     return message(
-        "{file}: row {row}: no column {names}; the file has {there}; add it, or name it in the study: "
-        'history.columns = {{ {ours} = "its name in the file" }}{guess}',
+        "{file}: row {row}: no column {names}; the file has {there}; " + remedy,
         names=" or ".join(f'"{name}"' for name in column.theirs),
         guess=nearest(column.name, there) or ".",
         **told,

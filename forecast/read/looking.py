@@ -21,12 +21,11 @@ from forecast.errors import DataError
 from forecast.periods import parse_period, period_index, period_label
 from forecast.read.ask import Ask, Wanted
 from forecast.read.cells import Grid, day_text, name_text
-from forecast.read.dates import ISO, DateForm, read_when
+from forecast.read.dates import DateForm, periods_across, read_when
 from forecast.read.dates import form_of as date_form_of
 from forecast.read.grids import CSV_SUFFIXES, check_file, find_columns, read_grid
 from forecast.read.numbers import SIGNS, taken_apart
-from forecast.read.relation import MODERATE
-from forecast.read.titles import BUDGET, CODES, DATES, PERIODS, title_key
+from forecast.read.titles import BUDGET, CODES, DATES, PERIODS, folded, title_key
 from forecast.study import PRESETS, ReadsSpec
 from forecast.words import Message, Text, message
 
@@ -48,7 +47,7 @@ DATED = (
 )
 TENURES, COHORTS = ("tenure", "churned"), ("cohort", "age", "customers")
 SPOKEN = {"hubspot": "HubSpot"}
-HEAD = 1 << 21  # bytes of a large file that are looked at
+WHOLE, HEAD = 1 << 22, 1 << 21  # bytes up to which a text file is looked at whole; of a larger one, its first
 LOOKED = 400  # cells of a column that are looked at for their kind
 MOST_NAMES = 60  # of a column of channels
 NAMED = (
@@ -200,14 +199,14 @@ def proposed(error: DataError) -> list[tuple[str, str]]:
 def _opened(path: Path, file: str, reads: ReadsSpec) -> tuple[Grid, bool]:
     """The cells, and whether they are all that the file has: of a large text file the head is looked at."""
     ask = _widest(reads)
-    if path.suffix.lower() in CSV_SUFFIXES and path.stat().st_size > MODERATE:
+    if path.suffix.lower() in CSV_SUFFIXES and path.stat().st_size > WHOLE:
         with tempfile.TemporaryDirectory(prefix="forecast-") as folder, path.open("rb") as stream:
             head, target = stream.read(HEAD), Path(folder) / path.name
             target.write_bytes(head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1] or head)
             return read_grid(target, file, ask), False
     grid = read_grid(path, file, ask)
-    across = [title for title in grid.header if _is_period(title)]
-    if len(across) < 3:
+    across = list(periods_across(grid.header).values())
+    if not across:
         return grid, True
     kind = next(kind for kind in ("week", "quarter", "month") if kind == "month" or _labels(across, kind))
     for needed in ((), ("spend",)):
@@ -234,13 +233,6 @@ def _widest(reads: ReadsSpec) -> Ask:
     names = dict.fromkeys((*COUNTED[1:], *DATED, *TENURES, *COHORTS))
     wanted += [Wanted(name, (name, *crm.get(name, ())), required=False) for name in names]
     return Ask("--from", "plan", reads, wanted)
-
-
-def _is_period(title: str) -> bool:
-    if not any(sign.isdigit() for sign in title):
-        return False
-    when = read_when(title, ISO) or read_when(title, DateForm("dmy"))
-    return when is not None
 
 
 def _labels(titles: Sequence[str], kind: str) -> bool:
@@ -505,11 +497,11 @@ def theirs_all(theirs: dict[str, tuple[str, ...]]) -> set[str]:
 
 def _preset(grid: Grid) -> tuple[str | None, dict[str, tuple[str, ...]]]:
     """The CRM whose names the header has, four or more and a way to tell how deals ended; and these names."""
-    header = {" ".join(title.split()).casefold(): " ".join(title.split()) for title in grid.header}
+    header = {folded(title): " ".join(title.split()) for title in grid.header}
     best: tuple[int, str | None, dict[str, tuple[str, ...]]] = (3, None, {})
     for crm, preset in PRESETS.items():
         theirs = {
-            name: tuple(header[t.casefold()] for t in preset.names(name) if t.casefold() in header)
+            name: tuple(header[folded(t)] for t in preset.names(name) if folded(t) in header)
             for name in DATED
         }
         theirs = {name: titles for name, titles in theirs.items() if titles}

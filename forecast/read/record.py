@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forecast.words import Text
 
@@ -51,3 +51,8 @@ class FileRead:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[Text, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+
+    def taking(self, ours: str, title: str) -> FileRead:
+        """The same, with one of the columns that were not read taken for one of ours."""
+        unread = tuple(each for each in self.unread if each != title)
+        return replace(self, columns={**self.columns, ours: title}, unread=unread)

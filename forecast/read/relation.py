@@ -27,13 +27,13 @@ from forecast.read.grids import (
     unreadable_parquet,
 )
 from forecast.read.record import LeftOut
-from forecast.read.text import SAMPLE, as_utf8, encoding_of, form_of
+from forecast.read.text import SAMPLE, TextForm, as_utf8, csv_rows, encoding_of, form_of
 from forecast.words import Text
 
 if TYPE_CHECKING:
     import duckdb
 
-MODERATE = 4 << 20  # bytes of a text file that is read as a grid
+MODERATE = 1 << 20  # bytes of a text file that is read as a grid
 UTF8 = {"utf-8", "utf-8-sig"}
 FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"  # of single events
 # what a day is followed by in a cell with a time of day
@@ -50,7 +50,8 @@ class Relation:
 
     relation, parameters: SQL that stands after FROM, and what is bound in it. header: titles. columns, types: name and
     type in SQL by position. row: SQL of the row number in the file. days, amounts: SQL of what a column of dates or of
-    numbers means, by position, where it is known better than by a cast. said, left_out, line: as of a grid.
+    numbers means, by position, where it is known better than by a cast. currencies: SQL of the currency that each cell
+    of a column of numbers names, and those that are named. said, left_out, line: as of a grid.
     """
 
     relation: str
@@ -61,6 +62,7 @@ class Relation:
     row: str
     days: dict[int, str] = field(default_factory=dict)
     amounts: dict[int, str] = field(default_factory=dict)
+    currencies: dict[int, tuple[str, frozenset[str]]] = field(default_factory=dict)
     said: dict[str, Text] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     grid: Grid | None = None
@@ -117,7 +119,9 @@ def open_relation(
     if suffix in PARQUET_SUFFIXES:
         return _parquet(connection, path, file)
     if suffix in CSV_SUFFIXES and path.stat().st_size > MODERATE:
-        return _large_csv(path, file, ask, folder, name)
+        large = _large_csv(connection, path, file, ask, folder, name)
+        if large is not None:
+            return large
     return _of_grid(connection, read_grid(path, file, ask), name)
 
 
@@ -154,7 +158,10 @@ def _typed(cell: object) -> str:
     return repr(cell) if isinstance(cell, int | float) else day_text(cell)
 
 
-def _large_csv(path: Path, file: str, ask: Ask, folder: Path, name: str) -> Relation:
+def _large_csv(
+    connection: duckdb.DuckDBPyConnection, path: Path, file: str, ask: Ask, folder: Path, name: str
+) -> Relation | None:
+    """The file as DuckDB reads it; None where it would not begin with the first row below the header."""
     with path.open("rb") as stream:
         sample = stream.read(SAMPLE)
     encoding = encoding_of(sample, file, ask, whole=False)
@@ -168,13 +175,44 @@ def _large_csv(path: Path, file: str, ask: Ask, folder: Path, name: str) -> Rela
     columns = tuple(f"c{i}" for i in range(len(form.header)))
     types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
     mark = "\\t" if form.delimiter == "\t" else form.delimiter
-    layout = f"header = false, skip = {form.last_line}, auto_detect = false, hive_partitioning = false"
-    relation = f"read_csv(?, {layout}, columns = {{{types}}}, delim = '{mark}', quote = '\"', escape = '\"')"
+    records, first = _start(text, form, file)
+    for skip in dict.fromkeys((form.last_line, records)):  # a title may be broken over lines
+        layout = f"header = false, skip = {skip}, auto_detect = false, hive_partitioning = false"
+        relation = (
+            f"read_csv(?, {layout}, columns = {{{types}}}, delim = '{mark}', quote = '\"', escape = '\"')"
+        )
+        if first is None or _begins(connection, relation, source, first):
+            break
+    else:
+        return None
     row = f"row_number() OVER () + {form.last_line}"
     return Relation(
         relation, [literal_path(source)], form.header, columns, ("VARCHAR",) * len(columns), row,
         said=form.said(), left_out=form.left_out, line=form.line,
     )  # fmt: skip
+
+
+def _start(text: str, form: TextForm, file: str) -> tuple[int, list[str] | None]:
+    """How many records a text has up to its header, and the cells of the first row below it (None: none is seen)."""
+    records = 0
+    for _, last, cells in csv_rows(text, form.delimiter, file, strict=False):
+        if last <= form.last_line:
+            records += 1
+        elif any(cell.strip() for cell in cells):
+            return records, [cell.strip() for cell in cells]
+    return records, None
+
+
+def _begins(connection: duckdb.DuckDBPyConnection, relation: str, source: Path, first: Sequence[str]) -> bool:
+    """Whether the first row that DuckDB gives is this one."""
+    import duckdb
+
+    try:
+        sql = f"SELECT * FROM {relation} LIMIT 1"  # noqa: S608 - names made here, path bound
+        rows = connection.execute(sql, [literal_path(source)]).fetchall()
+    except duckdb.Error:
+        return False
+    return bool(rows) and [(cell or "").strip() for cell in rows[0]] == list(first)[: len(rows[0])]
 
 
 _END = {"\r\n": "\r\n", "\n": "(?<!\r)\n", "\r": "\r(?!\n)"}
@@ -223,18 +261,20 @@ def with_forms(
     values: dict[int, dict[str, Any]] = {
         at: dates.days_of((t for _, t in distinct[at]), dated) for at in texts
     }
+    named: dict[int, dict[str, str]] = {}
     for at in money:
         scale = numbers.micros(source.header[at])
-        found = (
-            (text, numbers.value_of(text, written)) for _, text in _distinct(connection, source, keys[at])
-        )
-        values[at] = {text: None if value is None else value * scale for text, value in found}
+        found = {text: numbers.value_of(text, written) for _, text in _distinct(connection, source, keys[at])}
+        values[at] = {text: None if value is None else value * scale for text, value in found.items()}
+        told = {text: numbers.currency_in(text) for text, value in found.items() if value is not None}
+        named[at] = {text: currency for text, currency in told.items() if currency}
     joins, picked = "", ""
     for at, means in values.items():
         table = f"{name}_means_{at}"
-        connection.register(table, _means(means, days=at in texts))
+        connection.register(table, _means(means, named.get(at), days=at in texts))
         joins += f" LEFT JOIN {table} ON {keys[at]} = {table}.forecast_key"
         picked += f", {table}.forecast_value AS forecast_{at}"
+        picked += f", {table}.forecast_currency AS forecast_currency_{at}" if named.get(at) else ""
     inner = f"(SELECT *, {source.row} AS forecast_row FROM {source.relation})"  # noqa: S608 - names made here
     said = {"numbers": written.said()} if not written.plain else {}
     return replace(
@@ -243,6 +283,9 @@ def with_forms(
         row="forecast_row" if joins else source.row,
         days={at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
         amounts={at: f"forecast_{at}" for at in money},
+        currencies={
+            at: (f"forecast_currency_{at}", frozenset(own.values())) for at, own in named.items() if own
+        },
         said=source.said | said | ({"dates": dated.said()} if dated.order else {}),
     )
 
@@ -256,8 +299,8 @@ def _numeric(kind: str) -> bool:
     )
 
 
-def _means(values: dict[str, Any], *, days: bool) -> pd.DataFrame:
-    """What texts mean, as a table to join."""
+def _means(values: dict[str, Any], named: dict[str, str] | None, *, days: bool) -> pd.DataFrame:
+    """What texts mean, as a table to join; `named`: the currency of those that name one."""
     frame = pd.DataFrame({"forecast_key": pd.Series(list(values), dtype=object)})
     found = list(values.values())
     frame["forecast_value"] = (
@@ -265,6 +308,8 @@ def _means(values: dict[str, Any], *, days: bool) -> pd.DataFrame:
         if days
         else pd.Series(found, dtype=float)
     )
+    if named:
+        frame["forecast_currency"] = pd.Series([named.get(text) for text in values], dtype=object)
     return frame
 
 

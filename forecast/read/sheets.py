@@ -48,6 +48,7 @@ class _Sheet:
     at: int  # of the header, in `rows`
     hits: int  # columns that are looked for, in the header
     fits: bool  # all that must be there are
+    named: bool = True  # each of them by its title, not by periods across as columns
 
 
 def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
@@ -185,7 +186,8 @@ def _sheet(workbook: Any, name: str, marks: _Marks, file: str, ask: Ask) -> _She
         {column.name for column in ask.wanted} - {"channel"} if across and "period" not in titles else set()
     )
     hits = len(titles) + len(across)
-    return _Sheet(name, rows, numbers, at, hits, fits=bool(needed) and needed - spared <= titles)
+    fits = bool(needed) and needed - spared <= titles
+    return _Sheet(name, rows, numbers, at, hits, fits=fits, named=needed <= titles)
 
 
 def _chosen(sheets: Sequence[_Sheet], names: Sequence[str], file: str, ask: Ask) -> _Sheet:
@@ -201,12 +203,14 @@ def _chosen(sheets: Sequence[_Sheet], names: Sequence[str], file: str, ask: Ask)
         )
         raise DataError(message(said + ("{hidden}" if others else ""), file=file, its=its, hidden=hidden))
     fitting = [sheet for sheet in filled if sheet.fits]
+    if ask.role != "plan":  # where what was spent would do as well as what is planned
+        fitting = [sheet for sheet in fitting if sheet.named] or fitting
     if len(fitting) > 1:
         said = '{file}: several sheets hold such a table ({names}); name the one to read: {key} = "{first}".'
         told = {
             "names": [sheet.name for sheet in fitting],
             "first": fitting[0].name,
-            "key": ask.place("sheet"),
+            "key": f"history.read.{ask.role}.sheet",  # another file of the study may be another sheet
         }
         raise DataError(message(said, file=file, **told))
     if fitting:

@@ -57,7 +57,7 @@ _WORD = re.compile(r"[^\s\d,;|\t\"'.:/()<>=+*_-]+")
 class TextForm:
     """How a text file is written: `header` is its header, on the lines `line` to `last_line`, from 1.
 
-    `left_out`: lines before the header. `sep`: a first line `sep=;` of Excel's was there.
+    `left_out`: lines before the header.
     """
 
     encoding: str
@@ -371,9 +371,9 @@ def table_rows(
     numbers: list[int] = []
     uneven: list[tuple[int, object]] = []
     for first, last, cells in csv_rows(text, form.delimiter, file):
-        if last <= form.last_line or not any(cell.strip() for cell in cells):
+        kept = tuple([cell.strip() or None for cell in cells])
+        if last <= form.last_line or not any(kept):
             continue
-        kept = tuple(cell.strip() or None for cell in cells)
         beyond = [cell for cell in kept[n:] if cell is not None]
         if beyond and all(means_total(cell) for cell in beyond):
             rows.append(kept)

@@ -21,7 +21,7 @@ def test_two_currencies_are_refused_with_the_ways_out(tmp_path: Path) -> None:
     """Counts and sums of each; currencies of rows without an amount do not matter."""
     text = refused(DataError, tmp_path, MIXED)
 
-    assert "leads.csv: column amount: its rows are in more than one currency: EUR (1 rows" in text.replace(
+    assert "leads.csv: column amount: its rows are in more than one currency: EUR (1 row," in text.replace(
         "\u00a0", " "
     )
     for words in ("SEK", "history.columns.amount", "history.exchange = { SEK = ... }", "export one currency"):
@@ -92,3 +92,38 @@ def test_converted_columns_are_known_by_their_titles() -> None:
     """As the three CRMs write them; the currency of a converted amount is no amount."""
     titles = ["Amount", "Amount (converted) Currency", "Amount (converted)", "Amount in company currency"]
     assert converted_titles(titles) == titles[2:]
+
+
+@pytest.mark.parametrize("whole", [4 << 20, 0])
+def test_signs_and_titles_of_amounts_name_their_currency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int
+) -> None:
+    """Leads without a column of currencies: amounts in euros and dollars are never added up, rates convert them.
+
+    In files that are read whole, and in those that DuckDB reads.
+    """
+    monkeypatch.setattr("forecast.read.relation.MODERATE", whole)
+    rows = "a,x,2026-01-05,2026-02-28,1000 €\nb,x,2026-01-05,2026-02-28,$500\nc,x,2026-01-05,2026-02-28,7\n"
+    mixed = LEADS.replace(",currency", "") + rows
+    text = refused(DataError, tmp_path, mixed)
+    assert "column amount: its rows are in more than one currency" in text
+    assert "history.exchange = { USD = ... }" in text
+
+    history = leads_of(tmp_path, mixed, exchange={"USD": 0.9})
+    assert sorted(history.deals["amount"]) == [7, 450, 1000]  # one without a sign is in the study's
+
+    dollars = LEADS.replace("amount,currency", "Amount (USD)") + "b,x,2026-01-05,2026-02-28,500\n"
+    titled = leads_of(tmp_path, dollars)
+    assert titled.reading["currency"] == "USD"
+    assert leads_of(tmp_path, dollars, exchange={"USD": 0.9}).counts["revenue"].sum() == 450
+
+
+def test_one_sign_is_nothing_to_tell(tmp_path: Path) -> None:
+    """Every amount with the sign of the study's currency."""
+    euros = (
+        LEADS.replace(",currency", "") + "a,x,2026-01-05,2026-02-28,1000 €\nb,x,2026-01-05,2026-02-28,€ 5\n"
+    )
+    history = leads_of(tmp_path, euros)
+
+    assert history.counts["revenue"].sum() == 1005
+    assert history.files[0].notes == ()

@@ -229,7 +229,7 @@ def test_a_window_outside_the_data(tmp_path: Path, key: str, value: str) -> None
 
 REMEDY = "write plain numbers such as 1200.50"
 BAD_COUNTS = {
-    "missing column": (COUNTS.replace("period", "perod"), ['row 1: no column "period"', 'did you mean "perod"?']),
+    "missing column": (COUNTS.replace("period", "perod"), ['no column "period"', 'did you mean "perod"?']),
     "text in numbers": (COUNTS + "2026-04,ppc,about 5,n/a,1,nan,3%,1 50\n2026-04,seo,much,1,1,1,1,inf\n", [
         'column spend: 2 rows, first: row 8 ("about 5"), row 9 ("much"): expected a number; ' + REMEDY,
         'column visitors: row 8 ("n/a")', 'column qualified: row 8 ("nan")',
@@ -376,7 +376,7 @@ def test_bad_leads_are_told_all_at_once(tmp_path: Path) -> None:
         (LEADS + "x,ppc\n", "another number of cells in row 5 (2)"),
         (LEADS + 'x,"ppc,2026-01-01,,,,\n', "line 5 is not valid CSV"),
         (LEADS.splitlines()[0], "has a header and no rows"),
-        (LEADS.replace("won", "Yay"), 'row 1: no column "won"'),
+        (LEADS.replace("won", "Yay"), 'no column "won"'),
         (LEADS + "x,SEO,2026-01-05,,,,\n", "one channel has several spellings (SEO, seo)"),
     ],
 )

@@ -13,12 +13,11 @@ import pandas as pd
 import pytest
 import xlsxwriter
 
-from forecast.errors import DataError, ForecastError, StudyError
+from forecast.errors import DataError, StudyError
 from forecast.history.counts import read_segment_counts
 from forecast.history.history import History
-from forecast.history.read import plan_rows, read_history, read_plan
+from forecast.history.read import read_history, read_plan
 from forecast.history.rows import blanks_for_zeros, find_totals, lone_days, rounded
-from forecast.history.totals import what_was_read
 from forecast.read import folded, name_text
 from forecast.study import Study
 from forecast.words import text
@@ -163,42 +162,44 @@ def test_totals_among_segments_and_beside_leads(tmp_path: Path) -> None:
     assert 'a channel is called "Grand Total"; take out what adds up others' in told
 
 
-def plan_of(folder: Path, total: int, *names: str) -> Study:
-    """A study whose plan has a row of this total below each month's three of 100."""
-    cells = [*((name, 100) for name in ("ppc", "seo", "email")), *((name, total) for name in names)]
+@pytest.mark.parametrize(
+    ("total", "told"), [(300, ""), (290, "the name means a total, and it is not the sum")]
+)
+def test_the_same_budget_each_month_may_have_a_total(tmp_path: Path, total: int, told: str) -> None:
+    """What is called a total is left out where it is the sum, however few months there are, and refused where not."""
+    cells = [("ppc", 100), ("seo", 100), ("email", 100), ("Grand Total", total)]
     rows = [f"2026-0{m},{name},{spend}\n" for m in (1, 2, 3) for name, spend in cells]
-    (folder / "plan.csv").write_text("period,channel,spend\n" + "".join(rows), encoding="utf-8")
-    return study_of(folder, table(), plan={"spend": "plan.csv"})
-
-
-def test_a_total_in_a_plan_is_no_channel(tmp_path: Path) -> None:
-    """The sum is left out, counted and said; what is called so and is no sum is refused."""
-    study = plan_of(tmp_path, 300, "Grand Total")
-    history = read_history(study)
-    assert read_plan(study, history).values.sum() == 900
-    plan = plan_rows(study, history)
-    assert plan is not None
-    assert plan.read is not None
-    assert [(out.n, text(out.reason)) for out in plan.read.left_out] == [
-        (3, "channel Grand Total is the sum of the others")
-    ]
-    shown = what_was_read(history, study, plan).totals("plan.csv")
-    assert shown[shown["by"] == "all"]["total"].tolist() == [900]
-    assert shown[shown["by"] == "channel"]["name"].tolist() == ["email", "ppc", "seo"]
-    with pytest.raises(
-        ForecastError, match='channel "Grand Total": the name means a total, and it is not the sum'
-    ):
-        read_plan(plan_of(tmp_path, 290, "Grand Total"), history)
-
-
-def test_round_numbers_of_a_plan_may_add_up(tmp_path: Path) -> None:
-    """A channel that is planned with what two others have together is no total."""
-    study = study_of(tmp_path, table(12, "ppc", "seo", "email"), plan={"spend": "plan.csv", "periods": 6})
-    rows = [
-        f"2026-0{m},{n},{s}\n" for m in range(1, 7) for n, s in (("ppc", 200), ("seo", 100), ("email", 100))
-    ]
     (tmp_path / "plan.csv").write_text("period,channel,spend\n" + "".join(rows), encoding="utf-8")
-    assert read_plan(study, read_history(study)).values.sum() == 2400
+    study = study_of(tmp_path, table(), plan={"spend": "plan.csv"})
+    history = read_history(study)
+    if told:
+        with pytest.raises(DataError, match=told):
+            read_plan(study, history)
+    else:
+        assert read_plan(study, history).values.sum() == 900
+
+
+def test_a_total_in_a_plan_is_left_out(tmp_path: Path) -> None:
+    """By its name, as in other files; a channel of the data that is half of the plan is none."""
+    months = [(f"2026-0{m}", m) for m in range(1, 7)]
+    rows = [
+        f"{p},{n},{s * m}"
+        for p, m in months
+        for n, s in (("ppc", 2), ("seo", 1), ("email", 1), ("Grand Total", 4))
+    ]
+    (tmp_path / "plan.csv").write_text("\n".join(["period,channel,spend", *rows]), encoding="utf-8")
+    study = study_of(tmp_path, with_total(table(), "Grand Total"), plan={"spend": "plan.csv", "periods": 6})
+    plan = read_plan(study, read_history(study))
+    assert plan.sel(channel="ppc").values.tolist() == [2, 4, 6, 8, 10, 12]
+    assert plan.values.sum() == 4 * 21
+    assert [(out.n, "Grand Total" in str(out.reason)) for out in plan.attrs["read"].left_out] == [(6, True)]
+
+
+def test_a_budget_that_repeats_proves_no_total(tmp_path: Path) -> None:
+    """The same three amounts for a year: that one is the sum of the others, was seen once."""
+    names = np.array(["ppc", "seo", "email"] * 12, dtype=object)
+    spend = np.array([2000.0, 1000.0, 1000.0] * 12)
+    assert find_totals(np.repeat(np.arange(12), 3), names, {"spend": spend}, ("spend",)) == []
 
 
 # Shares, refunds, blanks

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from conftest import STUDY, counts
 
-from forecast.history import DataRead, History, dataset, read_history, what_was_read
+from forecast.history import DataRead, History, dataset, read_history, read_plan, what_was_read
 from forecast.periods import period_range
 from forecast.read import FileRead, LeftOut, Outcome
 from forecast.study import load_study
@@ -45,8 +45,12 @@ def _read(path: Path) -> DataRead:
     return what_was_read(read_history(study), study)
 
 
+def _file(read: DataRead, name: str) -> FileRead:
+    return next(file for file in read.files if file.file == name)
+
+
 def _of(read: DataRead, file: str, by: str, measure: str) -> dict[str, float]:
-    frame = read.totals(file)
+    frame = read.totals(_file(read, file))
     part = frame[(frame["by"] == by) & (frame["measure"] == measure)]
     return dict(zip(part["name"], part["total"], strict=True))
 
@@ -93,7 +97,7 @@ def test_a_blank_is_in_no_total_and_counted(tmp_path: Path):
         "period,channel,leads,won,revenue\n2024-01,a,5,1,\n2024-01,b,4,,7\n2024-02,a,6,2,9.5\n2024-02,b,3,,\n"
     )
     read = _read(_study(tmp_path, 'counts = "c.csv"', SHORT, c=table))
-    frame = read.totals("c.csv")
+    frame = read.totals(_file(read, "c.csv"))
     blank = {row.measure: row.blank for row in frame[frame["by"] == "all"].itertuples()}
     assert blank == {"leads": 0, "won": 2, "revenue": 2}
     assert np.isnan(_of(read, "c.csv", "channel", "won")["b"])
@@ -110,12 +114,17 @@ def test_leads_and_activity_each_have_their_own_totals(tmp_path: Path):
         "before 2023-11, the first period": 1,
         "after 2024-01, the last period": 1,
     }
-    assert list(dict.fromkeys(read.totals("l.csv")["measure"])) == ["leads", "qualified", "won", "revenue"]
-    assert list(dict.fromkeys(read.totals("a.csv")["measure"])) == ["spend", "visitors"]
+    assert list(dict.fromkeys(read.totals(_file(read, "l.csv"))["measure"])) == [
+        "leads",
+        "qualified",
+        "won",
+        "revenue",
+    ]
+    assert list(dict.fromkeys(read.totals(_file(read, "a.csv"))["measure"])) == ["spend", "visitors"]
     assert _of(read, "l.csv", "all", "revenue") == {"": 1500.3}
     assert _of(read, "l.csv", "year", "won") == {"2023": 1, "2024": 2}
     assert _of(read, "l.csv", "channel", "revenue") == {"ppc": 1000.1, "seo": 500.2, "fair": 0}
-    revenue = read.totals("l.csv").query("measure == 'revenue' and by == 'all'")
+    revenue = read.totals(_file(read, "l.csv")).query("measure == 'revenue' and by == 'all'")
     assert revenue["blank"].tolist() == [1]
     assert _of(read, "a.csv", "channel", "spend") == {"ppc": 901.65, "radio": 30}
     assert "fair" not in _of(read, "a.csv", "channel", "spend")
@@ -125,7 +134,10 @@ def test_names_that_never_meet_are_said_of_both_files(tmp_path: Path):
     """Channels of leads without activity, and the reverse, by name."""
     history = 'leads = "l.csv"\nactivity = "a.csv"\nfrom = "2023-11"\nthrough = "2024-01"'
     read = _read(_study(tmp_path, history, l=LEADS, a=ACTIVITY))
-    said = {file: [str(fact["value"]) for fact in read.facts(file, "joined")] for file in ("l.csv", "a.csv")}
+    said = {
+        file: [str(fact["value"]) for fact in read.facts(_file(read, file), "joined")]
+        for file in ("l.csv", "a.csv")
+    }
     assert said["l.csv"] == ["1 channel is in a.csv too", "no partner in a.csv: fair, seo"]
     assert said["a.csv"] == ["1 channel is in l.csv too", "no partner in l.csv: radio"]
 
@@ -136,8 +148,8 @@ def test_a_file_of_deals_has_the_totals_of_what_it_holds(tmp_path: Path):
     history = read_history(study)
     deals = FileRead("deals", "d.csv", {}, {"lead_id": "Id", "won": "Closed", "amount": "Sum"})
     read = what_was_read(replace(history, files=(*history.files, deals)), study)
-    assert set(read.totals("d.csv")["measure"]) == {"won", "revenue"}
-    assert set(read.totals("l.csv")["measure"]) == {"leads", "qualified"}
+    assert set(read.totals(_file(read, "d.csv"))["measure"]) == {"won", "revenue"}
+    assert set(read.totals(_file(read, "l.csv"))["measure"]) == {"leads", "qualified"}
 
 
 def test_all_of_it_is_said_in_json(tmp_path: Path):
@@ -159,3 +171,42 @@ def test_all_of_it_is_said_in_json(tmp_path: Path):
         {"encoding": "cp1252"}, {"period": "Kuukausi"}, ["Muuta"]
     )  # fmt: skip
     assert said["totals"]["leads"] == {"total": 5, "blank": 0, "by_year": {"2024": 5}, "by_channel": {"a": 5}}
+
+
+def test_a_plan_is_read_as_other_files_are(tmp_path: Path):
+    """Its dialect, its totals by channel over the horizon; rows of totals and of other periods are left out."""
+    plan = "Kuukausi;Kanava;Budjetti\n" + "".join(
+        f"{month}.2024;{channel};{spend}\n"
+        for month in (2, 3, 4, 6)
+        for channel, spend in (("ppc", "1 000,50"), ("radio", "20"), ("Yhteensä", "1 020,50"))
+    )
+    (tmp_path / "p.csv").write_text(plan, encoding="cp1252")
+    keys = '[plan]\nperiods = 3\nspend = "p.csv"'
+    history = 'leads = "l.csv"\nactivity = "a.csv"\nfrom = "2023-11"\nthrough = "2024-01"'
+    study = load_study(_study(tmp_path, history, keys, l=LEADS, a=ACTIVITY))
+    seen = read_history(study)
+    planned = read_plan(study, seen)
+    read = what_was_read(seen, study, plan=planned)
+    file = _file(read, "p.csv")
+    assert planned.sel(channel="ppc").values.tolist() == [1000.5] * 3
+    assert (file.role, file.rows) == ("plan", 6)
+    assert [(str(out.reason), out.n) for out in file.left_out] == [
+        ("after 2024-04, the last period", 3),
+        ("channel Yhteensä is the sum of the others", 3),
+    ]
+    assert _of(read, "p.csv", "all", "spend") == {"": 3061.5}
+    assert _of(read, "p.csv", "channel", "spend") == {"ppc": 3001.5, "radio": 60}
+    assert [fact["name"] for fact in read.facts(file, "last period")] == ["2024-04"]
+
+
+def test_files_on_sheets_of_one_workbook_are_told_apart(tmp_path: Path):
+    """Leads and activity of one name: each has its own totals and facts."""
+    study = load_study(
+        _study(tmp_path, 'leads = "l.csv"\nactivity = "a.csv"\nthrough = "2024-01"', l=LEADS, a=ACTIVITY)
+    )
+    history = read_history(study)
+    leads, activity = (replace(file, file="both.xlsx") for file in history.files)
+    read = what_was_read(replace(history, files=(leads, activity)), study)
+    assert set(read.totals(leads)["measure"]) == {"leads", "qualified", "won", "revenue"}
+    assert set(read.totals(activity)["measure"]) == {"spend", "visitors"}
+    assert [len(read.facts(file, "rows used")) for file in (leads, activity)] == [1, 1]

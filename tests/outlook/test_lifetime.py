@@ -278,3 +278,13 @@ def test_a_study_reads_its_table_before_any_fit(small_study):
     assert 3.0 < lifetime_of(asked).expected < 5.0  # five payments, about nine in ten renew
     assert list(lifetime.table_hash(asked)) == ["renewals.csv"]
     assert str(lifetime.told(asked)).startswith("retention learnt from 100 customers of renewals.csv")
+
+
+def test_how_the_table_was_read_is_on_record(tmp_path: Path) -> None:
+    """Its dialect, columns and rows, as of every other file."""
+    text = "Export\n\ncohort;age;customers\n2022;0;1 200\n2022;1;1 000\n"
+    (tmp_path / "r.csv").write_text(text, encoding="utf-16")
+    read = read_tenures(tmp_path / "r.csv", "r.csv").read
+    assert read is not None
+    assert (read.role, read.rows, list(read.columns)) == ("retention", 2, ["cohort", "age", "customers"])
+    assert (str(read.dialect["delimiter"]), read.left_out[0].rows) == ("semicolon", (1,))

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from made_files import DATES, NUMBERS, study_of
 
 from forecast.errors import DataError
-from forecast.history import History, read_history
+from forecast.history import History, read_history, read_plan
 
 HEADER = "period,channel,spend,visitors,leads,qualified,won,revenue"
 COUNTS = [HEADER.split(",")] + [
@@ -746,7 +746,7 @@ def test_two_sheets_that_fit_ask_for_one(tmp_path: Path) -> None:
     files = {"counts": "b.xlsx"}
 
     said = refusal(read_history, study_of(tmp_path, files))
-    assert "history.read.sheet" in said
+    assert "history.read.counts.sheet" in said
     assert "Data 2026" in said
     assert "Data 2025" in said
     for name, table in (("Data 2026", COUNTS), ("Data 2025", other)):
@@ -770,7 +770,7 @@ def test_two_sheets_with_months_across_ask_for_one_too(tmp_path: Path) -> None:
     book_of(tmp_path / "b.xlsx", {"Plan": other, "Actual": pivot_of(COUNTS)})
     files = {"counts": "b.xlsx"}
 
-    assert "history.read.sheet" in refusal(read_history, study_of(tmp_path, files))
+    assert "history.read.counts.sheet" in refusal(read_history, study_of(tmp_path, files))
     asked = read_history(study_of(tmp_path, {**files, "read": {"sheet": "Actual"}}))
     assert asked.fingerprint() == counts_of(tmp_path, COUNTS).fingerprint()
 
@@ -1006,3 +1006,32 @@ def test_any_day_in_any_writing_is_itself_or_asked_for(days: list[dt.date], form
         assert all(day.day <= 12 for day in days)
     else:
         assert found.fingerprint() == expected.fingerprint()
+
+
+def test_counts_plan_and_customers_are_sheets_of_one_workbook(tmp_path: Path) -> None:
+    """The sheet with a title for each column is that of the counts; which one the plan is, must be said."""
+    plan = [["Channel", "2026-04", "2026-05", "2026-06"], ["ppc", "10", "20", "30"], ["seo", "1", "2", "3"]]
+    book_of(tmp_path / "b.xlsx", {"Actuals": COUNTS, "Plan": plan})
+    study = study_of(tmp_path, {"counts": "b.xlsx"})
+    planned = {"plan": study.plan.model_copy(update={"spend": "b.xlsx", "periods": 3})}
+    history = read_history(study)
+    assert history.fingerprint() == counts_of(tmp_path, COUNTS).fingerprint()
+    with pytest.raises(DataError, match=r"history\.read\.plan\.sheet"):
+        read_plan(study.model_copy(update=planned), history)
+
+    named = study_of(tmp_path, {"counts": "b.xlsx", "read": {"plan": {"sheet": "Plan"}}})
+    spend = read_plan(named.model_copy(update=planned), read_history(named))
+    assert spend.sel(channel="ppc").values.tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize("whole", [4 << 20, 0])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_title_over_two_lines_hides_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int, ends: str
+) -> None:
+    """The first lead below it is read, in files that are read whole and in those that DuckDB reads."""
+    monkeypatch.setattr("forecast.read.relation.MODERATE", whole)
+    broken = text_of(LEADS, ends=ends).replace("amount", f'"amount{ends}(EUR)"')
+    for before in ("", f"Leads of 2026{ends}{ends}"):
+        found = leads_of(tmp_path, before + broken)
+        assert found.fingerprint() == leads_of(tmp_path, LEADS).fingerprint()

@@ -138,13 +138,13 @@ def test_the_workbook_has_every_fact_and_total(read: DataRead, tmp_path: Path):
     )
     book = openpyxl.load_workbook(tmp_path / "r.xlsx")
     facts = [[cell.value for cell in row] for row in book["Data read"].iter_rows(min_row=2)]
-    assert ["myynti.csv", "written", "encoding", "cp1252", None] in facts
-    assert ["myynti.csv", "column", "period", "Kuukausi", None] in facts
-    assert ["myynti.csv", "outcome", "Odottaa", "not understood", 3] in facts
-    left_out = [row for row in facts if row[1] == "rows left out"]
-    assert [row[3:] for row in left_out][:2] == [["a sum of 2 other rows", 12], ["blank", 30_000]]
+    assert ["myynti.csv", "counts", "written", "encoding", "cp1252", None] in facts
+    assert ["myynti.csv", "counts", "column", "period", "Kuukausi", None] in facts
+    assert ["myynti.csv", "counts", "outcome", "Odottaa", "not understood", 3] in facts
+    left_out = [row for row in facts if row[2] == "rows left out"]
+    assert [row[4:] for row in left_out][:2] == [["a sum of 2 other rows", 12], ["blank", 30_000]]
     totals = {
-        tuple(c.value or "" for c in row[1:4]): row[4] for row in book["Data totals"].iter_rows(min_row=2)
+        tuple(c.value or "" for c in row[2:5]): row[5] for row in book["Data totals"].iter_rows(min_row=2)
     }
     cents, whole = totals["channel", "haku", "spend"], totals["all", "", "leads"]
     assert (cents.value, cents.number_format) == (1234.75, "#,##0.00")

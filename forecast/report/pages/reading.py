@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SHEETS = ("data_read", "data_totals")
 MOST_CHANNELS = 20  # shown one by one; the others are a row of their own
 MOST_ROWS = 8  # row numbers of a reason
-MOST_TITLES = 40
 TOTALS_NOTE = "Totals are plain sums of the rows used; a blank is in none of them."
 
 
@@ -77,7 +76,11 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
         ours if ours == theirs else message("{ours}~<-~{theirs:clean}", ours=ours, theirs=theirs)
         for ours, theirs in file.columns.items()
     ]
-    found = {fact["what"]: fact for fact in records(read.data_read) if fact["file"] == file.file}
+    found = {
+        fact["what"]: fact
+        for fact in records(read.data_read)
+        if (fact["file"], fact["role"]) == (file.file, file.role)
+    }
     yield "written", _written(file)
     yield "columns", message("{columns:list.40}", columns=columns) if columns else ""
     unread = [message("{title:clean}", title=title) for title in file.unread]
@@ -86,17 +89,15 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
     for out in file.left_out:
         yield "left out", _left_out(out.n, out.reason, out.rows)
     if "first period" in found:
-        first, last = found["first period"]["name"], found["last period"]["name"]
-        span = "{first} to {last}" if last != first else "{first}"
-        if read.n > 1 and (first, last) == (read.first, read.last):  # of a plan they are those of the horizon
-            span += " ({n} {kind}s)"
-        yield "periods", message(span, first=first, last=last, n=read.n, kind=read.period)
+        first, last, n = found["first period"]["name"], found["last period"]["name"], found["periods"]["rows"]
+        span = "{first} to {last} ({n} {kind}s)" if n > 1 else "{first}"
+        yield "periods", message(span, first=first, last=last, n=int(n), kind=read.period)
     if "currency" in found:
         yield "currency", read.currency
     for each in sorted(file.outcomes, key=lambda each: -each.n):
         told = {"value": each.value or "(blank)", "n": each.n, "meaning": each.meaning}
         yield "outcome", message("{value:clean}: {n:whole}, {meaning}", **told)
-    yield from (("joined", fact["value"]) for fact in read.facts(file.file, "joined"))
+    yield from (("joined", fact["value"]) for fact in read.facts(file, "joined"))
 
 
 def _written(file: FileRead) -> Text:
@@ -120,7 +121,7 @@ def _left_out(n: int, reason: Text, rows: tuple[int, ...]) -> Text:
 
 def _totals(read: DataRead, file: FileRead, *, channels: bool = True) -> Listing | None:
     """Measures as columns; years, channels and all of it as rows, every number exact."""
-    frame = read.totals(file.file)
+    frame = read.totals(file)
     if frame.empty:
         return None
     measures = list(dict.fromkeys(frame["measure"]))
@@ -178,7 +179,7 @@ def _exact(total: float, *, cents: bool) -> Text:
 
 def _blanks(read: DataRead, file: FileRead) -> Text:
     """What is in no total."""
-    frame: pd.DataFrame = read.totals(file.file)
+    frame: pd.DataFrame = read.totals(file)
     part: Any = frame[(frame["by"] == "all") & (frame["blank"] > 0)]
     if part.empty:
         return ""
