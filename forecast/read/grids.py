@@ -21,7 +21,9 @@ from forecast.words import Message, Text, message
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+ZONED = "TIMESTAMP WITH TIME ZONE"
 NAMES = {"channel", "lead_id"}  # columns whose cells are taken as they are
+ROWS_OF_THEIR_OWN = {"leads", "deals"}  # roles with rules for each row, these among them
 TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 
 
@@ -71,6 +73,8 @@ def read_grid(path: Path, file: str, ask: Ask) -> Grid:
 def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
     """What is wrong with cells that should hold a name: an error of a spreadsheet is none, nor a blank."""
     problems: list[Text] = []
+    if ask.role in ROWS_OF_THEIR_OWN:
+        return problems
     for column in ask.wanted:
         if column.name not in NAMES:
             continue
@@ -105,8 +109,12 @@ def _read_parquet(path: Path, file: str) -> Grid:
     with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            sql = "SELECT * FROM read_parquet(?, hive_partitioning = false)"
-            result = connection.execute(sql, [literal_path(path)])
+            file_in_sql, place = "read_parquet(?, hive_partitioning = false)", [literal_path(path)]
+            columns = connection.execute(f"DESCRIBE SELECT * FROM {file_in_sql}", place).fetchall()  # noqa: S608
+            zoned = [quoted(str(row[0])) for row in columns if row[1] == ZONED]
+            texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}" for name in zoned)
+            replaced = f"REPLACE ({texts})" if zoned else ""
+            result = connection.execute(f"SELECT * {replaced} FROM {file_in_sql}", place)  # noqa: S608
             header = tuple(str(column[0]) for column in result.description or ())
             cells = result.fetchall()
         except duckdb.Error as error:
@@ -116,6 +124,11 @@ def _read_parquet(path: Path, file: str) -> Grid:
         (row, number) for number, row in enumerate(rows, start=1) if any(cell is not None for cell in row)
     ]
     return Grid(file, header, [row for row, _ in kept], [number for _, number in kept], {"format": "Parquet"})
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def literal_path(path: Path) -> str:
