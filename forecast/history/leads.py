@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import DataError, StudyError
+from forecast.history.currencies import SHARED, currency_of, own_sign
 from forecast.history.deals import join
-from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows
+from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows, literal
 from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, rules_of
 from forecast.history.outcomes import FLAGS, SURVEYED, is_flag, survey
 from forecast.read import (
@@ -40,6 +41,7 @@ from forecast.read import (
     in_lines,
     name_text,
     open_relation,
+    title_currency,
     with_forms,
 )
 from forecast.study import PRESETS, Preset, Study
@@ -172,7 +174,7 @@ def _leads(opened: _Opened) -> Leads:
     plain = _found(opened, sources)
     if (
         sources[0].file.grid is None
-        and sources[0].ask.spec.time_zone is None
+        and all(_as_programs_write(source) for source in sources)
         and not set(SURVEYED) & set(plain[0])
     ):
         asked = _asked(opened, sources, plain)
@@ -189,6 +191,12 @@ def _leads(opened: _Opened) -> Leads:
     groups = checked_groups(asked.checked, spec.period)
     _no_rows_in_names(sources[0], plain[0]["channel"], groups)
     return _told(asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out))
+
+
+def _as_programs_write(source: _Source) -> bool:
+    """Whether the study says nothing of how the file writes numbers and days that is not how programs do."""
+    spec = source.ask.spec
+    return spec.time_zone is None and spec.decimal != "," and spec.thousands != "."
 
 
 def _no_rows_in_names(source: _Source, at: int, groups: pd.DataFrame) -> None:
@@ -511,8 +519,33 @@ def _rows(
         ours = first if name == "created" else name
         parts += _cell(source.file, name, ours, at)
         cells[ours] = Cell(" ".join(source.file.header[at].split()), source.name, source.row)
+    if "amount" in places and "currency" not in places:
+        currency = _named_currency(source.file, places["amount"], opened.study.currency)
+        if currency is not None:
+            parts += [f'{currency} AS "{kind}_currency"' for kind in "tv"] + [
+                f'{currency} IS NOT NULL AS "g_currency"'
+            ]
+            cells["currency"] = cells["amount"]
     sql = f"SELECT {', '.join(parts)} FROM {source.file.relation}"  # noqa: S608 - names made here, path bound
     return LeadRows(opened.connection, sql, tuple(source.file.parameters), cells)
+
+
+def _named_currency(file: Relation, at: int, own: str) -> str | None:
+    """SQL of the currency that cells of amounts name, or their title; None where none does, or it is the study's."""
+    if at in file.currencies:
+        shared = [literal(name) for name, codes in SHARED.items() if currency_of(own) in codes]
+        named = f"upper({file.currencies[at]})"
+        return (
+            f"CASE WHEN {named} IN ({', '.join(shared)}) THEN {literal(currency_of(own))} ELSE {named} END"
+            if shared
+            else named
+        )
+    told = own_sign(title_currency(file.header[at]), own)
+    return (
+        f"CASE WHEN {file.text(at)} IS NOT NULL THEN {literal(told)} END"
+        if told not in {"", currency_of(own)}
+        else None
+    )
 
 
 def _cell(file: Relation, name: str, ours: str, at: int) -> list[str]:

@@ -35,6 +35,7 @@ from .numbers import TOO_LARGE as TOO_LARGE
 from .numbers import UNCALCULATED as UNCALCULATED
 from .numbers import NumberForm as NumberForm
 from .numbers import number_form as number_form
+from .numbers import title_currency as title_currency
 from .numbers import to_numbers as to_numbers
 from .record import FileRead as FileRead
 from .record import LeftOut as LeftOut

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from forecast.errors import DataError
 from forecast.read.ask import Ask, Wanted
-from forecast.read.cells import Grid, cells_problem, day_text, first_line_of
-from forecast.read.dates import periods_across
+from forecast.read.cells import BLANK, Grid, cells_problem, day_text, first_line_of
+from forecast.read.dates import is_no_date, periods_across
 from forecast.read.numbers import ERROR_NAME, FORMULA_CELL, wrong_kind
 from forecast.read.record import FileRead
 from forecast.read.sheets import plain_cell, read_workbook
@@ -169,8 +170,16 @@ def _unpivoted(grid: Grid, ask: Ask) -> Grid:
         told = {"first": ends[0], "last": ends[-1], "measures": sorted(measures), "kind": ask.kind}
         raise DataError(message(said, file=grid.file, **told))
     kept = [at for at in left if at != named and grid.header[at].strip() and at < len(grid.header)]
-    kept = [at for at in kept if not _adds_up(grid, at, across)]
-    return _turned(grid, ask, across, named, kept, needed)
+    beside = [at for at in kept if _adds_up(grid, at, across)]
+    if wrong := [grid.title(at) for at in beside if is_no_date(grid.header[at])]:
+        said = "{file}: its {kind}s stand across as columns, and {titles:list} is none; correct the title."
+        raise DataError(message(said, file=grid.file, kind=ask.kind, titles=wrong))
+    turned = _turned(grid, ask, across, named, [at for at in kept if at not in beside], needed)
+    if not beside:
+        return turned
+    said = "columns that are no {kind} are not read: {titles:list.8}"
+    note = message(said, kind=ask.kind, titles=[grid.title(at) for at in beside])
+    return replace(turned, notes=(*turned.notes, note))
 
 
 def _turned(
@@ -190,7 +199,7 @@ def _turned(
             else None
         )
         if measure is None:
-            unknown.add("" if named is None or row[named] is None else str(row[named]))
+            unknown.add(BLANK if named is None or row[named] is None else str(row[named]))
             continue
         if measure not in columns:
             columns.append(measure)

@@ -52,7 +52,8 @@ class Relation:
 
     relation, parameters: SQL that stands after FROM, and what is bound in it. header: titles. columns, types: name and
     type in SQL by position. row: SQL of the row number in the file. days, amounts: SQL of what a column of dates or of
-    numbers means, by position, where it is known better than by a cast. said, left_out, line: as of a grid. text_file:
+    numbers means, by position, where it is known better than by a cast. currencies: SQL of the currency that a cell
+    of a column of numbers names, where some do. said, left_out, line: as of a grid. text_file:
     of a large text file, the file that DuckDB reads, its delimiter, and the lines above its first row.
     """
 
@@ -64,6 +65,7 @@ class Relation:
     row: str
     days: dict[int, str] = field(default_factory=dict)
     amounts: dict[int, str] = field(default_factory=dict)
+    currencies: dict[int, str] = field(default_factory=dict)
     said: dict[str, Text] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     grid: Grid | None = None
@@ -235,12 +237,13 @@ def with_forms(
     values: dict[int, dict[str, Any]] = {
         at: dates.days_of((t for _, t in distinct[at]), dated) for at in texts
     }
+    named: dict[int, dict[str, str]] = {}
     for at in money:
         scale = numbers.micros(source.header[at])
-        found = (
-            (text, numbers.value_of(text, written)) for _, text in _distinct(connection, source, keys[at])
-        )
+        cells = [text for _, text in _distinct(connection, source, keys[at])]
+        found = ((text, numbers.value_of(text, written)) for text in cells)
         values[at] = {text: None if value is None else value * scale for text, value in found}
+        named[at] = {text: currency for text in cells if (currency := numbers.currency_in(text))}
     zoned = {
         at: plausible(f"CAST(timezone('{ask.spec.time_zone}', {source.columns[at]}) AS DATE)")
         for at in days
@@ -249,7 +252,11 @@ def with_forms(
     joins, picked = "", ""
     for at, means in values.items():
         table = f"{name}_means_{at}"
-        connection.register(table, _means(means, days=at in texts))
+        frame = _means(means, days=at in texts)
+        if named.get(at):
+            frame["forecast_currency"] = frame["forecast_key"].map(named[at]).astype(object)
+            picked += f", {table}.forecast_currency AS forecast_currency_{at}"
+        connection.register(table, frame)
         joins += f" LEFT JOIN {table} ON {keys[at]} = {table}.forecast_key"
         picked += f", {table}.forecast_value AS forecast_{at}"
     inner = f"(SELECT *, {source.row} AS forecast_row FROM {source.relation})"  # noqa: S608 - names made here
@@ -260,6 +267,7 @@ def with_forms(
         row="forecast_row" if joins else source.row,
         days=zoned | {at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
         amounts={at: f"forecast_{at}" for at in money},
+        currencies={at: f"forecast_currency_{at}" for at, cells in named.items() if cells},
         said=source.said | said | ({"dates": dated.said()} if dated.order else {}),
     )
 

@@ -86,3 +86,26 @@ def test_a_damaged_workbook_is_refused_or_read_as_it_was(tmp_path: Path, seed: i
         assert str(error).startswith("b.xlsx: ")  # noqa: PT017 - most are refused, some are read
     else:
         assert found == whole
+
+
+def across(folder: Path, last: str) -> History:
+    """Months across as columns, the last of them under this title."""
+    titles = ["2026-01", "2026-02", "2026-03", last]
+    names = ["spend", "visitors", "leads", "qualified", "won"]
+    lines = [["channel", "measure", *titles], *(["seo", name, "9", "8", "7", "6"] for name in names)]
+    (folder / "f.csv").write_text("\n".join(";".join(line) for line in lines))
+    return read_history(study_of(folder, {"counts": "f.csv"}))
+
+
+@pytest.mark.parametrize("title", ["2026-13", "13/2026", "31.4.2026"])
+def test_a_month_that_is_none_among_months_across(tmp_path: Path, title: str) -> None:
+    """A mistyped month is not taken for a column beside the months."""
+    with pytest.raises(DataError, match=title):
+        across(tmp_path, title)
+
+
+@pytest.mark.parametrize("title", ["Total", "2026", "Apr"])
+def test_columns_beside_months_across_are_said(tmp_path: Path, title: str) -> None:
+    """A sum is no month, and which columns were not read is told."""
+    assert any(title in str(note) for note in across(tmp_path, title).files[0].notes)
+    assert len(across(tmp_path, "2026-04").periods) == 4

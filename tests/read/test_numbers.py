@@ -11,6 +11,7 @@ from made_files import study_of
 
 from forecast.errors import DataError
 from forecast.history import read_history
+from forecast.read import relation
 
 COUNTS = [
     {"period": f"2026-0{m}", "channel": channel, "spend": 900.5 + m, "visitors": 1100, "leads": 30, "qualified": 9,
@@ -74,3 +75,45 @@ def test_yes_and_no_are_no_amounts(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="column amount: 6 rows"):
         read_history(study_of(tmp_path, {"leads": "f.parquet"}))
+
+
+@pytest.mark.parametrize("cell", ["1200 SEK", "$1200", "1 200 kr"])
+def test_an_amount_of_another_currency_among_others(tmp_path: Path, cell: str) -> None:
+    """One deal in dollars among deals without a sign is not added up with them."""
+    rows = [dict(row) for row in LEADS]
+    rows[3]["amount"] = cell
+
+    said = refusal(tmp_path, "leads", rows)
+
+    assert "more than one currency" in said
+    assert "history.exchange" in said
+
+
+@pytest.mark.parametrize("write", ["{} SEK", "kr {}"])
+def test_amounts_all_of_one_other_currency_are_said(tmp_path: Path, write: str) -> None:
+    """They are read as the study's, as a column of currencies would be, and that is told; the study's own is not."""
+    lines = ["lead_id;channel;created;qualified;won;amount"]
+    day = "2026-01-31"
+    lines += [f"{row['lead_id']};seo;{day};{day};{day};{write.format(row['amount'])}" for row in LEADS]
+    (tmp_path / "f.csv").write_text("\n".join(lines))
+
+    notes = read_history(study_of(tmp_path, {"leads": "f.csv"}, "EUR")).files[0].notes
+    own = read_history(study_of(tmp_path, {"leads": "f.csv"}, "SEK")).files[0].notes
+
+    assert any("read as EUR" in str(note) for note in notes)
+    assert not own
+
+
+@pytest.mark.parametrize("read", [{"decimal": ","}, {"thousands": "."}])
+@pytest.mark.parametrize("threshold", [0, 1 << 30])
+def test_keys_that_do_not_fit_the_amounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: dict[str, str], threshold: int
+) -> None:
+    """A decimal comma in the study and points in the file: refused, however large the file is."""
+    monkeypatch.setattr(relation, "MODERATE", threshold)
+    lines = ["lead_id;channel;created;qualified;won;amount"]
+    lines += [";".join(str(row[name]) for name in lines[0].split(";")) for row in LEADS]
+    (tmp_path / "f.csv").write_text("\n".join(lines))
+
+    with pytest.raises(DataError, match="column amount: 6 rows"):
+        read_history(study_of(tmp_path, {"leads": "f.csv", "read": read}))
