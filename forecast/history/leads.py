@@ -204,7 +204,8 @@ def _no_rows_in_names(source: _Source, at: int, groups: pd.DataFrame) -> None:
     if source.file.text_file is None:
         return
     delimiter, n = source.file.text_file[1], len(source.file.header)
-    if any(holds_rows(name, at, n, delimiter) for name in groups["channel"].unique() if "\n" in name):
+    names = groups["channel"].unique()
+    if any("\0" in name or ("\n" in name and holds_rows(name, at, n, delimiter)) for name in names):
         raise duckdb.InvalidInputException("rows stand in one cell")
 
 

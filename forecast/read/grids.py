@@ -14,7 +14,7 @@ from forecast.read.dates import is_no_date, periods_across
 from forecast.read.numbers import ERROR_NAME, FORMULA_CELL, wrong_kind
 from forecast.read.record import FileRead
 from forecast.read.sheets import plain_cell, read_workbook
-from forecast.read.text import SAMPLE, form_of, read_text, table_rows
+from forecast.read.text import SAMPLE, binary, form_of, read_text, table_rows
 from forecast.read.titles import folded, tiers, title_key
 from forecast.study import nearest
 from forecast.words import Message, Text, message
@@ -97,7 +97,7 @@ def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
 def _read_csv(path: Path, file: str, ask: Ask) -> Grid:
     text, encoding = read_text(path, file, ask)
     if "\0" in text:
-        raise DataError(f"{file}: holds binary data, not text; export it as CSV UTF-8.")
+        raise DataError(binary(file))
     form = form_of(text[:SAMPLE], encoding, file, ask)
     rows, numbers, end = table_rows(text, form, file)
     header = (*form.header, *[""] * (len(rows[0]) - len(form.header))) if rows else form.header

@@ -29,7 +29,7 @@ from forecast.read.grids import (
     unreadable_parquet,
 )
 from forecast.read.record import LeftOut
-from forecast.read.text import SAMPLE, as_utf8, encoding_of, form_of
+from forecast.read.text import SAMPLE, as_utf8, binary, encoding_of, form_of
 from forecast.words import Text
 
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ def _large_csv(path: Path, file: str, ask: Ask, folder: Path, name: str) -> Rela
         sample = stream.read(SAMPLE)
     encoding = encoding_of(sample, file, ask, whole=False)
     text = sample.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    if "\0" in text:
+        raise DataError(binary(file))
     form = form_of(text, encoding, file, ask)
     ends = {found for found in ("\r\n", "\n", "\r") if re.search(_END[found], text)}
     source = path

@@ -198,6 +198,11 @@ def read_text(path: Path, file: str, ask: Ask) -> tuple[str, str]:
     return text.removeprefix("\ufeff"), encoding
 
 
+def binary(file: str) -> str:
+    """The message for a text that holds bytes of zero."""
+    return f"{file}: holds binary data, not text; export it as CSV UTF-8."
+
+
 def undecodable(
     file: str, encoding: str, content: bytes, error: UnicodeDecodeError, ask: Ask, line: int = 1
 ) -> Message:

@@ -88,7 +88,11 @@ def test_large_and_small_files_say_the_same(
 
     monkeypatch.setattr(relation, "MODERATE", 0)
 
-    assert told(tmp_path, content, **keys) == small
+    large = told(tmp_path, content, **keys)
+    torn = "the header has" in str(
+        small[1]
+    )  # its rows are not as wide as its header: which is told first may differ
+    assert large == small or (torn and large[0] == small[0] == "refused")
 
 
 @pytest.mark.parametrize("breaks", [1, 150])
