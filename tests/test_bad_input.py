@@ -258,7 +258,7 @@ STUDIES = {
 DATED = "lead_id,channel,created,qualified,won,lost,amount\n"
 LEAD_FILES = {
     "wrong columns": Bad(
-        ('leads.csv: row 1: no column "lead_id"', 'leads.csv: no column "created"', "history.columns"),
+        ('leads.csv: row 1: no column "lead_id"', 'leads.csv: row 1: no column "created"', "history.columns"),
         study=LEADS,
         others={"leads.csv": counts()},
     ),

@@ -77,7 +77,10 @@ def conversion(
         "found": _listed(there),
         "remedy": remedy,
     }
-    if len(named) > 1 or any(currency_of(name) in named for name in exchange):
+    half = (
+        len(named) == 1 and named != [own] and NO_CURRENCY in there
+    )  # the others are in the study's, it seems
+    if len(named) > 1 or half or any(currency_of(name) in named for name in exchange):
         if absent := [name for name in named if name not in rates]:
             told |= {"absent": absent, "rates": ", ".join(f"{name} = ..." for name in absent)}
             if exchange:

@@ -23,9 +23,12 @@ from forecast.read import (
     BLANK,
     DAY_REMEDY,
     ERROR_CELL,
+    ERROR_NAME,
     ERRORS,
     FORMULA_CELL,
+    MOST,
     NOT_A_NUMBER,
+    TOO_LARGE,
     UNCALCULATED,
     LeftOut,
     cells_problem,
@@ -33,7 +36,10 @@ from forecast.read import (
 )
 from forecast.words import REVIEW, Check, Text, message
 
-UNREADABLE_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
+NO_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
+HUGE = f'NOT abs("v_amount") < {MOST}'  # so are infinity and what is no number
+
+NO_NAMES = (*ERRORS, UNCALCULATED.upper())
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,10 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
         Rule('"t_lead_id" IS NULL', cells["lead_id"], "NULL", absent),
         Rule(f'"t_{first}" IS NULL', cells[first], "NULL", f"is empty; {DAY_REMEDY}"),
     ]
+    for name in ("lead_id", "channel"):
+        text = f'"t_{name}"'
+        rules.append(Rule(_is_error(text), cells[name], text, ERROR_NAME))
+        rules.append(Rule(f"{text} = {literal(UNCALCULATED)}", cells[name], text, FORMULA_CELL))
     dates = [*stages, *(["lost"] if "lost" in cells else [])]
     for name in dates:
         rules += _unreadable(name, cells[name], f'"v_{name}" IS NULL', f"expected a date; {DAY_REMEDY}")
@@ -87,7 +97,8 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
         rules += _loss_rules(relation, stages)
     if "amount" in cells:
         cell = cells["amount"]
-        rules += _unreadable("amount", cell, f"({UNREADABLE_AMOUNT})", f"expected a number; {NOT_A_NUMBER}")
+        rules += _unreadable("amount", cell, f"({NO_AMOUNT})", f"expected a number; {NOT_A_NUMBER}")
+        rules.append(Rule(f"{HUGE} AND NOT ({NO_AMOUNT})", cell, '"t_amount"', TOO_LARGE))
         negative = (
             "expected 0 or more; correct it, or leave it empty where the amount is not known; where refunds "
         )
@@ -101,10 +112,15 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
     return rules
 
 
+def _is_error(text: str) -> str:
+    """SQL of whether a cell holds an error of a spreadsheet."""
+    return f"upper({text}) IN ({', '.join(literal(each) for each in ERRORS)})"
+
+
 def _unreadable(name: str, cell: Cell, broken: str, otherwise: str) -> list[Rule]:
     """Cells that hold something which cannot be read: errors of a spreadsheet, formulas without a value, and others."""
     text = f'"t_{name}"'
-    errors = f"upper({text}) IN ({', '.join(literal(each) for each in ERRORS)})"
+    errors = _is_error(text)
     formula = f"{text} = {literal(UNCALCULATED)}"
     kinds = (
         (errors, ERROR_CELL),
@@ -175,7 +191,9 @@ class Checked:
         if "amount" in cells:
             negative = "" if self.terms.net_revenue else ' OR "v_amount" < 0'
             nameless = ' OR "t_currency" IS NULL' if self.terms.converts else ""
-            parts.append(f'("g_amount" AND ({UNREADABLE_AMOUNT}{negative}{nameless}))')
+            parts.append(
+                f'("g_amount" AND ("v_amount" IS NULL OR {HUGE} OR contains("t_amount", \'_\'){negative}{nameless}))'
+            )
         return " OR ".join(parts)
 
     def grouped(self, kind: str) -> pd.DataFrame:
@@ -331,18 +349,18 @@ class Checked:
     def ids_are_fine(self, n_rows: int) -> bool:
         """Each row has an id, and none stands twice. Hashes: they fit in memory where the ids would not."""
         hashes = self._hashes(n_rows)
-        asked = "SELECT hash(CAST(NULL AS VARCHAR))"
-        blank = np.uint64(self.relation.connection.execute(asked).fetchall()[0][0])
-        return not (
-            hashes[np.searchsorted(hashes, blank) % n_rows] == blank or (hashes[1:] == hashes[:-1]).any()
-        )
+        none = ", ".join(f"({text})" for text in ("NULL", *map(literal, NO_NAMES)))
+        asked = f"SELECT hash(CAST(id AS VARCHAR)) FROM (VALUES {none}) AS none(id)"
+        wrong = np.array(self.relation.connection.execute(asked).fetchall(), dtype=np.uint64).ravel()
+        found = hashes[np.searchsorted(hashes, wrong) % n_rows] == wrong
+        return not (found.any() or (hashes[1:] == hashes[:-1]).any())
 
     def _repeated(self, n_rows: int) -> list[Text]:
         """A problem when ids are absent or repeat."""
         if self.ids_are_fine(n_rows):
             return []
-        absent = self._broken(self.rules[0])
-        return [said for said in (absent, self._repeated_ids()) if said]
+        own = [rule for rule in self.rules if rule.cell == self.relation.cells["lead_id"]]
+        return [said for said in (*map(self._broken, own), self._repeated_ids()) if said]
 
     def _repeated_ids(self) -> Text:
         """The message about ids that stand in several rows; empty when there is none."""
@@ -362,6 +380,7 @@ class Checked:
 def checked_groups(checked: Checked, kind: str) -> pd.DataFrame:
     """The groups of the leads as they are (see `Checked.grouped`). Raises DataError where there is no lead."""
     found = checked.grouped(kind)
+    found["bad"] |= found["channel"].str.upper().isin(NO_NAMES)
     if found.empty:
         file = checked.relation.cells["lead_id"].file
         raise DataError(f"{file}: has a header and no rows; export it again with its data.")

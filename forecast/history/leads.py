@@ -9,7 +9,7 @@ Cells are read as text and cast explicitly, so that a value which is no date or 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -37,6 +37,8 @@ from forecast.read import (
     find_columns,
     first_line_of,
     folded,
+    holds_rows,
+    in_lines,
     name_text,
     open_relation,
     title_currency,
@@ -85,30 +87,54 @@ def read_leads(study: Study, *, today: date | None = None) -> Leads:
     pipeline that the data do not have.
     """
     with _connection(study, today) as opened:
-        try:
-            return _leads(opened)
-        except duckdb.Error as error:
-            return _leads(_line_by_line(opened, error))
+        found = _read_well(opened, _leads)
+        told = any(
+            out.rows and (out.bad or file.role == "deals") for file in found.files for out in file.left_out
+        )
+        if told and _numbered_else(opened):
+            found = _read_well(replace(opened, lines=True), _leads)
+        return found
 
 
 def read_lead_rows(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them."""
     with _connection(study) as opened:
-        try:
-            return _lead_rows(opened)
-        except duckdb.Error as error:
-            return _lead_rows(_line_by_line(opened, error))
+        return _read_well(opened, _lead_rows)
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A connection for the files of a study, and a folder for what DuckDB needs; `grids`: read them line by line."""
+    """A connection for the files of a study, and a folder for what DuckDB needs.
+
+    grids: read them line by line. lines: number their rows by lines, as something is to be said of some.
+    """
 
     connection: duckdb.DuckDBPyConnection
     study: Study
     folder: Path
     today: date | None = None
     grids: bool = False
+    lines: bool = False
+
+
+def _read_well[T](opened: _Opened, read: Callable[[_Opened], T]) -> T:
+    """What is read: line by line where DuckDB stumbles, and with the rows numbered by lines where one is wrong."""
+    try:
+        try:
+            return read(opened)
+        except DataError:
+            if not _numbered_else(opened):
+                raise
+            return read(replace(opened, lines=True))
+    except duckdb.Error as error:
+        return read(_line_by_line(opened, error))
+
+
+def _numbered_else(opened: _Opened) -> bool:
+    """Whether a file has lines on which no row of their number stands."""
+    if opened.lines or opened.grids:
+        return False
+    return any(in_lines(opened.connection, source.file) is not None for source in _sources(opened))
 
 
 @contextmanager
@@ -148,12 +174,13 @@ def _leads(opened: _Opened) -> Leads:
     plain = _found(opened, sources)
     if (
         sources[0].file.grid is None
-        and sources[0].ask.spec.time_zone is None
+        and all(_as_programs_write(source) for source in sources)
         and not spec.exchange  # signs of currencies are seen in the form alone
         and not set(SURVEYED) & set(plain[0])
     ):
         asked = _asked(opened, sources, plain)
         groups = checked_groups(asked.checked, spec.period)
+        _no_rows_in_names(sources[0], plain[0]["channel"], groups)
         unsure = groups["unsure"].any() and not groups["proven"].any()
         if not groups["bad"].any() and not unsure:
             return _told(
@@ -163,7 +190,24 @@ def _leads(opened: _Opened) -> Leads:
         opened, [_in_form(opened, source, at) for source, at in zip(sources, plain, strict=True)], plain
     )
     groups = checked_groups(asked.checked, spec.period)
+    _no_rows_in_names(sources[0], plain[0]["channel"], groups)
     return _told(asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out))
+
+
+def _as_programs_write(source: _Source) -> bool:
+    """Whether the study says nothing of how the file writes numbers and days that is not how programs do."""
+    spec = source.ask.spec
+    return spec.time_zone is None and spec.decimal != "," and spec.thousands != "."
+
+
+def _no_rows_in_names(source: _Source, at: int, groups: pd.DataFrame) -> None:
+    """Raise duckdb.Error where rows stand in the name of a channel, in stray quotes: read by lines, it is told."""
+    if source.file.text_file is None:
+        return
+    delimiter, n = source.file.text_file[1], len(source.file.header)
+    names = groups["channel"].unique()
+    if any("\0" in name or ("\n" in name and holds_rows(name, at, n, delimiter)) for name in names):
+        raise duckdb.InvalidInputException("rows stand in one cell")
 
 
 def _told(asked: _Asked, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]) -> Leads:
@@ -237,6 +281,8 @@ def _sources(opened: _Opened) -> list[_Source]:
                 file = as_grid(opened.connection, path, name, ask, name=role)
             else:
                 file = open_relation(opened.connection, path, name, ask, opened.folder, name=role)
+            if opened.lines:
+                file = in_lines(opened.connection, file, name=role) or file
             sources.append(_Source(name, ask, file, row))
     return sources
 

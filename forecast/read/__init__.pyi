@@ -13,15 +13,19 @@ from .grids import CSV_SUFFIXES as CSV_SUFFIXES
 from .grids import file_read as file_read
 from .grids import find_columns as find_columns
 from .grids import read_grid as read_grid
+from .lines import in_lines as in_lines
 from .looking import Look as Look
 from .looking import as_activity as as_activity
 from .looking import as_deals as as_deals
 from .looking import look_at as look_at
 from .looking import proposed as proposed
 from .numbers import ERROR_CELL as ERROR_CELL
+from .numbers import ERROR_NAME as ERROR_NAME
 from .numbers import ERRORS as ERRORS
 from .numbers import FORMULA_CELL as FORMULA_CELL
+from .numbers import MOST as MOST
 from .numbers import NOT_A_NUMBER as NOT_A_NUMBER
+from .numbers import TOO_LARGE as TOO_LARGE
 from .numbers import UNCALCULATED as UNCALCULATED
 from .numbers import NumberForm as NumberForm
 from .numbers import number_form as number_form
@@ -34,5 +38,6 @@ from .relation import Relation as Relation
 from .relation import as_grid as as_grid
 from .relation import open_relation as open_relation
 from .relation import with_forms as with_forms
+from .text import holds_rows as holds_rows
 from .titles import folded as folded
 from .titles import means_total as means_total

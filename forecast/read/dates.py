@@ -249,6 +249,17 @@ def periods_across(header: Sequence[str]) -> dict[int, str]:
     return found if len(found) >= FEWEST_ACROSS else {}
 
 
+def is_no_date(title: str) -> bool:
+    """Whether a title is written as a day, month or week is, and there is none such: 2026-13, 31.4.2026.
+
+    >>> is_no_date("2026-13"), is_no_date("2026-12"), is_no_date("Total 2026")
+    (True, False, False)
+    """
+    text = plain_text(title)
+    written = (_YMD, _THREE, _YEAR_MONTH, _MONTH_YEAR, *_WEEKS)
+    return any(pattern.fullmatch(text) for pattern in written) and not _is_period(title)
+
+
 def _is_period(title: str) -> bool:
     if not any(sign.isdigit() for sign in title):
         return False

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from forecast.errors import DataError
 from forecast.read.ask import Ask, Wanted
-from forecast.read.cells import Grid, cells_problem, day_text, first_line_of
-from forecast.read.dates import periods_across
+from forecast.read.cells import BLANK, Grid, cells_problem, day_text, first_line_of
+from forecast.read.dates import is_no_date, periods_across
 from forecast.read.numbers import ERROR_NAME, FORMULA_CELL, wrong_kind
 from forecast.read.record import FileRead
 from forecast.read.sheets import plain_cell, read_workbook
-from forecast.read.text import SAMPLE, form_of, read_text, table_rows
+from forecast.read.text import SAMPLE, binary, form_of, read_text, table_rows
 from forecast.read.titles import folded, tiers, title_key
 from forecast.study import nearest
 from forecast.words import Message, Text, message
@@ -21,9 +22,11 @@ from forecast.words import Message, Text, message
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+ZONED = "TIMESTAMP WITH TIME ZONE"
 NAMES = {"channel", "lead_id"}  # columns whose cells are taken as they are
 UNMAPPED = {"plan", "retention"}  # files whose columns `history.columns` need not name
 OWN_NAME = "call the one that is meant {ours} in the file."
+ROWS_OF_THEIR_OWN = {"leads", "deals"}  # roles with rules for each row, these among them
 TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 
 
@@ -73,6 +76,8 @@ def read_grid(path: Path, file: str, ask: Ask) -> Grid:
 def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
     """What is wrong with cells that should hold a name: an error of a spreadsheet is none, nor a blank."""
     problems: list[Text] = []
+    if ask.role in ROWS_OF_THEIR_OWN:
+        return problems
     for column in ask.wanted:
         if column.name not in NAMES:
             continue
@@ -95,7 +100,7 @@ def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
 def _read_csv(path: Path, file: str, ask: Ask) -> Grid:
     text, encoding = read_text(path, file, ask)
     if "\0" in text:
-        raise DataError(f"{file}: holds binary data, not text; export it as CSV UTF-8.")
+        raise DataError(binary(file))
     form = form_of(text[:SAMPLE], encoding, file, ask)
     rows, numbers, end = table_rows(text, form, file)
     header = (*form.header, *[""] * (len(rows[0]) - len(form.header))) if rows else form.header
@@ -108,8 +113,12 @@ def _read_parquet(path: Path, file: str) -> Grid:
     with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            sql = "SELECT * FROM read_parquet(?, hive_partitioning = false)"
-            result = connection.execute(sql, [literal_path(path)])
+            file_in_sql, place = "read_parquet(?, hive_partitioning = false)", [literal_path(path)]
+            columns = connection.execute(f"DESCRIBE SELECT * FROM {file_in_sql}", place).fetchall()  # noqa: S608
+            zoned = [quoted(str(row[0])) for row in columns if row[1] == ZONED]
+            texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}" for name in zoned)
+            replaced = f"REPLACE ({texts})" if zoned else ""
+            result = connection.execute(f"SELECT * {replaced} FROM {file_in_sql}", place)  # noqa: S608
             header = tuple(str(column[0]) for column in result.description or ())
             cells = result.fetchall()
         except duckdb.Error as error:
@@ -119,6 +128,11 @@ def _read_parquet(path: Path, file: str) -> Grid:
         (row, number) for number, row in enumerate(rows, start=1) if any(cell is not None for cell in row)
     ]
     return Grid(file, header, [row for row, _ in kept], [number for _, number in kept], {"format": "Parquet"})
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def literal_path(path: Path) -> str:
@@ -159,8 +173,16 @@ def _unpivoted(grid: Grid, ask: Ask) -> Grid:
         told = {"first": ends[0], "last": ends[-1], "measures": sorted(measures), "kind": ask.kind}
         raise DataError(message(said, file=grid.file, **told))
     kept = [at for at in left if at != named and grid.header[at].strip() and at < len(grid.header)]
-    kept = [at for at in kept if not _adds_up(grid, at, across)]
-    return _turned(grid, ask, across, named, kept, needed)
+    beside = [at for at in kept if _adds_up(grid, at, across)]
+    if wrong := [grid.title(at) for at in beside if is_no_date(grid.header[at])]:
+        said = "{file}: its {kind}s stand across as columns, and {titles:list} is none; correct the title."
+        raise DataError(message(said, file=grid.file, kind=ask.kind, titles=wrong))
+    turned = _turned(grid, ask, across, named, [at for at in kept if at not in beside], needed)
+    if not beside:
+        return turned
+    said = "columns that are no {kind} are not read: {titles:list.8}"
+    note = message(said, kind=ask.kind, titles=[grid.title(at) for at in beside])
+    return replace(turned, notes=(*turned.notes, note))
 
 
 def _turned(
@@ -180,7 +202,7 @@ def _turned(
             else None
         )
         if measure is None:
-            unknown.add("" if named is None or row[named] is None else str(row[named]))
+            unknown.add(BLANK if named is None or row[named] is None else str(row[named]))
             continue
         if measure not in columns:
             columns.append(measure)

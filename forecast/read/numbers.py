@@ -41,10 +41,12 @@ _PARTS = re.compile(
     rf"\s*(?P<after>{_CURRENCY})?\s*(?P<percent>%)?\s*(?P<trailing>-)?\s*(?P<close>\))?",
     re.IGNORECASE,
 )
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r"[^\S\n\r\t\v\f]+")  # line breaks and tabs part two numbers, not thousands
 _EVEN = re.compile(r"[.,]-$|:-$")  # "1.200,-": nothing behind the comma
 _GROUPED = re.compile(r"\d{1,3}(?:([ '])\d{3})(?:\1\d{3})*(?:[.,]\d*)?")
 _WORDS = {"nan", "inf", "infinity"}
+MOST = 1e15  # money and counts lie below: what does not is an id, or two cells run together
+TOO_LARGE = "expected a number below 1e15; correct it, or leave the cell empty where the value is not known"
 ERRORS = (
     "#REF!",
     "#N/A",
@@ -336,7 +338,7 @@ def to_numbers(
     values = np.full(len(grid.rows), np.nan)
     scale = micros(grid.header[position])
     bad: dict[str, list[tuple[int, object]]] = {
-        key: [] for key in ("error", "formula", "text", "percent", "nan", "negative", "broken")
+        key: [] for key in ("error", "formula", "text", "percent", "nan", "huge", "negative", "broken")
     }
     currencies = np.full(len(grid.rows), title_currency(grid.header[position]), dtype=object)
     for i, cell in enumerate(grid.column(position)):
@@ -348,6 +350,8 @@ def to_numbers(
             bad[key].append((grid.numbers[i], cell if isinstance(cell, str) else str(cell)))
         elif not math.isfinite(value):
             bad["nan"].append((grid.numbers[i], str(cell)))
+        elif abs(value) >= MOST:
+            bad["huge"].append((grid.numbers[i], cell))
         elif value < 0 and not signed:
             bad["negative"].append((grid.numbers[i], cell))
         elif whole and value != round(value):
@@ -378,6 +382,7 @@ def _rules(column: str, form: NumberForm) -> dict[str, Text]:
         "text": message("expected a number{written}; {remedy}", written=written, remedy=NOT_A_NUMBER),
         "percent": "is a percentage, and an amount is needed; write the number that it is a share of",
         "nan": "expected a number; leave a cell empty where the value is not known",
+        "huge": TOO_LARGE,
         "negative": "expected 0 or more; correct it, or leave the cell empty where the value is not known",
         "broken": message(
             "expected whole numbers, because {column} are counted; round them where they were shared out",

@@ -21,13 +21,15 @@ from forecast.read.cells import Grid, day_text
 from forecast.read.grids import (
     CSV_SUFFIXES,
     PARQUET_SUFFIXES,
+    ZONED,
     check_file,
     literal_path,
+    quoted,
     read_grid,
     unreadable_parquet,
 )
 from forecast.read.record import LeftOut
-from forecast.read.text import SAMPLE, TextForm, as_utf8, csv_rows, encoding_of, form_of
+from forecast.read.text import SAMPLE, TextForm, as_utf8, binary, csv_rows, encoding_of, form_of
 from forecast.words import Text
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ class Relation:
     relation, parameters: SQL that stands after FROM, and what is bound in it. header: titles. columns, types: name and
     type in SQL by position. row: SQL of the row number in the file. days, amounts: SQL of what a column of dates or of
     numbers means, by position, where it is known better than by a cast. currencies: SQL of the currency that each cell
-    of a column of numbers names, and those that are named. said, left_out, line: as of a grid.
+    of a column of numbers names, and those that are named. said, left_out, line: as of a grid. text_file: of a large
+    text file, the file that DuckDB reads, its delimiter, and the lines above its first row.
     """
 
     relation: str
@@ -67,6 +70,7 @@ class Relation:
     left_out: tuple[LeftOut, ...] = ()
     grid: Grid | None = None
     line: int = 1
+    text_file: tuple[Path, str, int] | None = None
 
     def text(self, at: int) -> str:
         """SQL of a cell as text without outer blanks; NULL where it is empty."""
@@ -93,7 +97,9 @@ class Relation:
 
     def amount(self, at: int) -> str:
         """SQL of a cell as a number; NULL where it is none."""
-        return self.amounts.get(at) or f"TRY_CAST({self.columns[at]} AS DOUBLE)"
+        yes_or_no = self.types[at] == "BOOLEAN"  # which DuckDB would cast to 1 and 0
+        cast = "CAST(NULL AS DOUBLE)" if yes_or_no else f"TRY_CAST({self.columns[at]} AS DOUBLE)"
+        return self.amounts.get(at) or cast
 
 
 def plausible(day: str) -> str:
@@ -166,6 +172,8 @@ def _large_csv(
         sample = stream.read(SAMPLE)
     encoding = encoding_of(sample, file, ask, whole=False)
     text = sample.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    if "\0" in text:
+        raise DataError(binary(file))
     form = form_of(text, encoding, file, ask)
     ends = {found for found in ("\r\n", "\n", "\r") if re.search(_END[found], text)}
     source = path
@@ -189,6 +197,7 @@ def _large_csv(
     return Relation(
         relation, [literal_path(source)], form.header, columns, ("VARCHAR",) * len(columns), row,
         said=form.said(), left_out=form.left_out, line=form.line,
+        text_file=(source, form.delimiter, form.last_line),
     )  # fmt: skip
 
 
@@ -227,10 +236,15 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> Re
     except duckdb.Error as error:
         raise DataError(unreadable_parquet(file, error)) from None
     header = tuple(str(row[0]) for row in found)
-    quoted = tuple('"' + name.replace('"', '""') + '"' for name in header)
     types = tuple(str(row[1]) for row in found)
     return Relation(
-        relation, parameters, header, quoted, types, "row_number() OVER ()", said={"format": "Parquet"}
+        relation,
+        parameters,
+        header,
+        tuple(map(quoted, header)),
+        types,
+        "row_number() OVER ()",
+        said={"format": "Parquet"},
     )
 
 
@@ -268,6 +282,11 @@ def with_forms(
         values[at] = {text: None if value is None else value * scale for text, value in found.items()}
         told = {text: numbers.currency_in(text) for text, value in found.items() if value is not None}
         named[at] = {text: currency for text, currency in told.items() if currency}
+    zoned = {
+        at: plausible(f"CAST(timezone('{ask.spec.time_zone}', {source.columns[at]}) AS DATE)")
+        for at in days
+        if source.types[at] == ZONED and ask.spec.time_zone is not None
+    }
     joins, picked = "", ""
     for at, means in values.items():
         table = f"{name}_means_{at}"
@@ -281,7 +300,7 @@ def with_forms(
         source,
         relation=f"(SELECT s.*{picked} FROM {inner} s{joins})" if joins else source.relation,  # noqa: S608
         row="forecast_row" if joins else source.row,
-        days={at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
+        days=zoned | {at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
         amounts={at: f"forecast_{at}" for at in money},
         currencies={
             at: (f"forecast_currency_{at}", frozenset(own.values())) for at, own in named.items() if own

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,6 +29,7 @@ from forecast.words import Text, message
 
 ZIPPED = {".xlsx", ".xlsm"}
 MOST_CELLS, SPARSE = 4_000_000, 50  # of a sheet's extent; so many times the cells that hold something
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, NotImplementedError, RuntimeError)
 MOST_BYTES = 2_000_000_000  # of a sheet, unzipped
 PIECE = 1 << 20
 VISIBLE = "Visible"
@@ -152,10 +154,10 @@ def _named(shown: Sequence[str], all_names: Sequence[str], file: str, ask: Ask) 
 def _sheet(workbook: Any, name: str, marks: _Marks, file: str, ask: Ask) -> _Sheet:
     import python_calamine
 
-    found = marks.on(name, file)
     try:
+        found = marks.on(name, file)
         cells = workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
+    except (python_calamine.CalamineError, ValueError, *DAMAGED) as error:
         raise DataError(unreadable_workbook(file, error)) from None
     filled: list[tuple[int, tuple[Any, ...]]] = []
     for number, row in enumerate(cells, start=1):
@@ -261,7 +263,7 @@ class _Marks:
             with zipfile.ZipFile(path) as archive:
                 book = archive.read("xl/workbook.xml").decode("utf-8", errors="replace")
                 links = archive.read("xl/_rels/workbook.xml.rels").decode("utf-8", errors="replace")
-        except (zipfile.BadZipFile, KeyError, OSError) as error:
+        except DAMAGED as error:
             raise DataError(unreadable_workbook(file, error)) from None
         targets = {}
         for link in re.findall(r"<(?:\w+:)?Relationship\b[^>]*>", links):

@@ -43,6 +43,7 @@ GUESSES = (
     "mac_roman",
     "iso8859_2",
 )
+ONE_BYTE = {codecs.lookup(name).name for name in (*GUESSES, "latin-1", "iso8859_15")}
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -90,7 +91,15 @@ def encoding_of(sample: bytes, file: str, ask: Ask, *, whole: bool) -> str:
     given = ask.spec.encoding
     marked = next((name for mark, name in MARKS if sample.startswith(mark)), None)
     if given is not None:
-        return marked if marked and marked.startswith(_plain(given)) else given
+        if marked and marked.startswith(_plain(given)):
+            return marked
+        if codecs.lookup(given).name in ONE_BYTE and (marked or _is_utf8(sample)):
+            other = SPOKEN.get(marked or "utf-8", (marked or "").upper())
+            said = (
+                "{file}: is {other}, and {key} says {given}; remove the key, or say how this file is encoded."
+            )
+            raise DataError(message(said, file=file, other=other, key=ask.place("encoding"), given=given))
+        return given
     if marked is not None:
         return marked
     if b"\0" in sample:
@@ -100,6 +109,14 @@ def encoding_of(sample: bytes, file: str, ask: Ask, *, whole: bool) -> str:
     except UnicodeDecodeError:
         return _western(sample, file, ask)
     return "utf-8"
+
+
+def _is_utf8(sample: bytes) -> bool:
+    """Whether bytes beyond ASCII are there and are UTF-8: of an encoding of one byte a sign they hardly ever are."""
+    try:
+        return not codecs.getincrementaldecoder("utf-8")().decode(sample).isascii()
+    except UnicodeDecodeError:
+        return False
 
 
 def _plain(encoding: str) -> str:
@@ -181,6 +198,11 @@ def read_text(path: Path, file: str, ask: Ask) -> tuple[str, str]:
     return text.removeprefix("\ufeff"), encoding
 
 
+def binary(file: str) -> str:
+    """The message for a text that holds bytes of zero."""
+    return f"{file}: holds binary data, not text; export it as CSV UTF-8."
+
+
 def undecodable(
     file: str, encoding: str, content: bytes, error: UnicodeDecodeError, ask: Ask, line: int = 1
 ) -> Message:
@@ -254,6 +276,8 @@ def form_of(sample: str, encoding: str, file: str, ask: Ask) -> TextForm:
     found = [(_cut(sample, mark, skipped), mark) for mark in marks]
     (_, rows), delimiter = max(found, key=lambda each: (each[0][0], -marks.index(each[1])))
     if not rows:
+        for _ in csv_rows(sample, delimiter, file, strict=False):
+            pass  # which says what is no CSV
         raise DataError(f"{file}: has no line with text; export it again with its data.")
     _check_keys(sample, rows, skipped, file, ask)
     at = header_row([cells for _, _, cells in rows], [first for first, _, _ in rows], ask, file)
@@ -294,7 +318,7 @@ def _cut(sample: str, mark: str, skipped: int) -> tuple[float, Cut]:
     """The first rows as this delimiter cuts them, without empty ones; and how well they agree on a number of cells."""
     rows: Cut = []
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=mark)
-    last = 0
+    last, before = 0, csv.field_size_limit(LIMIT)
     try:
         for cells in reader:
             if last >= skipped and any(cell.strip() for cell in cells):
@@ -304,6 +328,8 @@ def _cut(sample: str, mark: str, skipped: int) -> tuple[float, Cut]:
                 break
     except csv.Error:
         return -1.0, []
+    finally:
+        csv.field_size_limit(before)
     if len(rows) > 2 and len(sample) >= SAMPLE // 4:
         rows = rows[:-1] if len(rows) < LINES else rows  # the last line of a sample may be cut
     widths = Counter(len(cells) for _, _, cells in rows if len(cells) > 1)
@@ -374,6 +400,12 @@ def table_rows(
         kept = tuple([cell.strip() or None for cell in cells])
         if last <= form.last_line or not any(kept):
             continue
+        if last > first and any(holds_rows(cell, at, n, form.delimiter) for at, cell in enumerate(cells)):
+            said = (
+                "{file}: rows {first} to {last} stand in one cell: a quote opens in row {first} and closes in row "
+                "{last}; take that quote out."
+            )
+            raise DataError(message(said, file=file, first=first, last=last))
         beyond = [cell for cell in kept[n:] if cell is not None]
         if beyond and all(means_total(cell) for cell in beyond):
             rows.append(kept)
@@ -395,6 +427,18 @@ def table_rows(
     keep = [i for i, number in enumerate(numbers) if number not in end]
     left_out = (LeftOut("lines after the table", len(end), tuple(end)),) if end else ()
     return [rows[i] for i in keep], [numbers[i] for i in keep], left_out
+
+
+def holds_rows(cell: str, at: int, n: int, delimiter: str) -> bool:
+    r"""Whether a cell in column `at` (from 0) of `n` holds the end of a row, further rows, and the begin of one.
+
+    >>> holds_rows("seo;5\n2026-02;seo", 1, 3, ";"), holds_rows("seo\nof ours", 1, 3, ";")
+    (True, False)
+    """
+    if delimiter not in cell or n < 3:
+        return False
+    first, *inner, last = [line.count(delimiter) for line in cell.splitlines() if line] or [0]
+    return first == n - 1 - at and last == at and all(found == n - 1 for found in inner)
 
 
 def footer(
