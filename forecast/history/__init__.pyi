@@ -1,8 +1,6 @@
 from .audit import audit_history as audit_history
 from .audit_numbers import OUTLIERS as OUTLIERS
 from .audit_numbers import without_strays as without_strays
-from .counts import SegmentCounts as SegmentCounts
-from .counts import read_segment_counts as read_segment_counts
 from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .history import History as History
 from .history import dataset as dataset
@@ -12,5 +10,7 @@ from .leads import read_lead_rows as read_lead_rows
 from .mistakes import common_mistakes as common_mistakes
 from .read import read_history as read_history
 from .read import read_plan as read_plan
+from .segment_counts import SegmentCounts as SegmentCounts
+from .segment_counts import read_segment_counts as read_segment_counts
 from .totals import DataRead as DataRead
 from .totals import what_was_read as what_was_read

@@ -23,18 +23,20 @@ from forecast.history.counts import (
     Layout,
     Rows,
     channel_names,
-    check_blanks,
-    check_lone,
-    check_pairs,
     no_totals,
     read_counts,
     read_rows,
-    summed,
     told_apart,
+)
+from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
+from forecast.history.row_checks import (
+    check_blanks,
+    check_lone,
+    check_pairs,
+    summed,
     whole_counts,
     without_totals,
 )
-from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
 from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, rows_text
 from forecast.study import Study, nearest

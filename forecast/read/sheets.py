@@ -39,6 +39,7 @@ _PLACE = re.compile(rb'\br="([A-Z]{1,3})(\d+)"')
 _FAR = re.compile(rb'\br="([A-Z]{2,3})(\d+)"')
 _ROW = re.compile(rb'<(?:\w+:)?row\b[^>]*?\br="(\d+)"')
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</(?:\w+:)?v>|<(?:\w+:)?is>")
+UNTOLD = "cells with an error or a formula without a value come as empty ones from this format; .xlsx tells of them"
 Cells = list[tuple[Any, ...]]
 
 
@@ -98,6 +99,7 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     return Grid(
         file, header, [rows[i] for i in keep], [numbers[i] for i in keep], said, tuple(left_out),
         shift=1462 if marks.since_1904 else 0, line=sheet.numbers[sheet.at],
+        notes=() if path.suffix.lower() in ZIPPED else (UNTOLD,),
     )  # fmt: skip
 
 

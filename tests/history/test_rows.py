@@ -14,10 +14,10 @@ import pytest
 import xlsxwriter
 
 from forecast.errors import DataError, StudyError
-from forecast.history.counts import read_segment_counts
 from forecast.history.history import History
 from forecast.history.read import read_history, read_plan
 from forecast.history.rows import blanks_for_zeros, find_totals, lone_days, rounded
+from forecast.history.segment_counts import read_segment_counts
 from forecast.read import folded, name_text
 from forecast.study import Study
 from forecast.words import text
