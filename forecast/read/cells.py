@@ -44,6 +44,17 @@ class Grid:
         """The cells of one column."""
         return [row[position] for row in self.rows]
 
+    def texts(self, positions: Iterable[int]) -> dict[str, list[tuple[int, str]]]:
+        """The cells of columns that are text, with their rows, by title."""
+        return {
+            self.title(at): [
+                (number, cell)
+                for number, cell in zip(self.numbers, self.column(at), strict=True)
+                if isinstance(cell, str)
+            ]
+            for at in positions
+        }
+
     def title(self, position: int) -> str:
         """The title of a column, as a message names it."""
         return " ".join(self.header[position].split())

@@ -347,15 +347,7 @@ def _unsettled(where: tuple[str, int, str], ask: Ask, file: str) -> Message:
 
 def date_form(grid: Grid, positions: Sequence[int], ask: Ask, *, kind: str | None = None) -> DateForm:
     """The form of the dates in some columns of a grid. Raises DataError where it is not clear."""
-    texts = {
-        grid.title(at): [
-            (number, cell)
-            for number, cell in zip(grid.numbers, grid.column(at), strict=True)
-            if isinstance(cell, str)
-        ]
-        for at in positions
-    }
-    return form_of(texts, ask, grid.file, kind=kind)
+    return form_of(grid.texts(positions), ask, grid.file, kind=kind)
 
 
 @dataclass(frozen=True)

@@ -297,7 +297,7 @@ def _opposite(votes: _Votes, ask: Ask, file: str) -> Text:
         column, row, text = told
         cells.append(message('column {column}, row {row} ("{text}")', column=column, row=row, text=text))
     said = (
-        "{file}: numbers are written in two ways: {cells}; write them in one way, or say which holds: {key} ."
+        "{file}: numbers are written in two ways: {cells}; write them in one way, or say which holds: {key}."
     )
     return message(said, file=file, cells=cells, key=ask.place("decimal"))
 
@@ -307,15 +307,7 @@ def _opposite(votes: _Votes, ask: Ask, file: str) -> Text:
 
 def number_form(grid: Grid, positions: Sequence[int], ask: Ask) -> NumberForm:
     """The form of the numbers in some columns of a grid. Raises DataError where it is not clear."""
-    texts = {
-        grid.title(at): [
-            (number, cell)
-            for number, cell in zip(grid.numbers, grid.column(at), strict=True)
-            if isinstance(cell, str)
-        ]
-        for at in positions
-    }
-    return form_of(texts, ask, grid.file)
+    return form_of(grid.texts(positions), ask, grid.file)
 
 
 @dataclass(frozen=True)
