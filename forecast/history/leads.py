@@ -169,9 +169,20 @@ def _line_by_line(opened: _Opened, error: duckdb.Error) -> _Opened:
 def _leads(opened: _Opened) -> Leads:
     """The leads, asked in the form that programs write first, and in the form that they have where that fails."""
     spec = opened.study.history
-    leave_out = spec.bad_rows == "leave out"
     sources = _sources(opened)
     plain = _found(opened, sources)
+
+    def grouped(asked: _Asked) -> pd.DataFrame:
+        groups = checked_groups(asked.checked, spec.period)
+        _no_rows_in_names(sources[0], plain[0]["channel"], groups)
+        return groups
+
+    def done(asked: _Asked, groups: pd.DataFrame) -> Leads:
+        leave_out = spec.bad_rows == "leave out"
+        return _told(
+            asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out)
+        )
+
     if (
         sources[0].file.grid is None
         and all(_as_programs_write(source) for source in sources)
@@ -179,19 +190,14 @@ def _leads(opened: _Opened) -> Leads:
         and not set(SURVEYED) & set(plain[0])
     ):
         asked = _asked(opened, sources, plain)
-        groups = checked_groups(asked.checked, spec.period)
-        _no_rows_in_names(sources[0], plain[0]["channel"], groups)
+        groups = grouped(asked)
         unsure = groups["unsure"].any() and not groups["proven"].any()
         if not groups["bad"].any() and not unsure:
-            return _told(
-                asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out)
-            )
+            return done(asked, groups)
     asked = _asked(
         opened, [_in_form(opened, source, at) for source, at in zip(sources, plain, strict=True)], plain
     )
-    groups = checked_groups(asked.checked, spec.period)
-    _no_rows_in_names(sources[0], plain[0]["channel"], groups)
-    return _told(asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out))
+    return done(asked, grouped(asked))
 
 
 def _as_programs_write(source: _Source) -> bool:

@@ -86,7 +86,7 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     end = footer(rows, numbers, header)
     if end:
         left_out.append(LeftOut("rows after the table", len(end), tuple(end)))
-    keep = [i for i, number in enumerate(numbers) if number not in set(end)]
+    keep = [i for i, number in enumerate(numbers) if number not in end]
     said: dict[str, Text] = {"sheet": message('"{name}"', name=sheet.name)}
     if len(meta) > 1:
         said["sheet"] = message('"{name}" of {all}', name=sheet.name, all=[m.name for m in meta])
