@@ -184,7 +184,7 @@ def average(scales: Scales, log_evidence: Callable[[Array], Array]) -> tuple[Arr
     Importance sampling in rounds: the first over the prior, each later one from the normal that fits the one before.
     """
     points, ratio = scales.first(ROUNDS[0])
-    weights = _weights(log_evidence(points) + ratio, least=LEAST_POINTS)
+    weights = tempered(log_evidence(points) + ratio, least=LEAST_POINTS)
     for i, size in enumerate(ROUNDS[1:], start=2):
         mean = weights @ points
         cov = WIDER * np.cov(points.T, aweights=weights, ddof=0).reshape(2 * (points.shape[1],))
@@ -192,11 +192,11 @@ def average(scales: Scales, log_evidence: Callable[[Array], Array]) -> tuple[Arr
         white = ndtri(_spread(size, points.shape[1]))
         points = mean + white @ root.T
         target = log_evidence(points) + scales.log_prior(points) + 0.5 * (white**2).sum(axis=1)
-        weights = _weights(target, least=0.0 if i == len(ROUNDS) else LEAST_POINTS)
+        weights = tempered(target, least=0.0 if i == len(ROUNDS) else LEAST_POINTS)
     return points, weights
 
 
-def _weights(log_weights: Array, *, least: float) -> Array:
+def tempered(log_weights: Array, *, least: float) -> Array:
     """Normalised weights, none above sqrt(n) times the mean; flattened until `least` points count."""
     log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
     log_weights = log_weights - log_weights.max()

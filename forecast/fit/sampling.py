@@ -265,7 +265,7 @@ def sample_kernel(
         raise Interrupted(STOPPED)
     moved = _course_of(trace)
     gradients = int(moved.stats["n_steps"].sum() + trace.warmup_sample_stats["n_steps"].values.sum())
-    return _constrained(points, sizes), replace(moved, gradients=gradients)
+    return constrained(points, sizes), replace(moved, gradients=gradients)
 
 
 def _course_of(trace: Any, **theirs: str) -> Course:
@@ -276,7 +276,7 @@ def _course_of(trace: Any, **theirs: str) -> Course:
     return replace(moved, steps=float(stats["n_steps"].mean()), stats=stats)
 
 
-def _constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
+def constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
     from forecast.fit.kernels.transition import POSITIVE
 
     result, at = {}, 0

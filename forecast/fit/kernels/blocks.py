@@ -1,0 +1,290 @@
+"""A linear Gaussian model of two levels solved block by block, and the cells of a transition as its observations.
+
+The model is that of `fit.gaussian`, in loops: one setting of the scales at a time, with a score and a curvature in
+place of an observation, so that a likelihood of any shape may stand behind a row. Every inner loop adds a multiple of
+one contiguous row to another, which the compiler puts side by side without reordering a sum: the same bytes on any
+number of cores.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from forecast.equations import SOFT
+from forecast.fit.kernels.special import PAIRS, Array, beta_binomials, jit
+
+STEP = 1e-3  # of a logit: half the distance at which a curvature is taken as the difference of two scores
+LEAST_CURVATURE = 0.05  # of what the cell is expected to tell: keeps the Gaussian one where a cell lies far out
+
+
+@jit
+def transition_rows(  # noqa: PLR0915 - one pass over the cells
+    eta: Array,
+    unit: Array,
+    n: Array,
+    y: Array,
+    weight: Array,
+    noise: float,
+    f: Array,
+    before: float,
+    early: Array,
+    delayed: float,
+    lived: Array,
+    calendar: bool,
+    rows: Array,
+    curvature: Array,
+    score: Array,
+) -> None:
+    """Fills what each cell says of the unit coordinates of its channel, around the logit rates `eta` (channel, period).
+
+    A cell counts y of n units whose share p mixes the rates of several periods; row t is d logit p_t / d coordinates,
+    score and curvature those of the exact log likelihood in logit p_t. unit (period, column): the coordinates' effects
+    on the logit rate. lived (period,): share of the delay that a cohort has lived through. rows (channel, period,
+    column), curvature and score (channel, period) are filled.
+    """
+    periods, channels = n.shape
+    ages, columns = f.shape[0], unit.shape[1]
+    tail = np.zeros(periods)
+    for t in range(periods):
+        for a in range(t + 1, ages):
+            tail[t] += f[a]
+    p, trials, shifted, expected = np.empty(periods), np.empty(periods), np.empty(periods), np.empty(periods)
+    successes, cells, pi = np.empty(periods), np.empty(periods), np.empty(periods)
+    wanted = np.empty(periods)
+    d_n, low, high = np.empty(periods), np.empty(periods), np.empty(periods)
+    room = PAIRS * periods
+    arguments, values, slopes = np.empty(room), np.empty(room), np.empty(room)
+    for c in range(channels):
+        rows[c] = 0.0
+        for t in range(periods):
+            pi[t] = 1.0 / (1.0 + math.exp(-eta[c, t]))
+            wanted[t], cells[t] = y[t, c], weight[t, c]
+        if calendar:
+            for t in range(periods):
+                expected[t] = before * early[c] * tail[t] + 1e-9
+                successes[t] = before * early[c] * tail[t] * pi[0]
+                for a in range(min(ages, t + 1)):
+                    expected[t] += f[a] * n[t - a, c]
+                    successes[t] += f[a] * n[t - a, c] * pi[t - a]
+                p[t] = min(max(successes[t] / expected[t], 1e-9), 1.0 - 1e-9)
+                trials[t] = n[t, c]
+                if delayed > 0.0:
+                    u = (expected[t] - y[t, c]) / SOFT
+                    trials[t] = y[t, c] + SOFT * (max(u, 0.0) + math.log1p(math.exp(-abs(u))))
+        else:
+            for t in range(periods):
+                p[t] = min(max(pi[t] * min(lived[t], 1.0), 1e-9), 1.0 - 1e-9)
+                trials[t] = n[t, c]
+        for t in range(periods):
+            if cells[t] == 0.0:
+                trials[t] = max(trials[t], wanted[t])
+        for side in range(2):
+            factor = math.exp(STEP if side else -STEP)
+            for t in range(periods):
+                odds = p[t] / (1.0 - p[t]) * factor
+                shifted[t] = odds / (1.0 + odds)
+            slope = high if side else low
+            beta_binomials(wanted, trials, shifted, cells, noise, arguments, values, slopes, d_n, slope)
+            for t in range(periods):
+                slope[t] *= shifted[t] * (1.0 - shifted[t])
+        for t in range(periods):
+            if cells[t] == 0.0:
+                curvature[c, t] = score[c, t] = 0.0
+                continue
+            inner = p[t] * (1.0 - p[t])
+            alike = noise * noise * inner
+            alike = alike / (1.0 + alike)  # correlation of two units of one cell
+            told = cells[t] * trials[t] * inner / (1.0 + max(trials[t] - 1.0, 0.0) * alike)
+            score[c, t] = 0.5 * (low[t] + high[t])
+            curvature[c, t] = max((low[t] - high[t]) / (2.0 * STEP), LEAST_CURVATURE * told)
+            row = rows[c, t]
+            if calendar:
+                for a in range(min(ages, t + 1)):
+                    s = t - a
+                    moving = f[a] * n[s, c] * pi[s] * (1.0 - pi[s]) / (expected[t] * inner)
+                    if moving != 0.0:
+                        for k in range(columns):
+                            row[k] += moving * unit[s, k]
+                moving = before * early[c] * tail[t] * pi[0] * (1.0 - pi[0]) / (expected[t] * inner)
+                for k in range(columns):
+                    row[k] += moving * unit[0, k]
+            else:
+                moving = (1.0 - pi[t]) / (1.0 - p[t])
+                for k in range(columns):
+                    row[k] = moving * unit[t, k]
+
+
+@jit
+def _root(m: Array) -> bool:
+    """Replaces the upper triangle of m = u'u by u; false where m is not positive definite."""
+    size = m.shape[0]
+    for k in range(size):
+        if not m[k, k] > 0.0:
+            return False
+        over = 1.0 / math.sqrt(m[k, k])
+        for j in range(k, size):
+            m[k, j] *= over
+        for i in range(k + 1, size):
+            pull = m[k, i]
+            if pull != 0.0:
+                for j in range(i, size):
+                    m[i, j] -= pull * m[k, j]
+    return True
+
+
+@jit
+def _backward(u: Array, x: Array) -> None:
+    """Solves u x = x in place, u upper triangular."""
+    for i in range(u.shape[0] - 1, -1, -1):
+        total = x[i]
+        for j in range(i + 1, u.shape[0]):
+            total -= u[i, j] * x[j]
+        x[i] = total / u[i, i]
+
+
+@jit
+def solve_blocks(
+    rows: Array,
+    curvature: Array,
+    score: Array,
+    around: Array,
+    bend: Array,
+    common: Array,
+    own: Array,
+    common_sd: Array,
+    own_sd: Array,
+    own_root: Array,
+    load: Array,
+    shift: Array,
+    common_root: Array,
+    a: Array,
+    b: Array,
+) -> float:
+    """Solves the model at one setting of its scales; returns log |root of the precision|, nan where it has none.
+
+    Args:
+        rows: what each row says of the unit coordinates of its channel, (channel, row, column).
+        curvature, score: of the rows' log likelihoods at `around`, (channel, row).
+        around: unit coordinates at which they were taken, (channel, column).
+        bend: further curvature in the last columns of each channel, (channel, m, m).
+        common, own: columns of the common effects (P,) and of a channel's own (Q,).
+        common_sd, own_sd: what an effect of N(0, 1) moves its column by, (P,), (Q,).
+        own_root, load, shift, common_root: filled as `fit.gaussian.Solved` has them, but for roots of precisions.
+        a, b: filled with the means, (P,), (channel, Q).
+    """
+    channels, many, columns = rows.shape
+    wide, deep, bends = common.shape[0], own.shape[0], bend.shape[1]
+    m, line, total = np.empty((columns, columns)), np.empty(columns), np.zeros((wide, wide))
+    a[:] = 0.0
+    for p in range(wide):
+        total[p, p] = 1.0
+    log_root = 0.0
+    for c in range(channels):
+        m[:] = 0.0
+        line[:] = 0.0
+        for r in range(many):
+            h, row = curvature[c, r], rows[c, r]
+            if h == 0.0 and score[c, r] == 0.0:
+                continue
+            at = 0.0
+            for i in range(columns):
+                at += row[i] * around[c, i]
+            pull = score[c, r] + h * at
+            for i in range(columns):
+                line[i] += row[i] * pull
+                heavy = h * row[i]
+                if heavy != 0.0:
+                    for j in range(i, columns):
+                        m[i, j] += heavy * row[j]
+        first = columns - bends
+        for i in range(bends):
+            for j in range(bends):
+                line[first + i] += bend[c, i, j] * around[c, first + j]
+                if j >= i:
+                    m[first + i, first + j] += bend[c, i, j]
+        for i in range(columns):
+            for j in range(i):
+                m[i, j] = m[j, i]
+        u, x, white = own_root[c], load[c], shift[c]
+        for i in range(deep):
+            side = m[own[i]]
+            for j in range(deep):
+                u[i, j] = own_sd[i] * side[own[j]] * own_sd[j]
+            u[i, i] += 1.0
+            for j in range(wide):
+                x[i, j] = own_sd[i] * side[common[j]] * common_sd[j]
+            white[i] = own_sd[i] * line[own[i]]
+        for i in range(wide):
+            a[i] += common_sd[i] * line[common[i]]
+            for j in range(i, wide):
+                total[i, j] += common_sd[i] * m[common[i], common[j]] * common_sd[j]
+        if not _root(u):
+            return math.nan
+        for k in range(deep):
+            log_root += math.log(u[k, k])
+            over = 1.0 / u[k, k]
+            white[k] *= over
+            for j in range(wide):
+                x[k, j] *= over
+            for i in range(k + 1, deep):
+                pull = u[k, i]
+                if pull == 0.0:
+                    continue
+                white[i] -= pull * white[k]
+                for j in range(wide):
+                    x[i, j] -= pull * x[k, j]
+            for i in range(wide):
+                pull = x[k, i]
+                a[i] -= pull * white[k]
+                for j in range(i, wide):
+                    total[i, j] -= pull * x[k, j]
+    common_root[:] = total
+    if not _root(common_root):
+        return math.nan
+    for k in range(wide):
+        log_root += math.log(common_root[k, k])
+        a[k] /= common_root[k, k]
+        for i in range(k + 1, wide):
+            a[i] -= common_root[k, i] * a[k]
+    _backward(common_root, a)
+    for c in range(channels):
+        for i in range(deep):
+            b[c, i] = shift[c, i]
+            for j in range(wide):
+                b[c, i] -= load[c, i, j] * a[j]
+        _backward(own_root[c], b[c])
+    return log_root
+
+
+@jit
+def draw_blocks(
+    own_root: Array,
+    load: Array,
+    shift: Array,
+    common_root: Array,
+    middle: Array,
+    normal: Array,
+    a: Array,
+    b: Array,
+) -> Any:
+    """Draws of a model that `solve_blocks` solved, from standard normal numbers (draw, P + channel x Q).
+
+    middle: means of the common effects. Fills a (draw, P) and b (draw, channel, Q).
+    """
+    channels, deep, wide = load.shape
+    for d in range(normal.shape[0]):
+        for i in range(wide):
+            a[d, i] = normal[d, i]
+        _backward(common_root, a[d])
+        for i in range(wide):
+            a[d, i] += middle[i]
+        for c in range(channels):
+            for i in range(deep):
+                total = shift[c, i] + normal[d, wide + c * deep + i]
+                for j in range(wide):
+                    total -= load[c, i, j] * a[d, j]
+                b[d, c, i] = total
+            _backward(own_root[c], b[d, c])
