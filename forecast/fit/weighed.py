@@ -119,12 +119,10 @@ def _net(points: int, dims: int, rng: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class _Solution:
-    """G(theta) at one setting: roots of precisions, means, and log |root| in all."""
+    """G(theta) at one setting: as `kernels.blocks` solves it, its means, and log |root of its precision|."""
 
-    own_root: Array
-    load: Array
-    shift: Array
-    common_root: Array
+    blocks: Array
+    top: Array
     a: Array
     b: Array
     log_root: float
@@ -149,15 +147,14 @@ class _Weighing:
         latent, seen = self.latent, self.latent.seen(theta, bent=bent)
         p, q, c = len(latent.common), len(latent.own), self.channels
         common_sd, own_sd = latent.sds(theta)
-        own_root, load, shift = np.empty((c, q, q)), np.empty((c, q, p)), np.empty((c, q))
-        common_root, a, b = np.empty((p, p)), np.empty(p), np.empty((c, q))
+        blocks, top, a, b = np.empty((c, q, q + p + 1)), np.empty((p, p + 1)), np.empty(p), np.empty((c, q))
         log_root = solve_blocks(
             seen.rows, seen.curvature, seen.score, latent.around, seen.bend, latent.common, latent.own,
-            common_sd, own_sd, own_root, load, shift, common_root, a, b,
+            common_sd, own_sd, blocks, top, a, b,
         )  # fmt: skip
         if math.isnan(log_root) and bent:
             return self.solve(theta, bent=False)
-        return _Solution(own_root, load, shift, common_root, a, b, log_root)
+        return _Solution(blocks, top, a, b, log_root)
 
     def settle(self, theta: Array) -> None:
         """Move the path to the posterior mode at one setting, in bounded steps."""
@@ -230,9 +227,8 @@ class _Weighing:
         """Draws of a and b at one setting from standard normal numbers (draw, size)."""
         from forecast.fit.kernels.blocks import draw_blocks
 
-        s = solution
-        a, b = np.empty((len(normal), len(s.a))), np.empty((len(normal), *s.b.shape))
-        draw_blocks(s.own_root, s.load, s.shift, s.common_root, s.a, normal, a, b)
+        a, b = np.empty((len(normal), len(solution.a))), np.empty((len(normal), *solution.b.shape))
+        draw_blocks(solution.blocks, solution.top, normal, a, b)
         return a, b
 
     def _log_joint(self, theta: Array, a: Array, b: Array) -> Array:

@@ -9,8 +9,6 @@ number of cores.
 from __future__ import annotations
 
 import math
-from typing import Any
-
 import numpy as np
 
 from forecast.equations import SOFT
@@ -118,29 +116,36 @@ def transition_rows(  # noqa: PLR0915 - one pass over the cells
 
 
 @jit
-def _root(m: Array) -> bool:
-    """Replaces the upper triangle of m = u'u by u; false where m is not positive definite."""
-    size = m.shape[0]
+def _eliminated(m: Array) -> bool:
+    """Turns m = (s | x) into (u | u'^-1 x), s = u'u with u upper triangular; false where s is not positive definite.
+
+    Below the diagonal u is filled with zeros.
+    """
+    size, columns = m.shape
+    row = np.empty(columns)
     for k in range(size):
         if not m[k, k] > 0.0:
             return False
         over = 1.0 / math.sqrt(m[k, k])
-        for j in range(k, size):
-            m[k, j] *= over
+        for j in range(columns):
+            row[j] = m[k, j] * over
+        for j in range(k):
+            row[j] = 0.0
+        m[k] = row
         for i in range(k + 1, size):
-            pull = m[k, i]
-            if pull != 0.0:
-                for j in range(i, size):
-                    m[i, j] -= pull * m[k, j]
+            pull = row[i]
+            for j in range(columns):
+                m[i, j] -= pull * row[j]
     return True
 
 
 @jit
 def _backward(u: Array, x: Array) -> None:
-    """Solves u x = x in place, u upper triangular."""
-    for i in range(u.shape[0] - 1, -1, -1):
+    """Solves u x = x in place, u upper triangular in the first columns."""
+    size = u.shape[0]
+    for i in range(size - 1, -1, -1):
         total = x[i]
-        for j in range(i + 1, u.shape[0]):
+        for j in range(i + 1, size):
             total -= u[i, j] * x[j]
         x[i] = total / u[i, i]
 
@@ -156,10 +161,8 @@ def solve_blocks(
     own: Array,
     common_sd: Array,
     own_sd: Array,
-    own_root: Array,
-    load: Array,
-    shift: Array,
-    common_root: Array,
+    blocks: Array,
+    top: Array,
     a: Array,
     b: Array,
 ) -> float:
@@ -172,119 +175,99 @@ def solve_blocks(
         bend: further curvature in the last columns of each channel, (channel, m, m).
         common, own: columns of the common effects (P,) and of a channel's own (Q,).
         common_sd, own_sd: what an effect of N(0, 1) moves its column by, (P,), (Q,).
-        own_root, load, shift, common_root: filled as `fit.gaussian.Solved` has them, but for roots of precisions.
+        blocks: filled for `draw_blocks`, (channel, Q, Q + P + 1): the root u of the precision of b given a, what a
+            pulls on u b by, and the mean of u b at a = 0.
+        top: filled likewise, (P, P + 1): the root of the precision of a, and the mean of root a.
         a, b: filled with the means, (P,), (channel, Q).
     """
     channels, many, columns = rows.shape
     wide, deep, bends = common.shape[0], own.shape[0], bend.shape[1]
-    m, line, total = np.empty((columns, columns)), np.empty(columns), np.zeros((wide, wide))
-    a[:] = 0.0
+    m, line = np.empty((columns, columns)), np.empty(columns)
+    top[:] = 0.0
     for p in range(wide):
-        total[p, p] = 1.0
+        top[p, p] = 1.0
     log_root = 0.0
     for c in range(channels):
         m[:] = 0.0
         line[:] = 0.0
         for r in range(many):
-            h, row = curvature[c, r], rows[c, r]
+            h, at = curvature[c, r], 0.0
             if h == 0.0 and score[c, r] == 0.0:
                 continue
-            at = 0.0
             for i in range(columns):
-                at += row[i] * around[c, i]
+                at += rows[c, r, i] * around[c, i]
             pull = score[c, r] + h * at
             for i in range(columns):
-                line[i] += row[i] * pull
-                heavy = h * row[i]
-                if heavy != 0.0:
-                    for j in range(i, columns):
-                        m[i, j] += heavy * row[j]
+                line[i] += pull * rows[c, r, i]
+            for i in range(columns):
+                pull = h * rows[c, r, i]
+                for j in range(columns):
+                    m[i, j] += pull * rows[c, r, j]
         first = columns - bends
         for i in range(bends):
             for j in range(bends):
                 line[first + i] += bend[c, i, j] * around[c, first + j]
-                if j >= i:
-                    m[first + i, first + j] += bend[c, i, j]
-        for i in range(columns):
-            for j in range(i):
-                m[i, j] = m[j, i]
-        u, x, white = own_root[c], load[c], shift[c]
+                m[first + i, first + j] += bend[c, i, j]
+        block = blocks[c]
         for i in range(deep):
-            side = m[own[i]]
+            side, sd = m[own[i]], own_sd[i]
             for j in range(deep):
-                u[i, j] = own_sd[i] * side[own[j]] * own_sd[j]
-            u[i, i] += 1.0
+                block[i, j] = sd * side[own[j]] * own_sd[j]
+            block[i, i] += 1.0
             for j in range(wide):
-                x[i, j] = own_sd[i] * side[common[j]] * common_sd[j]
-            white[i] = own_sd[i] * line[own[i]]
+                block[i, deep + j] = sd * side[common[j]] * common_sd[j]
+            block[i, deep + wide] = sd * line[own[i]]
         for i in range(wide):
-            a[i] += common_sd[i] * line[common[i]]
-            for j in range(i, wide):
-                total[i, j] += common_sd[i] * m[common[i], common[j]] * common_sd[j]
-        if not _root(u):
+            side, sd = m[common[i]], common_sd[i]
+            for j in range(wide):
+                top[i, j] += sd * side[common[j]] * common_sd[j]
+            top[i, wide] += sd * line[common[i]]
+        if not _eliminated(block):
             return math.nan
         for k in range(deep):
-            log_root += math.log(u[k, k])
-            over = 1.0 / u[k, k]
-            white[k] *= over
-            for j in range(wide):
-                x[k, j] *= over
-            for i in range(k + 1, deep):
-                pull = u[k, i]
-                if pull == 0.0:
-                    continue
-                white[i] -= pull * white[k]
-                for j in range(wide):
-                    x[i, j] -= pull * x[k, j]
+            log_root += math.log(block[k, k])
+            right = block[k, deep:]
             for i in range(wide):
-                pull = x[k, i]
-                a[i] -= pull * white[k]
-                for j in range(i, wide):
-                    total[i, j] -= pull * x[k, j]
-    common_root[:] = total
-    if not _root(common_root):
+                pull = right[i]
+                for j in range(wide + 1):
+                    top[i, j] -= pull * right[j]
+    if not _eliminated(top):
         return math.nan
     for k in range(wide):
-        log_root += math.log(common_root[k, k])
-        a[k] /= common_root[k, k]
-        for i in range(k + 1, wide):
-            a[i] -= common_root[k, i] * a[k]
-    _backward(common_root, a)
+        log_root += math.log(top[k, k])
+        a[k] = top[k, wide]
+    _backward(top, a)
+    b[:] = 0.0
     for c in range(channels):
-        for i in range(deep):
-            b[c, i] = shift[c, i]
-            for j in range(wide):
-                b[c, i] -= load[c, i, j] * a[j]
-        _backward(own_root[c], b[c])
+        _own_of(blocks[c], a, b[c])
     return log_root
 
 
 @jit
-def draw_blocks(
-    own_root: Array,
-    load: Array,
-    shift: Array,
-    common_root: Array,
-    middle: Array,
-    normal: Array,
-    a: Array,
-    b: Array,
-) -> Any:
+def _own_of(block: Array, a: Array, b: Array) -> None:
+    """Solves u b = b + mean at a = 0 - pull of a, in place: `b` holds standard normal numbers, or zeros for the mean."""
+    deep, wide = block.shape[0], a.shape[0]
+    for i in range(deep):
+        total = block[i, deep + wide]
+        for j in range(wide):
+            total -= block[i, deep + j] * a[j]
+        b[i] += total
+    _backward(block, b)
+
+
+@jit
+def draw_blocks(blocks: Array, top: Array, normal: Array, a: Array, b: Array) -> None:
     """Draws of a model that `solve_blocks` solved, from standard normal numbers (draw, P + channel x Q).
 
-    middle: means of the common effects. Fills a (draw, P) and b (draw, channel, Q).
+    Fills a (draw, P) and b (draw, channel, Q).
     """
-    channels, deep, wide = load.shape
+    channels, deep, _ = blocks.shape
+    wide = top.shape[0]
     for d in range(normal.shape[0]):
         for i in range(wide):
-            a[d, i] = normal[d, i]
-        _backward(common_root, a[d])
-        for i in range(wide):
-            a[d, i] += middle[i]
+            a[d, i] = normal[d, i] + top[i, wide]
+        _backward(top, a[d])
         for c in range(channels):
             for i in range(deep):
-                total = shift[c, i] + normal[d, wide + c * deep + i]
-                for j in range(wide):
-                    total -= load[c, i, j] * a[d, j]
-                b[d, c, i] = total
-            _backward(own_root[c], b[d, c])
+                b[d, c, i] = normal[d, wide + c * deep + i]
+            _own_of(blocks[c], a[d], b[d, c])
