@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from forecast.fit.data import response_of
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
-from forecast.fit.sampling import CHAINS, SAMPLERS, Course, Draws, diagnose, sample_kernel
+from forecast.fit.sampling import CHAINS, Course, Draws, diagnose, sample_kernel, sample_pymc
 from forecast.fit.sensitivity import (
     Pull,
     Quantities,
@@ -28,6 +28,7 @@ from forecast.fit.sensitivity import (
     sensitivity_of,
     surprise,
 )
+from forecast.fit.weighed import Certificate, weighed
 from forecast.history import History
 from forecast.progress import Progress
 from forecast.study import Study
@@ -54,7 +55,7 @@ def fit(
     accept: float = TARGET_ACCEPT,
     weigh: bool = True,
     watch: Callable[[Part, Draws], None] | None = None,
-    sampler: str = "nuts",
+    sampler: str = "auto",
 ) -> Posterior:
     """Fit every part and return the joint posterior of `draws` draws.
 
@@ -63,28 +64,29 @@ def fit(
     arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
     that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `tune`, `accept`: warm-up
     draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is
-    shown every part as it was sampled, with its draws. `sampler`: "nuts" (nutpie on the kernels) or "pymc" (PyMC's own
-    sampler on the models of `fit.model`: slow, and the same posterior).
+    shown every part as it was sampled, with its draws. `sampler`: "auto" (the weighed closed form of `fit.weighed`, and
+    NUTS for a part whose weights miss the gate), "weighed" (the same without NUTS), "nuts" (nutpie on the kernels) or
+    "pymc" (PyMC's own sampler on the models of `fit.model`: slow, and the same posterior).
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
     started = time.perf_counter()
     run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
     run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
-    run.tune, run.accept, run.weighing, run.sampler = tune, accept, weigh, SAMPLERS[sampler]
+    run.tune, run.accept, run.weighing, run.road = tune, accept, weigh, sampler
     variables, ages = assemble(study, history, run)
     provenance = {
         "ages": ages,
         "stages": list(history.counted),
         "seed": seed,
-        "chains": CHAINS,
+        "chains": run.chains,
         "tune": tune,
         "sensitivity": run.weighed(variables, list(ages)) if weigh else [],
         "seconds": round(time.perf_counter() - started, 3),
     }
     data = to_dataset(variables, coordinates(history, run.draws))
-    beside = {"sample_stats": run.sample_stats()} | seen_by(history)
-    return Posterior(data, tuple(run.diagnostics), provenance, CHAINS, beside)
+    beside = ({"sample_stats": run.sample_stats()} if run.stats else {}) | seen_by(history)
+    return Posterior(data, tuple(run.diagnostics), provenance, run.chains, beside)
 
 
 def failures(posterior: Posterior) -> list[str]:
@@ -110,7 +112,12 @@ class _Run:
         self.fixed: Mapping[str, Mapping[str, Array]] = {}
         self.attempts, self.tune, self.accept, self.weighing = 3, TUNE, TARGET_ACCEPT, True
         self.watch: Callable[[Part, Draws], None] | None = None
-        self.sampler = sample_kernel
+        self.road = "auto"
+
+    @property
+    def chains(self) -> int:
+        """How many chains the draws stand in: one where no part was made by chains."""
+        return CHAINS if self.stats else 1
 
     @property
     def draws(self) -> int:
@@ -118,10 +125,37 @@ class _Run:
         return self.each * CHAINS
 
     def sample(self, part: Part) -> Draws:
-        """Sample a part; again with smaller steps and more draws, at most twice, where the gate is missed."""
+        """Draws of a part: by weights, where these miss the gate by chains; see `fit`."""
         self.progress.step(f"fitting {part.label}")
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
+        made = self._by_weights(part) if self.road in ("auto", "weighed") else None
+        if made is not None and self.road == "auto" and GATE.missed(made[1]):
+            self.progress.step(f"fitting {part.label} again, by chains")
+            made = None
+        if made is None:
+            made = self._by_chains(part)
+        drawn, found = made
+        found["seconds"] = round(time.perf_counter() - started, 2)
+        self.diagnostics.append(found)
+        if self.watch is not None:
+            self.watch(part, drawn)
+        return drawn
+
+    def _by_weights(self, part: Part) -> tuple[Draws, dict[str, Any]]:
+        """Draws of the weighed closed form, and what its weights tell of them."""
+
+        def told(certificate: Certificate) -> dict[str, Any]:
+            numbers = asdict(certificate) | {"k_hat": certificate.worst}
+            return {"part": part.label} | numbers | {"draws": self.draws, "asked": self.draws}
+
+        drawn, certificate = weighed(
+            part, seed=self.seed, draws=self.draws, good=lambda found: not GATE.missed(told(found))
+        )
+        return drawn, told(certificate)
+
+    def _by_chains(self, part: Part) -> tuple[Draws, dict[str, Any]]:
+        """NUTS; again with smaller steps and more draws, at most twice, where the gate is missed."""
         sampled, moved = self._once(part, self.accept, self.tune, self.each, attempt=0)
         found = diagnose(sampled, part, moved) | {"asked": self.draws}
         attempts, gradients = 1, moved.gradients
@@ -134,13 +168,8 @@ class _Run:
             found = diagnose(sampled, part, moved) | {"asked": self.draws}
             sampled, moved = _thinned(sampled, more), replace(moved, stats=_thinned(moved.stats, more))
             attempts, gradients = attempts + 1, gradients + moved.gradients
-        found |= {"attempts": attempts, "gradients": gradients}
-        found["seconds"] = round(time.perf_counter() - started, 2)
-        self.diagnostics.append(found)
         self.stats[part.label] = moved.stats
-        if self.watch is not None:
-            self.watch(part, sampled)
-        return sampled
+        return sampled, found | {"attempts": attempts, "gradients": gradients}
 
     def _once(
         self, part: Part, accept: float, tune: int, draws: int, *, attempt: int
@@ -148,7 +177,8 @@ class _Run:
         words = [self.seed, attempt, *part.name.encode()]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
         every = VALUE_THIN if part.kind == "value" else 1
-        sampled, moved = self.sampler(
+        sampler = sample_pymc if self.road == "pymc" else sample_kernel
+        sampled, moved = sampler(
             part,
             seed=seed,
             draws=draws * every,

@@ -21,41 +21,59 @@ class Bar:
     value: str
     must: Message
     sentence: str
+    of: str = ""  # parts made by "chains" or by "weights"; all parts where it is empty
+
+    def holds_for(self, part: Diagnosis) -> bool:
+        """Whether a part is measured by it."""
+        return self.of in ("", "weights" if "k_hat" in part else "chains")
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Of every part: largest R-hat, least effective sample size and E-BFMI, share of draws cut off at full depth."""
+    """Of every part: largest R-hat, least effective sample size and E-BFMI, share of draws cut off at full depth.
+
+    Of one made by weights (`fit.weighed`): the largest Pareto k-hat of its weights, and their effective sizes.
+    """
 
     max_rhat: float = 1.01
     min_ess: float = 400.0
     min_bfmi: float = 0.3  # Betancourt 2016
     max_at_depth: float = 0.01
+    max_k: float = 0.7  # Vehtari et al. 2024
 
     def bars(self, asked: int) -> Iterator[Bar]:
         """The bars in their order; asked: number of draws."""
         below, above = "below {x:given}", "above {x:given}"
         yield Bar(
             "R-hat", lambda parts: max(p["max_rhat"] for p in parts), lambda x: x < self.max_rhat,
-            "{x:.3f}", message(below, x=self.max_rhat), "R-hat {x:.3f} at {worst}",
+            "{x:.3f}", message(below, x=self.max_rhat), "R-hat {x:.3f} at {worst}", "chains",
         )  # fmt: skip
         yield Bar(
             "effective sample size", lambda parts: min(min(p["min_ess_bulk"], p["min_ess_tail"]) for p in parts),
             lambda x: x > self.min_ess,
-            "{x:whole}", message(above, x=self.min_ess), "effective sample size {x:whole}",
+            "{x:whole}", message(above, x=self.min_ess), "effective sample size {x:whole}", "chains",
         )  # fmt: skip
         yield Bar(
             "divergences", lambda parts: sum(p["divergences"] for p in parts), lambda x: x == 0,
-            "{x}{where}", message("0"), "{x} divergences",
+            "{x}{where}", message("0"), "{x} divergences", "chains",
         )  # fmt: skip
         yield Bar(
             "E-BFMI", lambda parts: min(p["min_bfmi"] for p in parts), lambda x: x > self.min_bfmi,
-            "{x:.2f}", message(above, x=self.min_bfmi), "E-BFMI {x:.2f}",
+            "{x:.2f}", message(above, x=self.min_bfmi), "E-BFMI {x:.2f}", "chains",
         )  # fmt: skip
         yield Bar(
             "cut off at the greatest tree depth", lambda parts: max(p["at_depth"] for p in parts),
             lambda x: x < self.max_at_depth, "{x:.1%}", message("below {x:.0%}", x=self.max_at_depth),
-            "{x:.1%} of the draws cut off at the greatest tree depth",
+            "{x:.1%} of the draws cut off at the greatest tree depth", "chains",
+        )  # fmt: skip
+        yield Bar(
+            "Pareto k-hat", lambda parts: max(p["k_hat"] for p in parts), lambda x: x < self.max_k,
+            "{x:.2f}", message(below, x=self.max_k), "Pareto k-hat {x:.2f}", "weights",
+        )  # fmt: skip
+        yield Bar(
+            "effective size of the weights", lambda parts: min(min(p["ess_scales"], p["ess_effects"]) for p in parts),
+            lambda x: x > self.min_ess,
+            "{x:whole}", message(above, x=self.min_ess), "effective size of the weights {x:whole}", "weights",
         )  # fmt: skip
         yield Bar(
             "number of draws", lambda parts: min(p["draws"] for p in parts), lambda x: x >= asked,
@@ -64,18 +82,21 @@ class Gate:
 
     def checks(self, parts: Sequence[Diagnosis]) -> list[Check]:
         """A check for each bar, over all parts; none where nothing was sampled. FAIL where a bar is missed."""
-        hurt = [str(p["part"]) for p in parts if p["divergences"]]
+        hurt = [str(p["part"]) for p in parts if p.get("divergences")]
         where = message(" ({parts})", parts=hurt) if hurt else ""
         made = []
         for bar in self.bars(max((p["asked"] for p in parts), default=0)) if parts else ():
-            x = bar.worst(parts)
+            measured = [p for p in parts if bar.holds_for(p)]
+            if not measured:
+                continue
+            x = bar.worst(measured)
             said = message(bar.value, x=x, where=where)
             made.append(Check(bar.name, PASS if bar.passes(x) else FAIL, said, "", bar.must))
         return made
 
     def missed(self, part: Diagnosis) -> list[str]:
         """The bars that one part misses, as sentences; empty when it may be used."""
-        found = ((bar, bar.worst([part])) for bar in self.bars(part["asked"]))
+        found = ((bar, bar.worst([part])) for bar in self.bars(part["asked"]) if bar.holds_for(part))
         text = "{part}: {said} (must be {must})"
         return [
             typed(message(text, part=part["part"], said=message(b.sentence, x=x, **part), must=b.must))

@@ -20,16 +20,19 @@ from forecast.progress import Progress, Silent
 from forecast.study import Study, market_numbers
 
 LEAST_DRAWS = 400
+SAMPLERS = ("auto", "weighed", "nuts", "pymc")
+SAMPLER = SAMPLERS[0]
 
 
-def fit_hash(study: Study, history: History, seed: int, draws: int) -> str:
-    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, priors, model."""
+def fit_hash(study: Study, history: History, seed: int, draws: int, sampler: str = SAMPLER) -> str:
+    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, sampler, priors, model."""
     constants = {name: value for name, value in vars(scales).items() if name.isupper()}
     key = {
         "study": study.fit_key(),
         "history": history.fingerprint(),
         "seed": seed,
         "draws": draws,
+        "sampler": sampler,
         "priors": [market_numbers(), constants],
         "model": [VERSION, SCHEMA],
     }
@@ -43,13 +46,13 @@ def fit_posterior(
     seed: int = DEFAULT_SEED,
     draws: int = DEFAULT_DRAWS,
     progress: Progress | None = None,
-    sampler: str = "nuts",
+    sampler: str = SAMPLER,
 ) -> Posterior:
     """Fit the model, judge its sampling, and see whether it could have made the history.
 
     A posterior that fails its diagnostics is returned too, with what failed in `provenance["failures"]`: the verdict of
-    everything made from it is then FAIL. `sampler`: "nuts", nutpie on the compiled kernels, or "pymc", PyMC's own
-    sampler on the models of `fit.model`: slow, and the same posterior. Raises FitError only where nothing comes back.
+    everything made from it is then FAIL. `sampler`, one of SAMPLERS: see `fit.fitting.fit`. Raises FitError only where
+    nothing comes back.
     """
     from forecast.fit.fitting import failures, fit  # the sampler, loaded where there is something to fit
 
@@ -59,7 +62,7 @@ def fit_posterior(
         )
     posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent(), sampler=sampler)
     extra = {
-        "fit_hash": fit_hash(study, history, seed, draws),
+        "fit_hash": fit_hash(study, history, seed, draws, sampler),
         "draws": draws,
         "method": sampler,
         "failures": failures(posterior),

@@ -322,6 +322,3 @@ def sample_pymc(
         progress.update(1, 1)
     draws_of = {name: trace.posterior[name].values for name, _ in sizes_of(part)}
     return draws_of, _course_of(trace, maxdepth_reached="reached_max_treedepth")
-
-
-SAMPLERS = {"nuts": sample_kernel, "pymc": sample_pymc}

@@ -35,6 +35,7 @@ OTHER_ROUNDS = (48, 100, 150, 200, 512)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 ONE_MORE = 512
 FREEDOM, WIDER, LEAST_VARIANCE = 8.0, 1.25, 0.01  # of the t proposals
+LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told good from bad
 LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
 ITERATIONS = 30
 SETTLED = 1e-3  # largest step of a unit coordinate at which a path stands
@@ -61,21 +62,24 @@ class Certificate:
         return max(self.k_scales, self.k_effects, self.k_joint)
 
 
-def weighed(part: Part, *, seed: int, draws: int, more: int = 0) -> tuple[Draws, Certificate]:
+def weighed(
+    part: Part, *, seed: int, draws: int, good: Callable[[Certificate], bool] = lambda _: True
+) -> tuple[Draws, Certificate]:
     """Draws of a part by parameter, (1, draw, ...) as samplers give them, and how far they can be trusted.
 
-    Same part, seed and draws: the same bytes. `more`: further rounds of `ONE_MORE` points.
+    Same part, seed and draws: the same bytes. Where the certificate is not `good`, one more round is made.
     """
-    words = [seed, *f"weighed {part.name}".encode()]
-    rng = np.random.default_rng(words)
-    work = _Weighing(part, rng)
+    work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]))
     work.settle(latent_theta(work.latent))
-    sizes = ROUNDS.get(part.kind, OTHER_ROUNDS) + (ONE_MORE,) * more
-    for i, size in enumerate(sizes):
+    for i, size in enumerate(ROUNDS.get(part.kind, OTHER_ROUNDS)):
         work.round(size, first=i == 0)
         if i == SCOUTS - 1:
             work.settle_at_mean()
-    return work.draws(draws)
+    found, certificate = work.draws(draws)
+    if not good(certificate):
+        work.round(ONE_MORE, first=False)
+        found, certificate = work.draws(draws)
+    return found, certificate
 
 
 def latent_theta(latent: Latent) -> Array:
@@ -216,11 +220,11 @@ class _Weighing:
         normal = self.rng.standard_normal((len(v), a.shape[1] + b[0].size))
         drawn = [self._effects(one, row[None]) for one, row in zip(found, normal, strict=True)]
         a, b = (np.concatenate([pair[i] for pair in drawn]) for i in (0, 1))
-        log_effects = self._log_joint(theta, a, b) + 0.5 * (normal**2).sum(axis=1) - log_root - log_evidence
-        target = log_evidence - latent.log_prior(theta) - 0.5 * (v**2).sum(axis=1)
+        with np.errstate(invalid="ignore"):  # a setting whose density is zero: its weight is too
+            log_effects = self._log_joint(theta, a, b) + 0.5 * (normal**2).sum(axis=1) - log_root - log_evidence
+            target = log_evidence - latent.log_prior(theta) - 0.5 * (v**2).sum(axis=1)
         bad = ~np.isfinite(target)
-        target[bad], log_effects[bad] = -np.inf, 0.0
-        return target, log_effects
+        return np.where(bad, -np.inf, target), np.where(bad, 0.0, log_effects)
 
     @staticmethod
     def _effects(solution: _Solution, normal: Array) -> tuple[Array, Array]:
@@ -238,11 +242,12 @@ class _Weighing:
 
     def draws(self, draws: int) -> tuple[Draws, Certificate]:
         """Draws of the posterior by both weights, and their certificate."""
+        many = max(draws, LEAST_DRAWS)
         v, log_weights = self._pooled(self.kept)
         log_effects = np.concatenate([log for _, _, log in self.rounds[self.kept :]])
         smooth, k_scales = _smoothed(log_weights)
         _, k_joint = _smoothed(log_weights + log_effects)
-        counts = points_drawn(smooth, draws)
+        counts = points_drawn(smooth, many)
         kept = np.flatnonzero(counts)
         theta = self.latent.theta(v[kept])
         rows, effects, log_g = np.repeat(np.arange(len(kept)), counts[kept]), [], []
@@ -256,7 +261,7 @@ class _Weighing:
         x, jacobian = self.latent.points(theta[rows], a, b)
         log_u = np.array([self.density(row)[0] for row in x]) + jacobian - np.concatenate(log_g)
         again, k_effects = _smoothed(log_u)
-        chosen = self.rng.permutation(np.repeat(np.arange(draws), points_drawn(again, draws)))
+        chosen = self.rng.permutation(np.repeat(np.arange(many), points_drawn(again, draws)))
         x = x[chosen]
         idle = self.latent.idle
         if idle:
