@@ -118,6 +118,12 @@ STUDY = click.argument(
 OUT = click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/NAME/.")
 SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all random numbers.")
 DRAWS = click.option("--draws", type=NATURAL, metavar="N", help="Number of draws.")
+SAMPLER = click.option(
+    "--sampler",
+    type=click.Choice(["auto", "weighed", "nuts", "pymc"]),
+    help="How draws are made: by weights, by chains where weights fail (auto, the default); by weights alone; by "
+    "chains (NUTS); by PyMC's own sampler.",
+)
 OVERRIDES = click.option(
     "--set",
     "overrides",
@@ -360,6 +366,7 @@ def check(json: bool, **options: Any) -> None:
 @STUDY
 @SEED
 @DRAWS
+@SAMPLER
 @OVERRIDES
 @GO_ON
 @QUIET
@@ -385,6 +392,7 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
 @OUT
 @SEED
 @DRAWS
+@SAMPLER
 @OVERRIDES
 @GO_ON
 @PREVIEW

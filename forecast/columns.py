@@ -223,7 +223,8 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "sampling": (
         "Diagnostics",
         _columns(
-            "part", (RHAT, "max_rhat"), "worst", (WHOLE, "min_ess_bulk min_ess_tail"), "least", (WHOLE, "divergences"),
+            "part", (RATIO, "k_hat k_scales k_effects k_joint"), (WHOLE, "ess_scales ess_effects points"),
+            (RHAT, "max_rhat"), "worst", (WHOLE, "min_ess_bulk min_ess_tail"), "least", (WHOLE, "divergences"),
             (RATIO, "min_bfmi"), (SHARE, "at_depth"), (WHOLE, "steps gradients draws asked attempts"),
         ),
     ),

@@ -22,6 +22,7 @@ from forecast.fit import (
     Posterior,
     check_place,
     checked,
+    SAMPLER,
     fit_hash,
     fit_posterior,
     load_posterior,
@@ -58,16 +59,25 @@ def fit(
     *,
     seed: int | None = None,
     draws: int | None = None,
+    sampler: str | None = None,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     today: date | None = None,
 ) -> Done:
-    """Fit a study, judge the fit, and save the posterior beside the study, with what it failed where it did."""
+    """Fit a study, judge the fit, and save the posterior beside the study, with what it failed where it did.
+
+    `sampler`: how draws are made, one of `fit.SAMPLERS`; see `fit.fit`.
+    """
     loaded, history, _ = read_asked(study, overrides, today)
     path = posterior_path(loaded)
     check_place(path)
     posterior = fit_posterior(
-        loaded, history, seed=_seed(seed), draws=draws or DEFAULT_DRAWS, progress=progress
+        loaded,
+        history,
+        seed=_seed(seed),
+        draws=draws or DEFAULT_DRAWS,
+        progress=progress,
+        sampler=sampler or SAMPLER,
     )
     save_posterior(posterior, path)
     made = Results(_facts(loaded), judge(loaded, history, posterior))
@@ -85,6 +95,7 @@ def run(
     out: Path | None = None,
     seed: int | None = None,
     draws: int | None = None,
+    sampler: str | None = None,
     overrides: Sequence[str] = (),
     go_on: bool = False,
     progress: Progress | None = None,
@@ -96,7 +107,8 @@ def run(
 
     `saved`: where the posterior is kept (default: NAME.nc beside the study). `preview`: the instant posterior in closed
     form in place of a fit, whether or not one is saved; none is written, and the outputs say so. `go_on`: with a fit
-    that failed its diagnostics the numbers are the fit's all the same, not the preview's.
+    that failed its diagnostics the numbers are the fit's all the same, not the preview's. `sampler`: as of `fit`; where
+    none is asked for, a saved fit holds whichever made it.
     """
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
@@ -111,7 +123,7 @@ def run(
     else:
         clock.step("fit", "looking for a saved fit")
         place = saved or posterior_path(loaded)
-        posterior, fitted = _posterior(loaded, history, place, *asked, clock.progress)
+        posterior, fitted = _posterior(loaded, history, place, *asked, sampler, clock.progress)
         posterior = _usable(loaded, history, posterior, go_on=go_on)
     clock.step("allocate", "dividing the budget")
     made = forecast(
@@ -134,7 +146,13 @@ def run(
 
 
 def _posterior(
-    study: Study, history: History, path: Path, seed: int, draws: int, progress: Progress
+    study: Study,
+    history: History,
+    path: Path,
+    seed: int,
+    draws: int,
+    sampler: str | None,
+    progress: Progress,
 ) -> tuple[Posterior, bool]:
     """The saved posterior if it was fitted on just this, else a new one (saved); and whether it is new.
 
@@ -142,10 +160,13 @@ def _posterior(
     """
     if path.is_file():
         saved = load_posterior(path)
-        if saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws):
+        by = sampler or str(saved.provenance.get("method", SAMPLER))
+        if saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws, by):
             return saved, False
     check_place(path)
-    posterior = fit_posterior(study, history, seed=seed, draws=draws, progress=progress)
+    posterior = fit_posterior(
+        study, history, seed=seed, draws=draws, progress=progress, sampler=sampler or SAMPLER
+    )
     save_posterior(posterior, path)
     return posterior, True
 
@@ -212,8 +233,9 @@ def _facts(study: Study) -> StudyFacts:
 def _saved(study: Study, history: History, *, seed: int, go_on: bool) -> Forecast:
     """The forecast of a study with its saved posterior, if that is of what it says. Raises DataError, UsageError."""
     posterior = load_posterior(posterior_path(study))
-    fitted_seed, fitted_draws = int(posterior.provenance["seed"]), int(posterior.provenance["draws"])
-    if posterior.provenance.get("fit_hash") != fit_hash(study, history, fitted_seed, fitted_draws):
+    known = posterior.provenance
+    made_as = int(known["seed"]), int(known["draws"]), str(known.get("method", SAMPLER))
+    if known.get("fit_hash") != fit_hash(study, history, *made_as):
         raise UsageError(
             f"{posterior_path(study)}: fitted on other data, funnel or priors than the study has now; "
             "run `forecast fit` first"

@@ -189,8 +189,8 @@ def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
             weigh=False,
         )
         return posterior, {
-            "max_rhat": max(part["max_rhat"] for part in posterior.diagnostics),
-            "divergences": sum(part["divergences"] for part in posterior.diagnostics),
+            "max_rhat": max((part.get("max_rhat", 1.0) for part in posterior.diagnostics), default=1.0),
+            "divergences": sum(part.get("divergences", 0) for part in posterior.diagnostics),
             "again": attempts > 1,
             "failures": failures(posterior) if attempts > 1 else [],
         }

@@ -37,6 +37,8 @@ from .prior import Made as Made
 from .prior import fixed_arrays as fixed_arrays
 from .prior import make_company as make_company
 from .prior import study_of as study_of
+from .provenance import SAMPLER as SAMPLER
+from .provenance import SAMPLERS as SAMPLERS
 from .provenance import checked as checked
 from .provenance import fit_hash as fit_hash
 from .provenance import fit_posterior as fit_posterior
@@ -46,3 +48,5 @@ from .sampling import sample_kernel as sample_kernel
 from .sampling import sample_pymc as sample_pymc
 from .sampling import silenced as silenced
 from .sampling import sizes_of as sizes_of
+from .weighed import Certificate as Certificate
+from .weighed import weighed_draws as weighed_draws

@@ -28,7 +28,7 @@ from forecast.fit.sensitivity import (
     sensitivity_of,
     surprise,
 )
-from forecast.fit.weighed import Certificate, weighed
+from forecast.fit.weighed import Certificate, weighed_draws
 from forecast.history import History
 from forecast.progress import Progress
 from forecast.study import Study
@@ -149,7 +149,7 @@ class _Run:
             numbers = asdict(certificate) | {"k_hat": certificate.worst}
             return {"part": part.label} | numbers | {"draws": self.draws, "asked": self.draws}
 
-        drawn, certificate = weighed(
+        drawn, certificate = weighed_draws(
             part, seed=self.seed, draws=self.draws, good=lambda found: not GATE.missed(told(found))
         )
         return drawn, told(certificate)

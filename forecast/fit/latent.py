@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, gammaincc, gammainccinv, gammaincinv, logit, ndtr, ndtri
+from scipy.special import expit, gammainccinv, gammaincinv, log_ndtr, logit, ndtr, ndtri
 
 from forecast.equations import acting_spend, delay_pmf, log_marginal, mean_shape, response
 from forecast.fit.gaussian import product
@@ -62,20 +62,12 @@ class Scale:
         if self.kind == "normal":
             return np.asarray(self.first + self.second * score)
         low, high = ndtr(score), ndtr(-score)
-        if self.kind == "half":
-            return np.asarray(math.log(self.first) + np.log(-ndtri(0.5 * high)))
-        return np.asarray(
-            np.log(np.where(score < 0.0, gammaincinv(2.0, low), gammainccinv(2.0, high))) - math.log(self.first)
-        )
-
-    def score(self, log_value: Array) -> Array:
-        """The score of a log: the other way round of `at`."""
-        if self.kind == "normal":
-            return np.asarray((log_value - self.first) / self.second)
-        value = np.exp(log_value)
-        if self.kind == "half":
-            return np.asarray(-ndtri(2.0 * ndtr(-value / self.first)))
-        return np.asarray(-ndtri(gammaincc(2.0, value * self.first)))
+        if self.kind == "gamma":
+            value = np.where(score < 0.0, gammaincinv(2.0, low), gammainccinv(2.0, high))
+            return np.asarray(np.log(value) - math.log(self.first))
+        far = log_ndtr(score) + 0.5 * math.log(0.5 * math.pi)  # a normal is flat there
+        log_value = np.log(np.maximum(-ndtri(0.5 * high), 1e-300))
+        return np.asarray(math.log(self.first) + np.where(score < -5.0, far, log_value))
 
     def log_prior(self, log_value: Array) -> Array:
         """Log density of the log, up to a constant."""

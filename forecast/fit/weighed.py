@@ -30,7 +30,8 @@ from forecast.fit.sampling import Draws, constrained, log_density, sizes_of
 
 Array = NDArray[np.float64]
 
-ROUNDS = {"traffic": (48, 150, 250, 400, 1024)}
+MANY = (48, 150, 250, 400, 1024)
+ROUNDS = {"traffic": MANY, "value": MANY}
 OTHER_ROUNDS = (48, 100, 150, 200, 512)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 ONE_MORE = 512
@@ -62,7 +63,7 @@ class Certificate:
         return max(self.k_scales, self.k_effects, self.k_joint)
 
 
-def weighed(
+def weighed_draws(
     part: Part, *, seed: int, draws: int, good: Callable[[Certificate], bool] = lambda _: True
 ) -> tuple[Draws, Certificate]:
     """Draws of a part by parameter, (1, draw, ...) as samplers give them, and how far they can be trusted.
@@ -251,9 +252,9 @@ class _Weighing:
         kept = np.flatnonzero(counts)
         theta = self.latent.theta(v[kept])
         rows, effects, log_g = np.repeat(np.arange(len(kept)), counts[kept]), [], []
-        for i, many in enumerate(counts[kept]):
+        for i, times in enumerate(counts[kept]):
             solution = self.solve(theta[i])
-            normal = self.rng.standard_normal((many, solution.a.size + solution.b.size))
+            normal = self.rng.standard_normal((times, solution.a.size + solution.b.size))
             effects.append(self._effects(solution, normal))
             x, jacobian = self.latent.points(theta[i : i + 1], solution.a[None], solution.b[None])
             log_g.append(-0.5 * (normal**2).sum(axis=1) + self.density(x[0])[0] + jacobian[0])

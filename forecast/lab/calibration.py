@@ -85,8 +85,8 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
         accept=ACCEPT,
         watch=lambda part, draws: seen.update({part.name: (part, draws)}),
     )
-    divergences = sum(part["divergences"] for part in posterior.diagnostics)
-    rhat = max(part["max_rhat"] for part in posterior.diagnostics)
+    divergences = sum(part.get("divergences", 0) for part in posterior.diagnostics)
+    rhat = max(part.get("max_rhat", 1.0) for part in posterior.diagnostics)
     ranks = (
         ranks_of(posterior, made, ranking)
         | part_ranks(seen, made, ranking)

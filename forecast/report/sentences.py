@@ -48,8 +48,9 @@ ELASTICITY_NOTE = message(
     "prior; 100~%: it is the data."
 )
 SAMPLING_NOTE = message(
-    "Sound: R-hat below {max_rhat:given}, both effective sample sizes (ESS) above {min_ess:given}, no divergences, "
-    "E-BFMI above {min_bfmi:given}.",
+    "Sound by weights: Pareto k-hat below {max_k:given}, both effective sizes above {min_ess:given}. By chains: R-hat "
+    "below {max_rhat:given}, both effective sample sizes (ESS) above {min_ess:given}, no divergences, E-BFMI above "
+    "{min_bfmi:given}.",
     **vars(GATE),
 )
 PROVENANCE_NOTE = message(

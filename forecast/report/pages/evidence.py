@@ -97,6 +97,9 @@ def _sampling(sampling: pd.DataFrame) -> Part:
         value("min_ess_tail", "Smallest tail ESS", WHOLE),
         value("divergences", "Divergences", WHOLE),
         said("Smallest E-BFMI", bfmi),
+        value("k_hat", "Pareto k-hat", RATIO),
+        value("ess_scales", "Effective size, scales", WHOLE),
+        value("ess_effects", "Effective size, the rest", WHOLE),
         value("draws", "Draws", WHOLE),
     ]
     rows = listing(records(sampling), columns, filled=True)
