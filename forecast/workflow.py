@@ -19,10 +19,10 @@ from forecast.errors import GateError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
     DEFAULT_SEED,
+    SAMPLER,
     Posterior,
     check_place,
     checked,
-    SAMPLER,
     fit_hash,
     fit_posterior,
     load_posterior,

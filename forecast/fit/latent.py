@@ -50,7 +50,7 @@ WIDTH = 1e-3  # of a score: over which slopes of the response are taken
 
 @dataclass(frozen=True)
 class Scale:
-    """The prior of the log of one scale: "gamma" (2, rate), "half" (of a normal, sd), "normal" (mean, sd of the log)."""
+    """Prior of the log of one scale: "gamma" (2, rate), "half" (of a normal, sd), "normal" (mean, sd of the log)."""
 
     name: str
     kind: str
@@ -87,6 +87,7 @@ class Rows:
     curvature: Array
     score: Array
     bend: Array
+    pull: Array
 
 
 class Latent:
@@ -97,6 +98,7 @@ class Latent:
     own: NDArray[np.int64]
     around: Array
     idle: tuple[Scale, ...] = ()  # scales at the end of the point that the data do not touch
+    bent = 0  # how many of the last effects of a channel are far from Gaussian, and learnt by `learn`
 
     def __init__(self, part: Part) -> None:
         self.data: Mapping[str, Any] = part.data
@@ -120,6 +122,10 @@ class Latent:
     def moved(self, step: Array) -> None:
         """Move the path by so much, or by less where that is far."""
         self.around = self.around + step
+
+    def learn(self, bend: Array, pull: Array) -> None:
+        """Take up further curvature and slope in the last effects of each channel, (channel, m, m), (channel, m)."""
+        raise NotImplementedError
 
     def first_scores(self) -> tuple[Array, Array]:
         """Means and sds of the scores where the first round looks."""
@@ -164,7 +170,7 @@ class Rates(Latent):
         share = (moved + 1.0) / (entered + 1.0 / expit(d["mu_prior"][0]))
         self.around = np.zeros((self.channels, 1 + self.waves))
         self.around[:, 0] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
-        self.nothing = np.zeros((self.channels, 0, 0))
+        self.nothing = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def pmf(self, theta: Array) -> Array:
         """Delay by age at one setting."""
@@ -183,7 +189,7 @@ class Rates(Latent):
         v = np.stack([x.ravel() for x in np.meshgrid(grid, grid, indexing="ij")], axis=1)
         for _ in range(2):
             log_delay = d["delay_prior"][::2] + d["delay_prior"][1::2] * v
-            pmf = delay_pmf(*np.exp(log_delay).T, len(d["by_age"]))
+            pmf = delay_pmf(np.exp(log_delay[:, 0]), np.exp(log_delay[:, 1]), len(d["by_age"]))
             told = np.log(pmf + 1e-12) @ d["by_age"] - np.log(np.cumsum(pmf, axis=1) + 1e-12) @ d["by_cohort"]
             told -= 0.5 * (v**2).sum(axis=1)
             weights = np.exp(told - told.max())
@@ -200,7 +206,9 @@ class Rates(Latent):
         tau, drift, own = np.exp(theta[:3])
         alone = self.channels == 1
         level = math.sqrt(self.data["mu_prior"][1] ** 2 + alone * RATE_SPREAD)
-        return np.append(level, np.full(self.waves, drift)), np.append(0.0 if alone else tau, np.full(self.waves, own))
+        return np.append(level, np.full(self.waves, drift)), np.append(
+            0.0 if alone else tau, np.full(self.waves, own)
+        )
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - rates are straight enough
         """See `Latent`."""
@@ -215,7 +223,7 @@ class Rates(Latent):
             math.exp(theta[6]) if self.calendar and self.delayed else 1.0, d["early"], float(d["delayed"]),
             d["age_weights"] @ np.cumsum(f), self.calendar, rows, curvature, score,
         )  # fmt: skip
-        return Rows(rows, curvature, score, self.nothing)
+        return Rows(rows, curvature, score, *self.nothing)
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
@@ -248,6 +256,8 @@ class Traffic(Latent):
     Columns of a channel: level, waves, season, the middle of the log marginal returns, scores of its response.
     """
 
+    bent = 3
+
     def __init__(self, part: Part) -> None:
         super().__init__(part)
         d = self.data
@@ -269,7 +279,12 @@ class Traffic(Latent):
         total, cells = (d["y"] * d["weight"]).sum(axis=0), d["weight"].sum(axis=0)
         self.around[:, 0] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
         self.lifted = d["lift_channel"].astype(int)
+        self.learnt = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
         self._look()
+
+    def learn(self, bend: Array, pull: Array) -> None:
+        """See `Latent`."""
+        self.learnt = bend, pull
 
     def shares(self, z: Array) -> tuple[Array, Array, Array]:
         """Elasticity, base and carry-over (channel,) at scores z (channel, 3)."""
@@ -299,13 +314,14 @@ class Traffic(Latent):
         return logs, marginal, d["lift_share"] * (1.0 - base[c, None]) * gain
 
     def _look(self) -> None:
-        """All that does not depend on the scales: means and rows around the path, with slopes and bends of responses."""
+        """What does not depend on the scales: means and rows around the path, with slopes and bends of responses."""
         d, z = self.data, self.around[:, -3:]
         steps = WIDTH * np.eye(3)
         here = self._responses(z)
         ahead, behind = ([self._responses(z + side * step) for step in steps] for side in (1.0, -1.0))
         slopes = [
-            np.stack([(ahead[i][k] - behind[i][k]) / (2 * WIDTH) for i in range(3)], axis=-1) for k in range(3)
+            np.stack([(ahead[i][k] - behind[i][k]) / (2 * WIDTH) for i in range(3)], axis=-1)
+            for k in range(3)
         ]
         bends = [np.empty((*here[k].shape, 3, 3)) for k in range(3)]
         for i in range(3):
@@ -313,11 +329,15 @@ class Traffic(Latent):
                 if i == j:
                     found = [ahead[i][k] - 2.0 * here[k] + behind[i][k] for k in range(3)]
                 else:
-                    crossed = [self._responses(z + p * steps[i] + q * steps[j]) for p in (1, -1) for q in (1, -1)]
+                    crossed = [
+                        self._responses(z + p * steps[i] + q * steps[j]) for p in (1, -1) for q in (1, -1)
+                    ]
                     found = [0.25 * (x[0] - x[1] - x[2] + x[3]) for x in zip(*crossed, strict=True)]
                 for k in range(3):
                     bends[k][..., i, j] = bends[k][..., j, i] = found[k] / WIDTH**2
-        path = d["level_prior"] + self.around[:, : self.unit.shape[1]] @ self.unit.T + d["log_days"]  # channel, period
+        path = (
+            d["level_prior"] + self.around[:, : self.unit.shape[1]] @ self.unit.T + d["log_days"]
+        )  # channel, period
         self.log_mean = path + here[0].T
         last, tests, many = self.periods, len(self.lifted), self.unit.shape[1]
         rows = np.zeros((self.channels, last + 1 + tests, many + 4))
@@ -357,16 +377,20 @@ class Traffic(Latent):
         at = last + 1 + np.arange(len(self.lifted))
         curvature[self.lifted, at] = d["lift_sd"] ** -2.0
         score[self.lifted, at] = self.miss
-        bend = np.zeros((self.channels, 3, 3))
+        bend, pull = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
         if bent:
             bend -= np.einsum("ct,tcij->cij", score[:, :last], self.bends[0])
             bend -= score[:, last, None, None] * self.bends[1]
             np.subtract.at(bend, self.lifted, self.lift_bend)
-        return Rows(self.rows, curvature, score, bend)
+            pull = np.einsum("cij,cj->ci", bend, self.around[:, -3:]) + self.learnt[1]
+            bend += self.learnt[0]
+        return Rows(self.rows, curvature, score, bend, pull)
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        far = max(np.abs(step[:, : self.unit.shape[1]] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -3:]).max())
+        far = max(
+            np.abs(step[:, : self.unit.shape[1]] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -3:]).max()
+        )
         self.around = self.around + step * min(1.0, 1.0 / max(far, 1e-9))
         self.around[:, -3:] = np.clip(self.around[:, -3:], -WIDEST, WIDEST)
         self._look()
@@ -391,7 +415,9 @@ class Traffic(Latent):
         z = [b[:, :, 1 + w + i] for i in range(3)]
         x = [mu, logs[0], level, *z, logs[1], season_sd ** d["season_centred"] * season, *logs[2:5], waves]
         x += [own_waves.reshape(draws, -1), a[:, -1:], logs[5]]
-        jacobian = (0.0 if alone else self.channels) * theta[:, 0] + self.seasons * d["season_centred"] * theta[:, 1]
+        jacobian = (0.0 if alone else self.channels) * theta[:, 0] + self.seasons * d[
+            "season_centred"
+        ] * theta[:, 1]
         jacobian = jacobian + v.sum() * theta[:, 2] + s.sum() * theta[:, 3]
         return np.concatenate(x, axis=1), jacobian
 
@@ -408,7 +434,7 @@ class Values(Latent):
         mean = (d["revenue"].sum() + 1e-300) / max(d["deals"].sum(), 1e-300)
         pooled = (d["revenue"] + mean) / (d["deals"] + 1.0)
         self.around = (np.log(pooled) - d["level_prior"][0])[:, None]
-        self.nothing = np.zeros((self.channels, 0, 0))
+        self.nothing = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
@@ -422,7 +448,7 @@ class Values(Latent):
         scaled = d["revenue"] * np.exp(-d["level_prior"][0] - self.around[:, 0])
         rows = np.ones((self.channels, 1, 1))
         curvature, score = precision * scaled, precision * (scaled - d["deals"])
-        return Rows(rows, curvature[:, None], score[:, None], self.nothing)
+        return Rows(rows, curvature[:, None], score[:, None], *self.nothing)
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""

@@ -277,6 +277,7 @@ def _course_of(trace: Any, **theirs: str) -> Course:
 
 
 def constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
+    """Draws by parameter (chain, draw, ...) of unconstrained points (chain, draw, dimension)."""
     from forecast.fit.kernels.transition import POSITIVE
 
     result, at = {}, 0

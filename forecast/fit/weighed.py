@@ -34,9 +34,12 @@ MANY = (48, 150, 250, 400, 1024)
 ROUNDS = {"traffic": MANY, "value": MANY}
 OTHER_ROUNDS = (48, 100, 150, 200, 512)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
+LEARNT = 4  # rounds after which what is far from Gaussian is fitted to the weighed draws so far
 ONE_MORE = 512
 FREEDOM, WIDER, LEAST_VARIANCE = 8.0, 1.25, 0.01  # of the t proposals
 LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told good from bad
+HEAVY = 8.0  # degrees of freedom of the effects that are far from Gaussian
+LEAST_LEARNT, LOOSER, CHANGE = 60.0, 1.1, (0.6, 4.0)  # effective draws; of variances that are fitted to them
 LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
 ITERATIONS = 30
 SETTLED = 1e-3  # largest step of a unit coordinate at which a path stands
@@ -76,6 +79,8 @@ def weighed_draws(
         work.round(size, first=i == 0)
         if i == SCOUTS - 1:
             work.settle_at_mean()
+        if i == LEARNT - 1 and work.latent.bent:
+            work.learn()
     found, certificate = work.draws(draws)
     if not good(certificate):
         work.round(ONE_MORE, first=False)
@@ -110,7 +115,11 @@ class _Proposal:
         log_root = np.log(np.diagonal(self.root)).sum()
         if not self.heavy:
             return np.asarray(-0.5 * squares - log_root - 0.5 * dims * math.log(2.0 * math.pi))
-        constant = gammaln(0.5 * (FREEDOM + dims)) - gammaln(0.5 * FREEDOM) - 0.5 * dims * math.log(FREEDOM * math.pi)
+        constant = (
+            gammaln(0.5 * (FREEDOM + dims))
+            - gammaln(0.5 * FREEDOM)
+            - 0.5 * dims * math.log(FREEDOM * math.pi)
+        )
         return np.asarray(constant - log_root - 0.5 * (FREEDOM + dims) * np.log1p(squares / FREEDOM))
 
 
@@ -142,7 +151,9 @@ class _Weighing:
         self.density: Callable[[Array], tuple[float, Array]] = log_density(part)
         self.channels = len(self.latent.around)
         self.proposals: list[_Proposal] = []
-        self.rounds: list[tuple[Array, Array, Array]] = []  # scores, log target of them, log weights of effects
+        self.rounds: list[
+            tuple[Array, Array, Array]
+        ] = []  # scores, log target of them, log weights of effects
         self.kept = 0
 
     def solve(self, theta: Array, *, bent: bool = True) -> _Solution:
@@ -154,7 +165,7 @@ class _Weighing:
         common_sd, own_sd = latent.sds(theta)
         blocks, top, a, b = np.empty((c, q, q + p + 1)), np.empty((p, p + 1)), np.empty(p), np.empty((c, q))
         log_root = solve_blocks(
-            seen.rows, seen.curvature, seen.score, latent.around, seen.bend, latent.common, latent.own,
+            seen.rows, seen.curvature, seen.score, latent.around, seen.bend, seen.pull, latent.common, latent.own,
             common_sd, own_sd, blocks, top, a, b,
         )  # fmt: skip
         if math.isnan(log_root) and bent:
@@ -190,9 +201,33 @@ class _Weighing:
         self.rounds.append((v, *self._evidence(v)))
 
     def settle_at_mean(self) -> None:
-        """Move the path to the mode at the mean of what was found; the rounds so far are only proposals from then on."""
+        """Move the path to the mode at the mean of what was found; the rounds so far only propose from then on."""
         mean, _ = self._moments()
         self.settle(self.latent.theta(mean[None])[0])
+        self.kept = len(self.rounds)
+
+    def learn(self) -> None:
+        """Fit the Gaussian of the bent effects to their weighed moments; the rounds so far are only proposals then.
+
+        A factor exp(-z'Bz / 2 + s'z) on G turns the mean and covariance of z by G into those by the weights.
+        """
+        _, log_weights = self._pooled(self.kept)
+        log_effects, z = (np.concatenate([r[i] for r in self.rounds[self.kept :]]) for i in (2, 3))
+        as_drawn = tempered(log_weights, least=LEAST_LEARNT)
+        as_weighed = tempered(log_weights + log_effects, least=LEAST_LEARNT)
+        bend, pull = np.zeros((self.channels, *2 * z.shape[2:])), np.zeros((self.channels, *z.shape[2:]))
+        for c in range(self.channels):
+            (mean, cov), (wanted, spread) = (
+                (w @ z[:, c], np.cov(z[:, c].T, aweights=w, ddof=0)) for w in (as_drawn, as_weighed)
+            )
+            root = np.linalg.cholesky(cov)
+            inverse = np.linalg.inv(root)
+            ratio, axes = np.linalg.eigh(inverse @ spread @ inverse.T)
+            axes = inverse.T @ axes
+            precision = axes / np.clip(LOOSER * ratio, *CHANGE) @ axes.T
+            bend[c] = precision - inverse.T @ inverse
+            pull[c] = precision @ wanted - inverse.T @ inverse @ mean
+        self.latent.learn(bend, pull)
         self.kept = len(self.rounds)
 
     def _moments(self) -> tuple[Array, Array]:
@@ -205,31 +240,47 @@ class _Weighing:
 
     def _pooled(self, first: int) -> tuple[Array, Array]:
         """Scores of the rounds from `first` on, and their log weights by the mixture of their proposals."""
-        v = np.concatenate([scores for scores, _, _ in self.rounds[first:]])
-        target = np.concatenate([log for _, log, _ in self.rounds[first:]])
-        share = np.log([len(scores) / len(v) for scores, _, _ in self.rounds[first:]])
+        v, target = (np.concatenate([r[i] for r in self.rounds[first:]]) for i in (0, 1))
+        share = np.log([len(r[0]) / len(v) for r in self.rounds[first:]])
         each = [log + p.log_density(v) for log, p in zip(share, self.proposals[first:], strict=True)]
         return v, np.asarray(target - np.logaddexp.reduce(each, axis=0))
 
-    def _evidence(self, v: Array) -> tuple[Array, Array]:
-        """Log target of scores, and the log weight of one draw of the effects at each."""
+    def _evidence(self, v: Array) -> tuple[Array, Array, Array]:
+        """Log target of scores, the log weight of one draw of the effects at each, and its bent effects."""
         latent, theta = self.latent, self.latent.theta(v)
         found = [self.solve(row) for row in theta]
         log_root = np.array([one.log_root for one in found])
         a, b = np.stack([one.a for one in found]), np.stack([one.b for one in found])
         log_evidence = self._log_joint(theta, a, b) - log_root
-        normal = self.rng.standard_normal((len(v), a.shape[1] + b[0].size))
-        drawn = [self._effects(one, row[None]) for one, row in zip(found, normal, strict=True)]
+        noise, log_noise = self._noise(len(v))
+        drawn = [self._effects(one, row[None]) for one, row in zip(found, noise, strict=True)]
         a, b = (np.concatenate([pair[i] for pair in drawn]) for i in (0, 1))
-        with np.errstate(invalid="ignore"):  # a setting whose density is zero: its weight is too
-            log_effects = self._log_joint(theta, a, b) + 0.5 * (normal**2).sum(axis=1) - log_root - log_evidence
+        with np.errstate(invalid="ignore"):  # where the density is zero the weight is too
+            log_effects = self._log_joint(theta, a, b) - log_noise - log_root - log_evidence
             target = log_evidence - latent.log_prior(theta) - 0.5 * (v**2).sum(axis=1)
         bad = ~np.isfinite(target)
-        return np.where(bad, -np.inf, target), np.where(bad, 0.0, log_effects)
+        last = np.where(bad[:, None, None], 0.0, b[:, :, b.shape[2] - latent.bent :])
+        return np.where(bad, -np.inf, target), np.where(bad, 0.0, log_effects), last
+
+    def _noise(self, draws: int) -> tuple[Array, Array]:
+        """Standard numbers behind draws of the effects, (draw, P + channel x Q), and their log density up to a constant.
+
+        Normal, but t of each channel's bent effects: these are drawn first, given the common ones.
+        """
+        wide, deep, bent = len(self.latent.common), len(self.latent.own), self.latent.bent
+        noise = self.rng.standard_normal((draws, wide + self.channels * deep))
+        log_density = -0.5 * (noise**2).sum(axis=1)
+        if bent:
+            last = noise[:, wide:].reshape(draws, self.channels, deep)[:, :, deep - bent :]
+            log_density += 0.5 * (last**2).sum(axis=(1, 2))
+            last *= np.sqrt(HEAVY / self.rng.chisquare(HEAVY, (draws, self.channels, 1)))
+            squares = (last**2).sum(axis=2)
+            log_density -= 0.5 * (HEAVY + bent) * np.log1p(squares / HEAVY).sum(axis=1)
+        return noise, log_density
 
     @staticmethod
     def _effects(solution: _Solution, normal: Array) -> tuple[Array, Array]:
-        """Draws of a and b at one setting from standard normal numbers (draw, size)."""
+        """Draws of a and b at one setting from standard numbers (draw, size)."""
         from forecast.fit.kernels.blocks import draw_blocks
 
         a, b = np.empty((len(normal), len(solution.a))), np.empty((len(normal), *solution.b.shape))
@@ -245,7 +296,7 @@ class _Weighing:
         """Draws of the posterior by both weights, and their certificate."""
         many = max(draws, LEAST_DRAWS)
         v, log_weights = self._pooled(self.kept)
-        log_effects = np.concatenate([log for _, _, log in self.rounds[self.kept :]])
+        log_effects = np.concatenate([r[2] for r in self.rounds[self.kept :]])
         smooth, k_scales = _smoothed(log_weights)
         _, k_joint = _smoothed(log_weights + log_effects)
         counts = points_drawn(smooth, many)
@@ -254,10 +305,10 @@ class _Weighing:
         rows, effects, log_g = np.repeat(np.arange(len(kept)), counts[kept]), [], []
         for i, times in enumerate(counts[kept]):
             solution = self.solve(theta[i])
-            normal = self.rng.standard_normal((times, solution.a.size + solution.b.size))
-            effects.append(self._effects(solution, normal))
+            noise, log_noise = self._noise(int(times))
+            effects.append(self._effects(solution, noise))
             x, jacobian = self.latent.points(theta[i : i + 1], solution.a[None], solution.b[None])
-            log_g.append(-0.5 * (normal**2).sum(axis=1) + self.density(x[0])[0] + jacobian[0])
+            log_g.append(log_noise + self.density(x[0])[0] + jacobian[0])
         a, b = (np.concatenate([pair[i] for pair in effects]) for i in (0, 1))
         x, jacobian = self.latent.points(theta[rows], a, b)
         log_u = np.array([self.density(row)[0] for row in x]) + jacobian - np.concatenate(log_g)
@@ -268,9 +319,7 @@ class _Weighing:
         if idle:
             spread = [scale.first + scale.second * self.rng.standard_normal(draws) for scale in idle]
             x[:, -len(idle) :] = np.stack(spread, axis=1)
-        certificate = Certificate(
-            k_scales, k_effects, k_joint, _effective(smooth), _effective(again), len(v)
-        )
+        certificate = Certificate(k_scales, k_effects, k_joint, _effective(smooth), _effective(again), len(v))
         return constrained(x[None], sizes_of(self.part)), certificate
 
 
@@ -282,7 +331,7 @@ def _smoothed(log_weights: Array) -> tuple[Array, float]:
     least = log_weights[some].min() - 700.0 if some.any() else 0.0
     # ArviZ takes log likelihoods left out of a fit, whose weights are their inverse.
     smooth: Any
-    smooth, k = array_stats.psislw(-np.where(some, log_weights, least))
+    smooth, k = array_stats.psislw(-np.where(some, log_weights, least))  # type: ignore[no-untyped-call]
     weights = np.exp(smooth - smooth.max())
     k = float(k)
     return np.asarray(weights / weights.sum()), math.inf if math.isnan(k) else k

@@ -195,7 +195,7 @@ def small_fit() -> tuple[Posterior, list[str], dict[str, float]]:
         hurry(patch)
         asked, past, truth = small()
         notes = Notes()
-        known = fit(asked, past, seed=4, draws=600, progress=notes, cores=2)
+        known = fit(asked, past, seed=4, draws=600, progress=notes, cores=2, sampler="nuts")
     return known, notes.steps, truth
 
 
@@ -204,7 +204,7 @@ def smallest_fit(past: History, **changes: Any) -> Posterior:
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
         patch.setattr(module, "TUNE", 60)
-        given: dict[str, Any] = {"seed": 4, "draws": 40, "progress": Notes(), "cores": 2}
+        given: dict[str, Any] = {"seed": 4, "draws": 40, "progress": Notes(), "cores": 2, "sampler": "nuts"}
         return fit(small(periods=8)[0], past, **(given | changes))
 
 
@@ -383,6 +383,7 @@ def test_a_part_that_misses_the_gate_is_sampled_again(monkeypatch, misses: int):
     monkeypatch.setattr(module, "sample_kernel", stand_in)
     notes = Notes()
     run = module._Run(1, 4000, 2, notes)
+    run.road = "nuts"
     draws = run.sample(part_for_sampling())
     attempts = min(misses, 2) + 1
     steps = [module.TARGET_ACCEPT, module.RETRY_ACCEPT, module.LAST_ACCEPT]

@@ -1,7 +1,8 @@
-"""The weighed closed form: the posterior of long chains, an alarm where it is not, the same bytes from the same seed."""
+"""The weighed closed form: the posterior of long chains, an alarm where it is not, the same bytes by the same seed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ def part_of(kind: str) -> Part:
             np.minimum(PERIODS - 1 - np.arange(PERIODS), data["age_weights"].shape[1] - 1)
         ]
         data["weight"] = data["weight"] * (data["n"] >= data["y"])
+        data["by_cohort"][:PERIODS] = 8.0
         data["by_age"] = np.rint(80.0 * delay_pmf(0.8, 0.8, data["age_weights"].shape[1]))
     return Part("won", "leads to won", kind, data)
 
@@ -175,7 +177,7 @@ def test_a_broken_approximation_is_refused(monkeypatch, factor: float, kind: str
 
     def narrow(self, theta: Array, *, bent: bool) -> latents.Rows:
         seen = right(self, theta, bent=bent)
-        return latents.Rows(seen.rows, factor * seen.curvature, seen.score, seen.bend)
+        return replace(seen, curvature=factor * seen.curvature)
 
     asked: list[float] = []
 

@@ -9,17 +9,20 @@ number of cores.
 from __future__ import annotations
 
 import math
+
 import numpy as np
 
 from forecast.equations import SOFT
 from forecast.fit.kernels.special import PAIRS, Array, beta_binomials, jit
 
 STEP = 1e-3  # of a logit: half the distance at which a curvature is taken as the difference of two scores
-LEAST_CURVATURE = 0.05  # of what the cell is expected to tell: keeps the Gaussian one where a cell lies far out
+LEAST_CURVATURE = (
+    0.05  # of what the cell is expected to tell: keeps the Gaussian one where a cell lies far out
+)
 
 
 @jit
-def transition_rows(  # noqa: PLR0915 - one pass over the cells
+def transition_rows(  # noqa: C901, PLR0912, PLR0915 - one pass over the cells
     eta: Array,
     unit: Array,
     n: Array,
@@ -133,9 +136,9 @@ def _eliminated(m: Array) -> bool:
             row[j] = 0.0
         m[k] = row
         for i in range(k + 1, size):
-            pull = row[i]
+            times = row[i]
             for j in range(columns):
-                m[i, j] -= pull * row[j]
+                m[i, j] -= times * row[j]
     return True
 
 
@@ -151,12 +154,13 @@ def _backward(u: Array, x: Array) -> None:
 
 
 @jit
-def solve_blocks(
+def solve_blocks(  # noqa: C901, PLR0912 - one pass over the channels
     rows: Array,
     curvature: Array,
     score: Array,
     around: Array,
     bend: Array,
+    pull: Array,
     common: Array,
     own: Array,
     common_sd: Array,
@@ -172,7 +176,8 @@ def solve_blocks(
         rows: what each row says of the unit coordinates of its channel, (channel, row, column).
         curvature, score: of the rows' log likelihoods at `around`, (channel, row).
         around: unit coordinates at which they were taken, (channel, column).
-        bend: further curvature in the last columns of each channel, (channel, m, m).
+        bend, pull: further curvature and slope, at zero, in the last columns of each channel, (channel, m, m) and
+            (channel, m).
         common, own: columns of the common effects (P,) and of a channel's own (Q,).
         common_sd, own_sd: what an effect of N(0, 1) moves its column by, (P,), (Q,).
         blocks: filled for `draw_blocks`, (channel, Q, Q + P + 1): the root u of the precision of b given a, what a
@@ -196,17 +201,17 @@ def solve_blocks(
                 continue
             for i in range(columns):
                 at += rows[c, r, i] * around[c, i]
-            pull = score[c, r] + h * at
+            times = score[c, r] + h * at
             for i in range(columns):
-                line[i] += pull * rows[c, r, i]
+                line[i] += times * rows[c, r, i]
             for i in range(columns):
-                pull = h * rows[c, r, i]
+                times = h * rows[c, r, i]
                 for j in range(columns):
-                    m[i, j] += pull * rows[c, r, j]
+                    m[i, j] += times * rows[c, r, j]
         first = columns - bends
         for i in range(bends):
+            line[first + i] += pull[c, i]
             for j in range(bends):
-                line[first + i] += bend[c, i, j] * around[c, first + j]
                 m[first + i, first + j] += bend[c, i, j]
         block = blocks[c]
         for i in range(deep):
@@ -228,9 +233,9 @@ def solve_blocks(
             log_root += math.log(block[k, k])
             right = block[k, deep:]
             for i in range(wide):
-                pull = right[i]
+                times = right[i]
                 for j in range(wide + 1):
-                    top[i, j] -= pull * right[j]
+                    top[i, j] -= times * right[j]
     if not _eliminated(top):
         return math.nan
     for k in range(wide):
@@ -245,7 +250,7 @@ def solve_blocks(
 
 @jit
 def _own_of(block: Array, a: Array, b: Array) -> None:
-    """Solves u b = b + mean at a = 0 - pull of a, in place: `b` holds standard normal numbers, or zeros for the mean."""
+    """Solves u b = b + mean at a = 0 - pull of a, in place: `b` holds standard numbers, or zeros for the mean."""
     deep, wide = block.shape[0], a.shape[0]
     for i in range(deep):
         total = block[i, deep + wide]
