@@ -151,9 +151,8 @@ class _Weighing:
         self.density: Callable[[Array], tuple[float, Array]] = log_density(part)
         self.channels = len(self.latent.around)
         self.proposals: list[_Proposal] = []
-        self.rounds: list[
-            tuple[Array, Array, Array]
-        ] = []  # scores, log target of them, log weights of effects
+        # Of each round: scores, their log target, log weights of one draw of the effects at each, its bent effects.
+        self.rounds: list[tuple[Array, ...]] = []
         self.kept = 0
 
     def solve(self, theta: Array, *, bent: bool = True) -> _Solution:
@@ -263,7 +262,7 @@ class _Weighing:
         return np.where(bad, -np.inf, target), np.where(bad, 0.0, log_effects), last
 
     def _noise(self, draws: int) -> tuple[Array, Array]:
-        """Standard numbers behind draws of the effects, (draw, P + channel x Q), and their log density up to a constant.
+        """Standard numbers behind draws of the effects, (draw, P + channel x Q), and their log density.
 
         Normal, but t of each channel's bent effects: these are drawn first, given the common ones.
         """
