@@ -128,7 +128,7 @@ def test_a_fit_that_failed_its_checks_gives_way_to_the_preview(small_study: Path
     save_by_hand(small_study, failures=(FAILED,))
     made = workflow.run(small_study, out=small_study.parent / "out").summary
     kept = workflow.run(small_study, out=small_study.parent / "out", go_on=True).summary
-    assert [s["provenance"]["method"] for s in (made, kept)] == ["preview", "nuts"]
+    assert [s["provenance"]["method"] for s in (made, kept)] == ["preview", "auto"]
     assert made["totals"] != kept["totals"]
     for summary in (made, kept):
         assert summary["verdict"]["status"] == "FAIL"
