@@ -429,6 +429,7 @@ def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_
         "out": tmp_path,
         "seed": 0,
         "draws": 500,
+        "sampler": None,
         "overrides": ["plan.periods=6", "name=x"],
         "go_on": False,
         "preview": False,

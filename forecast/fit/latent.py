@@ -97,8 +97,11 @@ class Latent:
     common: NDArray[np.int64]
     own: NDArray[np.int64]
     around: Array
+    learnt: tuple[Array, Array]
     idle: tuple[Scale, ...] = ()  # scales at the end of the point that the data do not touch
-    bent = 0  # how many of the last effects of a channel are far from Gaussian, and learnt by `learn`
+    wide = False  # whether the common effects are few and their tails heavier than a normal's
+    bent = 0  # how many of the last effects of a channel are far from Gaussian
+    learns = False  # whether these are a channel's last columns as they stand, and `learn` may correct them
 
     def __init__(self, part: Part) -> None:
         self.data: Mapping[str, Any] = part.data
@@ -125,7 +128,7 @@ class Latent:
 
     def learn(self, bend: Array, pull: Array) -> None:
         """Take up further curvature and slope in the last effects of each channel, (channel, m, m), (channel, m)."""
-        raise NotImplementedError
+        self.learnt = bend, pull
 
     def first_scores(self) -> tuple[Array, Array]:
         """Means and sds of the scores where the first round looks."""
@@ -170,7 +173,7 @@ class Rates(Latent):
         share = (moved + 1.0) / (entered + 1.0 / expit(d["mu_prior"][0]))
         self.around = np.zeros((self.channels, 1 + self.waves))
         self.around[:, 0] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
-        self.nothing = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
+        self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def pmf(self, theta: Array) -> Array:
         """Delay by age at one setting."""
@@ -223,7 +226,7 @@ class Rates(Latent):
             math.exp(theta[6]) if self.calendar and self.delayed else 1.0, d["early"], float(d["delayed"]),
             d["age_weights"] @ np.cumsum(f), self.calendar, rows, curvature, score,
         )  # fmt: skip
-        return Rows(rows, curvature, score, *self.nothing)
+        return Rows(rows, curvature, score, *self.learnt)
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
@@ -256,7 +259,7 @@ class Traffic(Latent):
     Columns of a channel: level, waves, season, the middle of the log marginal returns, scores of its response.
     """
 
-    bent = 3
+    bent, learns = 3, True
 
     def __init__(self, part: Part) -> None:
         super().__init__(part)
@@ -281,10 +284,6 @@ class Traffic(Latent):
         self.lifted = d["lift_channel"].astype(int)
         self.learnt = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
         self._look()
-
-    def learn(self, bend: Array, pull: Array) -> None:
-        """See `Latent`."""
-        self.learnt = bend, pull
 
     def shares(self, z: Array) -> tuple[Array, Array, Array]:
         """Elasticity, base and carry-over (channel,) at scores z (channel, 3)."""
@@ -425,6 +424,8 @@ class Traffic(Latent):
 class Values(Latent):
     """Deal value: log mean of a deal = mu + level of the channel; revenue of W deals is Gamma(W / cv^2, ...)."""
 
+    wide, bent = True, 1
+
     def __init__(self, part: Part) -> None:
         super().__init__(part)
         d = self.data
@@ -434,7 +435,7 @@ class Values(Latent):
         mean = (d["revenue"].sum() + 1e-300) / max(d["deals"].sum(), 1e-300)
         pooled = (d["revenue"] + mean) / (d["deals"] + 1.0)
         self.around = (np.log(pooled) - d["level_prior"][0])[:, None]
-        self.nothing = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
+        self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
@@ -448,7 +449,7 @@ class Values(Latent):
         scaled = d["revenue"] * np.exp(-d["level_prior"][0] - self.around[:, 0])
         rows = np.ones((self.channels, 1, 1))
         curvature, score = precision * scaled, precision * (scaled - d["deals"])
-        return Rows(rows, curvature[:, None], score[:, None], *self.nothing)
+        return Rows(rows, curvature[:, None], score[:, None], *self.learnt)
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""

@@ -79,7 +79,7 @@ def weighed_draws(
         work.round(size, first=i == 0)
         if i == SCOUTS - 1:
             work.settle_at_mean()
-        if i == LEARNT - 1 and work.latent.bent:
+        if i == LEARNT - 1 and work.latent.learns:
             work.learn()
     found, certificate = work.draws(draws)
     if not good(certificate):
@@ -217,7 +217,8 @@ class _Weighing:
         bend, pull = np.zeros((self.channels, *2 * z.shape[2:])), np.zeros((self.channels, *z.shape[2:]))
         for c in range(self.channels):
             (mean, cov), (wanted, spread) = (
-                (w @ z[:, c], np.cov(z[:, c].T, aweights=w, ddof=0)) for w in (as_drawn, as_weighed)
+                (w @ z[:, c], np.cov(z[:, c].T, aweights=w, ddof=0).reshape(bend[c].shape))
+                for w in (as_drawn, as_weighed)
             )
             root = np.linalg.cholesky(cov)
             inverse = np.linalg.inv(root)
@@ -264,11 +265,17 @@ class _Weighing:
     def _noise(self, draws: int) -> tuple[Array, Array]:
         """Standard numbers behind draws of the effects, (draw, P + channel x Q), and their log density.
 
-        Normal, but t of each channel's bent effects: these are drawn first, given the common ones.
+        Normal, but t of each channel's bent effects, which are drawn first given the common ones, and of common effects
+        whose tails are `wide`.
         """
         wide, deep, bent = len(self.latent.common), len(self.latent.own), self.latent.bent
         noise = self.rng.standard_normal((draws, wide + self.channels * deep))
         log_density = -0.5 * (noise**2).sum(axis=1)
+        if self.latent.wide:
+            first = noise[:, :wide]
+            log_density += 0.5 * (first**2).sum(axis=1)
+            first *= np.sqrt(HEAVY / self.rng.chisquare(HEAVY, first.shape))
+            log_density -= 0.5 * (HEAVY + 1.0) * np.log1p(first**2 / HEAVY).sum(axis=1)
         if bent:
             last = noise[:, wide:].reshape(draws, self.channels, deep)[:, :, deep - bent :]
             log_density += 0.5 * (last**2).sum(axis=(1, 2))

@@ -25,34 +25,37 @@ PERIODS = 10
 LONG = {"seed": 5, "draws": 2500, "tune": 600, "target_accept": 0.98, "cores": 2}
 
 
-def counts() -> Any:
-    """Two channels with counts that vary by chance, and spend that varies."""
+def counts(channels: int = 2) -> Any:
+    """One or two channels with counts that vary by chance, and spend that varies."""
     rng = np.random.default_rng(3)
     means = {"visitors": [900.0, 500.0], "leads": [60.0, 20.0], "won": [12.0, 6.0]}
     cells = {name: rng.poisson(mean, (PERIODS, 2)).astype(float) for name, mean in means.items()}
     cells["spend"] = np.rint([2000.0, 1500.0] * rng.lognormal(0.0, 0.4, (PERIODS, 2)))
-    return history(cells, channels=["ads", "search"], periods=PERIODS)
+    few = {name: values[:, :channels] for name, values in cells.items()}
+    return history(few, channels=["ads", "search"][:channels], periods=PERIODS)
 
 
-def asked_of(**delay: Any) -> Any:
-    """A study of two paid channels, with these delays."""
-    channels = {"ads": {"kind": "ppc"}, "search": {"kind": "seo"}}
-    return study(funnel={"delay": delay}, channels=channels)
+def asked_of(channels: int = 2, **delay: Any) -> Any:
+    """A study of paid channels, with these delays."""
+    kinds = dict(list({"ads": {"kind": "ppc"}, "search": {"kind": "seo"}}.items())[:channels])
+    return study(funnel={"delay": delay}, channels=kinds)
 
 
-def part_of(kind: str) -> Part:
+def part_of(kind: str, channels: int = 2) -> Part:
     """A small part of each kind, its data made by its own law, delays and responses in it."""
-    past = counts()
-    asked = asked_of(leads=0, won="25 days")
+    past = counts(channels)
+    asked = asked_of(channels, leads=0, won="25 days")
     if kind == "traffic":
-        worth = np.full(2, np.log(9.0))
-        return Part("traffic", "visitors", kind, inputs.traffic_data(asked, past, worth, np.full(2, 0.3)))
+        worth = np.full(channels, np.log(9.0))
+        return Part(
+            "traffic", "visitors", kind, inputs.traffic_data(asked, past, worth, np.full(channels, 0.3))
+        )
     if kind == "value":
         deals = np.array([14.0, 5.0])
         data = {
-            "deals": deals,
-            "revenue": deals * np.array([900.0, 1600.0]),
-            "deals_log_revenue": deals * np.log([840.0, 1500.0]),
+            "deals": deals[:channels],
+            "revenue": (deals * np.array([900.0, 1600.0]))[:channels],
+            "deals_log_revenue": (deals * np.log([840.0, 1500.0]))[:channels],
             "sizes": np.array([1.0, 2.0]),
             "size_cells": np.array([9.0, 5.0]),
             "level_prior": np.array([np.log(1000.0), 0.7]),
@@ -103,12 +106,13 @@ def test_weighed_draws_are_those_of_long_chains(kind: str):
     assert np.sqrt(np.mean(np.square(list(far.values())))) < 1.3
 
 
+@pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
-def test_coordinates_and_kernel_are_one_density(kind: str):
+def test_coordinates_and_kernel_are_one_density(kind: str, channels: int):
     """Without data the density of (theta, a, b) is N(0, I) times the prior of the scales, wherever one looks."""
-    part = part_of(kind)
+    part = part_of(kind, channels)
     silent = {name: np.zeros_like(part.data[name]) for name in module_silenced() if name in part.data}
-    silent |= {"tuned": np.zeros(2)} if kind == "traffic" else {}
+    silent |= {"tuned": np.zeros(channels)} if kind == "traffic" else {}
     part = Part(part.name, part.label, kind, {**part.data, **silent})
     latent, density, rng = latent_of(part), log_density(part), np.random.default_rng(2)
     theta = latent.theta(rng.standard_normal((40, len(latent.scales))))
@@ -127,10 +131,11 @@ def module_silenced() -> tuple[str, ...]:
     return SILENCED
 
 
+@pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_are_slopes_of_the_density(kind: str):
+def test_rows_are_slopes_of_the_density(kind: str, channels: int):
     """At the path the Gaussian's slope in every effect is that of the exact density, but for the prior's own."""
-    part = part_of(kind)
+    part = part_of(kind, channels)
     work = module._Weighing(part, np.random.default_rng(1))
     latent = work.latent
     theta = module.latent_theta(latent)
@@ -217,6 +222,14 @@ def test_scores_are_normal_under_the_prior(scale: Scale, law: Any):
         np.testing.assert_allclose(law.logsf(np.exp(log_value)), norm.logsf(score), rtol=1e-6)
         density = law.logpdf(np.exp(log_value)) + log_value
         np.testing.assert_allclose(np.diff(scale.log_prior(log_value)), np.diff(density), rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_channel_has_weights_too(kind: str):
+    """Where levels have no spread to learn, the weights pass as well."""
+    _, certificate = weighed_draws(part_of(kind, 1), seed=1, draws=2000)
+    assert certificate.worst < GATE.max_k
+    assert certificate.ess_effects > GATE.min_ess
 
 
 def test_scales_that_no_data_touch_follow_their_prior():
