@@ -1,6 +1,6 @@
 """How far a run can be trusted: named checks with value, threshold and advice, and the verdict they add up to.
 
-    sampling          R-hat, effective sample size, divergences, E-BFMI, tree depth, number of draws
+    sampling          Pareto k-hat and sizes of weights; R-hat, ESS, divergences, E-BFMI, depth of chains; draws
     model and history posterior predictive checks (`fit.predictive`)
     priors            conflict with the data, and numbers that are mostly their prior (`fit.sensitivity`)
     deals             gamma or lognormal (`deal_law`)
