@@ -35,7 +35,10 @@ ROUNDS = {"traffic": MANY, "value": MANY}
 OTHER_ROUNDS = (48, 100, 150, 200, 512)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 LEARNT = 4  # rounds after which what is far from Gaussian is fitted to the weighed draws so far
-ONE_MORE = 512
+ONE_MORE, HOPELESS = (
+    512,
+    100.0,
+)  # points of one more round; effective draws of the effects that it cannot mend
 FREEDOM, WIDER, LEAST_VARIANCE = 8.0, 1.25, 0.01  # of the t proposals
 LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told good from bad
 HEAVY = 8.0  # degrees of freedom of the effects that are far from Gaussian
@@ -71,7 +74,8 @@ def weighed_draws(
 ) -> tuple[Draws, Certificate]:
     """Draws of a part by parameter, (1, draw, ...) as samplers give them, and how far they can be trusted.
 
-    Same part, seed and draws: the same bytes. Where the certificate is not `good`, one more round is made.
+    Same part, seed and draws: the same bytes. Where the certificate is not `good` and may become so, one
+    more round is made.
     """
     work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]))
     work.settle(latent_theta(work.latent))
@@ -82,7 +86,7 @@ def weighed_draws(
         if i == LEARNT - 1 and work.latent.learns:
             work.learn()
     found, certificate = work.draws(draws)
-    if not good(certificate):
+    if not good(certificate) and certificate.ess_effects > HOPELESS:
         work.round(ONE_MORE, first=False)
         found, certificate = work.draws(draws)
     return found, certificate
