@@ -5,7 +5,8 @@
     season                   season_basis
     spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
                              log_marginal
-    counts                   effective_trials, due, concentration, cohort_beta
+    counts                   effective_trials, due, concentration, cohort_beta, log_beta_binomial,
+                             beta_binomial_slope, log_negative_binomial
 
 The PyMC model (`fit.model`) and the compiled kernels (`fit.kernels`) are second writings, for a measured reason, and
 tests hold all three together.
@@ -48,7 +49,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
+from scipy.special import digamma, gammaln, ndtr
 
 Array = NDArray[np.float64]
 FLOOR = 1e-9
@@ -341,3 +342,34 @@ def cohort_beta(
         return a, b
     entered, moved = seen
     return a + moved, b + np.maximum(entered * lived - moved, 0.0)
+
+
+def log_beta_binomial(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
+    """Log probability of y of n units that share a rate ~ Beta(kappa p, kappa (1 - p)), up to -log y!; broadcast.
+
+    n may be any number not below y; kappa is the `concentration` at p and `noise`.
+    """
+    kappa = concentration(p, noise)
+    a, b = kappa * p, kappa * (1.0 - p)
+    of_rate = gammaln(a + y) + gammaln(b + (n - y)) - gammaln(kappa + n) - gammaln(a) - gammaln(b) + gammaln(kappa)
+    return np.asarray(of_rate + (gammaln(n + 1.0) - gammaln(n - y + 1.0)))
+
+
+def beta_binomial_slope(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
+    """Derivative of `log_beta_binomial` in logit p, the change of kappa with p included; broadcast."""
+    inner = p * (1.0 - p)
+    kappa = concentration(p, noise)
+    of_kappa = digamma(kappa + n) - digamma(kappa)
+    high, low = digamma(kappa * p + y) - digamma(kappa * p), digamma(kappa * (1.0 - p) + (n - y))
+    low = low - digamma(kappa * (1.0 - p))
+    d_kappa = -(kappa**2) * noise**2 * (1.0 - 2.0 * p)
+    by_p = kappa * (high - low) + d_kappa * (p * high + (1.0 - p) * low - of_kappa)
+    return np.asarray(inner * by_p)
+
+
+def log_negative_binomial(y: Array, log_mean: Array, size: Array | float) -> Array:
+    """Log probability of y, of this mean and variance mean + mean^2 / size, up to -log y! + log [G(y + size) / G(size)].
+
+    That last ratio of gamma functions does not depend on the mean.
+    """
+    return np.asarray(y * log_mean - (y + size) * np.log(size + np.exp(log_mean)) + size * np.log(size))

@@ -1,4 +1,4 @@
-from .closed_form import preview as preview
+from .averaging import average as average
 from .data import channel_priors as channel_priors
 from .data import delay_prior as delay_prior
 from .data import lift_data as lift_data
@@ -9,8 +9,6 @@ from .fitting import TUNE as TUNE
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .gate import GATE as GATE
-from .gaussian import Scales as Scales
-from .gaussian import average as average
 from .gaussian import points_drawn as points_drawn
 from .kernels.transition import POSITIVE as POSITIVE
 from .parts import Part as Part

@@ -2,11 +2,9 @@
 
 The scales theta of a part are the logs of its sds, its delay and the like. Each has a score v = Phi^-1(prior cdf of
 theta), which is N(0, 1) before data are seen. All else is counted in effects that are N(0, 1) too: common ones a, and
-those of each channel b. Together (theta, a, b) are the kernels' point x in other coordinates,
-
-    log p(theta, a, b) = kernel(x(theta, a, b)) + log |dx / d(a, b)|.
-
-Channel c sees them through its unit coordinates u_c = (level, waves of a walk, ...), of which effects are multiples,
+those of each channel b. So the density is that of N(0, 1) in all of (v, a, b), times the likelihood; the kernels' point
+is the same in other coordinates. Channel c sees the effects through its unit coordinates u_c = (level, waves of a walk,
+...), of which they are multiples,
 
     u_c = sum over common columns of sd x a + sum over own columns of sd x b_c,
 
@@ -22,10 +20,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, gammainccinv, gammaincinv, log_ndtr, logit, ndtr, ndtri
+from scipy.special import expit, gammainccinv, gammaincinv, gammaln, log_ndtr, logit, ndtr, ndtri
 
-from forecast.equations import acting_spend, delay_pmf, log_marginal, mean_shape, response
-from forecast.fit.gaussian import product
+from forecast.equations import (
+    FLOOR,
+    acting_spend,
+    beta_binomial_slope,
+    carry_weights,
+    delay_pmf,
+    due,
+    effective_trials,
+    log_beta_binomial,
+    log_marginal,
+    log_negative_binomial,
+    mean_shape,
+    response,
+)
+from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.parts import Part
 from forecast.fit.scales import (
     BEFORE_SD,
@@ -46,6 +57,9 @@ Array = NDArray[np.float64]
 FARTHEST = 2.0  # that a logit or a log mean moves in one step of the path
 WIDEST = 3.0  # score at which the path of a channel's response is held
 WIDTH = 1e-3  # of a score: over which slopes of the response are taken
+STEP = 1e-3  # of a logit: half the distance at which a curvature is taken as the difference of two scores
+LEAST_CURVATURE = 0.05  # of what the cell is expected to tell: keeps the Gaussian where a cell lies far out
+CHUNK = 1e6  # numbers held at once
 
 
 @dataclass(frozen=True)
@@ -69,34 +83,17 @@ class Scale:
         log_value = np.log(np.maximum(-ndtri(0.5 * high), 1e-300))
         return np.asarray(math.log(self.first) + np.where(score < -5.0, far, log_value))
 
-    def log_prior(self, log_value: Array) -> Array:
-        """Log density of the log, up to a constant."""
-        if self.kind == "normal":
-            return np.asarray(-0.5 * ((log_value - self.first) / self.second) ** 2)
-        value = np.exp(log_value)
-        if self.kind == "half":
-            return np.asarray(log_value - 0.5 * (value / self.first) ** 2)
-        return np.asarray(2.0 * log_value - self.first * value)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What the data say around the path: see `kernels.blocks.solve_blocks`."""
-
-    rows: Array
-    curvature: Array
-    score: Array
-    bend: Array
-    pull: Array
-
 
 class Latent:
-    """One part given its scales. `around`: the path, as unit coordinates (channel, column)."""
+    """One part given its scales. Settings of them (G, S) lead, or draws (D); `counts` says how many draws each has.
+
+    path: unit coordinates (channel, column) around which the data are looked at.
+    """
 
     scales: tuple[Scale, ...]
-    common: NDArray[np.int64]
-    own: NDArray[np.int64]
-    around: Array
+    common: Columns
+    own: Columns
+    path: Array
     learnt: tuple[Array, Array]
     idle: tuple[Scale, ...] = ()  # scales at the end of the point that the data do not touch
     wide = False  # whether the common effects are few and their tails heavier than a normal's
@@ -106,25 +103,37 @@ class Latent:
     def __init__(self, part: Part) -> None:
         self.data: Mapping[str, Any] = part.data
 
-    def index(self, name: str) -> int:
-        """Place of a scale."""
-        return [scale.name for scale in self.scales].index(name)
-
     def sds(self, theta: Array) -> tuple[Array, Array]:
-        """What a common effect and a channel's own move their columns by at one setting, (P,), (Q,)."""
+        """What a common effect and a channel's own move their columns by, (G, P) and (G, Q)."""
         raise NotImplementedError
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:
-        """What the data say around the path at one setting; `bent`: with what is not straight in the coordinates."""
+        """What the data say around the path at each setting; `bent`: with what is not straight in the coordinates."""
         raise NotImplementedError
 
-    def points(self, theta: Array, a: Array, b: Array) -> tuple[Array, Array]:
-        """The kernels' points (draw, dimension) of draws of scales and effects, and log |dx / d(a, b)| (draw,)."""
+    def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
+        """Log likelihood of each channel at unit coordinates u (D, channel, column): (D, channel)."""
         raise NotImplementedError
+
+    def told(self, theta: Array) -> Array:
+        """Log likelihood of what the data say of the scales alone, (G,)."""
+        return np.zeros(len(theta))
+
+    def points(self, theta: Array, a: Array, b: Array) -> Array:
+        """The kernels' points (D, dimension) of draws of scales (D, S) and effects."""
+        raise NotImplementedError
+
+    def coordinates(self, sds: tuple[Array, Array], counts: Columns, a: Array, b: Array) -> Array:
+        """Unit coordinates (D, channel, column) of draws of effects, (D, P) and (D, channel, Q)."""
+        common_sd, own_sd = (np.repeat(sd, counts, axis=0) for sd in sds)
+        u = np.zeros((*b.shape[:2], self.path.shape[1]))
+        u[:, :, self.own] = own_sd[:, None] * b
+        u[:, :, self.common] += (common_sd * a)[:, None]
+        return u
 
     def moved(self, step: Array) -> None:
         """Move the path by so much, or by less where that is far."""
-        self.around = self.around + step
+        self.path = self.path + step
 
     def learn(self, bend: Array, pull: Array) -> None:
         """Take up further curvature and slope in the last effects of each channel, (channel, m, m), (channel, m)."""
@@ -135,13 +144,24 @@ class Latent:
         return np.zeros(len(self.scales)), np.ones(len(self.scales))
 
     def theta(self, scores: Array) -> Array:
-        """Settings (point, scale) of scores."""
+        """Settings (G, S) of scores."""
         return np.stack([scale.at(scores[:, i]) for i, scale in enumerate(self.scales)], axis=1)
 
-    def log_prior(self, theta: Array) -> Array:
-        """Log prior density of settings, up to a constant."""
-        columns = [scale.log_prior(theta[:, i]) for i, scale in enumerate(self.scales)]
-        return np.asarray(np.sum(columns, axis=0))
+
+@dataclass(frozen=True)
+class _Entered:
+    """What the cells of a transition are set against, at each setting: all (G, channel, period) or spread to it.
+
+    trials: of each cell; inside (G, period, period of entry), early: who is due of those that entered, in the window
+    and before it; expected: all that are due; lived: share of the delay that a cohort has lived through.
+    """
+
+    noise: Array
+    trials: Array
+    inside: Array
+    early: Array
+    expected: Array
+    lived: Array
 
 
 class Rates(Latent):
@@ -171,16 +191,16 @@ class Rates(Latent):
         self.common = self.own = np.arange(1 + self.waves)
         entered, moved = ((d[k] * d["weight"]).sum(axis=0) for k in ("n", "y"))
         share = (moved + 1.0) / (entered + 1.0 / expit(d["mu_prior"][0]))
-        self.around = np.zeros((self.channels, 1 + self.waves))
-        self.around[:, 0] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
+        self.path = np.zeros((self.channels, 1 + self.waves))
+        self.path[:, 0] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
         self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def pmf(self, theta: Array) -> Array:
-        """Delay by age at one setting."""
+        """Delay by age, (G, age)."""
         ages = self.data["age_weights"].shape[1]
         if not self.delayed:
-            return np.eye(1, ages)[0]
-        return delay_pmf(math.exp(theta[4]), math.exp(theta[5]), ages)
+            return np.broadcast_to(np.eye(1, ages), (len(theta), ages))
+        return delay_pmf(np.exp(theta[:, 4]), np.exp(theta[:, 5]), ages)
 
     def first_scores(self) -> tuple[Array, Array]:
         """With dated moves: where those put the delay."""
@@ -191,10 +211,9 @@ class Rates(Latent):
         grid = np.linspace(-3.0, 3.0, 61)
         v = np.stack([x.ravel() for x in np.meshgrid(grid, grid, indexing="ij")], axis=1)
         for _ in range(2):
-            log_delay = d["delay_prior"][::2] + d["delay_prior"][1::2] * v
-            pmf = delay_pmf(np.exp(log_delay[:, 0]), np.exp(log_delay[:, 1]), len(d["by_age"]))
-            told = np.log(pmf + 1e-12) @ d["by_age"] - np.log(np.cumsum(pmf, axis=1) + 1e-12) @ d["by_cohort"]
-            told -= 0.5 * (v**2).sum(axis=1)
+            theta = np.zeros((len(v), len(self.scales)))
+            theta[:, 4:6] = d["delay_prior"][::2] + d["delay_prior"][1::2] * v
+            told = self.told(theta) - 0.5 * (v**2).sum(axis=1)
             weights = np.exp(told - told.max())
             weights /= weights.sum()
             middle = weights @ v
@@ -206,34 +225,96 @@ class Rates(Latent):
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
-        tau, drift, own = np.exp(theta[:3])
-        alone = self.channels == 1
+        tau, drift, own = np.exp(theta[:, :3].T)
+        alone, walk = self.channels == 1, np.ones(self.waves)
         level = math.sqrt(self.data["mu_prior"][1] ** 2 + alone * RATE_SPREAD)
-        return np.append(level, np.full(self.waves, drift)), np.append(
-            0.0 if alone else tau, np.full(self.waves, own)
-        )
+        common = np.column_stack([np.full(len(theta), level), drift[:, None] * walk])
+        return common, np.column_stack([0.0 * tau if alone else tau, own[:, None] * walk])
+
+    def _entered(self, theta: Array) -> _Entered:
+        d, f = self.data, self.pmf(theta)
+        n, y = d["n"].T, d["y"].T
+        units = np.where(d["weight"].T > 0.0, n, np.maximum(n, y))
+        noise = np.exp(theta[:, 3, None, None])
+        if not self.calendar:
+            lived = np.minimum(np.cumsum(f, axis=1) @ d["age_weights"].T, 1.0)
+            trials = np.broadcast_to(units, (len(theta), *units.shape))
+            return _Entered(noise, trials, np.zeros((0, 0, 0)), np.zeros((0, 0, 0)), trials, lived[:, None])
+        inside, older = due(f, self.periods)
+        before = np.exp(theta[:, 6, None, None]) if self.delayed else 1.0
+        early = before * d["early"][:, None] * older[:, None]
+        expected = n @ inside.swapaxes(1, 2) + early
+        trials = np.broadcast_to(units, expected.shape)
+        if self.delayed:
+            trials = np.where(d["weight"].T > 0.0, effective_trials(y, expected), units)
+        return _Entered(noise, trials, inside, early, expected + FLOOR, np.ones((1, 1, 1)))
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - rates are straight enough
-        """See `Latent`."""
-        from forecast.fit.kernels.blocks import transition_rows
+        """See `Latent`. Row t is d logit p_t / d coordinates; its score and curvature those of the exact likelihood."""
+        d, entered = self.data, self._entered(theta)
+        y, weight, noise = d["y"].T, d["weight"].T, entered.noise
+        pi = expit(d["mu_prior"][0] + self.path @ self.unit.T)
+        p = self._shares(
+            entered, np.ones(len(theta), dtype=np.int64), np.broadcast_to(pi, (len(theta), *pi.shape))
+        )
+        inner, moving = p * (1.0 - p), pi * (1.0 - pi)
+        if self.calendar:
+            step = (
+                entered.inside[:, None] * (d["n"].T * moving)[:, None] / (entered.expected * inner)[..., None]
+            )
+            step[..., 0] += entered.early * moving[:, :1] / (entered.expected * inner)
+            rows = step @ self.unit
+        else:
+            rows = ((1.0 - pi) / (1.0 - p))[..., None] * self.unit
+        odds = p / (1.0 - p)
+        low, high = (
+            beta_binomial_slope(y, entered.trials, x / (1.0 + x), noise)
+            for x in (odds * math.exp(-STEP), odds * math.exp(STEP))
+        )
+        alike = noise**2 * inner
+        alike = alike / (1.0 + alike)  # correlation of two units of one cell
+        least = (
+            LEAST_CURVATURE * entered.trials * inner / (1.0 + np.maximum(entered.trials - 1.0, 0.0) * alike)
+        )
+        curvature = weight * np.maximum((low - high) / (2.0 * STEP), least)
+        return Rows(rows, curvature, weight * 0.5 * (low + high), *self.learnt)
 
-        d, f = self.data, self.pmf(theta)
-        shape = (self.channels, self.periods)
-        rows, curvature, score = np.empty((*shape, self.unit.shape[1])), np.empty(shape), np.empty(shape)
-        eta = d["mu_prior"][0] + self.around @ self.unit.T
-        transition_rows(
-            eta, self.unit, d["n"], d["y"], d["weight"], math.exp(theta[3]), f,
-            math.exp(theta[6]) if self.calendar and self.delayed else 1.0, d["early"], float(d["delayed"]),
-            d["age_weights"] @ np.cumsum(f), self.calendar, rows, curvature, score,
-        )  # fmt: skip
-        return Rows(rows, curvature, score, *self.learnt)
+    def _shares(self, entered: _Entered, counts: Columns, pi: Array) -> Array:
+        """Share p of each cell's trials that moves, at rates pi (D, channel, period) of settings so often drawn."""
+        if not self.calendar:
+            return np.clip(pi * np.repeat(entered.lived, counts, axis=0), FLOOR, 1.0 - FLOOR)
+        moving, moved = self.data["n"].T * pi, np.empty_like(pi)
+        ends = np.cumsum(counts)
+        for inside, first, last in zip(entered.inside, ends - counts, ends, strict=True):
+            rows = moving[first:last].reshape(-1, self.periods)
+            moved[first:last] = (rows @ inside.T).reshape(-1, *pi.shape[1:])
+        early, expected = (np.repeat(x, counts, axis=0) for x in (entered.early, entered.expected))
+        return np.clip((moved + early * pi[..., :1]) / expected, FLOOR, 1.0 - FLOOR)
+
+    def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
+        """See `Latent`."""
+        d, entered = self.data, self._entered(theta)
+        pi = expit(d["mu_prior"][0] + u @ self.unit.T)
+        p = self._shares(entered, counts, pi)
+        trials, noise = (np.repeat(x, counts, axis=0) for x in (entered.trials, entered.noise))
+        return np.asarray((d["weight"].T * log_beta_binomial(d["y"].T, trials, p, noise)).sum(axis=2))
+
+    def told(self, theta: Array) -> Array:
+        """Ages of dated moves."""
+        d = self.data
+        if self.calendar or not d["by_cohort"].any():
+            return np.zeros(len(theta))
+        f = self.pmf(theta)
+        return np.asarray(
+            np.log(f + 1e-12) @ d["by_age"] - np.log(np.cumsum(f, axis=1) + 1e-12) @ d["by_cohort"]
+        )
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
         far = np.abs(step @ self.unit.T).max()
-        self.around = self.around + step * min(1.0, FARTHEST / max(far, 1e-9))
+        self.path = self.path + step * min(1.0, FARTHEST / max(far, 1e-9))
 
-    def points(self, theta: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    def points(self, theta: Array, a: Array, b: Array) -> Array:
         """See `Latent`."""
         d, draws = self.data, len(theta)
         tau, drift, own = np.exp(theta[:, :3]).T
@@ -249,8 +330,7 @@ class Rates(Latent):
         idle = np.broadcast_to([scale.first for scale in self.idle], (draws, len(self.idle)))
         logs = [theta[:, i, None] for i in range(len(self.scales))]
         x = [mu[:, None], logs[0], level, *logs[1:4], waves, own_waves.reshape(draws, -1), *logs[4:], idle]
-        jacobian = (0.0 if alone else w.sum()) * theta[:, 0] + v.sum() * theta[:, 1] + s.sum() * theta[:, 2]
-        return np.concatenate(x, axis=1), jacobian
+        return np.concatenate(x, axis=1)
 
 
 class Traffic(Latent):
@@ -278,43 +358,46 @@ class Traffic(Latent):
         self.common = np.arange(many + 1)
         self.own = np.concatenate([np.arange(1 + self.waves), np.arange(many + 1, many + 4)])
         self.unit = np.vstack([np.ones(self.periods), d["basis"], d["season_basis"].T]).T
-        self.around = np.zeros((self.channels, many + 4))
+        self.path = np.zeros((self.channels, many + 4))
         total, cells = (d["y"] * d["weight"]).sum(axis=0), d["weight"].sum(axis=0)
-        self.around[:, 0] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
+        self.path[:, 0] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
         self.lifted = d["lift_channel"].astype(int)
         self.learnt = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
         self._look()
 
     def shares(self, z: Array) -> tuple[Array, Array, Array]:
-        """Elasticity, base and carry-over (channel,) at scores z (channel, 3)."""
+        """Elasticity, base and carry-over (..., channel) at scores z (..., channel, 3)."""
         d = self.data
         beta, base, carry = (
-            expit(d[f"{name}_prior"][0] + d[f"{name}_prior"][1] * z[:, i])
+            expit(d[f"{name}_prior"][0] + d[f"{name}_prior"][1] * z[..., i])
             for i, name in enumerate(("elasticity", "base", "carry"))
         )
         return beta, base, carry * d["carries"]
 
     def _responses(self, z: Array) -> tuple[Array, Array, Array]:
-        """At scores z: log response (period, channel), log marginal return less log traffic, what tests measure.
-
-        The last as a multiple of each period's traffic at reference spend, (test, period).
-        """
+        """At scores z: log response (period, channel), log marginal return less log traffic, what tests measure."""
         d = self.data
         beta, base, carry = self.shares(z)
         acting = acting_spend(carry, d["spend_lags"])
         logs = d["responds"] * np.log(response(acting, beta, base))
         marginal = d["tuned"] * log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"])
-        c, age = self.lifted, d["lift_age"].astype(int)
-        weights = (carry[c, None] + 1e-12) ** np.arange(len(d["spend_lags"]))
-        until = np.cumsum(np.pad(weights / weights.sum(axis=1, keepdims=True), ((0, 0), (1, 0))), axis=1)
+        return logs, marginal, self._lifts(beta, base, carry)
+
+    def _lifts(self, beta: Array, base: Array, carry: Array) -> Array:
+        """What tests measure, as a multiple of each period's traffic at reference spend: (..., test, period)."""
+        d, c, age = self.data, self.lifted, self.data["lift_age"].astype(int)
+        beta, base = beta[..., c, None], base[..., c, None]
+        until = np.cumsum(carry_weights(carry[..., c], len(d["spend_lags"]) - 1), axis=0)
+        until = np.moveaxis(np.concatenate([0.0 * until[:1], until]), 0, -1)
         before, change = d["lift_spend"][:, :1] + 1e-9, d["lift_spend"][:, 1:]
-        acting = np.maximum(before + change * np.take_along_axis(until, age, axis=1), 1e-9)
-        gain = mean_shape(acting, beta[c, None]) - mean_shape(before, beta[c, None])
-        return logs, marginal, d["lift_share"] * (1.0 - base[c, None]) * gain
+        share = np.take_along_axis(until, np.broadcast_to(age, (*until.shape[:-2], *age.shape)), axis=-1)
+        acting = np.maximum(before + change * share, 1e-9)
+        gain = mean_shape(acting, beta) - mean_shape(before, beta)
+        return np.asarray(d["lift_share"] * (1.0 - base) * gain)
 
     def _look(self) -> None:
         """What does not depend on the scales: means and rows around the path, with slopes and bends of responses."""
-        d, z = self.data, self.around[:, -3:]
+        d, z = self.data, self.path[:, -3:]
         steps = WIDTH * np.eye(3)
         here = self._responses(z)
         ahead, behind = ([self._responses(z + side * step) for step in steps] for side in (1.0, -1.0))
@@ -335,7 +418,7 @@ class Traffic(Latent):
                 for k in range(3):
                     bends[k][..., i, j] = bends[k][..., j, i] = found[k] / WIDTH**2
         path = (
-            d["level_prior"] + self.around[:, : self.unit.shape[1]] @ self.unit.T + d["log_days"]
+            d["level_prior"] + self.path[:, : self.unit.shape[1]] @ self.unit.T + d["log_days"]
         )  # channel, period
         self.log_mean = path + here[0].T
         last, tests, many = self.periods, len(self.lifted), self.unit.shape[1]
@@ -345,8 +428,8 @@ class Traffic(Latent):
         rows[:, last, : 1 + self.waves] = self.unit[-1, : 1 + self.waves]
         rows[:, last, many] = -1.0
         rows[:, last, -3:] = slopes[1]
-        level = self.around[:, : 1 + self.waves] @ self.unit[-1, : 1 + self.waves]
-        self.marginal = here[1] + d["tuned"] * (d["level_prior"] + level - self.around[:, many])
+        level = self.path[:, : 1 + self.waves] @ self.unit[-1, : 1 + self.waves]
+        self.marginal = here[1] + d["tuned"] * (d["level_prior"] + level - self.path[:, many])
         traffic = np.exp(path)[self.lifted]
         at = last + 1 + np.arange(tests)
         rows[self.lifted, at, :many] = (traffic * here[2]) @ self.unit
@@ -357,44 +440,80 @@ class Traffic(Latent):
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
-        tau, season, drift, own = np.exp(theta[:4])
+        tau, season, drift, own = np.exp(theta[:, :4].T)[:, :, None]
+        one, walk = np.ones((len(theta), 1)), np.ones(self.waves)
         alone = self.channels == 1
-        common = [0.0 if alone else LEVEL_SD, *(drift,) * self.waves, *(season,) * self.seasons, 1.0]
-        level = math.sqrt(LEVEL_SD**2 + TRAFFIC_SPREAD) if alone else tau
-        return np.array(common), np.array([level, *(own,) * self.waves, 1.0, 1.0, 1.0])
+        level = math.sqrt(LEVEL_SD**2 + TRAFFIC_SPREAD) * one if alone else tau
+        middle = 0.0 * one if alone else LEVEL_SD * one
+        common = np.concatenate([middle, drift * walk, season * np.ones(self.seasons), one], axis=1)
+        return common, np.concatenate([level, own * walk, one, one, one], axis=1)
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:
         """See `Latent`."""
-        d, last = self.data, self.periods
-        size = 1.0 / (math.exp(2.0 * theta[4]) + 1e-4)
+        d, last, settings = self.data, self.periods, len(theta)
+        size = _size(theta)
         nu, y, weight = np.exp(self.log_mean), d["y"].T, d["weight"].T
-        curvature, score = np.zeros(self.rows.shape[:2]), np.zeros(self.rows.shape[:2])
-        score[:, :last] = weight * (y - nu) * size / (size + nu)
-        curvature[:, :last] = weight * (y + size) * size * nu / (size + nu) ** 2
-        curvature[:, last] = d["tuned"] / (math.exp(2.0 * theta[5]) + d["worth_sd"] ** 2)
-        score[:, last] = -curvature[:, last] * self.marginal
+        curvature, score = (np.zeros((settings, *self.rows.shape[:2])) for _ in range(2))
+        score[:, :, :last] = weight * (y - nu) * size / (size + nu)
+        curvature[:, :, :last] = weight * (y + size) * size * nu / (size + nu) ** 2
+        curvature[:, :, last] = d["tuned"] / (np.exp(2.0 * theta[:, 5, None]) + d["worth_sd"] ** 2)
+        score[:, :, last] = -curvature[:, :, last] * self.marginal
         at = last + 1 + np.arange(len(self.lifted))
-        curvature[self.lifted, at] = d["lift_sd"] ** -2.0
-        score[self.lifted, at] = self.miss
-        bend, pull = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
+        curvature[:, self.lifted, at] = d["lift_sd"] ** -2.0
+        score[:, self.lifted, at] = self.miss
+        bend, pull = np.zeros((settings, self.channels, 3, 3)), np.zeros((settings, self.channels, 3))
         if bent:
-            bend -= np.einsum("ct,tcij->cij", score[:, :last], self.bends[0])
-            bend -= score[:, last, None, None] * self.bends[1]
-            np.subtract.at(bend, self.lifted, self.lift_bend)
-            pull = np.einsum("cij,cj->ci", bend, self.around[:, -3:]) + self.learnt[1]
+            bend -= np.einsum("gct,tcij->gcij", score[:, :, :last], self.bends[0])
+            bend -= score[:, :, last, None, None] * self.bends[1]
+            np.subtract.at(bend, (slice(None), self.lifted), self.lift_bend)
+            pull = np.einsum("gcij,cj->gci", bend, self.path[:, -3:]) + self.learnt[1]
             bend += self.learnt[0]
-        return Rows(self.rows, curvature, score, bend, pull)
+        return Rows(self.rows[None], curvature, score, bend, pull)
+
+    def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
+        """See `Latent`."""
+        each = max(int(CHUNK // (u.shape[1] * self.periods * len(self.data["spend_lags"]))), 1)
+        rows = np.repeat(np.arange(len(theta)), counts)
+        cuts = np.arange(0, len(rows), each)
+        return np.concatenate([self._of_draws(theta[rows[i : i + each]], u[i : i + each]) for i in cuts])
+
+    def _of_draws(self, theta: Array, u: Array) -> Array:
+        d, many = self.data, self.unit.shape[1]
+        y, size, z = d["y"].T, _size(theta), u[..., -3:]
+        beta, base, carry = self.shares(z)
+        paths = d["level_prior"] + u[..., :many] @ self.unit.T + d["log_days"]
+        acting = acting_spend(carry, d["spend_lags"])
+        logs = np.log(response(acting, beta[:, None], base[:, None])).swapaxes(1, 2)
+        cells = log_negative_binomial(y, paths + d["responds"][:, None] * logs, size)
+        found = (d["weight"].T * cells).sum(axis=2)
+        now = d["level_prior"] + u[..., : 1 + self.waves] @ self.unit[-1, : 1 + self.waves]
+        marginal = (
+            now + log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"]) - u[..., many]
+        )
+        variance = np.exp(2.0 * theta[:, 5, None]) + d["worth_sd"] ** 2
+        found -= 0.5 * d["tuned"] * (marginal**2 / variance + np.log(variance))
+        if len(self.lifted):
+            gain = (np.exp(paths[:, self.lifted]) * self._lifts(beta, base, carry)).sum(axis=2)
+            np.add.at(found, (slice(None), self.lifted), -0.5 * ((d["lift"] - gain) / d["lift_sd"]) ** 2)
+        return found
+
+    def told(self, theta: Array) -> Array:
+        """Gamma functions of the counts, which the noise alone moves."""
+        cells, inverse = np.unique(self.data["y"][self.data["weight"] > 0], return_inverse=True)
+        weights = np.bincount(inverse, self.data["weight"][self.data["weight"] > 0])
+        size = _size(theta)[:, :, 0]
+        return np.asarray((gammaln(size + cells) - gammaln(size)) @ weights)
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
         far = max(
             np.abs(step[:, : self.unit.shape[1]] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -3:]).max()
         )
-        self.around = self.around + step * min(1.0, 1.0 / max(far, 1e-9))
-        self.around[:, -3:] = np.clip(self.around[:, -3:], -WIDEST, WIDEST)
+        self.path = self.path + step * min(1.0, 1.0 / max(far, 1e-9))
+        self.path[:, -3:] = np.clip(self.path[:, -3:], -WIDEST, WIDEST)
         self._look()
 
-    def points(self, theta: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    def points(self, theta: Array, a: Array, b: Array) -> Array:
         """See `Latent`."""
         d, draws = self.data, len(theta)
         logs = [theta[:, i, None] for i in range(6)]
@@ -406,7 +525,7 @@ class Traffic(Latent):
         else:
             level = mu + tau * b[:, :, 0]
         season = a[:, 1 + w : -1]
-        beside = product(season_sd * season, d["season_waves"].T)
+        beside = (season_sd * season) @ d["season_waves"].T
         v, s = d["walk_centred"], d["own_centred"]
         waves = drift**v * a[:, 1 : 1 + w] + v * beside
         both = drift * a[:, 1 : 1 + w] + beside
@@ -414,11 +533,7 @@ class Traffic(Latent):
         z = [b[:, :, 1 + w + i] for i in range(3)]
         x = [mu, logs[0], level, *z, logs[1], season_sd ** d["season_centred"] * season, *logs[2:5], waves]
         x += [own_waves.reshape(draws, -1), a[:, -1:], logs[5]]
-        jacobian = (0.0 if alone else self.channels) * theta[:, 0] + self.seasons * d[
-            "season_centred"
-        ] * theta[:, 1]
-        jacobian = jacobian + v.sum() * theta[:, 2] + s.sum() * theta[:, 3]
-        return np.concatenate(x, axis=1), jacobian
+        return np.concatenate(x, axis=1)
 
 
 class Values(Latent):
@@ -434,32 +549,49 @@ class Values(Latent):
         self.common = self.own = np.zeros(1, dtype=np.int64)
         mean = (d["revenue"].sum() + 1e-300) / max(d["deals"].sum(), 1e-300)
         pooled = (d["revenue"] + mean) / (d["deals"] + 1.0)
-        self.around = (np.log(pooled) - d["level_prior"][0])[:, None]
+        self.path = (np.log(pooled) - d["level_prior"][0])[:, None]
         self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
         alone = self.channels == 1
         level = math.sqrt(self.data["level_prior"][1] ** 2 + alone * VALUE_SPREAD)
-        return np.array([level]), np.array([0.0 if alone else math.exp(theta[0])])
+        tau = 0.0 * theta[:, :1] if alone else np.exp(theta[:, :1])
+        return np.full((len(theta), 1), level), tau
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - one column, straight
         """See `Latent`."""
-        d, precision = self.data, math.exp(-2.0 * theta[1])
-        scaled = d["revenue"] * np.exp(-d["level_prior"][0] - self.around[:, 0])
-        rows = np.ones((self.channels, 1, 1))
+        d, precision = self.data, np.exp(-2.0 * theta[:, 1, None])
+        scaled = d["revenue"] * np.exp(-d["level_prior"][0] - self.path[:, 0])
         curvature, score = precision * scaled, precision * (scaled - d["deals"])
-        return Rows(rows, curvature[:, None], score[:, None], *self.learnt)
+        return Rows(np.ones((1, self.channels, 1, 1)), curvature[..., None], score[..., None], *self.learnt)
+
+    def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
+        """See `Latent`."""
+        d, precision = self.data, np.repeat(np.exp(-2.0 * theta[:, 1, None]), counts, axis=0)
+        log_mean = d["level_prior"][0] + u[..., 0]
+        return np.asarray(-precision * (d["deals"] * log_mean + d["revenue"] * np.exp(-log_mean)))
+
+    def told(self, theta: Array) -> Array:
+        """What does not depend on the means."""
+        d, shape = self.data, np.exp(-2.0 * theta[:, 1])
+        of_deals = shape * (d["deals"].sum() * np.log(shape) + d["deals_log_revenue"].sum())
+        return np.asarray(of_deals - gammaln(shape[:, None] * d["sizes"]) @ d["size_cells"])
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        self.around = self.around + np.clip(step, -FARTHEST, FARTHEST)
+        self.path = self.path + np.clip(step, -FARTHEST, FARTHEST)
 
-    def points(self, theta: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    def points(self, theta: Array, a: Array, b: Array) -> Array:
         """See `Latent`."""
         mean, sd = self.data["level_prior"]
         mu = mean + math.sqrt(sd**2 + (self.channels == 1) * VALUE_SPREAD) * a[:, :1]
-        return np.concatenate([mu, theta[:, :1], b[:, :, 0], theta[:, 1:]], axis=1), np.zeros(len(theta))
+        return np.concatenate([mu, theta[:, :1], b[:, :, 0], theta[:, 1:]], axis=1)
+
+
+def _size(theta: Array) -> Array:
+    """Size of the negative binomial of each cell, (G, 1, 1): 1 / noise^2, bounded."""
+    return np.asarray(1.0 / (np.exp(2.0 * theta[:, 4, None, None]) + 1e-4))
 
 
 def latent_of(part: Part) -> Latent:

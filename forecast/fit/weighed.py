@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, gammaln, ndtri
+from scipy.special import gammaincinv, gammaln, logsumexp, ndtri
+from threadpoolctl import threadpool_limits
 
-from forecast.fit.gaussian import points_drawn, tempered
+from forecast.fit.gaussian import Columns, Solved, points_drawn, solve, tempered
 from forecast.fit.latent import Latent, latent_of
 from forecast.fit.parts import Part
-from forecast.fit.sampling import Draws, constrained, log_density, sizes_of
+from forecast.fit.sampling import Draws, constrained, sizes_of
 
 Array = NDArray[np.float64]
 
@@ -44,6 +45,8 @@ LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told goo
 HEAVY = 8.0  # degrees of freedom of the effects that are far from Gaussian
 LEAST_LEARNT, LOOSER, CHANGE = 60.0, 1.1, (0.6, 4.0)  # effective draws; of variances that are fitted to them
 LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
+CANDIDATES = 8  # of the effects of a channel whose Gaussian is far from its density
+CHUNK = 4e6  # numbers held at once
 ITERATIONS = 30
 SETTLED = 1e-3  # largest step of a unit coordinate at which a path stands
 
@@ -77,6 +80,15 @@ def weighed_draws(
     Same part, seed and draws: the same bytes. Where the certificate is not `good` and may become so, one
     more round is made.
     """
+    with threadpool_limits(
+        1
+    ):  # shared among threads, sums would depend on how many there are; and small ones be slower
+        return _weighed(part, seed, draws, good)
+
+
+def _weighed(
+    part: Part, seed: int, draws: int, good: Callable[[Certificate], bool]
+) -> tuple[Draws, Certificate]:
     work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]))
     work.settle(latent_theta(work.latent))
     for i, size in enumerate(ROUNDS.get(part.kind, OTHER_ROUNDS)):
@@ -93,8 +105,8 @@ def weighed_draws(
 
 
 def latent_theta(latent: Latent) -> Array:
-    """Scales at the middle of where the first round looks."""
-    return latent.theta(latent.first_scores()[0][None])[0]
+    """Scales at the middle of where the first round looks, (1, S)."""
+    return latent.theta(latent.first_scores()[0][None])
 
 
 @dataclass(frozen=True)
@@ -136,14 +148,17 @@ def _net(points: int, dims: int, rng: np.random.Generator) -> Array:
 
 
 @dataclass(frozen=True)
-class _Solution:
-    """G(theta) at one setting: as `kernels.blocks` solves it, its means, and log |root of its precision|."""
+class _Drawn:
+    """Draws of the effects at some settings, in their order: a (D, P), b (D, channel, Q).
 
-    blocks: Array
-    top: Array
+    log_effects (D,): weight of a draw, its density over the Gaussian it came from, less the `evidence` (G,) of its
+    setting: Laplace's, by the exact density at the Gaussian's mean.
+    """
+
     a: Array
     b: Array
-    log_root: float
+    log_effects: Array
+    evidence: Array
 
 
 class _Weighing:
@@ -152,39 +167,26 @@ class _Weighing:
     def __init__(self, part: Part, rng: np.random.Generator) -> None:
         self.part, self.rng = part, rng
         self.latent = latent_of(part)
-        self.density: Callable[[Array], tuple[float, Array]] = log_density(part)
-        self.channels = len(self.latent.around)
+        self.channels = len(self.latent.path)
         self.proposals: list[_Proposal] = []
         # Of each round: scores, their log target, log weights of one draw of the effects at each, its bent effects.
         self.rounds: list[tuple[Array, ...]] = []
         self.kept = 0
 
-    def solve(self, theta: Array, *, bent: bool = True) -> _Solution:
-        """G at one setting of the scales; without its bends where those leave no Gaussian."""
-        from forecast.fit.kernels.blocks import solve_blocks
-
-        latent, seen = self.latent, self.latent.seen(theta, bent=bent)
-        p, q, c = len(latent.common), len(latent.own), self.channels
-        common_sd, own_sd = latent.sds(theta)
-        blocks, top, a, b = np.empty((c, q, q + p + 1)), np.empty((p, p + 1)), np.empty(p), np.empty((c, q))
-        log_root = solve_blocks(
-            seen.rows, seen.curvature, seen.score, latent.around, seen.bend, seen.pull, latent.common, latent.own,
-            common_sd, own_sd, blocks, top, a, b,
-        )  # fmt: skip
-        if math.isnan(log_root) and bent:
-            return self.solve(theta, bent=False)
-        return _Solution(blocks, top, a, b, log_root)
+    def solve(self, theta: Array, *, bent: bool = True) -> Solved:
+        """G at each setting of the scales."""
+        latent = self.latent
+        return solve(
+            latent.seen(theta, bent=bent), latent.path, (latent.common, latent.own), latent.sds(theta)
+        )
 
     def settle(self, theta: Array) -> None:
-        """Move the path to the posterior mode at one setting, in bounded steps."""
+        """Move the path to the posterior mode at one setting (1, S), in bounded steps."""
         latent = self.latent
-        common_sd, own_sd = latent.sds(theta)
         for _ in range(ITERATIONS):
             found = self.solve(theta, bent=False)
-            wanted = np.zeros_like(latent.around)
-            wanted[:, latent.common] += common_sd * found.a
-            wanted[:, latent.own] += own_sd * found.b
-            step = wanted - latent.around
+            mode = latent.coordinates(latent.sds(theta), np.ones(1, dtype=np.int64), found.a, found.b)
+            step = mode[0] - latent.path
             latent.moved(step)
             if np.abs(step).max() < SETTLED:
                 break
@@ -206,7 +208,7 @@ class _Weighing:
     def settle_at_mean(self) -> None:
         """Move the path to the mode at the mean of what was found; the rounds so far only propose from then on."""
         mean, _ = self._moments()
-        self.settle(self.latent.theta(mean[None])[0])
+        self.settle(self.latent.theta(mean[None]))
         self.kept = len(self.rounds)
 
     def learn(self) -> None:
@@ -251,56 +253,81 @@ class _Weighing:
 
     def _evidence(self, v: Array) -> tuple[Array, Array, Array]:
         """Log target of scores, the log weight of one draw of the effects at each, and its bent effects."""
-        latent, theta = self.latent, self.latent.theta(v)
-        found = [self.solve(row) for row in theta]
-        log_root = np.array([one.log_root for one in found])
-        a, b = np.stack([one.a for one in found]), np.stack([one.b for one in found])
-        log_evidence = self._log_joint(theta, a, b) - log_root
-        noise, log_noise = self._noise(len(v))
-        drawn = [self._effects(one, row[None]) for one, row in zip(found, noise, strict=True)]
-        a, b = (np.concatenate([pair[i] for pair in drawn]) for i in (0, 1))
+        drawn = self._draw(self.latent.theta(v), np.ones(len(v), dtype=np.int64))
         with np.errstate(invalid="ignore"):  # where the density is zero the weight is too
-            log_effects = self._log_joint(theta, a, b) - log_noise - log_root - log_evidence
-            target = log_evidence - latent.log_prior(theta) - 0.5 * (v**2).sum(axis=1)
-        bad = ~np.isfinite(target)
-        last = np.where(bad[:, None, None], 0.0, b[:, :, b.shape[2] - latent.bent :])
-        return np.where(bad, -np.inf, target), np.where(bad, 0.0, log_effects), last
+            target = drawn.evidence - 0.5 * (v**2).sum(axis=1)
+        bad = ~(np.isfinite(target) & np.isfinite(drawn.log_effects))
+        last = drawn.b[:, :, drawn.b.shape[2] - self.latent.bent :]
+        last = np.where(bad[:, None, None], 0.0, last)
+        return np.where(bad, -np.inf, target), np.where(bad, 0.0, drawn.log_effects), last
 
-    def _noise(self, draws: int) -> tuple[Array, Array]:
-        """Standard numbers behind draws of the effects, (draw, P + channel x Q), and their log density.
+    def _draw(self, theta: Array, counts: Columns) -> _Drawn:
+        """So many draws of the effects at each setting, some settings at a time."""
+        latent = self.latent
+        size = self.channels * (
+            latent.path.shape[1] ** 2 + CANDIDATES * int(counts.max()) * latent.path.shape[1]
+        )
+        each = max(int(CHUNK // size), 1)
+        found = [self._some(theta[i : i + each], counts[i : i + each]) for i in range(0, len(theta), each)]
+        columns = zip(*found, strict=True)
+        return _Drawn(*(np.concatenate(column) for column in columns))
 
-        Normal, but t of each channel's bent effects, which are drawn first given the common ones, and of common effects
-        whose tails are `wide`.
+    def _some(self, theta: Array, counts: Columns) -> tuple[Array, Array, Array, Array]:
+        """See `_draw`.
+
+        Of a channel with bent effects a few candidates are drawn given the common effects, and one is kept by their
+        weights: the weight of the draw is then the mean of theirs, as if the channel had been integrated out.
         """
-        wide, deep, bent = len(self.latent.common), len(self.latent.own), self.latent.bent
-        noise = self.rng.standard_normal((draws, wide + self.channels * deep))
-        log_density = -0.5 * (noise**2).sum(axis=1)
-        if self.latent.wide:
-            first = noise[:, :wide]
-            log_density += 0.5 * (first**2).sum(axis=1)
-            first *= np.sqrt(HEAVY / self.rng.chisquare(HEAVY, first.shape))
-            log_density -= 0.5 * (HEAVY + 1.0) * np.log1p(first**2 / HEAVY).sum(axis=1)
-        if bent:
-            last = noise[:, wide:].reshape(draws, self.channels, deep)[:, :, deep - bent :]
-            log_density += 0.5 * (last**2).sum(axis=(1, 2))
-            last *= np.sqrt(HEAVY / self.rng.chisquare(HEAVY, (draws, self.channels, 1)))
-            squares = (last**2).sum(axis=2)
-            log_density -= 0.5 * (HEAVY + bent) * np.log1p(squares / HEAVY).sum(axis=1)
-        return noise, log_density
+        latent, solved = self.latent, self.solve(theta)
+        if (lost := np.isnan(solved.log_root)).any():
+            straight = self.solve(theta[lost], bent=False)
+            for name in ("root", "top", "load", "a", "b", "log_root"):
+                getattr(solved, name)[lost] = getattr(straight, name)
+        many = CANDIDATES if latent.bent and self.channels > 1 else 1
+        sds, ends = latent.sds(theta), np.cumsum(counts)
+        a, log_common = self._white(int(ends[-1]), a_side=True)
+        b, log_own = self._white(int(ends[-1]) * many, a_side=False)
+        for i, (first, last) in enumerate(zip(ends - counts, ends, strict=True)):
+            a[first:last] = solved.common(i, a[first:last])
+            rows, given = slice(many * first, many * last), np.repeat(a[first:last], many, axis=0)
+            for c in range(self.channels):
+                b[rows, c] = solved.own(i, c, given, b[rows, c])
+        with np.errstate(over="ignore", invalid="ignore"):
+            u = latent.coordinates(sds, many * counts, np.repeat(a, many, axis=0), b)
+            each = latent.log_likelihood(theta, many * counts, u) - 0.5 * (b**2).sum(axis=2) - log_own
+            each = each.reshape(-1, many, self.channels)
+            ones = np.ones(len(theta), dtype=np.int64)
+            middle = latent.log_likelihood(theta, ones, latent.coordinates(sds, ones, solved.a, solved.b))
+            at_mean = (
+                middle.sum(axis=1) - 0.5 * (solved.a**2).sum(axis=1) - 0.5 * (solved.b**2).sum(axis=(1, 2))
+            )
+            log_effects = logsumexp(each, axis=1).sum(axis=1) - self.channels * math.log(many)
+            log_effects += -0.5 * (a**2).sum(axis=1) - log_common - np.repeat(at_mean, counts)
+        if many > 1:
+            best = (each + self.rng.gumbel(size=each.shape)).argmax(axis=1)
+            rows = many * np.arange(len(a))[:, None] + best
+            b = b[rows, np.arange(self.channels)]
+        return a, b, log_effects, at_mean + latent.told(theta) - solved.log_root
 
-    @staticmethod
-    def _effects(solution: _Solution, normal: Array) -> tuple[Array, Array]:
-        """Draws of a and b at one setting from standard numbers (draw, size)."""
-        from forecast.fit.kernels.blocks import draw_blocks
+    def _white(self, draws: int, *, a_side: bool) -> tuple[Array, Array]:
+        """Standard numbers behind draws of the common (draw, P) or own effects (draw, channel, Q); their log density.
 
-        a, b = np.empty((len(normal), len(solution.a))), np.empty((len(normal), *solution.b.shape))
-        draw_blocks(solution.blocks, solution.top, normal, a, b)
-        return a, b
-
-    def _log_joint(self, theta: Array, a: Array, b: Array) -> Array:
-        """Exact log density of scales and effects, up to a constant."""
-        x, jacobian = self.latent.points(theta, a, b)
-        return np.array([self.density(row)[0] for row in x]) + jacobian
+        Normal, but t of each channel's bent effects and of common effects whose tails are `wide`.
+        """
+        latent = self.latent
+        shape = (draws, len(latent.common)) if a_side else (draws, self.channels, len(latent.own))
+        heavy = len(latent.common) * latent.wide if a_side else latent.bent
+        white = self.rng.standard_normal(shape)
+        if not heavy:
+            return white, -0.5 * (white**2).sum(axis=-1)
+        rest, last = white[..., : shape[-1] - heavy], white[..., shape[-1] - heavy :]
+        chi2 = self.rng.chisquare(HEAVY, last.shape if a_side else (*last.shape[:-1], 1))
+        last *= np.sqrt(HEAVY / chi2)
+        if a_side:
+            tails = -0.5 * (HEAVY + 1.0) * np.log1p(last**2 / HEAVY).sum(axis=-1)
+        else:
+            tails = -0.5 * (HEAVY + heavy) * np.log1p((last**2).sum(axis=-1) / HEAVY)
+        return white, tails - 0.5 * (rest**2).sum(axis=-1)
 
     def draws(self, draws: int) -> tuple[Draws, Certificate]:
         """Draws of the posterior by both weights, and their certificate."""
@@ -311,20 +338,11 @@ class _Weighing:
         _, k_joint = _smoothed(log_weights + log_effects)
         counts = points_drawn(smooth, many)
         kept = np.flatnonzero(counts)
-        theta = self.latent.theta(v[kept])
-        rows, effects, log_g = np.repeat(np.arange(len(kept)), counts[kept]), [], []
-        for i, times in enumerate(counts[kept]):
-            solution = self.solve(theta[i])
-            noise, log_noise = self._noise(int(times))
-            effects.append(self._effects(solution, noise))
-            x, jacobian = self.latent.points(theta[i : i + 1], solution.a[None], solution.b[None])
-            log_g.append(log_noise + self.density(x[0])[0] + jacobian[0])
-        a, b = (np.concatenate([pair[i] for pair in effects]) for i in (0, 1))
-        x, jacobian = self.latent.points(theta[rows], a, b)
-        log_u = np.array([self.density(row)[0] for row in x]) + jacobian - np.concatenate(log_g)
-        again, k_effects = _smoothed(log_u)
+        theta, counts = self.latent.theta(v[kept]), counts[kept]
+        drawn = self._draw(theta, counts)
+        again, k_effects = _smoothed(drawn.log_effects)
         chosen = self.rng.permutation(np.repeat(np.arange(many), points_drawn(again, draws)))
-        x = x[chosen]
+        x = self.latent.points(np.repeat(theta, counts, axis=0)[chosen], drawn.a[chosen], drawn.b[chosen])
         idle = self.latent.idle
         if idle:
             spread = [scale.first + scale.second * self.rng.standard_normal(draws) for scale in idle]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import expit, logit
 
-from forecast.fit import Scales, average, points_drawn
+from forecast.fit import average, points_drawn
 
 Array = NDArray[np.float64]
 
@@ -78,7 +78,7 @@ def pooled_draws(
         return np.array([evidence(point) for point in points])
 
     prior = np.repeat(np.array(SPREAD_PRIOR)[:, None], int(groups.max()) + 1, axis=1)
-    points, weights = average(Scales(np.zeros(0), prior, prior), round_of)
+    points, weights = average(prior, round_of)
     made = []
     for point, n in zip(points, points_drawn(weights, draws), strict=True):
         if n:
