@@ -55,10 +55,11 @@ from forecast.fit.scales import (
 Array = NDArray[np.float64]
 
 FARTHEST = 2.0  # that a logit or a log mean moves in one step of the path
-WIDEST = 3.0  # score at which the path of a channel's response is held
+WIDEST = 6.0  # score at which the path of a channel's response is held
 WIDTH = 1e-3  # of a score: over which slopes of the response are taken
 STEP = 1e-3  # of a logit: half the distance at which a curvature is taken as the difference of two scores
 LEAST_CURVATURE = 0.05  # of what the cell is expected to tell: keeps the Gaussian where a cell lies far out
+HOLLOW = -0.4  # least curvature of the likelihood that a response is given, where the prior's is 1
 CHUNK = 1e6  # numbers held at once
 
 
@@ -133,7 +134,7 @@ class Latent:
 
     def moved(self, step: Array) -> None:
         """Move the path by so much, or by less where that is far."""
-        self.path = self.path + step
+        raise NotImplementedError
 
     def learn(self, bend: Array, pull: Array) -> None:
         """Take up further curvature and slope in the last effects of each channel, (channel, m, m), (channel, m)."""
@@ -466,6 +467,9 @@ class Traffic(Latent):
             bend -= np.einsum("gct,tcij->gcij", score[:, :, :last], self.bends[0])
             bend -= score[:, :, last, None, None] * self.bends[1]
             np.subtract.at(bend, (slice(None), self.lifted), self.lift_bend)
+            # Where the likelihood is hollow, a normal wider than the prior would lead far away.
+            values, axes = np.linalg.eigh(bend)
+            bend = (axes * np.maximum(values, HOLLOW)[..., None, :]) @ axes.swapaxes(-1, -2)
             pull = np.einsum("gcij,cj->gci", bend, self.path[:, -3:]) + self.learnt[1]
             bend += self.learnt[0]
         return Rows(self.rows[None], curvature, score, bend, pull)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, gammaln, logsumexp, ndtri
+from scipy.special import gammaincinv, gammaln, logsumexp, ndtri, softmax
 from threadpoolctl import threadpool_limits
 
 from forecast.fit.gaussian import Columns, Solved, points_drawn, solve, tempered
@@ -43,11 +43,12 @@ ONE_MORE, HOPELESS = (
 FREEDOM, WIDER, LEAST_VARIANCE = 8.0, 1.25, 0.01  # of the t proposals
 LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told good from bad
 HEAVY = 8.0  # degrees of freedom of the effects that are far from Gaussian
-LEAST_LEARNT, LOOSER, CHANGE = 60.0, 1.1, (0.6, 4.0)  # effective draws; of variances that are fitted to them
+LEAST_LEARNT, LOOSER, CHANGE = 60.0, 1.1, (0.25, 4.0)  # effective draws; of variances that are fitted to them
 LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
 CANDIDATES = 8  # of the effects of a channel whose Gaussian is far from its density
 CHUNK = 4e6  # numbers held at once
 ITERATIONS = 30
+UNDAMPED = 8  # of these: later ones are shortened, so that a path does not go to and fro
 SETTLED = 1e-3  # largest step of a unit coordinate at which a path stands
 
 
@@ -152,13 +153,16 @@ class _Drawn:
     """Draws of the effects at some settings, in their order: a (D, P), b (D, channel, Q).
 
     log_effects (D,): weight of a draw, its density over the Gaussian it came from, less the `evidence` (G,) of its
-    setting: Laplace's, by the exact density at the Gaussian's mean.
+    setting: Laplace's, by the exact density at the Gaussian's mean. tried (D, candidate, channel, m): bent effects of
+    all candidates, and their `log_tried` weights (D, candidate, channel).
     """
 
     a: Array
     b: Array
     log_effects: Array
     evidence: Array
+    tried: Array
+    log_tried: Array
 
 
 class _Weighing:
@@ -169,7 +173,7 @@ class _Weighing:
         self.latent = latent_of(part)
         self.channels = len(self.latent.path)
         self.proposals: list[_Proposal] = []
-        # Of each round: scores, their log target, log weights of one draw of the effects at each, its bent effects.
+        # Of each round: scores, log target, log weights of one draw of the effects at each; its candidates, see `_Drawn`.
         self.rounds: list[tuple[Array, ...]] = []
         self.kept = 0
 
@@ -183,11 +187,11 @@ class _Weighing:
     def settle(self, theta: Array) -> None:
         """Move the path to the posterior mode at one setting (1, S), in bounded steps."""
         latent = self.latent
-        for _ in range(ITERATIONS):
+        for i in range(ITERATIONS):
             found = self.solve(theta, bent=False)
             mode = latent.coordinates(latent.sds(theta), np.ones(1, dtype=np.int64), found.a, found.b)
             step = mode[0] - latent.path
-            latent.moved(step)
+            latent.moved(step * min(1.0, UNDAMPED / (i + 1)))
             if np.abs(step).max() < SETTLED:
                 break
 
@@ -217,14 +221,17 @@ class _Weighing:
         A factor exp(-z'Bz / 2 + s'z) on G turns the mean and covariance of z by G into those by the weights.
         """
         _, log_weights = self._pooled(self.kept)
-        log_effects, z = (np.concatenate([r[i] for r in self.rounds[self.kept :]]) for i in (2, 3))
-        as_drawn = tempered(log_weights, least=LEAST_LEARNT)
-        as_weighed = tempered(log_weights + log_effects, least=LEAST_LEARNT)
-        bend, pull = np.zeros((self.channels, *2 * z.shape[2:])), np.zeros((self.channels, *z.shape[2:]))
+        z, log_tried = (np.concatenate([r[i] for r in self.rounds[self.kept :]]) for i in (3, 4))
+        by_point = (
+            np.repeat(tempered(log_weights, least=LEAST_LEARNT)[:, None], z.shape[1], axis=1) / z.shape[1]
+        )
+        bend, pull = np.zeros((self.channels, *2 * z.shape[3:])), np.zeros((self.channels, *z.shape[3:]))
         for c in range(self.channels):
+            within = softmax(log_tried[..., c], axis=1)
+            each = tempered(np.log(by_point * within + 1e-300).ravel(), least=LEAST_LEARNT)
             (mean, cov), (wanted, spread) = (
-                (w @ z[:, c], np.cov(z[:, c].T, aweights=w, ddof=0).reshape(bend[c].shape))
-                for w in (as_drawn, as_weighed)
+                (w @ points, np.cov(points.T, aweights=w, ddof=0).reshape(bend[c].shape))
+                for w, points in ((x, z[:, :, c].reshape(each.size, -1)) for x in (by_point.ravel(), each))
             )
             root = np.linalg.cholesky(cov)
             inverse = np.linalg.inv(root)
@@ -251,15 +258,15 @@ class _Weighing:
         each = [log + p.log_density(v) for log, p in zip(share, self.proposals[first:], strict=True)]
         return v, np.asarray(target - np.logaddexp.reduce(each, axis=0))
 
-    def _evidence(self, v: Array) -> tuple[Array, Array, Array]:
-        """Log target of scores, the log weight of one draw of the effects at each, and its bent effects."""
+    def _evidence(self, v: Array) -> tuple[Array, ...]:
+        """Log target of scores, the log weight of one draw of the effects at each, and its candidates."""
         drawn = self._draw(self.latent.theta(v), np.ones(len(v), dtype=np.int64))
         with np.errstate(invalid="ignore"):  # where the density is zero the weight is too
             target = drawn.evidence - 0.5 * (v**2).sum(axis=1)
         bad = ~(np.isfinite(target) & np.isfinite(drawn.log_effects))
-        last = drawn.b[:, :, drawn.b.shape[2] - self.latent.bent :]
-        last = np.where(bad[:, None, None], 0.0, last)
-        return np.where(bad, -np.inf, target), np.where(bad, 0.0, drawn.log_effects), last
+        tried, log_tried = drawn.tried.copy(), drawn.log_tried.copy()
+        tried[bad], log_tried[bad] = 0.0, 0.0
+        return np.where(bad, -np.inf, target), np.where(bad, 0.0, drawn.log_effects), tried, log_tried
 
     def _draw(self, theta: Array, counts: Columns) -> _Drawn:
         """So many draws of the effects at each setting, some settings at a time."""
@@ -272,7 +279,7 @@ class _Weighing:
         columns = zip(*found, strict=True)
         return _Drawn(*(np.concatenate(column) for column in columns))
 
-    def _some(self, theta: Array, counts: Columns) -> tuple[Array, Array, Array, Array]:
+    def _some(self, theta: Array, counts: Columns) -> tuple[Array, ...]:
         """See `_draw`.
 
         Of a channel with bent effects a few candidates are drawn given the common effects, and one is kept by their
@@ -303,11 +310,12 @@ class _Weighing:
             )
             log_effects = logsumexp(each, axis=1).sum(axis=1) - self.channels * math.log(many)
             log_effects += -0.5 * (a**2).sum(axis=1) - log_common - np.repeat(at_mean, counts)
+        tried = b.reshape(-1, many, *b.shape[1:])[..., b.shape[2] - latent.bent :]
         if many > 1:
             best = (each + self.rng.gumbel(size=each.shape)).argmax(axis=1)
             rows = many * np.arange(len(a))[:, None] + best
             b = b[rows, np.arange(self.channels)]
-        return a, b, log_effects, at_mean + latent.told(theta) - solved.log_root
+        return a, b, log_effects, at_mean + latent.told(theta) - solved.log_root, tried, each
 
     def _white(self, draws: int, *, a_side: bool) -> tuple[Array, Array]:
         """Standard numbers behind draws of the common (draw, P) or own effects (draw, channel, Q); their log density.
