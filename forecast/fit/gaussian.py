@@ -14,7 +14,8 @@ Arrays lead with the settings (G), then channels (C). Source: Rasmussen & Willia
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,16 @@ class Solved:
     b: Array
     log_root: Array
 
+    @property
+    def size(self) -> int:
+        """Numbers held."""
+        return sum(getattr(self, field.name).size for field in fields(self))
+
+    @classmethod
+    def picked(cls, settings: Sequence[tuple[Solved, int]]) -> Solved:
+        """Single settings of some solutions as one."""
+        return cls(*(np.stack([getattr(s, f.name)[i] for s, i in settings]) for f in fields(cls)))
+
     def common(self, setting: int, white: Array) -> Array:
         """Draws of the common effects at one setting from standard numbers, both (draw, P)."""
         return np.asarray(self.a[setting] + _against(self.top[setting], white.copy()))
@@ -68,13 +79,13 @@ class Solved:
         return _against(self.root[setting, channel], white + load[:, -1] - a @ load[:, :-1].T)
 
 
-def solve(seen: Rows, path: Array, sides: tuple[Columns, Columns], sds: tuple[Array, Array]) -> Solved:
+def solve(seen: Rows, path: Array, sides: tuple[slice, slice], sds: tuple[Array, Array]) -> Solved:
     """Solve the model at every setting.
 
     Args:
         seen: see `Rows`.
         path: unit coordinates at which its slopes were taken, (C, K).
-        sides: columns of the common effects (P,) and of a channel's own (Q,).
+        sides: columns of the common effects and of a channel's own, P and Q of them.
         sds: what an effect moves its column by, (G, P) and (G, Q).
     """
     (common, own), (common_sd, own_sd) = sides, sds
@@ -86,14 +97,14 @@ def solve(seen: Rows, path: Array, sides: tuple[Columns, Columns], sds: tuple[Ar
         m[..., -bends:, -bends:] += seen.bend
         line[..., -bends:] += seen.pull
     settings, channels, _ = line.shape
-    wide, deep = len(common), len(own)
+    wide, deep = common_sd.shape[1], own_sd.shape[1]
     side = own_sd[:, None, :, None]
     # Filled in place, so that each block lies in one piece.
     root = np.empty((settings, channels, deep, deep))
-    np.multiply(m[..., own[:, None], own], side * own_sd[:, None, None], out=root)
+    np.multiply(m[..., own, own], side * own_sd[:, None, None], out=root)
     root[..., np.arange(deep), np.arange(deep)] += 1.0
     load = np.empty((settings, channels, deep, wide + 1))
-    np.multiply(m[..., own[:, None], common], side * common_sd[:, None, None], out=load[..., :-1])
+    np.multiply(m[..., own, common], side * common_sd[:, None, None], out=load[..., :-1])
     load[..., -1] = line[..., own] * own_sd[:, None]
     fine = np.array(
         [[_halved(*both) for both in zip(*pair, strict=True)] for pair in zip(root, load, strict=True)]
@@ -101,7 +112,7 @@ def solve(seen: Rows, path: Array, sides: tuple[Columns, Columns], sds: tuple[Ar
     stacked = load.reshape(settings, channels * deep, wide + 1)
     lost = stacked.swapaxes(-1, -2) @ stacked
     top = np.empty((settings, wide, wide))
-    shared = m.sum(axis=1)[..., common[:, None], common]
+    shared = m[..., common, common].sum(axis=1)
     np.multiply(shared, common_sd[:, :, None] * common_sd[:, None], out=top)
     top[..., np.arange(wide), np.arange(wide)] += 1.0
     top -= lost[:, :-1, :-1]

@@ -92,8 +92,8 @@ class Latent:
     """
 
     scales: tuple[Scale, ...]
-    common: Columns
-    own: Columns
+    common: slice  # of the columns
+    own: slice
     path: Array
     learnt: tuple[Array, Array]
     idle: tuple[Scale, ...] = ()  # scales at the end of the point that the data do not touch
@@ -189,7 +189,7 @@ class Rates(Latent):
         self.scales = self.scales + (rest if self.delayed else ())
         self.waves = max(self.periods - 1, 1)
         self.unit = np.ascontiguousarray(np.vstack([np.ones(self.periods), d["basis"]]).T)
-        self.common = self.own = np.arange(1 + self.waves)
+        self.common = self.own = slice(0, 1 + self.waves)
         entered, moved = ((d[k] * d["weight"]).sum(axis=0) for k in ("n", "y"))
         share = (moved + 1.0) / (entered + 1.0 / expit(d["mu_prior"][0]))
         self.path = np.zeros((self.channels, 1 + self.waves))
@@ -337,7 +337,7 @@ class Rates(Latent):
 class Traffic(Latent):
     """Traffic: log mean = mu + level + response to spend + season + walks + days; today's budget; lift tests.
 
-    Columns of a channel: level, waves, season, the middle of the log marginal returns, scores of its response.
+    Columns of a channel: season, the middle of the log marginal returns, level, waves, scores of its response.
     """
 
     bent, learns = 3, True
@@ -355,13 +355,15 @@ class Traffic(Latent):
             Scale("noise", "gamma", float(d["noise_prior"])),
             Scale("return_spread", "normal", float(d["spread_prior"][0]), float(d["spread_prior"][1])),
         )
-        many = 1 + self.waves + self.seasons
-        self.common = np.arange(many + 1)
-        self.own = np.concatenate([np.arange(1 + self.waves), np.arange(many + 1, many + 4)])
-        self.unit = np.vstack([np.ones(self.periods), d["basis"], d["season_basis"].T]).T
-        self.path = np.zeros((self.channels, many + 4))
+        many = self.seasons + 2 + self.waves
+        self.common, self.own = slice(0, many), slice(self.seasons + 1, many + 3)
+        nothing, one = np.zeros((self.periods, 1)), np.ones((self.periods, 1))
+        self.unit = np.concatenate([d["season_basis"], nothing, one, d["basis"].T], axis=1)
+        self.today = self.unit[-1].copy()  # log level of today over the middle
+        self.today[: self.seasons], self.today[self.seasons] = 0.0, -1.0
+        self.path = np.zeros((self.channels, many + 3))
         total, cells = (d["y"] * d["weight"]).sum(axis=0), d["weight"].sum(axis=0)
-        self.path[:, 0] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
+        self.path[:, self.seasons + 1] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
         self.lifted = d["lift_channel"].astype(int)
         self.learnt = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
         self._look()
@@ -418,22 +420,19 @@ class Traffic(Latent):
                     found = [0.25 * (x[0] - x[1] - x[2] + x[3]) for x in zip(*crossed, strict=True)]
                 for k in range(3):
                     bends[k][..., i, j] = bends[k][..., j, i] = found[k] / WIDTH**2
-        path = (
-            d["level_prior"] + self.path[:, : self.unit.shape[1]] @ self.unit.T + d["log_days"]
-        )  # channel, period
+        straight = self.path[:, :-3]
+        path = d["level_prior"] + straight @ self.unit.T + d["log_days"]  # channel, period
         self.log_mean = path + here[0].T
-        last, tests, many = self.periods, len(self.lifted), self.unit.shape[1]
-        rows = np.zeros((self.channels, last + 1 + tests, many + 4))
-        rows[:, :last, :many] = self.unit
+        last, tests = self.periods, len(self.lifted)
+        rows = np.zeros((self.channels, last + 1 + tests, self.path.shape[1]))
+        rows[:, :last, :-3] = self.unit
         rows[:, :last, -3:] = slopes[0].swapaxes(0, 1)
-        rows[:, last, : 1 + self.waves] = self.unit[-1, : 1 + self.waves]
-        rows[:, last, many] = -1.0
+        rows[:, last, :-3] = self.today
         rows[:, last, -3:] = slopes[1]
-        level = self.path[:, : 1 + self.waves] @ self.unit[-1, : 1 + self.waves]
-        self.marginal = here[1] + d["tuned"] * (d["level_prior"] + level - self.path[:, many])
+        self.marginal = here[1] + d["tuned"] * (d["level_prior"] + straight @ self.today)
         traffic = np.exp(path)[self.lifted]
         at = last + 1 + np.arange(tests)
-        rows[self.lifted, at, :many] = (traffic * here[2]) @ self.unit
+        rows[self.lifted, at, :-3] = (traffic * here[2]) @ self.unit
         rows[self.lifted, at, -3:] = np.einsum("et,eti->ei", traffic, slopes[2])
         self.miss = (d["lift"] - (traffic * here[2]).sum(axis=1)) / d["lift_sd"] ** 2
         self.rows, self.bends = rows, bends
@@ -482,18 +481,16 @@ class Traffic(Latent):
         return np.concatenate([self._of_draws(theta[rows[i : i + each]], u[i : i + each]) for i in cuts])
 
     def _of_draws(self, theta: Array, u: Array) -> Array:
-        d, many = self.data, self.unit.shape[1]
+        d = self.data
         y, size, z = d["y"].T, _size(theta), u[..., -3:]
         beta, base, carry = self.shares(z)
-        paths = d["level_prior"] + u[..., :many] @ self.unit.T + d["log_days"]
+        paths = d["level_prior"] + u[..., :-3] @ self.unit.T + d["log_days"]
         acting = acting_spend(carry, d["spend_lags"])
         logs = np.log(response(acting, beta[:, None], base[:, None])).swapaxes(1, 2)
         cells = log_negative_binomial(y, paths + d["responds"][:, None] * logs, size)
         found = (d["weight"].T * cells).sum(axis=2)
-        now = d["level_prior"] + u[..., : 1 + self.waves] @ self.unit[-1, : 1 + self.waves]
-        marginal = (
-            now + log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"]) - u[..., many]
-        )
+        now = d["level_prior"] + u[..., :-3] @ self.today
+        marginal = now + log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"])
         variance = np.exp(2.0 * theta[:, 5, None]) + d["worth_sd"] ** 2
         found -= 0.5 * d["tuned"] * (marginal**2 / variance + np.log(variance))
         if len(self.lifted):
@@ -510,9 +507,7 @@ class Traffic(Latent):
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        far = max(
-            np.abs(step[:, : self.unit.shape[1]] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -3:]).max()
-        )
+        far = max(np.abs(step[:, :-3] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -3:]).max())
         self.path = self.path + step * min(1.0, 1.0 / max(far, 1e-9))
         self.path[:, -3:] = np.clip(self.path[:, -3:], -WIDEST, WIDEST)
         self._look()
@@ -523,20 +518,20 @@ class Traffic(Latent):
         logs = [theta[:, i, None] for i in range(6)]
         tau, season_sd, drift, own = (np.exp(log) for log in logs[:4])
         alone, w = self.channels == 1, self.waves
-        mu = d["level_prior"] + LEVEL_SD * a[:, :1]
+        season, (middle, centre), steps = a[:, : self.seasons], a[:, self.seasons :][:, :2].T, a[:, -w:]
+        mu = d["level_prior"] + LEVEL_SD * centre[:, None]
         if alone:
             level = d["level_prior"] + math.sqrt(LEVEL_SD**2 + TRAFFIC_SPREAD) * b[:, :, 0]
         else:
             level = mu + tau * b[:, :, 0]
-        season = a[:, 1 + w : -1]
         beside = (season_sd * season) @ d["season_waves"].T
         v, s = d["walk_centred"], d["own_centred"]
-        waves = drift**v * a[:, 1 : 1 + w] + v * beside
-        both = drift * a[:, 1 : 1 + w] + beside
+        waves = drift**v * steps + v * beside
+        both = drift * steps + beside
         own_waves = own[:, :, None] ** s * b[:, :, 1 : 1 + w].swapaxes(1, 2) + s * both[:, :, None]
         z = [b[:, :, 1 + w + i] for i in range(3)]
         x = [mu, logs[0], level, *z, logs[1], season_sd ** d["season_centred"] * season, *logs[2:5], waves]
-        x += [own_waves.reshape(draws, -1), a[:, -1:], logs[5]]
+        x += [own_waves.reshape(draws, -1), middle[:, None], logs[5]]
         return np.concatenate(x, axis=1)
 
 
@@ -550,7 +545,7 @@ class Values(Latent):
         d = self.data
         self.channels = len(d["deals"])
         self.scales = (Scale("tau", "half", VALUE_TAU), Scale("cv", "normal", DEAL_CV, DEAL_CV_SD))
-        self.common = self.own = np.zeros(1, dtype=np.int64)
+        self.common = self.own = slice(0, 1)
         mean = (d["revenue"].sum() + 1e-300) / max(d["deals"].sum(), 1e-300)
         pooled = (d["revenue"] + mean) / (d["deals"] + 1.0)
         self.path = (np.log(pooled) - d["level_prior"][0])[:, None]

@@ -15,8 +15,8 @@ Guibas 1995 (mixture weights); Owen 1997 (scrambled nets); Tierney & Kadane 1986
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from forecast.fit.sampling import Draws, constrained, sizes_of
 
 Array = NDArray[np.float64]
 
-MANY = (48, 150, 250, 400, 1024)
+MANY = (48, 100, 200, 250, 650)
 ROUNDS = {"traffic": MANY, "value": MANY}
 OTHER_ROUNDS = (48, 100, 150, 200, 512)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
@@ -45,8 +45,8 @@ LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told goo
 HEAVY = 8.0  # degrees of freedom of the effects that are far from Gaussian
 LEAST_LEARNT, LOOSER, CHANGE = 60.0, 1.1, (0.25, 4.0)  # effective draws; of variances that are fitted to them
 LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
-CANDIDATES = 8  # of the effects of a channel whose Gaussian is far from its density
-CHUNK = 4e6  # numbers held at once
+CANDIDATES = 6  # of the effects of a channel whose Gaussian is far from its density
+CHUNK, MOST_KEPT = 1e6, 3e7  # numbers held at once, and of solutions that are not made again
 ITERATIONS = 30
 UNDAMPED = 8  # of these: later ones are shortened, so that a path does not go to and fro
 SETTLED = 1e-3  # largest step of a unit coordinate at which a path stands
@@ -164,6 +164,11 @@ class _Drawn:
     tried: Array
     log_tried: Array
 
+    @classmethod
+    def together(cls, found: Sequence[_Drawn]) -> _Drawn:
+        """The draws of some settings after those of others."""
+        return cls(*(np.concatenate([getattr(one, field.name) for one in found]) for field in fields(cls)))
+
 
 class _Weighing:
     """Rounds of points of one part, their evidence, and the draws that come of them."""
@@ -176,6 +181,8 @@ class _Weighing:
         # Of each round: scores, log target, log weights of one draw of the effects at each; its candidates, see `_Drawn`.
         self.rounds: list[tuple[Array, ...]] = []
         self.kept = 0
+        self.solved: list[Solved] = []  # of the first settings from `kept` on, as many as there is room for
+        self.room = MOST_KEPT
 
     def solve(self, theta: Array, *, bent: bool = True) -> Solved:
         """G at each setting of the scales."""
@@ -207,13 +214,13 @@ class _Weighing:
             proposal = _Proposal(mean, root, heavy=True)
         v = proposal.draw(size, self.rng)
         self.proposals.append(proposal)
-        self.rounds.append((v, *self._evidence(v)))
+        self.rounds.append((v, *self._evidence(v, keep=len(self.rounds) >= SCOUTS)))
 
     def settle_at_mean(self) -> None:
         """Move the path to the mode at the mean of what was found; the rounds so far only propose from then on."""
         mean, _ = self._moments()
         self.settle(self.latent.theta(mean[None]))
-        self.kept = len(self.rounds)
+        self.kept, self.solved, self.room = len(self.rounds), [], MOST_KEPT
 
     def learn(self) -> None:
         """Fit the Gaussian of the bent effects to their weighed moments; the rounds so far are only proposals then.
@@ -241,7 +248,7 @@ class _Weighing:
             bend[c] = precision - inverse.T @ inverse
             pull[c] = precision @ wanted - inverse.T @ inverse @ mean
         self.latent.learn(bend, pull)
-        self.kept = len(self.rounds)
+        self.kept, self.solved, self.room = len(self.rounds), [], MOST_KEPT
 
     def _moments(self) -> tuple[Array, Array]:
         """Mean and covariance of the scores by the weights of the rounds so far."""
@@ -258,9 +265,17 @@ class _Weighing:
         each = [log + p.log_density(v) for log, p in zip(share, self.proposals[first:], strict=True)]
         return v, np.asarray(target - np.logaddexp.reduce(each, axis=0))
 
-    def _evidence(self, v: Array) -> tuple[Array, ...]:
+    def _evidence(self, v: Array, *, keep: bool) -> tuple[Array, ...]:
         """Log target of scores, the log weight of one draw of the effects at each, and its candidates."""
-        drawn = self._draw(self.latent.theta(v), np.ones(len(v), dtype=np.int64))
+        theta, each = self.latent.theta(v), self._chunk(1)
+        found = []
+        for i in range(0, len(v), each):
+            solved = self._solid(theta[i : i + each])
+            self.room -= solved.size if keep else 0
+            if keep and self.room > 0:
+                self.solved.append(solved)
+            found.append(self._draw(solved, theta[i : i + each], np.ones(len(solved.a), dtype=np.int64)))
+        drawn = _Drawn.together(found)
         with np.errstate(invalid="ignore"):  # where the density is zero the weight is too
             target = drawn.evidence - 0.5 * (v**2).sum(axis=1)
         bad = ~(np.isfinite(target) & np.isfinite(drawn.log_effects))
@@ -268,32 +283,31 @@ class _Weighing:
         tried[bad], log_tried[bad] = 0.0, 0.0
         return np.where(bad, -np.inf, target), np.where(bad, 0.0, drawn.log_effects), tried, log_tried
 
-    def _draw(self, theta: Array, counts: Columns) -> _Drawn:
-        """So many draws of the effects at each setting, some settings at a time."""
-        latent = self.latent
-        size = self.channels * (
-            latent.path.shape[1] ** 2 + CANDIDATES * int(counts.max()) * latent.path.shape[1]
-        )
-        each = max(int(CHUNK // size), 1)
-        found = [self._some(theta[i : i + each], counts[i : i + each]) for i in range(0, len(theta), each)]
-        columns = zip(*found, strict=True)
-        return _Drawn(*(np.concatenate(column) for column in columns))
+    def _chunk(self, draws: int) -> int:
+        """How many settings to take at a time, of so many draws each."""
+        columns = self.latent.path.shape[1]
+        return max(int(CHUNK // (self.channels * columns * (columns + CANDIDATES * draws))), 1)
 
-    def _some(self, theta: Array, counts: Columns) -> tuple[Array, ...]:
-        """See `_draw`.
+    def _solid(self, theta: Array) -> Solved:
+        """G at each setting, without its bends where those leave no Gaussian."""
+        solved = self.solve(theta)
+        if (lost := np.isnan(solved.log_root)).any():
+            straight = self.solve(theta[lost], bent=False)
+            for field in fields(Solved):
+                getattr(solved, field.name)[lost] = getattr(straight, field.name)
+        return solved
+
+    def _draw(self, solved: Solved, theta: Array, counts: Columns) -> _Drawn:
+        """So many draws of the effects at each setting.
 
         Of a channel with bent effects a few candidates are drawn given the common effects, and one is kept by their
         weights: the weight of the draw is then the mean of theirs, as if the channel had been integrated out.
         """
-        latent, solved = self.latent, self.solve(theta)
-        if (lost := np.isnan(solved.log_root)).any():
-            straight = self.solve(theta[lost], bent=False)
-            for name in ("root", "top", "load", "a", "b", "log_root"):
-                getattr(solved, name)[lost] = getattr(straight, name)
+        latent = self.latent
         many = CANDIDATES if latent.bent and self.channels > 1 else 1
         sds, ends = latent.sds(theta), np.cumsum(counts)
-        a, log_common = self._white(int(ends[-1]), a_side=True)
-        b, log_own = self._white(int(ends[-1]) * many, a_side=False)
+        a, log_common = self._white((int(ends[-1]), sds[0].shape[1]), sds[0].shape[1] if latent.wide else 0)
+        b, log_own = self._white((int(ends[-1]) * many, self.channels, sds[1].shape[1]), latent.bent)
         for i, (first, last) in enumerate(zip(ends - counts, ends, strict=True)):
             a[first:last] = solved.common(i, a[first:last])
             rows, given = slice(many * first, many * last), np.repeat(a[first:last], many, axis=0)
@@ -315,27 +329,40 @@ class _Weighing:
             best = (each + self.rng.gumbel(size=each.shape)).argmax(axis=1)
             rows = many * np.arange(len(a))[:, None] + best
             b = b[rows, np.arange(self.channels)]
-        return a, b, log_effects, at_mean + latent.told(theta) - solved.log_root, tried, each
+        return _Drawn(a, b, log_effects, at_mean + latent.told(theta) - solved.log_root, tried, each)
 
-    def _white(self, draws: int, *, a_side: bool) -> tuple[Array, Array]:
-        """Standard numbers behind draws of the common (draw, P) or own effects (draw, channel, Q); their log density.
+    def _white(self, shape: tuple[int, ...], heavy: int) -> tuple[Array, Array]:
+        """Standard numbers behind draws of effects, and their log density: normal, but t of the last `heavy` ones.
 
-        Normal, but t of each channel's bent effects and of common effects whose tails are `wide`.
+        Of common effects, (draw, P), each for itself; of those of a channel, (draw, channel, Q), together.
         """
-        latent = self.latent
-        shape = (draws, len(latent.common)) if a_side else (draws, self.channels, len(latent.own))
-        heavy = len(latent.common) * latent.wide if a_side else latent.bent
         white = self.rng.standard_normal(shape)
         if not heavy:
             return white, -0.5 * (white**2).sum(axis=-1)
         rest, last = white[..., : shape[-1] - heavy], white[..., shape[-1] - heavy :]
-        chi2 = self.rng.chisquare(HEAVY, last.shape if a_side else (*last.shape[:-1], 1))
-        last *= np.sqrt(HEAVY / chi2)
-        if a_side:
+        alone = len(shape) == 2
+        last *= np.sqrt(HEAVY / self.rng.chisquare(HEAVY, last.shape if alone else (*last.shape[:-1], 1)))
+        if alone:
             tails = -0.5 * (HEAVY + 1.0) * np.log1p(last**2 / HEAVY).sum(axis=-1)
         else:
             tails = -0.5 * (HEAVY + heavy) * np.log1p((last**2).sum(axis=-1) / HEAVY)
         return white, tails - 0.5 * (rest**2).sum(axis=-1)
+
+    def _drawn(self, theta: Array, counts: Columns, points: Columns) -> _Drawn:
+        """So many draws of the effects at each setting, these `points` of the rounds that count."""
+        each, found = self._chunk(int(counts.max())), []
+        starts = np.cumsum([0, *(len(solved.a) for solved in self.solved)])
+        for i in range(0, len(theta), each):
+            rows = slice(i, i + each)
+            if points[rows][-1] < starts[-1]:
+                at = np.searchsorted(starts, points[rows], side="right") - 1
+                solved = Solved.picked(
+                    [(self.solved[j], p - starts[j]) for j, p in zip(at, points[rows], strict=True)]
+                )
+            else:
+                solved = self._solid(theta[rows])
+            found.append(self._draw(solved, theta[rows], counts[rows]))
+        return _Drawn.together(found)
 
     def draws(self, draws: int) -> tuple[Draws, Certificate]:
         """Draws of the posterior by both weights, and their certificate."""
@@ -347,7 +374,7 @@ class _Weighing:
         counts = points_drawn(smooth, many)
         kept = np.flatnonzero(counts)
         theta, counts = self.latent.theta(v[kept]), counts[kept]
-        drawn = self._draw(theta, counts)
+        drawn = self._drawn(theta, counts, kept)
         again, k_effects = _smoothed(drawn.log_effects)
         chosen = self.rng.permutation(np.repeat(np.arange(many), points_drawn(again, draws)))
         x = self.latent.points(np.repeat(theta, counts, axis=0)[chosen], drawn.a[chosen], drawn.b[chosen])
