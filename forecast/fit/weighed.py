@@ -31,11 +31,11 @@ from forecast.fit.sampling import Draws, constrained, sizes_of
 
 Array = NDArray[np.float64]
 
-MANY = (48, 100, 200, 250, 650)
+MANY = (48, 100, 100, 150, 250, 400)
 ROUNDS = {"traffic": MANY, "value": MANY}
 OTHER_ROUNDS = (48, 100, 150, 200, 512)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
-LEARNT = 4  # rounds after which what is far from Gaussian is fitted to the weighed draws so far
+LEARNT = 3  # rounds after which what is far from Gaussian is fitted to the weighed draws so far
 ONE_MORE, HOPELESS = (
     512,
     100.0,
