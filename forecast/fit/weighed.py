@@ -36,16 +36,17 @@ ROUNDS = {"traffic": MANY, "value": MANY}
 OTHER_ROUNDS = (48, 100, 150, 200, 512)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 LEARNT = 3  # rounds after which what is far from Gaussian is fitted to the weighed draws so far
-ONE_MORE, HOPELESS = (
-    512,
-    100.0,
-)  # points of one more round; effective draws of the effects that it cannot mend
+ONE_MORE, MOST_MORE = 512, 2  # points of one more round, and how many of them
+HOPELESS = 100.0  # effective draws of the effects, which more points of the scales cannot mend
 FREEDOM, WIDER, LEAST_VARIANCE = 8.0, 1.25, 0.01  # of the t proposals
 LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told good from bad
 HEAVY = 8.0  # degrees of freedom of the effects that are far from Gaussian
 LEAST_LEARNT, LOOSER, CHANGE = 60.0, 1.1, (0.25, 4.0)  # effective draws; of variances that are fitted to them
 LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
-CANDIDATES = 6  # of the effects of a channel whose Gaussian is far from its density
+CANDIDATES, FOR_ALL = (
+    6,
+    24,
+)  # of the effects of a channel whose Gaussian is far from its density, and of all channels
 CHUNK, MOST_KEPT = 1e6, 3e7  # numbers held at once, and of solutions that are not made again
 ITERATIONS = 30
 UNDAMPED = 8  # of these: later ones are shortened, so that a path does not go to and fro
@@ -99,7 +100,9 @@ def _weighed(
         if i == LEARNT - 1 and work.latent.learns:
             work.learn()
     found, certificate = work.draws(draws)
-    if not good(certificate) and certificate.ess_effects > HOPELESS:
+    for _ in range(MOST_MORE):
+        if good(certificate) or certificate.ess_effects < HOPELESS:
+            break
         work.round(ONE_MORE, first=False)
         found, certificate = work.draws(draws)
     return found, certificate
@@ -177,6 +180,7 @@ class _Weighing:
         self.part, self.rng = part, rng
         self.latent = latent_of(part)
         self.channels = len(self.latent.path)
+        self.candidates = max(CANDIDATES, FOR_ALL // self.channels) if self.latent.bent else 1
         self.proposals: list[_Proposal] = []
         # Of each round: scores, log target, log weights of one draw of the effects at each; its candidates, see `_Drawn`.
         self.rounds: list[tuple[Array, ...]] = []
@@ -286,7 +290,7 @@ class _Weighing:
     def _chunk(self, draws: int) -> int:
         """How many settings to take at a time, of so many draws each."""
         columns = self.latent.path.shape[1]
-        return max(int(CHUNK // (self.channels * columns * (columns + CANDIDATES * draws))), 1)
+        return max(int(CHUNK // (self.channels * columns * (columns + self.candidates * draws))), 1)
 
     def _solid(self, theta: Array) -> Solved:
         """G at each setting, without its bends where those leave no Gaussian."""
@@ -304,7 +308,7 @@ class _Weighing:
         weights: the weight of the draw is then the mean of theirs, as if the channel had been integrated out.
         """
         latent = self.latent
-        many = CANDIDATES if latent.bent and self.channels > 1 else 1
+        many = self.candidates
         sds, ends = latent.sds(theta), np.cumsum(counts)
         a, log_common = self._white((int(ends[-1]), sds[0].shape[1]), sds[0].shape[1] if latent.wide else 0)
         b, log_own = self._white((int(ends[-1]) * many, self.channels, sds[1].shape[1]), latent.bent)
