@@ -134,12 +134,15 @@ def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
-    """The log density of a part and its gradient, as a function of the unconstrained point."""
+    """The log density of a part and its gradient, as a function of the unconstrained point.
+
+    By copies of its data: an array that may not be written is another type to numba, and compiles the kernel once more.
+    """
     from forecast.fit.kernels import traffic as traffic_kernels
     from forecast.fit.kernels import transition as kernels
 
     arguments: list[Any] = [
-        float(v) if v.ndim == 0 else np.ascontiguousarray(v, dtype=float) for v in part.data.values()
+        float(v) if v.ndim == 0 else np.array(v, dtype=float, order="C") for v in part.data.values()
     ]
     kernel: Callable[..., float] = kernels.transition_kernel
     if part.kind == "traffic":
@@ -152,7 +155,7 @@ def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
 
     def density(x: Array) -> tuple[float, Array]:
         gradient = np.empty(size)
-        return kernel(x, gradient, *arguments), gradient
+        return kernel(np.ascontiguousarray(x), gradient, *arguments), gradient
 
     return density
 
