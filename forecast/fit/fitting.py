@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import acting_spend, response, walks
-from forecast.fit.data import response_of
+from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
@@ -92,9 +92,6 @@ def fit(
 def failures(posterior: Posterior) -> list[str]:
     """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
     return [said for part in posterior.diagnostics for said in GATE.missed(part)]
-
-
-VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
 
 
 class _Run:
@@ -176,18 +173,16 @@ class _Run:
     ) -> tuple[Draws, Course]:
         words = [self.seed, attempt, *part.name.encode()]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-        every = VALUE_THIN if part.kind == "value" else 1
         sampler = sample_pymc if self.road == "pymc" else sample_kernel
-        sampled, moved = sampler(
+        return sampler(
             part,
             seed=seed,
-            draws=draws * every,
+            draws=draws,
             tune=tune,
             target_accept=accept,
             cores=self.cores,
             progress=self.progress,
         )
-        return _thinned(sampled, every, 0), replace(moved, stats=_thinned(moved.stats, every, 0))
 
     def sample_stats(self) -> xr.Dataset:
         """Statistics of the sampler, (part, chain, draw)."""
@@ -218,8 +213,7 @@ class _Run:
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: see `parts.Fitter`."""
         d = self.sample(part)
-        apart = d["tau"][..., None] * d["z"] if len(self.channels) > 1 else 0.0
-        mean = _flat(np.exp(d["mu"][..., None] + apart))
+        mean = _flat(np.exp(value_levels(part.data, d)))
         self.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
         return {"deal_mean": mean, "deal_cv": _flat(d["cv"])}
 
@@ -291,9 +285,9 @@ def _flat(values: Array) -> Array:
     return values.reshape(-1, *values.shape[2:])
 
 
-def _thinned(sampled: Draws, step: int, first: int | None = None) -> Draws:
-    """Every `step`th draw of each chain: from the `first` on, else the last of each step."""
-    return {name: values[:, step - 1 if first is None else first :: step] for name, values in sampled.items()}
+def _thinned(sampled: Draws, step: int) -> Draws:
+    """The last of every `step` draws of each chain."""
+    return {name: values[:, step - 1 :: step] for name, values in sampled.items()}
 
 
 def _season(d: Draws, data: Mapping[str, Array]) -> Array:

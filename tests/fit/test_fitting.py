@@ -155,7 +155,7 @@ def test_deal_values_are_those_seen_with_the_error_of_a_mean():
     data = inputs.value_data(past)
     assert data is not None
     d = sampled(Part("value", "value", "value", data), draws=1000)
-    mean = np.exp(d["mu"][..., None] + d["tau"][..., None] * d["z"])
+    mean = np.exp(inputs.value_levels(data, d))
     observed = revenue.sum(axis=0) / won.sum(axis=0)
     error = 0.8 * observed / np.sqrt(won.sum(axis=0))
     assert (np.abs(mean.mean(axis=(0, 1)) - observed) < 1.0 * error).all()

@@ -136,6 +136,8 @@ def value() -> Data:
         "sizes": np.array([1.0, 2.0, 3.0]),
         "size_cells": np.array([10.0, 3.0, 3.0]),
         "level_prior": np.array([8.5, 0.7]),
+        "known_level": np.array([8.4, 8.6, 8.5]),
+        "known_precision": np.array([60.0, 9.0, 0.0]),
     }
 
 
@@ -216,6 +218,8 @@ def single(data: Data) -> Data:
         "deals",
         "revenue",
         "deals_log_revenue",
+        "known_level",
+        "known_precision",
     }
     per_channel |= {"responds", "spend_lags", "elasticity_prior", "base_prior", "carries", "carry_prior"}
     per_channel |= {"log_worth", "log_current", "log_spend", "worth_sd", "tuned"}

@@ -155,10 +155,11 @@ def _value(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     d = carray(block, (n_all,))
     c, m = int(d[1]), int(d[2])
     o = 3 + 3 * c
+    e = o + 2 * m + 2
     out = carray(gradient, (dim,))
     value = value_kernel(
         carray(x, (dim,)), out, d[3 : 3 + c], d[3 + c : 3 + 2 * c], d[3 + 2 * c : o], d[o : o + m],
-        d[o + m : o + 2 * m], d[o + 2 * m : o + 2 * m + 2],
+        d[o + m : o + 2 * m], d[e - 2 : e], d[e : e + c], d[e + c : e + 2 * c],
     )  # fmt: skip
     carray(logp, (1,))[0] = value
     return _status(value, out)
