@@ -36,6 +36,7 @@ from forecast.study import Study
 Array = NDArray[np.float64]
 
 TUNE = 400
+RETRY_TUNE = 800
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
 RETRY_ACCEPT = 0.97
 LAST_ACCEPT = 0.997  # of few channels with little data: one second attempt in thirty still diverges once
@@ -62,9 +63,9 @@ def fit(
     Rates and delays first, then deal value, then traffic, whose prior shrinks the marginal returns at today's budget
     and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges. `fixed`:
     arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
-    that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `tune`, `accept`: warm-up
-    draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is
-    shown every part as it was sampled, with its draws. `sampler`: "auto" (the weighed closed form of `fit.weighed`, and
+    that misses its checks is sampled anew with smaller steps, up to so many `attempts`; once for a few divergences,
+    which are within the gate. `tune`, `accept`: warm-up draws and target of the first attempt. `weigh`: whether to
+    tell how far numbers rest on their priors. `watch` is shown every part as it was sampled, with its draws. `sampler`: "auto" (the weighed closed form of `fit.weighed`, and
     NUTS for a part whose weights miss the gate), "weighed" (the same without NUTS), "nuts" (nutpie on the kernels) or
     "pymc" (PyMC's own sampler on the models of `fit.model`: slow, and the same posterior).
 
@@ -152,16 +153,19 @@ class _Run:
         return drawn, told(certificate)
 
     def _by_chains(self, part: Part) -> tuple[Draws, dict[str, Any]]:
-        """NUTS; again with smaller steps and more draws, at most twice, where the gate is missed."""
+        """NUTS; again with smaller steps and more draws: at most twice where the gate is missed, once for divergences.
+
+        A few divergences are within the gate, but what smaller steps can mend is mended.
+        """
         sampled, moved = self._once(part, self.accept, self.tune, self.each, attempt=0)
         found = diagnose(sampled, part, moved) | {"asked": self.draws}
         attempts, gradients = 1, moved.gradients
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
-            if not GATE.missed(found):
+            if not GATE.missed(found) and (attempt > 1 or not found["divergences"]):
                 break
             self.progress.step(f"fitting {part.label} again, with smaller steps")
             more = 2**attempt
-            sampled, moved = self._once(part, accept, 2 * TUNE, more * self.each, attempt=attempt)
+            sampled, moved = self._once(part, accept, RETRY_TUNE, more * self.each, attempt=attempt)
             found = diagnose(sampled, part, moved) | {"asked": self.draws}
             sampled, moved = _thinned(sampled, more), replace(moved, stats=_thinned(moved.stats, more))
             attempts, gradients = attempts + 1, gradients + moved.gradients
