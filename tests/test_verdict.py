@@ -85,11 +85,16 @@ def test_each_bar_of_sampling_fails_alone(name: str, harm: dict[str, Any]):
     ("harm", "said"),
     [
         ({"divergences": 1}, "leads to won: too few to tell where they sit; they hide next to nothing"),
-        ({"divergences": 19}, "leads to won: they sit nowhere in particular; another --seed tells whether they matter"),
+        (
+            {"divergences": 19},
+            "leads to won: they sit nowhere in particular; another --seed tells whether they matter",
+        ),
         (
             {"divergences": 19, "divergent_scale": "noise", "divergent_end": "low", "divergent_share": 0.84},
-            "leads to won: 84 % of them where the scatter from period to period is smallest: such cases come too "
-            "seldom, and its bands may be a little too wide",
+            (
+                "leads to won: 84 % of them where the scatter from period to period is smallest: such cases come too "
+                "seldom, and its bands may be a little too wide"
+            ),
         ),
     ],
 )

@@ -6,7 +6,6 @@ from .data import traffic_data as traffic_data
 from .data import transition_data as transition_data
 from .data import value_data as value_data
 from .data import value_raw as value_raw
-from .fitting import TUNE as TUNE
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .gate import GATE as GATE

@@ -92,7 +92,7 @@ def response_of(data: Mapping[str, Any], z: Mapping[str, Array]) -> tuple[Array,
 
 
 def value_levels(data: Mapping[str, Any], z: Mapping[str, Array]) -> Array:
-    """log mean of a deal (..., channel) of `mu`, `tau` (...) and `level_raw` (..., channel); see `model.value_model`."""
+    """log mean of a deal (..., channel) of `mu`, `tau` (...), `level_raw` (..., channel): see `model.value_model`."""
     mu, tau, h = z["mu"][..., None], z["tau"][..., None], data["known_precision"]
     if len(h) == 1:
         return np.asarray(mu)

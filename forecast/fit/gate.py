@@ -106,7 +106,10 @@ class Gate:
         )  # fmt: skip
 
     def checks(self, parts: Sequence[Diagnosis]) -> list[Check]:
-        """A check for each bar, over all parts; none where nothing was sampled. FAIL where a bar is missed."""
+        """A check for each bar, over all parts; none where nothing was sampled. FAIL where a bar is missed.
+
+        REVIEW where it is not, and yet a doubt is left: the advice says of what.
+        """
         hurt = [p for p in parts if p.get("divergences")]
         told = (message("{divergences} of {draws:whole} draws of {part}", **p) for p in hurt)
         where = together(*told, between="; ") if hurt else message("0")
@@ -117,12 +120,11 @@ class Gate:
                 continue
             x = bar.worst(measured)
             said = message(bar.value, x=x, where=where)
-            if not bar.passes(x):
-                made.append(Check(bar.name, FAIL, said, "", bar.must))
-            elif bar.doubtful(x):
-                made.append(Check(bar.name, REVIEW, said, together(*map(_hidden, hurt), between="; "), bar.must))
-            else:
-                made.append(Check(bar.name, PASS, said, "", bar.must))
+            status = PASS if bar.passes(x) else FAIL
+            advice: Text = ""
+            if status == PASS and bar.doubtful(x):
+                status, advice = REVIEW, together(*map(_hidden, hurt), between="; ")
+            made.append(Check(bar.name, status, said, advice, bar.must))
         return made
 
     def missed(self, part: Diagnosis) -> list[str]:
@@ -142,7 +144,9 @@ def _hidden(part: Diagnosis) -> Text:
     if n < LEAST_TOLD:
         return message("{part}: too few to tell where they sit; they hide next to nothing", part=name)
     if end not in ENDS or part["divergent_scale"] not in SCALES:
-        return message("{part}: they sit nowhere in particular; another --seed tells whether they matter", part=name)
+        return message(
+            "{part}: they sit nowhere in particular; another --seed tells whether they matter", part=name
+        )
     return message(
         "{part}: {share:.0%} of them where {scale} is {end}", part=name, share=part["divergent_share"],
         scale=SCALES[part["divergent_scale"]], end=ENDS[end],

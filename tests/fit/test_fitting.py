@@ -371,7 +371,15 @@ def test_a_sampler_that_cannot_run_names_the_part(monkeypatch):
 
 @pytest.mark.parametrize(
     ("divergences", "attempts"),
-    [((0,), 1), ((50, 0), 2), ((50, 40, 0), 3), ((50, 100, 200), 3), ((3, 0), 2), ((3, 2), 2), ((3, 99, 1), 3)],
+    [
+        ((0,), 1),
+        ((50, 0), 2),
+        ((50, 40, 0), 3),
+        ((50, 100, 200), 3),
+        ((3, 0), 2),
+        ((3, 2), 2),
+        ((3, 99, 1), 3),
+    ],
 )
 def test_a_part_that_misses_the_gate_is_sampled_again(
     monkeypatch, divergences: tuple[int, ...], attempts: int

@@ -166,6 +166,8 @@ def _value(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
 
 
 LOGP = {"calendar": _transition, "cohort": _transition, "traffic": _traffic, "value": _value}
+
+
 @_kept(_EXPAND)
 def point(dim: Any, expanded: Any, x: Any, out: Any, block: Any) -> Any:  # noqa: ARG001 - nutpie's signature
     """The unconstrained point itself, as nutpie's expanded draw."""
