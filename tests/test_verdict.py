@@ -67,7 +67,7 @@ def test_a_sound_run_passes():
         ("R-hat", {"max_rhat": 1.01}),
         ("R-hat", {"max_rhat": float("nan")}),
         ("effective sample size", {"min_ess_tail": 400.0}),
-        ("divergences", {"divergences": 1}),
+        ("divergences", {"divergences": 20}),
         ("E-BFMI", {"min_bfmi": 0.3}),
         ("cut off at the greatest tree depth", {"at_depth": 0.01}),
         ("number of draws", {"draws": 3999}),
@@ -81,11 +81,37 @@ def test_each_bar_of_sampling_fails_alone(name: str, harm: dict[str, Any]):
     assert check(found, name)["status"] == "FAIL"
 
 
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ({"divergences": 1}, "leads to won: too few to tell where they sit; they hide next to nothing"),
+        (
+            {"divergences": 19},
+            "leads to won: they sit nowhere in particular; another --seed tells whether they matter",
+        ),
+        (
+            {"divergences": 19, "divergent_scale": "noise", "divergent_end": "low", "divergent_share": 0.84},
+            (
+                "leads to won: 84 % of them where the scatter from period to period is smallest: such cases come too "
+                "seldom, and its bands may be a little too wide"
+            ),
+        ),
+    ],
+)
+def test_a_few_divergences_are_a_review_that_says_what_they_hide(harm: dict[str, Any], said: str):
+    """Below 0.5 % of the draws: usable, with the part and the scale they sit at."""
+    found = judged(part=harm)
+    assert found["status"] == "REVIEW"
+    one = check(found, "divergences")
+    assert (one["status"], one["advice"]) == ("REVIEW", said)
+    assert one["value"] == f"{harm['divergences']} of 4 000 draws of leads to won"
+
+
 def test_failures_on_record_fail_whatever_stands_in_for_the_fit():
     """A preview in place of a failed fit is a FAIL that names the failure; a preview asked for is a REVIEW."""
     asked = verdict(Posterior(xr.Dataset(), (), {"method": "preview"}), AUDIT, DELAYS, SPLIT.head(0))
     assert (asked["status"], asked["sentence"][:7]) == ("REVIEW", "PREVIEW")
-    found = judged({"method": "preview"}, part={"divergences": 2}, failures=["leads to won: 2 divergences"])
+    found = judged({"method": "preview"}, part={"divergences": 20}, failures=["leads to won: 20 divergences"])
     assert found["status"] == "FAIL"
     assert check(found, "divergences")["status"] == "FAIL"
     assert "the PREVIEW in closed form, not the fit" in found["sentence"]

@@ -31,7 +31,7 @@ from forecast.study import Study
 
 Array = NDArray[np.float64]
 
-WARM_UP = 200  # draws of each chain's warm-up: half a study's, and quantiles of totals within three parts in a hundred
+WARM_UP = 100  # draws of each chain's warm-up, where a part is fitted by chains
 # Beyond them a fit is made again: of any parameter, so totals are far better.
 MOST_DIVERGENCES, MOST_RHAT = 10, 1.1
 AGAIN_DRAWS = 2000
@@ -174,7 +174,7 @@ def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
         from forecast.fit import preview
 
         return preview(origin.study, origin.past, seed=setup.seed, draws=setup.draws), {}
-    from forecast.fit import TUNE, failures, fit
+    from forecast.fit import failures, fit
 
     def made(draws: int, attempts: int) -> tuple[Posterior, dict[str, Any]]:
         posterior = fit(
@@ -185,7 +185,7 @@ def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
             progress=Silent(),
             cores=origin.cores,
             attempts=attempts,
-            tune=WARM_UP if attempts == 1 else TUNE,
+            tune=WARM_UP,
             weigh=False,
         )
         return posterior, {

@@ -5,7 +5,7 @@ from .data import lift_data as lift_data
 from .data import traffic_data as traffic_data
 from .data import transition_data as transition_data
 from .data import value_data as value_data
-from .fitting import TUNE as TUNE
+from .data import value_raw as value_raw
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .gate import GATE as GATE

@@ -51,6 +51,7 @@ TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of pa
 # Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
 # a funnel of the walk and its sd (measured: 1 stalls, 0 mixes at half the speed).
 TYPICAL_DRIFT = 0.25
+VARIANCE_OF_DEALS = (1e-4, 4.0)  # relative, as told by the cells; for the choice of coordinates only
 TYPICAL_NOISE = 0.15  # of a cell, for the choice of parameterisation only
 RETURN_SPREAD = 1.0  # log sd of what is believed of the spread of marginal returns
 TRANSPORT = 0.1  # sd, as a share of the lift, with which a test speaks for the company's everyday
@@ -88,6 +89,22 @@ def response_of(data: Mapping[str, Any], z: Mapping[str, Array]) -> tuple[Array,
         for name in ("elasticity", "base", "carry")
     )
     return beta, base, carry * data["carries"]
+
+
+def value_levels(data: Mapping[str, Any], z: Mapping[str, Array]) -> Array:
+    """log mean of a deal (..., channel) of `mu`, `tau` (...), `level_raw` (..., channel): see `model.value_model`."""
+    mu, tau, h = z["mu"][..., None], z["tau"][..., None], data["known_precision"]
+    if len(h) == 1:
+        return np.asarray(mu)
+    root = np.sqrt(1.0 + tau**2 * h)
+    return np.asarray(mu + tau * (tau * h * (data["known_level"] - mu) / root**2 + z["level_raw"] / root))
+
+
+def value_raw(data: Mapping[str, Any], level: Array, mu: Array, tau: Array) -> Array:
+    """`level_raw` of these log means: `value_levels` backwards."""
+    h = data["known_precision"]
+    root = np.sqrt(1.0 + tau**2 * h)
+    return np.asarray(root * (level - mu) / tau - tau * h * (data["known_level"] - mu) / root)
 
 
 def drift_prior(history: History) -> Array:
@@ -372,11 +389,17 @@ def value_data(history: History) -> dict[str, Any] | None:
         return None
     channels, (index, wins, money) = len(history.channels), history.sales
     sizes, cells = np.unique(wins, return_counts=True)
+    deals, revenue = np.bincount(index, wins, channels), np.bincount(index, money, channels)
+    some = deals > 0
+    mean = np.where(some, revenue, money.sum()) / np.where(some, deals, wins.sum())
+    scatter = ((money / mean[index] - wins) ** 2 / wins).sum() / max(len(money) - int(some.sum()), 1)
     return {
-        "deals": np.bincount(index, wins, channels),
-        "revenue": np.bincount(index, money, channels),
+        "deals": deals,
+        "revenue": revenue,
         "deals_log_revenue": np.bincount(index, wins * np.log(money), channels),
         "sizes": sizes,
         "size_cells": cells.astype(float),
         "level_prior": np.array([math.log(money.sum() / wins.sum()), 0.7]),
+        "known_level": np.log(mean),
+        "known_precision": (channels > 1) * deals / np.clip(scatter, *VARIANCE_OF_DEALS),
     }

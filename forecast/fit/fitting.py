@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import acting_spend, response, walks
-from forecast.fit.data import response_of
+from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part, assemble
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
@@ -35,7 +35,8 @@ from forecast.study import Study
 
 Array = NDArray[np.float64]
 
-TUNE = 400
+TUNE = 100  # of a chain; 400 cost a quarter more gradients and missed the gate as often: measured
+RETRY_TUNE = 800
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
 RETRY_ACCEPT = 0.97
 LAST_ACCEPT = 0.997  # of few channels with little data: one second attempt in thirty still diverges once
@@ -62,11 +63,12 @@ def fit(
     Rates and delays first, then deal value, then traffic, whose prior shrinks the marginal returns at today's budget
     and so needs the worth of a unit of traffic. Diagnostics are returned, not judged: `failures` judges. `fixed`:
     arrays by name of a part, in place of those made from the history; calibration holds priors still with it. A part
-    that misses its checks is sampled anew with smaller steps, up to so many `attempts`. `tune`, `accept`: warm-up
-    draws and target of the first attempt. `weigh`: whether to tell how far numbers rest on their priors. `watch` is
-    shown every part as it was sampled, with its draws. `sampler`: "auto" (the weighed closed form of `fit.weighed`, and
-    NUTS for a part whose weights miss the gate), "weighed" (the same without NUTS), "nuts" (nutpie on the kernels) or
-    "pymc" (PyMC's own sampler on the models of `fit.model`: slow, and the same posterior).
+    that misses its checks is sampled anew with smaller steps, up to so many `attempts`; once for a few divergences,
+    which are within the gate. `tune`, `accept`: warm-up draws and target of the first attempt. `weigh`: whether to
+    tell how far numbers rest on their priors. `watch` is shown every part as it was sampled, with its draws. `sampler`:
+    "auto" (the weighed closed form of `fit.weighed`, and NUTS for a part whose weights miss the gate), "weighed" (the
+    same without NUTS), "nuts" (nutpie on the kernels) or "pymc" (PyMC's own sampler on the models of `fit.model`: slow,
+    and the same posterior).
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
@@ -92,9 +94,6 @@ def fit(
 def failures(posterior: Posterior) -> list[str]:
     """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
     return [said for part in posterior.diagnostics for said in GATE.missed(part)]
-
-
-VALUE_THIN = 4  # deal values mix slowly and cost next to nothing
 
 
 class _Run:
@@ -155,16 +154,19 @@ class _Run:
         return drawn, told(certificate)
 
     def _by_chains(self, part: Part) -> tuple[Draws, dict[str, Any]]:
-        """NUTS; again with smaller steps and more draws, at most twice, where the gate is missed."""
+        """NUTS; again with smaller steps and more draws: at most twice where the gate is missed, once for divergences.
+
+        A few divergences are within the gate, but what smaller steps can mend is mended.
+        """
         sampled, moved = self._once(part, self.accept, self.tune, self.each, attempt=0)
         found = diagnose(sampled, part, moved) | {"asked": self.draws}
         attempts, gradients = 1, moved.gradients
         for attempt, accept in enumerate((RETRY_ACCEPT, LAST_ACCEPT)[: self.attempts - 1], start=1):
-            if not GATE.missed(found):
+            if not GATE.missed(found) and (attempt > 1 or not found["divergences"]):
                 break
             self.progress.step(f"fitting {part.label} again, with smaller steps")
             more = 2**attempt
-            sampled, moved = self._once(part, accept, 2 * TUNE, more * self.each, attempt=attempt)
+            sampled, moved = self._once(part, accept, RETRY_TUNE, more * self.each, attempt=attempt)
             found = diagnose(sampled, part, moved) | {"asked": self.draws}
             sampled, moved = _thinned(sampled, more), replace(moved, stats=_thinned(moved.stats, more))
             attempts, gradients = attempts + 1, gradients + moved.gradients
@@ -176,18 +178,16 @@ class _Run:
     ) -> tuple[Draws, Course]:
         words = [self.seed, attempt, *part.name.encode()]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-        every = VALUE_THIN if part.kind == "value" else 1
         sampler = sample_pymc if self.road == "pymc" else sample_kernel
-        sampled, moved = sampler(
+        return sampler(
             part,
             seed=seed,
-            draws=draws * every,
+            draws=draws,
             tune=tune,
             target_accept=accept,
             cores=self.cores,
             progress=self.progress,
         )
-        return _thinned(sampled, every, 0), replace(moved, stats=_thinned(moved.stats, every, 0))
 
     def sample_stats(self) -> xr.Dataset:
         """Statistics of the sampler, (part, chain, draw)."""
@@ -218,8 +218,7 @@ class _Run:
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: see `parts.Fitter`."""
         d = self.sample(part)
-        apart = d["tau"][..., None] * d["z"] if len(self.channels) > 1 else 0.0
-        mean = _flat(np.exp(d["mu"][..., None] + apart))
+        mean = _flat(np.exp(value_levels(part.data, d)))
         self.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
         return {"deal_mean": mean, "deal_cv": _flat(d["cv"])}
 
@@ -291,9 +290,9 @@ def _flat(values: Array) -> Array:
     return values.reshape(-1, *values.shape[2:])
 
 
-def _thinned(sampled: Draws, step: int, first: int | None = None) -> Draws:
-    """Every `step`th draw of each chain: from the `first` on, else the last of each step."""
-    return {name: values[:, step - 1 if first is None else first :: step] for name, values in sampled.items()}
+def _thinned(sampled: Draws, step: int) -> Draws:
+    """The last of every `step` draws of each chain."""
+    return {name: values[:, step - 1 :: step] for name, values in sampled.items()}
 
 
 def _season(d: Draws, data: Mapping[str, Array]) -> Array:

@@ -6,9 +6,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forecast.words import FAIL, PASS, Check, Message, message, typed
+from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, message, together, typed
 
 Diagnosis = Mapping[str, Any]  # of one part, as `fit.sampling.diagnose` tells it
+
+LEAST_TOLD = 5  # divergences of a part below which they tell nothing of where they sit
+SCALES = {
+    "tau": message("the difference between channels"),
+    "drift": message("the change over time that channels share"),
+    "own_drift": message("the change over time of single channels"),
+    "noise": message("the scatter from period to period"),
+    "season_sd": message("the size of the season"),
+    "delay_mean": message("the delay"),
+    "delay_cv": message("the spread of delays"),
+    "before": message("what entered before the first period"),
+    "cv": message("the spread of deals"),
+    "return_spread": message("the difference of returns between channels"),
+}
+ENDS = {
+    "low": message("smallest: such cases come too seldom, and its bands may be a little too wide"),
+    "high": message("largest: such cases come too seldom, and its bands may be a little too narrow"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +40,7 @@ class Bar:
     must: Message
     sentence: str
     of: str = ""  # parts made by "chains" or by "weights"; all parts where it is empty
+    doubtful: Callable[[float], bool] = lambda _: False  # what passes but is a REVIEW
 
     def holds_for(self, part: Diagnosis) -> bool:
         """Whether a part is measured by it."""
@@ -33,10 +52,14 @@ class Gate:
     """Of every part: largest R-hat, least effective sample size and E-BFMI, share of draws cut off at full depth.
 
     Of one made by weights (`fit.weighed`): the largest Pareto k-hat of its weights, and their effective sizes.
+
+    Divergences are draws where the sampler lost its way. One is no failure: a FAIL is their share of a part's draws
+    that smaller steps did not bring below `max_divergent`; a few are a REVIEW that says what they may hide.
     """
 
     max_rhat: float = 1.01
     min_ess: float = 400.0
+    max_divergent: float = 0.005
     min_bfmi: float = 0.3  # Betancourt 2016
     max_at_depth: float = 0.01
     max_k: float = 0.7  # Vehtari et al. 2024
@@ -54,8 +77,10 @@ class Gate:
             "{x:whole}", message(above, x=self.min_ess), "effective sample size {x:whole}", "chains",
         )  # fmt: skip
         yield Bar(
-            "divergences", lambda parts: sum(p["divergences"] for p in parts), lambda x: x == 0,
-            "{x}{where}", message("0"), "{x} divergences", "chains",
+            "divergences", lambda parts: max(p["divergences"] / p["draws"] for p in parts),
+            lambda x: x < self.max_divergent, "{where}",
+            message("below {x:.1%} of the draws", x=self.max_divergent), "{divergences} divergences", "chains",
+            lambda x: x > 0.0,
         )  # fmt: skip
         yield Bar(
             "E-BFMI", lambda parts: min(p["min_bfmi"] for p in parts), lambda x: x > self.min_bfmi,
@@ -81,9 +106,13 @@ class Gate:
         )  # fmt: skip
 
     def checks(self, parts: Sequence[Diagnosis]) -> list[Check]:
-        """A check for each bar, over all parts; none where nothing was sampled. FAIL where a bar is missed."""
-        hurt = [str(p["part"]) for p in parts if p.get("divergences")]
-        where = message(" ({parts})", parts=hurt) if hurt else ""
+        """A check for each bar, over all parts; none where nothing was sampled. FAIL where a bar is missed.
+
+        REVIEW where it is not, and yet a doubt is left: the advice says of what.
+        """
+        hurt = [p for p in parts if p.get("divergences")]
+        told = (message("{divergences} of {draws:whole} draws of {part}", **p) for p in hurt)
+        where = together(*told, between="; ") if hurt else message("0")
         made = []
         for bar in self.bars(max((p["asked"] for p in parts), default=0)) if parts else ():
             measured = [p for p in parts if bar.holds_for(p)]
@@ -91,7 +120,11 @@ class Gate:
                 continue
             x = bar.worst(measured)
             said = message(bar.value, x=x, where=where)
-            made.append(Check(bar.name, PASS if bar.passes(x) else FAIL, said, "", bar.must))
+            status = PASS if bar.passes(x) else FAIL
+            advice: Text = ""
+            if status == PASS and bar.doubtful(x):
+                status, advice = REVIEW, together(*map(_hidden, hurt), between="; ")
+            made.append(Check(bar.name, status, said, advice, bar.must))
         return made
 
     def missed(self, part: Diagnosis) -> list[str]:
@@ -103,6 +136,21 @@ class Gate:
             for b, x in found
             if not b.passes(x)
         ]
+
+
+def _hidden(part: Diagnosis) -> Text:
+    """What the divergences of a part may hide: where they sit, of their scales, and what that does to bands."""
+    n, end, name = part["divergences"], part.get("divergent_end", ""), part["part"]
+    if n < LEAST_TOLD:
+        return message("{part}: too few to tell where they sit; they hide next to nothing", part=name)
+    if end not in ENDS or part["divergent_scale"] not in SCALES:
+        return message(
+            "{part}: they sit nowhere in particular; another --seed tells whether they matter", part=name
+        )
+    return message(
+        "{part}: {share:.0%} of them where {scale} is {end}", part=name, share=part["divergent_share"],
+        scale=SCALES[part["divergent_scale"]], end=ENDS[end],
+    )  # fmt: skip
 
 
 GATE = Gate()

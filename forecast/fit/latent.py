@@ -36,6 +36,7 @@ from forecast.equations import (
     mean_shape,
     response,
 )
+from forecast.fit.data import value_raw
 from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.parts import Part
 from forecast.fit.scales import (
@@ -585,7 +586,9 @@ class Values(Latent):
         """See `Latent`."""
         mean, sd = self.data["level_prior"]
         mu = mean + math.sqrt(sd**2 + (self.channels == 1) * VALUE_SPREAD) * a[:, :1]
-        return np.concatenate([mu, theta[:, :1], b[:, :, 0], theta[:, 1:]], axis=1)
+        tau = np.exp(theta[:, :1])
+        raw = value_raw(self.data, mu + tau * b[:, :, 0], mu, tau)
+        return np.concatenate([mu, theta[:, :1], raw, theta[:, 1:]], axis=1)
 
 
 def _size(theta: Array) -> Array:

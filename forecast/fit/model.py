@@ -252,7 +252,12 @@ def _lift(d: Mapping[str, Tensor], log_level: Tensor, beta: Tensor, base: Tensor
 def value_model(data: Mapping[str, Array]) -> pm.Model:
     """Deal value: the revenue R of W deals is Gamma(W a, a / m_c), a = 1 / cv^2, because Gamma is closed under sums.
 
-    log m_c = mu + tau z_c (mu alone for a single channel). The likelihood needs only sums: over cells i of channel c,
+    log m_c ~ Normal(mu, tau); mu alone for a single channel. Sampled is what data and prior together leave open: with
+    y_c and h_c the log mean of what was seen and about its precision (`known_level`, `known_precision`),
+
+        log m_c = mu + tau^2 h_c / (1 + tau^2 h_c) (y_c - mu) + tau / sqrt(1 + tau^2 h_c) level_raw_c,
+
+    near N(0, 1) for every tau, small or large. The likelihood needs only sums: over cells i of channel c,
     a log(a / m_c) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_c) sum R_i.
 
     Args:
@@ -264,10 +269,12 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
         alone = channels == 1
         mu = pm.Normal("mu", d["level_prior"][0], _wider(d["level_prior"][1], alone * VALUE_SPREAD))
         tau = pm.HalfNormal("tau", VALUE_TAU)
-        z = pm.Normal("z", shape=channels)
+        h, off = d["known_precision"], d["known_level"] - mu
+        root = pt.sqrt(1.0 + tau**2 * h)
+        raw = pm.Normal("level_raw", -tau * h * off / root, root, shape=channels)
         cv = pm.LogNormal("cv", DEAL_CV, DEAL_CV_SD)
         a = 1.0 / cv**2
-        log_m = mu + (0.0 if alone else tau) * z
+        log_m = mu + (0.0 if alone else tau) * (tau * h * off / root**2 + raw / root)
         log_lik = (
             a * pt.sum(d["deals"] * (pt.log(a) - log_m))
             - pt.sum(d["size_cells"] * pt.gammaln(a * d["sizes"]))

@@ -374,8 +374,8 @@ class _Maker:
     ) -> tuple[History, dict[str, Any], dict[str, Any], float]:
         """The history with deal values; their true mean and cv; revenue of the horizon."""
         mu, tau = self.rng.normal(*VALUE), abs(self.rng.normal(0.0, VALUE_TAU))
-        z = self.rng.normal(size=len(SPEND))
-        mean = np.exp(mu + tau * z)
+        level = self.rng.normal(mu, tau, len(SPEND))
+        mean = np.exp(level)
         cv = float(np.exp(self.rng.normal(DEAL_CV, DEAL_CV_SD)))
         shape = 1.0 / cv**2
         won = counted["won"][:PERIODS]
@@ -397,7 +397,7 @@ class _Maker:
         seen, gone = ({k: _seen(v) for k, v in made.items()} for made in (triangles, losses))
         history = self._history(cells | {"revenue": revenue}, seen, gone, deals)
         later = float((self.rng.gamma(np.maximum(later_won * shape, 1e-300), mean / shape)).sum())
-        point = {"mu": mu, "tau": tau, "z": z, "cv": cv}
+        point = {"mu": mu, "tau": tau, "level": level, "cv": cv}
         return history, {"deal_mean": mean, "deal_cv": cv}, point, later
 
 

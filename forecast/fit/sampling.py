@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
 
 CHAINS = 4
+TENTHS = (0.1, 0.9)
 STOPPED = "interrupted; nothing was written"
 # Data that say nothing where they are zero.
 SILENCED = (
@@ -96,12 +97,34 @@ def diagnose(sampled: Draws, part: Part, moved: Course) -> dict[str, Any]:
         "min_ess_tail": min(tail.values()),
         "least": least,
         "divergences": moved.divergences,
+        **_divergent(sampled, moved),
         "min_bfmi": moved.bfmi,
         "at_depth": moved.at_depth,
         "steps": moved.steps,
         "gradients": moved.gradients,
         "draws": int(next(iter(columns.values())).size),
     }
+
+
+def _divergent(sampled: Draws, moved: Course) -> dict[str, Any]:
+    """Where divergences sit: the scale of which most have an end tenth of its draws, which end, and their share.
+
+    Nothing where there are none, or less than half of them share such an end.
+    """
+    from forecast.fit.kernels.transition import POSITIVE
+
+    if not moved.divergences or "diverging" not in moved.stats:
+        return {}
+    there = moved.stats["diverging"].astype(bool)
+    ends = {}
+    for name in sorted(POSITIVE & sampled.keys()):
+        low, high = np.quantile(sampled[name], TENTHS)
+        ends[name, "low"] = float((sampled[name][there] < low).mean())
+        ends[name, "high"] = float((sampled[name][there] > high).mean())
+    if not ends or max(ends.values()) < 0.5:
+        return {}
+    scale, end = max(ends, key=lambda each: ends[each])
+    return {"divergent_scale": scale, "divergent_end": end, "divergent_share": ends[scale, end]}
 
 
 def _columns(sampled: Draws, part: Part) -> Draws:
@@ -134,12 +157,15 @@ def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
-    """The log density of a part and its gradient, as a function of the unconstrained point."""
+    """The log density of a part and its gradient, as a function of the unconstrained point.
+
+    By copies of its data: an array that may not be written is another type to numba, and compiles the kernel once more.
+    """
     from forecast.fit.kernels import traffic as traffic_kernels
     from forecast.fit.kernels import transition as kernels
 
     arguments: list[Any] = [
-        float(v) if v.ndim == 0 else np.ascontiguousarray(v, dtype=float) for v in part.data.values()
+        float(v) if v.ndim == 0 else np.array(v, dtype=float, order="C") for v in part.data.values()
     ]
     kernel: Callable[..., float] = kernels.transition_kernel
     if part.kind == "traffic":
@@ -152,7 +178,7 @@ def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
 
     def density(x: Array) -> tuple[float, Array]:
         gradient = np.empty(size)
-        return kernel(x, gradient, *arguments), gradient
+        return kernel(np.ascontiguousarray(x), gradient, *arguments), gradient
 
     return density
 

@@ -46,6 +46,7 @@ from forecast.fit import (
     silenced,
     sizes_of,
     study_of,
+    value_raw,
 )
 from forecast.outlook import case_of, simulate
 from forecast.progress import Silent
@@ -166,7 +167,9 @@ def true_point(part: Part, point: Mapping[str, Any]) -> Array:
         if part.kind == "traffic":
             given["season"] = given["season"] / given["season_sd"] ** (1.0 - float(data["season_centred"]))
         given |= coordinates(given["steps"], given["own_steps"], scales, data, given)
-    if part.kind in ("calendar", "cohort"):
+    if part.kind == "value":
+        given["level_raw"] = value_raw(data, given["level"], given["mu"], given["tau"])
+    elif part.kind != "traffic":
         w = data["centred"]
         given["level_raw"] = (given["level"] - given["mu"]) / given["tau"] ** (1.0 - w) + w * given["mu"]
     pieces = [

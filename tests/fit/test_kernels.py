@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from scipy.stats import betabinom
 from forecast.equations import walk_waves
 from forecast.fit.kernels import native
 from forecast.fit.kernels import special as gamma_kernels
+from forecast.fit.kernels.traffic import traffic_kernel, value_kernel
+from forecast.fit.kernels.transition import transition_kernel
 from forecast.fit.model import traffic_model, transition_model, value_model
 from forecast.fit.parts import Part
 from forecast.fit.sampling import log_density, sizes_of
@@ -133,6 +136,8 @@ def value() -> Data:
         "sizes": np.array([1.0, 2.0, 3.0]),
         "size_cells": np.array([10.0, 3.0, 3.0]),
         "level_prior": np.array([8.5, 0.7]),
+        "known_level": np.array([8.4, 8.6, 8.5]),
+        "known_precision": np.array([60.0, 9.0, 0.0]),
     }
 
 
@@ -213,6 +218,8 @@ def single(data: Data) -> Data:
         "deals",
         "revenue",
         "deals_log_revenue",
+        "known_level",
+        "known_precision",
     }
     per_channel |= {"responds", "spend_lags", "elasticity_prior", "base_prior", "carries", "carry_prior"}
     per_channel |= {"log_worth", "log_current", "log_spend", "worth_sd", "tuned"}
@@ -287,6 +294,18 @@ def test_the_c_function_is_the_kernel(part: Part):
     assert (gradient == reference).all()
     x[0] = np.nan
     assert call() in (3, 4)
+
+
+def test_no_kernel_is_compiled_twice():
+    """The C functions call what Python calls, also where data may not be written or lie in another order."""
+    for part in PARTS:
+        given = {k: np.array(v, order="F") for k, v in part.data.items()}
+        for v in given.values():
+            v.flags.writeable = False
+        x = np.zeros(2 * sum(int(np.prod(shape)) for _, shape in sizes_of(part)))
+        log_density(replace(part, data=given))(x[::2])
+    for kernel in (transition_kernel, traffic_kernel, value_kernel):
+        assert len(kernel.overloads) == 1
 
 
 def test_log_gamma_and_digamma_are_those_of_scipy():

@@ -94,6 +94,7 @@ def test_the_settings_of_the_card_are_the_ones_in_use():
         f"at most twice: target acceptance {fit.RETRY_ACCEPT}, then {fit.LAST_ACCEPT}",
         f"worst parameter) | below {GATE.max_rhat} |",
         f"bulk and tail | above {GATE.min_ess:.0f} |",
+        f"| divergences | below {100 * GATE.max_divergent:.1f} % of the draws; a few are a REVIEW |",
         f"it is {days['qualified']:.0f} days into `qualified`, {days['won']:.0f} days into `won`, none into `leads`",
         f"{benchmarks.OTHER_DELAY_DAYS:.0f} days into any other stage",
         f"Gamma(2, 2 / {common}) | {common} |",

@@ -59,6 +59,8 @@ def part_of(kind: str, channels: int = 2) -> Part:
             "sizes": np.array([1.0, 2.0]),
             "size_cells": np.array([9.0, 5.0]),
             "level_prior": np.array([np.log(1000.0), 0.7]),
+            "known_level": np.log([900.0, 1600.0])[:channels],
+            "known_precision": (channels > 1) * np.array([20.0, 7.0])[:channels],
         }
         return Part("value", "deal value", kind, data)
     data, _ = inputs.transition_data(asked, past, "leads", "won")

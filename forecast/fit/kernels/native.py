@@ -6,11 +6,15 @@ own compiled PyMC models are pairs of C functions and a block of data; these are
     int64 logp(dim, x*, gradient*, logp*, data*)     0 ok, 3 and 4 for a gradient or density that is not finite
     int64 expand(dim, dim, x*, out*, data*)          the unconstrained point itself
 
+Each calls the kernel that Python calls, of the same types, so that no kernel is compiled twice; what is compiled here
+beside them is kept small, because a new machine waits for it.
+
 The data block is one float64 vector: sizes and scalars first, then every array in the order of the kernel's arguments.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,9 +45,12 @@ def _kept(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @jit
 def _status(value: float, gradient: Array) -> int:
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return 4
-    return 0 if np.all(np.isfinite(gradient)) else 3
+    for slope in gradient:
+        if not math.isfinite(slope):
+            return 3
+    return 0
 
 
 def pack(kind: str, data: Mapping[str, Array]) -> Array:
@@ -148,10 +155,11 @@ def _value(dim: Any, x: Any, gradient: Any, logp: Any, block: Any) -> Any:
     d = carray(block, (n_all,))
     c, m = int(d[1]), int(d[2])
     o = 3 + 3 * c
+    e = o + 2 * m + 2
     out = carray(gradient, (dim,))
     value = value_kernel(
         carray(x, (dim,)), out, d[3 : 3 + c], d[3 + c : 3 + 2 * c], d[3 + 2 * c : o], d[o : o + m],
-        d[o + m : o + 2 * m], d[o + 2 * m : o + 2 * m + 2],
+        d[o + m : o + 2 * m], d[e - 2 : e], d[e : e + c], d[e + c : e + 2 * c],
     )  # fmt: skip
     carray(logp, (1,))[0] = value
     return _status(value, out)
@@ -163,5 +171,7 @@ LOGP = {"calendar": _transition, "cohort": _transition, "traffic": _traffic, "va
 @_kept(_EXPAND)
 def point(dim: Any, expanded: Any, x: Any, out: Any, block: Any) -> Any:  # noqa: ARG001 - nutpie's signature
     """The unconstrained point itself, as nutpie's expanded draw."""
-    carray(out, (dim,))[:] = carray(x, (dim,))
+    given, copied = carray(x, (dim,)), carray(out, (dim,))
+    for i in range(dim):  # assigned whole, numba would compile what words a mismatch of shapes: two seconds
+        copied[i] = given[i]
     return 0

@@ -44,7 +44,7 @@ def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, 
 
 def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the parameters of the deal value, in the order of the point."""
-    return [("mu", ()), ("tau", ()), ("z", (channels,)), ("cv", ())]
+    return [("mu", ()), ("tau", ()), ("level_raw", (channels,)), ("cv", ())]
 
 
 @jit
@@ -331,6 +331,8 @@ def value_kernel(
     sizes: Array,
     size_cells: Array,
     level_prior: Array,
+    known_level: Array,
+    known_precision: Array,
 ) -> float:
     """Log density and gradient of `model.value_model`; data as there."""
     channels = deals.shape[0]
@@ -339,22 +341,28 @@ def value_kernel(
     a = 1.0 / (cv * cv)
     log_a = math.log(a)
     lp, g_a, g_mu, g_log_tau = 0.0, 0.0, 0.0, 0.0
+    reach = 0.0 if channels == 1 else tau
     for c in range(channels):
-        z = x[2 + c]
-        reach = 0.0 if channels == 1 else tau
+        odds = tau * tau * known_precision[c]
+        root, share = math.sqrt(1.0 + odds), odds / (1.0 + odds)
+        slope = -tau * known_precision[c] / (1.0 + odds)
+        shift, apart = slope * (mu - known_level[c]), x[2 + c] / root
+        z = shift + apart
+        z_tau = shift * (1.0 - 2.0 * share) - share * apart
         log_m = mu + reach * z
         scaled = revenue[c] * math.exp(-log_m)
         lp += a * (deals[c] * (log_a - log_m) + deals_log_revenue[c] - scaled)
         g_a += deals[c] * (log_a - log_m + 1.0) + deals_log_revenue[c] - scaled
         g = a * (scaled - deals[c])
-        g_mu += g
-        g_log_tau += g * reach * z
-        grad[2 + c] = g * reach - z
-        lp -= 0.5 * z * z
+        pull = g * reach - z  # on z
+        g_mu += g + pull * slope
+        g_log_tau += g * reach * z + pull * z_tau - share
+        grad[2 + c] = pull / root
+        lp -= 0.5 * (z * z + math.log1p(odds))
     for i in range(sizes.shape[0]):
-        value, slope = log_gamma_and_digamma(a * sizes[i])
+        value, digamma = log_gamma_and_digamma(a * sizes[i])
         lp -= size_cells[i] * value
-        g_a -= size_cells[i] * sizes[i] * slope
+        g_a -= size_cells[i] * sizes[i] * digamma
     width = math.sqrt(level_prior[1] ** 2 + VALUE_SPREAD) if channels == 1 else level_prior[1]
     z = (mu - level_prior[0]) / width
     lp -= 0.5 * z * z + math.log(width)
