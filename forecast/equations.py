@@ -351,7 +351,9 @@ def log_beta_binomial(y: Array, n: Array, p: Array, noise: Array | float) -> Arr
     """
     kappa = concentration(p, noise)
     a, b = kappa * p, kappa * (1.0 - p)
-    of_rate = gammaln(a + y) + gammaln(b + (n - y)) - gammaln(kappa + n) - gammaln(a) - gammaln(b) + gammaln(kappa)
+    of_rate = (
+        gammaln(a + y) + gammaln(b + (n - y)) - gammaln(kappa + n) - gammaln(a) - gammaln(b) + gammaln(kappa)
+    )
     return np.asarray(of_rate + (gammaln(n + 1.0) - gammaln(n - y + 1.0)))
 
 
@@ -368,8 +370,8 @@ def beta_binomial_slope(y: Array, n: Array, p: Array, noise: Array | float) -> A
 
 
 def log_negative_binomial(y: Array, log_mean: Array, size: Array | float) -> Array:
-    """Log probability of y, of this mean and variance mean + mean^2 / size, up to -log y! + log [G(y + size) / G(size)].
+    """Log probability of y by its mean and its variance mean + mean^2 / size, but for log [G(y + size) / G(size) y!].
 
-    That last ratio of gamma functions does not depend on the mean.
+    That does not depend on the mean.
     """
     return np.asarray(y * log_mean - (y + size) * np.log(size + np.exp(log_mean)) + size * np.log(size))

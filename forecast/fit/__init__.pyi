@@ -8,9 +8,11 @@ from .data import value_data as value_data
 from .data import value_raw as value_raw
 from .fitting import failures as failures
 from .fitting import fit as fit
+from .fitting import preview as preview
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
 from .kernels.transition import POSITIVE as POSITIVE
+from .latent import log_likelihood as log_likelihood
 from .parts import Part as Part
 from .posterior import DEFAULT_DRAWS as DEFAULT_DRAWS
 from .posterior import DEFAULT_SEED as DEFAULT_SEED

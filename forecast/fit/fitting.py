@@ -14,10 +14,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import acting_spend, response, walks
+from forecast.equations import walks
 from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part, assemble
+from forecast.fit.paths import logit_rates, season_weights, traffic_path
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
 from forecast.fit.sampling import CHAINS, Course, Draws, diagnose, sample_kernel, sample_pymc
 from forecast.fit.sensitivity import (
@@ -30,11 +31,12 @@ from forecast.fit.sensitivity import (
 )
 from forecast.fit.weighed import Certificate, weighed_draws
 from forecast.history import History
-from forecast.progress import Progress
+from forecast.progress import Progress, Silent
 from forecast.study import Study
 
 Array = NDArray[np.float64]
 
+PREVIEW = "preview"
 TUNE = 100  # of a chain; 400 cost a quarter more gradients and missed the gate as often: measured
 RETRY_TUNE = 800
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
@@ -91,6 +93,33 @@ def fit(
     return Posterior(data, tuple(run.diagnostics), provenance, run.chains, beside)
 
 
+def preview(study: Study, history: History, *, seed: int, draws: int = 4000) -> Posterior:
+    """The posterior by the road of `fit`, with fewer points of the scales and no question how far it can be trusted.
+
+    Same study, history, seed and draws: the same bytes. `provenance["method"]` is "preview", and there are no
+    diagnostics. Raises FitError where there is nothing to fit.
+    """
+    started = time.perf_counter()
+    run = _Run(seed, draws, 1, Silent(), tuple(history.channels))
+    run.road = PREVIEW
+    variables, ages = assemble(study, history, run)
+    provenance = {
+        "ages": ages,
+        "stages": list(history.counted),
+        "seed": seed,
+        "draws": draws,
+        "method": PREVIEW,
+        "fit_hash": "",
+        "failures": [],
+        "data_sha256": history.sources,
+        "sensitivity": run.weighed(variables, list(ages)),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return Posterior(
+        to_dataset(variables, coordinates(history, draws)), (), provenance, beside=seen_by(history)
+    )
+
+
 def failures(posterior: Posterior) -> list[str]:
     """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
     return [said for part in posterior.diagnostics for said in GATE.missed(part)]
@@ -105,7 +134,8 @@ class _Run:
         self.channels = channels
         self.sensitivity: list[dict[str, Any]] = []
         self.pulls: list[Pull] = []
-        self.seed, self.each, self.cores, self.progress = seed, math.ceil(draws / CHAINS), cores, progress
+        self.seed, self.asked, self.cores, self.progress = seed, draws, cores, progress
+        self.each = math.ceil(draws / CHAINS)
         self.diagnostics: list[dict[str, Any]] = []
         self.stats: dict[str, Draws] = {}
         self.fixed: Mapping[str, Mapping[str, Array]] = {}
@@ -120,11 +150,13 @@ class _Run:
 
     @property
     def draws(self) -> int:
-        """Draws of all chains."""
-        return self.each * CHAINS
+        """Draws of all chains; of a preview as many as were asked for."""
+        return self.asked if self.road == PREVIEW else self.each * CHAINS
 
     def sample(self, part: Part) -> Draws:
         """Draws of a part: by weights, where these miss the gate by chains; see `fit`."""
+        if self.road == PREVIEW:
+            return weighed_draws(part, seed=self.seed, draws=self.draws, few=True)[0]
         self.progress.step(f"fitting {part.label}")
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
@@ -201,7 +233,7 @@ class _Run:
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
         """A transition: see `parts.Fitter`."""
         d = self.sample(part)
-        path = _flat(_logit_rate(d, part.data))
+        path = _flat(logit_rates(d, part.data))
         path[:, :, later] = CERTAIN
         self._weigh_rates(d, part, path)
         names = ("drift", "own_drift", "noise", "delay_mean", "delay_cv", "before")
@@ -213,7 +245,7 @@ class _Run:
         """Losses with a date: see `parts.Fitter`."""
         d = self.sample(part)
         delay = {f"loss_{name}": _flat(d[name]) for name in ("delay_mean", "delay_cv")}
-        return {"loss_logit": _flat(_logit_rate(d, part.data))} | delay
+        return {"loss_logit": _flat(logit_rates(d, part.data))} | delay
 
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: see `parts.Fitter`."""
@@ -279,13 +311,6 @@ class _Run:
         ]
 
 
-def _logit_rate(d: Draws, data: Mapping[str, Array]) -> Array:
-    mu, tau, w = d["mu"][..., None], d["tau"][..., None], data["centred"]
-    level = mu + tau ** (1.0 - w) * (d["level_raw"] - w * mu) if len(w) > 1 else mu
-    common, own = walks(d, data)
-    return np.asarray(level[:, :, None, :] + common[..., None] + own)
-
-
 def _flat(values: Array) -> Array:
     return values.reshape(-1, *values.shape[2:])
 
@@ -295,11 +320,6 @@ def _thinned(sampled: Draws, step: int) -> Draws:
     return {name: values[:, step - 1 :: step] for name, values in sampled.items()}
 
 
-def _season(d: Draws, data: Mapping[str, Array]) -> Array:
-    """Weights of the season's basis (..., column)."""
-    return np.asarray(d["season_sd"][..., None] ** (1.0 - data["season_centred"]) * d["season"])
-
-
 def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array) -> dict[str, Array]:
     common, own = walks(d, data)
     now = d["level"] + common[:, :, -1, None] + own[:, :, -1]
@@ -307,21 +327,10 @@ def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array) -> dict[str, A
     kept = kept_draws(now.shape[0] * now.shape[1])
     return {
         "traffic": _flat(now),
-        "log_traffic_path": _traffic_path(d, data, kept),
-        "season": _flat(_season(d, data)) @ seasons.T,
+        "log_traffic_path": traffic_path({name: _flat(x)[kept] for name, x in d.items()}, data),
+        "season": _flat(season_weights(d, data)) @ seasons.T,
         "elasticity": _flat(beta),
         "base": _flat(base),
         "carry": _flat(carry),
         **{f"{name}_traffic": _flat(d[name]) for name in ("drift", "own_drift", "noise")},
     }
-
-
-def _traffic_path(d: Draws, data: Mapping[str, Array], kept: NDArray[np.int64]) -> Array:
-    """log nu of `model.traffic_model` over the history, for the draws `kept`: (draw, period, channel)."""
-    few = {name: _flat(values)[kept] for name, values in d.items()}
-    beta, base, carry = response_of(data, few)
-    acting = acting_spend(carry, data["spend_lags"])
-    log_response = np.log(response(acting, beta[:, None], base[:, None]))
-    common, own = walks(few, data)
-    shared = _season(few, data) @ data["season_basis"].T + common + data["log_days"]
-    return np.asarray(few["level"][:, None] + data["responds"] * log_response + shared[..., None] + own)

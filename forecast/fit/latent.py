@@ -36,9 +36,10 @@ from forecast.equations import (
     mean_shape,
     response,
 )
-from forecast.fit.data import value_raw
+from forecast.fit.data import response_of, value_levels, value_raw
 from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.parts import Part
+from forecast.fit.paths import logit_rates, reference_path
 from forecast.fit.scales import (
     BEFORE_SD,
     DEAL_CV,
@@ -120,6 +121,16 @@ class Latent:
     def told(self, theta: Array) -> Array:
         """Log likelihood of what the data say of the scales alone, (G,)."""
         return np.zeros(len(theta))
+
+    def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Log likelihood of draws as samplers give them, (draw, ...) by parameter.
+
+        By cell, (draw, channel, period), and of what is of no period, (draw, column). Without the current budget.
+        """
+        raise NotImplementedError
+
+    def _scales_of(self, draws: Mapping[str, Array]) -> Array:
+        return np.stack([np.log(draws[scale.name]) for scale in self.scales], axis=1)
 
     def points(self, theta: Array, a: Array, b: Array) -> Array:
         """The kernels' points (D, dimension) of draws of scales (D, S) and effects."""
@@ -293,13 +304,26 @@ class Rates(Latent):
         early, expected = (np.repeat(x, counts, axis=0) for x in (entered.early, entered.expected))
         return np.clip((moved + early * pi[..., :1]) / expected, FLOOR, 1.0 - FLOOR)
 
+    def _cells(self, theta: Array, counts: Columns, eta: Array) -> Array:
+        """Log likelihood by cell at logit rates (D, channel, period)."""
+        d, entered = self.data, self._entered(theta)
+        p = self._shares(entered, counts, expit(eta))
+        trials, noise = (np.repeat(x, counts, axis=0) for x in (entered.trials, entered.noise))
+        return np.asarray(d["weight"].T * log_beta_binomial(d["y"].T, trials, p, noise))
+
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
-        d, entered = self.data, self._entered(theta)
-        pi = expit(d["mu_prior"][0] + u @ self.unit.T)
-        p = self._shares(entered, counts, pi)
-        trials, noise = (np.repeat(x, counts, axis=0) for x in (entered.trials, entered.noise))
-        return np.asarray((d["weight"].T * log_beta_binomial(d["y"].T, trials, p, noise)).sum(axis=2))
+        eta = self.data["mu_prior"][0] + u @ self.unit.T
+        return np.asarray(self._cells(theta, counts, eta).sum(axis=2))
+
+    def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
+        """See `Latent`."""
+        theta, eta = self._scales_of(draws), logit_rates(draws, self.data).swapaxes(1, 2)
+        each = max(int(CHUNK // self.periods**2), 1)
+        rows = [slice(i, i + each) for i in range(0, len(theta), each)]
+        ones = np.ones(each, dtype=np.int64)
+        cells = [self._cells(theta[i], ones[: len(theta[i])], eta[i]) for i in rows]
+        return np.concatenate(cells), self.told(theta)[:, None]
 
     def told(self, theta: Array) -> Array:
         """Ages of dated moves."""
@@ -366,17 +390,14 @@ class Traffic(Latent):
         total, cells = (d["y"] * d["weight"]).sum(axis=0), d["weight"].sum(axis=0)
         self.path[:, self.seasons + 1] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
         self.lifted = d["lift_channel"].astype(int)
+        self.tests_of = (self.lifted[:, None] == np.arange(self.channels)).astype(float)  # test, channel
         self.learnt = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
         self._look()
 
     def shares(self, z: Array) -> tuple[Array, Array, Array]:
         """Elasticity, base and carry-over (..., channel) at scores z (..., channel, 3)."""
-        d = self.data
-        beta, base, carry = (
-            expit(d[f"{name}_prior"][0] + d[f"{name}_prior"][1] * z[..., i])
-            for i, name in enumerate(("elasticity", "base", "carry"))
-        )
-        return beta, base, carry * d["carries"]
+        names = ("z_elasticity", "z_base", "z_carry")
+        return response_of(self.data, {name: z[..., i] for i, name in enumerate(names)})
 
     def _responses(self, z: Array) -> tuple[Array, Array, Array]:
         """At scores z: log response (period, channel), log marginal return less log traffic, what tests measure."""
@@ -466,7 +487,7 @@ class Traffic(Latent):
         if bent:
             bend -= np.einsum("gct,tcij->gcij", score[:, :, :last], self.bends[0])
             bend -= score[:, :, last, None, None] * self.bends[1]
-            np.subtract.at(bend, (slice(None), self.lifted), self.lift_bend)
+            bend -= np.einsum("ec,eij->cij", self.tests_of, self.lift_bend)
             # Where the likelihood is hollow, a normal wider than the prior would lead far away.
             values, axes = np.linalg.eigh(bend)
             bend = (axes * np.maximum(values, HOLLOW)[..., None, :]) @ axes.swapaxes(-1, -2)
@@ -482,22 +503,36 @@ class Traffic(Latent):
         return np.concatenate([self._of_draws(theta[rows[i : i + each]], u[i : i + each]) for i in cuts])
 
     def _of_draws(self, theta: Array, u: Array) -> Array:
-        d = self.data
-        y, size, z = d["y"].T, _size(theta), u[..., -3:]
-        beta, base, carry = self.shares(z)
+        d, z = self.data, u[..., -3:]
+        shares = self.shares(z)
         paths = d["level_prior"] + u[..., :-3] @ self.unit.T + d["log_days"]
-        acting = acting_spend(carry, d["spend_lags"])
-        logs = np.log(response(acting, beta[:, None], base[:, None])).swapaxes(1, 2)
-        cells = log_negative_binomial(y, paths + d["responds"][:, None] * logs, size)
-        found = (d["weight"].T * cells).sum(axis=2)
-        now = d["level_prior"] + u[..., :-3] @ self.today
+        found = self._cells(theta, paths, shares).sum(axis=2)
+        now, (beta, base, _) = d["level_prior"] + u[..., :-3] @ self.today, shares
         marginal = now + log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"])
         variance = np.exp(2.0 * theta[:, 5, None]) + d["worth_sd"] ** 2
         found -= 0.5 * d["tuned"] * (marginal**2 / variance + np.log(variance))
-        if len(self.lifted):
-            gain = (np.exp(paths[:, self.lifted]) * self._lifts(beta, base, carry)).sum(axis=2)
-            np.add.at(found, (slice(None), self.lifted), -0.5 * ((d["lift"] - gain) / d["lift_sd"]) ** 2)
-        return found
+        return found + self._tests(paths, shares) @ self.tests_of
+
+    def _cells(self, theta: Array, paths: Array, shares: tuple[Array, Array, Array]) -> Array:
+        """Log likelihood by cell, but for gamma functions of counts, at log traffic (D, C, T) at reference spend."""
+        d, (beta, base, carry) = self.data, shares
+        acting = acting_spend(carry, d["spend_lags"])
+        logs = np.log(response(acting, beta[:, None], base[:, None])).swapaxes(1, 2)
+        cells = log_negative_binomial(d["y"].T, paths + d["responds"][:, None] * logs, _size(theta))
+        return np.asarray(d["weight"].T * cells)
+
+    def _tests(self, paths: Array, shares: tuple[Array, Array, Array]) -> Array:
+        """Log likelihood of each lift test, (D, test)."""
+        gain = (np.exp(paths[:, self.lifted]) * self._lifts(*shares)).sum(axis=2)
+        return np.asarray(-0.5 * ((self.data["lift"] - gain) / self.data["lift_sd"]) ** 2)
+
+    def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
+        """See `Latent`; a column for each lift test."""
+        d, theta = self.data, self._scales_of(draws)
+        paths, size = reference_path(draws, d).swapaxes(1, 2), _size(theta)
+        shares = response_of(d, draws)
+        told = d["weight"].T * (gammaln(d["y"].T + size) - gammaln(size))
+        return self._cells(theta, paths, shares) + told, self._tests(paths, shares)
 
     def told(self, theta: Array) -> Array:
         """Gamma functions of the counts, which the noise alone moves."""
@@ -578,6 +613,13 @@ class Values(Latent):
         of_deals = shape * (d["deals"].sum() * np.log(shape) + d["deals_log_revenue"].sum())
         return np.asarray(of_deals - gammaln(shape[:, None] * d["sizes"]) @ d["size_cells"])
 
+    def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
+        """See `Latent`; sums alone were kept, so all is of no period."""
+        theta = self._scales_of(draws)
+        u = (value_levels(self.data, draws) - self.data["level_prior"][0])[..., None]
+        each = self.log_likelihood(theta, np.ones(len(theta), dtype=np.int64), u)
+        return np.zeros((len(theta), self.channels, 0)), (each.sum(axis=1) + self.told(theta))[:, None]
+
     def moved(self, step: Array) -> None:
         """See `Latent`."""
         self.path = self.path + np.clip(step, -FARTHEST, FARTHEST)
@@ -600,3 +642,9 @@ def latent_of(part: Part) -> Latent:
     """A part as a Gaussian model given its scales."""
     kinds: dict[str, type[Latent]] = {"traffic": Traffic, "value": Values}
     return kinds.get(part.kind, Rates)(part)
+
+
+def log_likelihood(part: Part, draws: Mapping[str, Array]) -> Array:
+    """Log likelihood of draws as samplers give them, (draw, ...) by parameter: (draw,). Without the current budget."""
+    cells, other = latent_of(part).of_draws(draws)
+    return np.asarray(cells.sum(axis=(1, 2)) + other.sum(axis=1))

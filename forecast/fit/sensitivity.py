@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.fit.kernels.transition import POSITIVE
+from forecast.fit.latent import Traffic, latent_of
 from forecast.fit.parts import Part
 from forecast.fit.posterior import CERTAIN, kept_draws
-from forecast.fit.sampling import SILENCED, Draws, log_density, silenced, sizes_of
+from forecast.fit.sampling import Draws
 from forecast.fit.scales import (
     DEAL_CV,
     DEAL_CV_SD,
@@ -71,7 +71,7 @@ def part_sensitivities(
     """
     kept = kept_draws(int(np.prod(next(iter(sampled.values())).shape[:2])))
     few = {name: values.reshape(-1, *values.shape[2:])[kept] for name, values in sampled.items()}
-    by_channel = _log_likelihood(few, part, len(channels))
+    by_channel = _log_likelihood(few, part)
     together, single = _weights(by_channel.sum(axis=1)), [_weights(column) for column in by_channel.T]
     found = []
     for quantity, (values, parameters) in quantities.items():
@@ -128,36 +128,14 @@ def company_rate(path: Array, prior: Array) -> tuple[Array, float, float]:
     return path[:, :, there].mean(axis=(1, 2)) if there.any() else path[:, 0, 0], float(prior[0]), sd
 
 
-def _log_likelihood(few: Draws, part: Part, channels: int) -> Array:
-    """log p(y | theta) by draw and channel: the kernel with a channel's data less the kernel without any.
-
-    One more column holds what is of no channel: the dates that split moves over ages. Deal values are in the first.
-    """
-    points = np.concatenate(
-        [
-            (np.log(few[name]) if name in POSITIVE else few[name]).reshape(-1, math.prod(shape))
-            for name, shape in sizes_of(part)
-        ],
-        axis=1,
-    )
-
-    def density(**kept: Array) -> Array:
-        at = log_density(silenced(part, **kept))
-        return np.array([at(x)[0] for x in points])
-
-    nothing = density()
-    given = {k: v for k, v in part.data.items() if k in SILENCED}
-    if part.kind == "value":
-        made = [density(**given) - nothing]
-    else:
-        weight, made = given.pop("weight"), []
-        tests = given.pop("lift_share", np.zeros((0, 0)))
-        for c in range(channels):
-            own = {"lift_share": tests * (part.data["lift_channel"] == c)[:, None]} if len(tests) else {}
-            made.append(density(weight=weight * (np.arange(channels) == c), **own) - nothing)
-        if any(v.any() for v in given.values()):
-            made.append(density(**given) - nothing)
-    return np.stack(made, axis=1)
+def _log_likelihood(few: Draws, part: Part) -> Array:
+    """log p(y | theta) by draw and channel; more columns hold what is of no channel, deal values in the last."""
+    latent = latent_of(part)
+    cells, other = latent.of_draws(few)
+    by_channel = cells.sum(axis=2)
+    if isinstance(latent, Traffic):  # lift tests are a channel's own
+        return np.asarray(by_channel + other @ latent.tests_of)
+    return np.concatenate([by_channel, other], axis=1)
 
 
 def _log_prior(few: Draws, data: Mapping[str, Array], name: str) -> Array:
@@ -196,10 +174,12 @@ def _weights(component: Array) -> tuple[Array, Array]:
     made = []
     for alpha in ALPHAS:
         try:
-            with warnings.catch_warnings():  # a short tail, where draws follow each other: five are smoothed
+            with warnings.catch_warnings(), np.errstate(all="ignore"):  # a short tail: five are smoothed
                 warnings.filterwarnings("ignore", "Number of tail draws", UserWarning)
                 log_w = np.asarray(array_stats.power_scale_lw(component, alpha=alpha))  # type: ignore[no-untyped-call]
         except ValueError:  # all draws of the tail alike: nothing there to smooth
+            log_w = (alpha - 1.0) * component
+        if not np.isfinite(log_w).all():  # draws of few settings: a tail in steps
             log_w = (alpha - 1.0) * component
         w = np.exp(log_w - log_w.max())
         made.append(w / w.sum())

@@ -31,9 +31,10 @@ from forecast.fit.sampling import Draws, constrained, sizes_of
 
 Array = NDArray[np.float64]
 
+# Points of the scales by round: of parts with bent effects, and of others.
 MANY = (48, 100, 100, 150, 250, 400)
-ROUNDS = {"traffic": MANY, "value": MANY}
-OTHER_ROUNDS = (48, 100, 150, 200, 512)
+OTHERS = (48, 100, 150, 200, 512)
+FEW, FEW_OTHERS = (48, 64, 64, 128), (32, 48, 96)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 LEARNT = 3  # rounds after which what is far from Gaussian is fitted to the weighed draws so far
 ONE_MORE, MOST_MORE = 512, 2  # points of one more round, and how many of them
@@ -43,10 +44,8 @@ LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told goo
 HEAVY = 8.0  # degrees of freedom of the effects that are far from Gaussian
 LEAST_LEARNT, LOOSER, CHANGE = 60.0, 1.1, (0.25, 4.0)  # effective draws; of variances that are fitted to them
 LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
-CANDIDATES, FOR_ALL = (
-    6,
-    24,
-)  # of the effects of a channel whose Gaussian is far from its density, and of all channels
+CANDIDATES, FOR_ALL = 6, 24  # of bent effects: of a channel, and at least of all channels together
+ALIKE = 1e-6  # of log weights: nothing but rounding is between them
 CHUNK, MOST_KEPT = 1e6, 3e7  # numbers held at once, and of solutions that are not made again
 ITERATIONS = 30
 UNDAMPED = 8  # of these: later ones are shortened, so that a path does not go to and fro
@@ -75,36 +74,35 @@ class Certificate:
 
 
 def weighed_draws(
-    part: Part, *, seed: int, draws: int, good: Callable[[Certificate], bool] = lambda _: True
+    part: Part,
+    *,
+    seed: int,
+    draws: int,
+    few: bool = False,
+    good: Callable[[Certificate], bool] = lambda _: True,
 ) -> tuple[Draws, Certificate]:
     """Draws of a part by parameter, (1, draw, ...) as samplers give them, and how far they can be trusted.
 
-    Same part, seed and draws: the same bytes. Where the certificate is not `good` and may become so, one
-    more round is made.
+    Same part, seed and draws: the same bytes. `few`: with as few points as still tell where the scales are. Where the
+    certificate is not `good` and more points may make it so, further rounds are made.
     """
-    with threadpool_limits(
-        1
-    ):  # shared among threads, sums would depend on how many there are; and small ones be slower
-        return _weighed(part, seed, draws, good)
-
-
-def _weighed(
-    part: Part, seed: int, draws: int, good: Callable[[Certificate], bool]
-) -> tuple[Draws, Certificate]:
-    work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]))
-    work.settle(latent_theta(work.latent))
-    for i, size in enumerate(ROUNDS.get(part.kind, OTHER_ROUNDS)):
-        work.round(size, first=i == 0)
-        if i == SCOUTS - 1:
-            work.settle_at_mean()
-        if i == LEARNT - 1 and work.latent.learns:
-            work.learn()
-    found, certificate = work.draws(draws)
-    for _ in range(MOST_MORE):
-        if good(certificate) or certificate.ess_effects < HOPELESS:
-            break
-        work.round(ONE_MORE, first=False)
+    # Shared among threads, sums would depend on how many there are, and small ones take longer.
+    with threadpool_limits(1):
+        work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]), few=few)
+        work.settle(latent_theta(work.latent))
+        rounds, others = (FEW, FEW_OTHERS) if few else (MANY, OTHERS)
+        for i, size in enumerate(rounds if work.latent.bent else others):
+            work.round(size, first=i == 0)
+            if i == SCOUTS - 1:
+                work.settle_at_mean()
+            if i == LEARNT - 1 and work.latent.learns:
+                work.learn()
         found, certificate = work.draws(draws)
+        for _ in range(MOST_MORE):
+            if good(certificate) or certificate.ess_effects < HOPELESS:
+                break
+            work.round(ONE_MORE, first=False)
+            found, certificate = work.draws(draws)
     return found, certificate
 
 
@@ -176,17 +174,22 @@ class _Drawn:
 class _Weighing:
     """Rounds of points of one part, their evidence, and the draws that come of them."""
 
-    def __init__(self, part: Part, rng: np.random.Generator) -> None:
-        self.part, self.rng = part, rng
+    def __init__(self, part: Part, rng: np.random.Generator, *, few: bool = False) -> None:
+        self.part, self.rng, self.few = part, rng, few
         self.latent = latent_of(part)
         self.channels = len(self.latent.path)
-        self.candidates = max(CANDIDATES, FOR_ALL // self.channels) if self.latent.bent else 1
+        self.candidates = max(CANDIDATES, FOR_ALL // self.channels) // (1 + few) if self.latent.bent else 1
         self.proposals: list[_Proposal] = []
-        # Of each round: scores, log target, log weights of one draw of the effects at each; its candidates, see `_Drawn`.
+        # Of each round: scores, log target, log weight of one draw of the effects at each; candidates, see `_Drawn`.
         self.rounds: list[tuple[Array, ...]] = []
         self.kept = 0
         self.solved: list[Solved] = []  # of the first settings from `kept` on, as many as there is room for
         self.room = MOST_KEPT
+
+    @property
+    def near(self) -> bool:
+        """Whether draws of the effects are taken as they come: of few points, where G is near enough."""
+        return self.few and self.candidates == 1
 
     def solve(self, theta: Array, *, bent: bool = True) -> Solved:
         """G at each setting of the scales."""
@@ -278,10 +281,18 @@ class _Weighing:
             self.room -= solved.size if keep else 0
             if keep and self.room > 0:
                 self.solved.append(solved)
-            found.append(self._draw(solved, theta[i : i + each], np.ones(len(solved.a), dtype=np.int64)))
+            ones = np.full(len(solved.a), 0 if self.near else 1, dtype=np.int64)
+            found.append(self._draw(solved, theta[i : i + each], ones))
         drawn = _Drawn.together(found)
         with np.errstate(invalid="ignore"):  # where the density is zero the weight is too
             target = drawn.evidence - 0.5 * (v**2).sum(axis=1)
+        if self.near:
+            return (
+                np.where(np.isfinite(target), target, -np.inf),
+                np.zeros(len(v)),
+                drawn.tried,
+                drawn.log_tried,
+            )
         bad = ~(np.isfinite(target) & np.isfinite(drawn.log_effects))
         tried, log_tried = drawn.tried.copy(), drawn.log_tried.copy()
         tried[bad], log_tried[bad] = 0.0, 0.0
@@ -313,14 +324,18 @@ class _Weighing:
         a, log_common = self._white((int(ends[-1]), sds[0].shape[1]), sds[0].shape[1] if latent.wide else 0)
         b, log_own = self._white((int(ends[-1]) * many, self.channels, sds[1].shape[1]), latent.bent)
         for i, (first, last) in enumerate(zip(ends - counts, ends, strict=True)):
+            if first == last:
+                continue
             a[first:last] = solved.common(i, a[first:last])
             rows, given = slice(many * first, many * last), np.repeat(a[first:last], many, axis=0)
             for c in range(self.channels):
                 b[rows, c] = solved.own(i, c, given, b[rows, c])
         with np.errstate(over="ignore", invalid="ignore"):
-            u = latent.coordinates(sds, many * counts, np.repeat(a, many, axis=0), b)
-            each = latent.log_likelihood(theta, many * counts, u) - 0.5 * (b**2).sum(axis=2) - log_own
-            each = each.reshape(-1, many, self.channels)
+            each = np.zeros((len(a), many, self.channels))
+            if not self.near:
+                u = latent.coordinates(sds, many * counts, np.repeat(a, many, axis=0), b)
+                dense = latent.log_likelihood(theta, many * counts, u) - 0.5 * (b**2).sum(axis=2) - log_own
+                each = dense.reshape(each.shape)
             ones = np.ones(len(theta), dtype=np.int64)
             middle = latent.log_likelihood(theta, ones, latent.coordinates(sds, ones, solved.a, solved.b))
             at_mean = (
@@ -328,11 +343,11 @@ class _Weighing:
             )
             log_effects = logsumexp(each, axis=1).sum(axis=1) - self.channels * math.log(many)
             log_effects += -0.5 * (a**2).sum(axis=1) - log_common - np.repeat(at_mean, counts)
+            log_effects *= not self.near
         tried = b.reshape(-1, many, *b.shape[1:])[..., b.shape[2] - latent.bent :]
         if many > 1:
             best = (each + self.rng.gumbel(size=each.shape)).argmax(axis=1)
-            rows = many * np.arange(len(a))[:, None] + best
-            b = b[rows, np.arange(self.channels)]
+            b = b[many * np.arange(len(a))[:, None] + best, np.arange(self.channels)]
         return _Drawn(a, b, log_effects, at_mean + latent.told(theta) - solved.log_root, tried, each)
 
     def _white(self, shape: tuple[int, ...], heavy: int) -> tuple[Array, Array]:
@@ -396,6 +411,8 @@ def _smoothed(log_weights: Array) -> tuple[Array, float]:
 
     some = np.isfinite(log_weights)
     least = log_weights[some].min() - 700.0 if some.any() else 0.0
+    if some.all() and np.ptp(log_weights) < ALIKE:  # no tail to fit
+        return np.full(log_weights.shape, 1.0 / log_weights.size), 0.0
     # ArviZ takes log likelihoods left out of a fit, whose weights are their inverse.
     smooth: Any
     smooth, k = array_stats.psislw(-np.where(some, log_weights, least))  # type: ignore[no-untyped-call]

@@ -33,7 +33,6 @@ from forecast.equations import coordinates
 from forecast.fit import (
     HORIZON,
     KINDS,
-    POSITIVE,
     WORKING,
     Draws,
     Made,
@@ -41,9 +40,8 @@ from forecast.fit import (
     Posterior,
     fit,
     fixed_arrays,
-    log_density,
+    log_likelihood,
     make_company,
-    silenced,
     sizes_of,
     study_of,
     value_raw,
@@ -136,9 +134,8 @@ def part_ranks(seen: Seen, made: Made, rng: np.random.Generator) -> dict[str, fl
             if key not in flat:
                 continue
             ranks[f"{key} {name}"] = _rank(flat[key][rows], point[key], rng)
-        points = np.concatenate([_free(flat[key][rows], key, shape) for key, shape in sizes_of(part)], axis=1)
-        likelihood = _log_likelihood(part, points)
-        true = _log_likelihood(part, true_point(part, point)[None])
+        likelihood = log_likelihood(part, {key: flat[key][rows] for key, _ in sizes_of(part)})
+        true = log_likelihood(part, true_draws(part, point))
         ranks[f"log likelihood {name}"] = _rank(likelihood, float(true[0]), rng)
     return ranks
 
@@ -159,8 +156,8 @@ def later_ranks(posterior: Posterior, made: Made, rng: np.random.Generator) -> d
     return ranks
 
 
-def true_point(part: Part, point: Mapping[str, Any]) -> Array:
-    """The unconstrained point of a part at true parameters, walks and levels divided as the part's data say."""
+def true_draws(part: Part, point: Mapping[str, Any]) -> Draws:
+    """The true parameters of a part as one draw of it, walks and levels divided as the part's data say."""
     data, given = part.data, dict(point)
     if part.kind != "value":
         scales = given["drift"], given["own_drift"]
@@ -172,22 +169,7 @@ def true_point(part: Part, point: Mapping[str, Any]) -> Array:
     elif part.kind != "traffic":
         w = data["centred"]
         given["level_raw"] = (given["level"] - given["mu"]) / given["tau"] ** (1.0 - w) + w * given["mu"]
-    pieces = [
-        _free(np.asarray(given[name], dtype=float)[None], name, shape) for name, shape in sizes_of(part)
-    ]
-    return np.concatenate(pieces, axis=1)[0]
-
-
-def _free(values: Array, name: str, shape: tuple[int, ...]) -> Array:
-    """Values (draw, ...) of a parameter as columns of the unconstrained point."""
-    columns = values.reshape(len(values), math.prod(shape))
-    return np.log(columns) if name in POSITIVE else columns
-
-
-def _log_likelihood(part: Part, points: Array) -> Array:
-    """Log density of a part at each point, less that of the same part without data."""
-    whole, prior = log_density(part), log_density(silenced(part))
-    return np.array([whole(point)[0] - prior(point)[0] for point in points])
+    return {name: np.asarray(given[name], dtype=float).reshape(1, *shape) for name, shape in sizes_of(part)}
 
 
 def _spread(draws: int) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from forecast.fit import scales
 
 Array = NDArray[np.float64]
 
-SOURCES = ("special", "transition", "traffic", "blocks", "native")
+SOURCES = ("special", "transition", "traffic", "native")
 CONSTANTS = (SOFT, *(value for name, value in sorted(vars(scales).items()) if name.isupper()))
 
 
