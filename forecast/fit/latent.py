@@ -467,7 +467,7 @@ class Traffic(Latent):
         alone = self.channels == 1
         level = math.sqrt(LEVEL_SD**2 + TRAFFIC_SPREAD) * one if alone else tau
         middle = 0.0 * one if alone else LEVEL_SD * one
-        common = np.concatenate([middle, drift * walk, season * np.ones(self.seasons), one], axis=1)
+        common = np.concatenate([season * np.ones(self.seasons), one, middle, drift * walk], axis=1)
         return common, np.concatenate([level, own * walk, one, one, one], axis=1)
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:
