@@ -32,7 +32,7 @@ from forecast.fit.sampling import Draws, constrained, sizes_of
 Array = NDArray[np.float64]
 
 # Points of the scales by round: of parts with bent effects, and of others.
-MANY = (48, 100, 100, 150, 250, 400)
+MANY = (48, 100, 100, 150, 300, 500)
 OTHERS = (48, 100, 150, 200, 512)
 FEW, FEW_OTHERS = (48, 64, 64, 128), (32, 48, 96)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
