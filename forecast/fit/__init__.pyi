@@ -11,9 +11,11 @@ from .fitting import fit as fit
 from .fitting import preview as preview
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
-from .kernels.transition import POSITIVE as POSITIVE
 from .latent import log_likelihood as log_likelihood
 from .parts import Part as Part
+from .points import POSITIVE as POSITIVE
+from .points import Draws as Draws
+from .points import sizes_of as sizes_of
 from .posterior import DEFAULT_DRAWS as DEFAULT_DRAWS
 from .posterior import DEFAULT_SEED as DEFAULT_SEED
 from .posterior import SCHEMA as SCHEMA
@@ -42,11 +44,9 @@ from .provenance import SAMPLERS as SAMPLERS
 from .provenance import checked as checked
 from .provenance import fit_hash as fit_hash
 from .provenance import fit_posterior as fit_posterior
-from .sampling import Draws as Draws
 from .sampling import log_density as log_density
 from .sampling import sample_kernel as sample_kernel
 from .sampling import sample_pymc as sample_pymc
 from .sampling import silenced as silenced
-from .sampling import sizes_of as sizes_of
 from .weighed import Certificate as Certificate
 from .weighed import weighed_draws as weighed_draws

@@ -19,8 +19,9 @@ from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part, assemble
 from forecast.fit.paths import logit_rates, season_weights, traffic_path
+from forecast.fit.points import Draws
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
-from forecast.fit.sampling import CHAINS, Course, Draws, diagnose, sample_kernel, sample_pymc
+from forecast.fit.sampling import CHAINS, Course, diagnose, sample_kernel, sample_pymc
 from forecast.fit.sensitivity import (
     Pull,
     Quantities,

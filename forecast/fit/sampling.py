@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from forecast.equations import walks
 from forecast.errors import FitError, Interrupted
 from forecast.fit.parts import Part
+from forecast.fit.points import Draws, constrained, sizes_of
 from forecast.progress import Progress
 
 Array = NDArray[np.float64]
-Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
 
 CHAINS = 4
 TENTHS = (0.1, 0.9)
@@ -111,7 +111,7 @@ def _divergent(sampled: Draws, moved: Course) -> dict[str, Any]:
 
     Nothing where there are none, or less than half of them share such an end.
     """
-    from forecast.fit.kernels.transition import POSITIVE
+    from forecast.fit.points import POSITIVE
 
     if not moved.divergences or "diverging" not in moved.stats:
         return {}
@@ -141,19 +141,6 @@ def _columns(sampled: Draws, part: Part) -> Draws:
         for c in range(own.shape[3]):
             columns[f"own walk, channel {c}"] = own[:, :, -1, c]
     return columns
-
-
-def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of a part's parameters, in the order of the unconstrained point."""
-    from forecast.fit.kernels import traffic as traffic_kernels
-    from forecast.fit.kernels import transition as kernels
-
-    if part.kind == "value":
-        return traffic_kernels.value_sizes(len(part.data["deals"]))
-    periods, channels = part.data["y"].shape
-    if part.kind == "traffic":
-        return traffic_kernels.traffic_sizes(periods, channels, part.data["season_basis"].shape[1])
-    return kernels.transition_sizes(periods, channels, part.kind == "calendar")
 
 
 def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
@@ -300,18 +287,6 @@ def _course_of(trace: Any, **theirs: str) -> Course:
     stats = {name: np.asarray(trace.sample_stats[theirs.get(name, name)].values) for name in names}
     moved = course(*(stats[name] for name in names[:3]))
     return replace(moved, steps=float(stats["n_steps"].mean()), stats=stats)
-
-
-def constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
-    """Draws by parameter (chain, draw, ...) of unconstrained points (chain, draw, dimension)."""
-    from forecast.fit.kernels.transition import POSITIVE
-
-    result, at = {}, 0
-    for name, shape in sizes:
-        values = points[:, :, at : at + math.prod(shape)].reshape(*points.shape[:2], *shape)
-        result[name] = np.exp(values) if name in POSITIVE else values
-        at += math.prod(shape)
-    return result
 
 
 def sample_pymc(

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from forecast.fit.latent import Traffic, latent_of
 from forecast.fit.parts import Part
+from forecast.fit.points import Draws
 from forecast.fit.posterior import CERTAIN, kept_draws
-from forecast.fit.sampling import Draws
 from forecast.fit.scales import (
     DEAL_CV,
     DEAL_CV_SD,

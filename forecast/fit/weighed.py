@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from forecast.fit.gaussian import Columns, Solved, points_drawn, solve, tempered
 from forecast.fit.latent import Latent, latent_of
 from forecast.fit.parts import Part
-from forecast.fit.sampling import Draws, constrained, sizes_of
+from forecast.fit.points import Draws, constrained, sizes_of
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from scipy.special import logit
 from forecast.errors import StudyError
 from forecast.fit.closed_form import preview
 from forecast.fit.data import lift_data, traffic_data
-from forecast.fit.kernels.transition import POSITIVE
+from forecast.fit.points import POSITIVE
 from forecast.fit.parts import Part
 from forecast.fit.posterior import Posterior
 from forecast.fit.provenance import fit_hash

@@ -20,33 +20,6 @@ from forecast.fit.scales import (
 )
 
 
-def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of the parameters of traffic, in the order of the point."""
-    waves = max(periods - 1, 1)
-    return [
-        ("mu", ()),
-        ("tau", ()),
-        ("level", (channels,)),
-        ("z_elasticity", (channels,)),
-        ("z_base", (channels,)),
-        ("z_carry", (channels,)),
-        ("season_sd", ()),
-        ("season", (seasons,)),
-        ("drift", ()),
-        ("own_drift", ()),
-        ("noise", ()),
-        ("waves", (waves,)),
-        ("own_waves", (waves, channels)),
-        ("marginal_return", ()),
-        ("return_spread", ()),
-    ]
-
-
-def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of the parameters of the deal value, in the order of the point."""
-    return [("mu", ()), ("tau", ()), ("level_raw", (channels,)), ("cv", ())]
-
-
 @jit
 def both_shapes(spend: float, beta: float) -> tuple[float, float, float]:
     """Mean of the power law z^beta and of z / ((1 - beta) z + beta), and its slopes by beta and by z."""

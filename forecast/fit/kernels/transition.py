@@ -20,40 +20,6 @@ from forecast.fit.kernels.special import PAIRS, Array, beta_binomials, exps, jit
 from forecast.fit.scales import BEFORE_SD, RATE_SPREAD, RATE_TAU
 
 
-def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of the parameters of a transition, in the order of the point."""
-    waves = max(periods - 1, 1)
-    shapes: list[tuple[str, tuple[int, ...]]] = [
-        ("mu", ()),
-        ("tau", ()),
-        ("level_raw", (channels,)),
-        ("drift", ()),
-        ("own_drift", ()),
-        ("noise", ()),
-        ("waves", (waves,)),
-        ("own_waves", (waves, channels)),
-        ("delay_mean", ()),
-        ("delay_cv", ()),
-    ]
-    return [*shapes, ("before", ())] if calendar else shapes
-
-
-POSITIVE = frozenset(
-    {
-        "tau",
-        "drift",
-        "own_drift",
-        "noise",
-        "delay_mean",
-        "delay_cv",
-        "before",
-        "season_sd",
-        "cv",
-        "return_spread",
-    }
-)
-
-
 @jit
 def scale_prior(log_value: float, rate: float) -> Any:
     """log density of Gamma(2, rate) at exp(log_value) with the Jacobian, and its derivative in log_value."""

@@ -1,0 +1,93 @@
+"""The unconstrained point of a part: which parameters it holds, in which order, and draws of it by parameter."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.fit.parts import Part
+
+Array = NDArray[np.float64]
+Draws = dict[str, Array]  # by parameter: (chain, draw, ...)
+
+POSITIVE = frozenset(
+    {
+        "tau",
+        "drift",
+        "own_drift",
+        "noise",
+        "delay_mean",
+        "delay_cv",
+        "before",
+        "season_sd",
+        "cv",
+        "return_spread",
+    }
+)
+
+
+def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the parameters of a transition, in the order of the point."""
+    waves = max(periods - 1, 1)
+    shapes: list[tuple[str, tuple[int, ...]]] = [
+        ("mu", ()),
+        ("tau", ()),
+        ("level_raw", (channels,)),
+        ("drift", ()),
+        ("own_drift", ()),
+        ("noise", ()),
+        ("waves", (waves,)),
+        ("own_waves", (waves, channels)),
+        ("delay_mean", ()),
+        ("delay_cv", ()),
+    ]
+    return [*shapes, ("before", ())] if calendar else shapes
+
+
+def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the parameters of traffic, in the order of the point."""
+    waves = max(periods - 1, 1)
+    return [
+        ("mu", ()),
+        ("tau", ()),
+        ("level", (channels,)),
+        ("z_elasticity", (channels,)),
+        ("z_base", (channels,)),
+        ("z_carry", (channels,)),
+        ("season_sd", ()),
+        ("season", (seasons,)),
+        ("drift", ()),
+        ("own_drift", ()),
+        ("noise", ()),
+        ("waves", (waves,)),
+        ("own_waves", (waves, channels)),
+        ("marginal_return", ()),
+        ("return_spread", ()),
+    ]
+
+
+def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the parameters of the deal value, in the order of the point."""
+    return [("mu", ()), ("tau", ()), ("level_raw", (channels,)), ("cv", ())]
+
+
+def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a part's parameters, in the order of the unconstrained point."""
+    if part.kind == "value":
+        return value_sizes(len(part.data["deals"]))
+    periods, channels = part.data["y"].shape
+    if part.kind == "traffic":
+        return traffic_sizes(periods, channels, part.data["season_basis"].shape[1])
+    return transition_sizes(periods, channels, part.kind == "calendar")
+
+
+def constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:
+    """Draws by parameter (chain, draw, ...) of unconstrained points (chain, draw, dimension)."""
+    result, at = {}, 0
+    for name, shape in sizes:
+        values = points[:, :, at : at + math.prod(shape)].reshape(*points.shape[:2], *shape)
+        result[name] = np.exp(values) if name in POSITIVE else values
+        at += math.prod(shape)
+    return result
