@@ -5,7 +5,7 @@
     season                   season_basis
     spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
                              log_marginal
-    counts                   effective_trials, due, concentration, cohort_beta, log_beta_binomial,
+    counts                   effective_trials, due, concentration, cohort_beta, log_beta_binomial, log_choices,
                              beta_binomial_slope, log_negative_binomial
 
 The PyMC model (`fit.model`) and the compiled kernels (`fit.kernels`) are second writings, for a measured reason, and
@@ -345,16 +345,20 @@ def cohort_beta(
 
 
 def log_beta_binomial(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
-    """Log probability of y of n units that share a rate ~ Beta(kappa p, kappa (1 - p)), up to -log y!; broadcast.
+    """Log probability of y of n units that share a rate ~ Beta(kappa p, kappa (1 - p)), but for `log_choices`; broadcast.
 
     n may be any number not below y; kappa is the `concentration` at p and `noise`.
     """
     kappa = concentration(p, noise)
-    a, b = kappa * p, kappa * (1.0 - p)
-    of_rate = (
-        gammaln(a + y) + gammaln(b + (n - y)) - gammaln(kappa + n) - gammaln(a) - gammaln(b) + gammaln(kappa)
-    )
-    return np.asarray(of_rate + (gammaln(n + 1.0) - gammaln(n - y + 1.0)))
+    a = kappa * p
+    b = kappa - a
+    moved = gammaln(a + y) + gammaln(b + (n - y)) - gammaln(kappa + n)
+    return np.asarray(moved - gammaln(a) - gammaln(b) + gammaln(kappa))
+
+
+def log_choices(y: Array, n: Array) -> Array:
+    """log [n! / (n - y)!]: what `log_beta_binomial` lacks, but for log y!; broadcast."""
+    return np.asarray(gammaln(n + 1.0) - gammaln(n - y + 1.0))
 
 
 def beta_binomial_slope(y: Array, n: Array, p: Array, noise: Array | float) -> Array:

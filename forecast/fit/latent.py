@@ -31,6 +31,7 @@ from forecast.equations import (
     due,
     effective_trials,
     log_beta_binomial,
+    log_choices,
     log_marginal,
     log_negative_binomial,
     mean_shape,
@@ -308,8 +309,10 @@ class Rates(Latent):
         """Log likelihood by cell at logit rates (D, channel, period)."""
         d, entered = self.data, self._entered(theta)
         p = self._shares(entered, counts, expit(eta))
-        trials, noise = (np.repeat(x, counts, axis=0) for x in (entered.trials, entered.noise))
-        return np.asarray(d["weight"].T * log_beta_binomial(d["y"].T, trials, p, noise))
+        y, weight = d["y"].T, d["weight"].T
+        by_setting = entered.trials, entered.noise, log_choices(y, entered.trials)
+        trials, noise, choices = (np.repeat(x, counts, axis=0) for x in by_setting)
+        return np.asarray(weight * (log_beta_binomial(y, trials, p, noise) + choices))
 
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
