@@ -345,7 +345,7 @@ def cohort_beta(
 
 
 def log_beta_binomial(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
-    """Log probability of y of n units of a shared rate ~ Beta(kappa p, kappa (1 - p)), but for `log_choices`; broadcast.
+    """Log probability of y of n units of a rate ~ Beta(kappa p, kappa (1 - p)), but for `log_choices`; broadcast.
 
     n may be any number not below y; kappa is the `concentration` at p and `noise`.
     """

@@ -191,6 +191,8 @@ def posterior_at(origin: Origin) -> tuple[Posterior, dict[str, Any]]:
         return posterior, {
             "max_rhat": max((part.get("max_rhat", 1.0) for part in posterior.diagnostics), default=1.0),
             "divergences": sum(part.get("divergences", 0) for part in posterior.diagnostics),
+            "k_hat": max((part.get("k_hat", 0.0) for part in posterior.diagnostics), default=0.0),
+            "by_chains": sum("k_hat" not in part for part in posterior.diagnostics),
             "again": attempts > 1,
             "failures": failures(posterior) if attempts > 1 else [],
         }

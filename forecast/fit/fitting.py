@@ -17,6 +17,7 @@ from scipy.special import expit
 from forecast.equations import walks
 from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
+from forecast.fit.left_out import left_out
 from forecast.fit.parts import Part, assemble
 from forecast.fit.paths import logit_rates, season_weights, traffic_path
 from forecast.fit.points import Draws
@@ -79,6 +80,7 @@ def fit(
     run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
     run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
     run.tune, run.accept, run.weighing, run.road = tune, accept, weigh, sampler
+    run.labels = history.labels
     variables, ages = assemble(study, history, run)
     provenance = {
         "ages": ages,
@@ -87,6 +89,7 @@ def fit(
         "chains": run.chains,
         "tune": tune,
         "sensitivity": run.weighed(variables, list(ages)) if weigh else [],
+        "left_out": run.left_out,
         "seconds": round(time.perf_counter() - started, 3),
     }
     data = to_dataset(variables, coordinates(history, run.draws))
@@ -135,6 +138,8 @@ class _Run:
         self.channels = channels
         self.sensitivity: list[dict[str, Any]] = []
         self.pulls: list[Pull] = []
+        self.left_out: list[dict[str, Any]] = []
+        self.labels: Sequence[str] = ()
         self.seed, self.asked, self.cores, self.progress = seed, draws, cores, progress
         self.each = math.ceil(draws / CHAINS)
         self.diagnostics: list[dict[str, Any]] = []
@@ -170,6 +175,8 @@ class _Run:
         drawn, found = made
         found["seconds"] = round(time.perf_counter() - started, 2)
         self.diagnostics.append(found)
+        if self.weighing:
+            self.left_out += left_out(drawn, part, self.labels)
         if self.watch is not None:
             self.watch(part, drawn)
         return drawn
