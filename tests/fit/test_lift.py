@@ -12,7 +12,7 @@ from posterior_fixture import Array, history, study
 from scipy.special import logit
 
 from forecast.errors import StudyError
-from forecast.fit.closed_form import preview
+from forecast.fit.fitting import preview
 from forecast.fit.data import lift_data, traffic_data
 from forecast.fit.points import POSITIVE
 from forecast.fit.parts import Part
