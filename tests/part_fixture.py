@@ -1,4 +1,4 @@
-"""Small parts of every kind as a fit has them: calendar counts, dated leads, losses, traffic, lift tests, deal value."""
+"""Small parts of every kind as a fit has them: counts, dated leads, losses, traffic, lift tests, deal value."""
 
 from __future__ import annotations
 

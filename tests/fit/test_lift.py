@@ -12,10 +12,10 @@ from posterior_fixture import Array, history, study
 from scipy.special import logit
 
 from forecast.errors import StudyError
-from forecast.fit.fitting import preview
 from forecast.fit.data import lift_data, traffic_data
-from forecast.fit.points import POSITIVE
+from forecast.fit.fitting import preview
 from forecast.fit.parts import Part
+from forecast.fit.points import POSITIVE
 from forecast.fit.posterior import Posterior
 from forecast.fit.provenance import fit_hash
 from forecast.fit.sampling import log_density, sizes_of

@@ -13,6 +13,7 @@ from scipy.stats import beta
 
 from forecast.fit import POSITIVE, Part, log_density, log_likelihood, sizes_of
 from forecast.fit import data as inputs
+from forecast.fit.paths import logit_rates, reference_path, season_weights
 from forecast.fit.prior import (
     CHANNELS,
     HORIZON,
@@ -27,7 +28,6 @@ from forecast.fit.prior import (
     make_company,
     study_of,
 )
-from forecast.fit.paths import logit_rates, reference_path, season_weights
 from forecast.lab.calibration import (
     band,
     chance_of_less,
@@ -168,9 +168,7 @@ def test_the_log_likelihood_is_the_part_of_the_density_that_knows_the_data() -> 
 
 def point(draws: Any) -> Any:
     """The kernel's point of one draw."""
-    return np.concatenate(
-        [(np.log(x) if name in POSITIVE else x).ravel() for name, x in draws.items()]
-    )
+    return np.concatenate([(np.log(x) if name in POSITIVE else x).ravel() for name, x in draws.items()])
 
 
 def test_marginal_returns_are_shrunk_as_the_fit_shrinks_them() -> None:
