@@ -14,7 +14,8 @@ from scipy.stats import gamma, halfnorm, norm
 from forecast.fit import latent as module
 from forecast.fit.latent import Latent, Scale, latent_of, log_likelihood
 from forecast.fit.parts import Part
-from forecast.fit.sampling import Draws, constrained, log_density, sizes_of
+from forecast.fit.points import Draws, constrained, sizes_of
+from forecast.fit.sampling import log_density
 
 every_part = pytest.mark.parametrize(
     ("kind", "channels"), [(kind, channels) for channels in (2, 1) for kind in KINDS]

@@ -23,8 +23,7 @@ from forecast.results import total_draws
 from forecast.study import Study, load_study
 
 BUNDLED = ROOT / "forecast" / "bundled"
-# What only chains and the PyMC models need.
-SAMPLER = {"pymc", "nutpie", "pytensor"}
+SAMPLER = {"pymc", "nutpie", "pytensor", "numba", "arviz"}
 
 Asked = tuple[Study, History, Posterior]
 

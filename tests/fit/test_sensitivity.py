@@ -11,7 +11,7 @@ from posterior_fixture import history, study
 from forecast.fit import data as inputs
 from forecast.fit.parts import Part
 from forecast.fit.paths import logit_rates
-from forecast.fit.sampling import Draws
+from forecast.fit.points import Draws
 from forecast.fit.sensitivity import (
     Pull,
     company_rate,

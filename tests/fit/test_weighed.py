@@ -17,7 +17,8 @@ from forecast.fit import latent as latents
 from forecast.fit import weighed as module
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part
-from forecast.fit.sampling import Draws, constrained, sample_kernel, sizes_of
+from forecast.fit.points import Draws, constrained, sizes_of
+from forecast.fit.sampling import sample_kernel
 from forecast.fit.weighed import Certificate, weighed_draws
 
 LONG = {"seed": 5, "draws": 2500, "tune": 600, "target_accept": 0.98, "cores": 2}
