@@ -18,6 +18,7 @@ from forecast.equations import (
     delay_pmf,
     due,
     log_beta_binomial,
+    log_choices,
     log_marginal,
     log_negative_binomial,
     mean_shape,
@@ -139,13 +140,17 @@ def cells() -> tuple[np.ndarray, ...]:
 
 
 def test_the_beta_binomial_is_that_of_scipy():
-    """Up to log y!, with kappa = 1 / (noise^2 p (1 - p) + 1e-6); trials need not be whole."""
+    """With the choices, up to log y!; kappa = 1 / (noise^2 p (1 - p) + 1e-6); trials need not be whole."""
     y, n, p, noise = cells()
     kappa = concentration(p, noise)
     np.testing.assert_allclose(kappa, 1.0 / (noise**2 * p * (1 - p) + 1e-6))
     expected = betabinom.logpmf(y, n, kappa * p, kappa * (1 - p))
-    np.testing.assert_allclose(log_beta_binomial(y, n, p, noise) - gammaln(y + 1.0), expected, atol=1e-7)
-    between = log_beta_binomial(y, n + np.array([[0.0], [0.5], [1.0]]), p, noise)
+
+    def found(trials: np.ndarray) -> np.ndarray:
+        return log_beta_binomial(y, trials, p, noise) + log_choices(y, trials) - gammaln(y + 1.0)
+
+    np.testing.assert_allclose(found(n), expected, atol=1e-7)
+    between = found(n + np.array([[0.0], [0.5], [1.0]]))
     assert (np.abs(between[1] - between[[0, 2]].mean(axis=0)) < 0.2).all()
 
 
