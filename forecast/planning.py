@@ -36,7 +36,7 @@ from forecast.budget import (
 )
 from forecast.columns import TABLES
 from forecast.errors import UsageError
-from forecast.fit import DEFAULT_SEED, Posterior, package_versions, preview
+from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, package_versions, preview
 from forecast.history import (
     OUTLIERS,
     DataRead,
@@ -326,7 +326,7 @@ class Forecast(Results):
                 study.model_dump_json(exclude={"folder", "path"}).encode()
             ).hexdigest(),
             "fit_hash": known.get("fit_hash", ""),
-            "method": known.get("method", "nuts"),
+            "method": known.get("method", SAMPLER),
             "failures": "; ".join(known.get("failures", [])),
             "command": self._command,
             "fitted": "",

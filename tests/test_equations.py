@@ -1,4 +1,4 @@
-"""Delay against simulation, limits and closed forms; the shapes of the response against each other."""
+"""Delay against simulation, limits and closed forms; shapes of the response against each other; laws of counts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, gammaln, logit
+from scipy.stats import betabinom, nbinom
 
-from forecast.equations import ages_needed, delay_pmf, due, log_marginal, mean_shape, response
+from forecast.equations import (
+    ages_needed,
+    beta_binomial_slope,
+    concentration,
+    delay_pmf,
+    due,
+    log_beta_binomial,
+    log_choices,
+    log_marginal,
+    log_negative_binomial,
+    mean_shape,
+    response,
+)
 
 
 @pytest.mark.parametrize(("mean", "cv"), [(0.5, 0.8), (1.5, 0.4), (3.0, 0.8), (6.0, 1.5)])
@@ -114,3 +128,46 @@ def test_a_lift_is_held_to_the_mean_of_both_shapes():
     z, beta = np.array([0.2, 1.0, 5.0]), np.array(0.4)
     both = [response(z, beta, np.array(0.0), np.array(saturates)) for saturates in (False, True)]
     np.testing.assert_allclose(mean_shape(z, beta), np.mean(both, axis=0), rtol=1e-7)
+
+
+def cells() -> tuple[np.ndarray, ...]:
+    """Counts, trials and rates of all sizes, with a zero and a whole cell; noise of each."""
+    rng = np.random.default_rng(6)
+    n = rng.integers(1, 500, 60).astype(float)
+    y = np.floor(rng.uniform(0.0, 1.0, 60) * (n + 1))
+    y[:2] = 0.0, n[1]
+    return y, n, rng.uniform(1e-3, 0.95, 60), rng.uniform(0.02, 0.7, 60)
+
+
+def test_the_beta_binomial_is_that_of_scipy():
+    """With the choices, up to log y!; kappa = 1 / (noise^2 p (1 - p) + 1e-6); trials need not be whole."""
+    y, n, p, noise = cells()
+    kappa = concentration(p, noise)
+    np.testing.assert_allclose(kappa, 1.0 / (noise**2 * p * (1 - p) + 1e-6))
+    expected = betabinom.logpmf(y, n, kappa * p, kappa * (1 - p))
+
+    def found(trials: np.ndarray) -> np.ndarray:
+        return log_beta_binomial(y, trials, p, noise) + log_choices(y, trials) - gammaln(y + 1.0)
+
+    np.testing.assert_allclose(found(n), expected, atol=1e-7)
+    between = found(n + np.array([[0.0], [0.5], [1.0]]))
+    assert (np.abs(between[1] - between[[0, 2]].mean(axis=0)) < 0.2).all()
+
+
+def test_the_slope_of_the_beta_binomial_is_its_slope():
+    """In logit p, kappa moving with p: central differences."""
+    y, n, p, noise = cells()
+    x, step = logit(p), 1e-5
+    high, low = (log_beta_binomial(y, n, expit(x + side * step), noise) for side in (1, -1))
+    found = beta_binomial_slope(y, n, p, noise)
+    np.testing.assert_allclose(found, (high - low) / (2 * step), rtol=1e-5, atol=1e-5)
+
+
+def test_the_negative_binomial_is_that_of_scipy():
+    """By mean and size, but for gamma functions of counts and size alone; it falls away from its mode at y."""
+    y, mean, size = cells()[0], np.geomspace(0.1, 2000.0, 60), np.geomspace(0.5, 900.0, 60)
+    found = log_negative_binomial(y, np.log(mean), size)
+    constant = gammaln(y + size) - gammaln(size) - gammaln(y + 1.0)
+    np.testing.assert_allclose(found + constant, nbinom.logpmf(y, size, size / (size + mean)), rtol=1e-9)
+    high, low = (log_negative_binomial(y, np.log(mean) + side * 1e-5, size) for side in (1, -1))
+    np.testing.assert_allclose((high - low) / 2e-5, (y - mean) * size / (size + mean), rtol=1e-5, atol=1e-4)

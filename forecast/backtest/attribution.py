@@ -15,7 +15,7 @@ swapping, so that no order is preferred and the shares add up. What is left to t
 leads and deals, and what the estimates of now do not yet tell. With dated leads the estimates of now see delays apart
 from rates; with calendar counts the two can stand in for each other.
 
-Both estimates are the closed form (`fit.closed_form`), so that a difference of methods is never taken for drift.
+Both estimates are the preview (`fit.preview`), so that a difference of methods is never taken for drift.
 """
 
 from __future__ import annotations

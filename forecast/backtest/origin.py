@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from forecast.backtest import baselines, scores
 from forecast.errors import DataError, UsageError
-from forecast.fit import Posterior
+from forecast.fit import SAMPLER, Posterior
 from forecast.history import History
 from forecast.outlook import REPLICATES, case_of, in_total, simulate
 from forecast.periods import period_label
@@ -51,8 +51,8 @@ class Setup:
 
     @property
     def method(self) -> str:
-        """ "nuts" or "preview", as a posterior's provenance has it."""
-        return "preview" if self.preview else "nuts"
+        """ "auto" or "preview", as a posterior's provenance has it."""
+        return "preview" if self.preview else SAMPLER
 
 
 @dataclass(frozen=True, eq=False)

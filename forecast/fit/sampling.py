@@ -25,23 +25,6 @@ Array = NDArray[np.float64]
 CHAINS = 4
 TENTHS = (0.1, 0.9)
 STOPPED = "interrupted; nothing was written"
-# Data that say nothing where they are zero.
-SILENCED = (
-    "weight",
-    "by_age",
-    "by_cohort",
-    "deals",
-    "revenue",
-    "deals_log_revenue",
-    "size_cells",
-    "lift_share",
-)
-
-
-def silenced(part: Part, **kept: Array) -> Part:
-    """A part whose data say nothing but for those `kept`: its density is the prior's times their likelihood."""
-    nothing = {name: np.zeros_like(part.data[name]) for name in SILENCED if name in part.data}
-    return replace(part, data={**part.data, **nothing, **kept})
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ CONTEXT = {
     "every": 1,
     "spend": "actual",
     "paid": True,
-    "method": "nuts",
+    "method": "auto",
     "measure": "won",
     "left_out": [],
 }

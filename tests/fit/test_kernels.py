@@ -25,7 +25,8 @@ from forecast.fit.kernels.traffic import traffic_kernel, value_kernel
 from forecast.fit.kernels.transition import transition_kernel
 from forecast.fit.model import traffic_model, transition_model, value_model
 from forecast.fit.parts import Part
-from forecast.fit.sampling import log_density, sizes_of
+from forecast.fit.points import sizes_of
+from forecast.fit.sampling import log_density
 
 PERIODS, CHANNELS, AGES = 8, 3, 10
 Data = dict[str, np.ndarray]

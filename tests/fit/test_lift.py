@@ -12,13 +12,13 @@ from posterior_fixture import Array, history, study
 from scipy.special import logit
 
 from forecast.errors import StudyError
-from forecast.fit.closed_form import preview
 from forecast.fit.data import lift_data, traffic_data
-from forecast.fit.points import POSITIVE
+from forecast.fit.fitting import preview
 from forecast.fit.parts import Part
+from forecast.fit.points import POSITIVE, sizes_of
 from forecast.fit.posterior import Posterior
 from forecast.fit.provenance import fit_hash
-from forecast.fit.sampling import log_density, sizes_of
+from forecast.fit.sampling import log_density
 from forecast.fit.sensitivity import part_sensitivities
 from forecast.history import History, read_history
 from forecast.outlook import Case, Future

@@ -7,23 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 from posterior_fixture import history, study
-from scipy.special import gammaln
 
 from forecast.fit import data as inputs
-from forecast.fit.fitting import _logit_rate, _traffic_path
 from forecast.fit.parts import Part
-from forecast.fit.posterior import kept_draws
-from forecast.fit.sampling import Draws, sample_kernel
+from forecast.fit.paths import logit_rates
+from forecast.fit.points import Draws
 from forecast.fit.sensitivity import (
     Pull,
-    _log_likelihood,
     company_rate,
     part_sensitivities,
     sensitivity_of,
     surprise,
 )
+from forecast.fit.weighed import weighed_draws
 
-SAMPLER = {"draws": 500, "tune": 300, "target_accept": 0.9, "cores": 2}
 MONTHS = 36
 
 
@@ -77,22 +74,8 @@ def responding(spread: float) -> tuple[Draws, Part]:
     past = history({"spend": spend, "visitors": visitors, "won": 5}, periods=MONTHS)
     known = study(channels={"one": {"kind": "ppc"}, "two": {"kind": "ppc"}})
     part = Part("traffic", "visitors", "traffic", inputs.traffic_data(known, past, None, None))
-    draws, _ = sample_kernel(part, seed=1, **SAMPLER)
+    draws, _ = weighed_draws(part, seed=1, draws=2000, few=True)
     return draws, part
-
-
-def test_the_kept_path_of_traffic_is_the_one_that_was_fitted():
-    """Negative binomial around the kept path is, draw by draw, the likelihood of the kernel, up to a constant."""
-    draws, part = responding(0.8)
-    kept = kept_draws(2000)
-    log_nu = _traffic_path(draws, part.data, kept)
-    size = 1.0 / (draws["noise"].ravel()[kept, None, None] ** 2 + 1e-4)
-    y = part.data["y"]
-    cells = gammaln(y + size) - gammaln(size) + size * np.log(size) + y * log_nu
-    cells -= (y + size) * np.log(size + np.exp(log_nu))
-    few = {name: values.reshape(-1, *values.shape[2:])[kept] for name, values in draws.items()}
-    by_channel = _log_likelihood(few, part, 2)
-    np.testing.assert_allclose((part.data["weight"] * cells).sum(axis=1), by_channel, rtol=1e-9)
 
 
 def test_an_elasticity_without_variation_of_spend_is_its_prior():
@@ -117,8 +100,8 @@ def test_a_rate_far_from_its_benchmark_is_a_surprise(rate: float, far: bool):
     past = history({"visitors": 400, "leads": leads, "won": 1}, channels=names, periods=24)
     data, calendar = inputs.transition_data(study(funnel={"market": "b2b"}), past, "visitors", "leads")
     part = Part("leads", "visitors to leads", "calendar" if calendar else "cohort", data)
-    draws, _ = sample_kernel(part, seed=1, **SAMPLER)
-    path = _logit_rate(draws, data).reshape(2000, 24, 6)
+    draws, _ = weighed_draws(part, seed=1, draws=2000, few=True)
+    path = logit_rates(draws, data)[0]
     company = company_rate(path, data["mu_prior"])
     assert company[0].mean() == pytest.approx(np.log(rate / (1 - rate)), abs=0.05)
     assert (abs(surprise(*company)) > 3) == far

@@ -11,9 +11,9 @@ import pytest
 from scipy.special import expit
 from scipy.stats import beta
 
-from forecast.equations import walks
-from forecast.fit import POSITIVE, Part, log_density, sizes_of
+from forecast.fit import POSITIVE, Part, log_density, log_likelihood, sizes_of
 from forecast.fit import data as inputs
+from forecast.fit.paths import logit_rates, reference_path, season_weights
 from forecast.fit.prior import (
     CHANNELS,
     HORIZON,
@@ -29,13 +29,12 @@ from forecast.fit.prior import (
     study_of,
 )
 from forecast.lab.calibration import (
-    _log_likelihood,
     band,
     chance_of_less,
     least_tail,
     simultaneous_level,
     surely_outside,
-    true_point,
+    true_draws,
     uniformity,
 )
 
@@ -134,40 +133,42 @@ def part_of(company: Any, stage: str) -> Part:
     ("kind", "stage"), [("calendar", "won"), ("cohort", "qualified"), ("leads", "leads")]
 )
 def test_the_true_point_gives_the_true_rates(kind: str, stage: str) -> None:
-    """Level and walks read back from the unconstrained point, as the fit reads its draws, end in today's rate."""
+    """Level and walks read back from one draw at the truth, as the fit reads its draws, end in today's rate."""
     company = made(kind, 8)
-    part, values, at = part_of(company, stage), {}, 0
-    point = true_point(part, company.points[stage])
-    for name, shape in sizes_of(part):
-        size = int(np.prod(shape))
-        value = point[at : at + size].reshape(1, 1, *shape)
-        values[name] = np.exp(value) if name in POSITIVE else value
-        at += size
-    assert at == point.size
-    mu, tau, w = values["mu"][..., None], values["tau"][..., None], part.data["centred"]
-    level = mu + tau ** (1 - w) * (values["level_raw"] - w * mu)
-    common, own = walks(values, part.data)
-    today = level[0, 0] + common[0, 0, -1] + own[0, 0, -1]
-    np.testing.assert_allclose(today, company.truth[f"logit_rate_{stage}"])
+    part = part_of(company, stage)
+    draws = true_draws(part, company.points[stage])
+    assert {name: values.shape for name, values in draws.items()} == {
+        name: (1, *shape) for name, shape in sizes_of(part)
+    }
+    np.testing.assert_allclose(logit_rates(draws, part.data)[0, -1], company.truth[f"logit_rate_{stage}"])
+
+
+def test_the_true_draw_of_traffic_gives_the_true_traffic() -> None:
+    """Level and walks of today, without season and days."""
+    company = made("calendar", 8)
+    data = inputs.traffic_data(study_of("calendar"), company.history, None, None) | fixed_arrays()["traffic"]
+    draws = true_draws(Part("traffic", "visitors", "traffic", data), company.points["traffic"])
+    plain = reference_path(draws, data)[0, -1]
+    shared = (season_weights(draws, data) @ data["season_basis"].T + data["log_days"])[0, -1]
+    np.testing.assert_allclose(plain - shared, company.truth["traffic"])
 
 
 def test_the_log_likelihood_is_the_part_of_the_density_that_knows_the_data() -> None:
-    """Between two points that differ in the noise alone: density less prior; without data it is nothing."""
+    """Between two draws that differ in the noise alone: density less prior."""
     company = made("cohort", 9)
     part = part_of(company, "won")
-    point = true_point(part, company.points["won"])
-    other = point.copy()
-    other[list(dict(sizes_of(part))).index("noise") + len(CHANNELS) - 1] += (
-        0.5  # level_raw is one per channel
-    )
-    one, two = _log_likelihood(part, np.stack([point, other]))
-    rate = float(part.data["noise_prior"])
-    noise, more = company.points["won"]["noise"], company.points["won"]["noise"] * np.exp(0.5)
-    prior = 2 * 0.5 - rate * (more - noise)
+    draws = true_draws(part, company.points["won"])
+    other = draws | {"noise": draws["noise"] * np.exp(0.5)}
+    [one], [two] = (log_likelihood(part, each) for each in (draws, other))
+    noise, more = (each["noise"][0] for each in (draws, other))
+    prior = 2 * 0.5 - float(part.data["noise_prior"]) * (more - noise)
     density = log_density(part)
-    assert density(other)[0] - density(point)[0] == pytest.approx(two - one + prior)
-    blank = Part("won", "won", part.kind, part.data | {"weight": np.zeros_like(part.data["weight"])})
-    assert _log_likelihood(blank, point[None])[0] == pytest.approx(0.0, abs=1e-9)
+    assert density(point(other))[0] - density(point(draws))[0] == pytest.approx(two - one + prior)
+
+
+def point(draws: Any) -> Any:
+    """The kernel's point of one draw."""
+    return np.concatenate([(np.log(x) if name in POSITIVE else x).ravel() for name, x in draws.items()])
 
 
 def test_marginal_returns_are_shrunk_as_the_fit_shrinks_them() -> None:

@@ -179,6 +179,14 @@ def test_fit_speed(tmp_path: Path):
     assert " ".join(ratio).startswith("ESS a second: ")
 
 
+def test_fit_cost(tmp_path: Path):
+    """CPU of a fit on a new machine and after, by each road, and what failed of it."""
+    said = run("fit_cost", "--companies", "1x36", "--sampler", "auto", "--times", 2, cwd=tmp_path)
+    [rows] = tables(said, "company road cold CPU s warm CPU s told")
+    assert [row[:2] for row in rows] == [["1x36", "auto"]]
+    assert all(float(seconds) > 0 for seconds in rows[0][2:4])
+
+
 def test_large_fit(tmp_path: Path):
     """Every part of the fit, with all that is said of its sampling."""
     given = ["--channels", 2, "--weeks", 30, "--cores", 1, "--keep", "kept"]
@@ -332,6 +340,17 @@ def test_verdict_alarms(tmp_path: Path):
     sound = ["sound, calendar", "sound, cohort", "sound, leads"]
     assert list(found) == [*sound, "gaps", "unreported", "stricter", "tripled", "bursts", "weaker"]
     assert found["gaps"] == "1"
+
+
+def test_weighed(tmp_path: Path):
+    """A row for each part, with NUTS and a long run beside it, and what they add up to."""
+    given = ["--study", "", "--worlds", 1, "--counting", "calendar", "--nuts", "--long", 400]
+    said = run("weighed", *given, cwd=tmp_path)
+    parts = re.findall(r"(visitors to leads|leads to qualified|qualified to won|deal value) +weights", said)
+    assert len(parts) == 4
+    assert re.search(r"^parts by: .*'weights': \d.*; largest k-hat -?\d\.\d\d; least effective size \d+$", said,
+                     re.MULTILINE)  # fmt: skip
+    assert "MC error" in said
 
 
 def worlds(counting: str, baselines: str, folder: Path) -> list[str]:
