@@ -1,9 +1,10 @@
 """The weighed closed form by part: k-hat, effective sizes and CPU beside NUTS, and how far both lie apart.
 
     python benchmarks/weighed.py [--study demo,demo_leads] [--worlds 8] [--first 0] [--counting calendar,cohort,leads]
-                                 [--nuts] [--long 4000] [--seed 1]
+                                 [--data FOLDER] [--nuts] [--long 4000] [--seed 1]
 
-Companies: the bundled studies, and made ones of the families of benchmarks/world_families.py. Told for each part: the
+Companies: the bundled studies, made ones of the families of benchmarks/world_families.py, and with --data the public
+sets of that folder (olist, toy_store, hotel, bpi20). Told for each part: the
 largest Pareto k-hat of scales, effects and both; effective sizes of their weights; CPU seconds; `by`: "weights", or
 "chains" where the gate sent the part on to NUTS. --nuts: CPU seconds, divergences and R-hat of the product's NUTS, its
 retries included. --long N: a run of N draws in each of 4 chains at a target of .95; of every single number but own
@@ -17,13 +18,16 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from arviz_stats.base.array import array_stats
+from backtest_public import TOY, toy_counts
 from command import parser_of
+from olist import prepare, study_text
 from world_families import FAMILIES
 from worlds import read, told_delays
 
@@ -54,6 +58,44 @@ def companies(
             with tempfile.TemporaryDirectory() as folder:
                 study, history = read(company, counting, guess, Path(folder))
             yield f"{family} {number}, {counting}", study, history
+
+
+PUBLIC = {
+    "hotel": """name = "hotel"
+[history]
+leads = "hotel/leads.parquet"
+period = "month"
+through = "2017-05"
+columns = { lead_id = "lead_id", channel = "channel", created = "created", won = "won", lost = "lost" }
+[funnel]
+stages = ["leads", "won"]
+delay.won = "90 days"
+""",
+    "bpi20": """name = "bpi20"
+[history]
+leads = "bpi20/leads.parquet"
+period = "month"
+columns = { lead_id = "lead_id", channel = "channel", created = "created", qualified = "qualified", won = "won" }
+[funnel]
+stages = ["leads", "qualified", "won"]
+delay.qualified = "14 days"
+delay.won = "60 days"
+""",
+}
+
+
+def public(data: Path) -> Iterator[tuple[str, Study, History]]:
+    """Names, studies and histories of the public sets."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(data / "olist", folder)
+        toy_counts(data / "toy_store", folder)
+        for kind in PUBLIC:
+            (folder / kind).symlink_to(data / kind)
+        for kind, text in {"olist": study_text("2018-11"), "toy store": TOY, **PUBLIC}.items():
+            (folder / "study.toml").write_text(text, encoding="utf-8")
+            study = load_study(folder / "study.toml")
+            yield kind, study, read_history(study)
 
 
 def fitted(study: Study, history: History, seed: int, sampler: str) -> list[dict[str, Any]]:
@@ -117,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--worlds", type=int, default=8)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--counting", default="calendar,cohort,leads")
+    parser.add_argument("--data", type=Path, help="a folder with the public sets")
     parser.add_argument("--nuts", action="store_true")
     parser.add_argument("--long", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
@@ -124,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     warnings.simplefilter("ignore")
     worlds = range(given.first, given.first + given.worlds)
     chosen = companies([s for s in given.study.split(",") if s], worlds, given.counting.split(","))
+    if given.data is not None:
+        chosen = chain(chosen, public(given.data.resolve()))
     rows, warm = [], False
     for name, study, history in chosen:
         if not warm:

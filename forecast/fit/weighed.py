@@ -36,7 +36,8 @@ MANY = (48, 100, 100, 150, 300, 500)
 OTHERS = (48, 100, 150, 200, 512)
 FEW, FEW_OTHERS = (48, 64, 64, 128), (32, 48, 96)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
-LEARNT = 3  # rounds after which what is far from Gaussian is fitted to the weighed draws so far
+# A round after them tells whether the scales lie where the path is: else it is moved again, so often at most.
+FAR, MOST_FARTHER, FEWER_FARTHER = 1.0, 8, 2
 ONE_MORE, MOST_MORE = 512, 2  # points of one more round, and how many of them
 HOPELESS = 100.0  # effective draws of the effects, which more points of the scales cannot mend
 FREEDOM, WIDER, LEAST_VARIANCE = 8.0, 1.25, 0.01  # of the t proposals
@@ -91,12 +92,19 @@ def weighed_draws(
         work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]), few=few)
         work.settle(latent_theta(work.latent))
         rounds, others = (FEW, FEW_OTHERS) if few else (MANY, OTHERS)
-        for i, size in enumerate(rounds if work.latent.bent else others):
+        sizes = rounds if work.latent.bent else others
+        for i, size in enumerate(sizes):
             work.round(size, first=i == 0)
             if i == SCOUTS - 1:
                 work.settle_at_mean()
-            if i == LEARNT - 1 and work.latent.learns:
-                work.learn()
+            elif i == SCOUTS:
+                for _ in range(FEWER_FARTHER if few else MOST_FARTHER):
+                    if work.arrived():
+                        break
+                    work.settle_at_mean()
+                    work.round(size, first=False)
+                if work.latent.learns:
+                    work.learn()
         found, certificate = work.draws(draws)
         for _ in range(MOST_MORE):
             if good(certificate) or certificate.ess_effects < HOPELESS:
@@ -182,7 +190,7 @@ class _Weighing:
         self.proposals: list[_Proposal] = []
         # Of each round: scores, log target, log weight of one draw of the effects at each; candidates, see `_Drawn`.
         self.rounds: list[tuple[Array, ...]] = []
-        self.kept = 0
+        self.kept, self.at = 0, np.zeros(len(self.latent.scales))
         self.solved: list[Solved] = []  # of the first settings from `kept` on, as many as there is room for
         self.room = MOST_KEPT
 
@@ -225,9 +233,14 @@ class _Weighing:
 
     def settle_at_mean(self) -> None:
         """Move the path to the mode at the mean of what was found; the rounds so far only propose from then on."""
-        mean, _ = self._moments()
-        self.settle(self.latent.theta(mean[None]))
+        self.at, _ = self._moments()
+        self.settle(self.latent.theta(self.at[None]))
         self.kept, self.solved, self.room = len(self.rounds), [], MOST_KEPT
+
+    def arrived(self) -> bool:
+        """Whether the scores' mean lies where the path was settled, in posterior sds."""
+        mean, cov = self._moments()
+        return bool((np.abs(mean - self.at) < FAR * np.sqrt(np.diagonal(cov))).all())
 
     def learn(self) -> None:
         """Fit the Gaussian of the bent effects to their weighed moments; the rounds so far are only proposals then.
