@@ -32,7 +32,7 @@ def silenced(part: Part, **kept: Array) -> Part:
 
 
 def counts(channels: int = 2) -> History:
-    """Counts that vary by chance, those of many channels by more, and spend that varies; every second channel is small."""
+    """Counts that vary by chance, those of many channels by more; spend that varies; every second channel is small."""
     rng = np.random.default_rng(3)
     means = {"visitors": [900.0, 500.0], "leads": [60.0, 20.0], "won": [12.0, 6.0], "spend": [2000.0, 1500.0]}
     wide = {name: np.tile(mean, (PERIODS, max(channels // 2, 1))) for name, mean in means.items()}
