@@ -69,10 +69,13 @@ def study_of(name: str, folder: Path) -> Path:
         return folder / "large.toml"
     made = generate(next(iter(FAMILIES.values()))(rng), rng)
     read(made, "calendar", told_delays(made, rng), folder)
-    (study,) = folder.glob("*.toml")
-    counts = pd.read_csv(next(folder.glob("*.csv")))
-    kept = counts["channel"].isin(counts["channel"].unique()[:channels])
-    counts[kept].to_csv(next(folder.glob("*.csv")), index=False)
+    (study,), (file,) = folder.glob("*.toml"), folder.glob("*.csv")
+    counts = pd.read_csv(file)
+    names = list(counts["channel"].unique())
+    counts[counts["channel"].isin(names[:channels])].to_csv(file, index=False)
+    gone = tuple(f'"{name}" = ' for name in names[channels:])
+    lines = study.read_text(encoding="utf-8").splitlines(keepends=True)
+    study.write_text("".join(line for line in lines if not line.startswith(gone)), encoding="utf-8")
     return study
 
 

@@ -32,10 +32,13 @@ def silenced(part: Part, **kept: Array) -> Part:
 
 
 def counts(channels: int = 2) -> History:
-    """Counts that vary by chance, and spend that varies; every second channel like the first, the others smaller."""
+    """Counts that vary by chance, those of many channels by more; spend that varies; every second channel is small."""
     rng = np.random.default_rng(3)
     means = {"visitors": [900.0, 500.0], "leads": [60.0, 20.0], "won": [12.0, 6.0], "spend": [2000.0, 1500.0]}
     wide = {name: np.tile(mean, (PERIODS, max(channels // 2, 1))) for name, mean in means.items()}
+    if channels > 2:  # of two, chains find that hard
+        more = np.random.default_rng(8).lognormal(0.0, 0.1, wide["visitors"].shape)
+        wide["visitors"] = wide["visitors"] * more
     cells = {name: rng.poisson(mean).astype(float) for name, mean in wide.items() if name != "spend"}
     cells["spend"] = np.rint(wide["spend"] * rng.lognormal(0.0, 0.4, wide["spend"].shape))
     few = {name: values[:, :channels] for name, values in cells.items()}
