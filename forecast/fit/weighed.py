@@ -38,7 +38,7 @@ FEW, FEW_OTHERS = (48, 64, 64, 128), (32, 48, 96)
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 # A round after them tells whether the scales lie where the path is: else it is moved again, so often at most.
 FAR, MOST_FARTHER, FEWER_FARTHER = 1.0, 8, 2
-ONE_MORE, MOST_MORE = 512, 2  # points of one more round, and how many of them
+ONE_MORE, MOST_MORE = 512, 3  # points of one more round, and how many of them
 HOPELESS = 100.0  # effective draws of the effects, which more points of the scales cannot mend
 FREEDOM, WIDER, LEAST_VARIANCE = 8.0, 1.25, 0.01  # of the t proposals
 LEAST_DRAWS = 2000  # of the effects, that are weighed: fewer cannot be told good from bad
