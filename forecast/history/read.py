@@ -35,6 +35,7 @@ from forecast.history.row_checks import (
     check_pairs,
     summed,
     whole_counts,
+    without_leading_zeros,
     without_totals,
 )
 from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
@@ -88,6 +89,7 @@ def _from_counts(study: Study, today: date | None) -> History:
     if spec.counting == "cohort":
         _check_falling(kept, study.funnel.stages)
     kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
+    kept = without_leading_zeros(kept, spec.period)
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
     stages = recorded_stages(counts, study.funnel.stages)
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
