@@ -56,6 +56,7 @@ SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trial
 EARLY_PERIODS = 6  # whose mean stands for what was before the window
 MONTHS_OF_CARRY = 8
 SEASONS = {"month": 12, "quarter": 4, "week": 54}
+MOST_AGES = {"month": 60, "quarter": 20, "week": 261}  # five years
 
 
 # ------------------------------------------------------------------------------------------------------------- delay
@@ -90,14 +91,18 @@ def delay_pmf(mean: ArrayLike, cv: ArrayLike, ages: int) -> Array:
     return np.where(mean > 0, pmf, at_once)
 
 
-def ages_needed(mean: float, cv: float, *, tail: float = 0.005, spread: float = 1.6, most: int = 60) -> int:
-    """How many ages hold all but `tail` of the delay, were its mean `spread` times longer than expected."""
+def ages_needed(mean: float, cv: float, period: str, *, tail: float = 0.005, spread: float = 1.6) -> int:
+    """How many ages hold all but `tail` of the delay, were its mean `spread` times longer than expected.
+
+    At most `MOST_AGES` of the `period`. A stated delay is at most two years (`study.FunnelSpec`), of which about a
+    twentieth lies beyond them.
+    """
     if mean <= 0:
         return 1
     sigma = math.sqrt(math.log1p(cv**2))
     mu = math.log(mean * spread) - sigma**2 / 2
     z = NormalDist().inv_cdf(1 - tail)
-    return int(min(max(math.ceil(math.exp(mu + sigma * z)) + 1, 3), most))
+    return int(min(max(math.ceil(math.exp(mu + sigma * z)) + 1, 3), MOST_AGES[period]))
 
 
 def lognormal_cdf(x: ArrayLike, mean: ArrayLike, cv: ArrayLike) -> Array:

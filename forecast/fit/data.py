@@ -142,7 +142,7 @@ def transition_data(study: Study, history: History, before: str, stage: str) -> 
     rate = rate_prior_of(study, stage)
     if stage in history.triangles:
         return _triangle_data(history, n, history.triangles[stage].values, weight, prior, rate), False
-    ages = ages_needed(prior.mean, prior.cv)
+    ages = ages_needed(prior.mean, prior.cv, history.period)
     data = _common_data(history, n, y, weight, prior, rate, ages)
     if history.counting == "cohort":
         data["age_weights"] = _cohort_ages(study, history, before, ages)
@@ -219,7 +219,7 @@ def _triangle_data(
     history: History, n: Array, cells: NDArray[np.int64], weight: Array, prior: DelayPrior, rate: LogitNormal
 ) -> dict[str, Any]:
     periods = len(n)
-    ages = max(ages_needed(prior.mean, prior.cv, spread=3.0), periods)
+    ages = max(ages_needed(prior.mean, prior.cv, history.period, spread=3.0), periods)
     y = cells.sum(axis=1).astype(float)
     data = _common_data(history, n, y, weight * (n >= y), prior, rate, ages)
     lived = periods - 1 - np.arange(periods)

@@ -72,6 +72,9 @@ LEAD_COLUMNS = (
     *("period", "spend"),
 )
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
+MOST_DELAY = (
+    731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
+)
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "currency")
 
 
@@ -162,6 +165,20 @@ class FunnelSpec(Table):
                 )
         refuse(found)
         return stages
+
+    @field_validator("delay")
+    @classmethod
+    def _short_enough(cls, delay: dict[str, float]) -> dict[str, float]:
+        said = (
+            "expected at most {most:exact} days (two years; a delay is kept for five, and of a longer one too much would "
+            "be cut off); came {days:given} days: put a stage in between, or start the funnel at a later one"
+        )
+        refuse(
+            Problem(stage, message(said, most=MOST_DELAY, days=days))
+            for stage, days in delay.items()
+            if days > MOST_DELAY
+        )
+        return delay
 
     @field_validator("rate")
     @classmethod

@@ -111,6 +111,17 @@ def test_delays_are_read_in_their_unit(tmp_path: Path, text: str, days: float) -
     assert study.funnel.delay["won"] == pytest.approx(days)
 
 
+def test_a_delay_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    """Two years are the most; the message names the key, both numbers and ways out."""
+    assert (
+        load_study(write(tmp_path, f'{LEAST}[funnel]\ndelay.won = "2 years"\n')).funnel.delay["won"] == 730.5
+    )
+    with pytest.raises(
+        StudyError, match=r"funnel\.delay\.won: expected at most 731 days.*came 1.095.75 days"
+    ):
+        load_study(write(tmp_path, f'{LEAST}[funnel]\ndelay.won = "3 years"\n'))
+
+
 def test_all_problems_come_at_once_each_with_its_line(tmp_path: Path) -> None:
     """Unknown keys, wrong types, impossible values: one list, in the order of the file, with what came and a guess."""
     text = (
