@@ -154,7 +154,12 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "mistakes": ("Common mistakes", _columns("mistake status evidence advice")),
-    "delays": ("Delays", _columns("stage", (DAYS, "mean_days q10 q90 prior_days"), _LEARNT)),
+    "delays": (
+        "Delays",
+        _columns(
+            "stage", (DAYS, "mean_days q10 q90 prior_days"), _LEARNT, (RATIO, "cv prior_cv cv_apart")
+        ),
+    ),
     "evidence": (
         "Elasticities",
         _columns("channel", (RATIO, "elasticity_mean q10 q90"), (SHARE, "evidence"), "sentence"),

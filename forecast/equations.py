@@ -6,6 +6,7 @@
     spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
                              log_marginal
     counts                   effective_trials, due, concentration, cohort_beta
+    prior and data           surprise
 
 The PyMC model (`fit.model`) and the compiled kernels (`fit.kernels`) are second writings, for a measured reason, and
 tests hold all three together.
@@ -56,6 +57,7 @@ SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trial
 EARLY_PERIODS = 6  # whose mean stands for what was before the window
 MONTHS_OF_CARRY = 8
 SEASONS = {"month": 12, "quarter": 4, "week": 54}
+LEAST_LEARNT = 0.1
 MOST_AGES = {"month": 60, "quarter": 20, "week": 261}  # five years
 
 
@@ -346,3 +348,18 @@ def cohort_beta(
         return a, b
     entered, moved = seen
     return a + moved, b + np.maximum(entered * lived - moved, 0.0)
+
+
+# -------------------------------------------------------------------------------------------------- prior and data
+
+
+def surprise(values: Array, mean: float, sd: float) -> float:
+    """How far the data lie from the prior Normal(mean, sd), in standard deviations of what the prior expected of them.
+
+    With posterior mean m and variance v (in prior sds): m / sqrt(1 - v), standard normal were the prior right
+    and all of it normal (Evans & Moshonov 2006: the prior predictive of a sufficient statistic). 0 where next to
+    nothing was learnt.
+    """
+    z = (values - mean) / sd
+    learnt = 1.0 - float(z.var())
+    return float(z.mean()) / math.sqrt(learnt) if learnt > LEAST_LEARNT else 0.0

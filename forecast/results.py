@@ -22,6 +22,7 @@ from scipy.special import logit
 
 from forecast.budget import Allocation, Curves, Firmness
 from forecast.columns import TABLES, origins
+from forecast.equations import surprise
 from forecast.errors import UsageError
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import DataRead, History
@@ -402,7 +403,10 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
 
 
 def delay_table(study: Study, history: History, posterior: Posterior) -> pd.DataFrame:
-    """Mean delay into each stage in days, beside its prior, and how much of it the data taught (0 to 1)."""
+    """Mean delay into each stage in days, beside its prior, and how much of it the data taught (0 to 1).
+
+    cv: mean of its coefficient of variation, beside its prior; cv_apart: how far the data lie from that prior (sd).
+    """
     rows = []
     for _, stage in history.steps:
         mean = posterior.array(f"delay_mean_{stage}")
@@ -412,8 +416,15 @@ def delay_table(study: Study, history: History, posterior: Posterior) -> pd.Data
         days = _scalars(mean * DAYS_PER_PERIOD[history.period])
         learnt = 1.0 - min(float(np.log(mean).var()) / prior.mean_sd**2, 1.0)
         assumed = prior.mean * DAYS_PER_PERIOD[history.period]
+        cv = posterior.array(f"delay_cv_{stage}")
         rows.append(
-            days | {"stage": stage, "mean_days": days["mean"], "prior_days": assumed, "learnt": learnt}
+            days
+            | {"stage": stage, "mean_days": days["mean"], "prior_days": assumed, "learnt": learnt}
+            | {
+                "cv": float(cv.mean()),
+                "prior_cv": prior.cv,
+                "cv_apart": surprise(np.log(cv), *prior.array[2:]),
+            }
         )
     return framed("delays", rows)
 

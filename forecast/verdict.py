@@ -111,7 +111,7 @@ def verdict(
         )
     checks += [
         *_predictive(known.get("predictive", [])),
-        *_priors(weighed),
+        *_priors(weighed, delays),
         *_elasticities(weighed, allocation),
     ]
     checks += [_delay(row) for row in delays.to_dict("records")]
@@ -222,17 +222,26 @@ def _pulled(name: Text, record: Mapping[str, Any]) -> Message:
     return message("{name} ({pull:.2f})", name=name, pull=record["likelihood"])
 
 
-def _priors(records: Records) -> list[Check]:
-    """Conflict between priors and data; rates, and what today's traffic brings, that are mostly their prior."""
+def _priors(records: Records, delays: pd.DataFrame) -> list[Check]:
+    """Conflict between priors and data; rates, and what today's traffic brings, that are mostly their prior.
+
+    Of a preview, which does not weigh, the conflict alone, and only where there is one.
+    """
+    apart = [
+        {"quantity": f"cv of the delay into {row['stage']}", "channel": "", "surprise": row["cv_apart"]}
+        for row in delays.to_dict("records")
+        if row.get("cv_apart") and math.isfinite(row["cv_apart"])
+    ]
+    conflict = _conflict([*(r for r in records if r.get("surprise")), *apart])
     if not records:
-        return []
+        return [] if conflict.status == PASS else [conflict]
     weak = [
         _pulled(_named(r), r)
         for r in records
         if _kind(r) == "rate" and r["channel"] and _mostly_prior(r) and r["share"] >= SHARE_THAT_MATTERS
     ]
     return [
-        _conflict([r for r in records if r.get("surprise")]),
+        conflict,
         _check(
             "rates learnt from the data",
             together(*weak, between="; ") if weak else "all that matter",
@@ -273,6 +282,10 @@ def _conflict(found: Records) -> Check:
 _WHY_ODD = {
     "rate": "ask whether the stages mean what they mean in the benchmark, or give your own range in funnel.rate",
     "delay": "give the delay that you see in funnel.delay",
+    "cv": (
+        "times between the stages scatter more, or less, than is usual: are there two kinds of deals, or dates "
+        "that were entered in batches? Split the channel, or mend the dates"
+    ),
     "elasticity": "check spend and traffic of the channel, or set its kind",
 }
 

@@ -143,6 +143,19 @@ def test_conflict_of_prior_and_data():
     assert check(judged({"sensitivity": rates}), "priors and data agree")["status"] == "PASS"
 
 
+def test_the_spread_of_a_delay_far_from_its_prior_is_a_conflict_too():
+    """By its own name and advice, in a fit and in a preview; near its prior it says nothing."""
+    for records in ([weighed("rate into won", surprise=0.5)], []):
+        for apart, status in ((3.5, "REVIEW"), (1.0, "PASS"), (0.0, "PASS"), (float("nan"), "PASS")):
+            delays = pd.DataFrame({"stage": ["won"], "learnt": [0.5], "cv_apart": [apart]})
+            found = judged({"sensitivity": records}, delays=delays)
+            checks = [c for c in found["checks"] if c["name"] == "priors and data agree"]
+            assert [c["status"] for c in checks] == ([status] if records or status != "PASS" else [])
+            if status != "PASS":
+                assert checks[0]["value"] == "cv of the delay into won: 3.5 sd above the prior"
+                assert "batches" in checks[0]["advice"]
+
+
 def test_rates_that_are_the_benchmark_matter_by_their_share():
     """Prior above and data below 0.05, in a channel that brings a tenth; both above is learning, not a prior."""
     mostly = {"prior": 0.09, "likelihood": 0.01}

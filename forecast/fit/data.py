@@ -46,6 +46,7 @@ Array = NDArray[np.float64]
 OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
 LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share whose loss is dated
 LOSS_DAYS = 30.0
+DATED_CV = 1.2, 0.9  # median and log sd of a delay's cv where dates teach it: real ones reach 3.8
 ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price, told by so many cells
 TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of parameterisation only
 # Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
@@ -77,7 +78,7 @@ def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
     days = DEFAULT_DELAY_DAYS.get(stage, OTHER_DELAY_DAYS) if known is None else known
     mean = days / DAYS_PER_PERIOD[history.period]
     if stage in history.triangles:
-        return DelayPrior(mean or 0.1, 0.7, 0.8, 0.5)
+        return DelayPrior(mean or 0.1, 0.7, *DATED_CV)
     return DelayPrior(mean, 0.3)
 
 
@@ -184,7 +185,7 @@ def loss_data(
     lived = seen[np.minimum(len(n) - 1 - np.arange(len(n)), ages - 1), None]
     never = np.maximum(n - moved, 0.0) * (1.0 - rate) / np.maximum(1.0 - rate * lived, 1e-12)
     known = history.present(before) & (n >= moved + lost.sum(axis=1))
-    prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, 0.8, 0.5)
+    prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, *DATED_CV)
     trials = np.maximum(never, lost.sum(axis=1))
     return _triangle_data(history, trials, lost, known.astype(float), prior, LOSS_PRIOR)
 

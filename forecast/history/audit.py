@@ -209,7 +209,7 @@ def _stopped_channels(history: History) -> Check:
 
 
 _ENDED = "It is forecast as stopped unless money is planned for it; if it goes on, add the missing rows."
-_QUIET = "A zero is no end: it is forecast to go on at its low level. If it is over, take its leads out, or expect a little."
+_QUIET = "A zero is no end: it is forecast to go on at its low level. If it is over, expect a little less."
 _BLANK_END = (
     "One period without a record is not known, and no end: it is forecast to go on. Add its row, with 0 where nothing "
     "came; nothing recorded in two periods means that it has stopped."

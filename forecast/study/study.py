@@ -170,8 +170,8 @@ class FunnelSpec(Table):
     @classmethod
     def _short_enough(cls, delay: dict[str, float]) -> dict[str, float]:
         said = (
-            "expected at most {most:exact} days (two years; a delay is kept for five, and of a longer one too much would "
-            "be cut off); came {days:given} days: put a stage in between, or start the funnel at a later one"
+            "expected at most {most:exact} days (two years; a delay is kept for five, and of a longer one too much "
+            "would be cut off); came {days:given} days: put a stage in between, or start the funnel at a later one"
         )
         refuse(
             Problem(stage, message(said, most=MOST_DELAY, days=days))
