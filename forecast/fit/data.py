@@ -249,10 +249,10 @@ def _cohort_ages(study: Study, history: History, before: str, ages: int) -> Arra
     return weights
 
 
-def season_table(history: History) -> Array:
-    """The basis of every season of the year; one column of zeros where the history is too short to tell a season."""
+def season_table(study: Study, history: History) -> Array:
+    """The basis of every season of the year; one column of zeros where there is none, or the history is too short."""
     kind = history.period
-    if not history.has_season:
+    if study.priors.season == "none" or not history.has_season:
         return np.zeros((SEASONS[kind], 1))
     return season_basis(np.arange(SEASONS[kind]), kind)
 
@@ -287,7 +287,7 @@ def traffic_data(
     if log_worth is None or worth_sd is None:
         tuned, log_worth, worth_sd = np.zeros_like(tuned), np.zeros(len(tuned)), np.zeros(len(tuned))
     lags = carry_periods(history.period)
-    basis = season_table(history)[season_of(history.periods, history.period)]
+    basis = season_table(study, history)[season_of(history.periods, history.period)]
     filled = np.where(current > 0, current, 1.0)
     precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
     geometry = walk_geometry(history, precision, np.ones(1))

@@ -37,7 +37,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         _stages(history, study),
         _falling(history),
         _last_period(history),
-        _length(history),
+        _length(history, study),
         _wins(history),
         _spend(history),
         _revenue(history, study),
@@ -129,7 +129,7 @@ def _last_period(history: History) -> Check:
     return _check("Last period complete", message(text, **told) if told["partial"] else "", fine, advice)
 
 
-def _length(history: History) -> Check:
+def _length(history: History, study: Study) -> Check:
     n, kind, labels = history.periods.size, history.period, history.labels
     fine = message("{n} {kind}s, {first} to {last}", n=n, kind=kind, first=labels[0], last=labels[-1])
     needed = math.ceil(MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[history.period] / 12)
@@ -139,7 +139,7 @@ def _length(history: History) -> Check:
             "So short a history teaches nothing: what is forecast are the benchmarks. Add earlier {kind}s."
         )
         return Check("Length of the history", FAIL, fine, message(advice, kind=kind))
-    found = "" if history.has_season else fine
+    found = "" if history.has_season or study.priors.season == "none" else fine
     return _check("Length of the history", found, fine, message(advice, needed=needed, kind=kind))
 
 

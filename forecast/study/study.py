@@ -264,10 +264,15 @@ class PlanSpec(Table):
 
 
 class PriorsSpec(Table):
-    """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd)."""
+    """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd).
+
+    `season` "none": traffic has no season, as of data that were adjusted for it; else it is learnt where the history is
+    long enough.
+    """
 
     range_reads_as: Rate = 0.5
     marginal_return_sd: MarginalSpread = 0.2
+    season: Literal["learnt", "none"] = "learnt"
 
 
 class Study(Table):

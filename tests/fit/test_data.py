@@ -216,8 +216,17 @@ def test_weeks_have_a_smooth_season():
 
 def test_a_short_history_has_no_season():
     """Below 13 months there is none to be told; from 13 on there is."""
-    assert not inputs.season_table(history(COUNTS, periods=12)).any()
-    assert inputs.season_table(history(COUNTS, periods=13)).shape == (12, 11)
+    assert not inputs.season_table(B2B, history(COUNTS, periods=12)).any()
+    assert inputs.season_table(B2B, history(COUNTS, periods=13)).shape == (12, 11)
+
+
+def test_adjusted_data_have_no_season():
+    """priors.season = "none" leaves none to be learnt, however long the history is."""
+    adjusted = study(priors={"season": "none"})
+    past = history(COUNTS, periods=36)
+    assert not inputs.season_table(adjusted, past).any()
+    assert not inputs.traffic_data(adjusted, past, None, None)["season_basis"].any()
+    assert inputs.traffic_data(B2B, past, None, None)["season_basis"].any()
 
 
 def test_months_differ_in_days():

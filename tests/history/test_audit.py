@@ -139,6 +139,12 @@ def test_short_and_partial_histories(tmp_path: Path) -> None:
     assert 'history.through = "2025-06"' in found.loc["Last period complete", "advice"]
 
 
+def test_a_short_history_of_adjusted_data_lacks_no_season(tmp_path: Path) -> None:
+    """Where there is no season to learn, less than a year is no fault."""
+    found = audited(tmp_path, rows(6), priors={"season": "none"})
+    assert found.loc["Length of the history", "status"] == "PASS"
+
+
 def test_an_assumed_deal_value_is_for_review(tmp_path: Path) -> None:
     """Without revenue an assumed value is allowed, and known to be one."""
     table = changed(rows(), {key: {5: ""} for key in EVERY})

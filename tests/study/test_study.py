@@ -312,6 +312,7 @@ def test_the_fit_key_holds_what_the_fit_depends_on(tmp_path: Path) -> None:
     other = [
         "channels.ppc.kind=seo",
         "priors.range_reads_as=0.8",
+        "priors.season=none",
         "funnel.market=b2c",
         "history.through=2026-09",
     ]
