@@ -27,6 +27,7 @@ from forecast.words import message
 # ------------------------------------------------------------------------------------------------ response to spend
 
 # Sd of the log of marginal returns between channels, as believed before the data.
+MOST_WEEKS = 60  # of a horizon
 TUNED = {"not tuned": 1.0, "somewhat tuned": 0.2, "carefully tuned": 0.1}
 
 
@@ -104,7 +105,7 @@ class BacktestSpec(Table):
     """
 
     origins: Annotated[int, Field(ge=1)] = 8
-    horizon: Annotated[int | None, Field(ge=1, le=24)] = None
+    horizon: Annotated[int | None, Field(ge=1, le=MOST_WEEKS)] = None
     every: Annotated[int | None, Field(ge=1)] = None
     least: Annotated[int, Field(ge=2)] = 12
     spend: Literal["actual", "planned"] = "actual"

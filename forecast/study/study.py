@@ -41,6 +41,7 @@ from forecast.study.file import (
 from forecast.study.market import KINDS
 from forecast.study.money import BudgetSpec, EconomicsSpec
 from forecast.study.options import (
+    MOST_WEEKS,
     BacktestSpec,
     LiftTestSpec,
     MarginalSpread,
@@ -72,6 +73,7 @@ LEAD_COLUMNS = (
     *("period", "spend"),
 )
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
+MOST_AHEAD = 24  # months or quarters of a horizon; of weeks MOST_WEEKS
 MOST_DELAY = (
     731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
 )
@@ -258,7 +260,7 @@ class PlanSpec(Table):
     `spend` is "current" (mean of the last three periods), a CSV, or an amount per channel and period.
     """
 
-    periods: Annotated[int, Field(ge=1, le=24)] = 3
+    periods: Annotated[int, Field(ge=1, le=MOST_WEEKS)] = 3
     spend: Annotated[str | dict[str, float], BeforeValidator(_spend_plan)] = "current"
     target: TargetSpec | None = None
 
@@ -332,6 +334,13 @@ class Study(Table):
             place = f"lift_test.{number}"
             ends = (f"{place}.from", test.from_), (f"{place}.to", test.to or None)
             found += window_problems(self.history.period, *ends)
+        ahead = {"plan.periods": self.plan.periods, "backtest.horizon": self.backtest.horizon or 1}
+        text = "expected at most {most} {kind}s ahead; came {came}"
+        found += [
+            Problem(key, message(text, most=MOST_AHEAD, kind=self.history.period, came=came))
+            for key, came in ahead.items()
+            if self.history.period != "week" and came > MOST_AHEAD
+        ]
         found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
         refuse(found)
         return self

@@ -111,6 +111,18 @@ def test_delays_are_read_in_their_unit(tmp_path: Path, text: str, days: float) -
     assert study.funnel.delay["won"] == pytest.approx(days)
 
 
+@pytest.mark.parametrize("key", ["plan.periods", "backtest.horizon"])
+def test_the_horizon_reaches_sixty_weeks_and_two_years_of_months(tmp_path: Path, key: str) -> None:
+    """One more of either is refused under its key."""
+    path, weeks = write(tmp_path, LEAST), "history.period=week"
+    for kept, refused in (([weeks, f"{key}=60"], [weeks, f"{key}=61"]), ([f"{key}=24"], [f"{key}=25"])):
+        load_study(path, kept)
+        with pytest.raises(
+            StudyError, match=rf"{key}: expected .*of at most|{key}: expected at most 24 months"
+        ):
+            load_study(path, refused)
+
+
 def test_a_delay_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     """Two years are the most; the message names the key, both numbers and ways out."""
     assert (
