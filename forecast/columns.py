@@ -137,6 +137,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("expected_contribution_recommended", CURRENCY, total=True), _MARGINAL,
             (SHARE, "extrapolated", "beyond spend seen (share)"), Column("locked", YES_NO, in_files=False),
             (AMOUNT, "optimum_low optimum_high highest_seen"), (CURRENCY, "gain_if_saturating"),
+            Column("best", AMOUNT, "best split", total=True),
         ),
     ),
     "response": (

@@ -474,7 +474,10 @@ def economics_totals(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def allocation_table(study: Study, names: list[str], a: Allocation, firm: Firmness) -> pd.DataFrame:
-    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend)."""
+    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend).
+
+    recommended is the current split where no change is material; best is the split that serves the objective best.
+    """
     return pd.DataFrame(
         {
             "channel": names,
@@ -492,6 +495,7 @@ def allocation_table(study: Study, names: list[str], a: Allocation, firm: Firmne
             "optimum_high": firm.optimum["q90"],
             "highest_seen": firm.ledger["highest_seen"],
             "gain_if_saturating": firm.ledger["gain_if_saturating"],
+            "best": a.best,
         }
     )
 
@@ -567,7 +571,8 @@ def gain_of(allocation: Allocation) -> dict[str, Any]:
         "gain_q10": float(np.quantile(gain, 0.1)),
         "gain_q90": float(np.quantile(gain, 0.9)),
         "gain_relative": float(gain.mean()) / base if base > 0 else math.nan,
-        "p_better": allocation.p_better,
+        "p_gain": allocation.p_gain,
+        "p_better": allocation.p_better if allocation.material else None,
         "material": allocation.material,
         "current_allowed": allocation.allowed,
         "price": allocation.price,
