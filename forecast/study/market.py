@@ -85,8 +85,8 @@ _SLOW = "judgement: content builds up; traffic goes on when spend stops (domain 
 _LIST = "judgement: limited by the size of the list (domain guide)"
 _HAND = "judgement: close to linear in callers or events up to capacity (domain guide)"
 
-# Of the elasticities' logits: about 0.6 on the log scale. A kind is a weak prior; real search budgets reach 0.9 and more.
-KIND_SD = 1.3
+# Of the logit of an elasticity. A kind is a weak prior; real search budgets have shown 0.86 and more.
+KIND_SD = 1.0
 
 CHANNEL_PRIORS: dict[str, ChannelPrior] = {
     "ppc": ChannelPrior(LogitNormal(0.4, KIND_SD), LogitNormal(-3.0, 0.7), None, _CLICK),
