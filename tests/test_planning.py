@@ -315,7 +315,7 @@ def test_a_plan_beyond_the_budget_is_said_to_be(by_hand: tuple[Study, Posterior]
 
 
 def test_wins_that_are_in_no_channel_of_theirs_are_a_fail(tmp_path: Path):
-    """Wins of all channels in one of their own, blank in the others: more than twice what came is forecast, and told."""
+    """Wins of all channels in one of their own, blank in the others: over twice what came is forecast, and told."""
     table = demo(("ppc", "seo", "email", "events"))
     own = table.groupby("period", as_index=False)[["won", "revenue"]].sum().assign(channel="sales")
     table = pd.concat([table.drop(columns=["won", "revenue"]), own])

@@ -18,6 +18,7 @@ from forecast.history.audit_files import file_checks
 from forecast.history.audit_numbers import money_and_wins, outliers
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
+from forecast.history.audit_spend import seasonal_spend
 from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
@@ -59,6 +60,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         money_and_wins(history, study),
         outliers(history),
         _big_deal(history, study),
+        seasonal_spend(history, study),
         _future(history),
         _losses(history),
         *left_out(history),

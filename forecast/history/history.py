@@ -225,6 +225,25 @@ class History:
         """Spend a period as it is now, (channel,): the mean of the last three periods, a blank counted as 0."""
         return _fixed(self.spend[-CURRENT_PERIODS:].mean(axis=0))
 
+    @property
+    def tells_last_year(self) -> bool:
+        """Whether the history is long enough for `spend_last_year`: a year, and a quarter before it."""
+        return self.periods.size >= PERIODS_PER_YEAR[self.period] * 5 // 4
+
+    def spend_last_year(self, periods: int) -> NDArray[np.float64]:
+        """Spend of the same periods a year before, scaled to the recent level, (period, channel); a blank counts as 0.
+
+        A channel's level is its spend of the last quarter of a year over that of the same periods a year earlier. A
+        channel without any spend then has no such year, and goes on with `current_spend`. Beyond a year ahead the year
+        is repeated.
+        """
+        year = PERIODS_PER_YEAR[self.period]
+        recent, n = year // 4, self.periods.size
+        same = self.spend[n - year + np.arange(periods) % year]
+        then = self.spend[n - year - recent : n - year].sum(axis=0)
+        level = self.spend[n - recent :].sum(axis=0) / np.where(then > 0, then, 1.0)
+        return np.where(then > 0, same * level, self.current_spend)
+
     @cached_property
     def highest_spend(self) -> NDArray[np.float64]:
         """The most that was spent in one period, (channel,)."""

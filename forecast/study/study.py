@@ -73,6 +73,8 @@ LEAD_COLUMNS = (
     *("period", "spend"),
 )
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
+LAST_YEAR = "last year"
+SPEND_WORDS = ("current", LAST_YEAR)  # of plan.spend; any other text names a file
 MOST_AHEAD = 24  # months or quarters of a horizon; of weeks MOST_WEEKS
 MOST_DELAY = (
     731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
@@ -246,7 +248,8 @@ def _spend_plan(value: object) -> object:
         return value
     if not isinstance(value, dict) or not value:
         raise ValueError(
-            'expected "current", the name of a CSV (period, channel, spend), or { channel = spend a period }'
+            'expected "current", "last year", the name of a CSV (period, channel, spend), '
+            "or { channel = spend a period }"
         )
     for channel, amount in value.items():
         if not is_amount(amount):
@@ -257,7 +260,8 @@ def _spend_plan(value: object) -> object:
 class PlanSpec(Table):
     """The horizon, the spend planned over it, and the target.
 
-    `spend` is "current" (mean of the last three periods), a CSV, or an amount per channel and period.
+    `spend` is "current" (mean of the last three periods), "last year" (the same periods a year before, scaled to the
+    recent level), a CSV, or an amount per channel and period.
     """
 
     periods: Annotated[int, Field(ge=1, le=MOST_WEEKS)] = 3

@@ -350,6 +350,23 @@ def test_spend_has_a_reference_and_a_current_level() -> None:
     assert without.spenders == []
 
 
+def test_last_year_s_spend_is_scaled_to_the_recent_level() -> None:
+    """A season doubled since goes on doubled; a channel that is new since goes on as now; years repeat."""
+    year = np.arange(1.0, 13.0) * 100.0
+    old = np.concatenate([year, year, 2 * year])
+    new = np.concatenate([np.zeros(30), np.full(6, 700.0)])
+    past = fixture.history(
+        {"visitors": 9.0, "won": 1.0, "spend": np.column_stack([old, new])}, periods=36, first="2023-01-01"
+    )
+    planned = past.spend_last_year(14)
+
+    # level: the last quarter over the one a year before, 2; the same months of last year were doubled already
+    assert planned[:, 0] == pytest.approx(4 * np.concatenate([year, year[:2]]))
+    assert planned[:, 1] == pytest.approx(700.0)
+    assert past.tells_last_year
+    assert not fixture.history({"visitors": 9.0, "won": 1.0}, periods=14).tells_last_year
+
+
 def test_a_season_needs_thirteen_months() -> None:
     """57 weeks are the first that last so long."""
     counts = {"visitors": 9.0, "won": 1.0}
