@@ -493,12 +493,12 @@ def scenarios(go_on: bool, json: bool, **options: Any) -> None:
 @app.command(short_help="how wrong it would have been: forecasts of the past beside what came")
 @STUDY
 @click.option("--origins", type=NATURAL, metavar="N", help="At most so many origins, the latest ones.")
-@click.option("--horizon", type=click.IntRange(1, 24), metavar="N", help="Periods ahead.")
+@click.option("--horizon", type=click.IntRange(1, 60), metavar="N", help="Periods ahead.")
 @click.option("--every", type=NATURAL, metavar="N", help="Periods between origins.")
 @click.option(
     "--spend",
-    type=click.Choice(["actual", "planned"]),
-    help="Spend of the tested periods: as it came, or the current plan of then.",
+    type=click.Choice(["actual", "planned", "last year"]),
+    help="Spend of the tested periods: as it came, the current plan of then, or that of a year before.",
 )
 @click.option("--baseline", multiple=True, metavar="NAME", help="Compare with this one only. Repeatable.")
 @click.option("--gate", is_flag=True, help="Exit with 5 where a threshold of the study is missed.")

@@ -137,6 +137,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("expected_contribution_recommended", CURRENCY, total=True), _MARGINAL,
             (SHARE, "extrapolated", "beyond spend seen (share)"), Column("locked", YES_NO, in_files=False),
             (AMOUNT, "optimum_low optimum_high highest_seen"), (CURRENCY, "gain_if_saturating"),
+            Column("best", AMOUNT, "best split", total=True),
         ),
     ),
     "response": (
@@ -154,7 +155,12 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "mistakes": ("Common mistakes", _columns("mistake status evidence advice")),
-    "delays": ("Delays", _columns("stage", (DAYS, "mean_days q10 q90 prior_days"), _LEARNT)),
+    "delays": (
+        "Delays",
+        _columns(
+            "stage", (DAYS, "mean_days q10 q90 prior_days"), _LEARNT, (RATIO, "cv prior_cv cv_apart")
+        ),
+    ),
     "evidence": (
         "Elasticities",
         _columns("channel", (RATIO, "elasticity_mean q10 q90"), (SHARE, "evidence"), "sentence"),

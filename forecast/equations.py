@@ -7,6 +7,7 @@
                              log_marginal
     counts                   effective_trials, due, concentration, cohort_beta, log_beta_binomial, log_choices,
                              beta_binomial_slope, log_negative_binomial
+    prior and data           surprise
 
 The PyMC model (`fit.model`) and the compiled kernels (`fit.kernels`) are second writings, for a measured reason, and
 tests hold all three together.
@@ -57,6 +58,8 @@ SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trial
 EARLY_PERIODS = 6  # whose mean stands for what was before the window
 MONTHS_OF_CARRY = 8
 SEASONS = {"month": 12, "quarter": 4, "week": 54}
+LEAST_LEARNT = 0.1
+MOST_AGES = {"month": 60, "quarter": 20, "week": 261}  # five years
 
 
 # ------------------------------------------------------------------------------------------------------------- delay
@@ -91,14 +94,18 @@ def delay_pmf(mean: ArrayLike, cv: ArrayLike, ages: int) -> Array:
     return np.where(mean > 0, pmf, at_once)
 
 
-def ages_needed(mean: float, cv: float, *, tail: float = 0.005, spread: float = 1.6, most: int = 60) -> int:
-    """How many ages hold all but `tail` of the delay, were its mean `spread` times longer than expected."""
+def ages_needed(mean: float, cv: float, period: str, *, tail: float = 0.005, spread: float = 1.6) -> int:
+    """How many ages hold all but `tail` of the delay, were its mean `spread` times longer than expected.
+
+    At most `MOST_AGES` of the `period`. A stated delay is at most two years (`study.FunnelSpec`), of which about a
+    twentieth lies beyond them.
+    """
     if mean <= 0:
         return 1
     sigma = math.sqrt(math.log1p(cv**2))
     mu = math.log(mean * spread) - sigma**2 / 2
     z = NormalDist().inv_cdf(1 - tail)
-    return int(min(max(math.ceil(math.exp(mu + sigma * z)) + 1, 3), most))
+    return int(min(max(math.ceil(math.exp(mu + sigma * z)) + 1, 3), MOST_AGES[period]))
 
 
 def lognormal_cdf(x: ArrayLike, mean: ArrayLike, cv: ArrayLike) -> Array:
@@ -379,3 +386,18 @@ def log_negative_binomial(y: Array, log_mean: Array, size: Array | float) -> Arr
     That does not depend on the mean.
     """
     return np.asarray(y * log_mean - (y + size) * np.log(size + np.exp(log_mean)) + size * np.log(size))
+
+
+# -------------------------------------------------------------------------------------------------- prior and data
+
+
+def surprise(values: Array, mean: float, sd: float) -> float:
+    """How far the data lie from the prior Normal(mean, sd), in standard deviations of what the prior expected of them.
+
+    With posterior mean m and variance v (in prior sds): m / sqrt(1 - v), standard normal were the prior right
+    and all of it normal (Evans & Moshonov 2006: the prior predictive of a sufficient statistic). 0 where next to
+    nothing was learnt.
+    """
+    z = (values - mean) / sd
+    learnt = 1.0 - float(z.var())
+    return float(z.mean()) / math.sqrt(learnt) if learnt > LEAST_LEARNT else 0.0

@@ -73,7 +73,7 @@ from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
 from forecast.tables import Table, check_table
-from forecast.verdict import deal_law, verdict
+from forecast.verdict import deal_law, plausible_gain, plausible_total, verdict
 from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
 
 Array = NDArray[np.float64]
@@ -233,7 +233,17 @@ class Forecast(Results):
             self.allocation,
             deals=deal_law(self.case.history),
             calibration=calibration_of(self._past),
+            plausible=self._plausible,
         )
+
+    @cached_property
+    def _plausible(self) -> list[Check]:
+        """Whether forecast and gain are of the size of what came."""
+        case = self.case
+        measure = "revenue" if "revenue" in self.draws else "won"
+        totals = results.total_draws(self.draws, "given", measure)
+        found = plausible_total(case.study, case.history, case.plan, totals, measure)
+        return found if self.split is None else [*found, *gain_check(case, self.split)]
 
     @cached_property
     def headline(self) -> Mapping[str, Any]:
@@ -497,16 +507,31 @@ def _spend(name: str, plan: ArrayLike, shape: tuple[int, ...]) -> Array:
 # -------------------------------------------------------------------------------------------------------- the verdict
 
 
+def gain_check(case: Case, made: Decision) -> list[Check]:
+    """Whether the gain of a split is of the size of what the company earns."""
+    found = made.allocation
+    gain, best = float(found.gain.mean()), float(found.best.sum())
+    return plausible_gain(case.study, case.history, case.plan, gain, best)
+
+
 def judge(
-    study: Study, history: History, posterior: Posterior, allocation: pd.DataFrame | None = None
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    allocation: pd.DataFrame | None = None,
+    plausible: Sequence[Check] = (),
 ) -> Verdict:
-    """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit."""
+    """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit.
+
+    With a budget that was divided, its `allocation`, and whether its gain is `plausible`.
+    """
     return verdict(
         posterior,
         results.framed("audit"),
         results.delay_table(study, history, posterior),
         results.framed("allocation") if allocation is None else allocation,
         deals=deal_law(history),
+        plausible=plausible,
     )
 
 

@@ -22,6 +22,7 @@ from scipy.special import logit
 
 from forecast.budget import Allocation, Curves, Firmness
 from forecast.columns import TABLES, origins
+from forecast.equations import surprise
 from forecast.errors import UsageError
 from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import DataRead, History
@@ -402,7 +403,10 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
 
 
 def delay_table(study: Study, history: History, posterior: Posterior) -> pd.DataFrame:
-    """Mean delay into each stage in days, beside its prior, and how much of it the data taught (0 to 1)."""
+    """Mean delay into each stage in days, beside its prior, and how much of it the data taught (0 to 1).
+
+    cv: mean of its coefficient of variation, beside its prior; cv_apart: how far the data lie from that prior (sd).
+    """
     rows = []
     for _, stage in history.steps:
         mean = posterior.array(f"delay_mean_{stage}")
@@ -412,8 +416,15 @@ def delay_table(study: Study, history: History, posterior: Posterior) -> pd.Data
         days = _scalars(mean * DAYS_PER_PERIOD[history.period])
         learnt = 1.0 - min(float(np.log(mean).var()) / prior.mean_sd**2, 1.0)
         assumed = prior.mean * DAYS_PER_PERIOD[history.period]
+        cv = posterior.array(f"delay_cv_{stage}")
         rows.append(
-            days | {"stage": stage, "mean_days": days["mean"], "prior_days": assumed, "learnt": learnt}
+            days
+            | {"stage": stage, "mean_days": days["mean"], "prior_days": assumed, "learnt": learnt}
+            | {
+                "cv": float(cv.mean()),
+                "prior_cv": prior.cv,
+                "cv_apart": surprise(np.log(cv), *prior.array[2:]),
+            }
         )
     return framed("delays", rows)
 
@@ -463,7 +474,10 @@ def economics_totals(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def allocation_table(study: Study, names: list[str], a: Allocation, firm: Firmness) -> pd.DataFrame:
-    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend)."""
+    """allocation.csv: spend over the horizon, near-optimal range, eventual contribution (margin less spend).
+
+    recommended is the current split where no change is material; best is the split that serves the objective best.
+    """
     return pd.DataFrame(
         {
             "channel": names,
@@ -481,6 +495,7 @@ def allocation_table(study: Study, names: list[str], a: Allocation, firm: Firmne
             "optimum_high": firm.optimum["q90"],
             "highest_seen": firm.ledger["highest_seen"],
             "gain_if_saturating": firm.ledger["gain_if_saturating"],
+            "best": a.best,
         }
     )
 
@@ -556,7 +571,8 @@ def gain_of(allocation: Allocation) -> dict[str, Any]:
         "gain_q10": float(np.quantile(gain, 0.1)),
         "gain_q90": float(np.quantile(gain, 0.9)),
         "gain_relative": float(gain.mean()) / base if base > 0 else math.nan,
-        "p_better": allocation.p_better,
+        "p_gain": allocation.p_gain,
+        "p_better": allocation.p_better if allocation.material else None,
         "material": allocation.material,
         "current_allowed": allocation.allowed,
         "price": allocation.price,

@@ -4,10 +4,12 @@
     model and history posterior predictive checks (`fit.predictive`)
     priors            conflict with the data, and numbers that are mostly their prior (`fit.sensitivity`)
     deals             gamma or lognormal (`deal_law`)
+    plausibility      of the forecast and of the gain, against what came in comparable periods
     delays, data, extrapolation, calibration where a backtest gave one
 
-FAIL means: do not decide on these numbers. Only sampling, the audit of the data, and a model that misses the last
-periods by a quarter can FAIL; every other doubt is one that a reader can weigh, so it is a REVIEW.
+FAIL means: do not decide on these numbers. Only sampling, the audit of the data, a model that misses the last periods
+by a quarter, and numbers that no company of this size could show can FAIL; every other doubt is one that a reader can
+weigh, so it is a REVIEW.
 
 Are deals gamma or lognormal? The question is asked of single deals, where their amounts are known. The model sums gamma
 deals (closed under summation), which is good up to a coefficient of variation of about one. Wider lognormal deals have
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ from scipy.special import digamma, gammaln, ndtr
 from forecast.backtest import region
 from forecast.fit import GATE, Posterior
 from forecast.history import History
+from forecast.periods import PERIODS_PER_YEAR
+from forecast.study import Study
 from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together, worst
 
 Array = NDArray[np.float64]
@@ -52,6 +56,10 @@ BEYOND_SEEN = 0.05  # of a recommended amount, above any spend seen
 CLEARLY = 10.0  # difference of AIC
 BAND = 0.8
 LEAST_DEALS = 20
+# Times what came in the nearest comparable periods, beyond planned spend. A company that grows by a tenth a month
+# expects 1.7 times its last year in the next one; wins that were empty in most channels made 2.3 and 14.
+IMPLAUSIBLE = 2.0
+
 
 PREVIEW = Check(
     name="preview",
@@ -89,11 +97,12 @@ def verdict(
     *,
     deals: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
+    plausible: Sequence[Check] = (),
 ) -> Verdict:
     """PASS, REVIEW or FAIL with the checks behind it; the worst check decides.
 
-    deals: what `deal_law` found. calibration: of a backtest, how many outcomes lay `inside` their 80 % band, of
-    how many (`outcomes`).
+    plausible: of `plausible_total` and `plausible_gain`. deals: what `deal_law` found. calibration: of a backtest, how
+    many outcomes lay `inside` their 80 % band, of how many (`outcomes`).
     """
     known = posterior.provenance
     failures: Sequence[Text] = known.get("failures", [])
@@ -111,7 +120,8 @@ def verdict(
         )
     checks += [
         *_predictive(known.get("predictive", [])),
-        *_priors(weighed),
+        *plausible,
+        *_priors(weighed, delays),
         *_elasticities(weighed, allocation),
     ]
     checks += [_delay(row) for row in delays.to_dict("records")]
@@ -222,17 +232,26 @@ def _pulled(name: Text, record: Mapping[str, Any]) -> Message:
     return message("{name} ({pull:.2f})", name=name, pull=record["likelihood"])
 
 
-def _priors(records: Records) -> list[Check]:
-    """Conflict between priors and data; rates, and what today's traffic brings, that are mostly their prior."""
+def _priors(records: Records, delays: pd.DataFrame) -> list[Check]:
+    """Conflict between priors and data; rates, and what today's traffic brings, that are mostly their prior.
+
+    Of a preview, which does not weigh, the conflict alone, and only where there is one.
+    """
+    apart = [
+        {"quantity": f"cv of the delay into {row['stage']}", "channel": "", "surprise": row["cv_apart"]}
+        for row in delays.to_dict("records")
+        if row.get("cv_apart") and math.isfinite(row["cv_apart"])
+    ]
+    conflict = _conflict([*(r for r in records if r.get("surprise")), *apart])
     if not records:
-        return []
+        return [] if conflict.status == PASS else [conflict]
     weak = [
         _pulled(_named(r), r)
         for r in records
         if _kind(r) == "rate" and r["channel"] and _mostly_prior(r) and r["share"] >= SHARE_THAT_MATTERS
     ]
     return [
-        _conflict([r for r in records if r.get("surprise")]),
+        conflict,
         _check(
             "rates learnt from the data",
             together(*weak, between="; ") if weak else "all that matter",
@@ -273,6 +292,10 @@ def _conflict(found: Records) -> Check:
 _WHY_ODD = {
     "rate": "ask whether the stages mean what they mean in the benchmark, or give your own range in funnel.rate",
     "delay": "give the delay that you see in funnel.delay",
+    "cv": (
+        "times between the stages scatter more, or less, than is usual: are there two kinds of deals, or dates "
+        "that were entered in batches? Split the channel, or mend the dates"
+    ),
     "elasticity": "check spend and traffic of the channel, or set its kind",
 }
 
@@ -372,6 +395,122 @@ def _calibration(found: Mapping[str, Any]) -> Check:
 
 
 # --------------------------------------------------------------------------------------------- the law of the deals
+
+
+# ------------------------------------------------------------------------------------------------------ plausibility
+
+
+@dataclass(frozen=True)
+class Window:
+    """What came in some past periods, brought to the length of the horizon: `came` of `wins` wins, for `spend`."""
+
+    first: str
+    last: str
+    came: float
+    wins: float
+    spend: float
+
+    @property
+    def most(self) -> float:
+        """The most that may be expected: so many times what came, or what chance may have kept from so few wins."""
+        return self.came * max(IMPLAUSIBLE, 1.0 + 3.0 / math.sqrt(self.wins) + 5.0 / self.wins)
+
+    @property
+    def least(self) -> float:
+        """The least: the same share of what came, or what is left without what chance may have added."""
+        return self.came * min(1.0 / IMPLAUSIBLE, max(1.0 - 3.0 / math.sqrt(self.wins), 0.0))
+
+
+def comparable(history: History, measure: str, periods: int, value: float | None = None) -> list[Window]:
+    """Past periods that a horizon of so many may be compared with: the last ones, and the same ones last year.
+
+    Of cohort counts, whose last periods are not ripe, any as many that follow each other. Only such of which `measure`
+    ("revenue" or "won") is known whole, and above zero; `value`: of a deal, where revenue is not recorded.
+    """
+    name = measure if measure in history.counts and (measure != "revenue" or history.valued) else "won"
+    if name not in history.counts:
+        return []
+    came, won = history.came(name), np.nan_to_num(history.total("won")) if "won" in history.counts else None
+    came = came * value if name != measure and value is not None else came
+    spent, n, year = history.spend.sum(axis=1), history.periods.size, PERIODS_PER_YEAR[history.period]
+    long = min(periods, n)
+    starts = [n - long]
+    if history.counting == "cohort":
+        starts = list(range(n - long + 1))
+    elif periods <= year <= n:
+        starts.append(n - year)
+    found = []
+    for start in dict.fromkeys(starts):
+        part, times = slice(start, start + long), periods / long
+        wins = 1.0 if won is None else max(float(won[part].sum()), 1.0)
+        total, ends = float(came[part].sum()), (history.labels[start], history.labels[start + long - 1])
+        if math.isfinite(total) and total > 0:
+            found.append(Window(*ends, total * times, wins, float(spent[part].sum()) * times))
+    return found
+
+
+def plausible_total(study: Study, history: History, plan: Array, draws: Array, measure: str) -> list[Check]:
+    """Whether the forecast is of the size of what came in comparable periods; nothing where none are known.
+
+    plan: spend (period, channel). draws: of `measure` ("revenue" or "won") over the horizon, (draw,). More spend
+    explains at most as much more, less spend as much less; few wins may be chance. What is then left is set against the
+    nearest of the comparable periods (`IMPLAUSIBLE`).
+    """
+    middle, spend = float(np.median(draws)), float(plan.sum())
+
+    def beyond(window: Window) -> float:
+        more = spend / window.spend if window.spend > 0 else 1.0
+        above = middle / (window.most * max(more, 1.0))
+        return max(above, window.least * min(more, 1.0) / max(middle, 1e-300))
+
+    windows = comparable(history, measure, len(plan), study.funnel.value)
+    if not windows:
+        return []
+    near = min(windows, key=beyond)
+    unit = message("~{cur}", cur=study.currency) if measure == "revenue" else ""
+    value = message(
+        "{middle:number}{unit} of {measure:stage} expected, {came:number}{unit} came in {first} to {last}",
+        unit=unit, middle=middle, measure=measure, came=near.came, first=near.first, last=near.last,
+    )  # fmt: skip
+    return [
+        _check(
+            "plausible against the past",
+            value,
+            message("within a factor of {times:exact}, beyond spend and chance", times=IMPLAUSIBLE),
+            FAIL if beyond(near) > 1.0 else "",
+            "nothing in the plan explains such a step, so look for a fault in the data: wins, money and spend of the "
+            "same channels in the same rows, cells that are empty in most channels, units (cents, thousands); if the "
+            "company did change, start the history after it (history.from)",
+        )
+    ]
+
+
+def plausible_gain(study: Study, history: History, plan: Array, gain: float, best: float) -> list[Check]:
+    """Whether a new split is said to earn less than all that came in comparable periods; nothing where none are known.
+
+    plan: current spend (period, channel). gain: expected contribution of the best split over the current one's. best:
+    spend of it over the horizon; a larger budget may gain as much more.
+    """
+    windows = comparable(history, "revenue", len(plan), study.funnel.value)
+    if not windows:
+        return []
+    margin, spend = study.economics.gross_margin, float(plan.sum())
+    near = max(windows, key=lambda window: window.came)
+    most = margin * near.came * max(best / spend if spend > 0 else 1.0, 1.0)
+    value = message(
+        "{gain:number}~{cur} of expected gain; {came:number}~{cur} of gross margin came in {first} to {last}",
+        gain=gain, cur=study.currency, came=margin * near.came, first=near.first, last=near.last,
+    )  # fmt: skip
+    return [
+        _check(
+            "plausible gain",
+            value,
+            "below all that came",
+            FAIL if gain > most else "",
+            "no split of a budget earns as much again as the whole company: do not move money on it; look for channels "
+            "whose spend and wins are not in the same rows, and for wins that are empty in most channels",
+        )
+    ]
 
 
 def deal_law(history: History) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ from forecast.fit import (
 )
 from forecast.history import History, read_history
 from forecast.leads import rank_leads, read_lead_table, with_returns
-from forecast.planning import Forecast, check_compared, forecast, judge
+from forecast.planning import Forecast, check_compared, forecast, gain_check, judge
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
     check_folder,
@@ -210,7 +210,7 @@ def allocate(
     table = results.allocation_table(loaded, names, decision.allocation, firm)
     made = Results(
         study=_facts(loaded),
-        verdict=judge(loaded, history, base.case.posterior, table),
+        verdict=judge(loaded, history, base.case.posterior, table, plausible=gain_check(base.case, decision)),
         headline=results.gain_of(decision.allocation),
         allocation=table,
         decision=firm,

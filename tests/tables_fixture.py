@@ -173,6 +173,7 @@ def _budget(rng: np.random.Generator, channels: Sequence[str]) -> tuple[pd.DataF
                 "locked": k == len(channels) - 1 and len(channels) > 1,
                 "optimum_low": recommended[k] * 0.7, "optimum_high": recommended[k] * 1.4,
                 "highest_seen": seen / 3, "gain_if_saturating": 0.9 * (at["recommended"] - at["current"]),
+                "best": recommended[k],
             }
         )  # fmt: skip
         curves.append(
@@ -285,7 +286,8 @@ def _headline(
             "gain_mean": 8_420.0,
             "gain_q10": -1_900.0,
             "gain_q90": 19_700.0,
-            "p_better": 0.83,
+            "p_gain": 0.81,
+            "p_better": 0.83 if material else None,
             "gain_relative": 0.041,
         }
         if spend
@@ -319,6 +321,9 @@ def plausible_tables(
     forecast = _forecast(rng, periods, channels, measures)
     bridge = _bridge(forecast, revenue)
     allocation, response = _budget(rng, channels)
+    if not material:  # the best split is not the recommended one
+        allocation = allocation.assign(recommended=allocation["current"], change=0.0)
+        response = response.assign(recommended=response["current"])
     study = StudyFacts(
         name="demo", currency="EUR", period=kind, stages=list(stages), as_of=_labels(kind, 0, 1)[0], horizon=periods,
         target=target, target_measure=None if target is None else ("revenue" if revenue else "won"),

@@ -234,7 +234,8 @@ def test_summary_has_its_keys_and_its_numbers(summary: dict[str, Any], forecast_
     head = summary["headline"]
     assert 0 < head["p_target"] < 1
     assert head["gain_q10"] <= head["gain_mean"] <= head["gain_q90"]
-    assert 0.5 < head["p_better"] <= 1
+    assert 0 <= head["p_gain"] <= 1
+    assert (head["p_better"] is not None) == head["material"]
     assert head["revenue_q10"] < head["revenue_q50"] < head["revenue_q90"]
     assert {"read", "fit", "allocate", "simulate", "tables"} <= set(summary["seconds"])
     known = summary["provenance"]

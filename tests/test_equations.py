@@ -86,10 +86,25 @@ def test_arrays_of_means_are_the_same_as_one_by_one():
 @pytest.mark.parametrize("mean", [0.2, 1.0, 3.0])
 def test_ages_needed_hold_nearly_all_of_a_longer_delay(mean):
     """The ages kept hold 99 % of the delay even if it is 1.6 times longer than thought."""
-    ages = ages_needed(mean, 0.8)
+    ages = ages_needed(mean, 0.8, "month")
     assert np.cumsum(delay_pmf(1.6 * mean, 0.8, 400))[ages - 1] > 0.99
-    assert ages_needed(0.0, 0.8) == 1
-    assert ages_needed(1000.0, 0.8) == 60
+    assert ages_needed(0.0, 0.8, "month") == 1
+
+
+@pytest.mark.parametrize(("period", "year"), [("month", 12.0), ("week", 365.25 / 7), ("quarter", 4.0)])
+def test_ages_reach_five_years_whatever_the_period(period, year):
+    """No more than five years, and no fewer where they are needed: the longest delay that may be stated is kept."""
+    assert ages_needed(1000.0, 0.8, period) == pytest.approx(5 * year, abs=1)
+    ages = ages_needed(2 * year, 0.8, period)
+    assert delay_pmf(2 * year, 0.8, 40 * ages)[:ages].sum() > 0.945
+
+
+@pytest.mark.parametrize("days", [120, 180, 270])
+def test_weekly_delays_are_not_cut(days):
+    """The delay that is stated in days acts, within a fiftieth, in weeks too."""
+    weeks = days / 7
+    ages = ages_needed(weeks, 0.8, "week")
+    assert 7 * np.arange(ages) @ delay_pmf(weeks, 0.8, ages) == pytest.approx(days, rel=0.02)
 
 
 def in_flight_share(mean, cv, horizon):

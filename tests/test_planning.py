@@ -314,12 +314,29 @@ def test_a_plan_beyond_the_budget_is_said_to_be(by_hand: tuple[Study, Posterior]
     assert "Against the current plan that is −" in text
 
 
+def test_wins_that_are_in_no_channel_of_theirs_are_a_fail(tmp_path: Path):
+    """Wins of all channels in one of their own, blank in the others: over twice what came is forecast, and told."""
+    table = demo(("ppc", "seo", "email", "events"))
+    own = table.groupby("period", as_index=False)[["won", "revenue"]].sum().assign(channel="sales")
+    table = pd.concat([table.drop(columns=["won", "revenue"]), own])
+    study = Shape(
+        lambda: table.astype(dict.fromkeys(("visitors", "leads", "qualified", "won"), "Int64"))
+    ).study(tmp_path)
+    history = read_history(study)
+    made = forecast.forecast(study, history, preview(study, history, seed=1, draws=400), seed=1)
+    found = next(c for c in made.verdict.checks if c.name == "plausible against the past")
+
+    assert made.headline["revenue_q50"] > 2 * np.nansum(history.came("revenue")[-3:])
+    assert found.status == "FAIL"
+    assert made.verdict.status == "FAIL"
+
+
 def test_moves_under_another_total_name_the_total():
     """What is moved and what is cut are both said."""
     names, cut = ["a", "b"], np.array([4000.0, 1500.0])
     empty = np.zeros(2)
     allocation = Allocation(
-        current=np.array([5000.0, 1000.0]), recommended=cut, low=cut, high=cut, value_current=empty,
+        current=np.array([5000.0, 1000.0]), recommended=cut, best=cut, low=cut, high=cut, value_current=empty,
         value_recommended=empty, marginal=empty, marginal_current=empty, gain=np.full(10, -200.0), extrapolated=empty,
         price=2.0, unspent=0.0, reason="", plan=cut[None], allowed=False,
         certificate=SimpleNamespace(mode=""),

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from posterior_fixture import history
+from posterior_fixture import history, study
 from scipy import optimize, stats
 
 from forecast.fit import Posterior
 from forecast.history import History
-from forecast.verdict import LEAST_DEALS, deal_law
+from forecast.verdict import LEAST_DEALS, deal_law, plausible_gain, plausible_total
 from forecast.verdict import verdict as verdict_of
+from forecast.words import Check, typed
 
 PART = {
     "part": "leads to won", "max_rhat": 1.002, "min_ess_bulk": 900.0, "min_ess_tail": 800.0, "divergences": 0,
@@ -167,6 +168,104 @@ def test_conflict_of_prior_and_data():
     found = judged({"sensitivity": [*many, weighed("elasticity", "ppc", surprise=3.0)]})
     assert check(found, "priors and data agree")["status"] == "PASS"
     assert check(judged({"sensitivity": rates}), "priors and data agree")["status"] == "PASS"
+
+
+def test_the_spread_of_a_delay_far_from_its_prior_is_a_conflict_too():
+    """By its own name and advice, in a fit and in a preview; near its prior it says nothing."""
+    for records in ([weighed("rate into won", surprise=0.5)], []):
+        for apart, status in ((3.5, "REVIEW"), (1.0, "PASS"), (0.0, "PASS"), (float("nan"), "PASS")):
+            delays = pd.DataFrame({"stage": ["won"], "learnt": [0.5], "cv_apart": [apart]})
+            found = judged({"sensitivity": records}, delays=delays)
+            checks = [c for c in found["checks"] if c["name"] == "priors and data agree"]
+            assert [c["status"] for c in checks] == ([status] if records or status != "PASS" else [])
+            if status != "PASS":
+                assert checks[0]["value"] == "cv of the delay into won: 3.5 sd above the prior"
+                assert "batches" in checks[0]["advice"]
+
+
+COMPANY = study(funnel={"market": "b2b"})
+
+
+def past_of(
+    revenue: Any = 10_000.0, won: Any = 50.0, spend: Any = 1_000.0, periods: int = 24, **more: Any
+) -> History:
+    """Two channels that bring so much a period each."""
+    counts = {"leads": 200.0, "won": won, "revenue": revenue, "spend": spend}
+    return history(counts, periods=periods, **more)
+
+
+def plausible(
+    past: History, expected: float, plan: float = 2_000.0, measure: str = "revenue"
+) -> Check | None:
+    """The check of three periods ahead, so much expected over all of them, so much planned in each."""
+    spread = np.random.default_rng(1).lognormal(np.log(expected), 0.3, 501)
+    found = plausible_total(COMPANY, past, np.full((3, 2), plan / 2), spread, measure)
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("expected", "plan", "status"),
+    [
+        (60_000.0, 2_000.0, "PASS"),  # as the last three periods
+        (110_000.0, 2_000.0, "PASS"),
+        (150_000.0, 2_000.0, "FAIL"),
+        (500_000.0, 10_000.0, "PASS"),  # five times the spend may bring as much more
+        (10_000.0, 2_000.0, "FAIL"),
+        (10_000.0, 300.0, "PASS"),  # next to no spend is planned
+    ],
+)
+def test_a_forecast_of_another_size_than_the_company_fails(expected: float, plan: float, status: str):
+    """Twice what came, beyond what spend explains, up or down; the check has both numbers and the periods."""
+    found = plausible(past_of(), expected, plan)
+    assert found is not None
+    assert found.status == status
+    assert "60 000 EUR came in 2026-10 to 2026-12" in typed(found.value)
+    assert bool(found.advice) == (status == "FAIL")
+
+
+def test_a_season_and_few_wins_are_no_fault():
+    """December is set against last December; with four wins in the last periods fourteen are no wonder."""
+    peaks = np.full((24, 2), 10_000.0)
+    peaks[12:15] = 100_000.0  # January to March of the second year
+    found = plausible(past_of(peaks), 600_000.0)
+    assert found is not None
+    assert found.status == "PASS"
+    assert "2026-01 to 2026-03" in typed(found.value)
+
+    few = plausible(past_of(won=4 / 6), 14.0, measure="won")
+    many = plausible(past_of(won=400.0), 9_600.0, measure="won")
+    assert few is not None
+    assert many is not None
+    assert (few.status, many.status) == ("PASS", "FAIL")
+
+
+def test_periods_not_known_whole_are_no_yardstick():
+    """A blank beside wins: the other periods are taken; where none is known nothing is said."""
+    revenue = np.full((24, 2), 10_000.0)
+    revenue[-1, 0] = np.nan
+    found = plausible(past_of(revenue), 60_000.0)
+    assert found is not None
+    assert "2026-01 to 2026-03" in typed(found.value)
+    revenue[12:15, 0] = np.nan
+    assert plausible(past_of(revenue), 60_000.0) is None
+
+
+def test_cohorts_are_compared_with_ripe_ones():
+    """The last cohorts have hardly begun to buy; any three that follow each other may be compared with."""
+    unripe = np.full((24, 2), 10_000.0)
+    unripe[-3:] = 100.0
+    found = plausible(past_of(unripe, counting="cohort"), 60_000.0)
+    assert found is not None
+    assert found.status == "PASS"
+
+
+@pytest.mark.parametrize(("gain", "best", "status"), [(50_000.0, 6_000.0, "PASS"), (100_000.0, 6_000.0, "FAIL"),
+                                                      (100_000.0, 12_000.0, "PASS")])  # fmt: skip
+def test_no_split_earns_as_much_again_as_the_company(gain: float, best: float, status: str):
+    """1.4 billion of gain on 1.3 billion a quarter is a fault, unless the budget grows as much."""
+    found = plausible_gain(COMPANY, past_of(), np.full((3, 2), 1_000.0), gain, best)
+    assert [check.status for check in found] == [status]
+    assert judged(plausible=found)["status"] == status
 
 
 def test_rates_that_are_the_benchmark_matter_by_their_share():

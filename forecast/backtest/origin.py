@@ -5,7 +5,9 @@
     came      the same measures, counted in the history as it is known now, channels that began later included
 
 With `spend = "actual"` the spend of the tested periods is given to the forecast: the model is tested, not the guess at
-a budget. With "planned" it is the current plan of that time, and nothing at all of what came after the origin is used.
+a budget; the simple methods do not know it, so the same posterior is also scored with the spend that could be planned
+then (`GUESSES`). With "planned" it is the current plan of that time, with "last year" the plan of that name, and
+nothing at all of what came after the origin is used.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from forecast.history import History
 from forecast.outlook import REPLICATES, case_of, in_total, simulate
 from forecast.periods import period_label
 from forecast.progress import Silent
-from forecast.study import Study
+from forecast.study import GUESSES, Study
 
 Array = NDArray[np.float64]
 
@@ -107,10 +109,8 @@ def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origi
     past = history.as_of(history.periods[known - 1])
     later = slice(known, known + setup.horizon)
     place = [history.channels.index(name) for name in past.channels]
-    if setup.spend == "planned":
-        spend = np.tile(past.current_spend, (setup.horizon, 1))
-    else:
-        spend = history.spend[later][:, place]
+    given = setup.spend == "actual"
+    spend = history.spend[later][:, place] if given else _guess(past, setup.spend, setup.horizon)
     came = {}
     money = ("revenue",) if past.valued or study.funnel.value is not None else ()
     for measure in (*past.stages, *money):
@@ -120,6 +120,21 @@ def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origi
     if (opened := _from_pipeline(history, known, setup.horizon)) is not None:
         came["won_from_pipeline"] = in_total(opened[:, place])
     return Origin(study, past, history.labels[later], spend, came, setup)
+
+
+def _guess(past: History, plan: str, horizon: int) -> Array:
+    """Spend that could be planned then, (period, channel): as `plan.spend` of the study has it.
+
+    Raises DataError where the history is too short for it.
+    """
+    if plan == "planned":
+        return np.tile(past.current_spend, (horizon, 1))
+    if not past.tells_last_year:
+        raise DataError(
+            f'backtest.spend: "last year" needs a year and a quarter known at each origin (backtest.least); '
+            f"{past.labels[-1]} has {past.periods.size} {past.period}s"
+        )
+    return past.spend_last_year(horizon)
 
 
 def _from_pipeline(history: History, known: int, horizon: int) -> Array | None:
@@ -138,7 +153,24 @@ def _from_pipeline(history: History, known: int, horizon: int) -> Array | None:
 def one_origin(origin: Origin) -> dict[str, Any]:
     """Fit, forecast and score one origin: a record ready for JSON (see `scored`)."""
     posterior, sampling = posterior_at(origin)
-    return scored(origin, _outlook(origin, posterior), sampling)
+    record = scored(origin, _outlook(origin, posterior), sampling)
+    past, setup = origin.past, origin.setup
+    if setup.spend == "actual" and past.paid.any():
+        for name, plan in GUESSES.items():
+            if plan == "planned" or past.tells_last_year:
+                guess = replace(origin, spend=_guess(past, plan, setup.horizon))
+                for measure, found in _whole(guess, _outlook(guess, posterior)).items():
+                    record["baselines"]["total"][measure][name] = found
+    return record
+
+
+def _whole(origin: Origin, outlook: Mapping[str, Array]) -> dict[str, dict[str, float]]:
+    """Scores of the total over horizon and channels, by measure that baselines are made of."""
+    found = {}
+    for measure in (name for name in origin.came if name in origin.past.counts):
+        draws, came = outlook[measure].sum(axis=(1, 2)), float(origin.came[measure][:, -1].sum())
+        found[measure] = {k: float(v) for k, v in scores.score(draws, came).items()}
+    return found
 
 
 def scored(origin: Origin, outlook: Mapping[str, Array], sampling: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from scipy.special import bdtr, bdtrc, ndtr
 
 from forecast.backtest import scores
 from forecast.errors import DataError
-from forecast.study import BASELINE_NAMES, GateSpec
+from forecast.study import BASELINE_NAMES, GUESSES, GateSpec
 from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, typed, worst
 
 Array = NDArray[np.float64]
@@ -56,6 +56,8 @@ def summary_of(
     own = next(m for m in methods if m["method"] == FORECAST and m["measure"] == measure)
     against = [m for m in methods if m["measure"] == measure]
     checks = _gate(own, against, gate)
+    if (fair := _fair(against, gate)) is not None:
+        checks.append(fair)
     whole = int((company["measure"] == asked).sum())
     if whole < len(records):
         checks.insert(0, _unknown(asked, measure, whole, len(records)))
@@ -106,7 +108,7 @@ def tidy(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def _names(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of all baselines that any origin has."""
     found = {n for r in records for ms in r["baselines"].values() for made in ms.values() for n in made}
-    return [name for name in BASELINE_NAMES if name in found]
+    return [name for name in (*BASELINE_NAMES, *GUESSES) if name in found]
 
 
 def _methods(whole: pd.DataFrame, records: Sequence[Mapping[str, Any]], worth: float) -> list[dict[str, Any]]:
@@ -288,6 +290,25 @@ def _skill(methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> Judged:
         f"totals were forecast no better than by {gate.against}: use the forecast for what it takes apart"
     )
     return _check(name, message(said, value=value, error=error), bar, status, advice, missed=missed)
+
+
+def _fair(methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> Judged | None:
+    """Skill with the spend that could be planned then, the better of the plans; nothing where it is what was tested."""
+    made = {str(m["method"]): m for m in methods}
+    guesses, simple = [made[name] for name in GUESSES if name in made], made.get(gate.against)
+    alike = [m for m in guesses if simple is not None and m["outcomes"] == simple["outcomes"]]
+    if simple is None or not alike or not simple["crps"] > 0:
+        return None
+    best = min(alike, key=lambda m: float(m["crps"]))
+    value = 1.0 - best["crps"] / simple["crps"]
+    advice = (
+        "the forecast was given the spend that came, which no method knew then: what it can do without is this; plan "
+        'the spend (a CSV, or plan.spend = "last year") and look again with --spend planned'
+    )
+    plan, bar = str(best["method"]).split(", ")[1], gate.skill
+    named = message("skill against {name}, with {plan}", name=gate.against, plan=plan)
+    status = PASS if value >= bar else REVIEW
+    return _check(named, message("{x:.2f}", x=value), message("at least {x:.2f}", x=bar), status, advice)
 
 
 def _bias(own: Mapping[str, Any], bar: float) -> Judged:

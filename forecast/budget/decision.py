@@ -234,8 +234,10 @@ def _unlikely(field: str, expected: str, came: float) -> UsageError:
 class Allocation:
     """A recommended split, all arrays (channel,) over the horizon in currency unless said.
 
+    best: the split that serves the objective best. recommended: the same where the change is `material`, else the
+    current one, and with it all that is said of the recommendation (value, marginal, extrapolated, unspent, plan).
     low, high: near-optimal range; marginal, marginal_current: return of the next unit of money; gain (draw,): expected
-    contribution of the recommendation less the current plan's, by posterior draw; extrapolated: share of the
+    contribution of the best split less the current plan's, by posterior draw; extrapolated: share of the
     recommended spend above the highest ever seen in a period; price: lambda; allowed: whether the current plan itself
     keeps total and limits; plan (period, channel): the recommendation by period; risen: whether the objective rose
     enough to be worth a move, None where the gain decides.
@@ -243,6 +245,7 @@ class Allocation:
 
     current: Array
     recommended: Array
+    best: Array
     low: Array
     high: Array
     value_current: Array
@@ -261,8 +264,14 @@ class Allocation:
 
     @property
     def p_better(self) -> float:
-        """P(the recommendation brings more than the current plan)."""
+        """P(the best split brings more than the current plan): its sign alone, which small gains do not tell."""
         return float((self.gain > 0).mean())
+
+    @property
+    def p_gain(self) -> float:
+        """P(the best split brings more than the current plan by over 1 % of its expected contribution)."""
+        bar = MATERIAL_SHARE * max(float(self.value_current.sum() - self.current.sum()), 0.0)
+        return float((self.gain > bar).mean())
 
     @property
     def material(self) -> bool:
@@ -274,8 +283,7 @@ class Allocation:
             return True
         if self.risen is not None:
             return self.risen
-        bar = MATERIAL_SHARE * max(float(self.value_current.sum() - self.current.sum()), 0.0)
-        return float((self.gain > bar).mean()) > MATERIAL_CHANCE
+        return self.p_gain > MATERIAL_CHANCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -427,6 +435,7 @@ def _decision(
     allocation = Allocation(
         current=current,
         recommended=split,
+        best=split,
         low=low,
         high=high,
         value_current=value_current.mean(axis=0),
@@ -443,7 +452,22 @@ def _decision(
         certificate=certificate,
         risen=objective.risen(value, value_now),
     )
+    if not allocation.material:
+        left = max(limits.total - float(current.sum()), 0.0) if np.isfinite(limits.total) else 0.0
+        allocation = replace(
+            allocation,
+            recommended=current,
+            value_recommended=allocation.value_current,
+            marginal=allocation.marginal_current,
+            extrapolated=_beyond(plan[:, paid], case.history.highest_spend[paid]),
+            unspent=left,
+            reason=_NOT_MATERIAL if left > AT_LIMIT * max(limits.total, 1.0) else "",
+            plan=plan[:, paid],
+        )
     return Decision(allocation, budget, objective, search, made)
+
+
+_NOT_MATERIAL = "no other split is better by more than 1 %"
 
 
 def recommended_plan(made: Decision) -> Array:

@@ -208,7 +208,7 @@ def firmness(made: Decision, names: Sequence[str], currency: str) -> Firmness:
 
     return Firmness(
         certificate=vars(found.certificate),
-        regret=regret(found.recommended),
+        regret=regret(found.best),
         regret_current=regret(found.current),
         perfect_information=asdict(known.perfect),
         stops_paying=where_it_stops_paying(made),

@@ -46,6 +46,7 @@ Array = NDArray[np.float64]
 OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
 LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share whose loss is dated
 LOSS_DAYS = 30.0
+DATED_CV = 1.2, 0.9  # median and log sd of a delay's cv where dates teach it: real ones reach 3.8
 ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price, told by so many cells
 TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of parameterisation only
 # Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
@@ -78,7 +79,7 @@ def delay_prior(study: Study, history: History, stage: str) -> DelayPrior:
     days = DEFAULT_DELAY_DAYS.get(stage, OTHER_DELAY_DAYS) if known is None else known
     mean = days / DAYS_PER_PERIOD[history.period]
     if stage in history.triangles:
-        return DelayPrior(mean or 0.1, 0.7, 0.8, 0.5)
+        return DelayPrior(mean or 0.1, 0.7, *DATED_CV)
     return DelayPrior(mean, 0.3)
 
 
@@ -159,7 +160,7 @@ def transition_data(study: Study, history: History, before: str, stage: str) -> 
     rate = rate_prior_of(study, stage)
     if stage in history.triangles:
         return _triangle_data(history, n, history.triangles[stage].values, weight, prior, rate), False
-    ages = ages_needed(prior.mean, prior.cv)
+    ages = ages_needed(prior.mean, prior.cv, history.period)
     data = _common_data(history, n, y, weight, prior, rate, ages)
     if history.counting == "cohort":
         data["age_weights"] = _cohort_ages(study, history, before, ages)
@@ -201,7 +202,7 @@ def loss_data(
     lived = seen[np.minimum(len(n) - 1 - np.arange(len(n)), ages - 1), None]
     never = np.maximum(n - moved, 0.0) * (1.0 - rate) / np.maximum(1.0 - rate * lived, 1e-12)
     known = history.present(before) & (n >= moved + lost.sum(axis=1))
-    prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, 0.8, 0.5)
+    prior = DelayPrior(LOSS_DAYS / DAYS_PER_PERIOD[history.period], 0.7, *DATED_CV)
     trials = np.maximum(never, lost.sum(axis=1))
     return _triangle_data(history, trials, lost, known.astype(float), prior, LOSS_PRIOR)
 
@@ -236,7 +237,7 @@ def _triangle_data(
     history: History, n: Array, cells: NDArray[np.int64], weight: Array, prior: DelayPrior, rate: LogitNormal
 ) -> dict[str, Any]:
     periods = len(n)
-    ages = max(ages_needed(prior.mean, prior.cv, spread=3.0), periods)
+    ages = max(ages_needed(prior.mean, prior.cv, history.period, spread=3.0), periods)
     y = cells.sum(axis=1).astype(float)
     data = _common_data(history, n, y, weight * (n >= y), prior, rate, ages)
     lived = periods - 1 - np.arange(periods)
@@ -265,10 +266,10 @@ def _cohort_ages(study: Study, history: History, before: str, ages: int) -> Arra
     return weights
 
 
-def season_table(history: History) -> Array:
-    """The basis of every season of the year; one column of zeros where the history is too short to tell a season."""
+def season_table(study: Study, history: History) -> Array:
+    """The basis of every season of the year; one column of zeros where there is none, or the history is too short."""
     kind = history.period
-    if not history.has_season:
+    if study.priors.season == "none" or not history.has_season:
         return np.zeros((SEASONS[kind], 1))
     return season_basis(np.arange(SEASONS[kind]), kind)
 
@@ -303,7 +304,7 @@ def traffic_data(
     if log_worth is None or worth_sd is None:
         tuned, log_worth, worth_sd = np.zeros_like(tuned), np.zeros(len(tuned)), np.zeros(len(tuned))
     lags = carry_periods(history.period)
-    basis = season_table(history)[season_of(history.periods, history.period)]
+    basis = season_table(study, history)[season_of(history.periods, history.period)]
     filled = np.where(current > 0, current, 1.0)
     precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
     geometry = walk_geometry(history, precision, np.ones(1))

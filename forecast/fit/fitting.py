@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import walks
+from forecast.equations import surprise, walks
 from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.left_out import left_out
@@ -29,7 +29,6 @@ from forecast.fit.sensitivity import (
     company_rate,
     part_sensitivities,
     sensitivity_of,
-    surprise,
 )
 from forecast.fit.weighed import Certificate, weighed_draws
 from forecast.history import History

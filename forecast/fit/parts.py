@@ -90,7 +90,7 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
     traffic = Part("traffic", steps[0][0], "traffic", data)
-    return variables | _named(fitter.traffic(traffic, inputs.season_table(history))), ages
+    return variables | _named(fitter.traffic(traffic, inputs.season_table(study, history))), ages
 
 
 def _named(found: Mapping[str, Array], end: str = "") -> Variables:

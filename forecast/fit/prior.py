@@ -312,7 +312,7 @@ class _Maker:
         data = inputs.traffic_data(self.study, self.empty, None, None) | fixed_arrays()["traffic"]
         path, point = self._tuned_traffic(data)
         beta, base, carry = inputs.response_of(data, point)
-        season = inputs.season_table(self.empty) @ point["season"]
+        season = inputs.season_table(self.study, self.empty) @ point["season"]
         later = np.tile(self.empty.current_spend, (HORIZON, 1))
         spend = np.concatenate([self.spend, later])
         log_nu = (

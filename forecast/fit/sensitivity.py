@@ -36,7 +36,6 @@ from forecast.fit.scales import (
 Array = NDArray[np.float64]
 
 ALPHAS = (0.99, 1.01)
-LEAST_LEARNT = 0.1
 TOP = {
     "mu",
     "tau",
@@ -102,18 +101,6 @@ def sensitivity_of(values: Array, pulls: Sequence[Pull]) -> dict[str, float]:
         np.sum([getattr(p, kind) for p in pulls], axis=0) for kind in ("prior", "likelihood")
     )
     return {"prior": _sensitivity(g, _weights(prior)), "likelihood": _sensitivity(g, _weights(likelihood))}
-
-
-def surprise(values: Array, mean: float, sd: float) -> float:
-    """How far the data lie from the prior Normal(mean, sd), in standard deviations of what the prior expected of them.
-
-    With posterior mean m and variance v (in prior sds): m / sqrt(1 - v), standard normal were the prior right
-    and all of it normal (Evans & Moshonov 2006: the prior predictive of a sufficient statistic). 0 where next to
-    nothing was learnt.
-    """
-    z = (values - mean) / sd
-    learnt = 1.0 - float(z.var())
-    return float(z.mean()) / math.sqrt(learnt) if learnt > LEAST_LEARNT else 0.0
 
 
 def company_rate(path: Array, prior: Array) -> tuple[Array, float, float]:

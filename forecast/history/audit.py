@@ -18,6 +18,7 @@ from forecast.history.audit_files import file_checks
 from forecast.history.audit_numbers import money_and_wins, outliers
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
+from forecast.history.audit_spend import seasonal_spend
 from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
@@ -37,7 +38,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         _stages(history, study),
         _falling(history),
         _last_period(history),
-        _length(history),
+        _length(history, study),
         _wins(history),
         _spend(history),
         _revenue(history, study),
@@ -59,6 +60,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         money_and_wins(history, study),
         outliers(history),
         _big_deal(history, study),
+        seasonal_spend(history, study),
         _future(history),
         _losses(history),
         *left_out(history),
@@ -129,7 +131,7 @@ def _last_period(history: History) -> Check:
     return _check("Last period complete", message(text, **told) if told["partial"] else "", fine, advice)
 
 
-def _length(history: History) -> Check:
+def _length(history: History, study: Study) -> Check:
     n, kind, labels = history.periods.size, history.period, history.labels
     fine = message("{n} {kind}s, {first} to {last}", n=n, kind=kind, first=labels[0], last=labels[-1])
     needed = math.ceil(MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[history.period] / 12)
@@ -139,7 +141,7 @@ def _length(history: History) -> Check:
             "So short a history teaches nothing: what is forecast are the benchmarks. Add earlier {kind}s."
         )
         return Check("Length of the history", FAIL, fine, message(advice, kind=kind))
-    found = "" if history.has_season else fine
+    found = "" if history.has_season or study.priors.season == "none" else fine
     return _check("Length of the history", found, fine, message(advice, needed=needed, kind=kind))
 
 
@@ -179,19 +181,8 @@ def _revenue(history: History, study: Study) -> Check:
     return Check(name, REVIEW, message("no revenue is recorded{zero} and none is assumed", zero=zero), advice)
 
 
-def _presence(history: History) -> NDArray[np.bool_]:
-    """Where a channel was there: it has a number; among leads, it has activity or a lead."""
-    if history.counting == "leads":
-        own = [name for name in history.counts if name == "spend" or name in history.stages]
-        before = [name for name in own if name not in history.triangles and name != "leads"]
-        there = [history.present(str(name)) for name in before] + [history.counts["leads"].values > 0]
-    else:
-        there = [history.present(str(name)) for name in history.counts]
-    return np.logical_or.reduce(there)
-
-
 def _late_channels(history: History) -> Check:
-    first = _presence(history).argmax(axis=0)
+    first = history.there.argmax(axis=0)
     found = [
         message("{channel} from {period}", channel=name, period=history.labels[i])
         for name, i in zip(history.channels, first, strict=True)
@@ -203,16 +194,28 @@ def _late_channels(history: History) -> Check:
 
 
 def _stopped_channels(history: History) -> Check:
-    idle = _presence(history)[::-1].argmax(axis=0)
-    patience = 3 if history.counting == "leads" else 1  # a period without a lead is not the end of a channel
-    found = [
-        message("{channel} after {period}", channel=name, period=history.labels[-1 - n])
-        for name, n in zip(history.channels, idle, strict=True)
-        if n >= patience
-    ]
+    """Channels that are forecast as stopped, and those of which the last period shows nothing but that go on."""
+    idle = history.there[::-1].argmax(axis=0)
+    leads = history.counting == "leads"
+    patience = 3 if leads else 1  # a period without a lead is not the end of a channel
+    ended = "{channel} after {period}"
+    going_on = "{channel}: no lead after {period}" if leads else "{channel}: nothing recorded after {period}"
+    found, advice = [], dict[Text, None]()
+    for name, n, over in zip(history.channels, idle, history.stopped, strict=True):
+        if (n >= 1 and over) or n >= patience:
+            period = history.labels[-1 - n]
+            found.append(message(ended if over else going_on, channel=name, period=period))
+            advice[_ENDED if over else _QUIET if leads else _BLANK_END] = None
     fine = "every channel goes on to the last period"
-    advice = "It is forecast as stopped unless money is planned for it; if it goes on, add the missing rows."
-    return _check("Channels that stop", _few(found), fine, advice)
+    return _check("Channels that stop", _few(found), fine, together(*advice))
+
+
+_ENDED = "It is forecast as stopped unless money is planned for it; if it goes on, add the missing rows."
+_QUIET = "A zero is no end: it is forecast to go on at its low level. If it is over, expect a little less."
+_BLANK_END = (
+    "One period without a record is not known, and no end: it is forecast to go on. Add its row, with 0 where nothing "
+    "came; nothing recorded in two periods means that it has stopped."
+)
 
 
 def _zero_spend(history: History) -> Check:
@@ -242,7 +245,7 @@ def _traffic_without_spend(history: History) -> Check:
 
 
 def _blank_cells(history: History) -> Check:
-    there = _presence(history)
+    there = history.there
     blank = {str(name): int((there & ~history.present(str(name))).sum()) for name in history.counts}
     cells = int(there.sum())
     if len(history.deals):  # a cell of revenue is blank where one of its deals has no amount

@@ -43,7 +43,7 @@ from forecast.read import (
     to_numbers,
     to_periods,
 )
-from forecast.study import HistorySpec, Study, nearest
+from forecast.study import SPEND_WORDS, HistorySpec, Study, nearest
 from forecast.words import PASS, REVIEW, Check, Message, Text, message
 
 LEAVE_OUT = 'history.bad_rows = "leave out"'
@@ -478,7 +478,9 @@ def read_counts(study: Study) -> Rows:
     """The table of counts that a study names, as it is: with a column of segments a row for each."""
     file = str(study.history.counts)
     rows = read_rows(study.folder / file, file, counts_layout(study))
-    planned = isinstance(study.plan.spend, str) and study.plan.spend != "current"  # whose money it may be
+    planned = (
+        isinstance(study.plan.spend, str) and study.plan.spend not in SPEND_WORDS
+    )  # whose money it may be
     if study.history.exchange and not rows.in_currency and not planned:
         text = (
             '{place}: {file} has no column of currencies; name it: history.columns = {{ currency = "its name in the '

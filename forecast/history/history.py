@@ -45,6 +45,7 @@ from forecast.read import FileRead
 from forecast.words import Check
 
 MONEY = ("spend", "revenue")
+STOPPED_AFTER = 2  # periods without any record: one may be late or forgotten, two are an end
 CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
 MIN_MONTHS_FOR_SEASON = 13  # a shorter history tells nothing of the season
 
@@ -190,13 +191,28 @@ class History:
         return _fixed(np.take_along_axis(cells, self.entry[None, None, :], axis=0)[0])
 
     @cached_property
-    def stopped(self) -> NDArray[np.bool_]:
-        """Channels that are over unless money is planned, (channel,): no record of the last period, or nothing at all.
+    def there(self) -> NDArray[np.bool_]:
+        """Where a channel was there, (period, channel): a stage or its spend has a number.
 
-        A zero alone is no end: only a channel with spend in the past that now shows neither spend nor units is over.
+        Among leads, it has activity or a lead: their counts are 0, and never blank, from its first period on.
+        """
+        own = ["spend", *self.counted] if "spend" in self.counts else list(self.counted)
+        if self.counting != "leads":
+            return _fixed(np.logical_or.reduce([self.present(name) for name in own]))
+        before = [name for name in own if name not in self.triangles and name != "leads"]
+        leads = self.counts["leads"].values > 0
+        return _fixed(np.logical_or.reduce([leads, *(self.present(name) for name in before)]))
+
+    @cached_property
+    def stopped(self) -> NDArray[np.bool_]:
+        """Channels that are over unless money is planned, (channel,).
+
+        Nothing is recorded of the last two periods (`there`), or a channel with spend in the past now shows neither
+        spend nor units. A blank is not known, so one blank cell is no end; nor is a zero of a channel without spend.
         """
         last = self.entries[-1]
-        return _fixed(np.isnan(last) | ((last == 0) & (self.spend[-1] == 0) & self.paid))
+        gone = np.isnan(last) & ~self.there[-STOPPED_AFTER:].any(axis=0)
+        return _fixed(gone | ((last == 0) & (self.spend[-1] == 0) & self.paid))
 
     @cached_property
     def spend(self) -> NDArray[np.float64]:
@@ -208,6 +224,25 @@ class History:
     def current_spend(self) -> NDArray[np.float64]:
         """Spend a period as it is now, (channel,): the mean of the last three periods, a blank counted as 0."""
         return _fixed(self.spend[-CURRENT_PERIODS:].mean(axis=0))
+
+    @property
+    def tells_last_year(self) -> bool:
+        """Whether the history is long enough for `spend_last_year`: a year, and a quarter before it."""
+        return self.periods.size >= PERIODS_PER_YEAR[self.period] * 5 // 4
+
+    def spend_last_year(self, periods: int) -> NDArray[np.float64]:
+        """Spend of the same periods a year before, scaled to the recent level, (period, channel); a blank counts as 0.
+
+        A channel's level is its spend of the last quarter of a year over that of the same periods a year earlier. A
+        channel without any spend then has no such year, and goes on with `current_spend`. Beyond a year ahead the year
+        is repeated.
+        """
+        year = PERIODS_PER_YEAR[self.period]
+        recent, n = year // 4, self.periods.size
+        same = self.spend[n - year + np.arange(periods) % year]
+        then = self.spend[n - year - recent : n - year].sum(axis=0)
+        level = self.spend[n - recent :].sum(axis=0) / np.where(then > 0, then, 1.0)
+        return np.where(then > 0, same * level, self.current_spend)
 
     @cached_property
     def highest_spend(self) -> NDArray[np.float64]:

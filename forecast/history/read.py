@@ -7,6 +7,7 @@ remedy, all problems of a kind together. Nothing is repaired; a blank stays a bl
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -35,11 +36,20 @@ from forecast.history.row_checks import (
     check_pairs,
     summed,
     whole_counts,
+    without_leading_zeros,
     without_totals,
 )
-from forecast.periods import Periods, parse_period, period_index, period_label, period_range, shift
+from forecast.periods import (
+    PERIODS_PER_YEAR,
+    Periods,
+    parse_period,
+    period_index,
+    period_label,
+    period_range,
+    shift,
+)
 from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, rows_text
-from forecast.study import Study, nearest
+from forecast.study import LAST_YEAR, Study, nearest
 from forecast.words import REVIEW, Text, message
 
 if TYPE_CHECKING:
@@ -88,6 +98,7 @@ def _from_counts(study: Study, today: date | None) -> History:
     if spec.counting == "cohort":
         _check_falling(kept, study.funnel.stages)
     kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
+    kept = without_leading_zeros(kept, spec.period)
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
     stages = recorded_stages(counts, study.funnel.stages)
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
@@ -417,7 +428,8 @@ def _check_lift_tests(study: Study, history: History) -> None:
 def read_plan(study: Study, history: History) -> xr.DataArray:
     """Planned spend over the horizon, dims (period, channel), currency a period.
 
-    "current" repeats the mean spend of the last three periods (a blank counts as 0). Amounts in the study hold for
+    "current" repeats the mean spend of the last three periods (a blank counts as 0); "last year" is
+    `History.spend_last_year`. Amounts in the study hold for
     every period; a CSV (period, channel, spend) gives each. Both must name every channel with recorded spend; a channel
     without any is planned with 0. attrs["read"]: how the file was read, None without one. Raises StudyError or
     DataError for channels unknown or missing.
@@ -428,6 +440,16 @@ def read_plan(study: Study, history: History) -> xr.DataArray:
     read: FileRead | None = None
     if spend == "current":
         cells = np.tile(history.current_spend, (starts.size, 1))
+    elif spend == LAST_YEAR:
+        if not history.tells_last_year:
+            need = math.ceil(1.25 * PERIODS_PER_YEAR[history.period])
+            text = (
+                '{place}: "last year" needs {need} {kind}s of history, a year and the quarter before it; it has {n}; '
+                'use "current", a CSV, or amounts'
+            )
+            told = {"need": need, "kind": history.period, "n": history.periods.size}
+            raise StudyError([message(text, place=study.place("plan.spend"), **told)])
+        cells = history.spend_last_year(starts.size)
     elif isinstance(spend, str):
         cells, read = _plan_from_file(study, history, spend, starts)
     else:

@@ -106,6 +106,37 @@ def whole_counts(rows: Rows, stages: Iterable[str], *, cohort: bool = False) -> 
     return replace(rows, measures=measures).told("Fractions rounded", PASS, message(text, said=said))
 
 
+def without_leading_zeros(rows: Rows, kind: str) -> Rows:
+    """Blanks for the zeros that a channel has in every column before its first count, because it was not there; said.
+
+    A channel without spend whose counts are filled up with zeros would else seem to have risen from nothing. The
+    channels with which the company itself begins keep their zeros, as does one that never has anything.
+    """
+    some = np.zeros(rows.numbers.size, dtype=bool)
+    for values in rows.measures.values():
+        some |= np.nan_to_num(values) != 0
+    if not some.any():
+        return rows
+    opened = rows.starts[some].min()
+    out = np.zeros(rows.numbers.size, dtype=bool)
+    said: list[Text] = []
+    for name in sorted(set(map(str, rows.channels[some]))):
+        mine = rows.channels == name
+        first = rows.starts[mine & some].min()
+        before = mine & (rows.starts < first)
+        if first > opened and before.any():
+            out |= before
+            told = {"name": name, "n": int(before.sum()), "first": period_label(first, kind)}
+            said.append(message("{name}: {n} before {first}", **told))
+    if not said:
+        return rows
+    measures = {name: np.where(out, np.nan, values) for name, values in rows.measures.items()}
+    text = "rows of zeros in every column before the first count of a channel are read as not there yet: {said:parts}"
+    return replace(rows, measures=measures).told(
+        "Zeros before a channel begins", PASS, message(text, said=said)
+    )
+
+
 def check_blanks(rows: Rows, stages: Iterable[str]) -> None:
     """Raise DataError for counted columns whose blanks look like zeros: only the study can say what they mean.
 

@@ -156,7 +156,7 @@ def _with_time(entered: Array, stage: str, study: Study, history: History) -> Ar
     mean = float(days) / DAYS_PER_PERIOD[history.period]
     if mean <= 0:
         return entered
-    ages = ages_needed(mean, DELAY_CV)
+    ages = ages_needed(mean, DELAY_CV, history.period)
     f = delay_pmf(mean, DELAY_CV, ages)
     n = len(entered)
     if history.counting == "cohort":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from forecast.budget import OBJECTIVES
 from forecast.fit import GATE
 from forecast.words import Message, Text, horizon_words, known, message, together
 
@@ -114,8 +115,8 @@ def recommendation(made: Results) -> Message:
         )
     worth = message(
         "{gain:number}~{cur} of expected eventual contribution (80~% band {ends:band}~{cur}; {p:chance} likely to be "
-        "better than the current plan)",
-        gain=head["gain_mean"], ends=(head["gain_q10"], head["gain_q90"]), p=head["p_better"], cur=study.currency,
+        "above 1~% of what the current plan brings)",
+        gain=head["gain_mean"], ends=(head["gain_q10"], head["gain_q90"]), p=head["p_gain"], cur=study.currency,
     )  # fmt: skip
     mode = made.decision.certificate.get("mode") if made.decision is not None else ""
     asked: Text = ""
@@ -124,8 +125,11 @@ def recommendation(made: Results) -> Message:
         said = "The {mode}: {total:whole}~{cur} over the horizon."
         asked = message(said, mode=mode, total=total, cur=study.currency)
     elif not head.get("material", True):
+        aim = made.decision.certificate.get("objective", "profit") if made.decision is not None else "profit"
         said = "No material change: keep the current split. The best split that the model finds would add {worth}."
-        return message(said, worth=worth)
+        if aim != "profit":
+            said = said.replace("change:", "change of the {aim}:", 1)
+        return message(said, worth=worth, aim=OBJECTIVES[aim].words)
     elif not head.get("current_allowed", True):
         asked = message("The current plan does not keep the limits of the budget.")
     what = "Against the current plan that is {worth}." if asked else "That adds {worth}."
@@ -265,7 +269,7 @@ def budget(study: StudyFacts, table: pd.DataFrame) -> Message:
     """Beside the budget: how firm each amount is."""
     inside = int(((table["current"] >= table["low"]) & (table["current"] <= table["high"])).sum())
     return message(
-        "Of the {total:whole}~{cur} recommended, no amount is exact: the current spend of {inside} of {n} channels "
+        "Of the {total:whole}~{cur}, no amount is exact: the current spend of {inside} of {n} channels "
         "lies inside the range that is nearly as good. Inside that range, choose by what is easy to do.",
         total=table["recommended"].sum(), cur=study.currency, inside=inside, n=len(table),
     )  # fmt: skip

@@ -126,9 +126,10 @@ def _single_numbers(sheet: Worksheet, style: _Styles, made: Results, row: int) -
         ("P(target)", "p_target", CHANCE),
         ("P(target) with the recommended budget", "p_target_recommended", CHANCE),
         ("Gap: target less median", "gap", aimed),
-        ("Gain of the recommendation (eventual contribution), mean", "gain_mean", CURRENCY),
+        ("Gain of the best split (eventual contribution), mean", "gain_mean", CURRENCY),
         ("    80 % band, from", "gain_q10", CURRENCY),
         ("    80 % band, to", "gain_q90", CURRENCY),
+        ("P(gain above 1 % of what the current plan brings)", "p_gain", CHANCE),
         ("P(recommendation better than the current plan)", "p_better", CHANCE),
     ):
         value = head.get(key)

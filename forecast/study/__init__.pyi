@@ -29,6 +29,7 @@ from .money import EconomicsSpec as EconomicsSpec
 from .money import FloorSpec as FloorSpec
 from .money import RetentionSpec as RetentionSpec
 from .options import BASELINE_NAMES as BASELINE_NAMES
+from .options import GUESSES as GUESSES
 from .options import TUNED as TUNED
 from .options import GateSpec as GateSpec
 from .options import ScoringSpec as ScoringSpec
@@ -41,6 +42,8 @@ from .scenarios import DelayChangeSpec as DelayChangeSpec
 from .scenarios import GoalSpec as GoalSpec
 from .scenarios import RecoverSpec as RecoverSpec
 from .scenarios import ScenarioSpec as ScenarioSpec
+from .study import LAST_YEAR as LAST_YEAR
+from .study import SPEND_WORDS as SPEND_WORDS
 from .study import HistorySpec as HistorySpec
 from .study import Study as Study
 from .study import TargetSpec as TargetSpec

@@ -85,16 +85,19 @@ _SLOW = "judgement: content builds up; traffic goes on when spend stops (domain 
 _LIST = "judgement: limited by the size of the list (domain guide)"
 _HAND = "judgement: close to linear in callers or events up to capacity (domain guide)"
 
+# Of the logit of an elasticity. A kind is a weak prior; wider ones captured less of what budgets could gain (model card).
+KIND_SD = 0.7
+
 CHANNEL_PRIORS: dict[str, ChannelPrior] = {
-    "ppc": ChannelPrior(LogitNormal(0.4, 0.7), LogitNormal(-3.0, 0.7), None, _CLICK),
-    "social": ChannelPrior(LogitNormal(0.2, 0.7), LogitNormal(-2.0, 0.7), LogitNormal(-2.2, 0.6), _CLICK),
-    "email": ChannelPrior(LogitNormal(-0.2, 0.7), LogitNormal(-1.0, 0.8), None, _LIST),
-    "seo": ChannelPrior(LogitNormal(0.2, 0.7), LogitNormal(-0.6, 0.7), LogitNormal(0.5, 0.5), _SLOW),
-    "content": ChannelPrior(LogitNormal(0.2, 0.7), LogitNormal(-0.8, 0.7), LogitNormal(0.2, 0.5), _SLOW),
-    "outbound": ChannelPrior(LogitNormal(1.0, 0.7), LogitNormal(-3.0, 0.7), None, _HAND),
-    "events": ChannelPrior(LogitNormal(0.7, 0.7), LogitNormal(-3.0, 0.7), None, _HAND),
+    "ppc": ChannelPrior(LogitNormal(0.4, KIND_SD), LogitNormal(-3.0, 0.7), None, _CLICK),
+    "social": ChannelPrior(LogitNormal(0.2, KIND_SD), LogitNormal(-2.0, 0.7), LogitNormal(-2.2, 0.6), _CLICK),
+    "email": ChannelPrior(LogitNormal(-0.2, KIND_SD), LogitNormal(-1.0, 0.8), None, _LIST),
+    "seo": ChannelPrior(LogitNormal(0.2, KIND_SD), LogitNormal(-0.6, 0.7), LogitNormal(0.5, 0.5), _SLOW),
+    "content": ChannelPrior(LogitNormal(0.2, KIND_SD), LogitNormal(-0.8, 0.7), LogitNormal(0.2, 0.5), _SLOW),
+    "outbound": ChannelPrior(LogitNormal(1.0, KIND_SD), LogitNormal(-3.0, 0.7), None, _HAND),
+    "events": ChannelPrior(LogitNormal(0.7, KIND_SD), LogitNormal(-3.0, 0.7), None, _HAND),
     "other": ChannelPrior(
-        LogitNormal(0.3, 1.0), LogitNormal(-1.5, 1.2), None, "neutral: no carry-over, wide elasticity"
+        LogitNormal(0.3, KIND_SD), LogitNormal(-1.5, 1.2), None, "neutral: no carry-over, wide elasticity"
     ),
 }
 

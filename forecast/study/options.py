@@ -27,6 +27,9 @@ from forecast.words import message
 # ------------------------------------------------------------------------------------------------ response to spend
 
 # Sd of the log of marginal returns between channels, as believed before the data.
+# The forecast with a spend that could be planned then, beside one that is given what came: name -> plan.
+GUESSES = {"forecast, spend planned then": "planned", "forecast, spend as last year": "last year"}
+MOST_WEEKS = 60  # of a horizon
 TUNED = {"not tuned": 1.0, "somewhat tuned": 0.2, "carefully tuned": 0.1}
 
 
@@ -100,14 +103,14 @@ class BacktestSpec(Table):
     `origins`: at most so many, the latest ones; `horizon`: periods ahead (left out: `plan.periods`); `every`: periods
     between origins (left out: the horizon, so that outcomes do not overlap); `least`: periods of history that an origin
     needs; `spend`: "actual" tests the model, given the spend that came; "planned" tests the whole procedure, given the
-    current plan of that time.
+    current plan of that time; "last year" the same with the plan of that name (`plan.spend`).
     """
 
     origins: Annotated[int, Field(ge=1)] = 8
-    horizon: Annotated[int | None, Field(ge=1, le=24)] = None
+    horizon: Annotated[int | None, Field(ge=1, le=MOST_WEEKS)] = None
     every: Annotated[int | None, Field(ge=1)] = None
     least: Annotated[int, Field(ge=2)] = 12
-    spend: Literal["actual", "planned"] = "actual"
+    spend: Literal["actual", "planned", "last year"] = "actual"
     gate: GateSpec = GateSpec()
 
 

@@ -41,6 +41,7 @@ from forecast.study.file import (
 from forecast.study.market import KINDS
 from forecast.study.money import BudgetSpec, EconomicsSpec
 from forecast.study.options import (
+    MOST_WEEKS,
     BacktestSpec,
     LiftTestSpec,
     MarginalSpread,
@@ -72,6 +73,12 @@ LEAD_COLUMNS = (
     *("period", "spend"),
 )
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
+LAST_YEAR = "last year"
+SPEND_WORDS = ("current", LAST_YEAR)  # of plan.spend; any other text names a file
+MOST_AHEAD = 24  # months or quarters of a horizon; of weeks MOST_WEEKS
+MOST_DELAY = (
+    731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
+)
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "currency")
 
 
@@ -163,6 +170,20 @@ class FunnelSpec(Table):
         refuse(found)
         return stages
 
+    @field_validator("delay")
+    @classmethod
+    def _short_enough(cls, delay: dict[str, float]) -> dict[str, float]:
+        said = (
+            "expected at most {most:exact} days (two years; a delay is kept for five, and of a longer one too much "
+            "would be cut off); came {days:given} days: put a stage in between, or start the funnel at a later one"
+        )
+        refuse(
+            Problem(stage, message(said, most=MOST_DELAY, days=days))
+            for stage, days in delay.items()
+            if days > MOST_DELAY
+        )
+        return delay
+
     @field_validator("rate")
     @classmethod
     def _in_range(cls, rate: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -227,7 +248,8 @@ def _spend_plan(value: object) -> object:
         return value
     if not isinstance(value, dict) or not value:
         raise ValueError(
-            'expected "current", the name of a CSV (period, channel, spend), or { channel = spend a period }'
+            'expected "current", "last year", the name of a CSV (period, channel, spend), '
+            "or { channel = spend a period }"
         )
     for channel, amount in value.items():
         if not is_amount(amount):
@@ -238,19 +260,25 @@ def _spend_plan(value: object) -> object:
 class PlanSpec(Table):
     """The horizon, the spend planned over it, and the target.
 
-    `spend` is "current" (mean of the last three periods), a CSV, or an amount per channel and period.
+    `spend` is "current" (mean of the last three periods), "last year" (the same periods a year before, scaled to the
+    recent level), a CSV, or an amount per channel and period.
     """
 
-    periods: Annotated[int, Field(ge=1, le=24)] = 3
+    periods: Annotated[int, Field(ge=1, le=MOST_WEEKS)] = 3
     spend: Annotated[str | dict[str, float], BeforeValidator(_spend_plan)] = "current"
     target: TargetSpec | None = None
 
 
 class PriorsSpec(Table):
-    """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd)."""
+    """How prior knowledge is read: the share a benchmark range covers, and how far marginal returns differ (log sd).
+
+    `season` "none": traffic has no season, as of data that were adjusted for it; else it is learnt where the history is
+    long enough.
+    """
 
     range_reads_as: Rate = 0.5
     marginal_return_sd: MarginalSpread = 0.2
+    season: Literal["learnt", "none"] = "learnt"
 
 
 class Study(Table):
@@ -310,6 +338,13 @@ class Study(Table):
             place = f"lift_test.{number}"
             ends = (f"{place}.from", test.from_), (f"{place}.to", test.to or None)
             found += window_problems(self.history.period, *ends)
+        ahead = {"plan.periods": self.plan.periods, "backtest.horizon": self.backtest.horizon or 1}
+        text = "expected at most {most} {kind}s ahead; came {came}"
+        found += [
+            Problem(key, message(text, most=MOST_AHEAD, kind=self.history.period, came=came))
+            for key, came in ahead.items()
+            if self.history.period != "week" and came > MOST_AHEAD
+        ]
         found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
         refuse(found)
         return self

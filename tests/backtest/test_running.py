@@ -27,7 +27,8 @@ from forecast.errors import DataError, FitError, UsageError
 from forecast.history import History, read_history
 from forecast.report import backtest_page, terminal_text
 from forecast.results import Past
-from forecast.study import Study, load_study
+from forecast.study import GUESSES, Study, load_study
+from forecast.words import text
 
 SIMPLE = ("spreadsheet", "seasonal naive", "drift")
 OPTIONS: dict[str, Any] = {"preview": True, "draws": 100, "names": ("spreadsheet",)}
@@ -85,6 +86,37 @@ def test_given_the_spend_that_came_nothing_else_is_used(small: tuple[Study, Hist
     other = one_origin(origin_at(loaded, changed_after(now, 14, rng), 14, setup))
     assert forecast_of(base) == forecast_of(same)
     assert forecast_of(base) != forecast_of(other)
+
+
+def test_a_forecast_that_is_given_the_spend_says_what_it_does_without() -> None:
+    """Beside it stand the same forecast with the spend that could be planned then; the page and the gate say so."""
+    rng = np.random.default_rng(5)
+    swing = np.exp(0.9 * np.sin(2 * np.pi * np.arange(36) / 12))[:, None]
+    spend = swing * np.exp(0.05 * rng.normal(size=(36, 2))) * 1000.0
+    visitors = rng.poisson(2000 * (spend / 1000) ** 0.8)
+    won = rng.binomial(visitors, 0.02)
+    past = history(
+        {"visitors": visitors, "won": won, "revenue": won * 500.0, "spend": spend},
+        periods=36,
+        first="2023-01-01",
+    )
+    asked = study(funnel={"stages": ("visitors", "won"), "delay": {"won": 0.0}}, backtest={"least": 24})
+    options = {"origins": 4, "horizon": 3, "every": 3, **OPTIONS}
+    _, told = run_backtest(asked, past, spend="actual", **options)
+    error = {m["method"]: m["crps"] for m in told["methods"] if m["measure"] == "revenue"}
+
+    assert list(error) == [FORECAST, "spreadsheet", *GUESSES]
+    assert error[FORECAST] < error["forecast, spend as last year"] < error["forecast, spend planned then"]
+    said = text(backtest_page(Past.of(told)).parts[0].lead)
+    assert "not a fair comparison" in said
+    assert "with spend planned then" in said
+    assert "skill against spreadsheet, with spend as last year" in [c["name"] for c in told["gate"]["checks"]]
+
+    _, planned = run_backtest(asked, past, spend="last year", **options)
+    assert [m["method"] for m in planned["methods"] if m["measure"] == "revenue"] == [FORECAST, "spreadsheet"]
+    assert "fair" not in text(backtest_page(Past.of(planned)).parts[0].lead)
+    with pytest.raises(DataError, match="needs a year and a quarter"):
+        run_backtest(study(), past.as_of("2024-05"), spend="last year", **options | {"origins": 1})
 
 
 @given(
@@ -239,7 +271,7 @@ def test_the_page_of_the_report(made: tuple[list[dict[str, Any]], dict[str, Any]
     assert "<svg" in figure_svg(figure.figure.draw())
     assert str(figure.figure.alt)
     assert [row.cells[0] for row in origins.listings[0].rows] == made[1]["origins"]
-    assert [row.cells[0] for row in methods.listings[0].rows] == [FORECAST, *SIMPLE]
+    assert [row.cells[0] for row in methods.listings[0].rows] == [FORECAST, *SIMPLE, *GUESSES]
 
 
 def test_the_workbook_has_the_past(made: tuple[list[dict[str, Any]], dict[str, Any]], tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_the_recommendation_is_the_best_of_a_grid():
     m = market(budget={"change": 0.5})
     made, exact = decide(m), response_of(m)
     found, current = made.allocation, m.plan.sum(axis=0)
-    best = contribution(exact, recommended_plan(made))
+    best = contribution(exact, m.plan * (found.best / current))
     steps = np.linspace(0.5, 1.3, 41)  # at most 1.3 times the highest spend seen
     top = -np.inf
     for a, b in itertools.product(steps, steps):
@@ -203,7 +203,7 @@ def test_the_recommendation_is_the_best_of_a_grid():
         if 0.5 <= c <= 1.3:
             top = max(top, contribution(exact, m.plan * [a, b, c]))
     assert best >= top - 1e-4 * abs(top)
-    assert found.recommended.sum() == pytest.approx(current.sum(), rel=1e-6)
+    assert found.best.sum() == pytest.approx(current.sum(), rel=1e-6)
     assert found.certificate.residual < 0.01
     assert found.gain.mean() > 0
     assert found.gain.mean() == pytest.approx(best - contribution(exact, m.plan), rel=1e-6)
@@ -347,6 +347,25 @@ def test_chance_and_size_decide_what_is_material():
     assert not replace(found, gain=np.array([2 * bar] * 8 + [0.0] * 2)).material
     assert not replace(found, gain=np.full(10, 0.5 * bar)).material
     assert replace(found, gain=np.array([1.0, -1.0, 2.0, 0.0])).p_better == 0.5
+    assert replace(found, gain=bar * np.array([0.5, -1.0, 2.0, 0.9])).p_gain == 0.25
+
+
+@pytest.mark.parametrize("flighting", ["current", "free"])
+def test_what_is_not_material_is_not_recommended(flighting: str):
+    """A split that is hardly better stands as the best one; recommended is the current plan, in all that is said."""
+    asked = market(budget={"flighting": flighting})
+    made = decide(asked)
+    found = made.allocation
+
+    assert not found.material
+    assert np.abs(found.best / found.current - 1.0).max() > 0.01
+    assert found.gain.mean() > 0
+    assert found.recommended == pytest.approx(found.current)
+    assert recommended_plan(made) == pytest.approx(asked.plan)
+    assert found.value_recommended == pytest.approx(found.value_current)
+    assert found.marginal == pytest.approx(found.marginal_current)
+    assert found.unspent == pytest.approx(0.0)
+    assert not found.reason
 
 
 # How much there is

@@ -145,14 +145,27 @@ NAMES = ["one", "two"]
 
 @pytest.fixture(scope="module")
 def made() -> Decision:
-    """Two channels; what the first responds to is hardly known."""
+    """Two channels; what the first responds to is hardly known: no move is material."""
+    return divided(400.0)
+
+
+@pytest.fixture(scope="module")
+def moving() -> Decision:
+    """The same, the second channel hardly worth its money: the move to the first is material."""
+    found = divided(100.0)
+    assert found.allocation.material
+    return found
+
+
+def divided(second: float) -> Decision:
+    """The budget of two channels divided, of which the second has so much traffic."""
     past = history(TWO)
     rng = np.random.default_rng(5)
     elasticity = np.clip(
         np.stack([rng.normal(0.5, 0.15, 300), rng.normal(0.5, 0.02, 300)], axis=1), 0.05, 0.95
     )
     known = posterior(
-        past, RATES, draws=300, traffic=[1000.0, 400.0], elasticity=elasticity, traffic_noise=0.1
+        past, RATES, draws=300, traffic=[1000.0, second], elasticity=elasticity, traffic_noise=0.1
     )
     return decide(case(known, past))
 
@@ -213,13 +226,13 @@ def test_the_budget_frontier_rises_bends_and_stops_paying(made: Decision):
     between = (middle["marginal"].to_numpy()[1:] + middle["marginal"].to_numpy()[:-1]) / 2 - 1.0
     assert slope == pytest.approx(between, rel=0.05, abs=0.02)
     here = table.iloc[(table["budget"] - made.allocation.current.sum()).abs().argmin()]
-    best = made.curves.mean_value(made.allocation.recommended) - made.allocation.recommended.sum()
+    best = made.curves.mean_value(made.allocation.best) - made.allocation.best.sum()
     assert here["contribution"] == pytest.approx(best, rel=1e-6)
 
 
-def test_the_risk_frontier_trades_mean_for_the_worst(made: Decision):
+def test_the_risk_frontier_trades_mean_for_the_worst(moving: Decision):
     """From the best mean to the best cvar: one falls, the other rises."""
-    table = risk_frontier(made)
+    table = risk_frontier(moving)
     mixes = table[table["plan"] == "mix"]
     scale = abs(mixes["contribution"].iloc[0]) * 1e-4
     assert (np.diff(mixes["contribution"]) <= scale).all()
@@ -229,10 +242,10 @@ def test_the_risk_frontier_trades_mean_for_the_worst(made: Decision):
     )
 
 
-def test_the_ledger_says_what_rests_on_spend_never_seen(made: Decision):
+def test_the_ledger_says_what_rests_on_spend_never_seen(moving: Decision):
     """Nothing beyond: nothing rests on it. Beyond: part of the gain does, and a saturating response takes some away."""
-    found = made.allocation
-    table = ledger(made, NAMES)
+    found = moving.allocation
+    table = ledger(moving, NAMES)
     inside = found.extrapolated == 0
     assert (table["gain_beyond"][inside] == 0).all()
     assert table["gain_if_saturating"][inside].to_numpy() == pytest.approx(table["gain"][inside].to_numpy())

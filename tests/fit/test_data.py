@@ -106,7 +106,11 @@ def test_dates_widen_the_prior_of_a_delay():
     """Where a triangle teaches the delay its prior is wide, and zero in the study is not taken for certain."""
     triangle = np.zeros((12, 12, 2), dtype=np.int64)
     past = history({"leads": 9.0, "won": 1.0}, counting="leads", triangles={"won": triangle})
-    assert inputs.delay_prior(B2B, past, "won").mean_sd == 0.7
+    prior = inputs.delay_prior(B2B, past, "won")
+    assert prior.mean_sd == 0.7
+    low, high = np.exp(prior.array[2] + np.array([-1.645, 1.645]) * prior.array[3])
+    assert low < 0.5  # both a regular delay and one as wide as a real marketplace's are in it
+    assert high > 3.8
     assert inputs.delay_prior(study(funnel={"delay": {"won": 0}}), past, "won").mean > 0
 
 
@@ -212,8 +216,17 @@ def test_weeks_have_a_smooth_season():
 
 def test_a_short_history_has_no_season():
     """Below 13 months there is none to be told; from 13 on there is."""
-    assert not inputs.season_table(history(COUNTS, periods=12)).any()
-    assert inputs.season_table(history(COUNTS, periods=13)).shape == (12, 11)
+    assert not inputs.season_table(B2B, history(COUNTS, periods=12)).any()
+    assert inputs.season_table(B2B, history(COUNTS, periods=13)).shape == (12, 11)
+
+
+def test_adjusted_data_have_no_season():
+    """priors.season = "none" leaves none to be learnt, however long the history is."""
+    adjusted = study(priors={"season": "none"})
+    past = history(COUNTS, periods=36)
+    assert not inputs.season_table(adjusted, past).any()
+    assert not inputs.traffic_data(adjusted, past, None, None)["season_basis"].any()
+    assert inputs.traffic_data(B2B, past, None, None)["season_basis"].any()
 
 
 def test_months_differ_in_days():

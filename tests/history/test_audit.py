@@ -102,6 +102,32 @@ def test_channels_that_come_and_go(tmp_path: Path) -> None:
     assert found.loc["Channels that stop", "evidence"] == "seo after 2025-11"
 
 
+def test_a_blank_end_is_no_end(tmp_path: Path) -> None:
+    """One absent row is told as not known, with the way out; a blank cell beside filled ones is no end at all."""
+    table = rows()
+    del table[13, "seo"]
+    found = audited(tmp_path, table).loc["Channels that stop"]
+    assert found["evidence"] == "seo: nothing recorded after 2026-01"
+    assert "it is forecast to go on" in found["advice"]
+    assert "forecast as stopped" not in found["advice"]
+
+    found = audited(tmp_path, changed(rows(), {(13, "seo"): {1: ""}}))
+    assert found.loc["Channels that stop", "status"] == "PASS"
+    assert found.loc["Blank cells", "evidence"] == "visitors: 1 of 28 cells"
+
+
+def test_zeros_before_a_channel_begins_are_not_there_yet(tmp_path: Path) -> None:
+    """They are blank from then on, and said; zeros of the channel that the company begins with are counts."""
+    zeros = {(m, "seo"): dict.fromkeys(range(6), 0) for m in range(5)}
+    found = audited(tmp_path, changed(rows(), zeros))
+    told = "Zeros before a channel begins"
+    assert found.loc[told, "evidence"].endswith("are read as not there yet: seo: 5 before 2025-06")
+    assert found.loc["Channels that appear late", "evidence"] == "seo from 2025-06"
+
+    both = changed(rows(), zeros | {(m, "ppc"): dict.fromkeys(range(6), 0) for m in range(5)})
+    assert told not in audited(tmp_path, both).index
+
+
 def test_short_and_partial_histories(tmp_path: Path) -> None:
     """Less than a year is told; so is a last month that had not ended, with the way to keep it."""
     found = audited(tmp_path, rows(6), today=dt.date(2025, 6, 12))
@@ -111,6 +137,12 @@ def test_short_and_partial_histories(tmp_path: Path) -> None:
         "2025-06 was not complete and is left out"
     )
     assert 'history.through = "2025-06"' in found.loc["Last period complete", "advice"]
+
+
+def test_a_short_history_of_adjusted_data_lacks_no_season(tmp_path: Path) -> None:
+    """Where there is no season to learn, less than a year is no fault."""
+    found = audited(tmp_path, rows(6), priors={"season": "none"})
+    assert found.loc["Length of the history", "status"] == "PASS"
 
 
 def test_an_assumed_deal_value_is_for_review(tmp_path: Path) -> None:

@@ -307,19 +307,32 @@ def test_a_channel_enters_at_its_first_counted_stage() -> None:
     assert past.present("visitors", "leads")[3].tolist() == [True, False, True]
 
 
-def test_a_channel_has_stopped_without_a_record_or_without_spend_and_units() -> None:
-    """A blank at the end, or neither spend nor units where there was spend; zeros of a free channel are no end."""
-    visitors = np.full((12, 4), 100.0)
-    visitors[-1] = [0.0, 0.0, np.nan, 0.0]
-    spend = np.full((12, 4), 500.0)
-    spend[:, 1] = spend[-1, 0] = 0.0
-    past = fixture.history(
-        {"visitors": visitors, "won": 1.0, "spend": spend}, channels=("paused", "free", "gone", "unlucky")
-    )
+def test_a_channel_has_stopped_without_a_record_for_two_periods_or_without_spend_and_units() -> None:
+    """Nothing recorded in two periods, or neither spend nor units where there was spend: an end. A blank is none."""
+    names = ("paused", "free", "gone", "unlucky", "once", "blank")
+    visitors, won = np.full((12, 6), 100.0), np.ones((12, 6))
+    visitors[-1] = [0.0, 0.0, np.nan, 0.0, np.nan, np.nan]
+    spend = np.full((12, 6), 500.0)
+    spend[:, 1] = spend[:, 5] = spend[-1, 0] = 0.0
+    for cells in (visitors, won, spend):
+        cells[-2:, 2] = np.nan  # two periods without a row
+        cells[-1, 4] = np.nan  # one
+    past = fixture.history({"visitors": visitors, "won": won, "spend": spend}, channels=names)
 
-    assert past.stopped.tolist() == [True, False, True, False]
-    assert past.paid.tolist() == [True, False, True, True]
-    assert past.spenders == ["paused", "gone", "unlucky"]
+    assert dict(zip(names, past.stopped.tolist(), strict=True)) == {
+        "paused": True, "free": False, "gone": True, "unlucky": False, "once": False, "blank": False,
+    }  # fmt: skip
+    assert past.paid.tolist() == [True, False, True, True, True, False]
+    assert past.spenders == ["paused", "gone", "unlucky", "once"]
+
+
+def test_stages_left_blank_for_two_periods_are_an_end_and_one_that_is_filled_is_not() -> None:
+    """All stages and spend of two periods blank, though the rows are there with money: over; with visitors: not."""
+    visitors, won, revenue = np.full((12, 2), 100.0), np.ones((12, 2)), np.full((12, 2), 9.0)
+    won[-2:], visitors[-2:, 0] = np.nan, np.nan
+    past = fixture.history({"visitors": visitors, "won": won, "revenue": revenue})
+
+    assert past.stopped.tolist() == [True, False]
 
 
 def test_spend_has_a_reference_and_a_current_level() -> None:
@@ -337,6 +350,23 @@ def test_spend_has_a_reference_and_a_current_level() -> None:
     assert without.spenders == []
 
 
+def test_last_year_s_spend_is_scaled_to_the_recent_level() -> None:
+    """A season doubled since goes on doubled; a channel that is new since goes on as now; years repeat."""
+    year = np.arange(1.0, 13.0) * 100.0
+    old = np.concatenate([year, year, 2 * year])
+    new = np.concatenate([np.zeros(30), np.full(6, 700.0)])
+    past = fixture.history(
+        {"visitors": 9.0, "won": 1.0, "spend": np.column_stack([old, new])}, periods=36, first="2023-01-01"
+    )
+    planned = past.spend_last_year(14)
+
+    # level: the last quarter over the one a year before, 2; the same months of last year were doubled already
+    assert planned[:, 0] == pytest.approx(4 * np.concatenate([year, year[:2]]))
+    assert planned[:, 1] == pytest.approx(700.0)
+    assert past.tells_last_year
+    assert not fixture.history({"visitors": 9.0, "won": 1.0}, periods=14).tells_last_year
+
+
 def test_a_season_needs_thirteen_months() -> None:
     """57 weeks are the first that last so long."""
     counts = {"visitors": 9.0, "won": 1.0}
@@ -352,6 +382,7 @@ def test_facts_are_read_only_and_those_of_their_own_past(tmp_path: Path) -> None
     names = (
         "entry",
         "entries",
+        "there",
         "stopped",
         "spend",
         "current_spend",

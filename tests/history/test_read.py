@@ -524,6 +524,18 @@ def test_bad_plan_files(tmp_path: Path, rows: str, words: str) -> None:
     assert words in message(plan_of, tmp_path, "plan.csv", rows)
 
 
+def test_a_plan_as_last_year_needs_a_year_and_a_quarter(tmp_path: Path) -> None:
+    """The error names the key, what is needed and what there is; with enough, it is the history's own rule."""
+    text = message(plan_of, tmp_path, "last year", kind=StudyError)
+    assert "plan.spend" in text
+    assert '"last year" needs 15 months of history' in text
+    rows = "".join(f"2025-{m:02d},ppc,{m}00,900,50,9\n" for m in range(1, 13))
+    rows += "".join(f"2026-{m:02d},ppc,{2 * m}00,900,50,9\n" for m in range(1, 4))
+    (tmp_path / "long.csv").write_text("period,channel,spend,leads,qualified,won\n" + rows, encoding="utf-8")
+    study = study_of(tmp_path, counts="long.csv", plan={"spend": "last year"})
+    assert read_plan(study, read_history(study)).values[:, 0].tolist() == [800, 1000, 1200]
+
+
 def test_bad_plans_in_the_study(tmp_path: Path) -> None:
     """Unknown and missing channels come together."""
     text = message(plan_of, tmp_path, {"pcc": 3, "seo": 1}, kind=StudyError)

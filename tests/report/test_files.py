@@ -72,7 +72,7 @@ def test_allocation_csv_has_the_columns_of_the_contract(written):
     columns = [
         *("channel", "current", "recommended", "low", "high", "change", "expected_contribution_current"),
         *("expected_contribution_recommended", "marginal", "extrapolated", "optimum_low", "optimum_high"),
-        *("highest_seen", "gain_if_saturating"),
+        *("highest_seen", "gain_if_saturating", "best"),
     ]
     assert columns == list(back)
     np.testing.assert_allclose(back["recommended"], tables.allocation["recommended"], rtol=1e-9)

@@ -25,14 +25,20 @@ def test_the_recommendation_is_two_sentences_with_its_band():
     assert said.startswith(f"Move {plain(words.money(change.clip(lower=0).sum(), 'EUR'))} from ")
     assert change.idxmax() in said.split(" to ")[1]
     assert change.idxmin() in said.split(" to ")[0]
-    assert "8 420 EUR of expected eventual contribution (80 % band −1 900 to 19 700 EUR; 83 % likely" in said
+    assert "8 420 EUR of expected eventual contribution (80 % band −1 900 to 19 700 EUR; 81 % likely" in said
     assert 2 == said.count(". ") + said.endswith(".")
 
 
 def test_no_material_change_is_said_first():
     """Where moving money is not worth it, the recommendation begins with that."""
     tables = plausible_tables(material=False)
-    assert plain(sentences.recommendation(tables)).startswith("No material change")
+    said = plain(sentences.recommendation(tables))
+    assert said.startswith("No material change: keep the current split.")
+    assert "likely to be above 1 % of what the current plan brings" in said
+    assert "better than the current plan" not in said
+    target = SimpleNamespace(certificate={"objective": "target"})
+    aimed = plain(sentences.recommendation(replace(tables, decision=target)))
+    assert aimed.startswith("No material change of the ")
     assert "Budget: no material change" == sentences.budget_title(tables.headline)
 
 

@@ -111,6 +111,29 @@ def test_delays_are_read_in_their_unit(tmp_path: Path, text: str, days: float) -
     assert study.funnel.delay["won"] == pytest.approx(days)
 
 
+@pytest.mark.parametrize("key", ["plan.periods", "backtest.horizon"])
+def test_the_horizon_reaches_sixty_weeks_and_two_years_of_months(tmp_path: Path, key: str) -> None:
+    """One more of either is refused under its key."""
+    path, weeks = write(tmp_path, LEAST), "history.period=week"
+    for kept, refused in (([weeks, f"{key}=60"], [weeks, f"{key}=61"]), ([f"{key}=24"], [f"{key}=25"])):
+        load_study(path, kept)
+        with pytest.raises(
+            StudyError, match=rf"{key}: expected .*of at most|{key}: expected at most 24 months"
+        ):
+            load_study(path, refused)
+
+
+def test_a_delay_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    """Two years are the most; the message names the key, both numbers and ways out."""
+    assert (
+        load_study(write(tmp_path, f'{LEAST}[funnel]\ndelay.won = "2 years"\n')).funnel.delay["won"] == 730.5
+    )
+    with pytest.raises(
+        StudyError, match=r"funnel\.delay\.won: expected at most 731 days.*came 1.095.75 days"
+    ):
+        load_study(write(tmp_path, f'{LEAST}[funnel]\ndelay.won = "3 years"\n'))
+
+
 def test_all_problems_come_at_once_each_with_its_line(tmp_path: Path) -> None:
     """Unknown keys, wrong types, impossible values: one list, in the order of the file, with what came and a guess."""
     text = (
@@ -301,6 +324,7 @@ def test_the_fit_key_holds_what_the_fit_depends_on(tmp_path: Path) -> None:
     other = [
         "channels.ppc.kind=seo",
         "priors.range_reads_as=0.8",
+        "priors.season=none",
         "funnel.market=b2c",
         "history.through=2026-09",
     ]

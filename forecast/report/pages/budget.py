@@ -131,6 +131,7 @@ def _split(made: Results) -> Listing:
         value("current", "Current spend", AMOUNT),
         value("recommended", f"Recom{SOFT}mended", AMOUNT),
         value("moved", "Change", CHANGE),
+        *([] if made.headline.get("material", True) else [value("best", "Best split", AMOUNT)]),
         band("Nearly as good", CURRENCY, "a", low="low", high="high"),
         value("expected_contribution_current", "Brings now"),
         value("expected_contribution_recommended", "Would bring"),
@@ -155,7 +156,8 @@ def firmness_page(made: Results) -> Page | None:
     if firm is None:
         return None
     current, recommended = (float(made.allocation[name].sum()) for name in ("current", "recommended"))
-    lead, text = certainty(firm, cur), frontier(firm, recommended, cur)
+    material = bool(made.headline.get("material", True))
+    lead, text = certainty(firm, cur, material=material), frontier(firm, recommended, cur)
 
     amounts = {"current": current, "recommended": recommended, "stops": firm.stops_paying}
     drawn = partial(
@@ -180,19 +182,23 @@ def firmness_page(made: Results) -> Page | None:
     return Page("How firm the budget is", parts, [sheet for sheet in sheets if len(sheet)])
 
 
-def certainty(firm: Firmness, currency: str) -> Message:
-    """Whether it is the best split under the model, what it reaches, and what not knowing costs."""
+def certainty(firm: Firmness, currency: str, *, material: bool = True) -> Message:
+    """Whether it is the best split under the model, what it reaches, and what not knowing costs.
+
+    Where no change is `material` all of it is of the best split, which is then not the recommended one.
+    """
     made = firm.certificate
     gap: Text = ""
     if known(made["gap"]) and made["gap"] >= 1:
         gap = message(", to {x:number.1}~{cur}", x=made["gap"], cur=currency)
     best = message(STATUS[made["status"]], aim=OBJECTIVES[made["objective"]].words, gap=gap)
+    of = "" if material else "What follows is of the best split, which is not recommended."
     regret = message(
         "Not knowing the response better costs {regret:number.2}~{cur} with it over the horizon, and "
         "{now:number.2}~{cur} with the current plan.",
         regret=round(firm.regret["value"], 2), now=round(firm.regret_current["value"], 2), cur=currency,
     )  # fmt: skip
-    return together(best, *_reached(made.get("evidence", {}), currency), regret)
+    return together(of, best, *_reached(made.get("evidence", {}), currency), regret)
 
 
 def _reached(found: Mapping[str, float], currency: str) -> list[Message]:

@@ -79,7 +79,7 @@ def _tiles(made: Results) -> list[Tile]:
         )
         tiles.append(Tile("Probability of the target", message("{p:chance}", p=head["p_target"]), aim))
     if known(head.get("gain_mean")) and head.get("material", True):
-        better = message("{p:chance} likely to be better", p=head["p_better"])
+        better = message("{p:chance} likely to be above 1~%", p=head["p_gain"])
         tiles.append(Tile("Gain of the new budget", money("gain_mean"), better))
     elif known(head.get("gain_mean")):
         tiles.append(Tile("Budget", "No material change", "keep the current split"))

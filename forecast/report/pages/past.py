@@ -23,6 +23,7 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, few_ticks, house, legend, panels, scale_of
+from forecast.study import GUESSES
 from forecast.tables import SHARE, WHOLE, Record
 from forecast.words import MISSING, Message, Text, known, message, stage_word, together
 
@@ -45,7 +46,7 @@ def past_page(made: Results) -> Page | None:
 
 def backtest_page(past: Past) -> Page:
     """Every origin, the scores beside the baselines, every stage, the gate."""
-    lead = together(held(past), against(past))
+    lead = together(held(past), against(past), fair(past))
     alt = message("Bands of each forecast of the past with what came as dots. {held}", held=held(past))
     drawn = partial(
         panels,
@@ -82,7 +83,12 @@ def span(past: Past) -> Message:
     first, last = past.origins[0], past.origins[-1]
     origins = "{n} origins, {first} to {last}" if len(past.origins) > 1 else "one origin, {first}"
     ahead = "{n} {period}s ahead" if past.horizon > 1 else "{n} {period} ahead"
-    came, then = ", with the spend that came", ", with the current plan of then"
+    came = ", with the spend that came"
+    then = (
+        ", with the spend of a year before"
+        if past.spend == "last year"
+        else ", with the current plan of then"
+    )
     return message(
         "{origins}, {ahead}{spend}{quick}.",
         origins=message(origins, n=len(past.origins), first=first, last=last),
@@ -131,12 +137,30 @@ def against(past: Past) -> Message:
     return message(below if skill > 0 else above, share=abs(skill), name=best["method"], error=error)
 
 
+def fair(past: Past) -> Text:
+    """That a forecast which is given the spend that came is not on equal terms, and what it does without."""
+    guesses = [row for row in past.scores if row["method"] in GUESSES and row["measure"] == past.measure]
+    best = _best_simple(past, past.own)
+    if past.spend != "actual" or not past.paid or not best:
+        return ""
+    terms = "It was given the spend that came, which the simple methods did not know: that is not a fair comparison."
+    below, above = "{name} {share:.0%} below", "{name} {share:.0%} above"
+    parts = []
+    for row in guesses:
+        apart = 1.0 - row["crps"] / best["crps"] if best["crps"] else 0.0
+        plan = str(row["method"]).removeprefix("forecast, ")
+        parts.append(message(below if apart > 0 else above, name=f"with {plan}", share=abs(apart)))
+    without = message(" Without it its error is, {parts:listed}.", parts=parts) if parts else ""
+    return message("{terms}{without}", terms=terms, without=without)
+
+
 def _best_simple(past: Past, own: Record) -> Record:
     """The scores of the best simple method that could be made as often as the forecast, or nothing."""
     others = [
         row
         for row in past.scores
-        if row["method"] != FORECAST and all(row[key] == own[key] for key in ("measure", "outcomes"))
+        if row["method"] not in (FORECAST, *GUESSES)
+        and all(row[key] == own[key] for key in ("measure", "outcomes"))
     ]
     return min(others, key=lambda row: float(row["crps"]), default={})
 
