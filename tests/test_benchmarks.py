@@ -8,8 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
+import forecast
 from forecast.errors import DataError
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -130,3 +132,80 @@ def test_jobs_that_raised_are_left_out(command: ModuleType, tmp_path: Path):
         command.without_errors({"a": made["a"]})
     with pytest.raises(SystemExit, match="no row to report: none is kept"):
         command.without_errors({})
+
+
+# Companies that change
+
+
+@pytest.fixture
+def worlds(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The benchmark of made companies."""
+    return load(FOLDER / "worlds.py", monkeypatch)
+
+
+def test_each_family_changes_the_company(worlds: ModuleType):
+    """A valid company, of the same channels, that is not the one that stands still; only controls stand still."""
+    still = worlds.random_world(np.random.default_rng(1))
+    for name, family in worlds.CHANGING.items():
+        changed = family.change(still, np.random.default_rng(2))
+        assert (changed == still) == (name in worlds.CONTROLS.values()), name
+        assert [c.name for c in changed.channels] == [c.name for c in still.channels]
+    assert {family.counting for family in worlds.CHANGING.values()} == set(worlds.CONTROLS)
+
+
+def test_checks_that_name_a_change_are_checks_of_the_product(worlds: ModuleType):
+    """A check that was renamed would never name anything again."""
+    folder = Path(forecast.__file__).parent
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (folder / "verdict.py", *folder.glob("history/audit*.py"))
+    )
+    names = {check for family in worlds.CHANGING.values() for check, _ in family.names}
+    assert names
+    assert [
+        n for n in names if f'"{n}"' not in source and f'"{n.rpartition(" ")[0]} {{stage}}"' not in source
+    ] == []
+
+
+def changed(family: str, number: int, mean: float, *alarms: tuple[str, str]) -> dict[str, Any]:
+    """A record of a company whose truth has the mean 100, and 100 came."""
+    score = {"crps": 10.0, "q10": 60.0, "q25": 75.0, "q75": 125.0, "q90": 140.0}
+    return {
+        "family": family,
+        "number": number,
+        "came": 100.0,
+        "truth": score | {"mean": 100.0},
+        "forecast": score | {"mean": mean},
+        "may": {"0.5": 0.5, "0.8": 0.8, "0.9": 0.9},
+        "changed": ["ppc"],
+        "alarms": [[name, "REVIEW", value] for name, value in alarms],
+    }
+
+
+def test_a_change_is_named_where_the_twin_is_silent(worlds: ModuleType, capsys: pytest.CaptureFixture[str]):
+    """Named: by a check of the family, of the right place, which does not say so of the twin that stands still."""
+    traffic = ("last periods", "visitors, seo: 900 seen, 500 expected (p 0.001)")
+    rate = ("last periods", "visitors to leads, seo: 900 seen, 500 expected (p 0.001)")
+    still = worlds.CONTROLS["calendar"]
+    records = [changed(still, 0, 110.0, traffic), *(changed(still, i, 110.0) for i in (1, 2, 3))]
+    records += [changed("growing", 0, 80.0, traffic), changed("growing", 1, 80.0, traffic)]
+    records += [changed("growing", 2, 80.0, rate), changed("growing", 3, 80.0)]
+    row = worlds.changing_table(records).set_index("family").loc["growing"]
+    assert (row["n"], row["of truth"], row["beyond"]) == (4, "-20.0% ± 0.0%", "-30.0% ± 0.0%")
+    assert (row["80%"], row["may 80%"]) == ("100%", "80%")
+    assert (row["named"], row["alarm"]) == ("25%", "25%")
+    worlds.changing_report(records)
+    assert "growing (4): last periods 1, last periods * 1" in capsys.readouterr().out
+
+
+def test_a_pattern_can_ask_for_the_channel_that_changed(worlds: ModuleType):
+    """The lumpy one, and no other."""
+    of = {c: [["largest period", "REVIEW", f"visitors, {c}: 900 seen"]] for c in ("ppc", "seo")}
+    assert worlds.naming("lumpy channel", of["ppc"], ["ppc"]) == {"largest period"}
+    assert worlds.naming("lumpy channel", of["seo"], ["ppc"]) == set()
+
+
+def test_an_unknown_family_ends_with_the_list(worlds: ModuleType, tmp_path: Path):
+    """Of those that there are."""
+    with pytest.raises(SystemExit, match="no family lumpy; there are stands still; growing"):
+        worlds.main(["--changing", "--out", str(tmp_path / "rows"), "--families", "lumpy"])

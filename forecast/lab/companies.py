@@ -10,6 +10,9 @@ so what the two agree on is evidence. For channel c in month t:
     logit p_kct = logit p_kc + walk_kt,    k = leads, qualified, won
     rate in a cell ~ Beta with mean p_kct and sd noise_k on the logit scale
 
+What moves besides (steady growth, breaks, common shocks, rivals, crowding, batches) is nought here; `worlds` has the
+formula of each. What could still come of a company at the end of its history is drawn by `coming`.
+
 A rate belongs to the month in which the lead entered the stage before. The company runs for 18 months
 before its first period, so that its pipeline is full when the history begins, and for twelve after its
 last, so that a forecast can be scored. The demo company is made by `python -m forecast.lab.companies --out
@@ -35,6 +38,7 @@ from forecast.lab.worlds import (
     DEALS,
     DELAYS,
     Floats,
+    Ints,
     Stage,
     World,
     demo_world,
@@ -52,8 +56,6 @@ AR1_PHI = 0.8
 EVENTS = ("qualified", "won", "lost")
 STAGES = ("leads", "qualified", "won")
 
-Ints = NDArray[np.int64]
-
 
 @dataclass(frozen=True, eq=False)
 class Company:
@@ -63,7 +65,8 @@ class Company:
     amount, for the leads created from the first to the last period. activity: period ("2026-10"), channel,
     spend, visitors over the same periods. truth: parameters and later outcomes, ready for JSON. all_leads,
     all_activity: the same columns from the burn-in to twelve months after the end, with every event that
-    will ever happen: for scoring, never for a forecast.
+    will ever happen: for scoring, never for a forecast. cell_rates: by stage, as they fell, crowding included,
+    dims (month of entry before, from the burn-in on, channel). paths: what moved the company.
     """
 
     world: World
@@ -73,6 +76,21 @@ class Company:
     all_leads: pd.DataFrame
     all_activity: pd.DataFrame
     cell_rates: dict[str, Floats]
+    paths: Paths
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """What moved a company, from its burn-in on: where its futures go on from.
+
+    walk: "traffic" (log scale, one column) and each stage (logit scale, a column a channel), dims (month, series);
+    pace: of a stage's clock, dims (month), where it is not even; usual: entries before a stage in a mean month of
+    the history, dims (channel).
+    """
+
+    walk: dict[str, Floats]
+    pace: dict[str, Floats]
+    usual: dict[str, Floats]
 
 
 def generate(world: World, rng: np.random.Generator) -> Company:
@@ -82,11 +100,12 @@ def generate(world: World, rng: np.random.Generator) -> Company:
     and the walks go on.
     """
     children = rng.spawn(4)  # one a purpose: a change of delays leaves spend, traffic and rates as they were
-    clock = _Clock(world)
+    clock = Clock(world)
     spend = _spend(world, clock, children[0])
     path, visitors = _traffic(world, clock, spend, children[1])
-    mean_rates, cell_rates = _rates(world, clock, children[2])
-    all_leads = _leads(world, clock, visitors, cell_rates, children[3])
+    walks, mean_rates, cell_rates = _rates(world, clock, children[2])
+    paths = Paths(walks | {"traffic": path}, _paces(world, clock, children[2]), {})
+    all_leads = _leads(world, clock, visitors, cell_rates, paths, children[3])
 
     labels = clock.labels[: clock.n_active]
     names = [c.name for c in world.channels]
@@ -107,8 +126,11 @@ def generate(world: World, rng: np.random.Generator) -> Company:
         all_leads=all_leads,
         all_activity=all_activity,
         cell_rates=cell_rates,
+        paths=paths,
     )
-    company.truth.update(_truth(world, clock, path, mean_rates), later=_later(company, clock))
+    company.truth.update(
+        _truth(world, clock, path[: clock.n_active, 0], mean_rates), later=_later(company, clock)
+    )
     return company
 
 
@@ -174,7 +196,7 @@ def write(company: Company, folder: Path, *, seed: int) -> list[Path]:
     return paths
 
 
-class _Clock:
+class Clock:
     """The months of a company: burn-in, its history (`window`), the future, the tail of rates."""
 
     def __init__(self, world: World) -> None:
@@ -189,6 +211,7 @@ class _Clock:
         self.labels = np.array([str(m) for m in self.starts], dtype=object)
         self.days: Floats = self.starts.astype("datetime64[D]").astype(np.int64).astype(np.float64)
         self.calendar_month = self.starts[: self.n_rates].astype(np.int64) % 12
+        self.months: Ints = np.arange(self.n_rates) - BURN_IN  # after the first period
 
 
 def _later_month(month: np.datetime64 | str, n: int) -> np.datetime64:
@@ -199,23 +222,24 @@ def _months(dates: pd.Series[Any]) -> NDArray[np.datetime64]:
     return dates.to_numpy().astype("datetime64[M]")
 
 
-def _spend(world: World, clock: _Clock, rng: np.random.Generator) -> Floats:
+def _spend(world: World, clock: Clock, rng: np.random.Generator) -> Floats:
     """Spend by month and channel in whole units of currency, dims (active month, channel)."""
     level = np.array([c.spend for c in world.channels])
     sd = np.array([c.spend_sd for c in world.channels])
-    spend = np.round(level * np.exp(sd * rng.normal(size=(clock.n_active, level.size))))
+    moved = world.moved("spend", clock.months[: clock.n_active])
+    spend = np.round(level * np.exp(sd * rng.normal(size=(clock.n_active, level.size)) + moved))
     spend *= _running(world, clock)
     spend[clock.window.stop :] = np.round(spend[clock.window.stop - 3 : clock.window.stop].mean(axis=0))
     return spend
 
 
-def _running(world: World, clock: _Clock) -> NDArray[np.bool_]:
+def _running(world: World, clock: Clock) -> NDArray[np.bool_]:
     """Which channels there are, dims (active month, channel)."""
     first = np.array([BURN_IN + c.starts if c.starts else 0 for c in world.channels])
     return np.arange(clock.n_active)[:, None] >= first
 
 
-def _walk(world: World, clock: _Clock, sd: float, rng: np.random.Generator, *, series: int = 1) -> Floats:
+def _walk(world: World, clock: Clock, sd: float, rng: np.random.Generator, *, series: int = 1) -> Floats:
     """A path of rates or traffic around the channels' own levels, dims (month, series).
 
     A random walk is centred on the window, so that a channel's parameter is its average over the history;
@@ -232,69 +256,161 @@ def _walk(world: World, clock: _Clock, sd: float, rng: np.random.Generator, *, s
     return path
 
 
-def _traffic(world: World, clock: _Clock, spend: Floats, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """The common log-scale walk, dims (active month), and visitors, dims (active month, channel)."""
+def _traffic(world: World, clock: Clock, spend: Floats, rng: np.random.Generator) -> tuple[Floats, Ints]:
+    """The common log-scale walk, dims (month, 1), and visitors, dims (active month, channel)."""
+    walk = _walk(world, clock, world.traffic_drift, rng)
+    shock = common_shocks(world.traffic_shock, (clock.n_active, 1), rng.spawn(1)[0])
+    mean = mean_traffic(world, clock, spend, walk[: clock.n_active] + shock)
+    mean *= _running(world, clock)
+    return walk, rng.poisson(gamma(rng, mean, traffic_cv(world)))
+
+
+def mean_traffic(world: World, clock: Clock, spend: Floats, moving: Floats) -> Floats:
+    """Expected visitors, dims (active month, channel): level, response, rivals, season, changes and what is `moving`.
+
+    moving: log scale, dims (active month, 1). Every channel is taken to have been at its reference spend before.
+    """
     alpha = np.array([c.carry_over for c in world.channels])
+    reference = before = np.array([c.spend for c in world.channels])
     stock = np.empty_like(spend)
-    before = np.array([c.spend for c in world.channels])
     for t, row in enumerate(spend):
         before = stock[t] = (1 - alpha) * row + alpha * before
     lift = np.column_stack([response(world, c, stock[:, i]) for i, c in enumerate(world.channels)])
-
-    walk = _walk(world, clock, world.traffic_drift, rng)[: clock.n_active]
     log_season = season(world)[clock.calendar_month[: clock.n_active], None]
-    mean = np.array([c.visitors for c in world.channels]) * lift * np.exp(log_season + walk)
-    mean *= _running(world, clock)
-    return walk[:, 0], rng.poisson(gamma(rng, mean, world.traffic_noise))
+    moving = log_season + moving + world.moved("traffic", clock.months[: clock.n_active])
+    mean = np.array([c.visitors for c in world.channels]) * lift * np.exp(moving)
+    names = [c.name for c in world.channels]
+    for i, c in enumerate(world.channels):
+        if c.rival:
+            rival = names.index(c.rival)
+            mean[:, i] *= np.maximum(stock[:, rival] / reference[rival], 0.05) ** -c.rivalry
+    return mean
+
+
+def traffic_cv(world: World) -> Floats:
+    """cv of a month's traffic, dims (channel)."""
+    return np.array([world.traffic_noise if c.noise is None else c.noise for c in world.channels])
+
+
+def common_shocks(sd: float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Log-scale shocks whose exponentials have mean one; noughts at sd 0."""
+    return sd * rng.normal(size=shape) - sd**2 / 2
 
 
 def _rates(
-    world: World, clock: _Clock, rng: np.random.Generator
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Rates into each stage, expected and as they fell in each cell, dims (month of entry before, channel).
-
-    In a cell: Beta(p k, (1 - p) k) with k + 1 = 1 / (noise^2 p (1 - p)).
-    """
+    world: World, clock: Clock, rng: np.random.Generator
+) -> tuple[dict[str, Floats], dict[str, Floats], dict[str, Floats]]:
+    """Walks, and rates into each stage, expected and as they fell, dims (month of entry before, channel)."""
+    walk: dict[str, Floats] = {}
     mean: dict[str, Floats] = {}
     cell: dict[str, Floats] = {}
-    for stage, key in zip(STAGES, ("conversion", "qualification", "close"), strict=True):
+    shocks = dict(zip(STAGES, rng.spawn(3), strict=True))
+    for stage, p0 in usual_rates(world).items():
         spec: Stage = getattr(world, stage)
-        p0 = np.array([getattr(c, key) for c in world.channels])
         common = _walk(world, clock, spec.drift, rng)
         own = _walk(world, clock, world.channel_drift, rng, series=p0.size)
-        shifted = np.zeros((clock.n_rates, 1))
-        if world.shift is not None:
-            shifted[BURN_IN + world.shift.month :] = getattr(world.shift, stage)
-        p = 1 / (1 + np.exp(-(np.log(p0 / (1 - p0)) + common + own + shifted)))
-        k = np.maximum(1 / (spec.noise**2 * p * (1 - p) + 1e-9) - 1, 1e-3)
-        mean[stage], cell[stage] = p, rng.beta(p * k, (1 - p) * k)
-    return mean, cell
+        shock = spec.shock * shocks[stage].normal(size=(clock.n_rates, 1))
+        walk[stage] = common + own
+        moving = np.log(p0 / (1 - p0)) + common + own + (world.moved(stage, clock.months) + shock)
+        mean[stage] = 1 / (1 + np.exp(-moving))
+        cell[stage] = cell_rates(mean[stage], spec.noise, rng)
+    return walk, mean, cell
+
+
+def usual_rates(world: World) -> dict[str, Floats]:
+    """The channels' own rates into each stage, dims (channel)."""
+    keys = dict(zip(STAGES, ("conversion", "qualification", "close"), strict=True))
+    return {stage: np.array([getattr(c, key) for c in world.channels]) for stage, key in keys.items()}
+
+
+def cell_rates(p: Floats, noise: float, rng: np.random.Generator) -> Floats:
+    """Rates as they fall in cells of mean p: Beta(p k, (1 - p) k) with k + 1 = 1 / (noise^2 p (1 - p))."""
+    k = np.maximum(1 / (noise**2 * p * (1 - p) + 1e-9) - 1, 1e-3)
+    return rng.beta(p * k, (1 - p) * k)
+
+
+def crowded(spec: Stage, rates: Floats, entries: Ints, usual: Floats) -> Floats:
+    """Rates after crowding (see `Stage`); rates and entries (..., channel), usual (channel): those of a mean month."""
+    if not spec.crowding:
+        return rates
+    if spec.crowded_by == "all":
+        entries, usual = entries.sum(axis=-1, keepdims=True), usual.sum(keepdims=True)
+    return np.minimum(rates * (np.maximum(entries, usual / 5) / usual) ** -spec.crowding, 0.98)
+
+
+def _paces(world: World, clock: Clock, rng: np.random.Generator) -> dict[str, Floats]:
+    """Pace of the clocks that do not run evenly, by stage, dims (month)."""
+    specs = {stage: getattr(world, stage).pace for stage in ("qualified", "won")}
+    return {
+        stage: np.exp(common_shocks(sd, (clock.n_rates,), child))
+        for (stage, sd), child in zip(specs.items(), rng.spawn(2), strict=True)
+        if sd
+    }
+
+
+def run_down(days: Floats, pace: Floats, entered: Floats, delay: Floats) -> Floats:
+    """When a delay has run down on a clock of uneven pace: where the pace added up since `entered` is `delay`.
+
+    days: starts of the months and the end of the last (day numbers); pace: dims (month); after the end it is one.
+    """
+    far = days[-1] + 1e5
+    at = np.append(days, far)
+    told = np.concatenate([[0.0], np.cumsum(np.append(pace, 1.0) * np.diff(at))])
+    return np.interp(np.interp(entered, at, told) + delay, told, at)
 
 
 def _leads(
-    world: World, clock: _Clock, visitors: Ints, rates: dict[str, Floats], rng: np.random.Generator
+    world: World,
+    clock: Clock,
+    visitors: Ints,
+    rates: dict[str, Floats],
+    paths: Paths,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """One row per lead ever made, in order of creation, with every event that will happen to it."""
+    """One row per lead ever made, in order of creation, with every event that will happen to it.
+
+    Crowding changes `rates`, and `paths.usual` is filled in, as the entries into each stage become known.
+    """
     delay = DELAYS[world.delay]
     births, to_sales, closing, losing, money = rng.spawn(5)
-    n = births.binomial(visitors, rates["leads"][: clock.n_active])
+    active, shape = slice(0, clock.n_active), (clock.n_rates, len(world.channels))
+
+    def crowd(stage: str, entries: Ints) -> None:
+        usual = paths.usual[stage] = np.maximum(entries[clock.window].mean(axis=0), 1e-9)
+        rates[stage][active] = crowded(getattr(world, stage), rates[stage][active], entries[active], usual)
+
+    crowd("leads", visitors)
+    n = births.binomial(visitors, rates["leads"][active])
+    crowd("qualified", n)
     cell = np.repeat(np.arange(n.size), n.ravel())
     month, channel = np.divmod(cell, len(world.channels))
     created = clock.days[month] + births.random(cell.size) * (clock.days[month + 1] - clock.days[month])
     order = np.argsort(created, kind="stable")
     created, month, channel = created[order], month[order], channel[order]
 
-    def wait(child: np.random.Generator, days: float, cv: float) -> Floats:
-        return delay(child, np.full(created.shape, days), cv)
+    def moved_on(child: np.random.Generator, stage: str, since: Floats, entry: Ints) -> Floats:
+        spec: Stage = getattr(world, stage)
+        longer = np.exp(world.moved(f"{stage} delay", clock.months))
+        took = delay(child, spec.delay_days * longer[entry, channel], spec.delay_cv)
+        pace = paths.pace.get(stage)
+        return since + took if pace is None else run_down(clock.days, pace, since, took)
+
+    def month_of(day: Floats) -> Ints:
+        return np.clip(np.searchsorted(clock.days, day, side="right") - 1, 0, clock.n_rates - 1)
 
     is_qualified = to_sales.random(created.size) < rates["qualified"][month, channel]
-    qualified = created + wait(to_sales, world.qualified.delay_days, world.qualified.delay_cv)
-    entered = np.clip(np.searchsorted(clock.days, qualified, side="right") - 1, 0, clock.n_rates - 1)
+    qualified = moved_on(to_sales, "qualified", created, month)
+    entered = month_of(qualified)
+    inside = is_qualified & (qualified < clock.days[-1])
+    cell = entered[inside] * shape[1] + channel[inside]
+    crowd("won", np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape))
     is_won = is_qualified & (closing.random(created.size) < rates["won"][entered, channel])
-    won = qualified + wait(closing, world.won.delay_days, world.won.delay_cv)
-    lost = np.where(is_qualified, qualified, created) + wait(losing, world.loss_days, world.loss_cv)
+    won = moved_on(closing, "won", qualified, entered)
+    since = np.where(is_qualified, qualified, created)
+    lost = since + delay(losing, np.full(created.shape, world.loss_days), world.loss_cv)
     is_dated = ~is_won & (losing.random(created.size) < world.loss_dated)
     deal_mean = np.array([c.deal_mean for c in world.channels])[channel]
+    deal_mean = deal_mean * np.exp(world.moved("deal", clock.months))[month_of(won), channel]
     amount = np.maximum(np.round(DEALS[world.deals](money, deal_mean, world.deal_cv)), 1.0)
     names = np.array([c.name for c in world.channels], dtype=object)
     return pd.DataFrame(
@@ -329,7 +445,7 @@ def _rounded(values: Floats) -> list[float]:
     return [round(float(v), 6) for v in values]
 
 
-def _truth(world: World, clock: _Clock, walk: Floats, rates: dict[str, Floats]) -> dict[str, Any]:
+def _truth(world: World, clock: Clock, walk: Floats, rates: dict[str, Floats]) -> dict[str, Any]:
     """Parameters as a forecast should find them, ready for JSON."""
     names = [c.name for c in world.channels]
     window = {k: p[clock.window] for k, p in rates.items()}
@@ -354,11 +470,12 @@ def _truth(world: World, clock: _Clock, walk: Floats, rates: dict[str, Floats]) 
         | {k: getattr(world, k).drift for k in STAGES},
         "season": _rounded(season(world)),
         "traffic_walk": _rounded(walk[clock.window]),
+        "changes": [asdict(change) for change in world.changes],
         "rate_path": {k: {c: _rounded(p[:, i]) for i, c in enumerate(names)} for k, p in window.items()},
     }
 
 
-def _later(company: Company, clock: _Clock) -> dict[str, Any]:
+def _later(company: Company, clock: Clock) -> dict[str, Any]:
     """What came after the last period, with spend at the current plan.
 
     Calendar counts by month and by channel; over 3 and 12 months the totals, split into what was in the

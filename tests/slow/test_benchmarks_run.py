@@ -382,3 +382,15 @@ def test_worlds_by_leads(tmp_path: Path):
 def test_worlds_beside_every_baseline(tmp_path: Path):
     """With the two of statsforecast."""
     assert {"AutoETS", "AutoARIMA"} < set(worlds("calendar", "", tmp_path))
+
+
+def test_worlds_that_change(tmp_path: Path):
+    """A row a family, beside companies that stand still, and the checks that name the change."""
+    given = ["--changing", "--out", "kept.jsonl", "--companies", 1, "--workers", 1, "--draws", 400]
+    said = again("worlds", *given, "--families", "stands still;lumpy channel;growing", cwd=tmp_path)
+    head = "family n bias of truth beyond CRPS/mean limit 80% may 80% 50% may 50% named alarm"
+    [rows] = tables(said, head)
+    families = ["stands still", "growing", "lumpy channel"]
+    assert [" ".join(row).split(" 1 ")[0] for row in rows] == families
+    assert {share for row in rows[1:] for share in row[-2:]} <= {"0%", "100%"}
+    assert re.findall(r"^(\S.*) \(1\): \S", said, re.MULTILINE) == families
