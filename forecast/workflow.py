@@ -173,7 +173,7 @@ def _posterior(
 
 def _preview(study: Study, history: History, seed: int, draws: int) -> Posterior:
     """The closed form, checked against the history like a fit."""
-    return checked(study, history, preview(study, history, seed=seed, draws=draws), seed)
+    return checked(study, history, preview(study, history, seed=seed, draws=draws, weigh=True), seed)
 
 
 def _usable(study: Study, history: History, fitted: Posterior, *, go_on: bool) -> Posterior:

@@ -96,15 +96,17 @@ def fit(
     return Posterior(data, tuple(run.diagnostics), provenance, run.chains, beside)
 
 
-def preview(study: Study, history: History, *, seed: int, draws: int = 4000) -> Posterior:
+def preview(
+    study: Study, history: History, *, seed: int, draws: int = 4000, weigh: bool = False
+) -> Posterior:
     """The posterior by the road of `fit`, with fewer points of the scales and no question how far it can be trusted.
 
     Same study, history, seed and draws: the same bytes. `provenance["method"]` is "preview", and there are no
-    diagnostics. Raises FitError where there is nothing to fit.
+    diagnostics. `weigh`: as of `fit`. Raises FitError where there is nothing to fit.
     """
     started = time.perf_counter()
     run = _Run(seed, draws, 1, Silent(), tuple(history.channels))
-    run.road = PREVIEW
+    run.road, run.weighing = PREVIEW, weigh
     variables, ages = assemble(study, history, run)
     provenance = {
         "ages": ages,
@@ -115,7 +117,7 @@ def preview(study: Study, history: History, *, seed: int, draws: int = 4000) -> 
         "fit_hash": "",
         "failures": [],
         "data_sha256": history.sources,
-        "sensitivity": run.weighed(variables, list(ages)),
+        "sensitivity": run.weighed(variables, list(ages)) if weigh else [],
         "seconds": round(time.perf_counter() - started, 3),
     }
     return Posterior(

@@ -199,8 +199,8 @@ class History:
         own = ["spend", *self.counted] if "spend" in self.counts else list(self.counted)
         if self.counting != "leads":
             return _fixed(np.logical_or.reduce([self.present(name) for name in own]))
-        before = [name for name in own if name not in self.triangles and name != "leads"]
-        leads = self.counts["leads"].values > 0
+        before = [name for name in own if name not in self.triangles]
+        leads = self.counts[before.pop()].values > 0
         return _fixed(np.logical_or.reduce([leads, *(self.present(name) for name in before)]))
 
     @cached_property

@@ -85,7 +85,7 @@ _SLOW = "judgement: content builds up; traffic goes on when spend stops (domain 
 _LIST = "judgement: limited by the size of the list (domain guide)"
 _HAND = "judgement: close to linear in callers or events up to capacity (domain guide)"
 
-# Of the logit of an elasticity. A kind is a weak prior; wider ones captured less of what budgets could gain (model card).
+# Of the logit of an elasticity. A kind is a weak prior; wider ones captured less (model card).
 KIND_SD = 0.7
 
 CHANNEL_PRIORS: dict[str, ChannelPrior] = {
@@ -97,7 +97,7 @@ CHANNEL_PRIORS: dict[str, ChannelPrior] = {
     "outbound": ChannelPrior(LogitNormal(1.0, KIND_SD), LogitNormal(-3.0, 0.7), None, _HAND),
     "events": ChannelPrior(LogitNormal(0.7, KIND_SD), LogitNormal(-3.0, 0.7), None, _HAND),
     "other": ChannelPrior(
-        LogitNormal(0.3, KIND_SD), LogitNormal(-1.5, 1.2), None, "neutral: no carry-over, wide elasticity"
+        LogitNormal(0.3, 1.0), LogitNormal(-1.5, 1.2), None, "neutral: no carry-over, wide elasticity"
     ),
 }
 

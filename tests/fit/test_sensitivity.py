@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from posterior_fixture import history, study
 
+from forecast.equations import surprise
 from forecast.fit import data as inputs
 from forecast.fit.parts import Part
 from forecast.fit.paths import logit_rates
@@ -17,7 +18,6 @@ from forecast.fit.sensitivity import (
     company_rate,
     part_sensitivities,
     sensitivity_of,
-    surprise,
 )
 from forecast.fit.weighed import weighed_draws
 
