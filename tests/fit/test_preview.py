@@ -32,7 +32,7 @@ def of_bundled(name: str) -> Asked:
     """A bundled study, its history and its preview."""
     loaded = load_study(BUNDLED / name)
     past = read_history(loaded)
-    return loaded, past, preview(loaded, past, seed=1)
+    return loaded, past, preview(loaded, past, seed=1, weigh=True)
 
 
 @pytest.fixture(scope="module")
