@@ -24,7 +24,7 @@ test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a 
 	@sh tools/outside.sh
 	$(PY) -m pytest -m "outside and not slow"
 
-sbc: $(READY) ## calibration: 600 companies from the model's own prior, fitted (resumable; an hour on 2 cores)
+sbc: $(READY) ## calibration: 600 companies from the model's own prior, fitted (resumable; half an hour on 1 core)
 	$(PY) benchmarks/sbc.py --out build/sbc --figures build/sbc
 
 check: lint test ## everything before a commit: format, lint, types, tests (documentation included)

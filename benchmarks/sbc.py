@@ -2,15 +2,18 @@
 
     python benchmarks/sbc.py --out FOLDER [--kinds calendar,cohort,leads] [--fits 200] [--workers 2]
     python benchmarks/sbc.py --out FOLDER --report [--figures FOLDER]
+    python benchmarks/sbc.py --out FOLDER --nuts 5
 
 Writes FOLDER/<kind>.jsonl, a line a fit; a second call goes on where the first one stopped. The table tells of each
 quantity whether the ECDF of its ranks stays inside a band that holds a uniform one with 95 % in all its length. A
 fourth kind, `working`, draws calendar counts from the law that the fit takes them for: what is outside there too has
-another cause.
+another cause. --nuts N: the first N companies of each kind are fitted by NUTS too, and the difference of their ranks
+is told beside what 99 independent draws of each would make of it.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -128,12 +131,33 @@ def draw(kind: str, found: pd.DataFrame, records: list[dict[str, float]], path: 
     plt.close(fig)
 
 
+def beside_nuts(options: argparse.Namespace, kinds: dict[str, Records]) -> None:
+    """Fit the first companies of each kind by NUTS, and print how far ranks lie apart."""
+    for kind, records in kinds.items():
+        keys = [f"{i:04d}" for i in range(options.nuts)]
+        jobs = {key: (kind, int(key), "nuts") for key in keys}
+        path = options.out / f"{kind}-nuts.jsonl"
+        again = run_or_read(options, one_fit, jobs, SETTINGS | {"sampler": "nuts"}, path=path)
+        both = [
+            (records[k]["ranks"], again[k]["ranks"])
+            for k in keys
+            if "ranks" in again[k] and not again[k]["rough"]
+        ]
+        pairs = np.array([(ours[q], theirs[q]) for ours, theirs in both for q in ours if q in theirs])
+        gap = pairs[:, 0] - pairs[:, 1]
+        middle = pairs.mean(axis=1)
+        chance = np.sqrt(np.mean(2.0 * middle * (1.0 - middle) / RANKS))
+        print(f"{kind}: {len(both)} companies by NUTS too, {len(pairs)} ranks; rms difference "
+              f"{np.sqrt(np.mean(gap**2)):.3f}, by chance alone {chance:.3f}; mean {gap.mean():+.4f}")  # fmt: skip
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Fit what is missing, then print."""
     parser = resumable_parser(__doc__, units="fits", many=200)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--figures", type=Path, help="a folder for sbc-<kind>.png")
     parser.add_argument("--page", type=Path, help="a page whose results, between two marks, are renewed")
+    parser.add_argument("--nuts", type=int, default=0, help="companies of each kind that NUTS fits too")
     options = parser.parse_args(argv)
     kinds = {}
     for kind in options.kinds.split(","):
@@ -145,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         path = options.out / f"{kind}.jsonl"
         kinds[kind] = run_or_read(options, one_fit, jobs, SETTINGS, path=path, done=done)
     report(kinds, options.figures, options.page)
+    if options.nuts:
+        beside_nuts(options, kinds)
 
 
 if __name__ == "__main__":

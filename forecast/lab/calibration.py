@@ -33,6 +33,7 @@ from forecast.equations import coordinates
 from forecast.fit import (
     HORIZON,
     KINDS,
+    SAMPLER,
     WORKING,
     Draws,
     Made,
@@ -57,8 +58,8 @@ TUNE, ACCEPT = 600, 0.97  # small steps at once, because there is no second atte
 MOST_DIVERGENCES, MOST_RHAT = 10, 1.05
 
 
-def one_fit(job: tuple[str, int]) -> dict[str, Any]:
-    """Make company `number` of a kind, fit it, rank.
+def one_fit(job: tuple[str, int] | tuple[str, int, str]) -> dict[str, Any]:
+    """Make company `number` of a kind, fit it, rank. A third member of the job is the sampler (see `fit`).
 
     One attempt of the fit, with fewer draws than a study's. One that goes badly is marked `rough`, to be left out, as a
     study's fit that misses its checks is not used: ranks are uniform given the data, so that what is decided by looking
@@ -66,7 +67,7 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
 
     Returns {"ranks": {...}, "divergences": of all parts, "max_rhat": of the worst, "rough": whether to be left out}.
     """
-    kind, number = job
+    kind, number, *rest = job
     making, ranking = np.random.default_rng([(*KINDS, WORKING).index(kind), number]).spawn(2)
     made = make_company(kind, making)
     study = study_of(made.history.counting)
@@ -82,6 +83,8 @@ def one_fit(job: tuple[str, int]) -> dict[str, Any]:
         attempts=1,
         tune=TUNE,
         accept=ACCEPT,
+        sampler=rest[0] if rest else SAMPLER,
+        weigh=False,
         watch=lambda part, draws: seen.update({part.name: (part, draws)}),
     )
     divergences = sum(part.get("divergences", 0) for part in posterior.diagnostics)
