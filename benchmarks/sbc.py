@@ -33,7 +33,7 @@ from forecast.lab import DRAWS, RANKS, band, one_fit, simultaneous_level, surely
 FROM, TO = "<!-- results -->", "<!-- end of results -->"
 Records = dict[str, dict[str, Any]]
 SETTINGS = {
-    "design": 4,  # raised with every change of the companies or of what is ranked
+    "design": 5,  # raised with every change of the companies or of what is ranked
     "periods": PERIODS,
     "channels": len(SPEND),
     "level": list(LEVEL),
