@@ -1,13 +1,13 @@
 """The weighed closed form by part: k-hat, effective sizes and CPU beside NUTS, and how far both lie apart.
 
     python benchmarks/weighed.py [--study demo,demo_leads] [--worlds 8] [--first 0] [--counting calendar,cohort,leads]
-                                 [--data FOLDER] [--nuts] [--long 4000] [--seed 1]
+                                 [--data FOLDER] [--nuts] [--long 4000] [--quarter 16000]
 
 Companies: the bundled studies, made ones of the families of benchmarks/world_families.py, and with --data the public
 sets of that folder (olist, toy_store, hotel, bpi20). Told for each part: the
 largest Pareto k-hat of scales, effects and both; effective sizes of their weights; CPU seconds; `by`: "weights", or
 "chains" where the gate sent the part on to NUTS. --nuts: CPU seconds, divergences and R-hat of the product's NUTS, its
-retries included. --long N: a run of N draws in each of 4 chains at a target of .95; of every single number but own
+retries included. --quarter N: next quarter's revenue by weights and by N draws of NUTS. --long N: a run of N draws in each of 4 chains at a target of .95; of every single number but own
 waves the means, 10 and 90 % ends of both in posterior sds, root mean square and largest, beside the Monte Carlo error
 of the long run's means. CPU seconds are of the process, all threads; kernels are compiled before the clock starts.
 """
@@ -34,6 +34,7 @@ from worlds import read, told_delays
 from forecast.fit import Draws, Part, fit, sample_kernel
 from forecast.history import History, read_history
 from forecast.lab import generate
+from forecast.outlook import case_of, simulate
 from forecast.progress import Silent
 from forecast.study import Study, load_study
 
@@ -152,6 +153,26 @@ def apart(drawn: Draws, part: Part, draws: int, seed: int) -> dict[str, float]:
     )
 
 
+def quarters(study: Study, history: History, draws: int, seed: int) -> dict[str, float]:
+    """Next quarter's revenue by weights less that by NUTS of so many draws, in posterior sds, and both their errors.
+
+    Same chance for both: the simulations share their random numbers, and the draws of the posteriors are in random order.
+    """
+    totals = {}
+    for sampler, many in (("weighed", DRAWS), ("nuts", draws)):
+        made = fit(
+            study, history, seed=seed, draws=many, progress=Silent(), cores=2, weigh=False, sampler=sampler
+        )
+        plan = np.repeat(history.current_spend[None], 3, axis=0)
+        rng = np.random.default_rng(seed)
+        outlook = simulate(case_of(study, history, made, plan, rng), {"plan": plan}, rng=rng, replicates=4)
+        totals[sampler] = outlook["revenue"].sel(plan="plan").sum(["period", "channel"]).values.astype(float)
+    ours, long = totals["weighed"], totals["nuts"]
+    ends = {f"{p:.0%}": np.quantile(ours, p) - np.quantile(long, p) for p in ENDS}
+    gaps = {"mean": ours.mean() - long.mean()} | ends
+    return {f"revenue, {k}": float(v / long.std()) for k, v in gaps.items()} | {"error": DRAWS**-0.5}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each part, and what they add up to."""
     parser = parser_of(__doc__)
@@ -162,6 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="a folder with the public sets")
     parser.add_argument("--nuts", action="store_true")
     parser.add_argument("--long", type=int, default=0)
+    parser.add_argument("--quarter", type=int, default=0, help="draws of NUTS beside next quarter's revenue")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(argv)
     warnings.simplefilter("ignore")
@@ -190,6 +212,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 row |= apart(part["drawn"], part["given"], given.long, given.seed + 6)
             rows.append(row)
             print(pd.DataFrame([row]).round(3).to_string(index=False, header=len(rows) == 1), flush=True)
+        if given.quarter:
+            told = {"company": name} | quarters(study, history, given.quarter, given.seed)
+            print(pd.DataFrame([told]).round(3).to_string(index=False), flush=True)
     table = pd.DataFrame(rows)
     by = table["by"].value_counts().to_dict()
     print(f"\nparts by: {by}; largest k-hat {table[['k_scales', 'k_effects', 'k_joint']].max().max():.2f}; least "
