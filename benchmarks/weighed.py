@@ -4,12 +4,13 @@
                                  [--data FOLDER] [--nuts] [--long 4000] [--quarter 16000]
 
 Companies: the bundled studies, made ones of the families of benchmarks/world_families.py, and with --data the public
-sets of that folder (olist, toy_store, hotel, bpi20). Told for each part: the
-largest Pareto k-hat of scales, effects and both; effective sizes of their weights; CPU seconds; `by`: "weights", or
-"chains" where the gate sent the part on to NUTS. --nuts: CPU seconds, divergences and R-hat of the product's NUTS, its
-retries included. --quarter N: next quarter's revenue by weights and by N draws of NUTS. --long N: a run of N draws in each of 4 chains at a target of .95; of every single number but own
-waves the means, 10 and 90 % ends of both in posterior sds, root mean square and largest, beside the Monte Carlo error
-of the long run's means. CPU seconds are of the process, all threads; kernels are compiled before the clock starts.
+sets of that folder (olist, toy_store, hotel, bpi20). Told for each part: the largest Pareto k-hat of scales, effects
+and both; effective sizes of their weights; CPU seconds; `by`: "weights", or "chains" where the gate sent the part on to
+NUTS. --nuts: CPU seconds, divergences and R-hat of the product's NUTS, its retries included. --quarter N: next
+quarter's revenue by weights beside that by N draws of NUTS. --long N: a run of N draws in each of 4 chains at a target
+of .95; of every single number but own waves the means, 10 and 90 % ends of both in posterior sds, root mean square and
+largest, beside the Monte Carlo error of the long run's means. CPU seconds are of the process, all threads; kernels are
+compiled before the clock starts.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def apart(drawn: Draws, part: Part, draws: int, seed: int) -> dict[str, float]:
 def quarters(study: Study, history: History, draws: int, seed: int) -> dict[str, float]:
     """Next quarter's revenue by weights less that by NUTS of so many draws, in posterior sds, and both their errors.
 
-    Same chance for both: the simulations share their random numbers, and the draws of the posteriors are in random order.
+    Same chance for both: the simulations share their random numbers.
     """
     totals = {}
     for sampler, many in (("weighed", DRAWS), ("nuts", draws)):
