@@ -269,25 +269,35 @@ def power_law(z: Array, elasticity: Array) -> Array:
     return np.exp(elasticity * np.log(z + 1e-9))
 
 
-def michaelis_menten(z: Array, elasticity: Array) -> Array:
-    """z / ((1 - beta) z + beta): saturates, with the level and elasticity of the power law at z = 1."""
-    return np.asarray(z / ((1.0 - elasticity) * z + elasticity))
+def michaelis_menten(z: Array, elasticity: Array, now: ArrayLike) -> Array:
+    """now^beta u / ((1 - beta) u + beta), u = z / now: saturates, with the power law's level and elasticity at z = now.
+
+    now: today's spend over the reference, above 0, broadcast. There, not at z = 1, a fit ends.
+    """
+    now = np.asarray(now, dtype=float)
+    return np.asarray(now**elasticity * z / ((1.0 - elasticity) * z + elasticity * now))
 
 
-def response(z: Array, elasticity: Array, base: Array, saturates: NDArray[np.bool_] | None = None) -> Array:
-    """Traffic over its reference level at acting spend z: b + (1 - b) g(z), broadcast; 1 at z = 1.
+def response(
+    z: Array,
+    elasticity: Array,
+    base: Array,
+    saturates: NDArray[np.bool_] | None = None,
+    now: ArrayLike = 1.0,
+) -> Array:
+    """Traffic over its reference level at acting spend z: b + (1 - b) g(z), broadcast; both shapes agree at z = `now`.
 
-    g is the power law, or Michaelis-Menten where a draw `saturates`.
+    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`.
     """
     shape = power_law(z, elasticity)
     if saturates is not None:
-        shape = np.where(saturates, michaelis_menten(z, elasticity), shape)
+        shape = np.where(saturates, michaelis_menten(z, elasticity, now), shape)
     return np.asarray(base + (1.0 - base) * shape)
 
 
-def mean_shape(z: Array, elasticity: Array) -> Array:
+def mean_shape(z: Array, elasticity: Array, now: ArrayLike) -> Array:
     """Mean of the two shapes g at acting spend z > 0, broadcast: what a lift test far from the history is held to."""
-    return np.asarray(0.5 * (z**elasticity + michaelis_menten(z, elasticity)))
+    return np.asarray(0.5 * (z**elasticity + michaelis_menten(z, elasticity, now)))
 
 
 def log_marginal(log_worth: Array, elasticity: Array, base: Array, log_z: Array, log_spend: Array) -> Array:

@@ -327,7 +327,7 @@ def traffic_data(
         "season_waves": onto_waves(basis),
         "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),
         "log_worth": log_worth,
-        "log_current": np.log(filled / reference),
+        "log_current": np.log(history.spend_now),
         "log_spend": np.log(filled),
         "worth_sd": worth_sd,
         "tuned": tuned.astype(float),

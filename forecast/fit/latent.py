@@ -420,7 +420,8 @@ class Traffic(Latent):
         before, change = d["lift_spend"][:, :1] + 1e-9, d["lift_spend"][:, 1:]
         share = np.take_along_axis(until, np.broadcast_to(age, (*until.shape[:-2], *age.shape)), axis=-1)
         acting = np.maximum(before + change * share, 1e-9)
-        gain = mean_shape(acting, beta) - mean_shape(before, beta)
+        now = np.exp(d["log_current"])[c, None]
+        gain = mean_shape(acting, beta, now) - mean_shape(before, beta, now)
         return np.asarray(d["lift_share"] * (1.0 - base) * gain)
 
     def _look(self) -> None:

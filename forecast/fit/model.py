@@ -173,7 +173,8 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
     A lift test measured the traffic of its m periods with spend x + dx less that with spend x, a period:
     lift ~ Normal(1/m sum_t nu_t(x + S_t dx) - nu_t(x), lift_sd), S_t the share of the carry-over's weights that
     periods since the test began have; a null or negative lift counts like any other. A test reaches away from the spend
-    of the history, so nu is the mean of the two shapes that `equations.response` gives half of the draws each.
+    of the history, so nu is the mean of the two shapes that `equations.response` gives half of the draws each, which
+    agree at current spend.
 
     Args:
         data: the arrays of `data.traffic_data`; dims period (T), channel (C), lag first where there are lags.
@@ -244,7 +245,10 @@ def _lift(d: Mapping[str, Tensor], log_level: Tensor, beta: Tensor, base: Tensor
     acting = pt.maximum(before + change * until[age, c[:, None]], 1e-9)
     beta, base = beta[c][:, None], base[c][:, None]
     power = pt.exp(beta * pt.log(acting)) - pt.exp(beta * pt.log(before))
-    saturating = acting / ((1.0 - beta) * acting + beta) - before / ((1.0 - beta) * before + beta)
+    now = pt.exp(d["log_current"])[c][:, None]
+    saturating = now**beta * (
+        acting / ((1.0 - beta) * acting + beta * now) - before / ((1.0 - beta) * before + beta * now)
+    )
     gain = (1.0 - base) * 0.5 * (power + saturating)
     return pt.sum(d["lift_share"] * pt.exp(log_level.T[c]) * gain, axis=1)
 

@@ -82,7 +82,7 @@ class History:
     likewise no part of the content.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
-    `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `paid`) and won (`priced`).
+    `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `spend_now`, `paid`) and won (`priced`).
     """
 
     counts: xr.Dataset
@@ -255,6 +255,11 @@ class History:
         some = self.spend > 0
         logs = np.log(np.where(some, self.spend, 1.0)).sum(axis=0)
         return _fixed(np.exp(logs / np.maximum(some.sum(axis=0), 1)))
+
+    @cached_property
+    def spend_now(self) -> NDArray[np.float64]:
+        """Current spend over the reference, (channel,); 1 where nothing is spent now."""
+        return _fixed(np.where(self.current_spend > 0, self.current_spend / self.spend_reference, 1.0))
 
     @cached_property
     def paid(self) -> NDArray[np.bool_]:

@@ -32,7 +32,8 @@ class Future:
     """Paths of the horizon's parameters, one per posterior draw, shared by every plan and by the allocation.
 
     log_traffic (draw, period, channel): log expected units at reference spend. rates: by destination stage, expected
-    rate (draw, period, channel). past_spend, reference: of the history, by (period,) channel. starts: the periods.
+    rate (draw, period, channel). past_spend, reference: of the history, by (period,) channel; now: current spend over
+    the reference, by channel. starts: the periods.
     inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
     from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
     """
@@ -42,6 +43,7 @@ class Future:
     rates: dict[str, Array]
     past_spend: Array
     reference: Array
+    now: Array
     responds: NDArray[np.bool_]
     stopped: NDArray[np.bool_]  # over, unless money is planned
     starts: NDArray[np.datetime64]
@@ -71,6 +73,7 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         rates,
         history.spend,
         history.spend_reference,
+        history.spend_now,
         history.paid,
         history.stopped,
         starts,
@@ -151,9 +154,10 @@ class Case:
         """Traffic over its reference level, (draw, period, channel), for spend (period, channel) from now on.
 
         b + (1 - b) g(z), z = x~ / x0, where x~ carries in what was spent before; 1 for a channel without spend.
-        Histories tell level and elasticity at x0, hardly ever the shape away from it: in half of the draws g is the
-        power law z^beta, in the other half Michaelis-Menten with the same level and elasticity at x0, z / ((1 - beta) z
-        + beta). Only for `channels`, and without the first `skip` periods of `spend`.
+        Histories tell level and elasticity at the spend of today, hardly ever the shape away from it: in half of the
+        draws g is the power law z^beta, in the other half Michaelis-Menten with the same level and elasticity at
+        today's spend (`equations.michaelis_menten`; at x0 where nothing is spent now). Only for `channels`, and without
+        the first `skip` periods of `spend`.
         """
         posterior, future = self.posterior, self.future
         lags = carry_periods(self.history.period)
@@ -161,7 +165,7 @@ class Case:
         path = (np.concatenate([past, spend]) / future.reference)[:, channels]
         acting = acting_spend(posterior.array("carry")[:, channels], lagged(path, lags, skip=skip))
         beta, base = (posterior.array(name)[:, None, channels] for name in ("elasticity", "base"))
-        answer = response(acting, beta, base, _saturates(posterior.draws))
+        answer = response(acting, beta, base, _saturates(posterior.draws), future.now[channels])
         return np.where(future.responds[channels], answer, 1.0)
 
     def traffic(self, spend: Array | None = None) -> tuple[Array, Array]:

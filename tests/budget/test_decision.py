@@ -190,6 +190,21 @@ def test_paid_channels_are_those_with_spend():
 # The recommendation
 
 
+def test_channels_alike_today_share_alike_whatever_their_spend_was():
+    """Three channels alike in truth and in today's spend, which grew sixfold, stayed, shrank sixfold: no move."""
+    now, months = 3000.0, np.linspace(1.0, 0.0, 24)[:, None]
+    spend = now * 6.0 ** (months * [-1.0, 0.0, 1.0])
+    spend[-3:] = now
+    past = history(
+        {"visitors": 800.0, "leads": 40.0, "won": 10.0, "spend": spend}, channels=NAMES, periods=24
+    )
+    at_reference = 800.0 * (past.spend_reference / now) ** BETA[1]  # so that all bring 800 today
+    rates = {"leads": 0.05, "won": 0.25}
+    known = posterior(past, rates, draws=100, traffic=at_reference, elasticity=BETA[1], deal_mean=2000.0)
+    found = decide(case(known, past, np.full((3, 3), now), study(economics={"gross_margin": 0.6}))).allocation
+    assert found.best / found.current == pytest.approx(1.0, abs=0.01)
+
+
 def test_the_recommendation_is_the_best_of_a_grid():
     """No split on a grid of 41 x 41 within the limits brings more, by the exact road, than one part in 10,000."""
     m = market(budget={"change": 0.5})

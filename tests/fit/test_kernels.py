@@ -120,7 +120,7 @@ def traffic(*, carry: bool, tuned: bool, tests: int = 0) -> Data:
         "season_waves": rng.normal(0.0, 1.0, (PERIODS - 1, 2)),
         "spread_prior": np.array([np.log(0.4), 0.8]),
         "log_worth": np.array([1.0, 1.0, 1.5]),
-        "log_current": np.array([0.1, 0.0, -0.2]),
+        "log_current": np.array([0.7, 0.0, -0.9]),
         "log_spend": np.array([7.0, 0.0, 8.0]),
         "worth_sd": np.array([0.2, 0.0, 0.4]),
         "tuned": pays * tuned,

@@ -121,9 +121,11 @@ def test_a_blank_cell_says_nothing():
         assert (np.delete(cells[:, 1], 3, axis=1) != 0).all()
 
 
-def test_each_lift_test_is_its_own():
-    """A column for each: the kernel with that test alone less the kernel without any."""
+@pytest.mark.parametrize("now", [0.3, 1.0, 4.0])
+def test_each_lift_test_is_its_own(now: float):
+    """A column for each: the kernel with that test alone less the kernel without any, wherever spend is today."""
     part = part_of("lifted")
+    part = replace(part, data=part.data | {"log_current": np.full(2, np.log(now))})
     v, a, b = effects(latent := latent_of(part), 4)
     x = latent.points(latent.theta(v), a, b)
     _, other = latent.of_draws(of_points(part, x))

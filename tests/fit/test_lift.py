@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,8 +169,14 @@ def test_the_arrays_say_what_the_test_says(past: History):
     assert data["lift_sd"] == pytest.approx(13.0)
 
 
-def test_the_density_of_a_test_is_normal_about_what_the_forecast_would_bring(past: History):
-    """Two roads: the kernel with a test less the kernel without, and the response that simulation uses, twice."""
+@pytest.mark.parametrize("moved", [0.25, 1.0, 4.0])
+def test_the_density_of_a_test_is_normal_about_what_the_forecast_would_bring(past: History, moved: float):
+    """Two roads: the kernel with a test less the kernel without, and the response that simulation uses, twice.
+
+    Spend has `moved` by a factor in the last half year.
+    """
+    spend = past.spend * np.where(np.arange(24) < 18, 1.0, moved)[:, None]
+    past = replace(past, counts=past.counts.assign(spend=(("period", "channel"), spend)))
     tests = [{**ADS, "lift": 90.0, "se": 40.0}, {**SEO, "lift": -70.0, "se": 25.0}]
     with_tests, without = (traffic_data(asked(*given), past, None, None) for given in (tests, []))
     part = Part("traffic", "visitors", "traffic", with_tests)
@@ -207,7 +214,13 @@ def _measured(past: History, posterior: object, draw: int, c: int, test: dict[st
     spend = np.full((len(inside), 3), float(test["without"]))
     steady = np.repeat(spend[:1], 30, axis=0)  # the test begins after long at the usual spend
     future = Future(
-        *[np.zeros(0)] * 2, {}, steady, past.spend_reference, np.ones(3, dtype=bool), *[steady] * 2
+        *[np.zeros(0)] * 2,
+        {},
+        steady,
+        past.spend_reference,
+        past.spend_now,
+        np.ones(3, dtype=bool),
+        *[steady] * 2,
     )
     twice = Posterior(
         posterior.data.isel(draw=[draw, draw]), (), {}

@@ -189,6 +189,22 @@ def test_deterministic_spend_moves_traffic_by_its_elasticity():
     assert idle[:, :, 0] == pytest.approx(0.2, abs=1e-4)
 
 
+def test_every_draw_goes_on_at_the_level_of_today():
+    """Spend that has moved brings, where draws saturate and where they do not, what the power law was fitted to.
+
+    It grew sixfold, shrank sixfold; a channel where nothing is spent now is held to its reference.
+    """
+    spend = np.full((12, 3), 3000.0)
+    spend[6:] *= [6.0, 1 / 6, 0.0]
+    past = history({"visitors": 1000.0, "won": 10.0, "spend": spend}, channels=["up", "down", "off"])
+    known = posterior(past, {"won": 0.01}, draws=3, elasticity=0.5, base=0.2, carry=[0.1, 0.1, 0.0])
+    plan = np.repeat([[18000.0, 500.0, 3000.0]], 3, axis=0)
+    expected = [0.2 + 0.8 * 6**0.25, 0.2 + 0.8 * 6**-0.25, 1.0]
+    np.testing.assert_allclose(
+        case(known, past, plan).response(plan), np.broadcast_to(expected, (3, 3, 3)), rtol=1e-5
+    )
+
+
 def test_carry_over_lands_after_the_horizon():
     """With a share alpha lasting into the next period, a plan brings traffic later; without carry-over none."""
     past = history(TWO)

@@ -21,12 +21,15 @@ from forecast.fit.scales import (
 
 
 @jit
-def both_shapes(spend: float, beta: float) -> tuple[float, float, float]:
-    """Mean of the power law z^beta and of z / ((1 - beta) z + beta), and its slopes by beta and by z."""
+def both_shapes(spend: float, beta: float, log_now: float) -> tuple[float, float, float]:
+    """Mean of `equations.power_law` and `michaelis_menten` at z = spend, and its slopes by beta and by z."""
     log_spend = math.log(spend)
-    power, under = math.exp(beta * log_spend), (1.0 - beta) * spend + beta
-    by_beta = 0.5 * (power * log_spend + spend * (spend - 1.0) / (under * under))
-    return 0.5 * (power + spend / under), by_beta, 0.5 * beta * (power / spend + 1.0 / (under * under))
+    power, level, u = math.exp(beta * log_spend), math.exp(beta * log_now), math.exp(log_spend - log_now)
+    under = (1.0 - beta) * u + beta
+    saturating = level * u / under
+    by_beta = power * log_spend + saturating * (log_now + (u - 1.0) / under)
+    by_spend = beta * (power + saturating / under) / spend
+    return 0.5 * (power + saturating), 0.5 * by_beta, 0.5 * by_spend
 
 
 @jit
@@ -38,6 +41,7 @@ def lift_test(
     spend: Array,
     beta: float,
     base: float,
+    log_now: float,
     traffic: Array,
     weights: Array,
     d_weights: Array,
@@ -47,10 +51,11 @@ def lift_test(
     """Log density of one lift test and its slopes by level, elasticity, base and carry-over.
 
     Those by the path are added to `g_path` and `g_season`. traffic: at reference spend, by period; weights, d_weights:
-    of carry-over by lag, and their slopes. Only periods of the test are looked at.
+    of carry-over by lag, and their slopes; log_now: log of today's spend over the reference. Only periods of the test
+    are looked at.
     """
     before = spend[0] + 1e-9
-    shape_before, slope_before, _ = both_shapes(before, beta)
+    shape_before, slope_before, _ = both_shapes(before, beta, log_now)
     d_beta, d_base, d_carry = 0.0, 0.0, 0.0
     gain = np.zeros(share.shape[0])
     for t in range(share.shape[0]):
@@ -61,7 +66,7 @@ def lift_test(
             acting += weights[k]
             d_acting += d_weights[k]
         acting = max(before + spend[1] * acting, 1e-9)
-        shape, by_beta, by_spend = both_shapes(acting, beta)
+        shape, by_beta, by_spend = both_shapes(acting, beta, log_now)
         units = share[t] * traffic[t]
         gain[t] = units * (1.0 - base) * (shape - shape_before)
         d_beta += units * (1.0 - base) * (by_beta - slope_before)
@@ -234,8 +239,8 @@ def traffic_kernel(  # noqa: C901, PLR0912, PLR0915 - numba wants one function, 
             for t in range(periods):  # traffic at reference spend
                 total[t] = nu[t] / mix[t] if responds[c] > 0.0 else nu[t]
             value, d_level, d_beta, d_base, d_carry = lift_test(
-                lift[e], lift_sd[e], lift_share[e], lift_age[e], lift_spend[e], beta, base, total,
-                carry_weights, d_carry_weights, g_path[c], g_season,
+                lift[e], lift_sd[e], lift_share[e], lift_age[e], lift_spend[e], beta, base, log_current[c],
+                total, carry_weights, d_carry_weights, g_path[c], g_season,
             )  # fmt: skip
             lp += value
             g_level += d_level
