@@ -256,6 +256,7 @@ def _two_humps(world: World, _: np.random.Generator) -> World:
 LAST, LATEST, STEP = "last periods", "latest periods", "steps from one period to the next"
 SCATTER, LARGEST, INSIDE = "scatter", "largest period", "periods inside their band"
 TRAFFIC, REVENUE, CLOSE, QUALIFYING = "^visitors[,:]", "^revenue", "^qualified to won", "^leads to qualified"
+GROWS = "Traffic that grows or shrinks"
 _OFF_TRAFFIC = ((LAST, TRAFFIC), (LATEST, TRAFFIC), ("Jumps in volume", "visitors"))
 _OFF_PRICE = ((LAST, REVENUE), (LATEST, REVENUE), (SCATTER, REVENUE), (INSIDE, REVENUE))
 _OFF_CLOSE = ((LAST, CLOSE), (LATEST, CLOSE), (STEP, CLOSE), ("Rates that jump", "into won"))
@@ -264,8 +265,8 @@ _OFF_TIMING = ((LAST, CLOSE), (LATEST, CLOSE), ("shape of the delay", CLOSE), ("
 CONTROLS = {"calendar": "stands still", "leads": "stands still, leads"}
 CHANGING: dict[str, Changing] = {
     CONTROLS["calendar"]: Changing(_still),
-    "growing": Changing(_growing, _OFF_TRAFFIC),
-    "shrinking": Changing(_shrinking, _OFF_TRAFFIC),
+    "growing": Changing(_growing, (*_OFF_TRAFFIC, (GROWS, r"^\+"))),
+    "shrinking": Changing(_shrinking, (*_OFF_TRAFFIC, (GROWS, r"^[^+]"))),
     "price step": Changing(_price_step, _OFF_PRICE),
     "price drift": Changing(_price_drift, _OFF_PRICE),
     "spend moved": Changing(_spend_moved),

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.history.audit_change import changes
 from forecast.history.audit_cohorts import left_out
 from forecast.history.audit_files import file_checks
 from forecast.history.audit_numbers import money_and_wins, outliers
@@ -61,6 +62,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         outliers(history),
         _big_deal(history, study),
         seasonal_spend(history, study),
+        *changes(history),
         _future(history),
         _losses(history),
         *left_out(history),
