@@ -258,7 +258,13 @@ SCATTER, LARGEST, INSIDE = "scatter", "largest period", "periods inside their ba
 TRAFFIC, REVENUE, CLOSE, QUALIFYING = "^visitors[,:]", "^revenue", "^qualified to won", "^leads to qualified"
 GROWS = "Traffic that grows or shrinks"
 _OFF_TRAFFIC = ((LAST, TRAFFIC), (LATEST, TRAFFIC), ("Jumps in volume", "visitors"))
-_OFF_PRICE = ((LAST, REVENUE), (LATEST, REVENUE), (SCATTER, REVENUE), (INSIDE, REVENUE))
+_OFF_PRICE = (
+    (LAST, REVENUE),
+    (LATEST, REVENUE),
+    (SCATTER, REVENUE),
+    (INSIDE, REVENUE),
+    ("Value of a deal over time", ""),
+)
 _OFF_CLOSE = ((LAST, CLOSE), (LATEST, CLOSE), (STEP, CLOSE), ("Rates that jump", "into won"))
 _OFF_TIMING = ((LAST, CLOSE), (LATEST, CLOSE), ("shape of the delay", CLOSE), ("delay into won", ""))
 

@@ -4,6 +4,7 @@ Each is set against what chance and a slow walk would make, so that a company th
 
     traffic   m = mean of log e_t - log e_(t-L) over the last year, e all entries, L one or two whole years; of a walk
               with s^2 a period and noise o^2, both learnt from the steps of that difference (Muth 1960)
+    value     revenue over what the same deals bring at their channel's mean; that of n deals has variance n (cv mean)^2
 """
 
 from __future__ import annotations
@@ -11,20 +12,27 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.history.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.words import PASS, REVIEW, Check, message
 
+Array = NDArray[np.float64]
+
+LEAST_PERIODS = 3
 LEAST_WALK = 0.02  # of traffic, a month, on the log scale
 GROWN, SURE_GROWN = 0.2, 2.0  # a year, on the log scale; standard errors
+FEW_DEALS, MOVED_VALUE = 20, 0.1  # deals; on the log scale
+SURE_STEP, SURE_DRIFT = 2.8, 2.5  # standard errors
 
 TRAFFIC = "Traffic that grows or shrinks"
+VALUE = "Value of a deal over time"
 
 
 def changes(history: History) -> list[Check]:
     """A check for each kind of change that the history is long enough to show."""
-    asked = [traffic_trend(history)]
+    asked = [traffic_trend(history), value_of_a_deal(history)]
     return [check for check in asked if check is not None]
 
 
@@ -60,3 +68,51 @@ def traffic_trend(history: History) -> Check | None:
         "Tell it what you know as a scenario (scenario.traffic), and decide on the result of both."
     )
     return Check(TRAFFIC, REVIEW, value, advice)
+
+
+def value_of_a_deal(history: History) -> Check | None:
+    """Whether deals of a channel came to bring more or less money, at once or steadily, beyond the chance of deals."""
+    deals, money = history.paid_wins
+    some = (deals.sum(axis=0) > 0) & (money.sum(axis=0) > 0)
+    deals, money = deals[:, some], money[:, some]
+    mean = money.sum(axis=0) / np.maximum(deals.sum(axis=0), 1.0)
+    used, n = deals > 0, len(deals)
+    width = max(PERIODS_PER_YEAR[history.period] // 4, LEAST_PERIODS)
+    free = int(used.sum()) - int(some.sum())
+    if n < 2 * width or deals.sum() < FEW_DEALS or free < width:
+        return None
+    usual = deals * mean
+    cv2 = float(((money - usual)[used] ** 2 / (usual * mean)[used]).sum()) / free
+    usual, seen, variance = usual.sum(axis=1), money.sum(axis=1), (usual * mean).sum(axis=1) * cv2
+    sharpest, at = 0.0, n
+    for start in range(max(n // 3, width), n - width + 1):
+        parts = slice(start), slice(start, None)
+        least = min(float(usual[p].sum()) for p in parts)
+        if least <= 0 or min(float(seen[p].sum()) for p in parts) <= 0:
+            continue
+        early, late = (float(seen[p].sum() / usual[p].sum()) for p in parts)
+        z = (late - early) / math.sqrt(sum(variance[p].sum() / usual[p].sum() ** 2 for p in parts))
+        if abs(z) > abs(sharpest):
+            sharpest, at = float(z), start
+    time = np.arange(n) - np.average(np.arange(n), weights=usual)
+    along = float((time * (seen - usual)).sum() / math.sqrt(max((time**2 * variance).sum(), 1e-300)))
+    if at == n:
+        return None
+    each = float(seen.sum() / deals.sum())
+    before, after = (float(each * seen[p].sum() / usual[p].sum()) for p in (slice(at), slice(at, None)))
+    told = {"before": before, "after": after, "from": history.labels[at]}
+    if (
+        max(abs(sharpest) - SURE_STEP, abs(along) - SURE_DRIFT) < 0
+        or abs(math.log(after / before)) < MOVED_VALUE
+    ):
+        value = message("{each:number} a deal, without a step or drift beyond the chance of {n:whole} deals",
+                        each=each, n=float(deals.sum()))  # fmt: skip
+        return Check(VALUE, PASS, value)
+    text = "{after:number} a deal from {from} on, {before:number} before, at the same mix of channels"
+    drifts = abs(along) - SURE_DRIFT > abs(sharpest) - SURE_STEP
+    text += "; it moves steadily" if drifts else ""
+    advice = (
+        "Ask whether prices, products or customers changed. If they did, read customers won as they are, and revenue "
+        "with today's value of a deal: a scenario (scenario.value), or a history that starts after it (history.from)."
+    )
+    return Check(VALUE, REVIEW, message(text, **told), advice)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from posterior_fixture import history
 
-from forecast.history.audit_change import traffic_trend
+from forecast.history.audit_change import traffic_trend, value_of_a_deal
 from forecast.history.history import History
 from forecast.words import Check, text
 
@@ -43,3 +43,27 @@ def test_growth_is_asked_of_two_years():
     """Less than two years cannot tell growth from a season."""
     checked(traffic_trend(visited(0.05, 24)), "REVIEW")
     assert traffic_trend(visited(0.05, 23)) is None
+
+
+def paid(factor: np.ndarray, mix: np.ndarray | None = None) -> History:
+    """Gamma deals of two channels, one six times the other, 12 and 5 a month; their mean moves by a factor."""
+    rng = np.random.default_rng(8)
+    won = rng.poisson(np.broadcast_to([12.0, 5.0], (N, 2)) if mix is None else mix).astype(float)
+    money = rng.gamma(np.maximum(won, 1e-9) / 0.7**2, 0.7**2 * factor * np.array([500.0, 3000.0]))
+    return history({"visitors": 900.0, "won": won, "revenue": np.where(won > 0, money, 0.0)}, periods=N)
+
+
+def test_a_price_that_steps_or_drifts_is_named():
+    """40 % more from 2027-04 on is dated there; 2 % a month is said to go on."""
+    said = checked(value_of_a_deal(paid(np.where(T < 27, 1.0, 1.4))), "REVIEW")
+    assert "from 2027-0" in said
+    assert "steadily" not in said
+    assert "steadily" in checked(value_of_a_deal(paid(np.exp(0.02 * T))), "REVIEW")
+
+
+def test_deals_by_chance_or_another_mix_of_channels_are_no_price():
+    """Constant deals pass; so do they where the dear channel comes to bring most of them."""
+    checked(value_of_a_deal(paid(np.ones((N, 1)))), "PASS")
+    mix = np.where(T < 24, [15.0, 2.0], [2.0, 15.0])
+    checked(value_of_a_deal(paid(np.ones((N, 1)), mix)), "PASS")
+    assert value_of_a_deal(visited(0.0)) is None
