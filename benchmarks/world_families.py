@@ -253,6 +253,7 @@ def _two_humps(world: World, _: np.random.Generator) -> World:
     return replace(world, delay="two humps", won=won, loss_dated=0.4, loss_days=60.0)
 
 
+_SPENDING = (("Spend as it was", "{changed}"),)
 LAST, LATEST, STEP = "last periods", "latest periods", "steps from one period to the next"
 SCATTER, LARGEST, INSIDE = "scatter", "largest period", "periods inside their band"
 TRAFFIC, REVENUE, CLOSE, QUALIFYING = "^visitors[,:]", "^revenue", "^qualified to won", "^leads to qualified"
@@ -275,8 +276,8 @@ CHANGING: dict[str, Changing] = {
     "shrinking": Changing(_shrinking, (*_OFF_TRAFFIC, (GROWS, r"^[^+]"))),
     "price step": Changing(_price_step, _OFF_PRICE),
     "price drift": Changing(_price_drift, _OFF_PRICE),
-    "spend moved": Changing(_spend_moved),
-    "spend growing": Changing(_spend_growing),
+    "spend moved": Changing(_spend_moved, _SPENDING),
+    "spend growing": Changing(_spend_growing, _SPENDING),
     "month shocks": Changing(_month_shocks, ((SCATTER, TRAFFIC), (INSIDE, TRAFFIC), (LARGEST, TRAFFIC))),
     "lumpy channel": Changing(
         _lumpy,

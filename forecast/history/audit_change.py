@@ -5,6 +5,7 @@ Each is set against what chance and a slow walk would make, so that a company th
     traffic   m = mean of log e_t - log e_(t-L) over the last year, e all entries, L one or two whole years; of a walk
               with s^2 a period and noise o^2, both learnt from the steps of that difference (Muth 1960)
     value     revenue over what the same deals bring at their channel's mean; that of n deals has variance n (cv mean)^2
+    spend     log of current spend over its geometric mean, against its steps from one period to the next
 """
 
 from __future__ import annotations
@@ -14,25 +15,28 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.history.history import History
+from forecast.history.history import CURRENT_PERIODS, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.words import PASS, REVIEW, Check, message
 
 Array = NDArray[np.float64]
 
 LEAST_PERIODS = 3
+NORMAL = 0.6745  # the median of |z|
 LEAST_WALK = 0.02  # of traffic, a month, on the log scale
 GROWN, SURE_GROWN = 0.2, 2.0  # a year, on the log scale; standard errors
 FEW_DEALS, MOVED_VALUE = 20, 0.1  # deals; on the log scale
 SURE_STEP, SURE_DRIFT = 2.8, 2.5  # standard errors
+FAR, SHARE, SURE_MOVED = 1.5, 0.05, 3.0  # times the usual amount; of all spend; standard errors
 
 TRAFFIC = "Traffic that grows or shrinks"
 VALUE = "Value of a deal over time"
+SPEND = "Spend as it was"
 
 
 def changes(history: History) -> list[Check]:
     """A check for each kind of change that the history is long enough to show."""
-    asked = [traffic_trend(history), value_of_a_deal(history)]
+    asked = [traffic_trend(history), value_of_a_deal(history), spend_moved(history)]
     return [check for check in asked if check is not None]
 
 
@@ -116,3 +120,37 @@ def value_of_a_deal(history: History) -> Check | None:
         "with today's value of a deal: a scenario (scenario.value), or a history that starts after it (history.from)."
     )
     return Check(VALUE, REVIEW, message(text, **told), advice)
+
+
+def spend_moved(history: History) -> Check | None:
+    """Channels whose current spend lies far from their usual one, beyond its scatter, and did not a year ago either."""
+    if not history.paid.any() or history.periods.size < 2 * LEAST_PERIODS:
+        return None
+    year, n = PERIODS_PER_YEAR[history.period], history.periods.size
+    spend, usual, now = history.spend, history.spend_reference, history.current_spend
+    share = np.maximum(now / max(now.sum(), 1e-9), spend.sum(axis=0) / spend.sum())
+    found = []
+    for c in np.flatnonzero(history.paid & (now > 0) & (share > SHARE)):
+        path = spend[spend[:, c] > 0, c]
+        if len(path) < 2 * LEAST_PERIODS:
+            continue
+        scatter = float(np.median(np.abs(np.diff(np.log(path))))) / NORMAL / math.sqrt(2.0)
+        moved = math.log(now[c] / usual[c])
+        then = spend[max(n - year - CURRENT_PERIODS, 0) : max(n - year, 0), c].mean() if n > year else 0.0
+        seasonal = (
+            then > 0
+            and abs(math.log(then / usual[c])) > math.log(FAR)
+            and math.log(then / usual[c]) * moved > 0
+        )
+        sure = abs(moved) > SURE_MOVED * scatter / math.sqrt(CURRENT_PERIODS)
+        if abs(moved) > math.log(FAR) and sure and not seasonal:
+            text = "{channel} {times:number.2} times its usual amount"
+            found.append(message(text, channel=history.channels[c], times=now[c] / usual[c]))
+    if not found:
+        text = "no channel spends beyond {far:exact} times, or below {low:exact} of, its usual amount"
+        return Check(SPEND, PASS, message(text, far=FAR, low=round(1.0 / FAR, 2)))
+    advice = (
+        "What spend brings was learnt around the usual amounts; what today's brings is partly a curve drawn on. Read "
+        "the gain of moving these channels with care, and test it (a [[lift_test]], or a change on purpose)."
+    )
+    return Check(SPEND, REVIEW, message("{found:list.4}", found=found), advice)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from posterior_fixture import history
 
-from forecast.history.audit_change import traffic_trend, value_of_a_deal
+from forecast.history.audit_change import spend_moved, traffic_trend, value_of_a_deal
 from forecast.history.history import History
 from forecast.words import Check, text
 
@@ -67,3 +67,27 @@ def test_deals_by_chance_or_another_mix_of_channels_are_no_price():
     mix = np.where(T < 24, [15.0, 2.0], [2.0, 15.0])
     checked(value_of_a_deal(paid(np.ones((N, 1)), mix)), "PASS")
     assert value_of_a_deal(visited(0.0)) is None
+
+
+def spent(path: np.ndarray) -> History:
+    """Two channels: one spends along a path, the other the same; both scatter by a tenth."""
+    wobble = np.exp(np.random.default_rng(2).normal(0.0, 0.1, (N, 2)))
+    spend = np.concatenate([path, np.ones((N, 1))], axis=1) * wobble * 1000.0
+    return history({"visitors": 900.0, "won": 9.0, "spend": spend}, periods=N)
+
+
+def test_spend_far_from_its_usual_amount_is_named():
+    """Spend that grew sixfold and spend that was cut to a third, each by its channel alone."""
+    said = checked(spend_moved(spent(6.0 ** (T / (N - 1)))), "REVIEW")
+    assert said.startswith("one 2.")
+    assert "two" not in said
+    assert checked(spend_moved(spent(np.where(T < 30, 1.0, 0.33))), "REVIEW").startswith("one 0.")
+
+
+def test_spend_of_a_season_or_that_scatters_is_usual():
+    """What the same months spent a year before is usual; so is a wild channel, and no spend is not asked."""
+    checked(spend_moved(spent(np.ones((N, 1)))), "PASS")
+    checked(spend_moved(spent(np.exp(0.8 * np.cos(2 * np.pi * (T - N + 2) / 12)))), "PASS")
+    wild = np.exp(np.random.default_rng(3).normal(0.0, 0.8, (N, 1)))
+    checked(spend_moved(spent(wild)), "PASS")
+    assert spend_moved(visited(0.0)) is None
