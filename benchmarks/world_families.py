@@ -266,6 +266,7 @@ _OFF_PRICE = (
     (INSIDE, REVENUE),
     ("Value of a deal over time", ""),
 )
+SLOW = ("Pace of the newest cohorts", " won of ")
 _OFF_CLOSE = ((LAST, CLOSE), (LATEST, CLOSE), (STEP, CLOSE), ("Rates that jump", "into won"))
 _OFF_TIMING = ((LAST, CLOSE), (LATEST, CLOSE), ("shape of the delay", CLOSE), ("delay into won", ""))
 
@@ -299,8 +300,8 @@ CHANGING: dict[str, Changing] = {
         ((SCATTER, CLOSE), (LARGEST, CLOSE), (INSIDE, CLOSE), ("shape of the delay", CLOSE)),
     ),
     CONTROLS["leads"]: Changing(_still, counting="leads"),
-    "late close-rate drop, leads": Changing(_late_drop, _OFF_CLOSE, "leads"),
-    "slower delay, leads": Changing(_slower, _OFF_TIMING, "leads"),
+    "late close-rate drop, leads": Changing(_late_drop, (*_OFF_CLOSE, SLOW), "leads"),
+    "slower delay, leads": Changing(_slower, (*_OFF_TIMING, SLOW), "leads"),
     "batch closing, leads": Changing(
         _batches,
         ((SCATTER, CLOSE), (LARGEST, CLOSE), (INSIDE, CLOSE), ("shape of the delay", CLOSE)),

@@ -6,6 +6,7 @@ Each is set against what chance and a slow walk would make, so that a company th
               with s^2 a period and noise o^2, both learnt from the steps of that difference (Muth 1960)
     value     revenue over what the same deals bring at their channel's mean; that of n deals has variance n (cv mean)^2
     spend     log of current spend over its geometric mean, against its steps from one period to the next
+    pace      moves of the youngest cohorts at the ages that they have reached, against the hazards of the older ones
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast.history.history import CURRENT_PERIODS, History
 from forecast.periods import PERIODS_PER_YEAR
-from forecast.words import PASS, REVIEW, Check, message
+from forecast.words import PASS, REVIEW, Check, Text, message, together
 
 Array = NDArray[np.float64]
 
@@ -28,15 +29,17 @@ GROWN, SURE_GROWN = 0.2, 2.0  # a year, on the log scale; standard errors
 FEW_DEALS, MOVED_VALUE = 20, 0.1  # deals; on the log scale
 SURE_STEP, SURE_DRIFT = 2.8, 2.5  # standard errors
 FAR, SHARE, SURE_MOVED = 1.5, 0.05, 3.0  # times the usual amount; of all spend; standard errors
+FEW_DUE, SLOWER, SURE_SLOWER = 8.0, 0.7, 2.4  # moves that older cohorts had; share of them; standard errors
 
 TRAFFIC = "Traffic that grows or shrinks"
 VALUE = "Value of a deal over time"
 SPEND = "Spend as it was"
+PACE = "Pace of the newest cohorts"
 
 
 def changes(history: History) -> list[Check]:
     """A check for each kind of change that the history is long enough to show."""
-    asked = [traffic_trend(history), value_of_a_deal(history), spend_moved(history)]
+    asked = [traffic_trend(history), value_of_a_deal(history), spend_moved(history), pace(history)]
     return [check for check in asked if check is not None]
 
 
@@ -154,3 +157,49 @@ def spend_moved(history: History) -> Check | None:
         "the gain of moving these channels with care, and test it (a [[lift_test]], or a change on purpose)."
     )
     return Check(SPEND, REVIEW, message("{found:list.4}", found=found), advice)
+
+
+def pace(history: History) -> Check | None:
+    """Whether the youngest cohorts of dated units move on less than older ones did at the same ages, by stage."""
+    asked = [_pace(history, before, stage) for before, stage in history.steps if stage in history.triangles]
+    if not asked:
+        return None
+    slow = [said for said in asked if said]
+    if not slow:
+        return Check(PACE, PASS, "the youngest cohorts move on as older ones did at their age")
+    advice = (
+        "Either the delay has lengthened or the rate has fallen; young cohorts cannot tell yet which. Ask sales what "
+        "changed, and look at the forecast with the longer delay or the lower rate (scenario.delay, scenario.rate)."
+    )
+    return Check(PACE, REVIEW, together(*slow, between="; "), advice)
+
+
+def _pace(history: History, before: str, stage: str) -> Text:
+    """What is said where the youngest cohorts into a stage are slow; empty where they are not."""
+    moved = history.triangles[stage].values.sum(axis=2).astype(float)
+    gone = moved + (history.losses[stage].values.sum(axis=2) if stage in history.losses else 0.0)
+    entered, n = history.filled(before).sum(axis=1), len(moved)
+    ages = gone.shape[1]
+    seen = np.arange(n)[:, None] + np.arange(ages) < n
+    left = np.where(seen, entered[:, None] - np.cumsum(gone, axis=1) + gone, 0.0)
+    moved = np.where(seen, moved, 0.0)
+    slowest: tuple[float, int, float, float] = (0.0, 0, 0.0, 0.0)
+    for young in range(LEAST_PERIODS, n // 3 + 1):
+        old = slice(0, n - young)
+        hazard = moved[old].sum(axis=0) / np.maximum(left[old].sum(axis=0), 1.0)
+        usual = left * hazard
+        early = usual[old, :young].sum(axis=1), moved[old, :young].sum(axis=1)
+        scatter = max(1.0, float(np.mean((early[1] - early[0]) ** 2 / np.maximum(early[0], 0.5))))
+        came, due = float(moved[n - young :].sum()), float(usual[n - young :].sum())
+        if due < FEW_DUE:
+            continue
+        z = (came - due) / math.sqrt(due * scatter * n / (n - young))
+        slowest = min(slowest, (z, young, came, due))
+    z, young, came, due = slowest
+    if z > -SURE_SLOWER or came > SLOWER * due:
+        return ""
+    text = (
+        "{came:whole} {stage} of the {before} since {from}, where older ones had {due:whole} at the same age"
+    )
+    told = {"came": came, "due": due, "stage": stage, "before": before, "from": history.labels[n - young]}
+    return message(text, **told)

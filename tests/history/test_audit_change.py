@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from posterior_fixture import history
 
-from forecast.history.audit_change import spend_moved, traffic_trend, value_of_a_deal
+from forecast.history.audit_change import pace, spend_moved, traffic_trend, value_of_a_deal
 from forecast.history.history import History
 from forecast.words import Check, text
 
@@ -91,3 +91,27 @@ def test_spend_of_a_season_or_that_scatters_is_usual():
     wild = np.exp(np.random.default_rng(3).normal(0.0, 0.8, (N, 1)))
     checked(spend_moved(spent(wild)), "PASS")
     assert spend_moved(visited(0.0)) is None
+
+
+def dated(rate: np.ndarray, wait: np.ndarray) -> History:
+    """Sixty leads a month, of which a share is won, at a geometric age with a mean wait of some months, by cohort."""
+    rng = np.random.default_rng(4)
+    cells = np.zeros((N, N, 1), dtype=np.int64)
+    for cohort in range(N):
+        won = rng.binomial(60, rate[cohort, 0])
+        ages = rng.geometric(1.0 / (1.0 + wait[cohort, 0]), won) - 1
+        cells[cohort, :, 0] = np.bincount(ages[ages < N - cohort], minlength=N)[:N]
+    came = np.array([sum(cells[t - age, age, 0] for age in range(t + 1)) for t in range(N)])
+    counts = {"leads": 60.0, "won": came[:, None]}
+    return history(counts, channels=["one"], periods=N, counting="leads", triangles={"won": cells})
+
+
+def test_young_cohorts_that_are_slow_are_named():
+    """A delay four times as long, and a rate of a third, in the last half year; neither in a company that is still."""
+    rate, wait = np.full((N, 1), 0.3), np.full((N, 1), 1.0)
+    checked(pace(dated(rate, wait)), "PASS")
+    late = T >= N - 6
+    for changed in (dated(rate, np.where(late, 4.0, wait)), dated(np.where(late, 0.1, rate), wait)):
+        said = checked(pace(changed), "REVIEW")
+        assert " won of the leads since 2027-" in said
+    assert pace(visited(0.0)) is None
