@@ -290,7 +290,9 @@ CHANGING: dict[str, Changing] = {
     ),
     "late close-rate drop": Changing(_late_drop, _OFF_CLOSE),
     "slower delay": Changing(_slower, _OFF_TIMING),
-    "capacity": Changing(_capacity, ((SCATTER, QUALIFYING),)),
+    "capacity": Changing(
+        _capacity, ((SCATTER, QUALIFYING), ("A stage that takes what it can", "^qualified"))
+    ),
     "cannibalisation": Changing(_cannibals),
     "conversion falling with volume": Changing(
         _diluted, (("stages that move together", "^visitors and visitors to leads"),)

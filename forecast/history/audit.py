@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from forecast.history.audit_change import changes
 from forecast.history.audit_cohorts import left_out
 from forecast.history.audit_files import file_checks
+from forecast.history.audit_links import links
 from forecast.history.audit_numbers import money_and_wins, outliers
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
@@ -63,6 +64,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         _big_deal(history, study),
         seasonal_spend(history, study),
         *changes(history),
+        *links(history, study),
         _future(history),
         _losses(history),
         *left_out(history),

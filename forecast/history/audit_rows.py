@@ -93,7 +93,7 @@ def _entry(history: History) -> str:
     return "leads" if "leads" in history.counted[:-1] else history.counted[0]
 
 
-def _delay(history: History, study: Study, stage: str) -> float:
+def mean_delay(history: History, study: Study, stage: str) -> float:
     """Mean delay into a stage, periods."""
     days = study.funnel.delay.get(stage, DEFAULT_DELAY_DAYS.get(stage, OTHER_DELAY_DAYS))
     return float(days) / DAYS_PER_PERIOD[history.period]
@@ -105,7 +105,7 @@ def _evidence(history: History, study: Study) -> dict[str, float]:
     window = round(1.5 * PERIODS_PER_YEAR[history.period])
     above, mean, found = history.filled(history.counted[start]), 0.0, {}
     for stage in history.counted[start + 1 :]:
-        mean += _delay(history, study, stage)
+        mean += mean_delay(history, study, stage)
         moved = history.filled(stage)
         use = (above.sum(axis=0) > 0) & (moved[-window:].sum(axis=0) > 0)
         if mean <= 0 or not use.any():
@@ -183,7 +183,7 @@ def zeros_for_blanks(history: History, study: Study) -> Check | None:
                 np.asarray(history.triangles[stage].values.sum(axis=2), dtype=float), above.sum(axis=1), run
             )
         else:  # what moves on in these periods came before them, up to twice the usual delay
-            lag = round(2 * _delay(history, study, stage))
+            lag = round(2 * mean_delay(history, study, stage))
             waited = above[: max(run - lag, 0)].sum() * total[run:].sum() / max(above[run:].sum(), 1.0)
         if waited >= WAITED:
             text = "no {stage} in {first} to {last}, where about {n:count} should have come"

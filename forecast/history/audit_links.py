@@ -1,0 +1,85 @@
+"""What moves together where the model has it apart: each a suspicion from steps of logarithms, period to period.
+
+    capacity       d log moved_t = a + b d log due_t         b = 1 where a rate holds, 0 where the same number moves on
+
+`due` are the entries of the stage before, spread by the study's delay. Steps, because levels that walk go together by
+chance (Granger & Newbold 1974). b and its standard error are of least squares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.equations import delay_pmf
+from forecast.history.audit_rows import DELAY_CV, mean_delay
+from forecast.history.history import History
+from forecast.study import Study
+from forecast.words import PASS, REVIEW, Check, message
+
+Array = NDArray[np.float64]
+
+LEAST_STEPS = 12
+HALF, SURE_CAPACITY, LEAST_MOVED = 0.5, 3.0, 2  # slope; standard errors; units a period
+
+CAPACITY = "A stage that takes what it can"
+
+
+def links(history: History, study: Study) -> list[Check]:
+    """A check for each kind of link that the history is long enough to show."""
+    asked = [capacity(history, study)]
+    return [check for check in asked if check is not None]
+
+
+def _least_squares(y: Array, columns: Sequence[Array]) -> tuple[float, float, int] | None:
+    """Slope of the first column beside a constant, its standard error, degrees of freedom; None where unknown."""
+    x = np.column_stack([*columns, np.ones(len(y))])
+    free = len(y) - x.shape[1]
+    if free < LEAST_STEPS // 2 or np.linalg.matrix_rank(x) < x.shape[1]:
+        return None
+    inverse = np.linalg.inv(x.T @ x)
+    slopes = inverse @ (x.T @ y)
+    error = math.sqrt(max(float(((y - x @ slopes) ** 2).sum()), 1e-12) / free * float(inverse[0, 0]))
+    return float(slopes[0]), error, free
+
+
+def capacity(history: History, study: Study) -> Check | None:
+    """Stages whose total does not follow what is due to enter them: as where a team takes the same number a period.
+
+    Of calendar counts and dated leads; a study that states its capacity is not asked.
+    """
+    n = history.periods.size
+    if history.counting == "cohort" or study.economics.capacity is not None or n <= LEAST_STEPS:
+        return None
+    found, asked = [], 0
+    for before, stage in history.steps:
+        if mean_delay(history, study, stage) <= 0:  # nobody works on these: `volume` asks
+            continue
+        above, moved = history.total(before), history.total(stage)
+        if not (np.isfinite(above).all() and np.isfinite(moved).all()) or moved.min() < LEAST_MOVED:
+            continue
+        law = delay_pmf(mean_delay(history, study, stage), DELAY_CV, n)
+        due = np.convolve(np.concatenate([np.full(n, above[:3].mean()), above]), law)[n : 2 * n]
+        if due.min() <= 0:
+            continue
+        x, y = np.diff(np.log(due)), np.diff(np.log(moved))
+        fit = _least_squares(y, [x])
+        if fit is None:
+            continue
+        asked += 1
+        slope, error, _ = fit
+        if slope < HALF and slope - 1.0 < -SURE_CAPACITY * error:
+            text = "{stage} hardly follows {before}: 10~% more that are due went with {change:change}"
+            found.append(message(text, stage=stage, before=before, change=1.1**slope - 1.0))
+    if not asked:
+        return None
+    if not found:
+        return Check(CAPACITY, PASS, "every stage follows what enters the one before")
+    advice = (
+        "More of them may bring no more customers: ask whether people or slots are the limit. If they are, state it "
+        "(economics.capacity) before money is moved into traffic."
+    )
+    return Check(CAPACITY, REVIEW, message("{found:parts}", found=found), advice)

@@ -1,0 +1,41 @@
+"""What hangs together where the model has it apart is suspected; independent channels and stages are not."""
+
+from __future__ import annotations
+
+import numpy as np
+from posterior_fixture import history, study
+
+from forecast.equations import delay_pmf
+from forecast.history.audit_links import capacity
+from forecast.history.history import History
+from forecast.words import Check, text
+
+N = 36
+
+
+def checked(check: Check | None, status: str) -> str:
+    """The value of a check that must be there with this status, and with advice where it is no PASS."""
+    assert check is not None
+    assert check.status == status, text(check.value)
+    assert bool(check.advice) == (status != "PASS")
+    return text(check.value)
+
+
+def staffed(follows: float) -> History:
+    """Leads that scatter by a third from month to month; half qualify two weeks later, along a power of those due."""
+    rng = np.random.default_rng(6)
+    leads = np.round(400.0 * np.exp(rng.normal(0.0, 0.3, N)))
+    due = np.convolve(np.concatenate([np.full(N, 400.0), leads]), delay_pmf(14 / 30.4, 0.8, N))[N : 2 * N]
+    taken, won = rng.poisson(200.0 * (due / 400.0) ** follows), rng.poisson(20.0, N)
+    return history(
+        {"leads": leads[:, None], "qualified": taken[:, None], "won": won[:, None]},
+        channels=["one"],
+        periods=N,
+    )
+
+
+def test_a_stage_that_takes_what_it_can_is_named():
+    """The same number qualifies whatever comes: said; in proportion: fine; a capacity that is stated is not asked."""
+    assert checked(capacity(staffed(0.0), study()), "REVIEW").startswith("qualified hardly follows leads")
+    checked(capacity(staffed(1.0), study()), "PASS")
+    assert capacity(staffed(0.0), study(economics={"capacity": 200.0})) is None
