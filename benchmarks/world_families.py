@@ -293,7 +293,7 @@ CHANGING: dict[str, Changing] = {
     "capacity": Changing(
         _capacity, ((SCATTER, QUALIFYING), ("A stage that takes what it can", "^qualified"))
     ),
-    "cannibalisation": Changing(_cannibals),
+    "cannibalisation": Changing(_cannibals, (("Channels that take from each other", "{changed}"),)),
     "conversion falling with volume": Changing(
         _diluted, (("stages that move together", "^visitors and visitors to leads"),)
     ),

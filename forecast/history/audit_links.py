@@ -1,9 +1,11 @@
 """What moves together where the model has it apart: each a suspicion from steps of logarithms, period to period.
 
     capacity       d log moved_t = a + b d log due_t         b = 1 where a rate holds, 0 where the same number moves on
+    taking         d log v_c = a + b d log s_o + own spend + the other channels' traffic       b < 0: o takes from c
 
 `due` are the entries of the stage before, spread by the study's delay. Steps, because levels that walk go together by
-chance (Granger & Newbold 1974). b and its standard error are of least squares.
+chance (Granger & Newbold 1974). b and its standard error are of least squares; taking is asked of many pairs, so its p
+is multiplied by their number (Bonferroni).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr
 
 from forecast.equations import delay_pmf
 from forecast.history.audit_rows import DELAY_CV, mean_delay
@@ -24,13 +27,15 @@ Array = NDArray[np.float64]
 
 LEAST_STEPS = 12
 HALF, SURE_CAPACITY, LEAST_MOVED = 0.5, 3.0, 2  # slope; standard errors; units a period
+SURE_TAKING = 0.01  # p, over all pairs
 
 CAPACITY = "A stage that takes what it can"
+TAKING = "Channels that take from each other"
 
 
 def links(history: History, study: Study) -> list[Check]:
     """A check for each kind of link that the history is long enough to show."""
-    asked = [capacity(history, study)]
+    asked = [capacity(history, study), taking(history)]
     return [check for check in asked if check is not None]
 
 
@@ -83,3 +88,41 @@ def capacity(history: History, study: Study) -> Check | None:
         "(economics.capacity) before money is moved into traffic."
     )
     return Check(CAPACITY, REVIEW, message("{found:parts}", found=found), advice)
+
+
+def taking(history: History) -> Check | None:
+    """Channels whose traffic falls as another one's spend rises, beside their own spend and what all others do."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        traffic, spend = (np.diff(np.log(values), axis=0) for values in (history.entries, history.spend))
+    several, paid = range(len(history.channels)), np.flatnonzero(history.paid)
+    pairs: list[tuple[float, float, int, int]] = []
+    for eaten in several:
+        for eater in (int(o) for o in paid if o != eaten):
+            others = [c for c in several if c not in (eaten, eater)]
+            columns = [spend[:, eater]]
+            columns += [traffic[:, others].mean(axis=1)] if others else []
+            columns += [spend[:, eaten]] if history.paid[eaten] else []
+            there = np.isfinite(np.column_stack([traffic[:, eaten], *columns])).all(axis=1)
+            if there.sum() < LEAST_STEPS:
+                continue
+            fit = _least_squares(traffic[there, eaten], [column[there] for column in columns])
+            if fit is not None:
+                slope, error, free = fit
+                pairs.append((float(stdtr(free, slope / error)), slope, eaten, eater))
+    if not pairs:
+        return None
+    sure = sorted(pair for pair in pairs if pair[0] * len(pairs) < SURE_TAKING)
+    if not sure:
+        return Check(TAKING, PASS, "no channel's traffic falls as another one's spend rises")
+    text = "{eaten} had {less:percent} less traffic for each 10~% more spend of {eater}"
+    names = history.channels
+    found = [
+        message(text, eaten=names[eaten], eater=names[eater], less=1.0 - 1.1**slope)
+        for _, slope, eaten, eater in sure
+    ]
+    advice = (
+        "A suspicion, no proof: two channels may win the same visitors, and then more spend is worth less than it is "
+        "said to be. Change the spend of the one for some periods, watch the other, and lock it until you know "
+        "(channels.NAME.locked)."
+    )
+    return Check(TAKING, REVIEW, message("{found:list.3}", found=found), advice)

@@ -6,7 +6,7 @@ import numpy as np
 from posterior_fixture import history, study
 
 from forecast.equations import delay_pmf
-from forecast.history.audit_links import capacity
+from forecast.history.audit_links import capacity, taking
 from forecast.history.history import History
 from forecast.words import Check, text
 
@@ -39,3 +39,22 @@ def test_a_stage_that_takes_what_it_can_is_named():
     assert checked(capacity(staffed(0.0), study()), "REVIEW").startswith("qualified hardly follows leads")
     checked(capacity(staffed(1.0), study()), "PASS")
     assert capacity(staffed(0.0), study(economics={"capacity": 200.0})) is None
+
+
+def rivals(takes: float) -> History:
+    """Three channels; the spend of the first takes from the traffic of the second by a power."""
+    rng = np.random.default_rng(7)
+    spend = np.exp(rng.normal(0.0, 0.4, (N, 3)))
+    log = 0.5 * np.log(spend) + rng.normal(0.0, 0.12, (N, 3)) + rng.normal(0.0, 0.1, (N, 1))
+    log[:, 1] -= takes * np.log(spend[:, 0])
+    counts = {"visitors": np.round(1000.0 * np.exp(log)), "won": 9.0, "spend": 500.0 * spend}
+    return history(counts, channels=["one", "two", "three"], periods=N)
+
+
+def test_a_channel_that_takes_from_another_is_named():
+    """The second had some 4 % less for 10 % more spend of the first; channels that only share months do not alarm."""
+    said = checked(taking(rivals(0.45)), "REVIEW")
+    assert said.startswith("two had ")
+    assert said.endswith("more spend of one")
+    checked(taking(rivals(0.0)), "PASS")
+    assert taking(staffed(1.0)) is None
