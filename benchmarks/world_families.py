@@ -295,7 +295,11 @@ CHANGING: dict[str, Changing] = {
     ),
     "cannibalisation": Changing(_cannibals, (("Channels that take from each other", "{changed}"),)),
     "conversion falling with volume": Changing(
-        _diluted, (("stages that move together", "^visitors and visitors to leads"),)
+        _diluted,
+        (
+            ("stages that move together", "^visitors and visitors to leads"),
+            ("Rates that fall with volume", "into leads"),
+        ),
     ),
     "batch closing": Changing(
         _batches,

@@ -2,6 +2,7 @@
 
     capacity       d log moved_t = a + b d log due_t         b = 1 where a rate holds, 0 where the same number moves on
     taking         d log v_c = a + b d log s_o + own spend + the other channels' traffic       b < 0: o takes from c
+    volume         d logit rate_c = a_c + b d log n_c        b < 0: the more come, the fewer of them move on
 
 `due` are the entries of the stage before, spread by the study's delay. Steps, because levels that walk go together by
 chance (Granger & Newbold 1974). b and its standard error are of least squares; taking is asked of many pairs, so its p
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from forecast.equations import delay_pmf
+from forecast.history.audit_rates import Steps, steps_of
 from forecast.history.audit_rows import DELAY_CV, mean_delay
 from forecast.history.history import History
 from forecast.study import Study
@@ -28,14 +30,16 @@ Array = NDArray[np.float64]
 LEAST_STEPS = 12
 HALF, SURE_CAPACITY, LEAST_MOVED = 0.5, 3.0, 2  # slope; standard errors; units a period
 SURE_TAKING = 0.01  # p, over all pairs
+FALLING, SURE_VOLUME = -0.2, 3.5  # slope; standard errors
 
 CAPACITY = "A stage that takes what it can"
 TAKING = "Channels that take from each other"
+VOLUME = "Rates that fall with volume"
 
 
 def links(history: History, study: Study) -> list[Check]:
     """A check for each kind of link that the history is long enough to show."""
-    asked = [capacity(history, study), taking(history)]
+    asked = [capacity(history, study), taking(history), volume(history, study)]
     return [check for check in asked if check is not None]
 
 
@@ -126,3 +130,44 @@ def taking(history: History) -> Check | None:
         "(channels.NAME.locked)."
     )
     return Check(TAKING, REVIEW, message("{found:list.3}", found=found), advice)
+
+
+def volume(history: History, study: Study) -> Check | None:
+    """Rates that fall when more units come, at steps whose units can be told apart by period: no delay, or dated."""
+    found, asked = [], 0
+    for steps in steps_of(history):
+        dated = steps.stage in history.triangles or history.counting == "cohort"
+        if not dated and mean_delay(history, study, steps.stage) > 0:
+            continue
+        slopes = _by_volume(steps)
+        if not len(slopes):
+            continue
+        asked += 1
+        weight = 1.0 / slopes[:, 1] ** 2
+        slope, error = float((weight * slopes[:, 0]).sum() / weight.sum()), float(weight.sum() ** -0.5)
+        if slope < FALLING and slope < -SURE_VOLUME * error:
+            text = "{less:percent} lower odds of moving into {stage} for each 10~% more units"
+            found.append(message(text, stage=steps.stage, less=1.0 - 1.1**slope))
+    if not asked:
+        return None
+    if not found:
+        return Check(VOLUME, PASS, "no rate falls as more units come")
+    advice = (
+        "A suspicion, no proof: further visitors may be worth less than those that come already, or the team may not "
+        "keep up. Count on less from more spend than the budget says, and raise it in steps while you watch this rate."
+    )
+    return Check(VOLUME, REVIEW, message("{found:parts}", found=found), advice)
+
+
+def _by_volume(steps: Steps) -> Array:
+    """Slope of the steps of a rate's logit on those of the log of its units, and its standard error, by channel."""
+    slopes = []
+    for n, y in zip(steps.above.T, steps.moved.T, strict=True):
+        there = n > 0
+        rate, units = np.log((y[there] + 0.5) / (n[there] - y[there] + 0.5)), np.log(n[there])
+        if there.sum() <= LEAST_STEPS or np.ptp(units) == 0 or y.sum() < LEAST_MOVED * there.sum():
+            continue
+        fit = _least_squares(np.diff(rate), [np.diff(units)])
+        if fit is not None:
+            slopes.append(fit[:2])
+    return np.array(slopes, dtype=float).reshape(-1, 2)

@@ -6,7 +6,7 @@ import numpy as np
 from posterior_fixture import history, study
 
 from forecast.equations import delay_pmf
-from forecast.history.audit_links import capacity, taking
+from forecast.history.audit_links import capacity, taking, volume
 from forecast.history.history import History
 from forecast.words import Check, text
 
@@ -58,3 +58,18 @@ def test_a_channel_that_takes_from_another_is_named():
     assert said.endswith("more spend of one")
     checked(taking(rivals(0.0)), "PASS")
     assert taking(staffed(1.0)) is None
+
+
+def diluted(by: float) -> History:
+    """Visitors of two channels that scatter by half; fewer of them become leads as more come, by a power."""
+    rng = np.random.default_rng(9)
+    visitors = np.round(3000.0 * np.exp(rng.normal(0.0, 0.5, (N, 2))))
+    leads = rng.binomial(visitors.astype(int), 0.05 * (visitors / 3000.0) ** -by)
+    return history({"visitors": visitors, "leads": leads, "won": 9.0}, periods=N)
+
+
+def test_a_rate_that_falls_with_volume_is_named():
+    """Odds fall by some 5 % for each 10 % more visitors; a rate that holds passes; delayed stages are not asked."""
+    assert " of moving into leads" in checked(volume(diluted(0.5), study()), "REVIEW")
+    checked(volume(diluted(0.0), study()), "PASS")
+    assert volume(staffed(1.0), study()) is None
