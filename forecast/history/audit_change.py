@@ -26,7 +26,7 @@ LEAST_PERIODS = 3
 NORMAL = 0.6745  # the median of |z|
 LEAST_WALK = 0.02  # of traffic, a month, on the log scale
 GROWN, SURE_GROWN = 0.2, 2.0  # a year, on the log scale; standard errors
-FEW_DEALS, MOVED_VALUE = 20, 0.1  # deals; on the log scale
+FEW_DEALS, MOVED_VALUE, LEAST_CV = 20, 0.1, 0.01  # deals; on the log scale; of a price list
 SURE_STEP, SURE_DRIFT = 2.8, 2.5  # standard errors
 FAR, SHARE, SURE_MOVED = 1.5, 0.05, 3.0  # times the usual amount; of all spend; standard errors
 FEW_DUE, SLOWER, SURE_SLOWER = 8.0, 0.7, 2.4  # moves that older cohorts had; share of them; standard errors
@@ -89,7 +89,7 @@ def value_of_a_deal(history: History) -> Check | None:
     if n < 2 * width or deals.sum() < FEW_DEALS or free < width:
         return None
     usual = deals * mean
-    cv2 = float(((money - usual)[used] ** 2 / (usual * mean)[used]).sum()) / free
+    cv2 = max(float(((money - usual)[used] ** 2 / (usual * mean)[used]).sum()) / free, LEAST_CV**2)
     usual, seen, variance = usual.sum(axis=1), money.sum(axis=1), (usual * mean).sum(axis=1) * cv2
     sharpest, at = 0.0, n
     for start in range(max(n // 3, width), n - width + 1):
@@ -99,7 +99,7 @@ def value_of_a_deal(history: History) -> Check | None:
             continue
         early, late = (float(seen[p].sum() / usual[p].sum()) for p in parts)
         z = (late - early) / math.sqrt(sum(variance[p].sum() / usual[p].sum() ** 2 for p in parts))
-        if abs(z) > abs(sharpest):
+        if at == n or abs(z) > abs(sharpest):
             sharpest, at = float(z), start
     time = np.arange(n) - np.average(np.arange(n), weights=usual)
     along = float((time * (seen - usual)).sum() / math.sqrt(max((time**2 * variance).sum(), 1e-300)))
@@ -161,7 +161,8 @@ def spend_moved(history: History) -> Check | None:
 
 def pace(history: History) -> Check | None:
     """Whether the youngest cohorts of dated units move on less than older ones did at the same ages, by stage."""
-    asked = [_pace(history, before, stage) for before, stage in history.steps if stage in history.triangles]
+    told = [_pace(history, before, stage) for before, stage in history.steps if stage in history.triangles]
+    asked = [said for said in told if said is not None]
     if not asked:
         return None
     slow = [said for said in asked if said]
@@ -174,8 +175,8 @@ def pace(history: History) -> Check | None:
     return Check(PACE, REVIEW, together(*slow, between="; "), advice)
 
 
-def _pace(history: History, before: str, stage: str) -> Text:
-    """What is said where the youngest cohorts into a stage are slow; empty where they are not."""
+def _pace(history: History, before: str, stage: str) -> Text | None:
+    """What is said where the youngest cohorts are slow; empty where they are not, None where too few are due."""
     moved = history.triangles[stage].values.sum(axis=2).astype(float)
     gone = moved + (history.losses[stage].values.sum(axis=2) if stage in history.losses else 0.0)
     entered, n = history.filled(before).sum(axis=1), len(moved)
@@ -183,7 +184,7 @@ def _pace(history: History, before: str, stage: str) -> Text:
     seen = np.arange(n)[:, None] + np.arange(ages) < n
     left = np.where(seen, entered[:, None] - np.cumsum(gone, axis=1) + gone, 0.0)
     moved = np.where(seen, moved, 0.0)
-    slowest: tuple[float, int, float, float] = (0.0, 0, 0.0, 0.0)
+    slowest: tuple[float, int, float, float] = (math.inf, 0, 0.0, 0.0)
     for young in range(LEAST_PERIODS, n // 3 + 1):
         old = slice(0, n - young)
         hazard = moved[old].sum(axis=0) / np.maximum(left[old].sum(axis=0), 1.0)
@@ -196,6 +197,8 @@ def _pace(history: History, before: str, stage: str) -> Text:
         z = (came - due) / math.sqrt(due * scatter * n / (n - young))
         slowest = min(slowest, (z, young, came, due))
     z, young, came, due = slowest
+    if young == 0:
+        return None
     if z > -SURE_SLOWER or came > SLOWER * due:
         return ""
     text = (

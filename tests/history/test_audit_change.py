@@ -115,3 +115,14 @@ def test_young_cohorts_that_are_slow_are_named():
         said = checked(pace(changed), "REVIEW")
         assert " won of the leads since 2027-" in said
     assert pace(visited(0.0)) is None
+
+
+def test_a_price_list_and_a_file_too_short_are_no_change():
+    """Deals of one price have no scatter to compare with, and pass; a few leads do not tell their pace."""
+    won = np.broadcast_to([3.0, 2.0], (N, 2))
+    listed = history({"visitors": 900.0, "won": won, "revenue": won * [100.0, 250.0]}, periods=N)
+    checked(value_of_a_deal(listed), "PASS")
+    few = np.zeros((8, 8, 1), dtype=np.int64)
+    few[:, 0] = 1
+    short = history({"leads": 2.0, "won": 1.0}, channels=["one"], periods=8, triangles={"won": few})
+    assert pace(short) is None
