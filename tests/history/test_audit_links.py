@@ -6,7 +6,7 @@ import numpy as np
 from posterior_fixture import history, study
 
 from forecast.equations import delay_pmf
-from forecast.history.audit_links import capacity, taking, volume
+from forecast.history.audit_links import capacity, late_drop, taking, volume
 from forecast.history.history import History
 from forecast.words import Check, text
 
@@ -73,3 +73,16 @@ def test_a_rate_that_falls_with_volume_is_named():
     assert " of moving into leads" in checked(volume(diluted(0.5), study()), "REVIEW")
     checked(volume(diluted(0.0), study()), "PASS")
     assert volume(staffed(1.0), study()) is None
+
+
+def test_what_a_late_fall_of_the_close_rate_would_show_is_said_where_it_matters():
+    """With 10 wins a month behind 90 days no fall shows; with 2,000, or within two weeks, it would: nothing."""
+    slow, quick = (study(funnel={"delay": {"won": f"{days} days"}}) for days in (90, 14))
+    few, many = (
+        history({"leads": 900.0, "qualified": 20.0 * times, "won": 5.0 * times}, periods=N)
+        for times in (1, 200)
+    )
+    said = checked(late_drop(few, slow), "PASS")
+    assert said.startswith("no fall in the last 3 months could show yet in won")
+    assert late_drop(many, slow) is None
+    assert late_drop(few, quick) is None
