@@ -23,6 +23,8 @@ companies standing still (twins: the same company by number, the same chance). B
               the company, whose draws are the truth (`forecast.lab.futures`)
     named     share of companies where a check of the verdict that is REVIEW or FAIL names the change, and does not
               name it in the twin that stands still; "alarm" is how often it names it there
+
+--method audit asks the checks of the history alone, which previews and fits share, and forecasts nothing: seconds.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +47,18 @@ from world_families import CHANGING, CONTROLS, FAMILIES, random_world
 
 from forecast.backtest import BASELINES, scores
 from forecast.fit import Posterior, checked, fit_posterior, preview
-from forecast.history import History, read_history, read_plan
+from forecast.history import History, audit_history, read_history, read_plan
 from forecast.lab import Company, Floats, counts, futures, generate
 from forecast.outlook import case_of, simulate
 from forecast.planning import forecast
 from forecast.study import Study, load_study
+from forecast.words import PASS, Check
 
 HORIZON = 3
 DRAWS = 4000
 BANDS = (0.5, 0.8, 0.9)
 PRODUCT, PREVIEW, LIMIT = "product", "preview", "reachable"
-METHODS = ("preview", "fit")
+METHODS = ("preview", "fit", "audit")
 
 
 def study_text(company: Company, counting: str, delays: dict[str, float]) -> str:
@@ -220,6 +223,13 @@ def one_changing(job: tuple[str, int, str, int]) -> dict[str, Any]:
     world = CHANGING[family].change(still, np.random.default_rng([1412, number]))
     company = generate(world, chance)
     guess = told_delays(company, np.random.default_rng([1413, number]))
+    moved = {c for change in world.changes for c in change.channels}
+    moved |= {c.name for c, before in zip(world.channels, still.channels, strict=True) if c != before}
+    record = {"family": family, "number": number, "changed": sorted(moved)}
+    if method == "audit":
+        with tempfile.TemporaryDirectory() as name:
+            study, history = read(company, CHANGING[family].counting, guess, Path(name))
+        return record | {"alarms": _alarms(c for c in audit_history(history, study) if c.status != PASS)}
     came = float(company.truth["later"]["totals"][str(HORIZON)]["total"]["revenue"])
     truth = what_may_come(company, np.random.default_rng([1414, number]))
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
@@ -235,25 +245,22 @@ def one_changing(job: tuple[str, int, str, int]) -> dict[str, Any]:
             made.simulate({"given": made.case.plan})["revenue"].sel(plan="given").sum(["period", "channel"])
         )
         found = made.verdict.failing
-    moved = {c for change in world.changes for c in change.channels}
-    moved |= {c.name for c, before in zip(world.channels, still.channels, strict=True) if c != before}
-    return {
-        "family": family,
-        "number": number,
+    return record | {
         "came": came,
         "truth": score(truth, came),
         "forecast": score(told.values, came),
         "may": {f"{b:g}": _within(told.values, truth, b) for b in BANDS},
-        "changed": sorted(moved),
-        "alarms": [
-            [re.sub(PREFIX, "", c["name"]), c["status"], c["value"]] for c in (x.told() for x in found)
-        ],
+        "alarms": _alarms(found),
         "gate": posterior.provenance.get("failures", []) != [],
     }
 
 
 PREFIX = "^(model and history|data): "
 ALWAYS = "preview"  # the check that says what a preview is
+
+
+def _alarms(found: Iterable[Check]) -> list[list[str]]:
+    return [[re.sub(PREFIX, "", c["name"]), c["status"], c["value"]] for c in (x.told() for x in found)]
 
 
 def _within(draws: Floats, truth: Floats, band: float) -> float:
@@ -285,32 +292,38 @@ def changing_table(records: list[dict[str, Any]]) -> pd.DataFrame:
     for family in [name for name in CHANGING if any(r["family"] == name for r in records)]:
         mine = [r for r in records if r["family"] == family]
         twins = [by.get((CONTROLS[CHANGING[family].counting], r["number"])) for r in mine]
-        expected = np.array([r["truth"]["mean"] for r in mine])
-        said = np.array([r["forecast"]["mean"] for r in mine])
-        came = np.array([r["came"] for r in mine])
         pairs = [(r, t) for r, t in zip(mine, twins, strict=True) if t is not None]
-        beyond = np.array([_off(r) - _off(t) for r, t in pairs])
+        row = {"family": family, "n": len(mine)}
+        if all("forecast" in r for r in mine):
+            row |= _scored(mine, pairs if family not in CONTROLS.values() else [])
         there = [naming(family, t["alarms"], r["changed"]) for r, t in pairs]
         here = [naming(family, r["alarms"], r["changed"]) for r, _ in pairs]
-        row = {
-            "family": family,
-            "n": len(mine),
-            "bias": _with_error((said - came) / expected),
-            "of truth": _with_error(said / expected - 1),
-            "beyond": _with_error(beyond) if pairs and family not in CONTROLS.values() else "",
-            "CRPS/mean": np.mean([r["forecast"]["crps"] for r in mine] / expected),
-            "limit": np.mean([r["truth"]["crps"] for r in mine] / expected),
-        }
-        for band in (0.8, 0.5):
-            low, high = f"q{100 * (1 - band) / 2:g}", f"q{100 * (1 + band) / 2:g}"
-            held = np.mean([r["forecast"][low] <= r["came"] <= r["forecast"][high] for r in mine])
-            row[f"{band:.0%}"] = f"{held:.0%}"
-            row[f"may {band:.0%}"] = f"{np.mean([r['may'][f'{band:g}'] for r in mine]):.0%}"
         if pairs and family not in CONTROLS.values():
             row["named"] = f"{np.mean([bool(h - t) for h, t in zip(here, there, strict=True)]):.0%}"
             row["alarm"] = f"{np.mean([bool(t) for t in there]):.0%}"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
+
+
+def _scored(mine: list[dict[str, Any]], pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    """Bias, CRPS and coverage of a family's forecasts; `pairs` with their twins, none of a control."""
+    expected = np.array([r["truth"]["mean"] for r in mine])
+    said = np.array([r["forecast"]["mean"] for r in mine])
+    came = np.array([r["came"] for r in mine])
+    beyond = np.array([_off(r) - _off(t) for r, t in pairs])
+    row = {
+        "bias": _with_error((said - came) / expected),
+        "of truth": _with_error(said / expected - 1),
+        "beyond": _with_error(beyond) if pairs else "",
+        "CRPS/mean": np.mean([r["forecast"]["crps"] for r in mine] / expected),
+        "limit": np.mean([r["truth"]["crps"] for r in mine] / expected),
+    }
+    for band in (0.8, 0.5):
+        low, high = f"q{100 * (1 - band) / 2:g}", f"q{100 * (1 + band) / 2:g}"
+        held = np.mean([r["forecast"][low] <= r["came"] <= r["forecast"][high] for r in mine])
+        row[f"{band:.0%}"] = f"{held:.0%}"
+        row[f"may {band:.0%}"] = f"{np.mean([r['may'][f'{band:g}'] for r in mine]):.0%}"
+    return row
 
 
 def _off(record: dict[str, Any]) -> float:
