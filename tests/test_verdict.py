@@ -151,6 +151,18 @@ def test_a_model_that_could_not_have_made_the_history(family: str, p: float, ove
         assert named[0]["value"].startswith("leads to won, ppc: 40 seen, 80 expected (p ")
 
 
+def test_a_preview_fails_by_itself():
+    """What forbids a fit's numbers forbids a preview's: a miss of the last periods, and faults of the data."""
+    missed = judged({"method": "preview", "predictive": ppc("recent", 0.001, -0.4)})
+    assert missed["status"] == "FAIL"
+    assert missed["sentence"].startswith("PREVIEW")
+    bad = pd.DataFrame(
+        [{"check": "Enough wins", "status": "FAIL", "evidence": "none", "advice": "Add some."}]
+    )
+    posterior = Posterior(xr.Dataset(), (), {"method": "preview"})
+    assert verdict(posterior, bad, DELAYS, SPLIT.head(0))["status"] == "FAIL"
+
+
 def weighed(quantity: str, channel: str = "", **values: float) -> dict[str, Any]:
     """A record of sensitivity."""
     return {"quantity": quantity, "channel": channel, "prior": 0.0, "likelihood": 0.1, "share": 0.5} | values
