@@ -182,7 +182,7 @@ def _pace(history: History, before: str, stage: str) -> Text | None:
     entered, n = history.filled(before).sum(axis=1), len(moved)
     ages = gone.shape[1]
     seen = np.arange(n)[:, None] + np.arange(ages) < n
-    left = np.where(seen, entered[:, None] - np.cumsum(gone, axis=1) + gone, 0.0)
+    left = np.where(seen, np.maximum(entered[:, None] - np.cumsum(gone, axis=1) + gone, 0.0), 0.0)
     moved = np.where(seen, moved, 0.0)
     slowest: tuple[float, int, float, float] = (math.inf, 0, 0.0, 0.0)
     for young in range(LEAST_PERIODS, n // 3 + 1):

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 LEAST_STEPS = 12
 HALF, SURE_CAPACITY, LEAST_MOVED = 0.5, 3.0, 2  # slope; standard errors; units a period
-SURE_TAKING = 0.01  # p, over all pairs
+SURE_TAKING, LARGEST = 0.01, 10  # p, over all pairs; channels by traffic, and by spend, that are asked
 FALLING, SURE_VOLUME = -0.2, 3.5  # slope; standard errors
 
 LONG, LEAST_WINS = 1.0, 20  # periods of delay; in all
@@ -131,10 +131,11 @@ def taking(history: History) -> Check | None:
     """Channels whose traffic falls as another one's spend rises, beside their own spend and what all others do."""
     with np.errstate(divide="ignore", invalid="ignore"):
         traffic, spend = (np.diff(np.log(values), axis=0) for values in (history.entries, history.spend))
-    several, paid = range(len(history.channels)), np.flatnonzero(history.paid)
+    several = range(len(history.channels))
+    eaters = [c for c in _largest(history.spend) if history.paid[c]]
     pairs: list[tuple[float, float, int, int]] = []
-    for eaten in several:
-        for eater in (int(o) for o in paid if o != eaten):
+    for eaten in _largest(np.nan_to_num(history.entries)):
+        for eater in (c for c in eaters if c != eaten):
             others = [c for c in several if c not in (eaten, eater)]
             columns = [spend[:, eater]]
             columns += [traffic[:, others].mean(axis=1)] if others else []
@@ -163,6 +164,10 @@ def taking(history: History) -> Check | None:
         "(channels.NAME.locked)."
     )
     return Check(TAKING, REVIEW, message("{found:list.3}", found=found), advice)
+
+
+def _largest(values: Array) -> list[int]:
+    return [int(c) for c in np.argsort(-values.sum(axis=0), kind="stable")[:LARGEST]]
 
 
 def volume(history: History, study: Study) -> Check | None:
