@@ -71,7 +71,7 @@ EARLY_PERIODS = 6  # whose mean stands for what was before the window
 MONTHS_OF_CARRY = 8
 SEASONS = {"month": 12, "quarter": 4, "week": 54}
 LEAST_LEARNT = 0.1
-TREND = 0.25  # k of traffic, by the month: sd of its slope over that of a month's step
+TREND = 0.5  # k of traffic, by the month: sd of its slope over that of a month's step
 FADING = 0.9  # share of the slope that is left a month later
 MOST_AGES = {"month": 60, "quarter": 20, "week": 261}  # five years
 

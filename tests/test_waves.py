@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.equations import (
+    TREND,
     coordinates,
     fading,
     onto_waves,
@@ -76,14 +77,14 @@ def test_slopes_are_drawn_given_the_path(periods: int):
 
 
 def test_a_straight_line_has_nearly_its_slope_and_a_short_one_little_of_it():
-    """What a walk alone could have made is taken off: of three years a third, of half a year most."""
+    """What a walk alone could have made is taken off: of three years a tenth, of half a year nearly half."""
 
     def share(periods: int) -> float:
         line = 0.05 * (np.arange(periods) - (periods - 1) / 2)
-        return float(slopes(line, np.array(0.05), np.array(0.0), trend_waves(periods, 0.25), 0.25)) / 0.05
+        return float(slopes(line, np.array(0.05), np.array(0.0), trend_waves(periods, 0.5), 0.5)) / 0.05
 
-    assert 0.6 < share(36) < 0.9
-    assert 0.1 < share(6) < 0.35
+    assert 0.85 < share(36) < 0.95
+    assert 0.5 < share(6) < 0.6
     assert (np.diff([share(t) for t in (2, 6, 12, 24, 36, 60)]) > 0).all()
 
 
@@ -94,7 +95,7 @@ def test_a_trend_is_the_same_by_months_and_by_quarters():
         kind: (12 / n) ** 0.5 for kind, n in of_year.items()
     }  # sd of a period's step over that of a month's
     yearly = [steepness(kind) * step[kind] * n for kind, n in of_year.items()]
-    assert yearly == pytest.approx([12 * 0.25] * 3)
+    assert yearly == pytest.approx([12 * TREND] * 3)
     assert fading(3, "month") == pytest.approx([0.9, 1.71, 2.439])
     left = [np.diff(fading(n + 1, kind))[-1] / fading(1, kind)[0] for kind, n in of_year.items()]
     assert left == pytest.approx([0.9**12] * 3)
