@@ -49,7 +49,7 @@ from forecast.errors import DataError, UsageError
 from forecast.history import History
 
 SCHEMA = 3
-VERSION = 11  # of the models: raised when the same data would fit to another posterior
+VERSION = 12  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
