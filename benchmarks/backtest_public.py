@@ -11,7 +11,8 @@ were there at the origin, which that does not touch.
 
 toy store: orders and revenue of the next three months, an origin every month from 12 months of history on. "Sessions
 given": the sessions of the tested months are told to the forecast, so that only the conversion is forecast. Beside it
-the orders of the last six months per session, times these sessions, as a spreadsheet would have it.
+the orders of the last six months per session, times these sessions, as a spreadsheet would have it. "Reversed": the
+same months in the opposite order, a shop that shrinks.
 
 Finished origins are kept in FOLDER; a second call goes on.
 """
@@ -62,17 +63,21 @@ every = 1
 """
 
 
-def toy_counts(source: Path, folder: Path) -> None:
-    """toy.csv: sessions, orders and revenue by month; the first and last month are partial and left out."""
+def toy_counts(source: Path, folder: Path, *, reverse: bool = False) -> None:
+    """toy.csv: sessions, orders and revenue by month; the first and last month are partial and left out.
+
+    reverse: what was counted in the opposite order, the last month first.
+    """
     table = pd.read_csv(source / "derived_monthly_funnel.csv").iloc[1:-1]
     period = [f"{y}-{m:02d}" for y, m in zip(table["Year"], table["Month"], strict=True)]
+    table = table.iloc[::-1] if reverse else table
     pd.DataFrame(
         {
             "period": period,
             "channel": "shop",
-            "visitors": table["Sessions_to_Product_Page"],
-            "won": table["Orders"],
-            "revenue": table["Total_Revenue"],
+            "visitors": table["Sessions_to_Product_Page"].to_numpy(),
+            "won": table["Orders"].to_numpy(),
+            "revenue": table["Total_Revenue"].to_numpy(),
         }
     ).to_csv(folder / "toy.csv", index=False)
 
@@ -153,6 +158,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if given.only != "olist":
         make = lambda f: toy_counts(given.data / "toy_store", f)  # noqa: E731
         show(TOY, "toy store, sessions not given", make, dict(options), ("won",))
+        back = lambda f: toy_counts(given.data / "toy_store", f, reverse=True)  # noqa: E731
+        show(TOY, "toy store, reversed", back, dict(options), ("won",))
         show(TOY, "toy store, sessions given", make, options | {"job": sessions_given}, ("won",))
 
 

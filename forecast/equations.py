@@ -2,6 +2,7 @@
 
     delay                    delay_pmf, ages_needed, lognormal_cdf
     walks                    walk_waves and what goes with them
+    trend                    trend_waves, steepness, slopes, fading
     season                   season_basis
     spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
                              log_marginal
@@ -40,6 +41,15 @@ channels alike, the season with its own waves e_k, is in that sum too: both cent
     a_k = sigma^(1 - v_k) (r_k - v_k e_k),   o_kc = tau^(1 - w_kc) (s_kc - w_kc (a_k + e_k)).
 
 Source: Papaspiliopoulos, Roberts & Skold 2007.
+
+Trend. A path that also rises steadily, l_t = walk + b (t - mean t) with b ~ Normal(0, k sigma), is Gaussian with mean
+zero like the walk alone, and its covariance sigma^2 (L+ + k^2 (t - mean t)(t - mean t)') has eigenvectors of its own:
+as many waves as before, with coefficients Normal(0, sigma). So the slope costs no coordinate and no scale. It is drawn
+given the path,
+
+    b | l ~ Normal(k^2 g'a, sigma k sqrt(1 - k^2 g'g)),   g_k = sum_t b_k(t) (t - mean t) / sum_t b_k(t)^2,
+
+and fades ahead: after h periods the path has risen by b sum_j phi^j, j = 1 .. h. Source: Gardner & McKenzie 1985.
 """
 
 from __future__ import annotations
@@ -52,6 +62,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, gammaln, ndtr
 
+from forecast.periods import periods_per_year
+
 Array = NDArray[np.float64]
 FLOOR = 1e-9
 SOFT = 0.25  # width, in units, of the smooth maximum that keeps effective trials above successes
@@ -59,6 +71,8 @@ EARLY_PERIODS = 6  # whose mean stands for what was before the window
 MONTHS_OF_CARRY = 8
 SEASONS = {"month": 12, "quarter": 4, "week": 54}
 LEAST_LEARNT = 0.1
+TREND = 0.5  # k of traffic, by the month: sd of its slope over that of a month's step
+FADING = 0.9  # share of the slope that is left a month later
 MOST_AGES = {"month": 60, "quarter": 20, "week": 261}  # five years
 
 
@@ -128,21 +142,16 @@ def walk_waves(periods: int) -> Array:
     return (
         np.sqrt(2.0 / periods)
         * np.cos(np.pi * k * (t + 0.5) / periods)
-        / (2.0 * _half_chord(periods))[:, None]
+        / (2.0 * np.sin(np.pi * k / (2.0 * periods)))
     )
 
 
-def _half_chord(periods: int) -> Array:
-    return np.asarray(np.sin(np.pi * np.arange(1.0, periods) / (2.0 * periods)))
-
-
-def onto_waves(paths: Array) -> Array:
-    """The waves of paths (period, column), their means left out: (wave, column)."""
-    basis = walk_waves(len(paths))
+def onto_waves(paths: Array, basis: Array) -> Array:
+    """The coefficients of paths (period, column) in waves (wave, period), their means left out: (wave, column)."""
     return np.asarray((basis @ paths) / np.maximum((basis**2).sum(axis=1), 1e-300)[:, None])
 
 
-def waves_centred(drift: Array, precision: Array, delay: Array) -> tuple[Array, Array]:
+def waves_centred(drift: Array, precision: Array, delay: Array, basis: Array) -> tuple[Array, Array]:
     """How far to centre the common waves, shape (wave,), and the channels' own, (wave, channel).
 
     A wave of prior variance s^2 about which the data have the information I is centred by s^2 I / (1 + s^2 I), where
@@ -152,13 +161,14 @@ def waves_centred(drift: Array, precision: Array, delay: Array) -> tuple[Array, 
         drift: typical sds of the steps of the common walk and of a channel's own.
         precision: information on a log level or logit in one cell, dims (period, channel).
         delay: probability by age of what blurs a wave on its way into the counts; (1,) of ones where nothing does.
+        basis: the waves, (wave, period), slow ones first.
     """
     periods = len(precision)
     if periods == 1:
         return np.zeros(1), np.zeros((1, precision.shape[1]))
     angle = np.pi * np.arange(1.0, periods)[:, None] / periods
     passed = np.abs((delay * np.exp(-1j * angle * np.arange(len(delay)))).sum(axis=1)) ** 2
-    variance = 1.0 / (2.0 * _half_chord(periods)) ** 2
+    variance = (basis**2).sum(axis=1)
     known = passed[:, None] * precision.mean(axis=0)
     own = drift[1] ** 2 * variance[:, None] * known
     common = drift[0] ** 2 * variance * (known / (1.0 + own)).sum(axis=1)
@@ -171,7 +181,7 @@ def walks(draws: Mapping[str, Array], data: Mapping[str, Array]) -> tuple[Array,
     `draws` hold drift, own_drift (...), waves (..., wave) and own_waves (..., wave, channel); of traffic also season_sd
     (...) and season (..., column).
     """
-    v, w, basis = data["walk_centred"], data["own_centred"], walk_waves(len(data["y"]))
+    v, w, basis = data["walk_centred"], data["own_centred"], data["basis"]
     beside = _season_waves(draws, data)
     common = draws["drift"][..., None] ** (1.0 - v) * (draws["waves"] - v * beside)
     own = draws["own_waves"] - w * (common + beside)[..., None]
@@ -196,7 +206,7 @@ def coordinates(
     """
     v, w = data["walk_centred"], data["own_centred"]
     beside = _season_waves(season or {}, data)
-    common, own = (onto_waves(np.cumsum(path, axis=0)) for path in (steps[:, None], own_steps))
+    common, own = (onto_waves(np.cumsum(x, axis=0), data["basis"]) for x in (steps[:, None], own_steps))
     own_waves = own * scales[1] ** (w - 1.0) + w * (common[:, 0] + beside)[:, None]
     return {"waves": common[:, 0] * scales[0] ** (v - 1.0) + v * beside, "own_waves": own_waves}
 
@@ -207,6 +217,45 @@ def _season_waves(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Arra
         return np.zeros(len(data["walk_centred"]))
     scale = np.asarray(draws["season_sd"])[..., None] ** (1.0 - data["season_centred"])
     return np.asarray(scale * draws["season"] @ data["season_waves"].T)
+
+
+# ------------------------------------------------------------------------------------------------------------- trend
+
+
+def steepness(period: str) -> float:
+    """k of the trend: sd of a slope a period over the sd of a period's step. `TREND` is that of months."""
+    return TREND * math.sqrt(12.0 / periods_per_year(period))
+
+
+def fading(periods: int, period: str) -> Array:
+    """How often a slope a period is added to the path by each period ahead: sum_j phi^j, j = 1 .. h, (period,)."""
+    left = FADING ** (12.0 / periods_per_year(period))
+    return np.cumsum(left ** np.arange(1.0, periods + 1.0))
+
+
+def trend_waves(periods: int, steep: float) -> Array:
+    """The waves of a walk with a trend, (wave, period), orthogonal and slow ones first, as `walk_waves` has them."""
+    if periods == 1:
+        return walk_waves(1)
+    walk, time = walk_waves(periods), _time(periods)
+    size, waves = np.linalg.eigh(walk.T @ walk + steep**2 * np.outer(time, time))
+    rows = (waves * np.sqrt(np.maximum(size, 0.0)))[:, :0:-1].T  # the last one is a constant, of size zero
+    return np.asarray(rows * np.where(rows[:, :1] < 0.0, -1.0, 1.0))
+
+
+def slopes(paths: Array, drift: Array | float, z: Array | float, basis: Array, steep: float) -> Array:
+    """Slopes a period, (...,), of paths (..., period) about zero in `trend_waves`; `z`: standard normal, (...,).
+
+    drift: sd of the steps, (...,).
+    """
+    reach = onto_waves(_time(basis.shape[1])[:, None], basis)[:, 0]
+    weights = steep**2 * (reach / np.maximum((basis**2).sum(axis=1), 1e-300)) @ basis
+    spread = steep * math.sqrt(max(1.0 - steep**2 * float(reach @ reach), 0.0))
+    return np.asarray(paths @ weights + drift * spread * z)
+
+
+def _time(periods: int) -> Array:
+    return np.arange(float(periods)) - (periods - 1) / 2.0
 
 
 # ------------------------------------------------------------------------------------------------------------ season

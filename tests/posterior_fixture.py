@@ -66,6 +66,7 @@ def posterior(
     losses: Mapping[str, tuple[float, float, float]] | None = None,
     ages: int = 40,
     traffic: ArrayLike = 1000.0,
+    slope: ArrayLike = 0.0,
     traffic_noise: float = 0.0,
     elasticity: ArrayLike = 0.6,
     base: ArrayLike = 0.0,
@@ -79,7 +80,7 @@ def posterior(
 
     rates by destination stage, broadcast to (draw, period, channel); delays: stage -> (mean in periods, cv); losses:
     stage -> (share lost of those that never move on, mean, cv); traffic: units per mean period at reference spend,
-    broadcast to (draw, channel);
+    broadcast to (draw, channel), and the slope of its log a period;
     deal_mean None: deals have no value.
     """
     shape = (draws, len(past.channels))
@@ -108,6 +109,7 @@ def posterior(
         variables |= {f"loss_delay_mean_{stage}": constant(mean), f"loss_delay_cv_{stage}": constant(cv)}
     variables |= {
         "traffic": by_channel(np.log(np.asarray(traffic, dtype=float))),
+        "slope": by_channel(slope),
         "season": (("draw", "season_of_year"), np.zeros((draws, SEASONS[past.period]))),
         "elasticity": by_channel(elasticity),
         "base": by_channel(base),

@@ -24,6 +24,8 @@ from forecast.equations import (
     lagged,
     onto_waves,
     season_basis,
+    steepness,
+    trend_waves,
     walk_waves,
     waves_centred,
     with_past,
@@ -122,10 +124,10 @@ def _typical_drift(history: History) -> Array:
     return both if len(history.channels) > 1 else np.array([math.hypot(*both), 1e-4 * both[1]])
 
 
-def walk_geometry(history: History, precision: Array, delay: Array) -> dict[str, Array]:
+def walk_geometry(history: History, precision: Array, delay: Array, basis: Array) -> dict[str, Array]:
     """Coordinates of the walks (`equations.waves_centred`); a cell tells nothing more where its own noise begins."""
-    common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, delay)
-    return {"walk_centred": common, "own_centred": own, "basis": walk_waves(len(precision))}
+    common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, delay, basis)
+    return {"walk_centred": common, "own_centred": own, "basis": basis}
 
 
 def _level_centred(share: Array, precision: Array) -> Array:
@@ -222,7 +224,7 @@ def _common_data(
         "mu_prior": np.array([rate.mean, rate.sd]),
         "centred": _level_centred(share, precision.sum(axis=0)),
         "drift_prior": drift_prior(history),
-        **walk_geometry(history, precision, delay),
+        **walk_geometry(history, precision, delay, walk_waves(len(precision))),
         "noise_prior": np.array(2.0 / RATE_NOISE),
         "delay_prior": prior.array,
         "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
@@ -307,7 +309,8 @@ def traffic_data(
     basis = season_table(study, history)[season_of(history.periods, history.period)]
     filled = np.where(current > 0, current, 1.0)
     precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
-    geometry = walk_geometry(history, precision, np.ones(1))
+    waves = trend_waves(len(precision), steepness(history.period))
+    geometry = walk_geometry(history, precision, np.ones(1), waves)
     if len(history.channels) == 1:  # its one walk is all that its counts follow
         geometry["walk_centred"] = np.ones_like(geometry["walk_centred"])
     years = len(history.periods) / periods_per_year(history.period)
@@ -324,7 +327,7 @@ def traffic_data(
         **geometry,
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
         "season_centred": np.array(0.8 * min(1.0, years)),  # less than a year tells little: the prior rules
-        "season_waves": onto_waves(basis),
+        "season_waves": onto_waves(basis, waves),
         "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),
         "log_worth": log_worth,
         "log_current": np.log(history.spend_now),

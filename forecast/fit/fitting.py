@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import surprise, walks
+from forecast.equations import slopes, steepness, surprise, walks
 from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.left_out import left_out
@@ -263,12 +263,21 @@ class _Run:
         self.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
         return {"deal_mean": mean, "deal_cv": _flat(d["cv"])}
 
-    def traffic(self, part: Part, seasons: Array) -> dict[str, Array]:
+    def traffic(self, part: Part, seasons: Array, period: str) -> dict[str, Array]:
         """Traffic: see `parts.Fitter`."""
         d = self.sample(part)
-        found = _traffic(d, part.data, seasons)
+        found = _traffic(d, part.data, seasons) | {"slope": self._slopes(d, part, period)}
         self._weigh_response(d, part, found["elasticity"])
         return found
+
+    def _slopes(self, d: Draws, part: Part, period: str) -> Array:
+        """Slopes of traffic, common and own together, (draw, channel): drawn given the walks."""
+        common, own = (_flat(walk) for walk in walks(d, part.data))
+        drift, own_drift = _flat(d["drift"]), _flat(d["own_drift"])[:, None]
+        rng = np.random.default_rng([self.seed, *b"slope"])
+        z, apart = rng.standard_normal(len(drift)), rng.standard_normal((len(drift), own.shape[2]))
+        law = part.data["basis"], steepness(period)
+        return slopes(common, drift, z, *law)[:, None] + slopes(own.swapaxes(1, 2), own_drift, apart, *law)
 
     def weigh(self, d: Draws, part: Part, quantities: Quantities) -> list[dict[str, Any]]:
         """How far quantities of a part rest on their priors; nothing where that is not asked."""

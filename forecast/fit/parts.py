@@ -52,15 +52,18 @@ class Fitter(Protocol):
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: deal_mean (draw, channel), deal_cv (draw)."""
 
-    def traffic(self, part: Part, seasons: Array) -> dict[str, Array]:
-        """Traffic, by the names of the posterior; seasons (season of the year, column): the season's basis."""
+    def traffic(self, part: Part, seasons: Array, period: str) -> dict[str, Array]:
+        """Traffic, by the names of the posterior.
+
+        seasons (season of the year, column): the season's basis; period: kind of the periods.
+        """
 
 
 DIMS = {
     **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
     "log_traffic_path": ("kept", "period", "channel"),
     "season": ("draw", "season_of_year"),
-    **dict.fromkeys(("traffic", "elasticity", "base", "carry", "deal_mean"), ("draw", "channel")),
+    **dict.fromkeys(("traffic", "slope", "elasticity", "base", "carry", "deal_mean"), ("draw", "channel")),
 }
 
 
@@ -90,7 +93,8 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
     traffic = Part("traffic", steps[0][0], "traffic", data)
-    return variables | _named(fitter.traffic(traffic, inputs.season_table(study, history))), ages
+    seasons = inputs.season_table(study, history)
+    return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
 
 
 def _named(found: Mapping[str, Array], end: str = "") -> Variables:

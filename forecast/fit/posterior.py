@@ -8,6 +8,7 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
     loss_logit_<stage> (draw, period, channel), loss_delay_mean_<stage>, loss_delay_cv_<stage>   where losses are dated:
                          logit share lost with a date, of the units that never move on
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
+    slope (draw, channel)           of log traffic a period, at the as-of date; fades ahead (`equations.fading`)
     season (draw, season_of_year)   log effect by season of the year
     elasticity, base, carry (draw, channel); drift_traffic, own_drift_traffic, noise_traffic (draw)
     deal_mean (draw, channel), deal_cv (draw)      currency; cv 0 is one price, or an assumed value
@@ -48,7 +49,7 @@ from forecast.errors import DataError, UsageError
 from forecast.history import History
 
 SCHEMA = 3
-VERSION = 11  # of the models: raised when the same data would fit to another posterior
+VERSION = 12  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")

@@ -3,7 +3,7 @@
     level_c ~ Normal(mu, tau);  logit p_tc = level_c + common walk + own walk;  cell rate ~ Beta, sd `noise` (logit)
     units of a cell move with its rate, each after a delay of its own (exact multinomial thinning by age)
     of those that never move, a share is lost with a date (leads), by the same laws
-    visitors ~ NegBinomial(level x response to spend x season x walks);  deals ~ Gamma
+    visitors ~ NegBinomial(level x response to spend x season x walks with a trend);  deals ~ Gamma
 
 A cell is what entered a stage in one period by one channel (of cohort counts: a lead cohort). Before the window of
 calendar counts there are `before` times as many entries a period as early in it. Nothing of the likelihoods is used
@@ -32,9 +32,11 @@ from forecast.equations import (
     concentration,
     delay_pmf,
     due,
+    fading,
     lagged,
     log_marginal,
     response,
+    steepness,
     with_past,
 )
 from forecast.fit import data as inputs
@@ -200,18 +202,29 @@ class _Maker:
     def _scale(self, rate: float) -> float:
         return float(self.rng.gamma(2.0, 1.0 / rate))
 
-    def _path(self, data: Mapping[str, Array], level: Array) -> tuple[Array, dict[str, Any]]:
-        """Levels with common and own walks, centred on the window, through the horizon; the scales and steps."""
+    def _path(
+        self, data: Mapping[str, Array], level: Array, *, trend: bool = False
+    ) -> tuple[Array, dict[str, Any]]:
+        """Levels with common and own walks, centred on the window, through the horizon; the scales and steps.
+
+        trend: whether steps have a mean, the slopes, which fade after the window.
+        """
         total = PERIODS + HORIZON
         drift, own = (self._scale(rate) for rate in data["drift_prior"])
         steps = drift * self.rng.normal(size=(total, 1))
         apart = own * self.rng.normal(size=(total, len(SPEND)))
-        path = np.cumsum(steps + apart, axis=0)
         point: dict[str, Any] = {
             "drift": drift,
             "own_drift": own,
             "noise": self._scale(float(data["noise_prior"])),
         }
+        if trend:
+            left = np.concatenate([np.ones(PERIODS), np.diff(fading(HORIZON, "month"), prepend=0.0)])
+            slope = steepness("month") * drift * self.rng.normal()
+            own_slope = steepness("month") * own * self.rng.normal(size=len(SPEND))
+            steps, apart = steps + slope * left[:, None], apart + np.outer(left, own_slope)
+            point["slope"] = slope + own_slope
+        path = np.cumsum(steps + apart, axis=0)
         point |= {"steps": steps[:PERIODS, 0], "own_steps": apart[:PERIODS]}
         return level + path - path[:PERIODS].mean(axis=0), point
 
@@ -324,7 +337,7 @@ class _Maker:
         size = 1.0 / (point["noise"] ** 2 + 1e-4)
         visitors = self.rng.poisson(np.exp(log_nu) * self.rng.gamma(size, 1.0 / size, log_nu.shape))
         truth = {f"{name}_traffic": point[name] for name in ("drift", "own_drift", "noise")}
-        truth |= {"traffic": path[PERIODS - 1], "season": season}
+        truth |= {"traffic": path[PERIODS - 1], "slope": point["slope"], "season": season}
         truth |= {"elasticity": beta[:2], "base": base[:2], "carry": carry[1:2]}
         return truth, point, visitors
 
@@ -337,7 +350,7 @@ class _Maker:
         while True:
             mu, tau = self.rng.normal(*LEVEL), self._scale(TRAFFIC_TAU)
             level = self.rng.normal(mu, tau, len(SPEND))
-            path, point = self._path(data, level)
+            path, point = self._path(data, level, trend=True)
             season_sd = self._scale(SEASON_SD)
             season = season_sd * self.rng.normal(size=data["season_basis"].shape[1])
             point |= {"mu": mu, "tau": tau, "level": level, "season_sd": season_sd, "season": season}

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import acting_spend, carry_periods, lagged, response, with_past
+from forecast.equations import acting_spend, carry_periods, fading, lagged, response, with_past
 from forecast.fit import Posterior
 from forecast.history import History
 from forecast.periods import log_days, period_label, period_range, season_of, shift
@@ -51,7 +51,7 @@ class Future:
 
 
 def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
-    """Draw the walks of traffic and rates over `horizon` periods after the history's last."""
+    """Draw the walks of traffic and rates over `horizon` periods after the history's last; traffic's slope fades."""
     draws, channels = posterior.draws, len(history.channels)
 
     def walk(name: str) -> Array:
@@ -62,7 +62,8 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
     starts, moves = horizon_of(history, horizon), walk("traffic")
     season = posterior.array("season")[:, season_of(starts, history.period)]
     days = log_days(starts, history.period)
-    level = posterior.array("traffic")[:, None, :] + moves
+    trend = posterior.array("slope")[:, None, :] * fading(horizon, history.period)[:, None]
+    level = posterior.array("traffic")[:, None, :] + trend + moves
     rates = {
         stage: expit(posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float) + walk(stage))
         for stage in posterior.stages

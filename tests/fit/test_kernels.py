@@ -18,7 +18,7 @@ from pytensor.compile.mode import Mode
 from scipy.special import digamma, gammaln
 from scipy.stats import betabinom
 
-from forecast.equations import walk_waves
+from forecast.equations import trend_waves, walk_waves
 from forecast.fit.kernels import native
 from forecast.fit.kernels import special as gamma_kernels
 from forecast.fit.kernels.traffic import traffic_kernel, value_kernel
@@ -115,6 +115,7 @@ def traffic(*, carry: bool, tuned: bool, tests: int = 0) -> Data:
         "log_days": rng.normal(0.0, 0.05, PERIODS),
         "drift_prior": np.array([25.0, 40.0]),
         **coordinates(),
+        "basis": trend_waves(PERIODS, 0.5),
         "noise_prior": np.array(8.0),
         "season_centred": np.array(0.5),
         "season_waves": rng.normal(0.0, 1.0, (PERIODS - 1, 2)),

@@ -18,7 +18,7 @@ from forecast.fit.posterior import Posterior, load_posterior
 from forecast.history import History, read_history
 from forecast.lab import demo_world, generate, write
 from forecast.outlook import case_of, simulate
-from forecast.periods import period_range
+from forecast.periods import log_days, period_range, season_of
 from forecast.results import total_draws
 from forecast.study import Study, load_study
 
@@ -162,6 +162,26 @@ def test_blanks_and_a_late_channel_are_no_matter():
         assert (now.std(axis=0) < 0.4).all()
     traffic = np.exp(made.array("traffic"))
     np.testing.assert_allclose(traffic.mean(axis=0), [900, 500, 300, 600], rtol=0.15)
+
+
+def test_growth_goes_on_and_fades():
+    """Traffic that grows by 5 % a month is thought to go on growing by most of it; that which stands still is not.
+
+    The slopes of the posterior are those of the forecast: three months ahead they add 0.9 + 0.81 + 0.729 of themselves.
+    """
+    rng, time = np.random.default_rng(8), np.arange(30)[:, None]
+    asked = study(funnel={"stages": ("visitors", "won"), "delay": {"won": 0}})
+    for rate in (0.05, 0.0):
+        visitors = rng.poisson(np.exp(6.5 + rate * time + 0.1 * rng.standard_normal((30, 2)))).astype(float)
+        past = history({"visitors": visitors, "won": np.round(0.1 * visitors)}, periods=30)
+        made = preview(asked, past, seed=1, draws=1000)
+        slope = made.array("slope")
+        assert slope.mean() == pytest.approx(0.85 * rate, abs=0.012)
+        future = case_of(asked, past, made, np.zeros((3, 2)), np.random.default_rng(2)).future
+        season = made.array("season")[:, season_of(future.starts, "month")] + log_days(future.starts, "month")
+        ahead = future.log_traffic - season[:, :, None] - made.array("traffic")[:, None]
+        rise = slope.mean(axis=0) * np.array([0.9, 1.71, 2.439])[:, None]
+        assert ahead.mean(axis=0) == pytest.approx(rise, abs=0.02)
 
 
 def test_the_same_seed_gives_the_same_bytes():

@@ -205,8 +205,8 @@ def test_scales_that_no_data_touch_follow_their_prior():
 def test_few_points_are_the_same_posterior_coarsely(kind: str):
     """The preview's: as far from the fit's draws as their effective sizes say, and these are fewer."""
     part = part_of(kind)
-    many, known = weighed_draws(part, seed=1, draws=4000)
-    few, certificate = weighed_draws(part, seed=1, draws=4000, few=True)
+    many, known = weighed_draws(part, seed=2, draws=4000)
+    few, certificate = weighed_draws(part, seed=2, draws=4000, few=True)
     assert certificate.points < known.points / 2
     least = min(known.ess_scales, known.ess_effects)
     assert least > 2 * certificate.ess_scales > 60

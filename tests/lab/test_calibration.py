@@ -11,6 +11,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import beta
 
+from forecast.equations import coordinates, fading, slopes, steepness, walks
 from forecast.fit import POSITIVE, Part, log_density, log_likelihood, sizes_of
 from forecast.fit import data as inputs
 from forecast.fit.paths import logit_rates, reference_path, season_weights
@@ -115,7 +116,7 @@ def test_the_working_law_expects_what_units_one_by_one_bring() -> None:
 def test_true_values_have_one_entry_for_each_channel_or_season() -> None:
     """So that a rank can be taken in the posterior's variable of that name."""
     truth = made("leads", 4).truth
-    assert truth["logit_rate_won"].shape == truth["traffic"].shape == (len(CHANNELS),)
+    assert truth["logit_rate_won"].shape == truth["traffic"].shape == truth["slope"].shape == (len(CHANNELS),)
     assert truth["season"].shape == (12,)
     assert truth["season"].sum() == pytest.approx(0.0, abs=1e-9)
     assert {"loss_logit_won", "delay_mean_won", "deal_cv", "own_drift_traffic"} <= set(truth)
@@ -151,6 +152,32 @@ def test_the_true_draw_of_traffic_gives_the_true_traffic() -> None:
     plain = reference_path(draws, data)[0, -1]
     shared = (season_weights(draws, data) @ data["season_basis"].T + data["log_days"])[0, -1]
     np.testing.assert_allclose(plain - shared, company.truth["traffic"])
+
+
+def test_true_slopes_are_draws_given_the_true_walks() -> None:
+    """Companies from the prior: slopes less their mean given the walks, over the sd left, are standard normal.
+
+    After the window they fade: less what is left of them, paths rise there as a walk does.
+    """
+    maker, none = _Maker("calendar", np.random.default_rng(4)), np.zeros(len(SPEND))
+    data = inputs.traffic_data(maker.study, maker.empty, None, None) | fixed_arrays()["traffic"]
+    still = {"season_sd": np.array(1.0), "season": np.zeros(data["season_basis"].shape[1])}
+    law = data["basis"], steepness("month")
+    misses, rises = [], []
+    for _ in range(1500):
+        path, point = maker._path(data, none, trend=True)
+        drift, own_drift = scales = point["drift"], point["own_drift"]
+        sampled = coordinates(point["steps"], point["own_steps"], scales, data, still)
+        given = {"drift": np.array(drift), "own_drift": np.array(own_drift)} | still
+        common, own = walks(sampled | given, data)
+        mean = slopes(common, drift, 0.0, *law) + slopes(own.T, own_drift, none, *law)
+        left = slopes(0.0 * common, np.hypot(*scales), 1.0, *law)
+        misses.append((point["slope"] - mean) / left)
+        later = path[-1] - path[PERIODS - 1] - fading(HORIZON, "month")[-1] * point["slope"]
+        rises.append(later / np.hypot(*scales))
+    assert np.mean(misses) == pytest.approx(0.0, abs=0.08)
+    assert np.std(misses) == pytest.approx(1.0, abs=0.06)
+    assert np.std(rises) == pytest.approx(np.sqrt(HORIZON), abs=0.12)
 
 
 def test_the_log_likelihood_is_the_part_of_the_density_that_knows_the_data() -> None:
