@@ -59,9 +59,7 @@ asked = fit_hash(study, history, SEED, DRAWS)
 if posterior is None or posterior.provenance["fit_hash"] != asked:
     posterior = forecast.fit_posterior(study, history, seed=SEED, draws=DRAWS)
     forecast.save_posterior(posterior, saved)
-pd.DataFrame(posterior.diagnostics)[
-    ["part", "max_rhat", "min_ess_bulk", "min_ess_tail", "divergences"]
-].round(3)
+pd.DataFrame(posterior.diagnostics).round(3)
 
 # %% [markdown]
 # ## 3. Forecast the plan
