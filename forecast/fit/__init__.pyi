@@ -47,5 +47,3 @@ from .provenance import fit_posterior as fit_posterior
 from .sampling import log_density as log_density
 from .sampling import sample_kernel as sample_kernel
 from .sampling import sample_pymc as sample_pymc
-from .weighed import Certificate as Certificate
-from .weighed import weighed_draws as weighed_draws

@@ -21,7 +21,7 @@ from forecast.fit.left_out import left_out
 from forecast.fit.parts import Part, assemble
 from forecast.fit.paths import logit_rates, season_weights, traffic_path
 from forecast.fit.points import Draws
-from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_draws, seen_by, to_dataset
+from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_of, seen_by, to_dataset
 from forecast.fit.sampling import CHAINS, Course, diagnose, sample_kernel, sample_pymc
 from forecast.fit.sensitivity import (
     Pull,
@@ -342,10 +342,9 @@ def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array) -> dict[str, A
     common, own = walks(d, data)
     now = d["level"] + common[:, :, -1, None] + own[:, :, -1]
     beta, base, carry = response_of(data, d)
-    kept = kept_draws(now.shape[0] * now.shape[1])
     return {
         "traffic": _flat(now),
-        "log_traffic_path": traffic_path({name: _flat(x)[kept] for name, x in d.items()}, data),
+        "log_traffic_path": traffic_path(kept_of(d), data),
         "season": _flat(season_weights(d, data)) @ seasons.T,
         "elasticity": _flat(beta),
         "base": _flat(base),

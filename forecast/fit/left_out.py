@@ -20,7 +20,7 @@ from scipy.special import gammaln, logsumexp
 from forecast.fit.latent import latent_of
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws
-from forecast.fit.posterior import kept_draws
+from forecast.fit.posterior import kept_of
 
 Array = NDArray[np.float64]
 
@@ -32,9 +32,7 @@ def left_out(sampled: Draws, part: Part, periods: Sequence[str]) -> list[dict[st
     """
     from arviz_stats.base.array import array_stats
 
-    kept = kept_draws(int(np.prod(next(iter(sampled.values())).shape[:2])))
-    few = {name: values.reshape(-1, *values.shape[2:])[kept] for name, values in sampled.items()}
-    cells, _ = latent_of(part).of_draws(few)
+    cells, _ = latent_of(part).of_draws(kept_of(sampled))
     if cells.shape[2]:
         cells = cells - (part.data["weight"] * gammaln(part.data["y"] + 1.0)).T  # log y! is no draw's
     found = []

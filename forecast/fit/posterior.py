@@ -147,6 +147,13 @@ def kept_draws(draws: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, draws - 1, min(draws, 1000)).astype(np.int64))
 
 
+def kept_of(sampled: Mapping[str, Array]) -> dict[str, Array]:
+    """The draws kept of a sampler's draws by parameter, (chain, draw, ...): (kept, ...)."""
+    flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in sampled.items()}
+    kept = kept_draws(len(next(iter(flat.values()))))
+    return {name: values[kept] for name, values in flat.items()}
+
+
 def to_dataset(variables: Variables, coords: Mapping[str, Any]) -> xr.Dataset:
     """Variables by (dims, values) as a dataset; three-dimensional paths as float32."""
     arrays = {

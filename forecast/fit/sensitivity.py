@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from forecast.fit.latent import Traffic, latent_of
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws
-from forecast.fit.posterior import CERTAIN, kept_draws
+from forecast.fit.posterior import CERTAIN, kept_draws, kept_of
 from forecast.fit.scales import (
     DEAL_CV,
     DEAL_CV_SD,
@@ -68,13 +68,15 @@ def part_sensitivities(
 
     Records: quantity, part, channel ("" where there is none), prior, likelihood (sensitivities).
     """
-    kept = kept_draws(int(np.prod(next(iter(sampled.values())).shape[:2])))
-    few = {name: values.reshape(-1, *values.shape[2:])[kept] for name, values in sampled.items()}
+    few = kept_of(sampled)
     by_channel = _log_likelihood(few, part)
     together, single = _weights(by_channel.sum(axis=1)), [_weights(column) for column in by_channel.T]
     found = []
     for quantity, (values, parameters) in quantities.items():
-        flat, priors = values[kept], [_log_prior(few, part.data, name) for name in parameters]
+        flat, priors = (
+            values[kept_draws(len(values))],
+            [_log_prior(few, part.data, name) for name in parameters],
+        )
         wide = flat.ndim > 1
         for c, name in enumerate(channels if wide else [""]):
             g = flat[:, c] if wide else flat
@@ -90,7 +92,7 @@ def part_sensitivities(
                 }
             )
     top = [name for name in few if name in TOP or name.startswith("z_")]
-    pull = sum(_log_prior(few, part.data, name).reshape(len(kept), -1).sum(axis=1) for name in top)
+    pull = sum(_log_prior(few, part.data, name).reshape(len(by_channel), -1).sum(axis=1) for name in top)
     return found, Pull(np.asarray(pull), by_channel.sum(axis=1))
 
 
