@@ -55,7 +55,7 @@ def parts_of(study_name: str) -> dict[str, Part]:
 def product(part: Part) -> dict[str, Any]:
     """One attempt of the product's sampler."""
     started = time.perf_counter()
-    draws, moved = sampling.sample_kernel(
+    draws, moved = sampling.sample_whitened(
         part, seed=SEED, draws=1000, tune=fitting.TUNE, target_accept=fitting.TARGET_ACCEPT, cores=CORES
     )
     seconds = time.perf_counter() - started

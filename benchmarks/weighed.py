@@ -32,7 +32,7 @@ from olist import prepare, study_text
 from world_families import FAMILIES
 from worlds import read, told_delays
 
-from forecast.fit import Draws, Part, fit, sample_kernel
+from forecast.fit import Draws, Part, fit, sample_whitened
 from forecast.history import History, read_history
 from forecast.lab import generate
 from forecast.outlook import case_of, simulate
@@ -136,7 +136,7 @@ def numbers(draws: Draws) -> dict[str, Any]:
 def apart(drawn: Draws, part: Part, draws: int, seed: int) -> dict[str, float]:
     """How far means and ends lie from those of a long run, in posterior sds, and the Monte Carlo error of its means."""
     every = 4 if part.kind == "value" else 1
-    chains, moved = sample_kernel(
+    chains, moved = sample_whitened(
         part, seed=seed, draws=every * draws, tune=1500, target_accept=0.95, cores=2
     )
     ours, gaps, errors = numbers(drawn), [], []

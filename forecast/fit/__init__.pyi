@@ -44,6 +44,5 @@ from .provenance import SAMPLERS as SAMPLERS
 from .provenance import checked as checked
 from .provenance import fit_hash as fit_hash
 from .provenance import fit_posterior as fit_posterior
-from .sampling import log_density as log_density
-from .sampling import sample_kernel as sample_kernel
 from .sampling import sample_pymc as sample_pymc
+from .sampling import sample_whitened as sample_whitened

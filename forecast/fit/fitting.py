@@ -22,7 +22,7 @@ from forecast.fit.parts import Part, assemble
 from forecast.fit.paths import logit_rates, season_weights, traffic_path
 from forecast.fit.points import Draws
 from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_of, seen_by, to_dataset
-from forecast.fit.sampling import CHAINS, Course, diagnose, sample_kernel, sample_pymc
+from forecast.fit.sampling import CHAINS, Course, diagnose, sample_pymc, sample_whitened
 from forecast.fit.sensitivity import (
     Pull,
     Quantities,
@@ -70,7 +70,7 @@ def fit(
     which are within the gate. `tune`, `accept`: warm-up draws and target of the first attempt. `weigh`: whether to
     tell how far numbers rest on their priors. `watch` is shown every part as it was sampled, with its draws. `sampler`:
     "auto" (the weighed closed form of `fit.weighed`, and NUTS for a part whose weights miss the gate), "weighed" (the
-    same without NUTS), "nuts" (nutpie on the kernels) or "pymc" (PyMC's own sampler on the models of `fit.model`: slow,
+    same without NUTS), "nuts" (nutpie on `fit.whitened`) or "pymc" (PyMC's own sampler on the models of `fit.model`: slow,
     and the same posterior).
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
@@ -219,7 +219,7 @@ class _Run:
     ) -> tuple[Draws, Course]:
         words = [self.seed, attempt, *part.name.encode()]
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
-        sampler = sample_pymc if self.road == "pymc" else sample_kernel
+        sampler = sample_pymc if self.road == "pymc" else sample_whitened
         return sampler(
             part,
             seed=seed,

@@ -2,9 +2,9 @@
 
 The scales theta of a part are the logs of its sds, its delay and the like. Each has a score v = Phi^-1(prior cdf of
 theta), which is N(0, 1) before data are seen. All else is counted in effects that are N(0, 1) too: common ones a, and
-those of each channel b. So the density is that of N(0, 1) in all of (v, a, b), times the likelihood; the kernels' point
-is the same in other coordinates. Channel c sees the effects through its unit coordinates u_c = (level, waves of a walk,
-...), of which they are multiples,
+those of each channel b. So the density is that of N(0, 1) in all of (v, a, b), times the likelihood; the point of
+`fit.points` is the same in other coordinates. Channel c sees the effects through its unit coordinates u_c = (level,
+waves of a walk, ...), of which they are multiples,
 
     u_c = sum over common columns of sd x a + sum over own columns of sd x b_c,
 
@@ -56,6 +56,7 @@ from forecast.fit.scales import (
 )
 
 Array = NDArray[np.float64]
+Told = tuple[Array, Array, Array]
 
 FARTHEST = 2.0  # that a logit or a log mean moves in one step of the path
 WIDEST = 6.0  # score at which the path of a channel's response is held
@@ -134,8 +135,16 @@ class Latent:
         return np.stack([np.log(draws[scale.name]) for scale in self.scales], axis=1)
 
     def points(self, theta: Array, a: Array, b: Array) -> Array:
-        """The kernels' points (D, dimension) of draws of scales (D, S) and effects."""
+        """The points (D, dimension), see `fit.points`, of draws of scales (D, S) and effects."""
         raise NotImplementedError
+
+    def points_of(self, theta: Array, a: Array, b: Array, rng: np.random.Generator) -> Array:
+        """The same, with scales that the data do not touch drawn from their prior."""
+        x = self.points(theta, a, b)
+        if self.idle:
+            spread = [scale.first + scale.second * rng.standard_normal(len(x)) for scale in self.idle]
+            x[:, -len(self.idle) :] = np.stack(spread, axis=1)
+        return x
 
     def coordinates(self, sds: tuple[Array, Array], counts: Columns, a: Array, b: Array) -> Array:
         """Unit coordinates (D, channel, column) of draws of effects, (D, P) and (D, channel, Q)."""
@@ -148,6 +157,19 @@ class Latent:
     def moved(self, step: Array) -> None:
         """Move the path by so much, or by less where that is far."""
         raise NotImplementedError
+
+    def look(self, path: Array) -> None:
+        """Look at the data around another path."""
+        self.path = path
+
+    def slopes(self, theta: Array, u: Array) -> Array:
+        """Gradient of the log likelihood at one setting (1, S) and unit coordinates (channel, column), which it keeps.
+
+        The path is there afterwards.
+        """
+        self.look(u)
+        seen = self.seen(theta, bent=False)
+        return np.asarray((seen.rows[0] * seen.score[0, :, :, None]).sum(axis=1))
 
     def learn(self, bend: Array, pull: Array) -> None:
         """Take up further curvature and slope in the last effects of each channel, (channel, m, m), (channel, m)."""
@@ -424,7 +446,7 @@ class Traffic(Latent):
         gain = mean_shape(acting, beta, now) - mean_shape(before, beta, now)
         return np.asarray(d["lift_share"] * (1.0 - base) * gain)
 
-    def _look(self) -> None:
+    def _look(self, *, bends: bool = True) -> None:
         """What does not depend on the scales: means and rows around the path, with slopes and bends of responses."""
         d, z = self.data, self.path[:, -3:]
         steps = WIDTH * np.eye(3)
@@ -434,18 +456,6 @@ class Traffic(Latent):
             np.stack([(ahead[i][k] - behind[i][k]) / (2 * WIDTH) for i in range(3)], axis=-1)
             for k in range(3)
         ]
-        bends = [np.empty((*here[k].shape, 3, 3)) for k in range(3)]
-        for i in range(3):
-            for j in range(i + 1):
-                if i == j:
-                    found = [ahead[i][k] - 2.0 * here[k] + behind[i][k] for k in range(3)]
-                else:
-                    crossed = [
-                        self._responses(z + p * steps[i] + q * steps[j]) for p in (1, -1) for q in (1, -1)
-                    ]
-                    found = [0.25 * (x[0] - x[1] - x[2] + x[3]) for x in zip(*crossed, strict=True)]
-                for k in range(3):
-                    bends[k][..., i, j] = bends[k][..., j, i] = found[k] / WIDTH**2
         straight = self.path[:, :-3]
         path = d["level_prior"] + straight @ self.unit.T + d["log_days"]  # channel, period
         self.log_mean = path + here[0].T
@@ -461,8 +471,27 @@ class Traffic(Latent):
         rows[self.lifted, at, :-3] = (traffic * here[2]) @ self.unit
         rows[self.lifted, at, -3:] = np.einsum("et,eti->ei", traffic, slopes[2])
         self.miss = (d["lift"] - (traffic * here[2]).sum(axis=1)) / d["lift_sd"] ** 2
-        self.rows, self.bends = rows, bends
-        self.lift_bend = np.einsum("et,etij->eij", traffic, bends[2]) * self.miss[:, None, None]
+        self.rows = rows
+        if bends:
+            self.bends = self._bends(here, ahead, behind)
+            self.lift_bend = np.einsum("et,etij->eij", traffic, self.bends[2]) * self.miss[:, None, None]
+
+    def _bends(self, here: Told, ahead: list[Told], behind: list[Told]) -> list[Array]:
+        """Second derivatives in the scores of the responses at the path, from what they are there and a step aside."""
+        z, steps = self.path[:, -3:], WIDTH * np.eye(3)
+        bends = [np.empty((*here[k].shape, 3, 3)) for k in range(3)]
+        for i in range(3):
+            for j in range(i + 1):
+                if i == j:
+                    found = [ahead[i][k] - 2.0 * here[k] + behind[i][k] for k in range(3)]
+                else:
+                    crossed = [
+                        self._responses(z + p * steps[i] + q * steps[j]) for p in (1, -1) for q in (1, -1)
+                    ]
+                    found = [0.25 * (x[0] - x[1] - x[2] + x[3]) for x in zip(*crossed, strict=True)]
+                for k in range(3):
+                    bends[k][..., i, j] = bends[k][..., j, i] = found[k] / WIDTH**2
+        return bends
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
@@ -551,6 +580,11 @@ class Traffic(Latent):
         self.path = self.path + step * min(1.0, 1.0 / max(far, 1e-9))
         self.path[:, -3:] = np.clip(self.path[:, -3:], -WIDEST, WIDEST)
         self._look()
+
+    def look(self, path: Array) -> None:
+        """See `Latent`."""
+        self.path = path
+        self._look(bends=False)
 
     def points(self, theta: Array, a: Array, b: Array) -> Array:
         """See `Latent`."""

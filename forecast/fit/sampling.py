@@ -1,7 +1,7 @@
 """Samples one part of the funnel and says how well that went.
 
-nutpie (NUTS with Fisher-divergence adaptation) samples the kernels; `sample_pymc` runs the same part through its PyMC
-definition instead, for whoever wants to see that it is the same posterior.
+nutpie (NUTS with Fisher-divergence adaptation) samples the density of `fit.whitened`; `sample_pymc` runs the same part
+through its PyMC definition instead, for whoever wants to see that it is the same posterior.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from forecast.equations import walks
 from forecast.errors import FitError, Interrupted
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
+from forecast.fit.weighed import middle_of
+from forecast.fit.whitened import Whitened
 from forecast.progress import Progress
 
 Array = NDArray[np.float64]
 
 CHAINS = 4
 TENTHS = (0.1, 0.9)
+START = 0.5  # of a posterior sd: how far from the middle chains start
 STOPPED = "interrupted; nothing was written"
 
 
@@ -126,95 +130,7 @@ def _columns(sampled: Draws, part: Part) -> Draws:
     return columns
 
 
-def log_density(part: Part) -> Callable[[Array], tuple[float, Array]]:
-    """The log density of a part and its gradient, as a function of the unconstrained point.
-
-    By copies of its data: an array that may not be written is another type to numba, and compiles the kernel once more.
-    """
-    from forecast.fit.kernels import traffic as traffic_kernels
-    from forecast.fit.kernels import transition as kernels
-
-    arguments: list[Any] = [
-        float(v) if v.ndim == 0 else np.array(v, dtype=float, order="C") for v in part.data.values()
-    ]
-    kernel: Callable[..., float] = kernels.transition_kernel
-    if part.kind == "traffic":
-        kernel = traffic_kernels.traffic_kernel
-    elif part.kind == "value":
-        kernel = traffic_kernels.value_kernel
-    else:
-        arguments.append(part.kind == "calendar")
-    size = sum(math.prod(shape) for _, shape in sizes_of(part))
-
-    def density(x: Array) -> tuple[float, Array]:
-        gradient = np.empty(size)
-        return kernel(np.ascontiguousarray(x), gradient, *arguments), gradient
-
-    return density
-
-
-def _start(part: Part) -> Array:
-    """Where chains begin, before jitter: the prior's middle, with levels where the counts are."""
-    data = part.data
-    point: dict[str, Any] = {name: 0.0 for name, _ in sizes_of(part)}
-    point |= {"tau": math.log(0.4), "noise": math.log(0.15), "cv": math.log(0.8), "season_sd": math.log(0.1)}
-    point |= {"drift": math.log(0.05), "own_drift": math.log(0.03)}
-    if part.kind == "value":
-        point["mu"] = float(data["level_prior"][0])
-    elif part.kind == "traffic":
-        point["mu"], point["return_spread"] = float(data["level_prior"]), float(data["spread_prior"][0])
-        totals, cells = (data["y"] * data["weight"]).sum(axis=0), data["weight"].sum(axis=0)
-        point["level"] = np.log(np.maximum(totals / np.maximum(cells, 1.0), 0.1))
-    else:
-        point["mu"] = float(data["mu_prior"][0])
-        middle, w = float(data["mu_prior"][0]), data["centred"]
-        entered, moved = ((data[name] * data["weight"]).sum(axis=0) for name in ("n", "y"))
-        share = np.clip((moved + 1.0) / (entered + 2.0), 1e-4, 0.9)
-        level = np.log(share / (1.0 - share))
-        point["level_raw"] = w * middle + (level - middle) * 0.4 ** (w - 1.0)  # at the tau of the start
-        point["delay_mean"], point["delay_cv"] = float(data["delay_prior"][0]), float(data["delay_prior"][2])
-    return np.concatenate([np.broadcast_to(point[name], shape).ravel() for name, shape in sizes_of(part)])
-
-
-def _jitter(part: Part) -> Array:
-    """Sds of the jitter around the start: a tenth, and of waves a tenth of their own width at the start."""
-    widths = {name: np.full(shape, 0.1) for name, shape in sizes_of(part)}
-    if "waves" in widths:
-        widths["waves"] = 0.1 * 0.05 ** part.data["walk_centred"]
-        widths["own_waves"] = 0.1 * 0.03 ** part.data["own_centred"]
-    return np.concatenate([width.ravel() for width in widths.values()])
-
-
-def _nutpie_model(part: Part, dimension: int) -> Any:
-    """A part as nutpie holds a compiled PyMC model: C functions, a block of data, initial points by seed."""
-    from nutpie.compile_pymc import CompiledPyMCModel
-
-    from forecast.fit.kernels import native
-
-    middle, spread = _start(part), _jitter(part)
-
-    return CompiledPyMCModel(
-        dims={},
-        _n_dim=dimension,
-        _coords={},
-        _shapes={"point": (dimension,)},
-        compiled_logp_func=native.LOGP[part.kind],
-        compiled_expand_func=native.point,
-        initial_point_func=lambda seed: (
-            middle + spread * np.random.default_rng(seed).normal(0.0, 1.0, dimension)
-        ),
-        shared_data={},
-        shared_var_keys={},
-        user_data=native.pack(part.kind, part.data),
-        n_expanded=dimension,
-        shape_info=(["point"], None, [(dimension,)]),
-        logp_func=None,
-        expand_func=None,
-        reparameterized_names=[],
-    )
-
-
-def sample_kernel(
+def sample_whitened(
     part: Part,
     *,
     seed: int,
@@ -224,44 +140,67 @@ def sample_kernel(
     cores: int,
     progress: Progress | None = None,
 ) -> tuple[Draws, Course]:
-    """NUTS by nutpie on the compiled kernel: (draws by parameter, constrained; how the chains moved).
+    """NUTS by nutpie on the density of `fit.whitened`: (draws by parameter, constrained; how the chains moved).
 
     Raises FitError where no chain can start, Interrupted where nutpie came back short (it swallows Ctrl-C).
     """
     import nutpie
 
-    sizes = sizes_of(part)
-    dimension = sum(math.prod(shape) for _, shape in sizes)
-    model = _nutpie_model(part, dimension)
-    total = CHAINS * (draws + tune)
+    density = Whitened(*middle_of(part, seed=seed))
     stop: dict[str, Any] = {}
     if progress is not None:
+        total = CHAINS * (draws + tune)
         stop["progress_callback"] = lambda chains: progress.update(
             sum(c.finished_draws for c in chains), total, ""
         )
         stop["progress_rate"] = 200
     try:
-        trace = nutpie.sample(
-            model,
-            draws=draws,
-            tune=tune,
-            chains=CHAINS,
-            cores=cores,
-            seed=seed,
-            target_accept=target_accept,
-            progress_bar=False,
-            **stop,
-        )
+        with threadpool_limits(1):
+            trace = nutpie.sample(
+                _nutpie_model(density),
+                draws=draws,
+                tune=tune,
+                chains=CHAINS,
+                cores=cores,
+                seed=seed,
+                target_accept=target_accept,
+                progress_bar=False,
+                **stop,
+            )
     except KeyboardInterrupt as error:
         raise Interrupted(STOPPED) from error
     except RuntimeError as error:
         raise FitError(f"{part.label}: the sampler could not run ({error})") from error
-    points = trace.posterior["point"].values
-    if points.shape[:2] != (CHAINS, draws):
+    z = trace.posterior["point"].values
+    if z.shape[:2] != (CHAINS, draws):
         raise Interrupted(STOPPED)
     moved = _course_of(trace)
     gradients = int(moved.stats["n_steps"].sum() + trace.warmup_sample_stats["n_steps"].values.sum())
-    return constrained(points, sizes), replace(moved, gradients=gradients)
+    points = density.points(z.reshape(-1, density.size), np.random.default_rng([seed, CHAINS]))
+    return constrained(points.reshape(*z.shape[:2], -1), sizes_of(part)), replace(moved, gradients=gradients)
+
+
+def _nutpie_model(density: Whitened) -> Any:
+    """A density as nutpie takes it; every chain has a copy of its own, which keeps where it looks."""
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    size = density.size
+
+    def of_chain() -> Callable[[Array], tuple[float, Array]]:
+        return density.copy()
+
+    def expand(_seed: int, _other: int, _chain: int) -> Callable[[Array], dict[str, Array]]:
+        return lambda z: {"point": z}
+
+    return from_pyfunc(
+        size,
+        of_chain,
+        expand,
+        [np.dtype(np.float64)],
+        [(size,)],
+        ["point"],
+        make_initial_point_fn=lambda seed: np.random.default_rng(seed).normal(0.0, START, size),
+    )
 
 
 def _course_of(trace: Any, **theirs: str) -> Course:
@@ -282,7 +221,7 @@ def sample_pymc(
     cores: int,
     progress: Progress | None = None,
 ) -> tuple[Draws, Course]:
-    """The same as `sample_kernel`, from the PyMC definition with PyMC's own NUTS: slow, and the same posterior."""
+    """The same as `sample_whitened`, from the PyMC definition with PyMC's own NUTS: slow, and the same posterior."""
     import pymc as pm
 
     from forecast.fit.model import traffic_model, transition_model, value_model

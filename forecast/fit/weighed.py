@@ -89,22 +89,7 @@ def weighed_draws(
     """
     # Shared among threads, sums would depend on how many there are, and small ones take longer.
     with threadpool_limits(1):
-        work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]), few=few)
-        work.settle(latent_theta(work.latent))
-        rounds, others = (FEW, FEW_OTHERS) if few else (MANY, OTHERS)
-        sizes = rounds if work.latent.bent else others
-        for i, size in enumerate(sizes):
-            work.round(size, first=i == 0)
-            if i == SCOUTS - 1:
-                work.settle_at_mean()
-            elif i == SCOUTS:
-                for _ in range(FEWER_FARTHER if few else MOST_FARTHER):
-                    if work.arrived():
-                        break
-                    work.settle_at_mean()
-                    work.round(size, first=False)
-                if work.latent.learns:
-                    work.learn()
+        work = _searched(part, seed, few=few)
         found, certificate = work.draws(draws)
         for _ in range(MOST_MORE):
             if good(certificate) or certificate.ess_effects < HOPELESS:
@@ -112,6 +97,38 @@ def weighed_draws(
             work.round(ONE_MORE, first=False)
             found, certificate = work.draws(draws)
     return found, certificate
+
+
+def middle_of(part: Part, *, seed: int) -> tuple[Latent, Array, Array, Solved]:
+    """Where the posterior of a part lies, by few points: its Gaussian model with the path there, scores, effects.
+
+    Of the scores mean and covariance, of the effects their Gaussian at that mean.
+    """
+    with threadpool_limits(1):
+        work = _searched(part, seed, few=True)
+        mean, cov = work.moments()
+        return work.latent, mean, cov, work.solve(work.latent.theta(mean[None]))
+
+
+def _searched(part: Part, seed: int, *, few: bool) -> _Weighing:
+    """All planned rounds of a part."""
+    work = _Weighing(part, np.random.default_rng([seed, *f"weighed {part.name}".encode()]), few=few)
+    work.settle(latent_theta(work.latent))
+    rounds, others = (FEW, FEW_OTHERS) if few else (MANY, OTHERS)
+    sizes = rounds if work.latent.bent else others
+    for i, size in enumerate(sizes):
+        work.round(size, first=i == 0)
+        if i == SCOUTS - 1:
+            work.settle_at_mean()
+        elif i == SCOUTS:
+            for _ in range(FEWER_FARTHER if few else MOST_FARTHER):
+                if work.arrived():
+                    break
+                work.settle_at_mean()
+                work.round(size, first=False)
+            if work.latent.learns:
+                work.learn()
+    return work
 
 
 def latent_theta(latent: Latent) -> Array:
@@ -223,7 +240,7 @@ class _Weighing:
             mean, sd = self.latent.first_scores()
             proposal = _Proposal(mean, np.diag(sd), heavy=False)
         else:
-            mean, cov = self._moments()
+            mean, cov = self.moments()
             least = self.latent.first_scores()[1] ** 2 if len(self.rounds) < SCOUTS + 1 else np.diagonal(cov)
             root = np.linalg.cholesky(WIDER * cov + LEAST_VARIANCE * np.diag(least))
             proposal = _Proposal(mean, root, heavy=True)
@@ -233,13 +250,13 @@ class _Weighing:
 
     def settle_at_mean(self) -> None:
         """Move the path to the mode at the mean of what was found; the rounds so far only propose from then on."""
-        self.at, _ = self._moments()
+        self.at, _ = self.moments()
         self.settle(self.latent.theta(self.at[None]))
         self.kept, self.solved, self.room = len(self.rounds), [], MOST_KEPT
 
     def arrived(self) -> bool:
         """Whether the scores' mean lies where the path was settled, in posterior sds."""
-        mean, cov = self._moments()
+        mean, cov = self.moments()
         return bool((np.abs(mean - self.at) < FAR * np.sqrt(np.diagonal(cov))).all())
 
     def learn(self) -> None:
@@ -270,7 +287,7 @@ class _Weighing:
         self.latent.learn(bend, pull)
         self.kept, self.solved, self.room = len(self.rounds), [], MOST_KEPT
 
-    def _moments(self) -> tuple[Array, Array]:
+    def moments(self) -> tuple[Array, Array]:
         """Mean and covariance of the scores by the weights of the rounds so far."""
         used = self.kept if self.kept < len(self.rounds) else 0
         v, log_weights = self._pooled(used)
@@ -409,11 +426,9 @@ class _Weighing:
         drawn = self._drawn(theta, counts, kept)
         again, k_effects = _smoothed(drawn.log_effects)
         chosen = self.rng.permutation(np.repeat(np.arange(many), points_drawn(again, draws)))
-        x = self.latent.points(np.repeat(theta, counts, axis=0)[chosen], drawn.a[chosen], drawn.b[chosen])
-        idle = self.latent.idle
-        if idle:
-            spread = [scale.first + scale.second * self.rng.standard_normal(draws) for scale in idle]
-            x[:, -len(idle) :] = np.stack(spread, axis=1)
+        x = self.latent.points_of(
+            np.repeat(theta, counts, axis=0)[chosen], drawn.a[chosen], drawn.b[chosen], self.rng
+        )
         certificate = Certificate(k_scales, k_effects, k_joint, _effective(smooth), _effective(again), len(v))
         return constrained(x[None], sizes_of(self.part)), certificate
 

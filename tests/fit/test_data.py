@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from forecast.fit.kernels import traffic as traffic_kernels
+from forecast.fit.kernels import transition as kernels
 from posterior_fixture import history, study
 
 from forecast.equations import delay_pmf, lagged, season_basis, with_past
 from forecast.fit import data as inputs
-from forecast.fit.kernels import traffic as traffic_kernels
-from forecast.fit.kernels import transition as kernels
 from forecast.periods import log_days
 from forecast.study import CHANNEL_PRIORS, WIDE
 

@@ -24,7 +24,7 @@ from forecast.fit.gate import GATE, Gate
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, sizes_of
 from forecast.fit.posterior import Posterior
-from forecast.fit.sampling import Course, diagnose, log_density, sample_kernel
+from forecast.fit.sampling import Course, diagnose, log_density, sample_whitened
 from forecast.fit.weighed import Certificate, weighed_draws
 from forecast.history import History
 from forecast.study import CHANNEL_PRIORS, Study
@@ -347,7 +347,7 @@ def test_a_posterior_that_came_back_short_is_an_interruption(monkeypatch):
     short = SimpleNamespace(posterior={"point": SimpleNamespace(values=np.zeros((4, 7, size)))})
     monkeypatch.setattr(nutpie, "sample", lambda *args, **kwargs: short)
     with pytest.raises(Interrupted):
-        sample_kernel(part_for_sampling(), seed=3, **SAMPLER)
+        sample_whitened(part_for_sampling(), seed=3, **SAMPLER)
 
 
 def test_ctrl_c_is_an_interruption(monkeypatch):
@@ -358,7 +358,7 @@ def test_ctrl_c_is_an_interruption(monkeypatch):
 
     monkeypatch.setattr(nutpie, "sample", interrupted)
     with pytest.raises(Interrupted):
-        sample_kernel(part_for_sampling(), seed=3, **SAMPLER)
+        sample_whitened(part_for_sampling(), seed=3, **SAMPLER)
 
 
 def test_a_sampler_that_cannot_run_names_the_part(monkeypatch):
@@ -369,7 +369,7 @@ def test_a_sampler_that_cannot_run_names_the_part(monkeypatch):
 
     monkeypatch.setattr(nutpie, "sample", broken)
     with pytest.raises(FitError, match=r"leads to won: the sampler could not run \(Logp function failed\)"):
-        sample_kernel(part_for_sampling(), seed=3, **SAMPLER)
+        sample_whitened(part_for_sampling(), seed=3, **SAMPLER)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_a_part_that_misses_the_gate_is_sampled_again(
         draws = {n: rng.lognormal(0.0, 1.0, (4, given["draws"], *shape)) for n, shape in sizes_of(part)}
         return draws, Course(divergences[len(calls) - 1])
 
-    monkeypatch.setattr(module, "sample_kernel", stand_in)
+    monkeypatch.setattr(module, "sample_whitened", stand_in)
     notes = Notes()
     run = module._Run(1, 4000, 2, notes)
     run.road = "nuts"
@@ -448,7 +448,7 @@ def test_chains_step_in_where_weights_miss_the_gate(monkeypatch, road: str, foun
         return stand_in
 
     monkeypatch.setattr(module, "weighed_draws", weights)
-    monkeypatch.setattr(module, "sample_kernel", chains("chains"))
+    monkeypatch.setattr(module, "sample_whitened", chains("chains"))
     monkeypatch.setattr(module, "sample_pymc", chains("chains of pymc"))
     run, notes = module._Run(1, 4000, 2, Notes()), Notes()
     run.road, run.progress = road, notes

@@ -18,7 +18,7 @@ from forecast.fit import weighed as module
 from forecast.fit.gate import GATE
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
-from forecast.fit.sampling import sample_kernel
+from forecast.fit.sampling import sample_whitened
 from forecast.fit.weighed import Certificate, weighed_draws
 
 LONG = {"seed": 5, "draws": 2500, "tune": 600, "target_accept": 0.98, "cores": 2}
@@ -43,7 +43,7 @@ def agree(part: Part) -> None:
     """Means and ends of every number lie with those of NUTS within the Monte Carlo error of both."""
     made, certificate = weighed_draws(part, seed=1, draws=4000, good=passes)
     assert passes(certificate)
-    chains, moved = sample_kernel(part, **LONG)
+    chains, moved = sample_whitened(part, **LONG)
     assert moved.divergences <= 10  # of 10,000
     sizes = {
         name: float(array_stats.ess(long, chain_axis=0, draw_axis=1, method="mean"))

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from forecast.fit import Part, sample_kernel, traffic_data
+from forecast.fit import Part, sample_whitened, traffic_data
 from forecast.history import read_history
 from forecast.lab import Channel, Company, World, counts, generate, response, season
 from forecast.study import load_study
@@ -72,7 +72,7 @@ def slopes(folder: Path, company: Company, text: str, seed: int) -> np.ndarray:
     past = read_history(study)
     data: dict[str, Any] = traffic_data(study, past, None, None)
     part = Part("traffic", "visitors", "traffic", data)
-    draws, _ = sample_kernel(part, seed=seed, draws=500, tune=400, target_accept=0.99, cores=2)
+    draws, _ = sample_whitened(part, seed=seed, draws=500, tune=400, target_accept=0.99, cores=2)
     beta, base = (
         expit(data[f"{name}_prior"][0] + data[f"{name}_prior"][1] * draws[f"z_{name}"]).reshape(2000, -1)
         for name in ("elasticity", "base")

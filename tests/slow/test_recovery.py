@@ -18,8 +18,8 @@ from forecast.fit import (
     Posterior,
     failures,
     fit,
-    sample_kernel,
     sample_pymc,
+    sample_whitened,
     transition_data,
     value_data,
 )
@@ -153,7 +153,7 @@ def test_pymc_has_the_same_posterior(tmp_path: Path):
     assert value is not None
     for part in (Part("value", "value", "value", value), Part("qualified", "qualified", "calendar", data)):
         given: dict[str, Any] = {"draws": 2000, "tune": 800, "target_accept": 0.95, "cores": 2}
-        ours, _ = sample_kernel(part, seed=1, **given)
+        ours, _ = sample_whitened(part, seed=1, **given)
         theirs, _ = sample_pymc(part, seed=2, **given)
         assert set(ours) == set(theirs)
         for name in ("mu", "tau", "cv", "noise", "delay_mean", "drift"):

@@ -1,1 +1,0 @@
-"""Densities with their gradients in numba, and as C functions for nutpie."""
