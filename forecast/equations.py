@@ -1,17 +1,16 @@
 """The equations of the model, each once: whatever fits, simulates, expects or draws asks here.
 
     delay                    delay_pmf, ages_needed, lognormal_cdf
-    walks                    walk_waves and what goes with them
+    walks                    walk_waves and what goes with them; shocks in them: common_sds, without_shocks
     trend                    trend_waves, steepness, slopes, fading
     season                   season_basis
     spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
                              log_marginal
     counts                   effective_trials, due, concentration, cohort_beta, log_beta_binomial, log_choices,
-                             beta_binomial_slope, log_negative_binomial
+                             beta_binomial_slope, log_negative_binomial, slopes in the noise of both
     prior and data           surprise
 
-The PyMC model (`fit.model`) and the compiled kernels (`fit.kernels`) are second writings, for a measured reason, and
-tests hold all three together.
+The PyMC model (`fit.model`) is a second writing, and tests hold both together.
 
 Delay. A unit enters a stage at an instant uniform within its period and moves on after a lognormal time with the given
 mean and coefficient of variation. The probability that the move falls `d` periods later (double interval censoring) is
@@ -41,6 +40,13 @@ channels alike, the season with its own waves e_k, is in that sum too: both cent
     a_k = sigma^(1 - v_k) (r_k - v_k e_k),   o_kc = tau^(1 - w_kc) (s_kc - w_kc (a_k + e_k)).
 
 Source: Papaspiliopoulos, Roberts & Skold 2007.
+
+Shocks. A shock of sd eta in every period, common to the channels and less its own mean, has the covariance eta^2 in
+every direction that the waves span: walk and shocks together are the same waves with coefficients of the variance
+
+    sigma^2 + eta^2 / sum_t b_k(t)^2,
+
+and cost one scale, no coordinate. Given the path the walk is drawn wave by wave (`without_shocks`).
 
 Trend. A path that also rises steadily, l_t = walk + b (t - mean t) with b ~ Normal(0, k sigma), is Gaussian with mean
 zero like the walk alone, and its covariance sigma^2 (L+ + k^2 (t - mean t)(t - mean t)') has eigenvectors of its own:
@@ -151,7 +157,7 @@ def onto_waves(paths: Array, basis: Array) -> Array:
     return np.asarray((basis @ paths) / np.maximum((basis**2).sum(axis=1), 1e-300)[:, None])
 
 
-def waves_centred(drift: Array, precision: Array, delay: Array, basis: Array) -> tuple[Array, Array]:
+def waves_centred(drift: Array, precision: Array, basis: Array) -> tuple[Array, Array]:
     """How far to centre the common waves, shape (wave,), and the channels' own, (wave, channel).
 
     A wave of prior variance s^2 about which the data have the information I is centred by s^2 I / (1 + s^2 I), where
@@ -160,16 +166,13 @@ def waves_centred(drift: Array, precision: Array, delay: Array, basis: Array) ->
     Args:
         drift: typical sds of the steps of the common walk and of a channel's own.
         precision: information on a log level or logit in one cell, dims (period, channel).
-        delay: probability by age of what blurs a wave on its way into the counts; (1,) of ones where nothing does.
         basis: the waves, (wave, period), slow ones first.
     """
     periods = len(precision)
     if periods == 1:
         return np.zeros(1), np.zeros((1, precision.shape[1]))
-    angle = np.pi * np.arange(1.0, periods)[:, None] / periods
-    passed = np.abs((delay * np.exp(-1j * angle * np.arange(len(delay)))).sum(axis=1)) ** 2
     variance = (basis**2).sum(axis=1)
-    known = passed[:, None] * precision.mean(axis=0)
+    known = precision.mean(axis=0)
     own = drift[1] ** 2 * variance[:, None] * known
     common = drift[0] ** 2 * variance * (known / (1.0 + own)).sum(axis=1)
     return common / (1.0 + common), own / (1.0 + own)
@@ -178,21 +181,36 @@ def waves_centred(drift: Array, precision: Array, delay: Array, basis: Array) ->
 def walks(draws: Mapping[str, Array], data: Mapping[str, Array]) -> tuple[Array, Array]:
     """The common walk (..., period) and the channels' own (..., period, channel) of draws in sampled coordinates.
 
-    `draws` hold drift, own_drift (...), waves (..., wave) and own_waves (..., wave, channel); of traffic also season_sd
-    (...) and season (..., column).
+    `draws` hold drift, own_drift, shock (...), waves (..., wave) and own_waves (..., wave, channel); of traffic also
+    season_sd (...) and season (..., column). The common walk holds its shocks.
     """
     v, w, basis = data["walk_centred"], data["own_centred"], data["basis"]
     beside = _season_waves(draws, data)
-    common = draws["drift"][..., None] ** (1.0 - v) * (draws["waves"] - v * beside)
+    sds = common_sds(draws["drift"], draws.get("shock", 0.0), basis)
+    common = sds ** (1.0 - v) * (draws["waves"] - v * beside)
     own = draws["own_waves"] - w * (common + beside)[..., None]
     own *= draws["own_drift"][..., None, None] ** (1.0 - w)
     return common @ basis, np.swapaxes(np.swapaxes(own, -1, -2) @ basis, -1, -2)
 
 
+def common_sds(drift: ArrayLike, shock: ArrayLike, basis: Array) -> Array:
+    """Sds of the common waves, (..., wave): of a walk with steps of sd `drift` and shocks of sd `shock`, (...,)."""
+    drift, shock = np.asarray(drift)[..., None], np.asarray(shock)[..., None]
+    return np.asarray(np.sqrt(drift**2 + shock**2 / np.maximum((basis**2).sum(axis=1), 1e-300)))
+
+
+def without_shocks(paths: Array, drift: Array, shock: Array, z: Array, basis: Array) -> Array:
+    """Walks (..., period) given paths (..., period) that hold their shocks too; `z`: standard normal, (..., wave)."""
+    size = np.maximum((basis**2).sum(axis=1), 1e-300)
+    share = drift[..., None] ** 2 / common_sds(drift, shock, basis) ** 2
+    spread = np.sqrt(share * (1.0 - share)) * common_sds(drift, shock, basis)
+    return np.asarray(((paths @ basis.T) / size * share + spread * z) @ basis)
+
+
 def coordinates(
     steps: Array,
     own_steps: Array,
-    scales: tuple[float, float],
+    scales: tuple[float, float, float],
     data: Mapping[str, Array],
     season: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
@@ -200,7 +218,7 @@ def coordinates(
 
     Args:
         steps: of the common walk, shape (period,); own_steps: (period, channel). The first one moves nothing.
-        scales: sds of the two, at which the coordinates are taken.
+        scales: sds of the two and of the shocks that the common steps hold, at which the coordinates are taken.
         data: arrays of a part, as `walks` takes them.
         season: sampled coordinates of the season (season_sd, season), of traffic.
     """
@@ -208,7 +226,8 @@ def coordinates(
     beside = _season_waves(season or {}, data)
     common, own = (onto_waves(np.cumsum(x, axis=0), data["basis"]) for x in (steps[:, None], own_steps))
     own_waves = own * scales[1] ** (w - 1.0) + w * (common[:, 0] + beside)[:, None]
-    return {"waves": common[:, 0] * scales[0] ** (v - 1.0) + v * beside, "own_waves": own_waves}
+    sds = common_sds(scales[0], scales[2], data["basis"])
+    return {"waves": common[:, 0] * sds ** (v - 1.0) + v * beside, "own_waves": own_waves}
 
 
 def _season_waves(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
@@ -429,22 +448,43 @@ def log_choices(y: Array, n: Array) -> Array:
 
 def beta_binomial_slope(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
     """Derivative of `log_beta_binomial` in logit p, the change of kappa with p included; broadcast."""
-    inner = p * (1.0 - p)
-    kappa = concentration(p, noise)
-    of_kappa = digamma(kappa + n) - digamma(kappa)
-    high, low = digamma(kappa * p + y) - digamma(kappa * p), digamma(kappa * (1.0 - p) + (n - y))
-    low = low - digamma(kappa * (1.0 - p))
+    kappa, high, low, by_kappa = _beta_binomial_parts(y, n, p, noise)
     d_kappa = -(kappa**2) * noise**2 * (1.0 - 2.0 * p)
-    by_p = kappa * (high - low) + d_kappa * (p * high + (1.0 - p) * low - of_kappa)
-    return np.asarray(inner * by_p)
+    return np.asarray(p * (1.0 - p) * (kappa * (high - low) + d_kappa * by_kappa))
+
+
+def beta_binomial_noise_slope(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
+    """Derivative of `log_beta_binomial` in the log of the noise; broadcast."""
+    kappa, _, _, by_kappa = _beta_binomial_parts(y, n, p, noise)
+    return np.asarray(-2.0 * (kappa * noise) ** 2 * p * (1.0 - p) * by_kappa)
+
+
+def _beta_binomial_parts(
+    y: Array, n: Array, p: Array, noise: Array | float
+) -> tuple[Array, Array, Array, Array]:
+    """kappa, the derivatives of `log_beta_binomial` in kappa p and in kappa (1 - p), and in kappa at that p."""
+    kappa = concentration(p, noise)
+    a, b = kappa * p, kappa * (1.0 - p)
+    high, low = digamma(a + y) - digamma(a), digamma(b + (n - y)) - digamma(b)
+    return kappa, high, low, p * high + (1.0 - p) * low - (digamma(kappa + n) - digamma(kappa))
 
 
 def log_negative_binomial(y: Array, log_mean: Array, size: Array | float) -> Array:
-    """Log probability of y by its mean and its variance mean + mean^2 / size, but for log [G(y + size) / G(size) y!].
+    """Log probability of y by its mean and its variance mean + mean^2 / size, but for log y!."""
+    told = y * log_mean - (y + size) * np.log(size + np.exp(log_mean)) + size * np.log(size)
+    return np.asarray(told + gammaln(y + size) - gammaln(size))
 
-    That does not depend on the mean.
-    """
-    return np.asarray(y * log_mean - (y + size) * np.log(size + np.exp(log_mean)) + size * np.log(size))
+
+def negative_binomial_size(noise: Array) -> Array:
+    """Size of the negative binomial of a cell whose sd on the log scale is `noise`, bounded."""
+    return np.asarray(1.0 / (noise**2 + 1e-4))
+
+
+def negative_binomial_noise_slope(y: Array, mean: Array, noise: Array) -> Array:
+    """Derivative of `log_negative_binomial` in the log of the noise; broadcast."""
+    size = negative_binomial_size(noise)
+    by_size = digamma(y + size) - digamma(size) + np.log(size / (size + mean)) + (mean - y) / (size + mean)
+    return np.asarray(-2.0 * (size * noise) ** 2 * by_size)
 
 
 # -------------------------------------------------------------------------------------------------- prior and data

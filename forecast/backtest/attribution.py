@@ -86,6 +86,9 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
         f = np.concatenate([known.delays[stage], np.zeros(horizon + 1)])[None]
         lags[stage] = np.broadcast_to(f[:, :horizon], (1, horizon, horizon))
         rate, losses = known.rates[stage][None, :periods], known.losses.get(stage)
+        if past.counting == "calendar":  # whose rate is that of the period in which units fall due
+            ahead = known.rates[stage][periods:].mean(axis=0)
+            rate = np.broadcast_to(ahead, rate.shape)
         waiting = waiting_with(past, posterior, before, stage, rate, f, losses)
         if f[0, 0] < 1.0 and waiting is not None:
             ready = waiting.rate / waiting.still_open(waiting.rate) * waiting.units
@@ -98,6 +101,7 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
         lags=lags,
         pipeline=pipeline,
         value=np.broadcast_to(value, (1, horizon, channels)),
+        later_value=value[None],
         at_once={stage: past.enters_later(stage) for _, stage in steps},
         first=steps[0][0],
     )
@@ -191,7 +195,7 @@ def _as_forecast(study: Study, past: History, posterior: Posterior, spend: Array
         )
         for stage in posterior.stages
     }
-    value = posterior.array("deal_mean").mean(axis=0) if case.valued else None
+    value = case.future.value.mean(axis=(0, 1)) if case.valued else None
     delays = _delays(posterior, posterior.provenance["ages"])
     return Known(inside.mean(axis=0), rates, delays, value, losses_of(posterior))
 

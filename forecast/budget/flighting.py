@@ -108,7 +108,7 @@ def _curves(made: Response, cells: list[tuple[int, int]], top: Array, each: Arra
     np.maximum.at(most, [c for _, c in cells], top)
     roots = np.linspace(0.0, 1.0, POINTS)
     worth = each[:, :, paid]
-    inside = worth * np.exp(made.case.future.log_traffic[:, :, paid])
+    inside = worth[:, :-1] * np.exp(made.case.future.log_traffic[:, :, paid])
     tail = worth[:, -1] * np.exp(made.case.future.tail_traffic[:, paid])
     values = np.zeros((len(cells), POINTS))
     for g, root in enumerate(roots):

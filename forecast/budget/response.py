@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from forecast.budget.concave import evaluate, falling_slopes, hull, is_concave
 from forecast.equations import concentration
 from forecast.fit import kept_draws
-from forecast.outlook import Case, in_the_end, inside_share, money_factor, simulate
+from forecast.outlook import Case, earned, in_the_end, inside_share, money_factor, simulate
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -109,8 +109,11 @@ def table_of(mean: Array, spend: Array) -> Array:
 
 
 def brought(inside: Array, later: Array, each: Array) -> Array:
-    """What traffic inside the horizon (draw, period, channel) and later (draw, channel) brings, `each` by unit."""
-    return np.asarray((inside * each).sum(axis=1) + later * each[:, -1])
+    """What traffic inside the horizon (draw, period, channel) and later (draw, channel) brings.
+
+    each (draw, period + 1, channel): by unit, the last slot of one that comes after the horizon.
+    """
+    return np.asarray((inside * each[:, :-1]).sum(axis=1) + later * each[:, -1])
 
 
 def pattern_of(plan: Array) -> Array:
@@ -127,8 +130,8 @@ def pattern_of(plan: Array) -> Array:
 class Response:
     """A posterior's expected yield of plans, with what does not depend on them worked out once.
 
-    factor (draw, channel): see `outlook.money_factor`; worth, inside, wins: of a unit of traffic by (draw, period,
-    channel), see the module.
+    factor (draw, channel): see `outlook.money_factor`; worth, inside, wins, earned: of a unit of traffic by (draw,
+    period + 1, channel), see the module; the last slot: of one that comes after the horizon.
     """
 
     case: Case
@@ -136,18 +139,16 @@ class Response:
     worth: Array
     inside: Array
     wins: Array
+    earned: Array
 
     def value(self, spend: Array, measure: str = "value") -> Array:
         """Expected eventual margin of a plan (period, channel) before spend, or another measure; (draw, channel)."""
-        each, lasting = self.per_unit(measure)
-        inside, later = self.case.traffic(spend)
-        return brought(inside, later, each) if lasting else (inside * each).sum(axis=1)
+        return brought(*self.case.traffic(spend), self.per_unit(measure)[0])
 
     def per_unit(self, measure: str) -> tuple[Array, bool]:
-        """What a unit of traffic brings (draw, period, channel), and whether what comes after the horizon counts."""
-        if measure == "revenue":
-            return self.wins * self.case.posterior.array("deal_mean")[:, None, :], True
-        return {"value": self.worth, "inside": self.inside, "wins": self.wins}[measure], measure != "inside"
+        """What a unit of traffic brings (draw, period + 1, channel), and whether what comes later counts."""
+        each = {"value": self.worth, "inside": self.inside, "wins": self.wins, "revenue": self.earned}
+        return each[measure], measure != "inside"
 
     def reach(self, rows: NDArray[np.int64]) -> Array:
         """Chance to enter sales by slot, (draw, period, channel, slot), for some draws; see `outlook.inside_share`."""
@@ -157,10 +158,11 @@ class Response:
 def response_of(case: Case) -> Response:
     """Work out what a unit of traffic brings. The measure inside the horizon is wins where the target is in wins."""
     factor, wins = money_factor(case), in_the_end(case)
-    deal, inside = case.posterior.array("deal_mean"), inside_share(case)
-    if not _in_wins(case.study):
-        inside = inside * deal[:, None, :]
-    return Response(case, factor, wins * (deal * factor)[:, None, :], inside, wins)
+    wins = np.concatenate([wins, wins[:, -1:]], axis=1)
+    inside = inside_share(case, valued=not _in_wins(case.study))
+    inside = np.concatenate([inside, np.zeros_like(inside[:, :1])], axis=1)
+    money = earned(case)
+    return Response(case, factor, money * factor[:, None, :], inside, wins, money)
 
 
 def _in_wins(study: Study) -> bool:
@@ -200,27 +202,27 @@ class _Chance:
     def __init__(self, made: Response) -> None:
         self.made = made
         posterior, future = made.case.posterior, made.case.future
-        spread = 1.0 + posterior.array("noise_traffic")[:, None, None] ** 2 + 1e-4
+        spread = 1.0 + posterior.array("noise_traffic")[:, None, :] ** 2 + 1e-4
         for stage, rate in future.rates.items():
-            noise = posterior.array(f"noise_{stage}")[:, None, None]
+            noise = posterior.array(f"noise_{stage}")[:, None, :]
             inner = np.clip(rate, 1e-9, 1 - 1e-9)
             spread = spread * (1.0 + (1.0 - inner) / inner / (concentration(inner, noise) + 1.0))
         self.noise = spread - 1.0
-        self.deal = posterior.array("deal_mean")
+        self.deal = future.value.mean(axis=1)
         self.deals = 1.0 + posterior.array("deal_cv")[:, None] ** 2
 
     def measures(self, traffic: Array, later: Array, keep: NDArray[np.int64]) -> dict[str, Array]:
         made, deal, deals = self.made, self.deal[keep], self.deals[keep]
         noise, factor = self.noise[keep], made.factor[keep]
         wins = brought(traffic, later, made.wins[keep])
-        inside = traffic * made.inside[keep]
-        value = traffic * made.worth[keep]
+        inside = traffic * made.inside[keep, :-1]
+        value = traffic * made.worth[keep, :-1]
         each = deal * 0 + 1.0 if _in_wins(made.case.study) else deal
         several = np.ones_like(deals) if _in_wins(made.case.study) else deals
         return {
             "inside": inside.sum(axis=1),
             "wins": wins,
-            "revenue": deal * wins,
+            "revenue": brought(traffic, later, made.earned[keep]),
             "inside_variance": inside.sum(axis=1) * each * several + (inside**2 * noise).sum(axis=1),
             "value_variance": (deal * factor) ** 2 * deals * wins + (value**2 * noise).sum(axis=1),
         }

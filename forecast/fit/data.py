@@ -1,7 +1,6 @@
 """The arrays that the models take, made from a history and a study: data with a blank at weight zero, and priors.
 
-One dictionary per part of the funnel (each transition, losses, traffic, deal value), with the same names in `fit.model`
-and in the kernels.
+One dictionary per part of the funnel (each transition, losses, traffic, deal value), with the names of `fit.model`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from forecast.equations import (
     waves_centred,
     with_past,
 )
-from forecast.fit.scales import DRIFT_A_MONTH, RATE_NOISE, TRAFFIC_NOISE
+from forecast.fit.scales import DRIFT_A_MONTH, RATE_NOISE, SHOCK, TRAFFIC_NOISE, VALUE_DRIFT
 from forecast.history import History
 from forecast.periods import DAYS_PER_PERIOD, log_days, periods_per_year, season_of
 from forecast.study import (
@@ -49,6 +48,7 @@ OWN_RANGE_SD = 0.05  # least sd (logit) of a rate that the study gives itself
 LOSS_PRIOR = LogitNormal(1.0, 1.5)  # of the units that never move, the share whose loss is dated
 LOSS_DAYS = 30.0
 DATED_CV = 1.2, 0.9  # median and log sd of a delay's cv where dates teach it: real ones reach 3.8
+YEARS_OF_VALUE = 2  # from which on deal value has a season
 ONE_PRICE, LEAST_CELLS = 0.02, 5  # cv of deals below which they have one price, told by so many cells
 TYPICAL_SPREAD = 0.2  # sd (logit) of the channels' levels, for the choice of parameterisation only
 # Share of the prior mean of a walk's sd at which its waves are centred: fits end low, and too much centring there makes
@@ -124,9 +124,9 @@ def _typical_drift(history: History) -> Array:
     return both if len(history.channels) > 1 else np.array([math.hypot(*both), 1e-4 * both[1]])
 
 
-def walk_geometry(history: History, precision: Array, delay: Array, basis: Array) -> dict[str, Array]:
+def walk_geometry(history: History, precision: Array, basis: Array) -> dict[str, Array]:
     """Coordinates of the walks (`equations.waves_centred`); a cell tells nothing more where its own noise begins."""
-    common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, delay, basis)
+    common, own = waves_centred(TYPICAL_DRIFT * _typical_drift(history), precision, basis)
     return {"walk_centred": common, "own_centred": own, "basis": basis}
 
 
@@ -216,7 +216,6 @@ def _common_data(
     share = (moved + 1.0) / (np.maximum(entered, moved) + 2.0)
     units = n * weight * share * (1.0 - share)
     precision = units / (1.0 + units * TYPICAL_NOISE**2)
-    delay = delay_pmf(prior.mean, prior.cv, ages) if history.counting == "calendar" else np.ones(1)
     return {
         "n": n,
         "y": y,
@@ -224,8 +223,9 @@ def _common_data(
         "mu_prior": np.array([rate.mean, rate.sd]),
         "centred": _level_centred(share, precision.sum(axis=0)),
         "drift_prior": drift_prior(history),
-        **walk_geometry(history, precision, delay, walk_waves(len(precision))),
+        **walk_geometry(history, precision, walk_waves(len(precision))),
         "noise_prior": np.array(2.0 / RATE_NOISE),
+        "shock_prior": np.array(2.0 / SHOCK),
         "delay_prior": prior.array,
         "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
         "age_weights": np.zeros((len(n), ages)),
@@ -310,7 +310,7 @@ def traffic_data(
     filled = np.where(current > 0, current, 1.0)
     precision = weight / (TYPICAL_NOISE**2 + 1.0 / np.maximum(y, 1.0))
     waves = trend_waves(len(precision), steepness(history.period))
-    geometry = walk_geometry(history, precision, np.ones(1), waves)
+    geometry = walk_geometry(history, precision, waves)
     if len(history.channels) == 1:  # its one walk is all that its counts follow
         geometry["walk_centred"] = np.ones_like(geometry["walk_centred"])
     years = len(history.periods) / periods_per_year(history.period)
@@ -326,6 +326,7 @@ def traffic_data(
         "drift_prior": drift_prior(history),
         **geometry,
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
+        "shock_prior": np.array(2.0 / SHOCK),
         "season_centred": np.array(0.8 * min(1.0, years)),  # less than a year tells little: the prior rules
         "season_waves": onto_waves(basis, waves),
         "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),
@@ -379,7 +380,7 @@ def known_value(study: Study, history: History) -> Array | None:
     channels = len(history.channels)
     if not history.valued:
         return None if study.funnel.value is None else np.full(channels, study.funnel.value)
-    index, wins, money = history.sales
+    index, _, wins, money = history.sales
     deals, total = np.bincount(index, wins, channels), np.bincount(index, money, channels)
     mean = np.where(deals > 0, total / np.maximum(deals, 1e-300), total.sum() / deals.sum())
     freedom = len(money) - int((deals > 0).sum())
@@ -387,20 +388,32 @@ def known_value(study: Study, history: History) -> Array | None:
     return mean if freedom >= LEAST_CELLS and spread < ONE_PRICE**2 * freedom else None
 
 
-def value_data(history: History) -> dict[str, Any] | None:
-    """Data of the deal value model, of `history.sales`; None where there are none."""
+def value_data(study: Study, history: History) -> dict[str, Any] | None:
+    """Data of the deal value model, of `history.sales`; None where there are none.
+
+    The season of deal value is learnt from two years on.
+    """
     if not history.valued:
         return None
-    channels, (index, wins, money) = len(history.channels), history.sales
+    channels, (index, period, wins, money) = len(history.channels), history.sales
+    periods, shape = len(history.periods), (len(history.periods), channels)
     sizes, cells = np.unique(wins, return_counts=True)
     deals, revenue = np.bincount(index, wins, channels), np.bincount(index, money, channels)
     some = deals > 0
     mean = np.where(some, revenue, money.sum()) / np.where(some, deals, wins.sum())
+    table, year = season_table(study, history), periods_per_year(history.period)
+    if periods < YEARS_OF_VALUE * year:
+        table = np.zeros((len(table), 1))
+    by_cell = [np.bincount(period * channels + index, of, periods * channels) for of in (wins, money)]
     scatter = ((money / mean[index] - wins) ** 2 / wins).sum() / max(len(money) - int(some.sum()), 1)
     return {
-        "deals": deals,
-        "revenue": revenue,
+        "deals": by_cell[0].reshape(shape),
+        "revenue": by_cell[1].reshape(shape),
         "deals_log_revenue": np.bincount(index, wins * np.log(money), channels),
+        "drift_prior": np.array(2.0 / (VALUE_DRIFT * math.sqrt(12.0 / year))),
+        "basis": walk_waves(periods),
+        "seasons": table,
+        "season_basis": table[season_of(history.periods, history.period)],
         "sizes": sizes,
         "size_cells": cells.astype(float),
         "level_prior": np.array([math.log(money.sum() / wins.sum()), 0.7]),

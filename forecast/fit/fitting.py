@@ -14,14 +14,30 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import slopes, steepness, surprise, walks
+from forecast.equations import slopes, steepness, surprise, walks, without_shocks
 from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.left_out import left_out
 from forecast.fit.parts import Part, assemble
-from forecast.fit.paths import logit_rates, season_weights, traffic_path
+from forecast.fit.paths import (
+    logit_rates,
+    noise_by_channel,
+    season_weights,
+    traffic_path,
+    value_path,
+    value_walk,
+)
 from forecast.fit.points import Draws
-from forecast.fit.posterior import CERTAIN, Posterior, Variables, coordinates, kept_of, seen_by, to_dataset
+from forecast.fit.posterior import (
+    CERTAIN,
+    Posterior,
+    Variables,
+    coordinates,
+    kept_draws,
+    kept_of,
+    seen_by,
+    to_dataset,
+)
 from forecast.fit.sampling import CHAINS, Course, diagnose, sample_pymc, sample_whitened
 from forecast.fit.sensitivity import (
     Pull,
@@ -70,8 +86,8 @@ def fit(
     which are within the gate. `tune`, `accept`: warm-up draws and target of the first attempt. `weigh`: whether to
     tell how far numbers rest on their priors. `watch` is shown every part as it was sampled, with its draws. `sampler`:
     "auto" (the weighed closed form of `fit.weighed`, and NUTS for a part whose weights miss the gate), "weighed" (the
-    same without NUTS), "nuts" (nutpie on `fit.whitened`) or "pymc" (PyMC's own sampler on the models of `fit.model`: slow,
-    and the same posterior).
+    same without NUTS), "nuts" (nutpie on `fit.whitened`) or "pymc" (PyMC's own sampler on the models of `fit.model`:
+    slow, and the same posterior).
 
     Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
     """
@@ -243,10 +259,16 @@ class _Run:
         """A transition: see `parts.Fitter`."""
         d = self.sample(part)
         path = _flat(logit_rates(d, part.data))
-        path[:, :, later] = CERTAIN
-        self._weigh_rates(d, part, path)
-        names = ("drift", "own_drift", "noise", "delay_mean", "delay_cv", "before")
-        found = {"logit_rate": path, **{name: _flat(d[name]) for name in names if name in d}}
+        now = (
+            path[:, -1]
+            + self._without_shocks(d, part)[:, -1, None]
+            - _flat(walks(d, part.data)[0])[:, -1, None]
+        )
+        path[:, :, later] = now[:, later] = CERTAIN
+        self._weigh_rates(d, part, now, path)
+        names = ("drift", "own_drift", "shock", "delay_mean", "delay_cv", "before")
+        found = {"logit_rate": path, "logit_now": now, "noise": _flat(noise_by_channel(d))}
+        found |= {name: _flat(d[name]) for name in names if name in d}
         found["delay_mean"] = found["delay_mean"] * float(part.data["delayed"])
         return found
 
@@ -259,20 +281,36 @@ class _Run:
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: see `parts.Fitter`."""
         d = self.sample(part)
-        mean = _flat(np.exp(value_levels(part.data, d)))
-        self.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv"))})
-        return {"deal_mean": mean, "deal_cv": _flat(d["cv"])}
+        walk = value_walk(d, part.data)
+        mean = _flat(np.exp(value_levels(part.data, d) + walk[..., -1:]))
+        self.weigh(d, part, {"deal value": (mean, ("mu", "tau", "cv", "drift"))})
+        kept = kept_draws(len(mean))
+        return {
+            "deal_mean": mean,
+            "deal_cv": _flat(d["cv"]),
+            "deal_drift": _flat(d["drift"]),
+            "deal_season": _flat(d["season_sd"][..., None] * d["season"]) @ part.data["seasons"].T,
+            "deal_path": _flat(value_path(d, part.data))[kept, :, 0] - np.log(mean[kept, :1]),
+        }
 
     def traffic(self, part: Part, seasons: Array, period: str) -> dict[str, Array]:
         """Traffic: see `parts.Fitter`."""
         d = self.sample(part)
-        found = _traffic(d, part.data, seasons) | {"slope": self._slopes(d, part, period)}
+        common = self._without_shocks(d, part)
+        found = _traffic(d, part.data, seasons, common) | {"slope": self._slopes(d, part, period, common)}
         self._weigh_response(d, part, found["elasticity"])
         return found
 
-    def _slopes(self, d: Draws, part: Part, period: str) -> Array:
+    def _without_shocks(self, d: Draws, part: Part) -> Array:
+        """The common walk (draw, period), drawn given what it makes together with its shocks."""
+        common, drift, shock = _flat(walks(d, part.data)[0]), _flat(d["drift"]), _flat(d["shock"])
+        rng = np.random.default_rng([self.seed, *f"shocks {part.name}".encode()])
+        z = rng.standard_normal((len(common), len(part.data["basis"])))
+        return without_shocks(common, drift, shock, z, part.data["basis"])
+
+    def _slopes(self, d: Draws, part: Part, period: str, common: Array) -> Array:
         """Slopes of traffic, common and own together, (draw, channel): drawn given the walks."""
-        common, own = (_flat(walk) for walk in walks(d, part.data))
+        own = _flat(walks(d, part.data)[1])
         drift, own_drift = _flat(d["drift"]), _flat(d["own_drift"])[:, None]
         rng = np.random.default_rng([self.seed, *b"slope"])
         z, apart = rng.standard_normal(len(drift)), rng.standard_normal((len(drift), own.shape[2]))
@@ -288,12 +326,12 @@ class _Run:
         self.pulls.append(pull)
         return found
 
-    def _weigh_rates(self, d: Draws, part: Part, path: Array) -> None:
+    def _weigh_rates(self, d: Draws, part: Part, now: Array, path: Array) -> None:
         """How far rates and delay of a transition rest on their priors, and how far data and prior lie apart."""
         scales = ("mu", "tau", "drift", "own_drift", "noise")
         rates = f"rate into {part.name}"
         company = company_rate(path, part.data["mu_prior"])
-        quantities = {rates: (path[:, -1], scales), "company": (company[0], ("mu", "tau"))}
+        quantities = {rates: (now, scales), "company": (company[0], ("mu", "tau"))}
         if part.data["delayed"]:
             quantities["delay"] = (_flat(d["delay_mean"]), ("delay_mean", "delay_cv"))
         for record in self.weigh(d, part, quantities):
@@ -317,7 +355,7 @@ class _Run:
         """All records, with each channel's share of what today's traffic brings, and that sum itself as "headline"."""
         brings = np.exp(variables["traffic"][1])
         for stage in stages:
-            brings = brings * expit(variables[f"logit_rate_{stage}"][1][:, -1])
+            brings = brings * expit(variables[f"logit_now_{stage}"][1])
         if "deal_mean" in variables:
             brings = brings * variables["deal_mean"][1]
         total = brings.sum(axis=1)
@@ -338,16 +376,17 @@ def _thinned(sampled: Draws, step: int) -> Draws:
     return {name: values[:, step - 1 :: step] for name, values in sampled.items()}
 
 
-def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array) -> dict[str, Array]:
-    common, own = walks(d, data)
-    now = d["level"] + common[:, :, -1, None] + own[:, :, -1]
+def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array, common: Array) -> dict[str, Array]:
+    """Traffic by the names of the posterior; `common`: the walk (draw, period) without its shocks."""
+    now = _flat(d["level"] + walks(d, data)[1][:, :, -1]) + common[:, -1, None]
     beta, base, carry = response_of(data, d)
     return {
-        "traffic": _flat(now),
+        "traffic": now,
         "log_traffic_path": traffic_path(kept_of(d), data),
         "season": _flat(season_weights(d, data)) @ seasons.T,
         "elasticity": _flat(beta),
         "base": _flat(base),
         "carry": _flat(carry),
-        **{f"{name}_traffic": _flat(d[name]) for name in ("drift", "own_drift", "noise")},
+        "noise_traffic": _flat(noise_by_channel(d)),
+        **{f"{name}_traffic": _flat(d[name]) for name in ("drift", "own_drift", "shock")},
     }

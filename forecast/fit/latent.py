@@ -14,7 +14,7 @@ and each of its rows (a count, a marginal return, a lift test) is taken to be st
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,10 @@ from scipy.special import expit, gammainccinv, gammaincinv, gammaln, log_ndtr, l
 from forecast.equations import (
     FLOOR,
     acting_spend,
+    beta_binomial_noise_slope,
     beta_binomial_slope,
     carry_weights,
+    common_sds,
     delay_pmf,
     due,
     effective_trials,
@@ -35,17 +37,20 @@ from forecast.equations import (
     log_marginal,
     log_negative_binomial,
     mean_shape,
+    negative_binomial_noise_slope,
+    negative_binomial_size,
     response,
 )
-from forecast.fit.data import response_of, value_levels, value_raw
+from forecast.fit.data import response_of, value_raw
 from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.parts import Part
-from forecast.fit.paths import logit_rates, reference_path
+from forecast.fit.paths import logit_rates, noise_apart, reference_path, value_path
 from forecast.fit.scales import (
     BEFORE_SD,
     DEAL_CV,
     DEAL_CV_SD,
     LEVEL_SD,
+    NOISE_SPREAD,
     RATE_SPREAD,
     RATE_TAU,
     SEASON_SD,
@@ -188,20 +193,18 @@ class Latent:
 class _Entered:
     """What the cells of a transition are set against, at each setting: all (G, channel, period) or spread to it.
 
-    trials: of each cell; inside (G, period, period of entry), early: who is due of those that entered, in the window
-    and before it; expected: all that are due; lived: share of the delay that a cohort has lived through.
+    trials: of each cell; lived: share of the delay that a cohort has lived through.
     """
 
-    noise: Array
     trials: Array
-    inside: Array
-    early: Array
-    expected: Array
     lived: Array
 
 
 class Rates(Latent):
-    """A transition: logit rate = mu + level of the channel + common walk + own walk, observed through delays."""
+    """A transition: logit rate = mu + level of the channel + common walk and shocks + own walk; noise by channel.
+
+    Columns of a channel: level, waves, log of its noise over that of all.
+    """
 
     def __init__(self, part: Part) -> None:
         super().__init__(part)
@@ -214,6 +217,7 @@ class Rates(Latent):
             Scale("drift", "gamma", float(d["drift_prior"][0])),
             Scale("own_drift", "gamma", float(d["drift_prior"][1])),
             Scale("noise", "gamma", float(d["noise_prior"])),
+            Scale("shock", "gamma", float(d["shock_prior"])),
         )
         rest = (
             Scale("delay_mean", "normal", float(prior[0]), float(prior[1])),
@@ -223,11 +227,12 @@ class Rates(Latent):
         self.idle = () if self.delayed else rest
         self.scales = self.scales + (rest if self.delayed else ())
         self.waves = max(self.periods - 1, 1)
-        self.unit = np.ascontiguousarray(np.vstack([np.ones(self.periods), d["basis"]]).T)
-        self.common = self.own = slice(0, 1 + self.waves)
+        level, apart = np.ones((self.periods, 1)), np.zeros((self.periods, 1))
+        self.unit = np.ascontiguousarray(np.concatenate([level, d["basis"].T, apart], axis=1))
+        self.common, self.own = slice(0, 1 + self.waves), slice(0, 2 + self.waves)
         entered, moved = ((d[k] * d["weight"]).sum(axis=0) for k in ("n", "y"))
         share = (moved + 1.0) / (entered + 1.0 / expit(d["mu_prior"][0]))
-        self.path = np.zeros((self.channels, 1 + self.waves))
+        self.path = np.zeros((self.channels, 2 + self.waves))
         self.path[:, 0] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
         self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
@@ -236,7 +241,7 @@ class Rates(Latent):
         ages = self.data["age_weights"].shape[1]
         if not self.delayed:
             return np.broadcast_to(np.eye(1, ages), (len(theta), ages))
-        return delay_pmf(np.exp(theta[:, 4]), np.exp(theta[:, 5]), ages)
+        return delay_pmf(np.exp(theta[:, 5]), np.exp(theta[:, 6]), ages)
 
     def first_scores(self) -> tuple[Array, Array]:
         """With dated moves: where those put the delay."""
@@ -248,7 +253,7 @@ class Rates(Latent):
         v = np.stack([x.ravel() for x in np.meshgrid(grid, grid, indexing="ij")], axis=1)
         for _ in range(2):
             theta = np.zeros((len(v), len(self.scales)))
-            theta[:, 4:6] = d["delay_prior"][::2] + d["delay_prior"][1::2] * v
+            theta[:, 5:7] = d["delay_prior"][::2] + d["delay_prior"][1::2] * v
             told = self.told(theta) - 0.5 * (v**2).sum(axis=1)
             weights = np.exp(told - told.max())
             weights /= weights.sum()
@@ -256,98 +261,93 @@ class Rates(Latent):
             cell = 0.5 * np.array([np.diff(np.unique(v[:, i])).min() for i in (0, 1)])
             wide = np.sqrt(weights @ (v - middle) ** 2 + cell**2)
             v = middle + 5.0 * wide * np.stack([x.ravel() for x in np.meshgrid(grid / 3, grid / 3)], axis=1)
-        mean[4:6], sd[4:6] = middle, 1.3 * wide
+        mean[5:7], sd[5:7] = middle, 1.3 * wide
         return mean, sd
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
-        tau, drift, own = np.exp(theta[:, :3].T)
+        tau, own = np.exp(theta[:, 0]), np.exp(theta[:, 2])
         alone, walk = self.channels == 1, np.ones(self.waves)
         level = math.sqrt(self.data["mu_prior"][1] ** 2 + alone * RATE_SPREAD)
-        common = np.column_stack([np.full(len(theta), level), drift[:, None] * walk])
-        return common, np.column_stack([0.0 * tau if alone else tau, own[:, None] * walk])
+        common = np.column_stack([np.full(len(theta), level), _common(theta[:, 1], theta[:, 4], self.data)])
+        apart = np.full(len(theta), 0.0 if alone else NOISE_SPREAD)
+        return common, np.column_stack([0.0 * tau if alone else tau, own[:, None] * walk, apart])
 
     def _entered(self, theta: Array) -> _Entered:
-        d, f = self.data, self.pmf(theta)
+        d = self.data
         n, y = d["n"].T, d["y"].T
         units = np.where(d["weight"].T > 0.0, n, np.maximum(n, y))
-        noise = np.exp(theta[:, 3, None, None])
+        trials = np.broadcast_to(units, (len(theta), *units.shape))
         if not self.calendar:
-            lived = np.minimum(np.cumsum(f, axis=1) @ d["age_weights"].T, 1.0)
-            trials = np.broadcast_to(units, (len(theta), *units.shape))
-            return _Entered(noise, trials, np.zeros((0, 0, 0)), np.zeros((0, 0, 0)), trials, lived[:, None])
-        inside, older = due(f, self.periods)
-        before = np.exp(theta[:, 6, None, None]) if self.delayed else 1.0
-        early = before * d["early"][:, None] * older[:, None]
-        expected = n @ inside.swapaxes(1, 2) + early
-        trials = np.broadcast_to(units, expected.shape)
+            lived = np.minimum(np.cumsum(self.pmf(theta), axis=1) @ d["age_weights"].T, 1.0)
+            return _Entered(trials, lived[:, None])
         if self.delayed:
+            inside, older = due(self.pmf(theta), self.periods)
+            early = np.exp(theta[:, 7, None, None]) * d["early"][:, None] * older[:, None]
+            expected = n @ inside.swapaxes(1, 2) + early + FLOOR
             trials = np.where(d["weight"].T > 0.0, effective_trials(y, expected), units)
-        return _Entered(noise, trials, inside, early, expected + FLOOR, np.ones((1, 1, 1)))
+        return _Entered(trials, np.ones((1, 1, 1)))
+
+    def _noise(self, theta: Array, apart: Array) -> Array:
+        """Noise of each cell, (G, channel, 1), by the last column."""
+        return np.asarray(np.exp(theta[:, 3, None] + apart)[..., None])
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - rates are straight enough
-        """See `Latent`. Row t is d logit p_t / d coordinates; its score and curvature those of the exact likelihood."""
+        """See `Latent`. Row t is d logit p_t / d coordinates, the last one that of the noise."""
         d, entered = self.data, self._entered(theta)
-        y, weight, noise = d["y"].T, d["weight"].T, entered.noise
+        y, weight, trials = d["y"].T, d["weight"].T, entered.trials
+        noise = self._noise(theta, self.path[:, -1])
         pi = expit(d["mu_prior"][0] + self.path @ self.unit.T)
-        p = self._shares(
-            entered, np.ones(len(theta), dtype=np.int64), np.broadcast_to(pi, (len(theta), *pi.shape))
-        )
-        inner, moving = p * (1.0 - p), pi * (1.0 - pi)
-        if self.calendar:
-            step = (
-                entered.inside[:, None] * (d["n"].T * moving)[:, None] / (entered.expected * inner)[..., None]
-            )
-            step[..., 0] += entered.early * moving[:, :1] / (entered.expected * inner)
-            rows = step @ self.unit
-        else:
-            rows = ((1.0 - pi) / (1.0 - p))[..., None] * self.unit
+        p = np.clip(pi * entered.lived, FLOOR, 1.0 - FLOOR)
+        inner = p * (1.0 - p)
+        settings = 1 if self.calendar else len(theta)
+        rows = np.zeros((settings, self.channels, self.periods + 1, self.path.shape[1]))
+        rows[:, :, :-1] = ((1.0 - pi) / (1.0 - p))[..., None] * self.unit
+        rows[:, :, -1, -1] = 1.0
         odds = p / (1.0 - p)
         low, high = (
-            beta_binomial_slope(y, entered.trials, x / (1.0 + x), noise)
+            beta_binomial_slope(y, trials, x / (1.0 + x), noise)
             for x in (odds * math.exp(-STEP), odds * math.exp(STEP))
         )
         alike = noise**2 * inner
         alike = alike / (1.0 + alike)  # correlation of two units of one cell
-        least = (
-            LEAST_CURVATURE * entered.trials * inner / (1.0 + np.maximum(entered.trials - 1.0, 0.0) * alike)
+        least = LEAST_CURVATURE * trials * inner / (1.0 + np.maximum(trials - 1.0, 0.0) * alike)
+        shape = (len(theta), *rows.shape[1:3])
+        curvature, score = np.empty(shape), np.empty(shape)
+        curvature[..., :-1] = weight * np.maximum((low - high) / (2.0 * STEP), least)
+        score[..., :-1] = weight * 0.5 * (low + high)
+        curvature[..., -1], score[..., -1] = _of_noise(
+            lambda sd: (weight * beta_binomial_noise_slope(y, trials, p, sd)).sum(axis=2), noise
         )
-        curvature = weight * np.maximum((low - high) / (2.0 * STEP), least)
-        return Rows(rows, curvature, weight * 0.5 * (low + high), *self.learnt)
+        return Rows(rows, curvature, score, *self.learnt)
 
-    def _shares(self, entered: _Entered, counts: Columns, pi: Array) -> Array:
-        """Share p of each cell's trials that moves, at rates pi (D, channel, period) of settings so often drawn."""
-        if not self.calendar:
-            return np.clip(pi * np.repeat(entered.lived, counts, axis=0), FLOOR, 1.0 - FLOOR)
-        moving, moved = self.data["n"].T * pi, np.empty_like(pi)
-        ends = np.cumsum(counts)
-        for inside, first, last in zip(entered.inside, ends - counts, ends, strict=True):
-            rows = moving[first:last].reshape(-1, self.periods)
-            moved[first:last] = (rows @ inside.T).reshape(-1, *pi.shape[1:])
-        early, expected = (np.repeat(x, counts, axis=0) for x in (entered.early, entered.expected))
-        return np.clip((moved + early * pi[..., :1]) / expected, FLOOR, 1.0 - FLOOR)
-
-    def _cells(self, theta: Array, counts: Columns, eta: Array) -> Array:
-        """Log likelihood by cell at logit rates (D, channel, period)."""
+    def _cells(self, theta: Array, counts: Columns, eta: Array, apart: Array) -> Array:
+        """Log likelihood by cell at logit rates (D, channel, period) and log noises over that of all (D, channel)."""
         d, entered = self.data, self._entered(theta)
-        p = self._shares(entered, counts, expit(eta))
+        p = np.clip(
+            expit(eta) * np.repeat(entered.lived, counts if len(entered.lived) > 1 else [len(eta)], axis=0),
+            FLOOR,
+            1.0 - FLOOR,
+        )
         y, weight = d["y"].T, d["weight"].T
-        by_setting = entered.trials, entered.noise, log_choices(y, entered.trials)
-        trials, noise, choices = (np.repeat(x, counts, axis=0) for x in by_setting)
-        return np.asarray(weight * (log_beta_binomial(y, trials, p, noise) + choices))
+        by_setting = theta, entered.trials, log_choices(y, entered.trials)
+        theta, trials, choices = (np.repeat(x, counts, axis=0) for x in by_setting)
+        found = log_beta_binomial(y, trials, p, self._noise(theta, apart)) + choices
+        return np.asarray(weight * found)
 
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
         eta = self.data["mu_prior"][0] + u @ self.unit.T
-        return np.asarray(self._cells(theta, counts, eta).sum(axis=2))
+        return np.asarray(self._cells(theta, counts, eta, u[..., -1]).sum(axis=2))
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
         """See `Latent`."""
         theta, eta = self._scales_of(draws), logit_rates(draws, self.data).swapaxes(1, 2)
+        apart = noise_apart(draws)
         each = max(int(CHUNK // self.periods**2), 1)
         rows = [slice(i, i + each) for i in range(0, len(theta), each)]
         ones = np.ones(each, dtype=np.int64)
-        cells = [self._cells(theta[i], ones[: len(theta[i])], eta[i]) for i in rows]
+        cells = [self._cells(theta[i], ones[: len(theta[i])], eta[i], apart[i]) for i in rows]
         return np.concatenate(cells), self.told(theta)[:, None]
 
     def told(self, theta: Array) -> Array:
@@ -362,32 +362,34 @@ class Rates(Latent):
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        far = np.abs(step @ self.unit.T).max()
+        far = max(np.abs(step @ self.unit.T).max(), np.abs(step[:, -1]).max() / NOISE_SPREAD)
         self.path = self.path + step * min(1.0, FARTHEST / max(far, 1e-9))
 
     def points(self, theta: Array, a: Array, b: Array) -> Array:
         """See `Latent`."""
-        d, draws = self.data, len(theta)
-        tau, drift, own = np.exp(theta[:, :3]).T
+        d, draws, w = self.data, len(theta), self.waves
+        tau, own = np.exp(theta[:, 0]), np.exp(theta[:, 2])
+        common = _common(theta[:, 1], theta[:, 4], d)
         alone = self.channels == 1
         mu = d["mu_prior"][0] + math.sqrt(d["mu_prior"][1] ** 2 + alone * RATE_SPREAD) * a[:, 0]
-        w, v, s = d["centred"], d["walk_centred"], d["own_centred"]
+        centred, v, s = d["centred"], d["walk_centred"], d["own_centred"]
         level = b[:, :, 0]
         if not alone:
-            level = tau[:, None] ** w * level + mu[:, None] * w
-        waves = drift[:, None] ** v * a[:, 1:]
-        own_waves = own[:, None, None] ** s * b[:, :, 1:].swapaxes(1, 2)
-        own_waves += s * (drift[:, None] * a[:, 1:])[:, :, None]
+            level = tau[:, None] ** centred * level + mu[:, None] * centred
+        waves = common**v * a[:, 1:]
+        own_waves = own[:, None, None] ** s * b[:, :, 1 : 1 + w].swapaxes(1, 2)
+        own_waves += s * (common * a[:, 1:])[:, :, None]
         idle = np.broadcast_to([scale.first for scale in self.idle], (draws, len(self.idle)))
         logs = [theta[:, i, None] for i in range(len(self.scales))]
-        x = [mu[:, None], logs[0], level, *logs[1:4], waves, own_waves.reshape(draws, -1), *logs[4:], idle]
-        return np.concatenate(x, axis=1)
+        x = [mu[:, None], logs[0], level, *logs[1:5], b[:, :, -1], waves, own_waves.reshape(draws, -1)]
+        return np.concatenate([*x, *logs[5:], idle], axis=1)
 
 
 class Traffic(Latent):
     """Traffic: log mean = mu + level + response to spend + season + walks + days; today's budget; lift tests.
 
-    Columns of a channel: season, the middle of the log marginal returns, level, waves, scores of its response.
+    Columns of a channel: season, the middle of the log marginal returns, level, waves, log of its noise over that of
+    all, scores of its response.
     """
 
     bent, learns = 3, True
@@ -403,21 +405,26 @@ class Traffic(Latent):
             Scale("drift", "gamma", float(d["drift_prior"][0])),
             Scale("own_drift", "gamma", float(d["drift_prior"][1])),
             Scale("noise", "gamma", float(d["noise_prior"])),
+            Scale("shock", "gamma", float(d["shock_prior"])),
             Scale("return_spread", "normal", float(d["spread_prior"][0]), float(d["spread_prior"][1])),
         )
         many = self.seasons + 2 + self.waves
-        self.common, self.own = slice(0, many), slice(self.seasons + 1, many + 3)
+        self.common, self.own = slice(0, many), slice(self.seasons + 1, many + 4)
         nothing, one = np.zeros((self.periods, 1)), np.ones((self.periods, 1))
-        self.unit = np.concatenate([d["season_basis"], nothing, one, d["basis"].T], axis=1)
+        self.unit = np.concatenate([d["season_basis"], nothing, one, d["basis"].T, nothing], axis=1)
         self.today = self.unit[-1].copy()  # log level of today over the middle
         self.today[: self.seasons], self.today[self.seasons] = 0.0, -1.0
-        self.path = np.zeros((self.channels, many + 3))
+        self.path = np.zeros((self.channels, many + 4))
         total, cells = (d["y"] * d["weight"]).sum(axis=0), d["weight"].sum(axis=0)
         self.path[:, self.seasons + 1] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
         self.lifted = d["lift_channel"].astype(int)
         self.tests_of = (self.lifted[:, None] == np.arange(self.channels)).astype(float)  # test, channel
         self.learnt = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
         self._look()
+
+    def _noise(self, theta: Array, apart: Array) -> Array:
+        """Noise of each cell, (G, channel, 1), by the column before the scores."""
+        return np.asarray(np.exp(theta[:, 4, None] + apart)[..., None])
 
     def shares(self, z: Array) -> tuple[Array, Array, Array]:
         """Elasticity, base and carry-over (..., channel) at scores z (..., channel, 3)."""
@@ -460,14 +467,15 @@ class Traffic(Latent):
         path = d["level_prior"] + straight @ self.unit.T + d["log_days"]  # channel, period
         self.log_mean = path + here[0].T
         last, tests = self.periods, len(self.lifted)
-        rows = np.zeros((self.channels, last + 1 + tests, self.path.shape[1]))
+        rows = np.zeros((self.channels, last + 2 + tests, self.path.shape[1]))
         rows[:, :last, :-3] = self.unit
         rows[:, :last, -3:] = slopes[0].swapaxes(0, 1)
         rows[:, last, :-3] = self.today
         rows[:, last, -3:] = slopes[1]
+        rows[:, last + 1, -4] = 1.0  # of the noise
         self.marginal = here[1] + d["tuned"] * (d["level_prior"] + straight @ self.today)
         traffic = np.exp(path)[self.lifted]
-        at = last + 1 + np.arange(tests)
+        at = last + 2 + np.arange(tests)
         rows[self.lifted, at, :-3] = (traffic * here[2]) @ self.unit
         rows[self.lifted, at, -3:] = np.einsum("et,eti->ei", traffic, slopes[2])
         self.miss = (d["lift"] - (traffic * here[2]).sum(axis=1)) / d["lift_sd"] ** 2
@@ -495,25 +503,31 @@ class Traffic(Latent):
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
-        tau, season, drift, own = np.exp(theta[:, :4].T)[:, :, None]
+        tau, season, _, own = np.exp(theta[:, :4].T)[:, :, None]
         one, walk = np.ones((len(theta), 1)), np.ones(self.waves)
         alone = self.channels == 1
         level = math.sqrt(LEVEL_SD**2 + TRAFFIC_SPREAD) * one if alone else tau
         middle = 0.0 * one if alone else LEVEL_SD * one
-        common = np.concatenate([season * np.ones(self.seasons), one, middle, drift * walk], axis=1)
-        return common, np.concatenate([level, own * walk, one, one, one], axis=1)
+        waves = _common(theta[:, 2], theta[:, 5], self.data)
+        common = np.concatenate([season * np.ones(self.seasons), one, middle, waves], axis=1)
+        apart = 0.0 * one if alone else NOISE_SPREAD * one
+        return common, np.concatenate([level, own * walk, apart, one, one, one], axis=1)
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:
         """See `Latent`."""
         d, last, settings = self.data, self.periods, len(theta)
-        size = _size(theta)
+        noise = self._noise(theta, self.path[:, -4])
+        size = negative_binomial_size(noise)
         nu, y, weight = np.exp(self.log_mean), d["y"].T, d["weight"].T
         curvature, score = (np.zeros((settings, *self.rows.shape[:2])) for _ in range(2))
         score[:, :, :last] = weight * (y - nu) * size / (size + nu)
         curvature[:, :, :last] = weight * (y + size) * size * nu / (size + nu) ** 2
-        curvature[:, :, last] = d["tuned"] / (np.exp(2.0 * theta[:, 5, None]) + d["worth_sd"] ** 2)
+        curvature[:, :, last] = d["tuned"] / (np.exp(2.0 * theta[:, 6, None]) + d["worth_sd"] ** 2)
         score[:, :, last] = -curvature[:, :, last] * self.marginal
-        at = last + 1 + np.arange(len(self.lifted))
+        curvature[:, :, last + 1], score[:, :, last + 1] = _of_noise(
+            lambda sd: (weight * negative_binomial_noise_slope(y, nu, sd)).sum(axis=2), noise
+        )
+        at = last + 2 + np.arange(len(self.lifted))
         curvature[:, self.lifted, at] = d["lift_sd"] ** -2.0
         score[:, self.lifted, at] = self.miss
         bend, pull = np.zeros((settings, self.channels, 3, 3)), np.zeros((settings, self.channels, 3))
@@ -539,19 +553,20 @@ class Traffic(Latent):
         d, z = self.data, u[..., -3:]
         shares = self.shares(z)
         paths = d["level_prior"] + u[..., :-3] @ self.unit.T + d["log_days"]
-        found = self._cells(theta, paths, shares).sum(axis=2)
+        found = self._cells(theta, paths, shares, u[..., -4]).sum(axis=2)
         now, (beta, base, _) = d["level_prior"] + u[..., :-3] @ self.today, shares
         marginal = now + log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"])
-        variance = np.exp(2.0 * theta[:, 5, None]) + d["worth_sd"] ** 2
+        variance = np.exp(2.0 * theta[:, 6, None]) + d["worth_sd"] ** 2
         found -= 0.5 * d["tuned"] * (marginal**2 / variance + np.log(variance))
         return found + self._tests(paths, shares) @ self.tests_of
 
-    def _cells(self, theta: Array, paths: Array, shares: tuple[Array, Array, Array]) -> Array:
-        """Log likelihood by cell, but for gamma functions of counts, at log traffic (D, C, T) at reference spend."""
+    def _cells(self, theta: Array, paths: Array, shares: Told, apart: Array) -> Array:
+        """Log likelihood by cell at log traffic (D, C, T) at reference spend and log noises over that of all (D, C)."""
         d, (beta, base, carry) = self.data, shares
         acting = acting_spend(carry, d["spend_lags"])
         logs = np.log(response(acting, beta[:, None], base[:, None])).swapaxes(1, 2)
-        cells = log_negative_binomial(d["y"].T, paths + d["responds"][:, None] * logs, _size(theta))
+        size = negative_binomial_size(self._noise(theta, apart))
+        cells = log_negative_binomial(d["y"].T, paths + d["responds"][:, None] * logs, size)
         return np.asarray(d["weight"].T * cells)
 
     def _tests(self, paths: Array, shares: tuple[Array, Array, Array]) -> Array:
@@ -562,21 +577,12 @@ class Traffic(Latent):
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
         """See `Latent`; a column for each lift test."""
         d, theta = self.data, self._scales_of(draws)
-        paths, size = reference_path(draws, d).swapaxes(1, 2), _size(theta)
-        shares = response_of(d, draws)
-        told = d["weight"].T * (gammaln(d["y"].T + size) - gammaln(size))
-        return self._cells(theta, paths, shares) + told, self._tests(paths, shares)
-
-    def told(self, theta: Array) -> Array:
-        """Gamma functions of the counts, which the noise alone moves."""
-        cells, inverse = np.unique(self.data["y"][self.data["weight"] > 0], return_inverse=True)
-        weights = np.bincount(inverse, self.data["weight"][self.data["weight"] > 0])
-        size = _size(theta)[:, :, 0]
-        return np.asarray((gammaln(size + cells) - gammaln(size)) @ weights)
+        paths, shares = reference_path(draws, d).swapaxes(1, 2), response_of(d, draws)
+        return self._cells(theta, paths, shares, noise_apart(draws)), self._tests(paths, shares)
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        far = max(np.abs(step[:, :-3] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -3:]).max())
+        far = max(np.abs(step[:, :-3] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -4:]).max())
         self.path = self.path + step * min(1.0, 1.0 / max(far, 1e-9))
         self.path[:, -3:] = np.clip(self.path[:, -3:], -WIDEST, WIDEST)
         self._look()
@@ -589,8 +595,9 @@ class Traffic(Latent):
     def points(self, theta: Array, a: Array, b: Array) -> Array:
         """See `Latent`."""
         d, draws = self.data, len(theta)
-        logs = [theta[:, i, None] for i in range(6)]
-        tau, season_sd, drift, own = (np.exp(log) for log in logs[:4])
+        logs = [theta[:, i, None] for i in range(7)]
+        tau, season_sd, _, own = (np.exp(log) for log in logs[:4])
+        common = _common(theta[:, 2], theta[:, 5], d)
         alone, w = self.channels == 1, self.waves
         season, (middle, centre), steps = a[:, : self.seasons], a[:, self.seasons :][:, :2].T, a[:, -w:]
         mu = d["level_prior"] + LEVEL_SD * centre[:, None]
@@ -600,50 +607,70 @@ class Traffic(Latent):
             level = mu + tau * b[:, :, 0]
         beside = (season_sd * season) @ d["season_waves"].T
         v, s = d["walk_centred"], d["own_centred"]
-        waves = drift**v * steps + v * beside
-        both = drift * steps + beside
+        waves = common**v * steps + v * beside
+        both = common * steps + beside
         own_waves = own[:, :, None] ** s * b[:, :, 1 : 1 + w].swapaxes(1, 2) + s * both[:, :, None]
-        z = [b[:, :, 1 + w + i] for i in range(3)]
-        x = [mu, logs[0], level, *z, logs[1], season_sd ** d["season_centred"] * season, *logs[2:5], waves]
-        x += [own_waves.reshape(draws, -1), middle[:, None], logs[5]]
+        z = [b[:, :, 2 + w + i] for i in range(3)]
+        x = [mu, logs[0], level, *z, logs[1], season_sd ** d["season_centred"] * season, *logs[2:6]]
+        x += [b[:, :, 1 + w], waves, own_waves.reshape(draws, -1), middle[:, None], logs[6]]
         return np.concatenate(x, axis=1)
 
 
 class Values(Latent):
-    """Deal value: log mean of a deal = mu + level of the channel; revenue of W deals is Gamma(W / cv^2, ...)."""
+    """Deal value: log mean of a deal = mu + level of the channel + season + walk; revenue of W deals is Gamma.
+
+    Columns of a channel: season, waves of the walk that all channels share, level. See `model.value_model`.
+    """
 
     wide, bent = True, 1
 
     def __init__(self, part: Part) -> None:
         super().__init__(part)
         d = self.data
-        self.channels = len(d["deals"])
-        self.scales = (Scale("tau", "half", VALUE_TAU), Scale("cv", "normal", DEAL_CV, DEAL_CV_SD))
-        self.common = self.own = slice(0, 1)
-        mean = (d["revenue"].sum() + 1e-300) / max(d["deals"].sum(), 1e-300)
-        pooled = (d["revenue"] + mean) / (d["deals"] + 1.0)
-        self.path = (np.log(pooled) - d["level_prior"][0])[:, None]
+        self.periods, self.channels = d["deals"].shape
+        self.seasons, self.waves = d["season_basis"].shape[1], max(self.periods - 1, 1)
+        self.seasonal = bool(d["season_basis"].any())
+        self.scales = (
+            Scale("tau", "half", VALUE_TAU),
+            Scale("cv", "normal", DEAL_CV, DEAL_CV_SD),
+            Scale("drift", "gamma", float(d["drift_prior"])),
+            Scale("season_sd", "gamma", SEASON_SD),
+        )
+        many = self.seasons + self.waves
+        self.common, self.own = slice(0, many + 1), slice(many, many + 1)
+        self.unit = np.concatenate([d["season_basis"], d["basis"].T, np.ones((self.periods, 1))], axis=1)
+        deals, revenue = d["deals"].sum(axis=0), d["revenue"].sum(axis=0)
+        mean = (revenue.sum() + 1e-300) / max(deals.sum(), 1e-300)
+        self.path = np.zeros((self.channels, many + 1))
+        self.path[:, -1] = np.log((revenue + mean) / (deals + 1.0)) - d["level_prior"][0]
         self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
         alone = self.channels == 1
         level = math.sqrt(self.data["level_prior"][1] ** 2 + alone * VALUE_SPREAD)
-        tau = 0.0 * theta[:, :1] if alone else np.exp(theta[:, :1])
-        return np.full((len(theta), 1), level), tau
+        tau, _, drift, season = np.exp(theta.T)[:, :, None]
+        walk, seasons = drift * np.ones(self.waves), season * np.ones(self.seasons)
+        common = np.concatenate([seasons, walk, np.full((len(theta), 1), level)], axis=1)
+        return common, 0.0 * tau if alone else tau
 
-    def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - one column, straight
+    def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - straight
         """See `Latent`."""
-        d, precision = self.data, np.exp(-2.0 * theta[:, 1, None])
-        scaled = d["revenue"] * np.exp(-d["level_prior"][0] - self.path[:, 0])
-        curvature, score = precision * scaled, precision * (scaled - d["deals"])
-        return Rows(np.ones((1, self.channels, 1, 1)), curvature[..., None], score[..., None], *self.learnt)
+        d, precision = self.data, np.exp(-2.0 * theta[:, 1, None, None])
+        scaled = d["revenue"].T * np.exp(-d["level_prior"][0] - self.path @ self.unit.T)
+        curvature, score = precision * scaled, precision * (scaled - d["deals"].T)
+        rows = np.broadcast_to(self.unit, (1, self.channels, *self.unit.shape))
+        return Rows(rows, curvature, score, *self.learnt)
+
+    def _cells(self, theta: Array, log_mean: Array) -> Array:
+        """Log likelihood by cell at log means (D, channel, period), but for what does not depend on them."""
+        d, precision = self.data, np.exp(-2.0 * theta[:, 1, None, None])
+        return np.asarray(-precision * (d["deals"].T * log_mean + d["revenue"].T * np.exp(-log_mean)))
 
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
-        d, precision = self.data, np.repeat(np.exp(-2.0 * theta[:, 1, None]), counts, axis=0)
-        log_mean = d["level_prior"][0] + u[..., 0]
-        return np.asarray(-precision * (d["deals"] * log_mean + d["revenue"] * np.exp(-log_mean)))
+        log_mean = self.data["level_prior"][0] + u @ self.unit.T
+        return np.asarray(self._cells(np.repeat(theta, counts, axis=0), log_mean).sum(axis=2))
 
     def told(self, theta: Array) -> Array:
         """What does not depend on the means."""
@@ -652,28 +679,34 @@ class Values(Latent):
         return np.asarray(of_deals - gammaln(shape[:, None] * d["sizes"]) @ d["size_cells"])
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
-        """See `Latent`; sums alone were kept, so all is of no period."""
-        theta = self._scales_of(draws)
-        u = (value_levels(self.data, draws) - self.data["level_prior"][0])[..., None]
-        each = self.log_likelihood(theta, np.ones(len(theta), dtype=np.int64), u)
-        return np.zeros((len(theta), self.channels, 0)), (each.sum(axis=1) + self.told(theta))[:, None]
+        """See `Latent`."""
+        theta, log_mean = self._scales_of(draws), value_path(draws, self.data)
+        return self._cells(theta, log_mean.swapaxes(1, 2)), self.told(theta)[:, None]
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        self.path = self.path + np.clip(step, -FARTHEST, FARTHEST)
+        far = np.abs(step @ self.unit.T).max()
+        self.path = self.path + step * min(1.0, FARTHEST / max(far, 1e-9))
 
     def points(self, theta: Array, a: Array, b: Array) -> Array:
         """See `Latent`."""
         mean, sd = self.data["level_prior"]
-        mu = mean + math.sqrt(sd**2 + (self.channels == 1) * VALUE_SPREAD) * a[:, :1]
+        mu = mean + math.sqrt(sd**2 + (self.channels == 1) * VALUE_SPREAD) * a[:, -1:]
         tau = np.exp(theta[:, :1])
         raw = value_raw(self.data, mu + tau * b[:, :, 0], mu, tau)
-        return np.concatenate([mu, theta[:, :1], raw, theta[:, 1:]], axis=1)
+        season, waves = a[:, : self.seasons], a[:, self.seasons : -1]
+        return np.concatenate([mu, theta[:, :1], raw, theta[:, 1:], waves, season], axis=1)
 
 
-def _size(theta: Array) -> Array:
-    """Size of the negative binomial of each cell, (G, 1, 1): 1 / noise^2, bounded."""
-    return np.asarray(1.0 / (np.exp(2.0 * theta[:, 4, None, None]) + 1e-4))
+def _common(log_drift: Array, log_shock: Array, data: Mapping[str, Any]) -> Array:
+    """Sds of the common waves at each setting, (G, wave)."""
+    return common_sds(np.exp(log_drift), np.exp(log_shock), data["basis"])
+
+
+def _of_noise(slope: Callable[[Array], Array], noise: Array) -> tuple[Array, Array]:
+    """Curvature and slope of a log likelihood in the log noise, of its slope at a noise; (G, channel)."""
+    low, high = slope(noise * math.exp(-STEP)), slope(noise * math.exp(STEP))
+    return np.maximum((low - high) / (2.0 * STEP), 0.0), 0.5 * (low + high)
 
 
 def latent_of(part: Part) -> Latent:

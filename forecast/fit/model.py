@@ -19,12 +19,13 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from forecast.equations import SOFT
+from forecast.equations import FLOOR, SOFT
 from forecast.fit.scales import (
     BEFORE_SD,
     DEAL_CV,
     DEAL_CV_SD,
     LEVEL_SD,
+    NOISE_SPREAD,
     RATE_SPREAD,
     RATE_TAU,
     SEASON_SD,
@@ -70,9 +71,14 @@ def _phi(z: Tensor) -> Tensor:
 
 
 def _walks(
-    d: Mapping[str, Tensor], drift: Tensor, own_drift: Tensor, shape: tuple[int, int], beside: Tensor = 0.0
+    d: Mapping[str, Tensor],
+    sds: tuple[Tensor, Tensor, Tensor],
+    shape: tuple[int, int],
+    beside: Tensor = 0.0,
 ) -> Tensor:
-    """The common random walk plus each channel's own, dims period and channel, in the waves of `equations`.
+    """The common random walk with its shocks plus each channel's own, (period, channel), in the waves of `equations`.
+
+    sds: of the common steps, of each channel's own, of the shocks.
 
     Both have mean zero: anchored at an end they would correlate with the level. `beside`: waves (wave,) of what else
     moves all channels alike.
@@ -80,6 +86,8 @@ def _walks(
     periods, channels = shape
     waves = max(periods - 1, 1)
     v, w = d["walk_centred"], d["own_centred"]
+    drift, own_drift, shock = sds
+    drift = pt.sqrt(drift**2 + shock**2 / pt.maximum(pt.sum(d["basis"] ** 2, axis=1), 1e-300))
     common = drift ** (1.0 - v) * (pm.Normal("waves", v * beside, drift**v, shape=waves) - v * beside)
     shared = w * (common + beside)[:, None]
     raw = pm.Normal("own_waves", shared, own_drift**w, shape=(waves, channels))
@@ -90,10 +98,11 @@ def _walks(
 def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     """One transition: entries `n` of a stage, successes `y` into the next, by period and channel.
 
-    logit pi_tc = b_c + l_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
+    logit pi_tc = b_c + l_t + e_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
+    e_t ~ Normal(0, shock), of all channels in period t;   noise_c = noise exp(s z_c), z_c ~ Normal(0, 1)
     with one channel b = mu ~ Normal(m, sqrt(s^2 + E tau^2)), and mu, tau no longer chase each other
 
-    calendar:  y_tc ~ BetaBinomial(N*_tc, pbar_tc),  N* = F n,  pbar = F (n pi) / N*,  F_ts = f_(t-s)
+    calendar:  y_tc ~ BetaBinomial(N*_tc, pi_tc),  N* = F n,  F_ts = f_(t-s): pi is the rate of those due in period t
     otherwise: y_tc ~ BetaBinomial(n_tc, pi_tc G_t), G_t the share of the delay that cohort t has lived through; where
                delays are seen, also  sum_ta S_ta log f_a - sum_t Y_t log F_(T-t)  (the triangle, split by delay).
 
@@ -118,15 +127,15 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
             level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
-        noise = pm.Gamma("noise", 2.0, d["noise_prior"])
-        eta = level + _walks(d, drift, own_drift, (periods, channels))
-        pi = pm.math.sigmoid(eta)
+        noise = _noises(d, channels)
+        shock = pm.Gamma("shock", 2.0, d["shock_prior"])
+        pi = pm.math.sigmoid(level + _walks(d, (drift, own_drift, shock), (periods, channels)))
         delay_mean = pm.LogNormal("delay_mean", d["delay_prior"][0], d["delay_prior"][1])
         delay_cv = pm.LogNormal("delay_cv", d["delay_prior"][2], d["delay_prior"][3])
         f = d["delayed"] * _pmf(delay_mean, delay_cv, ages) + (1.0 - d["delayed"]) * np.eye(1, ages)[0]
         if calendar:
             before = pm.LogNormal("before", 0.0, BEFORE_SD)
-            trials, p = _effective_trials(d, pi, f, before, periods, ages)
+            trials, p = _effective_trials(d, f, before, periods, ages), pi
         else:
             seen = pt.cumsum(f)
             trials = d["n"]
@@ -138,20 +147,21 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     return model
 
 
-def _effective_trials(
-    d: Mapping[str, Tensor], pi: Tensor, f: Tensor, before: Tensor, periods: int, ages: int
-) -> tuple[Tensor, Tensor]:
-    """N*_t = sum_a f_a n_(t-a), the mean rate of those units; entries before the window: `before` x the early mean."""
-    early = before * d["early"]
+def _effective_trials(d: Mapping[str, Tensor], f: Tensor, before: Tensor, periods: int, ages: int) -> Tensor:
+    """N*_t = sum_a f_a n_(t-a), units due in t; entries before the window: `before` x the early mean."""
     lag = np.arange(periods)[:, None] - np.arange(-ages + 1, periods)[None, :]
     inside = (lag >= 0) & (lag < ages)
     conv = pt.switch(inside, f[np.clip(lag, 0, ages - 1)], 0.0)
-    entries = pt.concatenate([pt.repeat(early[None, :], ages - 1, axis=0), d["n"]], axis=0)
-    rates = pt.concatenate([pt.repeat(pi[:1], ages - 1, axis=0), pi], axis=0)
-    expected = pt.dot(conv, entries)
-    p = pt.dot(conv, entries * rates) / (expected + 1e-9)
+    entries = pt.concatenate([pt.repeat((before * d["early"])[None, :], ages - 1, axis=0), d["n"]], axis=0)
+    expected = pt.dot(conv, entries) + FLOOR
     above = d["y"] + SOFT * pt.softplus((expected - d["y"]) / SOFT)
-    return d["delayed"] * above + (1.0 - d["delayed"]) * d["n"], p
+    return d["delayed"] * above + (1.0 - d["delayed"]) * d["n"]
+
+
+def _noises(d: Mapping[str, Tensor], channels: int) -> Tensor:
+    """The noise of each channel's cells; one channel tells nothing of how they differ."""
+    apart = NOISE_SPREAD if channels > 1 else 0.0
+    return pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(apart * pm.Normal("z_noise", shape=channels))
 
 
 def _wider(sd: Tensor, variance: float) -> Tensor:
@@ -159,11 +169,11 @@ def _wider(sd: Tensor, variance: float) -> Tensor:
     return pt.sqrt(sd**2 + variance) if variance else sd
 
 
-def traffic_model(data: Mapping[str, Array]) -> pm.Model:
+def traffic_model(data: Mapping[str, Array]) -> pm.Model:  # noqa: PLR0915 - one model
     """Units that enter the funnel (visitors; leads where the funnel starts there), by period and channel.
 
-    V_tc ~ NegBinomial(nu_tc, 1 / noise^2)
-    log nu_tc = a_c + log[b_c + (1 - b_c) (x~_tc / x0_c)^beta_c] + season + l_t + w_tc + log(days_t / mean days)
+    V_tc ~ NegBinomial(nu_tc, 1 / noise_c^2),  noises and shocks e_t as of `transition_model`
+    log nu_tc = a_c + log[b_c + (1 - b_c) (x~_tc / x0_c)^beta_c] + season + l_t + e_t + w_tc + log(days_t / mean days)
 
     x~ is spend with geometric carry-over (share alpha_c lasts into the next period, weights normalised to one).
     Channels with `responds` = 0 have no spend term. Where a unit of traffic has a known worth, the marginal returns at
@@ -203,9 +213,11 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:
         )
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
-        noise = pm.Gamma("noise", 2.0, d["noise_prior"])
+        noise = _noises(d, channels)
+        shock = pm.Gamma("shock", 2.0, d["shock_prior"])
         season = season_sd ** (1.0 - d["season_centred"]) * season
-        walk = _walks(d, drift, own_drift, (periods, channels), pt.dot(d["season_waves"], season))
+        beside = pt.dot(d["season_waves"], season)
+        walk = _walks(d, (drift, own_drift, shock), (periods, channels), beside)
         shared = pt.dot(d["season_basis"], season) + d["log_days"]
         log_nu = level + d["responds"] * response + shared[:, None] + walk
         size = 1.0 / (noise**2 + 1e-4)
@@ -254,20 +266,22 @@ def _lift(d: Mapping[str, Tensor], log_level: Tensor, beta: Tensor, base: Tensor
 
 
 def value_model(data: Mapping[str, Array]) -> pm.Model:
-    """Deal value: the revenue R of W deals is Gamma(W a, a / m_c), a = 1 / cv^2, because Gamma is closed under sums.
+    """Deal value: the revenue R of W deals is Gamma(W a, a / m_tc), a = 1 / cv^2, because Gamma is closed under sums.
 
-    log m_c ~ Normal(mu, tau); mu alone for a single channel. Sampled is what data and prior together leave open: with
+    log m_tc = b_c + season + g_t;  b_c ~ Normal(mu, tau), mu alone for a single channel;  g a random walk that all
+    channels share, sd `drift`, in the waves of `equations`. Sampled is what data and prior together leave open: with
     y_c and h_c the log mean of what was seen and about its precision (`known_level`, `known_precision`),
 
-        log m_c = mu + tau^2 h_c / (1 + tau^2 h_c) (y_c - mu) + tau / sqrt(1 + tau^2 h_c) level_raw_c,
+        b_c = mu + tau^2 h_c / (1 + tau^2 h_c) (y_c - mu) + tau / sqrt(1 + tau^2 h_c) level_raw_c,
 
-    near N(0, 1) for every tau, small or large. The likelihood needs only sums: over cells i of channel c,
-    a log(a / m_c) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_c) sum R_i.
+    near N(0, 1) for every tau, small or large. The likelihood needs only sums: over cells i of channel c in period t,
+    a log(a / m_tc) sum W_i - sum lgamma(a W_i) + a sum W_i log R_i - (a / m_tc) sum R_i.
 
     Args:
-        data: the arrays of `fit.data.value_data`; `sizes` are the distinct W with their number of cells.
+        data: the arrays of `fit.data.value_data`; dims period (T), channel (C); `sizes` are the distinct W with their
+            number of cells.
     """
-    channels = data["deals"].shape[0]
+    periods, channels = data["deals"].shape
     with pm.Model() as model:
         d = {name: pm.Data(name, value) for name, value in data.items()}
         alone = channels == 1
@@ -277,8 +291,14 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
         root = pt.sqrt(1.0 + tau**2 * h)
         raw = pm.Normal("level_raw", -tau * h * off / root, root, shape=channels)
         cv = pm.LogNormal("cv", DEAL_CV, DEAL_CV_SD)
+        drift = pm.Gamma("drift", 2.0, d["drift_prior"])
+        season_sd = pm.Gamma("season_sd", 2.0, SEASON_SD)
+        waves = pm.Normal("waves", shape=max(periods - 1, 1))
+        season = pm.Normal("season", shape=data["season_basis"].shape[1])
         a = 1.0 / cv**2
-        log_m = mu + (0.0 if alone else tau) * (tau * h * off / root**2 + raw / root)
+        level = mu + (0.0 if alone else tau) * (tau * h * off / root**2 + raw / root)
+        shared = season_sd * pt.dot(d["season_basis"], season) + drift * pt.dot(waves, d["basis"])
+        log_m = shared[:, None] + level
         log_lik = (
             a * pt.sum(d["deals"] * (pt.log(a) - log_m))
             - pt.sum(d["size_cells"] * pt.gammaln(a * d["sizes"]))

@@ -43,14 +43,15 @@ class Fitter(Protocol):
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
         """A transition: logit_rate (draw, period, channel), CERTAIN for channels that enter the funnel `later`.
 
-        Further drift, own_drift, noise, delay_mean, delay_cv (draw), and before, where it is sampled.
+        Further logit_now, noise (draw, channel), drift, own_drift, shock, delay_mean, delay_cv (draw), and before,
+        where it is sampled.
         """
 
     def losses(self, part: Part) -> dict[str, Array]:
         """Losses with a date: loss_logit (draw, period, channel), loss_delay_mean, loss_delay_cv (draw)."""
 
     def values(self, part: Part) -> dict[str, Array]:
-        """Deal value: deal_mean (draw, channel), deal_cv (draw)."""
+        """Deal value: deal_mean (draw, channel), deal_cv, deal_drift (draw), deal_season, deal_path."""
 
     def traffic(self, part: Part, seasons: Array, period: str) -> dict[str, Array]:
         """Traffic, by the names of the posterior.
@@ -62,8 +63,22 @@ class Fitter(Protocol):
 DIMS = {
     **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
     "log_traffic_path": ("kept", "period", "channel"),
-    "season": ("draw", "season_of_year"),
-    **dict.fromkeys(("traffic", "slope", "elasticity", "base", "carry", "deal_mean"), ("draw", "channel")),
+    "deal_path": ("kept", "period"),
+    **dict.fromkeys(("season", "deal_season"), ("draw", "season_of_year")),
+    **dict.fromkeys(
+        (
+            "logit_now",
+            "noise",
+            "noise_traffic",
+            "traffic",
+            "slope",
+            "elasticity",
+            "base",
+            "carry",
+            "deal_mean",
+        ),
+        ("draw", "channel"),
+    ),
 }
 
 
@@ -104,8 +119,16 @@ def _named(found: Mapping[str, Array], end: str = "") -> Variables:
 
 def _values(study: Study, history: History, fitter: Fitter) -> Variables:
     """Deal values: as known, fitted, or none where nothing is recorded."""
-    value, data = inputs.known_value(study, history), inputs.value_data(history)
+    value, data = inputs.known_value(study, history), inputs.value_data(study, history)
     if value is not None:
         shape = (fitter.draws, len(history.channels))
-        return _named({"deal_mean": np.broadcast_to(value, shape).copy(), "deal_cv": np.zeros(fitter.draws)})
+        nothing = np.zeros(fitter.draws)
+        return _named(
+            {
+                "deal_mean": np.broadcast_to(value, shape).copy(),
+                "deal_cv": nothing,
+                "deal_drift": nothing,
+                "deal_season": np.zeros((fitter.draws, len(inputs.season_table(study, history)))),
+            }
+        )
     return {} if data is None else _named(fitter.values(Part("value", "deal value", "value", data)))

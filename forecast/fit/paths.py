@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.equations import acting_spend, response, walks
-from forecast.fit.data import response_of
+from forecast.fit.data import response_of, value_levels
+from forecast.fit.scales import NOISE_SPREAD
 
 Array = NDArray[np.float64]
 Draws = Mapping[str, Array]
@@ -20,6 +21,27 @@ def logit_rates(draws: Draws, data: Draws) -> Array:
     level = mu + tau ** (1.0 - w) * (draws["level_raw"] - w * mu) if len(w) > 1 else mu
     common, own = walks(draws, data)
     return np.asarray(level[..., None, :] + common[..., None] + own)
+
+
+def noise_apart(draws: Draws) -> Array:
+    """Log noise of each channel over that of all, (..., channel)."""
+    return np.asarray((NOISE_SPREAD if draws["z_noise"].shape[-1] > 1 else 0.0) * draws["z_noise"])
+
+
+def noise_by_channel(draws: Draws) -> Array:
+    """Noise of the cells of each channel, (..., channel)."""
+    return np.asarray(draws["noise"][..., None] * np.exp(noise_apart(draws)))
+
+
+def value_walk(draws: Draws, data: Draws) -> Array:
+    """The walk of log deal value, (..., period)."""
+    return np.asarray(draws["drift"][..., None] * draws["waves"] @ data["basis"])
+
+
+def value_path(draws: Draws, data: Draws) -> Array:
+    """log mean of a deal, (..., period, channel)."""
+    season = (draws["season_sd"][..., None] * draws["season"]) @ data["season_basis"].T
+    return np.asarray(value_levels(data, draws)[..., None, :] + (season + value_walk(draws, data))[..., None])
 
 
 def season_weights(draws: Draws, data: Draws) -> Array:

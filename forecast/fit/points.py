@@ -21,6 +21,7 @@ POSITIVE = frozenset(
         "delay_mean",
         "delay_cv",
         "before",
+        "shock",
         "season_sd",
         "cv",
         "return_spread",
@@ -38,6 +39,8 @@ def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[
         ("drift", ()),
         ("own_drift", ()),
         ("noise", ()),
+        ("shock", ()),
+        ("z_noise", (channels,)),
         ("waves", (waves,)),
         ("own_waves", (waves, channels)),
         ("delay_mean", ()),
@@ -61,6 +64,8 @@ def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, 
         ("drift", ()),
         ("own_drift", ()),
         ("noise", ()),
+        ("shock", ()),
+        ("z_noise", (channels,)),
         ("waves", (waves,)),
         ("own_waves", (waves, channels)),
         ("marginal_return", ()),
@@ -68,15 +73,25 @@ def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, 
     ]
 
 
-def value_sizes(channels: int) -> list[tuple[str, tuple[int, ...]]]:
+def value_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the parameters of the deal value, in the order of the point."""
-    return [("mu", ()), ("tau", ()), ("level_raw", (channels,)), ("cv", ())]
+    return [
+        ("mu", ()),
+        ("tau", ()),
+        ("level_raw", (channels,)),
+        ("cv", ()),
+        ("drift", ()),
+        ("season_sd", ()),
+        ("waves", (max(periods - 1, 1),)),
+        ("season", (seasons,)),
+    ]
 
 
 def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of a part's parameters, in the order of the unconstrained point."""
     if part.kind == "value":
-        return value_sizes(len(part.data["deals"]))
+        periods, channels = part.data["deals"].shape
+        return value_sizes(periods, channels, part.data["season_basis"].shape[1])
     periods, channels = part.data["y"].shape
     if part.kind == "traffic":
         return traffic_sizes(periods, channels, part.data["season_basis"].shape[1])

@@ -3,19 +3,24 @@
 Variables (dim `draw` first; `period` are the history's periods; rates by destination stage):
 
     logit_rate_<stage>   (draw, period, channel)   path of the logit rate over the history
-    drift_<stage>, own_drift_<stage>, noise_<stage> (draw)   walk sds per period (common, own), cell noise (logit sd)
+    logit_now_<stage>    (draw, channel)   the same at the as-of date, without the shock of that period
+    drift_<stage>, own_drift_<stage>, shock_<stage> (draw)   walk sds per period (common, own), sd of a period's shock
+    noise_<stage>        (draw, channel)   noise of a cell (logit sd)
     delay_mean_<stage> (periods), delay_cv_<stage>  (draw)
     loss_logit_<stage> (draw, period, channel), loss_delay_mean_<stage>, loss_delay_cv_<stage>   where losses are dated:
                          logit share lost with a date, of the units that never move on
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
     slope (draw, channel)           of log traffic a period, at the as-of date; fades ahead (`equations.fading`)
     season (draw, season_of_year)   log effect by season of the year
-    elasticity, base, carry (draw, channel); drift_traffic, own_drift_traffic, noise_traffic (draw)
-    deal_mean (draw, channel), deal_cv (draw)      currency; cv 0 is one price, or an assumed value
+    elasticity, base, carry, noise_traffic (draw, channel); drift_traffic, own_drift_traffic, shock_traffic (draw)
+    deal_mean (draw, channel), deal_cv (draw)      currency, at the as-of date, season aside; cv 0 is one price
+    deal_drift (draw)                              sd of the walk of log deal value per period
+    deal_season (draw, season_of_year)             log effect by season of the year
 
 and for the posterior predictive checks, from a sampled fit:
 
     before_<stage> (draw)                          entries before the window, calendar counts, over their early mean
+    deal_path (kept, period)                       log deal value of each period over `deal_mean`
     log_traffic_path (kept, period, channel)       log of the expected units of each period, for the draws `kept`
 
 Large paths are rounded to float32 on the way in, so that a posterior read from its file gives the same bytes as the one
@@ -23,7 +28,7 @@ just fitted. Draws stand in the order of their chains, one chain after the other
 chains apart, as ArviZ has it, and is what a file holds.
 
     /posterior       the variables above, dims (chain, draw, ...)
-    /paths           log_traffic_path: of the draws `kept` alone, counted over all chains
+    /paths           log_traffic_path, deal_path: of the draws `kept` alone, counted over all chains
     /sample_stats    diverging, energy, n_steps, maxdepth_reached (part, chain, draw), from a sampled fit
     /observed_data   counts of every stage, and revenue (period, channel)
     /constant_data   spend (period, channel); waited_<stage> (period, age) of cohort counts
@@ -48,11 +53,11 @@ from scipy.special import expit
 from forecast.errors import DataError, UsageError
 from forecast.history import History
 
-SCHEMA = 3
-VERSION = 12  # of the models: raised when the same data would fit to another posterior
+SCHEMA = 4
+VERSION = 13  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
-PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "numba", "typst")
+PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "typst")
 MEASURED = ("spend",)  # constant data that stand in the history, and not among the variables
 CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 Array = NDArray[np.float64]

@@ -102,7 +102,7 @@ def _traffic(
 ) -> Cells:
     data = inputs.traffic_data(study, history, None, None)
     mean = np.exp(posterior.array("log_traffic_path"))
-    noise2 = posterior.array("noise_traffic")[rows, None, None] ** 2 + 1e-4
+    noise2 = posterior.array("noise_traffic")[rows, None, :] ** 2 + 1e-4
     gamma = rng.standard_gamma(np.broadcast_to(1.0 / noise2, mean.shape)) * noise2
     replica = rng.poisson(np.minimum(gamma * mean, 1e15)).astype(float)
     beta, base, carry = (posterior.array(name)[rows].mean(axis=0) for name in ("elasticity", "base", "carry"))
@@ -125,7 +125,7 @@ def _transition(
 ) -> Cells:
     data, calendar = inputs.transition_data(study, history, before, stage)
     rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows].astype(float))
-    noise = posterior.array(f"noise_{stage}")[rows, None, None]
+    noise = posterior.array(f"noise_{stage}")[rows, None, :]
     f = _delay(posterior, stage, rows, data["age_weights"].shape[1])
     if not calendar:
         trials = np.broadcast_to(data["n"], rate.shape)
@@ -135,7 +135,7 @@ def _transition(
     else:
         name = f"before_{stage}"
         early = posterior.array(name)[rows] if name in posterior.data else np.ones(len(rows))
-        trials, p = _due(data["n"], early[:, None] * data["early"], rate, f)
+        trials, p = _due(data["n"], early[:, None] * data["early"], f), rate
     p = np.clip(p, 1e-9, 1.0 - 1e-9)
     kappa = concentration(p, noise)
     drawn = rng.beta(p * kappa, (1.0 - p) * kappa)
@@ -158,13 +158,10 @@ def _delay(posterior: Posterior, stage: str, rows: NDArray[np.int64], ages: int)
     return delay_pmf(mean, cv, ages)
 
 
-def _due(entries: Array, early: Array, rate: Array, f: Array) -> tuple[Array, Array]:
-    """Effective trials by draw, period and channel, and their mean rate; `early` entries (draw, channel) a period."""
+def _due(entries: Array, early: Array, f: Array) -> Array:
+    """Effective trials by draw, period and channel; `early` entries (draw, channel) a period."""
     inside, older = due(f, len(entries))
-    before = older[:, :, None] * early[:, None]
-    trials = inside @ entries + before
-    moved = inside @ (entries * rate) + before * rate[:, :1]
-    return trials, moved / (trials + 1e-9)
+    return np.asarray(inside @ entries + older[:, :, None] * early[:, None])
 
 
 def _revenue(
@@ -182,7 +179,7 @@ def _revenue(
         return None
     deals, seen = history.paid_wins
     used = (deals > 0) & (seen > 0)
-    mean = posterior.array("deal_mean")[rows, None, :]
+    mean = posterior.array("deal_mean")[rows, None, :] * np.exp(posterior.array("deal_path"))[:, :, None]
     replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
     unpriced = (deals > 0) != (seen != 0)
     return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals, unpriced)

@@ -1,15 +1,17 @@
 """Companies drawn from the model's own prior, unit by unit: the truth of simulation-based calibration.
 
-    level_c ~ Normal(mu, tau);  logit p_tc = level_c + common walk + own walk;  cell rate ~ Beta, sd `noise` (logit)
+    level_c ~ Normal(mu, tau);  logit p_tc = level_c + common walk + shock + own walk
+    cell rate ~ Beta, sd `noise` x exp(s z_c) (logit)
     units of a cell move with its rate, each after a delay of its own (exact multinomial thinning by age)
     of those that never move, a share is lost with a date (leads), by the same laws
-    visitors ~ NegBinomial(level x response to spend x season x walks with a trend);  deals ~ Gamma
+    visitors ~ NegBinomial(level x response to spend x season x walks with a trend x shock);  deals ~ Gamma about a walk
 
-A cell is what entered a stage in one period by one channel (of cohort counts: a lead cohort). Before the window of
-calendar counts there are `before` times as many entries a period as early in it. Nothing of the likelihoods is used
-here; the priors, and they alone, come from `fit.data`. Where the fitted prior looks at the data, it is held to
-what the truth is drawn from (`FIXED`): the level of traffic and of deal value, and what a unit of traffic is worth. The
-shrinkage of marginal returns at today's budget is part of the prior: traffic is drawn by rejection, which is exact.
+A cell is what entered a stage in one period by one channel (of cohort counts: a lead cohort); of calendar counts with a
+delay, what falls due to leave it in that period. Before the window of those there are `before` times as many entries a
+period as early in it. Nothing of the likelihoods is used here; the priors, and they alone, come from `fit.data`. Where
+the fitted prior looks at the data, it is held to what the truth is drawn from (`FIXED`): the level of traffic and of
+deal value, and what a unit of traffic is worth. The shrinkage of marginal returns at today's budget is part of the
+prior: traffic is drawn by rejection, which is exact.
 """
 
 from __future__ import annotations
@@ -35,11 +37,13 @@ from forecast.equations import (
     fading,
     lagged,
     log_marginal,
+    negative_binomial_size,
     response,
     steepness,
     with_past,
 )
 from forecast.fit import data as inputs
+from forecast.fit.paths import noise_by_channel
 from forecast.fit.scales import (
     BEFORE_SD,
     DEAL_CV,
@@ -48,6 +52,7 @@ from forecast.fit.scales import (
     RATE_TAU,
     SEASON_SD,
     TRAFFIC_TAU,
+    VALUE_DRIFT,
     VALUE_TAU,
 )
 from forecast.history import History, dataset, no_deals, triangle
@@ -159,22 +164,20 @@ class _Maker:
                 entries = arrived_in[stage] = cohorts.sum(axis=0)
                 counted[stage] = cohorts[:, :PERIODS].sum(axis=1)
                 continue
+            if self.kind == "calendar" and step.pmf.size > 1:
+                entries = counted[stage] = self._closed(entries, step)
+                continue
             moved, never = self._moved(entries, step)
             if self.kind == "leads" and stage != "leads":
                 triangles[stage] = moved
                 losses[stage], lost, points[f"lost before {stage}"] = self._lost(never, step, stage)
                 truth |= lost
-            arrived = _by_arrival(moved)
-            if self.kind == "calendar" and step.pmf.size > 1:
-                arrived += self._from_before(entries, step)
-                if self.working:
-                    arrived = self._by_working_law(entries, step)
-            entries = counted[stage] = arrived
+            entries = counted[stage] = _by_arrival(moved)
         # Of cohorts: what arrives in later periods, whatever the cohort.
         arrivals = arrived_in if self.kind == "cohort" else counted
         later = {stage: float(values[PERIODS:].sum()) for stage, values in arrivals.items()}
         history, value, points["value"], later["revenue"] = self._deals(
-            counted, triangles, losses, entries[PERIODS:].sum(axis=0)
+            counted, triangles, losses, entries[PERIODS:]
         )
         return Made(history, truth | value, points, {} if self.working else later)
 
@@ -205,9 +208,9 @@ class _Maker:
     def _path(
         self, data: Mapping[str, Array], level: Array, *, trend: bool = False
     ) -> tuple[Array, dict[str, Any]]:
-        """Levels with common and own walks, centred on the window, through the horizon; the scales and steps.
+        """Levels with common and own walks and shocks, centred on the window, through the horizon; scales and steps.
 
-        trend: whether steps have a mean, the slopes, which fade after the window.
+        trend: whether steps have a mean, the slopes, which fade after the window. The steps hold the shocks.
         """
         total = PERIODS + HORIZON
         drift, own = (self._scale(rate) for rate in data["drift_prior"])
@@ -217,7 +220,11 @@ class _Maker:
             "drift": drift,
             "own_drift": own,
             "noise": self._scale(float(data["noise_prior"])),
+            "shock": self._scale(float(data["shock_prior"])),
+            "z_noise": self.rng.normal(size=len(SPEND)),
         }
+        shock = point["shock"] * self.rng.normal(size=(total, 1))
+        shock[:PERIODS] -= shock[:PERIODS].mean()
         if trend:
             left = np.concatenate([np.ones(PERIODS), np.diff(fading(HORIZON, "month"), prepend=0.0)])
             slope = steepness("month") * drift * self.rng.normal()
@@ -225,8 +232,10 @@ class _Maker:
             steps, apart = steps + slope * left[:, None], apart + np.outer(left, own_slope)
             point["slope"] = slope + own_slope
         path = np.cumsum(steps + apart, axis=0)
-        point |= {"steps": steps[:PERIODS, 0], "own_steps": apart[:PERIODS]}
-        return level + path - path[:PERIODS].mean(axis=0), point
+        path = level + path - path[:PERIODS].mean(axis=0)
+        shaken = steps + np.diff(shock, axis=0, prepend=shock[:1])
+        point |= {"steps": shaken[:PERIODS, 0], "own_steps": apart[:PERIODS], "now": path[PERIODS - 1]}
+        return path + shock, point
 
     def _rates(self, data: Mapping[str, Array]) -> tuple[Array, Array, dict[str, Any]]:
         """Path of the logit rate, rates of the cells, parameters, from a transition's priors."""
@@ -234,8 +243,8 @@ class _Maker:
         level = self.rng.normal(mu, tau, len(SPEND))
         path, point = self._path(data, level)
         p = np.clip(expit(path), 1e-9, 1 - 1e-9)
-        kappa = concentration(p, point["noise"])
-        cells = self.rng.beta(p * kappa, (1.0 - p) * kappa)
+        kappa = concentration(p, noise_by_channel(point))
+        cells = np.clip(self.rng.beta(p * kappa, (1.0 - p) * kappa), 0.0, 1.0 - 1e-12)
         delay, cv = self._delay(data)
         point |= {"mu": mu, "tau": tau, "level": level, "delay_mean": delay, "delay_cv": cv}
         return path, cells, point
@@ -247,8 +256,8 @@ class _Maker:
     def _step(self, before: str, stage: str) -> _Step:
         data, _ = inputs.transition_data(self.study, self.empty, before, stage)
         path, cells, point = self._rates(data)
-        truth: dict[str, Any] = {f"{name}_{stage}": point[name] for name in ("drift", "own_drift", "noise")}
-        truth[f"logit_rate_{stage}"] = path[PERIODS - 1]
+        truth: dict[str, Any] = {f"{name}_{stage}": point[name] for name in ("drift", "own_drift", "shock")}
+        truth |= {f"noise_{stage}": noise_by_channel(point), f"logit_now_{stage}": point["now"]}
         point["before"] = float(np.exp(BEFORE_SD * self.rng.normal()))
         pmf = np.ones(1)
         if float(data["delayed"]):
@@ -280,31 +289,30 @@ class _Maker:
             arrived[cohort, t : t + len(ages), c] += ages
         return arrived
 
-    def _from_before(self, entries: Counts, step: _Step) -> Counts:
-        """Arrivals of units that entered before the window, `before` times the early mean a period."""
-        arrived = np.zeros_like(entries)
-        early = step.point["before"] * entries[:EARLY_PERIODS].mean(axis=0)
-        for back in range(1, step.pmf.size):
-            units = self.rng.binomial(np.rint(early).astype(np.int64), step.cells[0])
-            for c, n in enumerate(units):
-                ages = self.rng.multinomial(n, step.pmf)[back : back + len(entries)]
-                arrived[: len(ages), c] += ages
-        return arrived
+    def _closed(self, entries: Counts, step: _Step) -> Counts:
+        """Arrivals in calendar periods: of a cohort the share p_t f_(t-s) moves in t, p_t the rate of period t.
 
-    def _by_working_law(self, entries: Counts, step: _Step) -> Counts:
-        """Arrivals as a beta-binomial share of effective trials, each period by itself; see `model.transition_model`.
-
-        What this leaves out, units drawn one by one show; companies of this kind tell that apart from other faults.
+        Unit by unit, of those not moved before; or, of the working law, as one beta-binomial share of effective trials.
+        Before the window as many entered a period as early in it, times `before`.
         """
-        early = step.point["before"] * entries[:EARLY_PERIODS].mean(axis=0)
-        inside, older = due(step.pmf, len(entries))
-        waited = older[:, None] * early
-        trials = inside @ entries + waited
-        p = (inside @ (entries * step.expected) + waited * step.expected[0]) / (trials + 1e-9)
-        p = np.clip(p, 1e-9, 1 - 1e-9)
-        kappa = concentration(p, step.point["noise"])
-        whole = np.floor(trials + self.rng.random(trials.shape)).astype(np.int64)
-        return np.asarray(self.rng.binomial(whole, self.rng.beta(p * kappa, (1.0 - p) * kappa)))
+        before = step.point["before"] * entries[:EARLY_PERIODS].mean(axis=0)
+        if self.working:
+            inside, older = due(step.pmf, len(entries))
+            trials = inside @ entries + older[:, None] * before
+            whole = np.floor(trials + self.rng.random(trials.shape)).astype(np.int64)
+            return np.asarray(self.rng.binomial(whole, step.cells))
+        early = np.repeat(np.rint(before).astype(np.int64)[None], step.pmf.size - 1, axis=0)
+        arrived = np.zeros_like(entries)
+        for s, units in enumerate(np.concatenate([early, entries]), start=1 - step.pmf.size):
+            left, gone = units.copy(), np.zeros(units.shape)
+            # Before the window at the rate of its first period.
+            for t in range(s, min(s + step.pmf.size, len(entries))):
+                share = step.cells[max(t, 0)] * step.pmf[t - s]
+                moved = self.rng.binomial(left, np.clip(share / np.maximum(1.0 - gone, 1e-12), 0.0, 1.0))
+                left, gone = left - moved, gone + share
+                if t >= 0:
+                    arrived[t] += moved
+        return arrived
 
     def _lost(self, never: Counts, step: _Step, stage: str) -> tuple[Counts, dict[str, Any], dict[str, Any]]:
         """Dated losses of the units that never move, by period of entry and age."""
@@ -334,10 +342,11 @@ class _Maker:
             + season[season_of(self.starts, "month")][:, None]
             + log_days(self.starts, "month")[:, None]
         )
-        size = 1.0 / (point["noise"] ** 2 + 1e-4)
+        size = negative_binomial_size(noise_by_channel(point))
         visitors = self.rng.poisson(np.exp(log_nu) * self.rng.gamma(size, 1.0 / size, log_nu.shape))
-        truth = {f"{name}_traffic": point[name] for name in ("drift", "own_drift", "noise")}
-        truth |= {"traffic": path[PERIODS - 1], "slope": point["slope"], "season": season}
+        truth = {f"{name}_traffic": point[name] for name in ("drift", "own_drift", "shock")}
+        truth |= {"noise_traffic": noise_by_channel(point)}
+        truth |= {"traffic": point["now"], "slope": point["slope"], "season": season}
         truth |= {"elasticity": beta[:2], "base": base[:2], "carry": carry[1:2]}
         return truth, point, visitors
 
@@ -388,16 +397,19 @@ class _Maker:
         """The history with deal values; their true mean and cv; revenue of the horizon."""
         mu, tau = self.rng.normal(*VALUE), abs(self.rng.normal(0.0, VALUE_TAU))
         level = self.rng.normal(mu, tau, len(SPEND))
-        mean = np.exp(level)
+        drift = self._scale(2.0 / VALUE_DRIFT)
+        steps = drift * self.rng.normal(size=PERIODS + HORIZON)
+        walk = np.cumsum(steps)
+        mean = np.exp(level + (walk - walk[:PERIODS].mean())[:, None])
         cv = float(np.exp(self.rng.normal(DEAL_CV, DEAL_CV_SD)))
         shape = 1.0 / cv**2
         won = counted["won"][:PERIODS]
         cells = {stage: values[:PERIODS] for stage, values in counted.items()} | {"spend": self.spend}
-        revenue = self.rng.gamma(np.maximum(won * shape, 1e-300), mean / shape) * (won > 0)
+        revenue = self.rng.gamma(np.maximum(won * shape, 1e-300), mean[:PERIODS] / shape) * (won > 0)
         deals: pd.DataFrame | None = None
         if self.kind == "leads":
             t, c = (np.repeat(index, won.ravel()) for index in np.indices(won.shape).reshape(2, -1))
-            amount = np.maximum(self.rng.gamma(shape, mean[c] / shape), 1e-9)
+            amount = np.maximum(self.rng.gamma(shape, mean[t, c] / shape), 1e-9)
             deals = pd.DataFrame(
                 {
                     "period": self.starts[:PERIODS].astype("datetime64[ns]")[t],
@@ -409,9 +421,17 @@ class _Maker:
             np.add.at(revenue, (t, c), amount)
         seen, gone = ({k: _seen(v) for k, v in made.items()} for made in (triangles, losses))
         history = self._history(cells | {"revenue": revenue}, seen, gone, deals)
-        later = float((self.rng.gamma(np.maximum(later_won * shape, 1e-300), mean / shape)).sum())
-        point = {"mu": mu, "tau": tau, "level": level, "cv": cv}
-        return history, {"deal_mean": mean, "deal_cv": cv}, point, later
+        later = float((self.rng.gamma(np.maximum(later_won * shape, 1e-300), mean[PERIODS:] / shape)).sum())
+        point = {
+            "mu": mu,
+            "tau": tau,
+            "level": level,
+            "cv": cv,
+            "drift": drift,
+            "season_sd": self._scale(SEASON_SD),
+        }
+        point |= {"steps": steps[:PERIODS], "season": self.rng.normal(size=1)}
+        return history, {"deal_mean": mean[PERIODS - 1], "deal_cv": cv, "deal_drift": drift}, point, later
 
 
 def _by_arrival(moved: Counts) -> Counts:

@@ -1,8 +1,7 @@
-"""Priors of the scales: the numbers that model, kernels, closed form, prior draws and sensitivity all need.
+"""Priors of the scales: the numbers that model, closed form, prior draws and sensitivity all need.
 
 Scales of walks, noise and spread between channels have Gamma(2, rate) priors, which avoid zero; one channel tells
-nothing of how channels differ, so its level has the prior that mu and tau make together. Numbers alone, so that the
-compiled kernels can name this file among their sources.
+nothing of how channels differ, so its level has the prior that mu and tau make together.
 """
 
 import math
@@ -18,5 +17,9 @@ RATE_SPREAD, TRAFFIC_SPREAD, VALUE_SPREAD = 6.0 / 16.0, 6.0 / 4.0, 0.16
 DRIFT_A_MONTH = (0.064, 0.04)
 # Prior means of the noise of a cell: logit scale for rates, log scale for traffic.
 RATE_NOISE, TRAFFIC_NOISE = 0.2, 0.24
+# Log sd between channels of the noise of a stage; prior mean of the sd of what hits all channels in a period.
+NOISE_SPREAD, SHOCK = 0.5, 0.06
+# Deal value: prior mean of the sd of its walk, per sqrt(month).
+VALUE_DRIFT = 0.01
 LEVEL_SD = 1.5  # of the company's log traffic around what was counted
 BEFORE_SD = 0.25  # log sd of the entries before the window over their early mean

@@ -6,8 +6,8 @@ A part is N(0, I) in its scores and effects (v, x), x = (a, b), times the likeli
 
 v0, C: mean and Cholesky root of the scores' covariance by a few weighted points (`fit.weighed`); x0, L: the Gaussian of
 the effects at v0. w_j in [0, 1] is how far the data know effect j there, 1 - its variance, a channel's own given the
-common ones: an effect that they know keeps its size on the column when its sd moves, another its size in sds. Source: Papaspiliopoulos,
-Roberts & Skold 2007 on partial centring.
+common ones: an effect that they know keeps its size on the column when its sd moves, another its size in sds. Source:
+Papaspiliopoulos, Roberts & Skold 2007 on partial centring.
 
 The gradient in the effects is that of the rows of the likelihood around x itself; in the few scores it is a difference
 of densities, all taken at once. Leapfrog steps need no more: any field that depends on the position alone leaves them

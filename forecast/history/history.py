@@ -59,9 +59,10 @@ class Deals(NamedTuple):
 
 
 class Sales(NamedTuple):
-    """Money beside the wins that it was paid for, (sale,) each: index of the channel, wins, currency; all above 0."""
+    """Money beside the wins it was paid for, (sale,): channel and period by index, wins, currency, both above 0."""
 
     channel: NDArray[np.int64]
+    period: NDArray[np.int64]
     wins: NDArray[np.float64]
     money: NDArray[np.float64]
 
@@ -314,12 +315,13 @@ class History:
         sales. Cells with a blank, and deals whose amount is not known, are left out.
         """
         if self.counting == "leads" and len(self.deals):
-            return _together(self.amounts.channel, np.ones(len(self.amounts.amount)), self.amounts.amount)
+            period, channel, amount = self.amounts
+            return _together(channel, period, np.ones(len(amount)), amount)
         if not {"won", "revenue"} <= set(self.counts):
-            return _together(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
+            return _together(*(np.empty(0, dtype=np.int64),) * 2, np.empty(0), np.empty(0))
         channel, period = np.nonzero(self.present("won", "revenue").T)
         won, money = (self.counts[name].values[period, channel] for name in ("won", "revenue"))
-        return _together(channel.astype(np.int64), won, money)
+        return _together(channel.astype(np.int64), period.astype(np.int64), won, money)
 
     @property
     def valued(self) -> bool:
@@ -422,11 +424,19 @@ def _placed(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind:
     return Deals(rows, columns, deals["amount"].to_numpy(dtype=np.float64))
 
 
-def _together(channel: NDArray[np.int64], wins: NDArray[np.float64], money: NDArray[np.float64]) -> Sales:
-    """Wins and money in the order of time, taken together by channel until both are above zero (`History.sales`)."""
+def _together(
+    channel: NDArray[np.int64],
+    period: NDArray[np.int64],
+    wins: NDArray[np.float64],
+    money: NDArray[np.float64],
+) -> Sales:
+    """Wins and money in the order of time, taken together by channel until both are above zero (`History.sales`).
+
+    What is taken together stands in the period in which both were there.
+    """
     order = np.argsort(channel, kind="stable")
     order = order[((wins > 0) | (money != 0))[order]]
-    channel, wins, money = channel[order], wins[order], money[order]
+    channel, period, wins, money = channel[order], period[order], wins[order], money[order]
     starts: list[int] = []
     until: list[int] = []
     whole = (wins > 0) & (money > 0)
@@ -450,9 +460,10 @@ def _together(channel: NDArray[np.int64], wins: NDArray[np.float64], money: NDAr
             until[-1] = end
     at_start = np.array(starts, dtype=np.int64)
     won, paid = wins[at_start], money[at_start]
+    both = period[np.array(until, dtype=np.int64) - 1]
     for k in np.flatnonzero(np.array(until, dtype=np.int64) - at_start > 1):
         won[k], paid[k] = (values[starts[k] : until[k]].sum() for values in (wins, money))
-    return Sales(_fixed(channel[at_start]), _fixed(won), _fixed(paid))
+    return Sales(_fixed(channel[at_start]), _fixed(both), _fixed(won), _fixed(paid))
 
 
 def _fixed[T: np.generic](values: NDArray[T]) -> NDArray[T]:

@@ -29,7 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from forecast.equations import coordinates
+from forecast.equations import coordinates, onto_waves
 from forecast.fit import (
     HORIZON,
     KINDS,
@@ -163,12 +163,14 @@ def true_draws(part: Part, point: Mapping[str, Any]) -> Draws:
     """The true parameters of a part as one draw of it, walks and levels divided as the part's data say."""
     data, given = part.data, dict(point)
     if part.kind != "value":
-        scales = given["drift"], given["own_drift"]
+        scales = given["drift"], given["own_drift"], given["shock"]
         if part.kind == "traffic":
             given["season"] = given["season"] / given["season_sd"] ** (1.0 - float(data["season_centred"]))
         given |= coordinates(given["steps"], given["own_steps"], scales, data, given)
     if part.kind == "value":
         given["level_raw"] = value_raw(data, given["level"], given["mu"], given["tau"])
+        walk = np.cumsum(given["steps"])[:, None]
+        given["waves"] = onto_waves(walk, data["basis"])[:, 0] / given["drift"]
     elif part.kind != "traffic":
         w = data["centred"]
         given["level_raw"] = (given["level"] - given["mu"]) / given["tau"] ** (1.0 - w) + w * given["mu"]

@@ -11,6 +11,7 @@ from .drivers import shapley as shapley
 from .drivers import variance_parts as variance_parts
 from .expectation import Outcome as Outcome
 from .expectation import World as World
+from .expectation import earned as earned
 from .expectation import in_the_end as in_the_end
 from .expectation import inside_share as inside_share
 from .expectation import outcome as outcome

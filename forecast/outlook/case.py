@@ -41,6 +41,8 @@ class Future:
     log_traffic: Array
     tail_traffic: Array  # (draw, channel): the same for the periods after the horizon, season aside
     rates: dict[str, Array]
+    value: Array  # of a deal by the period of its win, (draw, period, channel); 1 where deals have none
+    later_value: Array  # the same after the horizon, season aside, (draw, channel)
     past_spend: Array
     reference: Array
     now: Array
@@ -51,7 +53,7 @@ class Future:
 
 
 def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
-    """Draw the walks of traffic and rates over `horizon` periods after the history's last; traffic's slope fades."""
+    """Draw walks and shocks of traffic, rates and deal value over `horizon` periods ahead; traffic's slope fades."""
     draws, channels = posterior.draws, len(history.channels)
 
     def walk(name: str) -> Array:
@@ -59,19 +61,29 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         own = rng.standard_normal((draws, horizon, channels))
         return np.cumsum(common + own * posterior.array(f"own_drift_{name}")[:, None, None], axis=1)
 
+    def shock(name: str) -> Array:
+        sd = posterior.array(f"shock_{name}")[:, None, None]
+        return np.asarray(sd * rng.standard_normal((draws, horizon, 1)))
+
     starts, moves = horizon_of(history, horizon), walk("traffic")
     season = posterior.array("season")[:, season_of(starts, history.period)]
     days = log_days(starts, history.period)
     trend = posterior.array("slope")[:, None, :] * fading(horizon, history.period)[:, None]
     level = posterior.array("traffic")[:, None, :] + trend + moves
+    # The shock of a stage with a delay hits what closes in a period, whenever that entered: see `outlook.simulation`.
     rates = {
-        stage: expit(posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float) + walk(stage))
+        stage: expit(
+            posterior.array(f"logit_now_{stage}")[:, None]
+            + walk(stage)
+            + (0.0 if by_closing(history, posterior, stage) else shock(stage))
+        )
         for stage in posterior.stages
     }
     return Future(
-        level + season[:, :, None] + days[:, None],
+        level + season[:, :, None] + days[:, None] + shock("traffic"),
         level[:, -1],
         rates,
+        *_values(posterior, starts, history.period, rng),
         history.spend,
         history.spend_reference,
         history.spend_now,
@@ -79,6 +91,25 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         history.stopped,
         starts,
     )
+
+
+def by_closing(history: History, posterior: Posterior, stage: str) -> bool:
+    """Whether noise and shocks of a stage belong to the period in which units leave it: of counts with a delay."""
+    return history.counting == "calendar" and bool(posterior.array(f"delay_mean_{stage}").any())
+
+
+def _values(
+    posterior: Posterior, starts: NDArray[np.datetime64], period: str, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Deal values of the horizon (draw, period, channel), and after it, season aside (draw, channel)."""
+    if "deal_mean" not in posterior.data:
+        shape = posterior.draws, len(starts), int(posterior.data.sizes["channel"])
+        return np.ones(shape), np.ones((shape[0], shape[2]))
+    steps = posterior.array("deal_drift")[:, None] * rng.standard_normal((posterior.draws, len(starts)))
+    walk = np.cumsum(steps, axis=1)
+    season = posterior.array("deal_season")[:, season_of(starts, period)]
+    mean = posterior.array("deal_mean")
+    return mean[:, None] * np.exp(walk + season)[:, :, None], mean * np.exp(walk[:, -1:])
 
 
 def horizon_of(history: History, periods: int) -> NDArray[np.datetime64]:

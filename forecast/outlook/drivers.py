@@ -220,7 +220,7 @@ def _groups(world: World) -> dict[str, Swap]:
     }
     found |= {f"rate: {stage}": rate(stage) for stage in world.stages if not world.at_once[stage].all()}
     if np.ptp(world.value) > 0:
-        found["deal value"] = lambda w, o: replace(w, value=o.value)
+        found["deal value"] = lambda w, o: replace(w, value=o.value, later_value=o.later_value)
     if world.lags:
         found["delay"] = lambda w, o: replace(w, lags=o.lags)
         found["open pipeline"] = lambda w, o: replace(w, pipeline=o.pipeline)

@@ -44,8 +44,9 @@ class World:
     traffic, later (draw, channel): expected units entering the funnel, in the horizon and by carry-over after it.
     rates: by stage. lags: by stage with a delay, chance to move on after so many periods, by period of entry (draw,
     period, age). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
-    by the period of its win; 1 where deals have none. at_once: by stage, channels that enter later. inflow, recovery:
-    by stage. room (draw, period): units that sales takes, or None; limited: channels that sales handles.
+    by the period of its win, 1 where deals have none; later_value (draw, channel): after the horizon. at_once: by
+    stage, channels that enter later. inflow, recovery: by stage. room (draw, period): units that sales takes, or None;
+    limited: channels that sales handles.
     """
 
     traffic: Array
@@ -54,6 +55,7 @@ class World:
     lags: Mapping[str, Array]
     pipeline: Mapping[str, Array]
     value: Array
+    later_value: Array
     at_once: Mapping[str, NDArray[np.bool_]]
     first: str
     inflow: Mapping[str, Array] = field(default_factory=dict)
@@ -105,14 +107,14 @@ def world_of(case: Case, rows: Rows) -> World:
             lags[stage] = np.broadcast_to(f[:, None, : case.horizon], (*shape, case.horizon))
             pipeline[stage] = pipeline_moves(case, before, stage, f, rows)
     economics = case.study.economics
-    value = case.posterior.array("deal_mean")[rows] if case.valued else np.ones_like(later[rows])
     return World(
         traffic=traffic[rows],
         later=later[rows],
         rates={stage: rate[rows] for stage, rate in case.future.rates.items()},
         lags=lags,
         pipeline=pipeline,
-        value=np.broadcast_to(value[:, None, :], traffic[rows].shape),
+        value=case.future.value[rows],
+        later_value=case.future.later_value[rows],
         at_once={stage: case.history.enters_later(stage) for stage in case.stages[1:]},
         first=case.stages[0],
         inflow={stage: flow[rows] for stage, flow in case.future.inflow.items()},
@@ -147,8 +149,8 @@ def outcome(world: World) -> Outcome:
     entry = [world.first, *world.stages]
     for stage, following in pairwise(entry):
         units[stage] = units[stage] * ~world.at_once[following]
-    money = both * np.concatenate([world.value, world.value[:, -1:]], axis=1)
-    carried = tail * world.value[:, -1]
+    money = both * np.concatenate([world.value, world.later_value[:, None]], axis=1)
+    carried = tail * world.later_value
     return Outcome(
         units=units,
         won=both,
@@ -232,6 +234,7 @@ def mean_world(world: World) -> World:
         lags=means(world.lags),
         pipeline=means(world.pipeline),
         value=mean(world.value),
+        later_value=mean(world.later_value),
         inflow=means(world.inflow),
     )
 
@@ -247,32 +250,72 @@ def in_the_end(case: Case) -> Array:
     return chance
 
 
-def inside_share(case: Case, *, until: str | None = None, rows: Rows | slice = slice(None)) -> Array:
+def inside_share(
+    case: Case, *, until: str | None = None, rows: Rows | slice = slice(None), valued: bool = False
+) -> Array:
     """Chance that a unit of a period's traffic is won inside the horizon, (draw, period, channel).
 
     u_k(t) = p_k(t) sum_d f_k(d) u_(k+1)(t + d), with u = 1 inside the horizon. `until`: reaches that stage instead,
-    with one axis more for the slot in which it does, the last one being later. `rows`: for some of the draws.
+    with one axis more for the slot in which it does, the last one being later. `rows`: for some of the draws. `valued`:
+    what its deal then brings.
     """
-    posterior, history, future = case.posterior, case.history, case.future
-    stages = posterior.stages
-    stages = stages if until is None else stages[: stages.index(until) + 1]
+    future, stages = case.future, case.posterior.stages
     shape = future.log_traffic[rows].shape
-    horizon = shape[1]
     if until is None:
-        reach = np.ones((*shape, 1))
-    else:  # one target per slot; what is beyond all of them is the last
-        reach = np.broadcast_to(np.eye(horizon)[None, :, None, :], (*shape, horizon)).copy()
-    for stage in reversed(stages):
-        rate, at_once = future.rates[stage][rows], history.enters_later(stage)
-        pmf, before = delay_law(posterior, stage, rows, horizon), np.empty_like(reach)
-        for t in range(horizon):
-            landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)
-            before[:, t] = rate[:, t, :, None] * landing
-        before[:, :, at_once] = reach[:, :, at_once]
-        reach = before
-    if until is None:
-        return reach[..., 0]
+        inside = future.value[rows] if valued else np.ones(shape)
+        return _reach(case, stages, rows, inside[..., None])[..., 0]
+    stages = stages[: stages.index(until) + 1]
+    horizon = shape[1]  # one target per slot; what is beyond all of them is the last
+    reach = _reach(
+        case, stages, rows, np.broadcast_to(np.eye(horizon)[None, :, None, :], (*shape, horizon)).copy()
+    )
     chance = np.ones(shape)
     for stage in stages:
-        chance = chance * np.where(history.enters_later(stage), 1.0, future.rates[stage][rows])
+        chance = chance * np.where(case.history.enters_later(stage), 1.0, future.rates[stage][rows])
     return np.concatenate([reach, (chance - reach.sum(axis=3))[..., None]], axis=3)
+
+
+def earned(case: Case) -> Array:
+    """Revenue that a unit of a period's traffic brings in the end, (draw, period + 1, channel).
+
+    u_k(t) as of `inside_share`, with the value of a deal by the period of its win, and what moves on later at the last
+    rates and values; the last slot: of a unit of carry-over after the horizon.
+    """
+    future = case.future
+    later = future.later_value[..., None]
+    each = _reach(case, case.posterior.stages, slice(None), future.value[..., None], later)
+    last = future.later_value
+    for stage in case.posterior.stages:
+        last = last * np.where(case.history.enters_later(stage), 1.0, future.rates[stage][:, -1])
+    return np.concatenate([each[..., 0], last[:, None]], axis=1)
+
+
+def deal_value(case: Case) -> Array:
+    """Mean value of the deals that the horizon's traffic brings in the end, by draw and channel."""
+    inside, _ = case.traffic()
+    wins, money = ((inside * each).sum(axis=1) for each in (in_the_end(case), earned(case)[:, :-1]))
+    return np.where(wins > 0, money / np.maximum(wins, 1e-300), case.future.later_value)
+
+
+def _reach(
+    case: Case, stages: list[str], rows: Rows | slice, inside: Array, later: Array | None = None
+) -> Array:
+    """The recursion of `inside_share` from what a unit is worth behind the last stage, by the slot in which it arrives.
+
+    inside (draw, period, channel, target), later (draw, channel, target): nothing where it is None.
+    """
+    history, future, reach = case.history, case.future, inside
+    horizon = inside.shape[1]
+    for stage in reversed(stages):
+        rate, at_once = future.rates[stage][rows], history.enters_later(stage)
+        pmf, before = delay_law(case.posterior, stage, rows, horizon), np.empty_like(reach)
+        for t in range(horizon):
+            landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)
+            if later is not None:
+                landing += (1.0 - pmf[:, : horizon - t].sum(axis=1))[:, None, None] * later
+            before[:, t] = rate[:, t, :, None] * landing
+        before[:, :, at_once] = reach[:, :, at_once]
+        if later is not None:
+            later = np.where(at_once[:, None], later, rate[:, -1, :, None] * later)
+        reach = before
+    return reach

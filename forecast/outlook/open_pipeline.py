@@ -3,7 +3,8 @@
     P(move at age a + h | still open at age a) = p f_(a+h) / (1 - p F_a - (1 - p) L_a)
 
 p: rate of the cohort; f, F: law of the delay; L_a: of the units that never move on, the share lost with a date by then.
-Under calendar counts who is still open is unknown: all that entered count, and move on with p f_(a+h). Simulation and
+Under calendar counts who is still open is unknown: all that entered count, and move on with p f_(a+h), p the rate
+of today. Simulation and
 expected road both ask here.
 """
 
@@ -102,7 +103,10 @@ def waiting_before(case: Case, before: str, stage: str, f: Array, rows: Counts) 
         lost = posterior.data[f"loss_logit_{stage}"].values[rows].astype(float)
         losses = expit(lost), delay_pmf(mean, cv, ages_of(posterior, stage))
     rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows].astype(float))
-    noise = posterior.array(f"noise_{stage}")[rows][:, None, None]
+    if case.history.counting == "calendar":  # the rate is that of the period in which units fall due
+        now = expit(posterior.array(f"logit_now_{stage}")[rows])
+        rate = np.broadcast_to(now[:, None], rate.shape)
+    noise = posterior.array(f"noise_{stage}")[rows][:, None, :]
     return waiting_with(case.history, posterior, before, stage, rate, f, losses, noise)
 
 

@@ -346,7 +346,12 @@ def raise_traffic(world: World, factor: Array, weight: Array, channels: Mask) ->
 
 def raise_value(world: World, factor: Array, weight: Array, channels: Mask) -> World:
     """Multiply the value of deals that are won from then on."""
-    return replace(world, value=world.value * np.where(channels, 1.0 + weight[:, None] * (factor - 1.0), 1.0))
+    change = np.where(channels, 1.0 + weight[:, None] * (factor - 1.0), 1.0)
+    return replace(
+        world,
+        value=world.value * change,
+        later_value=world.later_value * np.broadcast_to(change, world.value.shape)[:, -1],
+    )
 
 
 def new_delay(world: World, stage: str, pmf: Array, weight: Array) -> World:

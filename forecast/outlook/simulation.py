@@ -1,8 +1,9 @@
 """The funnel run forward from posterior draws: every stage and its revenue, in integers, by channel and period.
 
-Each draw gives future rates and traffic (walks go on without drift), then chance: a beta-binomial share of every cohort
-moves on, split over delays by sequential binomials, so that the counts of a draw conserve units exactly. Units already
-inside the funnel at the as-of date move on with the chance that their age leaves them (`outlook.open_pipeline`).
+Each draw gives future rates, traffic and deal values (walks go on, periods have shocks), then chance: a beta-binomial
+share of every cohort moves on (of calendar counts: of what falls due in a period), by sequential binomials, so that the
+counts of a draw conserve units exactly. Units already inside the funnel at the as-of date move on with the chance that
+their age leaves them (`outlook.open_pipeline`).
 
 Any number of plans are compared on common random numbers by layers (`outlook.layers`): what all of them bring, what
 only some bring, thinned side by side with the same rates. A difference of plans then holds no noise of its own. Where
@@ -20,7 +21,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.equations import cohort_beta
+from forecast.equations import cohort_beta, negative_binomial_size
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
@@ -115,8 +116,9 @@ class _Chunk:
     def _money(self, won: Layers, tail: Layers) -> dict[str, Array | Counts]:
         if not self.case.valued:
             return {}
-        money = won.with_values(self._revenue(won.values))
-        later = self._revenue(tail.values[:, :, None])[:, :, 0]
+        value, after = self.future.value[self.rows], self.future.later_value[self.rows, None]
+        money = won.with_values(self._revenue(won.values, np.concatenate([value, after], axis=1)))
+        later = self._revenue(tail.values[:, :, None], after)[:, :, 0]
         eventual = money.with_values(money.new.values.sum(axis=2) + later)
         return {
             "revenue": self._inside(money),
@@ -134,7 +136,7 @@ class _Chunk:
 
     def _traffic(self, traffic: list[tuple[Array, Array]]) -> tuple[Layers, Layers]:
         """Negative binomial traffic as Poisson of a shared gamma, by layer: in the horizon and by carry-over later."""
-        size = 1.0 / (self.draw("noise_traffic")[:, None, None] ** 2 + 1e-4)
+        size = negative_binomial_size(self.draw("noise_traffic")[:, None, :])
         inside, later = np.stack([t[0] for t in traffic]), np.stack([t[1] for t in traffic])
         plans, draws, horizon, channels = inside.shape
         gamma = self.rng.standard_gamma(np.broadcast_to(size, inside.shape[1:])) / size
@@ -152,49 +154,72 @@ class _Chunk:
         entries = units.values
         rate = self.future.rates[stage][self.rows]
         rate = np.concatenate([rate, rate[:, -1:]], axis=1)
-        p = self._noisy(rate, stage)
-        tail = tail.with_values(self.rng.binomial(tail.values, p[:, -1]))
         f = delay_of(self.case, stage, self.rows)
+        closing = f is not None and self.case.history.counting == "calendar"
+        p = rate if closing else self._noisy(rate, stage)
+        tail = tail.with_values(self.rng.binomial(tail.values, p[:, -1]))
         if f is None:
             return units.with_values(self.rng.binomial(entries, p)), tail
+        scatter = self._scatter(rate, stage) if closing else np.ones_like(rate)
         arrivals = np.zeros_like(entries)
         cdf = np.cumsum(f, axis=1)
         for h in range(self.horizon):
-            left, seen = entries[:, :, h].copy(), np.zeros(len(f))
+            left, seen, gone = entries[:, :, h].copy(), np.zeros(len(f)), np.zeros_like(p[:, h])
             for slot in range(h, self.horizon):
-                chance = p[:, h] * f[:, slot - h, None] / (1.0 - p[:, h] * seen[:, None])
+                moving = p[:, h] * scatter[:, slot] * f[:, slot - h, None]
+                chance = moving / np.maximum(1.0 - gone, 1e-12)
                 moved = self.rng.binomial(left, np.clip(chance, 0.0, 1.0))
                 arrivals[:, :, slot] += moved
                 left -= moved
-                seen = cdf[:, slot - h]
-            later = p[:, h] * (1.0 - seen[:, None]) / (1.0 - p[:, h] * seen[:, None])
+                seen, gone = cdf[:, slot - h], gone + moving
+            later = p[:, h] * (1.0 - seen[:, None]) / np.maximum(1.0 - gone, 1e-12)
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
-        arrivals[0] += self._pipeline(before, stage, f)  # the first layer is the pipeline
+        arrivals[0] += self._pipeline(
+            before, stage, f, scatter if closing else None
+        )  # the first layer is the pipeline
         at_once = self.case.history.enters_later(stage)
         arrivals[..., at_once] = entries[..., at_once]
         return units.with_values(arrivals), tail
 
     def _noisy(self, rate: Array, stage: str) -> Array:
         """Rates of single cohorts: Beta around the expected one, with the noise that the history showed."""
-        return self._drawn(*cohort_beta(rate, self.draw(f"noise_{stage}")[:, None, None]))
+        return self._drawn(*cohort_beta(rate, self.draw(f"noise_{stage}")[:, None, :]))
+
+    def _scatter(self, rate: Array, stage: str) -> Array:
+        """Of calendar counts: what a period's closings are over those expected, mean one, (draw, slot, channel).
+
+        Noise of a cell and the shock of its period are of what leaves a stage, as the history's were; after the horizon
+        there is none.
+        """
+        shock = self.draw(f"shock_{stage}")[:, None, None]
+        moved = np.exp(shock * self.rng.standard_normal((*rate.shape[:2], 1)) - 0.5 * shock**2)
+        at = np.clip(rate * moved, 1e-12, 1.0 - 1e-9)
+        scatter = self._noisy(at, stage) / np.maximum(rate, 1e-12)
+        scatter[:, self.horizon :] = 1.0
+        return np.asarray(scatter)
 
     def _drawn(self, a: Array, b: Array) -> Array:
         return np.clip(self.rng.beta(a, b), 0.0, 1.0 - 1e-12)
 
-    def _pipeline(self, before: str, stage: str, f: Array) -> Counts:
-        """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
+    def _pipeline(self, before: str, stage: str, f: Array, scatter: Array | None) -> Counts:
+        """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel).
+
+        scatter: `_scatter` of the periods in which they move, where that is whose noise it is, and not the cohorts'.
+        """
         result = np.zeros((len(f), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
         waiting = waiting_before(self.case, before, stage, f, self.rows)
         if waiting is None:
             return result
-        p = self._drawn(*waiting.beta())
+        p = self._drawn(*waiting.beta()) if scatter is None else waiting.rate
         still = waiting.still_open(p)
         left = np.broadcast_to(waiting.units, p.shape).copy()
         gone = np.zeros_like(p)
         inside, beyond = chance_by_slot(f, waiting.waited, self.horizon)
         for h, share in enumerate(inside):
             moving = p * share[:, :, None] / still
+            if scatter is not None:
+                moving = moving * scatter[:, h, None]
             moved = self.rng.binomial(left, np.clip(moving / np.maximum(1.0 - gone, 1e-12), 0.0, 1.0))
             result[:, h] = moved.sum(axis=1)
             left -= moved
@@ -203,9 +228,9 @@ class _Chunk:
         result[:, self.horizon] = self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
         return result
 
-    def _revenue(self, won: Counts) -> Array:
+    def _revenue(self, won: Counts, mean: Array) -> Array:
         """Revenue of `won` deals: Gamma(won / cv^2, mean cv^2), the sum of that many gamma deals."""
-        mean, cv = self.draw("deal_mean")[:, None, :], self.draw("deal_cv")[:, None, None]
+        cv = self.draw("deal_cv")[:, None, None]
         if not cv.any():
             return won * mean
         return self.rng.standard_gamma(won / cv**2) * (mean * cv**2)

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.outlook.case import Case
+from forecast.outlook.expectation import deal_value
 from forecast.outlook.lifetime import lifetime_of
 from forecast.outlook.open_pipeline import delay_law
 from forecast.periods import periods_per_year
@@ -224,7 +225,7 @@ def chances(measures: dict[str, Array]) -> dict[str, Array]:
 def flow_of(case: Case) -> Flow:
     """What the horizon acquires at the plan of a case, in the end."""
     inside, _ = case.traffic()
-    value = case.posterior.array("deal_mean") if case.valued else None
+    value = deal_value(case) if case.valued else None
     return expected_flow(inside, case.future.rates, case.stages[0], case.plan, value)
 
 
