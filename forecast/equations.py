@@ -7,7 +7,7 @@
     spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
                              log_marginal
     counts                   effective_trials, due, concentration, cohort_beta, log_beta_binomial, log_choices,
-                             beta_binomial_slope, log_negative_binomial, slopes in the noise of both
+                             beta_binomial_slope, log_negative_binomial, negative_binomial_size
     prior and data           surprise
 
 The PyMC model (`fit.model`) is a second writing, and tests hold both together.
@@ -448,43 +448,27 @@ def log_choices(y: Array, n: Array) -> Array:
 
 def beta_binomial_slope(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
     """Derivative of `log_beta_binomial` in logit p, the change of kappa with p included; broadcast."""
-    kappa, high, low, by_kappa = _beta_binomial_parts(y, n, p, noise)
-    d_kappa = -(kappa**2) * noise**2 * (1.0 - 2.0 * p)
-    return np.asarray(p * (1.0 - p) * (kappa * (high - low) + d_kappa * by_kappa))
-
-
-def beta_binomial_noise_slope(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
-    """Derivative of `log_beta_binomial` in the log of the noise; broadcast."""
-    kappa, _, _, by_kappa = _beta_binomial_parts(y, n, p, noise)
-    return np.asarray(-2.0 * (kappa * noise) ** 2 * p * (1.0 - p) * by_kappa)
-
-
-def _beta_binomial_parts(
-    y: Array, n: Array, p: Array, noise: Array | float
-) -> tuple[Array, Array, Array, Array]:
-    """kappa, the derivatives of `log_beta_binomial` in kappa p and in kappa (1 - p), and in kappa at that p."""
+    inner = p * (1.0 - p)
     kappa = concentration(p, noise)
-    a, b = kappa * p, kappa * (1.0 - p)
-    high, low = digamma(a + y) - digamma(a), digamma(b + (n - y)) - digamma(b)
-    return kappa, high, low, p * high + (1.0 - p) * low - (digamma(kappa + n) - digamma(kappa))
+    of_kappa = digamma(kappa + n) - digamma(kappa)
+    high, low = digamma(kappa * p + y) - digamma(kappa * p), digamma(kappa * (1.0 - p) + (n - y))
+    low = low - digamma(kappa * (1.0 - p))
+    d_kappa = -(kappa**2) * noise**2 * (1.0 - 2.0 * p)
+    by_p = kappa * (high - low) + d_kappa * (p * high + (1.0 - p) * low - of_kappa)
+    return np.asarray(inner * by_p)
 
 
 def log_negative_binomial(y: Array, log_mean: Array, size: Array | float) -> Array:
-    """Log probability of y by its mean and its variance mean + mean^2 / size, but for log y!."""
-    told = y * log_mean - (y + size) * np.log(size + np.exp(log_mean)) + size * np.log(size)
-    return np.asarray(told + gammaln(y + size) - gammaln(size))
+    """Log probability of y by its mean and its variance mean + mean^2 / size, but for log [G(y + size) / G(size) y!].
+
+    That does not depend on the mean.
+    """
+    return np.asarray(y * log_mean - (y + size) * np.log(size + np.exp(log_mean)) + size * np.log(size))
 
 
 def negative_binomial_size(noise: Array) -> Array:
     """Size of the negative binomial of a cell whose sd on the log scale is `noise`, bounded."""
     return np.asarray(1.0 / (noise**2 + 1e-4))
-
-
-def negative_binomial_noise_slope(y: Array, mean: Array, noise: Array) -> Array:
-    """Derivative of `log_negative_binomial` in the log of the noise; broadcast."""
-    size = negative_binomial_size(noise)
-    by_size = digamma(y + size) - digamma(size) + np.log(size / (size + mean)) + (mean - y) / (size + mean)
-    return np.asarray(-2.0 * (size * noise) ** 2 * by_size)
 
 
 # -------------------------------------------------------------------------------------------------- prior and data

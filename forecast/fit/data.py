@@ -226,6 +226,7 @@ def _common_data(
         **walk_geometry(history, precision, walk_waves(len(precision))),
         "noise_prior": np.array(2.0 / RATE_NOISE),
         "shock_prior": np.array(2.0 / SHOCK),
+        "noise_apart": np.zeros(len(history.channels)),
         "delay_prior": prior.array,
         "delayed": np.array(1.0 if prior.mean > 0 else 0.0),
         "age_weights": np.zeros((len(n), ages)),
@@ -327,6 +328,7 @@ def traffic_data(
         **geometry,
         "noise_prior": np.array(2.0 / TRAFFIC_NOISE),
         "shock_prior": np.array(2.0 / SHOCK),
+        "noise_apart": np.zeros(len(history.channels)),
         "season_centred": np.array(0.8 * min(1.0, years)),  # less than a year tells little: the prior rules
         "season_waves": onto_waves(basis, waves),
         "spread_prior": np.array([math.log(study.priors.marginal_return_sd), RETURN_SPREAD]),

@@ -14,7 +14,7 @@ and each of its rows (a count, a marginal return, a lift test) is taken to be st
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,6 @@ from scipy.special import expit, gammainccinv, gammaincinv, gammaln, log_ndtr, l
 from forecast.equations import (
     FLOOR,
     acting_spend,
-    beta_binomial_noise_slope,
     beta_binomial_slope,
     carry_weights,
     common_sds,
@@ -37,20 +36,18 @@ from forecast.equations import (
     log_marginal,
     log_negative_binomial,
     mean_shape,
-    negative_binomial_noise_slope,
     negative_binomial_size,
     response,
 )
 from forecast.fit.data import response_of, value_raw
 from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.parts import Part
-from forecast.fit.paths import logit_rates, noise_apart, reference_path, value_path
+from forecast.fit.paths import logit_rates, reference_path, value_path
 from forecast.fit.scales import (
     BEFORE_SD,
     DEAL_CV,
     DEAL_CV_SD,
     LEVEL_SD,
-    NOISE_SPREAD,
     RATE_SPREAD,
     RATE_TAU,
     SEASON_SD,
@@ -108,10 +105,12 @@ class Latent:
     idle: tuple[Scale, ...] = ()  # scales at the end of the point that the data do not touch
     wide = False  # whether the common effects are few and their tails heavier than a normal's
     bent = 0  # how many of the last effects of a channel are far from Gaussian
+    noisy = False  # whether cells have noise, which may differ by channel
     learns = False  # whether these are a channel's last columns as they stand, and `learn` may correct them
 
     def __init__(self, part: Part) -> None:
         self.data: Mapping[str, Any] = part.data
+        self.apart = np.zeros(0)  # log noise of each channel over that of all
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """What a common effect and a channel's own move their columns by, (G, P) and (G, Q)."""
@@ -203,14 +202,17 @@ class _Entered:
 class Rates(Latent):
     """A transition: logit rate = mu + level of the channel + common walk and shocks + own walk; noise by channel.
 
-    Columns of a channel: level, waves, log of its noise over that of all.
+    Columns of a channel: level, waves.
     """
+
+    noisy = True
 
     def __init__(self, part: Part) -> None:
         super().__init__(part)
         d = self.data
         self.calendar, self.delayed = part.kind == "calendar", bool(d["delayed"] > 0)
         self.periods, self.channels = d["n"].shape
+        self.apart = np.array(d["noise_apart"], dtype=float)
         prior = d["delay_prior"]
         self.scales = (
             Scale("tau", "gamma", RATE_TAU),
@@ -227,12 +229,11 @@ class Rates(Latent):
         self.idle = () if self.delayed else rest
         self.scales = self.scales + (rest if self.delayed else ())
         self.waves = max(self.periods - 1, 1)
-        level, apart = np.ones((self.periods, 1)), np.zeros((self.periods, 1))
-        self.unit = np.ascontiguousarray(np.concatenate([level, d["basis"].T, apart], axis=1))
-        self.common, self.own = slice(0, 1 + self.waves), slice(0, 2 + self.waves)
+        self.unit = np.ascontiguousarray(np.vstack([np.ones(self.periods), d["basis"]]).T)
+        self.common = self.own = slice(0, 1 + self.waves)
         entered, moved = ((d[k] * d["weight"]).sum(axis=0) for k in ("n", "y"))
         share = (moved + 1.0) / (entered + 1.0 / expit(d["mu_prior"][0]))
-        self.path = np.zeros((self.channels, 2 + self.waves))
+        self.path = np.zeros((self.channels, 1 + self.waves))
         self.path[:, 0] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
         self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
@@ -270,8 +271,7 @@ class Rates(Latent):
         alone, walk = self.channels == 1, np.ones(self.waves)
         level = math.sqrt(self.data["mu_prior"][1] ** 2 + alone * RATE_SPREAD)
         common = np.column_stack([np.full(len(theta), level), _common(theta[:, 1], theta[:, 4], self.data)])
-        apart = np.full(len(theta), 0.0 if alone else NOISE_SPREAD)
-        return common, np.column_stack([0.0 * tau if alone else tau, own[:, None] * walk, apart])
+        return common, np.column_stack([0.0 * tau if alone else tau, own[:, None] * walk])
 
     def _entered(self, theta: Array) -> _Entered:
         d = self.data
@@ -289,21 +289,18 @@ class Rates(Latent):
         return _Entered(trials, np.ones((1, 1, 1)))
 
     def _noise(self, theta: Array, apart: Array) -> Array:
-        """Noise of each cell, (G, channel, 1), by the last column."""
+        """Noise of each cell, (G, channel, 1)."""
         return np.asarray(np.exp(theta[:, 3, None] + apart)[..., None])
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - rates are straight enough
-        """See `Latent`. Row t is d logit p_t / d coordinates, the last one that of the noise."""
+        """See `Latent`. Row t is d logit p_t / d coordinates; its score and curvature those of the exact likelihood."""
         d, entered = self.data, self._entered(theta)
         y, weight, trials = d["y"].T, d["weight"].T, entered.trials
-        noise = self._noise(theta, self.path[:, -1])
+        noise = self._noise(theta, self.apart)
         pi = expit(d["mu_prior"][0] + self.path @ self.unit.T)
         p = np.clip(pi * entered.lived, FLOOR, 1.0 - FLOOR)
         inner = p * (1.0 - p)
-        settings = 1 if self.calendar else len(theta)
-        rows = np.zeros((settings, self.channels, self.periods + 1, self.path.shape[1]))
-        rows[:, :, :-1] = ((1.0 - pi) / (1.0 - p))[..., None] * self.unit
-        rows[:, :, -1, -1] = 1.0
+        rows = ((1.0 - pi) / (1.0 - p))[..., None] * self.unit
         odds = p / (1.0 - p)
         low, high = (
             beta_binomial_slope(y, trials, x / (1.0 + x), noise)
@@ -312,17 +309,11 @@ class Rates(Latent):
         alike = noise**2 * inner
         alike = alike / (1.0 + alike)  # correlation of two units of one cell
         least = LEAST_CURVATURE * trials * inner / (1.0 + np.maximum(trials - 1.0, 0.0) * alike)
-        shape = (len(theta), *rows.shape[1:3])
-        curvature, score = np.empty(shape), np.empty(shape)
-        curvature[..., :-1] = weight * np.maximum((low - high) / (2.0 * STEP), least)
-        score[..., :-1] = weight * 0.5 * (low + high)
-        curvature[..., -1], score[..., -1] = _of_noise(
-            lambda sd: (weight * beta_binomial_noise_slope(y, trials, p, sd)).sum(axis=2), noise
-        )
-        return Rows(rows, curvature, score, *self.learnt)
+        curvature = weight * np.maximum((low - high) / (2.0 * STEP), least)
+        return Rows(rows, curvature, weight * 0.5 * (low + high), *self.learnt)
 
     def _cells(self, theta: Array, counts: Columns, eta: Array, apart: Array) -> Array:
-        """Log likelihood by cell at logit rates (D, channel, period) and log noises over that of all (D, channel)."""
+        """Log likelihood by cell at logit rates (D, channel, period), log noises over that of all (D or 1, channel)."""
         d, entered = self.data, self._entered(theta)
         p = np.clip(
             expit(eta) * np.repeat(entered.lived, counts if len(entered.lived) > 1 else [len(eta)], axis=0),
@@ -338,12 +329,12 @@ class Rates(Latent):
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
         eta = self.data["mu_prior"][0] + u @ self.unit.T
-        return np.asarray(self._cells(theta, counts, eta, u[..., -1]).sum(axis=2))
+        return np.asarray(self._cells(theta, counts, eta, self.apart).sum(axis=2))
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
         """See `Latent`."""
         theta, eta = self._scales_of(draws), logit_rates(draws, self.data).swapaxes(1, 2)
-        apart = noise_apart(draws)
+        apart = draws["noise_apart"]
         each = max(int(CHUNK // self.periods**2), 1)
         rows = [slice(i, i + each) for i in range(0, len(theta), each)]
         ones = np.ones(each, dtype=np.int64)
@@ -362,7 +353,7 @@ class Rates(Latent):
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        far = max(np.abs(step @ self.unit.T).max(), np.abs(step[:, -1]).max() / NOISE_SPREAD)
+        far = np.abs(step @ self.unit.T).max()
         self.path = self.path + step * min(1.0, FARTHEST / max(far, 1e-9))
 
     def points(self, theta: Array, a: Array, b: Array) -> Array:
@@ -381,23 +372,23 @@ class Rates(Latent):
         own_waves += s * (common * a[:, 1:])[:, :, None]
         idle = np.broadcast_to([scale.first for scale in self.idle], (draws, len(self.idle)))
         logs = [theta[:, i, None] for i in range(len(self.scales))]
-        x = [mu[:, None], logs[0], level, *logs[1:5], b[:, :, -1], waves, own_waves.reshape(draws, -1)]
+        x = [mu[:, None], logs[0], level, *logs[1:5], waves, own_waves.reshape(draws, -1)]
         return np.concatenate([*x, *logs[5:], idle], axis=1)
 
 
 class Traffic(Latent):
     """Traffic: log mean = mu + level + response to spend + season + walks + days; today's budget; lift tests.
 
-    Columns of a channel: season, the middle of the log marginal returns, level, waves, log of its noise over that of
-    all, scores of its response.
+    Columns of a channel: season, the middle of the log marginal returns, level, waves, scores of its response.
     """
 
-    bent, learns = 3, True
+    bent, learns, noisy = 3, True, True
 
     def __init__(self, part: Part) -> None:
         super().__init__(part)
         d = self.data
         self.periods, self.channels = d["y"].shape
+        self.apart = np.array(d["noise_apart"], dtype=float)
         self.waves, self.seasons = max(self.periods - 1, 1), d["season_basis"].shape[1]
         self.scales = (
             Scale("tau", "gamma", TRAFFIC_TAU),
@@ -409,12 +400,12 @@ class Traffic(Latent):
             Scale("return_spread", "normal", float(d["spread_prior"][0]), float(d["spread_prior"][1])),
         )
         many = self.seasons + 2 + self.waves
-        self.common, self.own = slice(0, many), slice(self.seasons + 1, many + 4)
+        self.common, self.own = slice(0, many), slice(self.seasons + 1, many + 3)
         nothing, one = np.zeros((self.periods, 1)), np.ones((self.periods, 1))
-        self.unit = np.concatenate([d["season_basis"], nothing, one, d["basis"].T, nothing], axis=1)
+        self.unit = np.concatenate([d["season_basis"], nothing, one, d["basis"].T], axis=1)
         self.today = self.unit[-1].copy()  # log level of today over the middle
         self.today[: self.seasons], self.today[self.seasons] = 0.0, -1.0
-        self.path = np.zeros((self.channels, many + 4))
+        self.path = np.zeros((self.channels, many + 3))
         total, cells = (d["y"] * d["weight"]).sum(axis=0), d["weight"].sum(axis=0)
         self.path[:, self.seasons + 1] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
         self.lifted = d["lift_channel"].astype(int)
@@ -423,7 +414,7 @@ class Traffic(Latent):
         self._look()
 
     def _noise(self, theta: Array, apart: Array) -> Array:
-        """Noise of each cell, (G, channel, 1), by the column before the scores."""
+        """Noise of each cell, (G, channel, 1)."""
         return np.asarray(np.exp(theta[:, 4, None] + apart)[..., None])
 
     def shares(self, z: Array) -> tuple[Array, Array, Array]:
@@ -467,15 +458,14 @@ class Traffic(Latent):
         path = d["level_prior"] + straight @ self.unit.T + d["log_days"]  # channel, period
         self.log_mean = path + here[0].T
         last, tests = self.periods, len(self.lifted)
-        rows = np.zeros((self.channels, last + 2 + tests, self.path.shape[1]))
+        rows = np.zeros((self.channels, last + 1 + tests, self.path.shape[1]))
         rows[:, :last, :-3] = self.unit
         rows[:, :last, -3:] = slopes[0].swapaxes(0, 1)
         rows[:, last, :-3] = self.today
         rows[:, last, -3:] = slopes[1]
-        rows[:, last + 1, -4] = 1.0  # of the noise
         self.marginal = here[1] + d["tuned"] * (d["level_prior"] + straight @ self.today)
         traffic = np.exp(path)[self.lifted]
-        at = last + 2 + np.arange(tests)
+        at = last + 1 + np.arange(tests)
         rows[self.lifted, at, :-3] = (traffic * here[2]) @ self.unit
         rows[self.lifted, at, -3:] = np.einsum("et,eti->ei", traffic, slopes[2])
         self.miss = (d["lift"] - (traffic * here[2]).sum(axis=1)) / d["lift_sd"] ** 2
@@ -510,13 +500,12 @@ class Traffic(Latent):
         middle = 0.0 * one if alone else LEVEL_SD * one
         waves = _common(theta[:, 2], theta[:, 5], self.data)
         common = np.concatenate([season * np.ones(self.seasons), one, middle, waves], axis=1)
-        apart = 0.0 * one if alone else NOISE_SPREAD * one
-        return common, np.concatenate([level, own * walk, apart, one, one, one], axis=1)
+        return common, np.concatenate([level, own * walk, one, one, one], axis=1)
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:
         """See `Latent`."""
         d, last, settings = self.data, self.periods, len(theta)
-        noise = self._noise(theta, self.path[:, -4])
+        noise = self._noise(theta, self.apart)
         size = negative_binomial_size(noise)
         nu, y, weight = np.exp(self.log_mean), d["y"].T, d["weight"].T
         curvature, score = (np.zeros((settings, *self.rows.shape[:2])) for _ in range(2))
@@ -524,10 +513,7 @@ class Traffic(Latent):
         curvature[:, :, :last] = weight * (y + size) * size * nu / (size + nu) ** 2
         curvature[:, :, last] = d["tuned"] / (np.exp(2.0 * theta[:, 6, None]) + d["worth_sd"] ** 2)
         score[:, :, last] = -curvature[:, :, last] * self.marginal
-        curvature[:, :, last + 1], score[:, :, last + 1] = _of_noise(
-            lambda sd: (weight * negative_binomial_noise_slope(y, nu, sd)).sum(axis=2), noise
-        )
-        at = last + 2 + np.arange(len(self.lifted))
+        at = last + 1 + np.arange(len(self.lifted))
         curvature[:, self.lifted, at] = d["lift_sd"] ** -2.0
         score[:, self.lifted, at] = self.miss
         bend, pull = np.zeros((settings, self.channels, 3, 3)), np.zeros((settings, self.channels, 3))
@@ -553,7 +539,7 @@ class Traffic(Latent):
         d, z = self.data, u[..., -3:]
         shares = self.shares(z)
         paths = d["level_prior"] + u[..., :-3] @ self.unit.T + d["log_days"]
-        found = self._cells(theta, paths, shares, u[..., -4]).sum(axis=2)
+        found = self._cells(theta, paths, shares, self.apart).sum(axis=2)
         now, (beta, base, _) = d["level_prior"] + u[..., :-3] @ self.today, shares
         marginal = now + log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"])
         variance = np.exp(2.0 * theta[:, 6, None]) + d["worth_sd"] ** 2
@@ -561,7 +547,10 @@ class Traffic(Latent):
         return found + self._tests(paths, shares) @ self.tests_of
 
     def _cells(self, theta: Array, paths: Array, shares: Told, apart: Array) -> Array:
-        """Log likelihood by cell at log traffic (D, C, T) at reference spend and log noises over that of all (D, C)."""
+        """Log likelihood by cell, but for gamma functions of counts, at log traffic (D, C, T) at reference spend.
+
+        apart: log noises over that of all, (D or 1, C).
+        """
         d, (beta, base, carry) = self.data, shares
         acting = acting_spend(carry, d["spend_lags"])
         logs = np.log(response(acting, beta[:, None], base[:, None])).swapaxes(1, 2)
@@ -578,11 +567,21 @@ class Traffic(Latent):
         """See `Latent`; a column for each lift test."""
         d, theta = self.data, self._scales_of(draws)
         paths, shares = reference_path(draws, d).swapaxes(1, 2), response_of(d, draws)
-        return self._cells(theta, paths, shares, noise_apart(draws)), self._tests(paths, shares)
+        cells = self._cells(theta, paths, shares, draws["noise_apart"])
+        return cells + self._gammas(theta, draws["noise_apart"]), self._tests(paths, shares)
+
+    def _gammas(self, theta: Array, apart: Array) -> Array:
+        """Gamma functions of the counts, which the noise alone moves: (G, channel, period)."""
+        y, size = self.data["y"].T, negative_binomial_size(self._noise(theta, apart))
+        return np.asarray(self.data["weight"].T * (gammaln(y + size) - gammaln(size)))
+
+    def told(self, theta: Array) -> Array:
+        """See `_gammas`."""
+        return np.asarray(self._gammas(theta, self.apart).sum(axis=(1, 2)))
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
-        far = max(np.abs(step[:, :-3] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -4:]).max())
+        far = max(np.abs(step[:, :-3] @ self.unit.T).max() / FARTHEST, np.abs(step[:, -3:]).max())
         self.path = self.path + step * min(1.0, 1.0 / max(far, 1e-9))
         self.path[:, -3:] = np.clip(self.path[:, -3:], -WIDEST, WIDEST)
         self._look()
@@ -610,9 +609,9 @@ class Traffic(Latent):
         waves = common**v * steps + v * beside
         both = common * steps + beside
         own_waves = own[:, :, None] ** s * b[:, :, 1 : 1 + w].swapaxes(1, 2) + s * both[:, :, None]
-        z = [b[:, :, 2 + w + i] for i in range(3)]
+        z = [b[:, :, 1 + w + i] for i in range(3)]
         x = [mu, logs[0], level, *z, logs[1], season_sd ** d["season_centred"] * season, *logs[2:6]]
-        x += [b[:, :, 1 + w], waves, own_waves.reshape(draws, -1), middle[:, None], logs[6]]
+        x += [waves, own_waves.reshape(draws, -1), middle[:, None], logs[6]]
         return np.concatenate(x, axis=1)
 
 
@@ -679,9 +678,10 @@ class Values(Latent):
         return np.asarray(of_deals - gammaln(shape[:, None] * d["sizes"]) @ d["size_cells"])
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
-        """See `Latent`."""
-        theta, log_mean = self._scales_of(draws), value_path(draws, self.data)
-        return self._cells(theta, log_mean.swapaxes(1, 2)), self.told(theta)[:, None]
+        """See `Latent`; what is told of deals one by one is of no period."""
+        theta, log_mean = self._scales_of(draws), value_path(draws, self.data).swapaxes(1, 2)
+        told = self._cells(theta, log_mean).sum(axis=(1, 2)) + self.told(theta)
+        return np.zeros((len(theta), self.channels, 0)), told[:, None]
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""
@@ -701,12 +701,6 @@ class Values(Latent):
 def _common(log_drift: Array, log_shock: Array, data: Mapping[str, Any]) -> Array:
     """Sds of the common waves at each setting, (G, wave)."""
     return common_sds(np.exp(log_drift), np.exp(log_shock), data["basis"])
-
-
-def _of_noise(slope: Callable[[Array], Array], noise: Array) -> tuple[Array, Array]:
-    """Curvature and slope of a log likelihood in the log noise, of its slope at a noise; (G, channel)."""
-    low, high = slope(noise * math.exp(-STEP)), slope(noise * math.exp(STEP))
-    return np.maximum((low - high) / (2.0 * STEP), 0.0), 0.5 * (low + high)
 
 
 def latent_of(part: Part) -> Latent:

@@ -25,7 +25,6 @@ from forecast.fit.scales import (
     DEAL_CV,
     DEAL_CV_SD,
     LEVEL_SD,
-    NOISE_SPREAD,
     RATE_SPREAD,
     RATE_TAU,
     SEASON_SD,
@@ -99,7 +98,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     """One transition: entries `n` of a stage, successes `y` into the next, by period and channel.
 
     logit pi_tc = b_c + l_t + e_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
-    e_t ~ Normal(0, shock), of all channels in period t;   noise_c = noise exp(s z_c), z_c ~ Normal(0, 1)
+    e_t ~ Normal(0, shock), of all channels in period t;   noise_c = noise exp(z_c), z_c as `fit.weighed` finds it
     with one channel b = mu ~ Normal(m, sqrt(s^2 + E tau^2)), and mu, tau no longer chase each other
 
     calendar:  y_tc ~ BetaBinomial(N*_tc, pi_tc),  N* = F n,  F_ts = f_(t-s): pi is the rate of those due in period t
@@ -127,7 +126,7 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
             level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
-        noise = _noises(d, channels)
+        noise = pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(d["noise_apart"])
         shock = pm.Gamma("shock", 2.0, d["shock_prior"])
         pi = pm.math.sigmoid(level + _walks(d, (drift, own_drift, shock), (periods, channels)))
         delay_mean = pm.LogNormal("delay_mean", d["delay_prior"][0], d["delay_prior"][1])
@@ -156,12 +155,6 @@ def _effective_trials(d: Mapping[str, Tensor], f: Tensor, before: Tensor, period
     expected = pt.dot(conv, entries) + FLOOR
     above = d["y"] + SOFT * pt.softplus((expected - d["y"]) / SOFT)
     return d["delayed"] * above + (1.0 - d["delayed"]) * d["n"]
-
-
-def _noises(d: Mapping[str, Tensor], channels: int) -> Tensor:
-    """The noise of each channel's cells; one channel tells nothing of how they differ."""
-    apart = NOISE_SPREAD if channels > 1 else 0.0
-    return pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(apart * pm.Normal("z_noise", shape=channels))
 
 
 def _wider(sd: Tensor, variance: float) -> Tensor:
@@ -213,7 +206,7 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:  # noqa: PLR0915 - one
         )
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
-        noise = _noises(d, channels)
+        noise = pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(d["noise_apart"])
         shock = pm.Gamma("shock", 2.0, d["shock_prior"])
         season = season_sd ** (1.0 - d["season_centred"]) * season
         beside = pt.dot(d["season_waves"], season)

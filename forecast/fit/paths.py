@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from forecast.equations import acting_spend, response, walks
 from forecast.fit.data import response_of, value_levels
-from forecast.fit.scales import NOISE_SPREAD
 
 Array = NDArray[np.float64]
 Draws = Mapping[str, Array]
@@ -23,14 +22,9 @@ def logit_rates(draws: Draws, data: Draws) -> Array:
     return np.asarray(level[..., None, :] + common[..., None] + own)
 
 
-def noise_apart(draws: Draws) -> Array:
-    """Log noise of each channel over that of all, (..., channel)."""
-    return np.asarray((NOISE_SPREAD if draws["z_noise"].shape[-1] > 1 else 0.0) * draws["z_noise"])
-
-
 def noise_by_channel(draws: Draws) -> Array:
     """Noise of the cells of each channel, (..., channel)."""
-    return np.asarray(draws["noise"][..., None] * np.exp(noise_apart(draws)))
+    return np.asarray(draws["noise"][..., None] * np.exp(draws["noise_apart"]))
 
 
 def value_walk(draws: Draws, data: Draws) -> Array:

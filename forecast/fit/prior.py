@@ -49,6 +49,7 @@ from forecast.fit.scales import (
     DEAL_CV,
     DEAL_CV_SD,
     LEVEL_SD,
+    NOISE_SPREAD,
     RATE_TAU,
     SEASON_SD,
     TRAFFIC_TAU,
@@ -221,7 +222,7 @@ class _Maker:
             "own_drift": own,
             "noise": self._scale(float(data["noise_prior"])),
             "shock": self._scale(float(data["shock_prior"])),
-            "z_noise": self.rng.normal(size=len(SPEND)),
+            "noise_apart": NOISE_SPREAD * self.rng.normal(size=len(SPEND)),
         }
         shock = point["shock"] * self.rng.normal(size=(total, 1))
         shock[:PERIODS] -= shock[:PERIODS].mean()

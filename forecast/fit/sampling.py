@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from forecast.equations import walks
 from forecast.errors import FitError, Interrupted
+from forecast.fit.latent import Latent
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
 from forecast.fit.weighed import middle_of
@@ -118,7 +119,7 @@ def _columns(sampled: Draws, part: Part) -> Draws:
     """The single numbers that `diagnose` looks at, each (chain, draw)."""
     columns: Draws = {}
     for name, values in sampled.items():
-        if name == "own_waves":
+        if name in ("own_waves", "noise_apart"):
             continue
         series = values.reshape(*values.shape[:2], -1)
         for i in range(series.shape[2]):
@@ -177,7 +178,16 @@ def sample_whitened(
     moved = _course_of(trace)
     gradients = int(moved.stats["n_steps"].sum() + trace.warmup_sample_stats["n_steps"].values.sum())
     points = density.points(z.reshape(-1, density.size), np.random.default_rng([seed, CHAINS]))
-    return constrained(points.reshape(*z.shape[:2], -1), sizes_of(part)), replace(moved, gradients=gradients)
+    found = constrained(points.reshape(*z.shape[:2], -1), sizes_of(part))
+    return with_noise_apart(found, density.latent), replace(moved, gradients=gradients)
+
+
+def with_noise_apart(draws: Draws, latent: Latent) -> Draws:
+    """Draws (chain, draw, ...) with how the noises of channels differ, which is no parameter (`fit.weighed`)."""
+    if not latent.noisy:
+        return draws
+    shape = *next(iter(draws.values())).shape[:2], len(latent.apart)
+    return draws | {"noise_apart": np.broadcast_to(latent.apart, shape)}
 
 
 def _nutpie_model(density: Whitened) -> Any:
@@ -226,6 +236,9 @@ def sample_pymc(
 
     from forecast.fit.model import traffic_model, transition_model, value_model
 
+    latent = middle_of(part, seed=seed)[0]
+    if latent.noisy:
+        part = replace(part, data={**part.data, "noise_apart": latent.apart})
     builders = {"traffic": traffic_model, "value": value_model}
     builder = builders.get(part.kind)
     model = builder(part.data) if builder else transition_model(part.data, calendar=part.kind == "calendar")
@@ -245,4 +258,4 @@ def sample_pymc(
     if progress is not None:
         progress.update(1, 1)
     draws_of = {name: trace.posterior[name].values for name, _ in sizes_of(part)}
-    return draws_of, _course_of(trace, maxdepth_reached="reached_max_treedepth")
+    return with_noise_apart(draws_of, latent), _course_of(trace, maxdepth_reached="reached_max_treedepth")

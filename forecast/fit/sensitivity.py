@@ -138,7 +138,7 @@ def _log_prior(few: Draws, data: Mapping[str, Array], name: str) -> Array:
         return _normal(x, given[0], math.sqrt(variance))
     by_name: dict[str, Callable[[], Array]] = {
         "tau": lambda: np.log(x) - (RATE_TAU if "mu_prior" in data else TRAFFIC_TAU) * x,
-        "drift": lambda: np.log(x) - data["drift_prior"][0] * x,
+        "drift": lambda: np.log(x) - np.ravel(data["drift_prior"])[0] * x,
         "own_drift": lambda: np.log(x) - data["drift_prior"][1] * x,
         "noise": lambda: np.log(x) - data["noise_prior"] * x,
         "delay_mean": lambda: _normal(np.log(x), *data["delay_prior"][:2]) - np.log(x),

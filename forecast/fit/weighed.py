@@ -28,6 +28,7 @@ from forecast.fit.gaussian import Columns, Solved, points_drawn, solve, tempered
 from forecast.fit.latent import Latent, latent_of
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
+from forecast.fit.scales import NOISE_SPREAD
 
 Array = NDArray[np.float64]
 
@@ -35,6 +36,8 @@ Array = NDArray[np.float64]
 MANY = (48, 100, 100, 150, 300, 500)
 OTHERS = (48, 100, 150, 200, 512)
 FEW, FEW_OTHERS = (48, 64, 64, 128), (32, 48, 96)
+APART = np.linspace(-1.75, 1.75, 15)  # log noise of a channel over that of all
+TIMES_APART, SETTLED_APART = 3, 0.05
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 # A round after them tells whether the scales lie where the path is: else it is moved again, so often at most.
 FAR, MOST_FARTHER, FEWER_FARTHER = 1.0, 8, 2
@@ -120,6 +123,8 @@ def _searched(part: Part, seed: int, *, few: bool) -> _Weighing:
         work.round(size, first=i == 0)
         if i == SCOUTS - 1:
             work.settle_at_mean()
+            if work.latent.noisy and work.channels > 1 and not part.data["noise_apart"].any():
+                work.tell_noise_apart()
         elif i == SCOUTS:
             for _ in range(FEWER_FARTHER if few else MOST_FARTHER):
                 if work.arrived():
@@ -253,6 +258,31 @@ class _Weighing:
         self.at, _ = self.moments()
         self.settle(self.latent.theta(self.at[None]))
         self.kept, self.solved, self.room = len(self.rounds), [], MOST_KEPT
+
+    def tell_noise_apart(self) -> None:
+        """Find how the noises of channels differ, by the evidence of each channel at the mean of the scores.
+
+        log noise_c = log noise + z_c, z_c ~ Normal(0, NOISE_SPREAD): taken at its posterior mean from here on. Given
+        the common effects the evidence of a channel is Laplace's, at Gaussians about the path for each z.
+        """
+        latent = self.latent
+        theta, ones = latent.theta(self.at[None]), np.ones(1, dtype=np.int64)
+        for _ in range(TIMES_APART):
+            found = []
+            start = latent.apart
+            for z in APART:
+                latent.apart = np.full(self.channels, z)
+                solved = self.solve(theta, bent=False)
+                u = latent.coordinates(latent.sds(theta), ones, solved.a, solved.b)
+                log_root = np.log(np.diagonal(solved.root[0], axis1=-2, axis2=-1)).sum(axis=-1)
+                found.append(
+                    latent.log_likelihood(theta, ones, u)[0] - 0.5 * (solved.b[0] ** 2).sum(axis=1) - log_root
+                )
+            log = np.nan_to_num(np.array(found), nan=-np.inf) - 0.5 * (APART[:, None] / NOISE_SPREAD) ** 2
+            latent.apart = softmax(log, axis=0).T @ APART
+            self.settle(theta)
+            if np.abs(latent.apart - start).max() < SETTLED_APART:
+                break
 
     def arrived(self) -> bool:
         """Whether the scores' mean lies where the path was settled, in posterior sds."""
@@ -430,7 +460,10 @@ class _Weighing:
             np.repeat(theta, counts, axis=0)[chosen], drawn.a[chosen], drawn.b[chosen], self.rng
         )
         certificate = Certificate(k_scales, k_effects, k_joint, _effective(smooth), _effective(again), len(v))
-        return constrained(x[None], sizes_of(self.part)), certificate
+        found = constrained(x[None], sizes_of(self.part))
+        if self.latent.noisy:
+            found["noise_apart"] = np.broadcast_to(self.latent.apart, (1, len(x), self.channels))
+        return found, certificate
 
 
 def _smoothed(log_weights: Array) -> tuple[Array, float]:
