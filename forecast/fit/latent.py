@@ -126,7 +126,11 @@ class Latent:
 
     def told(self, theta: Array) -> Array:
         """Log likelihood of what the data say of the scales alone, (G,)."""
-        return np.zeros(len(theta))
+        return self.noise_told(theta).sum(axis=1)
+
+    def noise_told(self, theta: Array) -> Array:
+        """What a channel's data say of its noise alone, (G, channel)."""
+        return np.zeros((len(theta), len(self.path)))
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
         """Log likelihood of draws as samplers give them, (draw, ...) by parameter.
@@ -575,9 +579,9 @@ class Traffic(Latent):
         y, size = self.data["y"].T, negative_binomial_size(self._noise(theta, apart))
         return np.asarray(self.data["weight"].T * (gammaln(y + size) - gammaln(size)))
 
-    def told(self, theta: Array) -> Array:
+    def noise_told(self, theta: Array) -> Array:
         """See `_gammas`."""
-        return np.asarray(self._gammas(theta, self.apart).sum(axis=(1, 2)))
+        return np.asarray(self._gammas(theta, self.apart).sum(axis=2))
 
     def moved(self, step: Array) -> None:
         """See `Latent`."""

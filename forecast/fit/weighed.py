@@ -275,9 +275,8 @@ class _Weighing:
                 solved = self.solve(theta, bent=False)
                 u = latent.coordinates(latent.sds(theta), ones, solved.a, solved.b)
                 log_root = np.log(np.diagonal(solved.root[0], axis1=-2, axis2=-1)).sum(axis=-1)
-                found.append(
-                    latent.log_likelihood(theta, ones, u)[0] - 0.5 * (solved.b[0] ** 2).sum(axis=1) - log_root
-                )
+                told = latent.log_likelihood(theta, ones, u)[0] + latent.noise_told(theta)[0]
+                found.append(told - 0.5 * (solved.b[0] ** 2).sum(axis=1) - log_root)
             log = np.nan_to_num(np.array(found), nan=-np.inf) - 0.5 * (APART[:, None] / NOISE_SPREAD) ** 2
             latent.apart = softmax(log, axis=0).T @ APART
             self.settle(theta)
