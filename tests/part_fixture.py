@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from posterior_fixture import Array, history, study
 
-from forecast.equations import delay_pmf
+from forecast.equations import delay_pmf, walk_waves
 from forecast.fit import Part, traffic_data, transition_data
 from forecast.fit import data as inputs
+from forecast.fit.scales import VALUE_DRIFT
 from forecast.history import History
 
 PERIODS = 10
@@ -83,11 +84,17 @@ def dated(channels: int) -> History:
 
 def value_part(channels: int) -> Part:
     """Fourteen deals and five, of one deal or two a cell; their means are known about as well as they are."""
-    deals = np.array([14.0, 5.0])
+    deals = np.zeros((PERIODS, 2))
+    deals[:7, 0], deals[1:6, 1] = 2.0, 1.0
+    money = deals * np.array([900.0, 1600.0]) * np.linspace(0.8, 1.2, PERIODS)[:, None]
     data = {
-        "deals": deals[:channels],
-        "revenue": (deals * np.array([900.0, 1600.0]))[:channels],
-        "deals_log_revenue": (deals * np.log([840.0, 1500.0]))[:channels],
+        "deals": deals[:, :channels],
+        "revenue": money[:, :channels],
+        "deals_log_revenue": (deals.sum(axis=0) * np.log([840.0, 1500.0]))[:channels],
+        "drift_prior": np.array(2.0 / VALUE_DRIFT),
+        "basis": walk_waves(PERIODS),
+        "seasons": np.zeros((12, 1)),
+        "season_basis": np.zeros((PERIODS, 1)),
         "sizes": np.array([1.0, 2.0]),
         "size_cells": np.array([9.0, 5.0]),
         "level_prior": np.array([np.log(1000.0), 0.7]),

@@ -1,4 +1,4 @@
-"""Parts as Gaussian models given their scales: the kernels' density in other coordinates, and its slopes."""
+"""Parts as Gaussian models given their scales: the density of the PyMC models in other coordinates, and its slopes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_fixture import log_density
 from part_fixture import KINDS, PERIODS, part_of, silenced
 from posterior_fixture import Array
 from scipy.stats import gamma, halfnorm, norm
@@ -15,7 +16,6 @@ from forecast.fit import latent as module
 from forecast.fit.latent import Latent, Scale, latent_of, log_likelihood
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
-from forecast.fit.sampling import log_density
 
 every_part = pytest.mark.parametrize(
     ("kind", "channels"), [(kind, channels) for channels in (2, 1) for kind in KINDS]
@@ -30,19 +30,20 @@ def effects(latent: Latent, draws: int, seed: int = 2) -> tuple[Array, Array, Ar
 
 
 def of_points(part: Part, x: Array) -> Draws:
-    """Draws by parameter (draw, ...) of the kernels' points."""
-    return {name: values[0] for name, values in constrained(x[None], sizes_of(part)).items()}
+    """Draws by parameter (draw, ...) of unconstrained points."""
+    draws = {name: values[0] for name, values in constrained(x[None], sizes_of(part)).items()}
+    return draws | ({"noise_apart": part.data["noise_apart"][None]} if "noise_apart" in part.data else {})
 
 
 def densities(part: Part, x: Array) -> Array:
-    """The kernel's density at each point."""
+    """The model's density at each point."""
     density = log_density(part)
-    return np.array([density(row)[0] for row in x])
+    return np.array([density(row) for row in x])
 
 
 @every_part
 def test_scores_and_effects_are_normal_before_data(kind: str, channels: int):
-    """N(0, I) in (v, a, b) is the kernel's prior times the determinant of its point's derivatives, everywhere."""
+    """N(0, I) in (v, a, b) is the model's prior times the determinant of its point's derivatives, everywhere."""
     part = part_of(kind, channels)
     nothing = {"tuned": np.zeros(channels)} if "tuned" in part.data else {}
     prior, latent = silenced(part, **nothing), latent_of(part)
@@ -55,32 +56,32 @@ def test_scores_and_effects_are_normal_before_data(kind: str, channels: int):
         return x[:, : x.shape[1] - inside]
 
     flat = np.concatenate([v, a, b.reshape(len(b), -1)], axis=1)
-    kernel = densities(prior, latent.points(latent.theta(v), a, b))
+    model = densities(prior, latent.points(latent.theta(v), a, b))
     step, size = 1e-5, flat.shape[1]
     for i, row in enumerate(flat):
         moved = [points(row + side * step * np.eye(size)) for side in (1.0, -1.0)]
-        kernel[i] += np.linalg.slogdet((moved[0] - moved[1]) / (2 * step))[1]
-    np.testing.assert_allclose(np.ptp(kernel + 0.5 * (flat**2).sum(axis=1)), 0.0, atol=1e-5)
+        model[i] += np.linalg.slogdet((moved[0] - moved[1]) / (2 * step))[1]
+    np.testing.assert_allclose(np.ptp(model + 0.5 * (flat**2).sum(axis=1)), 0.0, atol=1e-5)
 
 
 @every_part
-def test_likelihoods_are_what_the_kernel_knows_of_the_data(kind: str, channels: int):
-    """Of draws, cells and the rest together: the kernel less the kernel without data, up to a constant."""
+def test_likelihoods_are_what_the_model_knows_of_the_data(kind: str, channels: int):
+    """Of draws, cells and the rest together: the model less the model without data, up to a constant."""
     part = part_of(kind, channels)
     v, a, b = effects(latent := latent_of(part), 12)
     x = latent.points(latent.theta(v), a, b)
-    kernel = densities(part, x) - densities(silenced(part), x)
+    model = densities(part, x) - densities(silenced(part), x)
     draws = of_points(part, x)
     cells, other = latent.of_draws(draws)
     assert cells.shape == (12, channels, 0 if kind == "value" else PERIODS)
     found = cells.sum(axis=(1, 2)) + other.sum(axis=1)
     np.testing.assert_array_equal(log_likelihood(part, draws), found)
-    np.testing.assert_allclose(np.ptp(found - kernel), 0.0, atol=1e-6 * max(np.ptp(kernel), 1.0))
+    np.testing.assert_allclose(np.ptp(found - model), 0.0, atol=1e-6 * max(np.ptp(model), 1.0))
 
 
 @every_part
 def test_likelihoods_by_channel_are_those_of_the_coordinates(kind: str, channels: int):
-    """What is weighed (the current budget in it) at unit coordinates of effects: the same by the kernel."""
+    """What is weighed (the current budget in it) at unit coordinates of effects: the same by the model."""
     part = part_of(kind, channels)
     nothing = {"tuned": np.zeros(channels)} if "tuned" in part.data else {}
     v, a, b = effects(latent := latent_of(part), 12)
@@ -89,13 +90,13 @@ def test_likelihoods_by_channel_are_those_of_the_coordinates(kind: str, channels
     assert u.shape == (12, *latent.path.shape)
     found = latent.log_likelihood(theta, ones, u).sum(axis=1) + latent.told(theta)
     x = latent.points(theta, a, b)
-    kernel = densities(part, x) - densities(silenced(part, **nothing), x)
-    np.testing.assert_allclose(np.ptp(found - kernel), 0.0, atol=1e-6 * max(np.ptp(kernel), 1.0))
+    model = densities(part, x) - densities(silenced(part, **nothing), x)
+    np.testing.assert_allclose(np.ptp(found - model), 0.0, atol=1e-6 * max(np.ptp(model), 1.0))
 
 
 @pytest.mark.parametrize("kind", ["calendar", "cohort", "losses", "traffic"])
 def test_each_cell_is_its_own(kind: str):
-    """With the weight of one cell alone, the kernel knows what that cell's likelihood says."""
+    """With the weight of one cell alone, the model knows what that cell's likelihood says."""
     part = part_of(kind)
     v, a, b = effects(latent := latent_of(part), 3)
     x = latent.points(latent.theta(v), a, b)
@@ -104,8 +105,8 @@ def test_each_cell_is_its_own(kind: str):
         one = np.zeros((PERIODS, 2))
         one[t, c] = part.data["weight"][t, c]
         assert one[t, c] > 0
-        kernel = densities(silenced(part, weight=one), x) - densities(silenced(part), x)
-        np.testing.assert_allclose(np.ptp(cells[:, c, t] - kernel), 0.0, atol=1e-6 * max(np.ptp(kernel), 1.0))
+        model = densities(silenced(part, weight=one), x) - densities(silenced(part), x)
+        np.testing.assert_allclose(np.ptp(cells[:, c, t] - model), 0.0, atol=1e-6 * max(np.ptp(model), 1.0))
 
 
 def test_a_blank_cell_says_nothing():
@@ -123,7 +124,7 @@ def test_a_blank_cell_says_nothing():
 
 @pytest.mark.parametrize("now", [0.3, 1.0, 4.0])
 def test_each_lift_test_is_its_own(now: float):
-    """A column for each: the kernel with that test alone less the kernel without any, wherever spend is today."""
+    """A column for each: the model with that test alone less the model without any, wherever spend is today."""
     part = part_of("lifted")
     part = replace(part, data=part.data | {"log_current": np.full(2, np.log(now))})
     v, a, b = effects(latent := latent_of(part), 4)
@@ -133,8 +134,8 @@ def test_each_lift_test_is_its_own(now: float):
     for i in range(2):
         share = np.zeros_like(part.data["lift_share"])
         share[i] = part.data["lift_share"][i]
-        kernel = densities(silenced(part, lift_share=share), x) - densities(silenced(part), x)
-        np.testing.assert_allclose(np.ptp(other[:, i] - kernel), 0.0, atol=1e-6 * max(np.ptp(kernel), 1.0))
+        model = densities(silenced(part, lift_share=share), x) - densities(silenced(part), x)
+        np.testing.assert_allclose(np.ptp(other[:, i] - model), 0.0, atol=1e-6 * max(np.ptp(model), 1.0))
 
 
 @every_part
@@ -237,17 +238,17 @@ def test_dates_tell_where_the_delay_is():
     """The first round looks there: at the mean and sd of the delay by the ages of dated moves alone."""
     latent = latent_of(part_of("cohort"))
     mean, sd = latent.first_scores()
-    assert (mean[:4] == 0).all()
-    assert (sd[:4] == 1).all()
+    assert (mean[:5] == 0).all()
+    assert (sd[:5] == 1).all()
     grid = np.stack(np.meshgrid(np.linspace(-6, 6, 241), np.linspace(-6, 6, 241)), axis=-1).reshape(-1, 2)
     theta = np.zeros((len(grid), len(latent.scales)))
     prior = latent.data["delay_prior"]
-    theta[:, 4:6] = prior[::2] + prior[1::2] * grid
+    theta[:, 5:7] = prior[::2] + prior[1::2] * grid
     log_weights = latent.told(theta) - 0.5 * (grid**2).sum(axis=1)
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
     middle = weights @ grid
-    np.testing.assert_allclose(mean[4:6], middle, atol=0.05)
+    np.testing.assert_allclose(mean[5:7], middle, atol=0.05)
     spread = np.sqrt(weights @ (grid - middle) ** 2)
-    assert (sd[4:6] > spread).all()
-    assert (sd[4:6] < 2.0 * spread).all()
+    assert (sd[5:7] > spread).all()
+    assert (sd[5:7] < 2.0 * spread).all()
