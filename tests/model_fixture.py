@@ -1,4 +1,4 @@
-"""The PyMC models as plain functions of a part's unconstrained point: the second writing, which tests hold beside ours."""
+"""The PyMC models as plain functions of a part's unconstrained point: the second writing of the density."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytensor
 from posterior_fixture import Array
 from pytensor.compile.mode import Mode
 
-from forecast.fit import Part, sizes_of
-from forecast.fit.model import traffic_model, transition_model, value_model
+from forecast.fit import Part, model_of, sizes_of
 
 AS_WRITTEN = Mode(linker="py", optimizer=None)
 
@@ -25,10 +24,7 @@ class Definition:
 
     def __init__(self, part: Part) -> None:
         with pytensor.config.change_flags(cxx="", mode=AS_WRITTEN):
-            if part.kind in ("traffic", "value"):
-                self.model = {"traffic": traffic_model, "value": value_model}[part.kind](part.data)
-            else:
-                self.model = transition_model(part.data, calendar=part.kind == "calendar")
+            self.model = model_of(part)
             self.names = [v.name for v in self.model.value_vars]
             self.density = self.model.compile_logp(mode=AS_WRITTEN)
             self.sizes = sizes_of(part)

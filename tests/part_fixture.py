@@ -11,7 +11,6 @@ from posterior_fixture import Array, history, study
 from forecast.equations import delay_pmf, walk_waves
 from forecast.fit import Part, traffic_data, transition_data
 from forecast.fit import data as inputs
-from forecast.fit.scales import VALUE_DRIFT
 from forecast.history import History
 
 PERIODS = 10
@@ -91,7 +90,7 @@ def value_part(channels: int) -> Part:
         "deals": deals[:, :channels],
         "revenue": money[:, :channels],
         "deals_log_revenue": (deals.sum(axis=0) * np.log([840.0, 1500.0]))[:channels],
-        "drift_prior": np.array(2.0 / VALUE_DRIFT),
+        "drift_prior": np.array(200.0),
         "basis": walk_waves(PERIODS),
         "seasons": np.zeros((12, 1)),
         "season_basis": np.zeros((PERIODS, 1)),

@@ -72,9 +72,11 @@ def posterior(
     base: ArrayLike = 0.0,
     carry: ArrayLike = 0.0,
     noise: float = 0.0,
+    shock: float = 0.0,
     drift: float = 0.0,
     deal_mean: ArrayLike | None = 5000.0,
     deal_cv: float = 0.8,
+    deal_drift: float = 0.0,
 ) -> Posterior:
     """Draws that are all alike unless a parameter varies over draws.
 
@@ -102,7 +104,9 @@ def posterior(
         mean, cv = (delays or {}).get(stage, (0.0, 0.8))
         variables[f"logit_rate_{stage}"] = rate_path(rate)
         variables |= {f"drift_{stage}": constant(drift), f"own_drift_{stage}": constant(drift)}
-        variables |= {f"noise_{stage}": constant(noise)}
+        now = variables[f"logit_rate_{stage}"][1][:, -1]
+        variables |= {f"logit_now_{stage}": (cells, now), f"noise_{stage}": by_channel(noise)}
+        variables |= {f"shock_{stage}": constant(shock)}
         variables |= {f"delay_mean_{stage}": constant(mean), f"delay_cv_{stage}": constant(cv)}
     for stage, (share, mean, cv) in (losses or {}).items():
         variables[f"loss_logit_{stage}"] = rate_path(share)
@@ -116,10 +120,16 @@ def posterior(
         "carry": by_channel(carry),
         "drift_traffic": constant(drift),
         "own_drift_traffic": constant(drift),
-        "noise_traffic": constant(traffic_noise),
+        "noise_traffic": by_channel(traffic_noise),
+        "shock_traffic": constant(shock),
     }
     if deal_mean is not None:
-        variables |= {"deal_mean": by_channel(deal_mean), "deal_cv": constant(deal_cv)}
+        variables |= {
+            "deal_mean": by_channel(deal_mean),
+            "deal_cv": constant(deal_cv),
+            "deal_drift": constant(deal_drift),
+        }
+        variables |= {"deal_season": (("draw", "season_of_year"), np.zeros((draws, SEASONS[past.period])))}
     provenance = {
         "ages": {stage: ages if stage in (delays or {}) else 1 for stage in rates},
         "stages": [past.stages[0], *rates],
@@ -169,7 +179,9 @@ def rich() -> tuple[Posterior, History]:
         traffic=[1000.0, 400.0],
         traffic_noise=0.2,
         noise=0.2,
+        shock=0.1,
         drift=0.05,
+        deal_drift=0.05,
         base=0.1,
         carry=[0.3, 0.0],
     )

@@ -7,6 +7,7 @@ import pytest
 
 from forecast.equations import (
     TREND,
+    common_sds,
     coordinates,
     fading,
     onto_waves,
@@ -16,6 +17,7 @@ from forecast.equations import (
     walk_waves,
     walks,
     waves_centred,
+    without_shocks,
 )
 
 
@@ -32,7 +34,7 @@ def test_waves_have_the_covariance_of_a_walk_less_its_mean(periods: int):
 def test_a_single_period_stands_still():
     """One wave of zeros, not centred."""
     assert walk_waves(1).tolist() == [[0.0]]
-    common, own = waves_centred(np.array([0.1, 0.1]), np.full((1, 2), 50.0), np.ones(1), walk_waves(1))
+    common, own = waves_centred(np.array([0.1, 0.1]), np.full((1, 2), 50.0), walk_waves(1))
     assert common.tolist() == [0.0]
     assert own.tolist() == [[0.0, 0.0]]
 
@@ -120,8 +122,10 @@ def test_the_same_walk_in_other_coordinates():
     steps, apart = rng.normal(size=8), rng.normal(size=(8, 4))
     for waves in (basis, trend_waves(8, 0.25)):
         data = {"walk_centred": v, "own_centred": w, "basis": waves}
-        sampled = coordinates(steps, apart, (0.1, 0.2), data)
-        common, own = walks(sampled | {"drift": np.array(0.1), "own_drift": np.array(0.2)}, data)
+        sampled = coordinates(steps, apart, (0.1, 0.2, 0.15), data)
+        common, own = walks(
+            sampled | {"drift": np.array(0.1), "own_drift": np.array(0.2), "shock": np.array(0.15)}, data
+        )
         assert np.diff(common) == pytest.approx(steps[1:])
         assert np.diff(own, axis=0) == pytest.approx(apart[1:])
         assert common.mean() == pytest.approx(0.0, abs=1e-12)
@@ -140,8 +144,8 @@ def test_the_season_moves_the_centres_and_not_the_walks():
         "basis": walk_waves(8),
     }
     for given in (data, data | {"walk_centred": np.ones(7), "own_centred": np.ones((7, 4))}):
-        sampled = coordinates(steps, apart, (0.1, 0.2), given, season)
-        scales = {"drift": np.array(0.1), "own_drift": np.array(0.2)}
+        sampled = coordinates(steps, apart, (0.1, 0.2, 0.15), given, season)
+        scales = {"drift": np.array(0.1), "own_drift": np.array(0.2), "shock": np.array(0.15)}
         common, own = walks(sampled | scales | season, given)
         assert np.diff(common) == pytest.approx(steps[1:])
         assert np.diff(own, axis=0) == pytest.approx(apart[1:])
@@ -150,17 +154,46 @@ def test_the_season_moves_the_centres_and_not_the_walks():
 
 
 def test_waves_are_centred_by_what_the_data_say():
-    """Nothing known: not at all. Much known: nearly all the way, slow waves before fast ones, blurred ones less."""
-    drift, once, waves = np.array([0.05, 0.02]), np.ones(1), walk_waves(24)
-    common, own = waves_centred(drift, np.zeros((24, 2)), once, waves)
+    """Nothing known: not at all. Much known: nearly all the way, slow waves before fast ones."""
+    drift, waves = np.array([0.05, 0.02]), walk_waves(24)
+    common, own = waves_centred(drift, np.zeros((24, 2)), waves)
     assert not common.any()
     assert not own.any()
     precision = np.tile([1.0, 1e6], (24, 1))
-    common, own = waves_centred(drift, precision, once, waves)
+    common, own = waves_centred(drift, precision, waves)
     assert (np.diff(own, axis=0) < 0).all()
     assert (own[:, 1] > 0.98).all()
     assert own[-1, 0] < 0.01
     assert ((common > 0) & (common < 1)).all()
-    blurred_common, blurred = waves_centred(drift, precision, np.array([0.5, 0.3, 0.2]), waves)
-    assert (blurred < own).all()
-    assert (blurred_common < common).all()
+
+
+@pytest.mark.parametrize("periods", [2, 7, 36])
+def test_shocks_cost_no_wave(periods: int):
+    """A walk and shocks less their mean together: covariances add up, in the waves of the walk, with a trend or not."""
+    less_mean = np.eye(periods) - 1.0 / periods
+    for basis in (walk_waves(periods), trend_waves(periods, 0.25)):
+        sds = common_sds(0.1, 0.3, basis)
+        together = 0.01 * basis.T @ basis + 0.09 * less_mean
+        assert (basis.T * sds**2) @ basis == pytest.approx(together, abs=1e-10)
+    assert common_sds(np.array([0.1, 0.2]), np.zeros(2), basis) == pytest.approx(
+        np.outer([0.1, 0.2], np.ones(periods - 1))
+    )
+
+
+def test_walks_are_drawn_of_what_they_make_with_shocks():
+    """The law of a walk given its sum with shocks: mean C (C + S)^-1 y and covariance C - C (C + S)^-1 C."""
+    periods, drift, shock = 6, 0.2, 0.3
+    basis, rng = walk_waves(periods), np.random.default_rng(7)
+    less_mean = np.eye(periods) - 1.0 / periods
+    walk = drift**2 * basis.T @ basis
+    gain = walk @ np.linalg.pinv(walk + shock**2 * less_mean)
+    seen = less_mean @ rng.normal(size=periods)
+    draws = 40_000
+    given = np.tile(seen, (draws, 1)), np.full(draws, drift), np.full(draws, shock)
+    found = without_shocks(*given, rng.normal(size=(draws, periods - 1)), basis)
+    spread = walk - gain @ walk
+    error = np.sqrt(np.diag(spread) / draws)
+    assert (np.abs(found.mean(axis=0) - gain @ seen) < 4.5 * error).all()
+    assert np.cov(found.T) == pytest.approx(spread, abs=5.0 * np.diag(spread).max() / np.sqrt(draws))
+    still = without_shocks(seen[None], np.ones(1), np.zeros(1), rng.normal(size=(1, periods - 1)), basis)
+    assert still[0] == pytest.approx(seen)

@@ -20,6 +20,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from forecast.equations import FLOOR, SOFT
+from forecast.fit.parts import Part
 from forecast.fit.scales import (
     BEFORE_SD,
     DEAL_CV,
@@ -300,3 +301,12 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
         )
         pm.Potential("deal_values", log_lik)
     return model
+
+
+def model_of(part: Part) -> pm.Model:
+    """The PyMC model of a part."""
+    if part.kind == "traffic":
+        return traffic_model(part.data)
+    if part.kind == "value":
+        return value_model(part.data)
+    return transition_model(part.data, calendar=part.kind == "calendar")

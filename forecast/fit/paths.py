@@ -24,7 +24,7 @@ def logit_rates(draws: Draws, data: Draws) -> Array:
 
 def noise_by_channel(draws: Draws) -> Array:
     """Noise of the cells of each channel, (..., channel)."""
-    return np.asarray(draws["noise"][..., None] * np.exp(draws["noise_apart"]))
+    return np.asarray(np.asarray(draws["noise"])[..., None] * np.exp(draws["noise_apart"]))
 
 
 def value_walk(draws: Draws, data: Draws) -> Array:

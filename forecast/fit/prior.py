@@ -236,6 +236,7 @@ class _Maker:
         path = level + path - path[:PERIODS].mean(axis=0)
         shaken = steps + np.diff(shock, axis=0, prepend=shock[:1])
         point |= {"steps": shaken[:PERIODS, 0], "own_steps": apart[:PERIODS], "now": path[PERIODS - 1]}
+        point["shaken"] = shock[PERIODS - 1, 0]
         return path + shock, point
 
     def _rates(self, data: Mapping[str, Array]) -> tuple[Array, Array, dict[str, Any]]:

@@ -234,14 +234,12 @@ def sample_pymc(
     """The same as `sample_whitened`, from the PyMC definition with PyMC's own NUTS: slow, and the same posterior."""
     import pymc as pm
 
-    from forecast.fit.model import traffic_model, transition_model, value_model
+    from forecast.fit.model import model_of
 
     latent = middle_of(part, seed=seed)[0]
     if latent.noisy:
         part = replace(part, data={**part.data, "noise_apart": latent.apart})
-    builders = {"traffic": traffic_model, "value": value_model}
-    builder = builders.get(part.kind)
-    model = builder(part.data) if builder else transition_model(part.data, calendar=part.kind == "calendar")
+    model = model_of(part)
     with model:
         trace = pm.sample(
             draws,

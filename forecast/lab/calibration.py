@@ -137,7 +137,7 @@ def part_ranks(seen: Seen, made: Made, rng: np.random.Generator) -> dict[str, fl
             if key not in flat:
                 continue
             ranks[f"{key} {name}"] = _rank(flat[key][rows], point[key], rng)
-        likelihood = log_likelihood(part, {key: flat[key][rows] for key, _ in sizes_of(part)})
+        likelihood = log_likelihood(part, {key: values[rows] for key, values in flat.items()})
         true = log_likelihood(part, true_draws(part, point))
         ranks[f"log likelihood {name}"] = _rank(likelihood, float(true[0]), rng)
     return ranks
@@ -174,7 +174,10 @@ def true_draws(part: Part, point: Mapping[str, Any]) -> Draws:
     elif part.kind != "traffic":
         w = data["centred"]
         given["level_raw"] = (given["level"] - given["mu"]) / given["tau"] ** (1.0 - w) + w * given["mu"]
-    return {name: np.asarray(given[name], dtype=float).reshape(1, *shape) for name, shape in sizes_of(part)}
+    shapes = dict(sizes_of(part)) | (
+        {"noise_apart": data["noise_apart"].shape} if "noise_apart" in data else {}
+    )
+    return {name: np.asarray(given[name], dtype=float).reshape(1, *shape) for name, shape in shapes.items()}
 
 
 def _spread(draws: int) -> NDArray[np.int64]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from forecast.fit.kernels import traffic as traffic_kernels
-from forecast.fit.kernels import transition as kernels
 from posterior_fixture import history, study
 
 from forecast.equations import delay_pmf, lagged, season_basis, with_past
@@ -25,23 +22,6 @@ COUNTS = {
     "spend": [3000, 1000],
 }
 B2B = study(funnel={"market": "b2b", "delay": {"won": "2 weeks", "qualified": 0}})
-
-
-def arguments(kernel) -> list[str]:
-    """The data that a kernel takes, in its order."""
-    names = list(inspect.signature(kernel.py_func).parameters)
-    return [name for name in names if name not in ("x", "grad", "calendar")]
-
-
-def test_data_stand_in_the_order_of_the_kernels():
-    """Kernels take data by position, so the order of the dictionaries is theirs."""
-    past = history({**COUNTS, "revenue": 9000.0})
-    data, _ = inputs.transition_data(B2B, past, "leads", "qualified")
-    assert list(data) == arguments(kernels.transition_kernel)
-    assert list(inputs.traffic_data(B2B, past, None, None)) == arguments(traffic_kernels.traffic_kernel)
-    value = inputs.value_data(past)
-    assert value is not None
-    assert list(value) == arguments(traffic_kernels.value_kernel)
 
 
 def test_blanks_weigh_nothing_and_zeros_count():
@@ -288,10 +268,10 @@ def test_deals_are_summed_by_cell():
         np.array([[2.0, 0.0], [1.0, 3.0], [0.0, 1.0]]),
         np.array([[9000.0, 0.0], [4000.0, 0.0], [0.0, 5000.0]]),
     )
-    data = inputs.value_data(history({"visitors": 9.0, "won": won, "revenue": revenue}, periods=3))
+    data = inputs.value_data(B2B, history({"visitors": 9.0, "won": won, "revenue": revenue}, periods=3))
     assert data is not None
-    assert data["deals"].tolist() == [3.0, 4.0]
-    assert data["revenue"].tolist() == [13_000.0, 5_000.0]
+    assert data["deals"].tolist() == [[2.0, 0.0], [1.0, 0.0], [0.0, 4.0]]
+    assert data["revenue"].tolist() == [[9000.0, 0.0], [4000.0, 0.0], [0.0, 5000.0]]
     assert data["deals_log_revenue"] == pytest.approx(
         [2 * math.log(9000) + math.log(4000), 4 * math.log(5000)]
     )
@@ -308,16 +288,24 @@ def test_dated_deals_count_one_by_one():
             "amount": [1000.0, 2000.0, np.nan, 0.0],
         }
     )
-    data = inputs.value_data(history({"leads": 9.0, "won": 1.0}, counting="leads", deals=deals))
+    data = inputs.value_data(B2B, history({"leads": 9.0, "won": 1.0}, counting="leads", deals=deals))
     assert data is not None
-    assert data["deals"].tolist() == [2.0, 0.0]
-    assert data["revenue"].tolist() == [3000.0, 0.0]
+    assert data["deals"].sum(axis=0).tolist() == [2.0, 0.0]
+    assert data["revenue"].sum(axis=0).tolist() == [3000.0, 0.0]
+
+
+def test_deal_value_has_a_season_from_two_years_on():
+    """Of shorter histories it has none, whatever traffic has."""
+    for periods, known in ((23, False), (24, True)):
+        data = inputs.value_data(B2B, history({**COUNTS, "revenue": 9000.0}, periods=periods))
+        assert data is not None
+        assert data["season_basis"].any() == known
 
 
 def test_no_revenue_is_no_model():
     """Neither deals nor revenue, or revenue that is zero throughout."""
-    assert inputs.value_data(history(COUNTS)) is None
-    assert inputs.value_data(history({**COUNTS, "revenue": 0.0})) is None
+    assert inputs.value_data(B2B, history(COUNTS)) is None
+    assert inputs.value_data(B2B, history({**COUNTS, "revenue": 0.0})) is None
 
 
 def test_one_price_is_known_without_a_fit():

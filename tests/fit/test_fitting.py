@@ -10,6 +10,7 @@ import numpy as np
 import nutpie
 import pytest
 from conftest import Notes
+from model_fixture import log_density
 from posterior_fixture import Array, history, study
 from scipy.special import expit, logit
 from scipy.stats import beta, norm
@@ -24,7 +25,7 @@ from forecast.fit.gate import GATE, Gate
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, sizes_of
 from forecast.fit.posterior import Posterior
-from forecast.fit.sampling import Course, diagnose, log_density, sample_whitened
+from forecast.fit.sampling import Course, diagnose, sample_whitened
 from forecast.fit.weighed import Certificate, weighed_draws
 from forecast.history import History
 from forecast.study import CHANNEL_PRIORS, Study
@@ -85,7 +86,7 @@ def test_the_likelihood_of_a_static_rate_is_that_of_a_beta(delayed: bool):
     for rate in rates:
         x[0] = logit(rate)
         mean, sd = data["mu_prior"]
-        found.append(density(x)[0] - norm.logpdf(x[0], mean, np.hypot(sd, np.sqrt(scales.RATE_SPREAD))))
+        found.append(density(x) - norm.logpdf(x[0], mean, np.hypot(sd, np.sqrt(scales.RATE_SPREAD))))
     expected = beta.logpdf(rates, 1 + won.sum(), 1 + leads.sum() - won.sum())
     difference = np.array(found) - expected
     # Rounded wins and the smooth maximum of trials leave a fifth of a unit in 1,600, over 0.4 of a logit.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import STUDY, counts
+from model_fixture import log_density
 from posterior_fixture import Array, history, study
 from scipy.special import logit
 
@@ -19,7 +20,6 @@ from forecast.fit.parts import Part
 from forecast.fit.points import POSITIVE, sizes_of
 from forecast.fit.posterior import Posterior
 from forecast.fit.provenance import fit_hash
-from forecast.fit.sampling import log_density
 from forecast.fit.sensitivity import part_sensitivities
 from forecast.history import History, read_history
 from forecast.outlook import Case, Future
@@ -185,9 +185,7 @@ def test_the_density_of_a_test_is_normal_about_what_the_forecast_would_bring(pas
     differences, expected = [], []
     for draw in range(4):
         point = _point(shapes, with_tests, posterior, draw)
-        differences.append(
-            log_density(part)(point)[0] - log_density(Part("t", "v", "traffic", without))(point)[0]
-        )
+        differences.append(log_density(part)(point) - log_density(Part("t", "v", "traffic", without))(point))
         total = 0.0
         for test, c in zip(tests, (0, 1), strict=True):
             lift = _measured(past, posterior, draw, c, test)
@@ -216,6 +214,7 @@ def _measured(past: History, posterior: object, draw: int, c: int, test: dict[st
     future = Future(
         *[np.zeros(0)] * 2,
         {},
+        *[np.zeros(0)] * 2,
         steady,
         past.spend_reference,
         past.spend_now,
@@ -283,11 +282,12 @@ def test_a_test_is_likelihood(past: History):
         at += values.shape[1]
         values = values + 6.0 * (name == "level")
         draws[name] = (np.exp(values) if name in POSITIVE else values).reshape(4, 50, *shape)
+    draws["noise_apart"] = np.zeros((4, 50, len(past.channels)))
     pulls = [part_sensitivities(draws, part, {}, past.channels)[1].likelihood for part in parts]
     levels = np.concatenate(
         [np.full(int(np.prod(shape)), 6.0 * (name == "level")) for name, shape in sizes_of(parts[0])]
     )
-    whole = [np.array([log_density(part)(x + levels)[0] for x in points]) for part in parts]
+    whole = [np.array([log_density(part)(x + levels) for x in points]) for part in parts]
     told, expected = pulls[0] - pulls[1], whole[0] - whole[1]
     assert told - told[0] == pytest.approx(expected - expected[0], abs=1e-6)
     assert np.ptp(expected) > 1.0

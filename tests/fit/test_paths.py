@@ -32,9 +32,9 @@ def test_logit_rates_are_level_and_walks(kind: str, channels: int):
     data = part_of(kind, channels).data
     w, (common, own) = data["centred"], steps(channels)
     mu, tau, level = -1.2, 0.5, np.array([-0.9, -2.0])[:channels]
-    walks = coordinates(common, own, (0.1, 0.2), data)
+    walks = coordinates(common, own, (0.1, 0.2, 0.15), data)
     raw = (level - mu) / tau ** (1.0 - w) + w * mu
-    scales = {"mu": mu, "tau": tau, "drift": 0.1, "own_drift": 0.2}
+    scales = {"mu": mu, "tau": tau, "drift": 0.1, "own_drift": 0.2, "shock": 0.15}
     draws = {name: np.full((2, 3), value) for name, value in scales.items()}
     draws |= {k: np.broadcast_to(v, (2, 3, *v.shape)) for k, v in {**walks, "level_raw": raw}.items()}
     expected = (level if channels > 1 else mu) + about_zero(common)[:, None] + about_zero(own)
@@ -49,9 +49,14 @@ def test_paths_of_traffic_are_level_season_walks_days_and_response():
     draws = {"season_sd": np.array([0.3]), "season": weights[None] / 0.3 ** (1.0 - w)}
     np.testing.assert_allclose(season_weights(draws, data), weights[None])
     given = {"season_sd": 0.3, "season": draws["season"][0]}
-    walks = coordinates(common, own, (0.1, 0.2), data, given)
+    walks = coordinates(common, own, (0.1, 0.2, 0.15), data, given)
     level = np.array([6.5, 6.0])
-    draws |= {"level": level[None], "drift": np.array([0.1]), "own_drift": np.array([0.2])}
+    draws |= {
+        "level": level[None],
+        "drift": np.array([0.1]),
+        "own_drift": np.array([0.2]),
+        "shock": np.array([0.15]),
+    }
     draws |= {name: value[None] for name, value in walks.items()}
     shared = data["season_basis"] @ weights + about_zero(common) + data["log_days"]
     plain = level + shared[:, None] + about_zero(own)

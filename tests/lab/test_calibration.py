@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from model_fixture import log_density
 from scipy.special import expit
 from scipy.stats import beta
 
 from forecast.equations import coordinates, fading, slopes, steepness, walks
-from forecast.fit import POSITIVE, Part, log_density, log_likelihood, sizes_of
+from forecast.fit import POSITIVE, Part, log_likelihood, sizes_of
 from forecast.fit import data as inputs
 from forecast.fit.paths import logit_rates, reference_path, season_weights
 from forecast.fit.prior import (
@@ -23,7 +23,6 @@ from forecast.fit.prior import (
     PERIODS,
     SPEND,
     STAGES,
-    _by_arrival,
     _Maker,
     fixed_arrays,
     make_company,
@@ -87,7 +86,8 @@ def test_units_move_at_the_true_rate() -> None:
     for seed in range(80):
         company = made("calendar", seed)
         visitors, leads = (company.history.counts[s].values[-1] for s in ("visitors", "leads"))
-        p = expit(company.truth["logit_rate_leads"])
+        point = company.points["leads"]
+        p = expit(point["now"] + point["shaken"])
         weight = 1.0 / np.maximum(visitors, 1.0)  # companies count alike, whatever their size
         got += (weight * leads).sum()
         expected += (weight * visitors * p).sum()
@@ -98,14 +98,14 @@ def test_units_move_at_the_true_rate() -> None:
 
 def test_the_working_law_expects_what_units_one_by_one_bring() -> None:
     """Arrivals by period: the same mean, once with every unit drawn and once as a share of effective trials."""
-    maker = _Maker("calendar", np.random.default_rng(12))
+    rng = np.random.default_rng(12)
+    maker, other = _Maker("calendar", rng), _Maker("working", rng)
     step = maker._step("leads", "qualified")
-    step = replace(step, cells=step.expected)
     entries = np.tile([300, 200, 100], (PERIODS + HORIZON, 1))
     exact, working = [], []
     for _ in range(200):
-        exact.append(_by_arrival(maker._moved(entries, step)[0]) + maker._from_before(entries, step))
-        working.append(maker._by_working_law(entries, step))
+        exact.append(maker._closed(entries, step))
+        working.append(other._closed(entries, step))
     one, two = np.array(exact, dtype=float), np.array(working, dtype=float)
     error = np.sqrt((one.var(axis=0) + two.var(axis=0)) / 200)
     z = (one.mean(axis=0) - two.mean(axis=0)) / error
@@ -116,7 +116,7 @@ def test_the_working_law_expects_what_units_one_by_one_bring() -> None:
 def test_true_values_have_one_entry_for_each_channel_or_season() -> None:
     """So that a rank can be taken in the posterior's variable of that name."""
     truth = made("leads", 4).truth
-    assert truth["logit_rate_won"].shape == truth["traffic"].shape == truth["slope"].shape == (len(CHANNELS),)
+    assert truth["logit_now_won"].shape == truth["traffic"].shape == truth["slope"].shape == (len(CHANNELS),)
     assert truth["season"].shape == (12,)
     assert truth["season"].sum() == pytest.approx(0.0, abs=1e-9)
     assert {"loss_logit_won", "delay_mean_won", "deal_cv", "own_drift_traffic"} <= set(truth)
@@ -138,20 +138,23 @@ def test_the_true_point_gives_the_true_rates(kind: str, stage: str) -> None:
     company = made(kind, 8)
     part = part_of(company, stage)
     draws = true_draws(part, company.points[stage])
+    sizes = dict(sizes_of(part)) | {"noise_apart": (len(CHANNELS),)}
     assert {name: values.shape for name, values in draws.items()} == {
-        name: (1, *shape) for name, shape in sizes_of(part)
+        name: (1, *shape) for name, shape in sizes.items()
     }
-    np.testing.assert_allclose(logit_rates(draws, part.data)[0, -1], company.truth[f"logit_rate_{stage}"])
+    seen = logit_rates(draws, part.data)[0, -1] - company.points[stage]["shaken"]
+    np.testing.assert_allclose(seen, company.truth[f"logit_now_{stage}"])
 
 
 def test_the_true_draw_of_traffic_gives_the_true_traffic() -> None:
-    """Level and walks of today, without season and days."""
+    """Level and walks of today, without season, days and the shock of the period."""
     company = made("calendar", 8)
     data = inputs.traffic_data(study_of("calendar"), company.history, None, None) | fixed_arrays()["traffic"]
     draws = true_draws(Part("traffic", "visitors", "traffic", data), company.points["traffic"])
     plain = reference_path(draws, data)[0, -1]
     shared = (season_weights(draws, data) @ data["season_basis"].T + data["log_days"])[0, -1]
-    np.testing.assert_allclose(plain - shared, company.truth["traffic"])
+    shaken = company.points["traffic"]["shaken"]
+    np.testing.assert_allclose(plain - shared - shaken, company.truth["traffic"])
 
 
 def test_true_slopes_are_draws_given_the_true_walks() -> None:
@@ -165,9 +168,9 @@ def test_true_slopes_are_draws_given_the_true_walks() -> None:
     law = data["basis"], steepness("month")
     misses, rises = [], []
     for _ in range(1500):
-        path, point = maker._path(data, none, trend=True)
+        path, point = maker._path(data | {"shock_prior": np.array(1e12)}, none, trend=True)
         drift, own_drift = scales = point["drift"], point["own_drift"]
-        sampled = coordinates(point["steps"], point["own_steps"], scales, data, still)
+        sampled = coordinates(point["steps"], point["own_steps"], (*scales, 0.0), data, still)
         given = {"drift": np.array(drift), "own_drift": np.array(own_drift)} | still
         common, own = walks(sampled | given, data)
         mean = slopes(common, drift, 0.0, *law) + slopes(own.T, own_drift, none, *law)
@@ -190,7 +193,7 @@ def test_the_log_likelihood_is_the_part_of_the_density_that_knows_the_data() -> 
     noise, more = (each["noise"][0] for each in (draws, other))
     prior = 2 * 0.5 - float(part.data["noise_prior"]) * (more - noise)
     density = log_density(part)
-    assert density(point(other))[0] - density(point(draws))[0] == pytest.approx(two - one + prior)
+    assert density(point(other)) - density(point(draws)) == pytest.approx(two - one + prior)
 
 
 def point(draws: Any) -> Any:

@@ -28,7 +28,9 @@ def test_every_rate_traffic_and_value_has_an_elasticity_of_one_in_the_end():
     assert len(ups) == 5
     assert ups["elasticity"].to_numpy() == pytest.approx(np.ones(5))
     faster = chosen[chosen["lever"] == "delay"]
-    assert faster["elasticity"].abs().max() < 1e-3  # rates walk on, so when one enters matters a little
+    assert (
+        faster["elasticity"].abs().max() < 5e-3
+    )  # rates and values walk on, so when one enters matters a little
 
 
 def test_inside_the_horizon_late_stages_and_faster_sales_count_most():
