@@ -11,6 +11,7 @@ import nutpie
 import pytest
 from conftest import Notes
 from model_fixture import log_density
+from part_fixture import part_of
 from posterior_fixture import Array, history, study
 from scipy.special import expit, logit
 from scipy.stats import beta, norm
@@ -156,7 +157,7 @@ def test_deal_values_are_those_seen_with_the_error_of_a_mean():
     won = rng.poisson(5, (24, 2)) + 1.0
     revenue = rng.gamma(won / 0.8**2, 0.8**2 * np.array([4000.0, 6000.0]))
     past = history({"visitors": 99.0, "won": won, "revenue": revenue}, periods=24)
-    data = inputs.value_data(past)
+    data = inputs.value_data(study(), past)
     assert data is not None
     d = drawn(Part("value", "value", "value", data))
     mean = np.exp(inputs.value_levels(data, d))
@@ -204,11 +205,16 @@ def small_fit() -> tuple[Posterior, list[str], dict[str, float]]:
 
 
 def smallest_fit(past: History, **changes: Any) -> Posterior:
-    """A fit for comparing bits: forty draws after sixty steps."""
+    """A fit for comparing bits: forty draws."""
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
-        patch.setattr(module, "TUNE", 60)
-        given: dict[str, Any] = {"seed": 4, "draws": 40, "progress": Notes(), "cores": 2, "sampler": "nuts"}
+        given: dict[str, Any] = {
+            "seed": 4,
+            "draws": 40,
+            "progress": Notes(),
+            "cores": 2,
+            "sampler": "weighed",
+        }
         return fit(small(periods=8)[0], past, **(given | changes))
 
 
@@ -244,6 +250,16 @@ def test_the_same_seed_gives_the_same_draws(smallest):
     assert set(one.data.variables) == set(two.data.variables)
     for name in one.data.data_vars:
         assert one.data[name].values.tobytes() == two.data[name].values.tobytes(), name
+
+
+def test_chains_are_the_same_on_any_number_of_cores():
+    """Bit for bit: each chain has a seed and a copy of the density of its own."""
+    given: dict[str, Any] = {"seed": 4, "draws": 40, "tune": 40, "target_accept": 0.9}
+    (one, moved), (two, _) = (sample_whitened(part_of("value"), cores=cores, **given) for cores in (1, 2))
+    assert {name: values.tobytes() for name, values in one.items()} == {
+        name: values.tobytes() for name, values in two.items()
+    }
+    assert moved.gradients > 0
 
 
 def test_a_posterior_has_all_that_the_simulation_takes(small_fit):
@@ -335,6 +351,11 @@ def test_one_stage_is_nothing_to_fit():
 # When sampling goes wrong
 
 
+def sizes(part: Part) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what a draw of a part with noise holds."""
+    return [*sizes_of(part), ("noise_apart", part.data["noise_apart"].shape)]
+
+
 def part_for_sampling() -> Part:
     """A small part."""
     past = history({"leads": 90.0, "won": 20.0}, channels=["one"], periods=6)
@@ -394,7 +415,7 @@ def test_a_part_that_misses_the_gate_is_sampled_again(
     def stand_in(part, **given):
         calls.append(given)
         rng = np.random.default_rng(len(calls))
-        draws = {n: rng.lognormal(0.0, 1.0, (4, given["draws"], *shape)) for n, shape in sizes_of(part)}
+        draws = {n: rng.lognormal(0.0, 1.0, (4, given["draws"], *shape)) for n, shape in sizes(part)}
         return draws, Course(divergences[len(calls) - 1])
 
     monkeypatch.setattr(module, "sample_whitened", stand_in)
@@ -434,7 +455,7 @@ def test_chains_step_in_where_weights_miss_the_gate(monkeypatch, road: str, foun
 
     def draws_of(part: Part, chains: int, draws: int) -> Draws:
         rng = np.random.default_rng(1)
-        return {n: rng.lognormal(0.0, 1.0, (chains, draws, *shape)) for n, shape in sizes_of(part)}
+        return {n: rng.lognormal(0.0, 1.0, (chains, draws, *shape)) for n, shape in sizes(part)}
 
     def weights(part, *, seed, draws, good):
         made.append("weights")

@@ -24,12 +24,15 @@ from forecast.fit.weighed import Certificate, weighed_draws
 LONG = {"seed": 5, "draws": 2500, "tune": 600, "target_accept": 0.98, "cores": 2}
 
 
+APART = ("own_waves", "noise_apart")  # hundreds, and no parameter
+
+
 def numbers(draws: Draws) -> dict[str, Array]:
     """Every single number of the draws but own waves, (chain, draw)."""
     found = {}
     for name, values in draws.items():
         series = values.reshape(*values.shape[:2], -1)
-        found |= {f"{name}[{i}]": series[:, :, i] for i in range(series.shape[2]) if name != "own_waves"}
+        found |= {f"{name}[{i}]": series[:, :, i] for i in range(series.shape[2]) if name not in APART}
     return found
 
 
@@ -68,7 +71,10 @@ def apart(made: Draws, certificate: Certificate, others: Draws, sizes: dict[str,
     return far
 
 
-@pytest.mark.parametrize("kind", KINDS)
+SLOW = [kind if kind == "value" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", SLOW)
 def test_weighed_draws_are_those_of_long_chains(kind: str):
     """Of two channels, with delays, lift tests and a tuned budget."""
     agree(part_of(kind))
@@ -196,7 +202,7 @@ def test_scales_that_no_data_touch_follow_their_prior():
     z = (np.log(made["delay_cv"][0]) - data["delay_prior"][2]) / data["delay_prior"][3]
     assert abs(z.mean()) < 0.07
     assert abs(z.std() - 1.0) < 0.05
-    assert set(made) == set(dict(sizes_of(part)))
+    assert set(made) == {*dict(sizes_of(part)), "noise_apart"}
     assert made["own_waves"].shape == (1, 4000, PERIODS - 1, 2)
     assert constrained(np.zeros((1, 1, 0)), []) == {}
 
