@@ -20,6 +20,7 @@ from forecast.errors import StudyError, UsageError
 from forecast.history import (
     History,
     audit_history,
+    check_moves,
     common_mistakes,
     read_history,
     read_plan,
@@ -94,9 +95,10 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
 
 
 def check_levers(study: Study, history: History, periods: int) -> None:
-    """Scenarios and goals against the history, before a fit. Raises StudyError."""
+    """Events, changes, scenarios and goals against the history, before a fit. Raises StudyError."""
     first, last = (shift(history.last, n, history.period) for n in (1, periods))
     horizon = period_range(first, last, history.period)
+    check_moves(study, history, horizon)
     if study.scenarios:
         from forecast.outlook import check_scenarios
 

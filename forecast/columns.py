@@ -118,6 +118,7 @@ _CHANGE = Column("change", SHARE, "change (share)")
 TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "forecast": ("Forecast", _FORECAST),
     "forecast_recommended": ("Forecast recommended", _FORECAST),
+    "known": ("Taken as known", _columns("name moves channels when", (RATIO, "q10 q50 q90"), "source")),
     "bridge": ("Bridge", _columns("item", (COUNT, "won_mean"), (CURRENCY, BAND))),
     "history": ("History", _columns((PERIOD, "period"), "measure", (by_measure, "value"))),
     "funnel": (

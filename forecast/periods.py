@@ -25,6 +25,11 @@ Periods = NDArray[np.datetime64]
 KINDS: tuple[str, ...] = ("month", "week", "quarter")
 DAYS_PER_PERIOD: dict[str, float] = {"month": 30.4375, "week": 7.0, "quarter": 91.3125}
 PERIODS_PER_YEAR: dict[str, int] = {"month": 12, "week": 52, "quarter": 4}
+SEASONS_IN_YEAR: dict[str, int] = {
+    "month": 12,
+    "week": 53,
+    "quarter": 4,
+}  # numbers that a period of a year may have
 EXAMPLES: dict[str, str] = {
     "month": "2026-03 or a date such as 2026-03-01",
     "week": "2026-W09 or a date such as 2026-02-23",

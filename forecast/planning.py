@@ -60,6 +60,7 @@ from forecast.outlook import (
     customer_measures,
     flow_of,
     gap_table,
+    known_table,
     lifetime_of,
     sensitivity,
     simulate,
@@ -188,6 +189,7 @@ class Forecast(Results):
             "verdict": self.verdict.told(),
             "headline": {**self.headline, "recommendation": recommendation(self)},
             "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
+            **({"known": self.known.to_dict("records")} if len(self.known) else {}),
             "allocation": self.allocation.to_dict("records"),
             "decision": {} if self.decision is None else self.decision.told(),
             "economics": results.economics_totals(self.economics),
@@ -265,6 +267,11 @@ class Forecast(Results):
     def forecast_recommended(self) -> pd.DataFrame:
         """The same under the recommended plan, where there is one."""
         return results.forecast_table(self.draws, list(self.plans)[-1], self.case.labels, self.case.stages)
+
+    @cached_property
+    def known(self) -> pd.DataFrame:
+        """Events and changes of the study, as the forecast holds them."""
+        return known_table(self.case)
 
     @cached_property
     def bridge(self) -> pd.DataFrame:

@@ -185,8 +185,8 @@ class Results:
 
     forecast_recommended: the forecast under the recommended plan. evidence: of the response to spend. sampling: how
     each part of the model was sampled. decision: where a budget is recommended. levers: what would change the
-    forecast. segments, recycling: where the study asks for them. backtest: where one belongs to these data. read: what
-    was read of which files.
+    forecast. known: events and changes in it. segments, recycling: where the study asks for them. backtest: where one
+    belongs to these data. read: what was read of which files.
     """
 
     study: StudyFacts
@@ -195,6 +195,7 @@ class Results:
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
     forecast_recommended: pd.DataFrame = field(default_factory=pd.DataFrame)
+    known: pd.DataFrame = field(default_factory=pd.DataFrame)
     bridge: pd.DataFrame = field(default_factory=pd.DataFrame)
     funnel: pd.DataFrame = field(default_factory=pd.DataFrame)
     delays: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -26,7 +26,16 @@ from pydantic_core import PydanticUndefined
 
 import forecast
 from forecast.__main__ import main
-from forecast.study import PRESETS, ROLES, ChangeSpec, DelayChangeSpec, RecoverSpec, Study, load_study
+from forecast.study import (
+    PRESETS,
+    ROLES,
+    ChangeSpec,
+    DelayChangeSpec,
+    FactorSpec,
+    RecoverSpec,
+    Study,
+    load_study,
+)
 
 ROOT = Path(forecast.__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -170,11 +179,11 @@ def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
         named = (
             field in names
             and prefix not in ("budget.group.", "nurturing.")
-            and prefix + field != "scenario.channels"
+            and prefix + field not in ("scenario.channels", "event.channels", "change.channels")
         )
         key = prefix + (info.alias or field) + (f".{names[field]}" if named else "")
         inner = _table_in(info.annotation)
-        alone = field == "retention" or inner in (ChangeSpec, DelayChangeSpec, RecoverSpec)
+        alone = field == "retention" or inner in (ChangeSpec, DelayChangeSpec, FactorSpec, RecoverSpec)
         found |= {key: info} if inner is None or alone else _keys(inner, f"{key}.")
     return found
 

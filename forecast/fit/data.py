@@ -30,7 +30,7 @@ from forecast.equations import (
     with_past,
 )
 from forecast.fit.scales import DRIFT_A_MONTH, RATE_NOISE, SHOCK, TRAFFIC_NOISE, VALUE_DRIFT
-from forecast.history import History
+from forecast.history import TRAFFIC, VALUE, History, move_data
 from forecast.periods import DAYS_PER_PERIOD, log_days, periods_per_year, season_of
 from forecast.study import (
     CHANNEL_PRIORS,
@@ -156,6 +156,11 @@ def rate_prior_of(study: Study, stage: str) -> LogitNormal:
 
 def transition_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
     """Data of one transition and whether it counts by calendar period; see `model.transition_model`."""
+    data, calendar = _counts_data(study, history, before, stage)
+    return data | move_data(study, history, stage), calendar
+
+
+def _counts_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
     n, y = history.filled(before), history.filled(stage)
     weight = (history.present(before, stage) & ~history.enters_later(stage)).astype(float)
     prior = delay_prior(study, history, stage)
@@ -338,6 +343,7 @@ def traffic_data(
         "worth_sd": worth_sd,
         "tuned": tuned.astype(float),
         **lift_data(study, history),
+        **move_data(study, history, TRAFFIC),
     }
 
 
@@ -421,4 +427,5 @@ def value_data(study: Study, history: History) -> dict[str, Any] | None:
         "level_prior": np.array([math.log(money.sum() / wins.sum()), 0.7]),
         "known_level": np.log(mean),
         "known_precision": (channels > 1) * deals / np.clip(scatter, *VARIANCE_OF_DEALS),
+        **move_data(study, history, VALUE),
     }

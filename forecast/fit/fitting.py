@@ -20,7 +20,9 @@ from forecast.fit.gate import GATE
 from forecast.fit.left_out import left_out
 from forecast.fit.parts import Part, assemble
 from forecast.fit.paths import (
+    event_path,
     logit_rates,
+    move_sizes,
     noise_by_channel,
     season_weights,
     traffic_path,
@@ -264,12 +266,16 @@ class _Run:
             + self._without_shocks(d, part)[:, -1, None]
             - _flat(walks(d, part.data)[0])[:, -1, None]
         )
+        if "event_prior" in part.data:  # the last period may be one of an event
+            now = now - np.asarray(event_path(d, part.data))[..., -1, :].reshape(-1, now.shape[1])
         path[:, :, later] = now[:, later] = CERTAIN
         self._weigh_rates(d, part, now, path)
         names = ("drift", "own_drift", "shock", "delay_mean", "delay_cv", "before")
         found = {"logit_rate": path, "logit_now": now, "noise": _flat(noise_by_channel(d))}
         found |= {name: _flat(d[name]) for name in names if name in d}
         found["delay_mean"] = found["delay_mean"] * float(part.data["delayed"])
+        if "event_prior" in part.data:
+            found["moved"] = _flat(move_sizes(d, part.data))
         return found
 
     def losses(self, part: Part) -> dict[str, Array]:
@@ -290,7 +296,8 @@ class _Run:
             "deal_cv": _flat(d["cv"]),
             "deal_drift": _flat(d["drift"]),
             "deal_season": _flat(d["season_sd"][..., None] * d["season"]) @ part.data["seasons"].T,
-            "deal_path": _flat(value_path(d, part.data))[kept, :, 0] - np.log(mean[kept, :1]),
+            "deal_path": _flat(value_path(d, part.data))[kept] - np.log(mean[kept])[:, None],
+            **({"moved_value": _flat(move_sizes(d, part.data))} if "event_prior" in part.data else {}),
         }
 
     def traffic(self, part: Part, seasons: Array, period: str) -> dict[str, Array]:
@@ -299,6 +306,8 @@ class _Run:
         common = self._without_shocks(d, part)
         found = _traffic(d, part.data, seasons, common) | {"slope": self._slopes(d, part, period, common)}
         self._weigh_response(d, part, found["elasticity"])
+        if "event_prior" in part.data:
+            found["moved_traffic"] = _flat(move_sizes(d, part.data))
         return found
 
     def _without_shocks(self, d: Draws, part: Part) -> Array:

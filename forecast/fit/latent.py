@@ -102,10 +102,14 @@ class Latent:
     own: slice
     path: Array
     learnt: tuple[Array, Array]
+    periods: int
+    channels: int
     idle: tuple[Scale, ...] = ()  # scales at the end of the point that the data do not touch
     wide = False  # whether the common effects are few and their tails heavier than a normal's
     bent = 0  # how many of the last effects of a channel are far from Gaussian
     noisy = False  # whether cells have noise, which may differ by channel
+    events = 0  # how many common columns are events and past changes, each of some channels
+    touched: Array  # whom, (channel, column); 1 of all other columns
     learns = False  # whether these are a channel's last columns as they stand, and `learn` may correct them
 
     def __init__(self, part: Part) -> None:
@@ -160,7 +164,27 @@ class Latent:
         u = np.zeros((*b.shape[:2], self.path.shape[1]))
         u[:, :, self.own] = own_sd[:, None] * b
         u[:, :, self.common] += (common_sd * a)[:, None]
+        if self.events:
+            u *= self.touched
         return u
+
+    def _take_events(self, columns: int) -> Array:
+        """Take up events of the data: their unit columns (period, event), which stand before `columns` others."""
+        d, shape = self.data, (self.periods, self.channels)
+        self.offset = d.get("event_offset", np.zeros(shape)).T
+        found: Array = d.get("event_columns", np.zeros((0, shape[0])))
+        self.events = len(found)
+        self.touched = np.ones((shape[1], columns + self.events))
+        if self.events:
+            self.touched[:, : self.events] = d["event_channels"].T
+        return found.T
+
+    def _with_events(self, common: Array) -> Array:
+        """Sds of common columns, (G, P), with those of the events before them."""
+        if not self.events:
+            return common
+        own = np.broadcast_to(self.data["event_sds"], (len(common), self.events))
+        return np.concatenate([own, common], axis=1)
 
     def moved(self, step: Array) -> None:
         """Move the path by so much, or by less where that is far."""
@@ -233,12 +257,14 @@ class Rates(Latent):
         self.idle = () if self.delayed else rest
         self.scales = self.scales + (rest if self.delayed else ())
         self.waves = max(self.periods - 1, 1)
-        self.unit = np.ascontiguousarray(np.vstack([np.ones(self.periods), d["basis"]]).T)
-        self.common = self.own = slice(0, 1 + self.waves)
+        events, level = self._take_events(1 + self.waves), np.ones((self.periods, 1))
+        self.unit = np.ascontiguousarray(np.concatenate([events, level, d["basis"].T], axis=1))
+        many = self.events + 1 + self.waves
+        self.common, self.own = slice(0, many), slice(self.events, many)
         entered, moved = ((d[k] * d["weight"]).sum(axis=0) for k in ("n", "y"))
         share = (moved + 1.0) / (entered + 1.0 / expit(d["mu_prior"][0]))
-        self.path = np.zeros((self.channels, 1 + self.waves))
-        self.path[:, 0] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
+        self.path = np.zeros((self.channels, many))
+        self.path[:, self.events] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
         self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
 
     def pmf(self, theta: Array) -> Array:
@@ -275,6 +301,7 @@ class Rates(Latent):
         alone, walk = self.channels == 1, np.ones(self.waves)
         level = math.sqrt(self.data["mu_prior"][1] ** 2 + alone * RATE_SPREAD)
         common = np.column_stack([np.full(len(theta), level), _common(theta[:, 1], theta[:, 4], self.data)])
+        common = self._with_events(common)
         return common, np.column_stack([0.0 * tau if alone else tau, own[:, None] * walk])
 
     def _entered(self, theta: Array) -> _Entered:
@@ -301,10 +328,12 @@ class Rates(Latent):
         d, entered = self.data, self._entered(theta)
         y, weight, trials = d["y"].T, d["weight"].T, entered.trials
         noise = self._noise(theta, self.apart)
-        pi = expit(d["mu_prior"][0] + self.path @ self.unit.T)
+        pi = expit(d["mu_prior"][0] + self.offset + self.path @ self.unit.T)
         p = np.clip(pi * entered.lived, FLOOR, 1.0 - FLOOR)
         inner = p * (1.0 - p)
         rows = ((1.0 - pi) / (1.0 - p))[..., None] * self.unit
+        if self.events:
+            rows = rows * self.touched[:, None]
         odds = p / (1.0 - p)
         low, high = (
             beta_binomial_slope(y, trials, x / (1.0 + x), noise)
@@ -332,7 +361,7 @@ class Rates(Latent):
 
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
-        eta = self.data["mu_prior"][0] + u @ self.unit.T
+        eta = self.data["mu_prior"][0] + self.offset + u @ self.unit.T
         return np.asarray(self._cells(theta, counts, eta, self.apart).sum(axis=2))
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -366,24 +395,26 @@ class Rates(Latent):
         tau, own = np.exp(theta[:, 0]), np.exp(theta[:, 2])
         common = _common(theta[:, 1], theta[:, 4], d)
         alone = self.channels == 1
-        mu = d["mu_prior"][0] + math.sqrt(d["mu_prior"][1] ** 2 + alone * RATE_SPREAD) * a[:, 0]
+        mu = d["mu_prior"][0] + math.sqrt(d["mu_prior"][1] ** 2 + alone * RATE_SPREAD) * a[:, self.events]
         centred, v, s = d["centred"], d["walk_centred"], d["own_centred"]
         level = b[:, :, 0]
         if not alone:
             level = tau[:, None] ** centred * level + mu[:, None] * centred
-        waves = common**v * a[:, 1:]
+        events, steps = a[:, : self.events], a[:, self.events + 1 :]
+        waves = common**v * steps
         own_waves = own[:, None, None] ** s * b[:, :, 1 : 1 + w].swapaxes(1, 2)
-        own_waves += s * (common * a[:, 1:])[:, :, None]
+        own_waves += s * (common * steps)[:, :, None]
         idle = np.broadcast_to([scale.first for scale in self.idle], (draws, len(self.idle)))
         logs = [theta[:, i, None] for i in range(len(self.scales))]
         x = [mu[:, None], logs[0], level, *logs[1:5], waves, own_waves.reshape(draws, -1)]
-        return np.concatenate([*x, *logs[5:], idle], axis=1)
+        return np.concatenate([*x, events, *logs[5:], idle], axis=1)
 
 
 class Traffic(Latent):
     """Traffic: log mean = mu + level + response to spend + season + walks + days; today's budget; lift tests.
 
-    Columns of a channel: season, the middle of the log marginal returns, level, waves, scores of its response.
+    Columns of a channel: events, season (`aside` of them), the middle of the log marginal returns, level, waves, scores
+    of its response.
     """
 
     bent, learns, noisy = 3, True, True
@@ -403,15 +434,17 @@ class Traffic(Latent):
             Scale("shock", "gamma", float(d["shock_prior"])),
             Scale("return_spread", "normal", float(d["spread_prior"][0]), float(d["spread_prior"][1])),
         )
-        many = self.seasons + 2 + self.waves
-        self.common, self.own = slice(0, many), slice(self.seasons + 1, many + 3)
+        events = self._take_events(self.seasons + 2 + self.waves + 3)
+        self.aside = self.events + self.seasons
+        many = self.aside + 2 + self.waves
+        self.common, self.own = slice(0, many), slice(self.aside + 1, many + 3)
         nothing, one = np.zeros((self.periods, 1)), np.ones((self.periods, 1))
-        self.unit = np.concatenate([d["season_basis"], nothing, one, d["basis"].T], axis=1)
+        self.unit = np.concatenate([events, d["season_basis"], nothing, one, d["basis"].T], axis=1)
         self.today = self.unit[-1].copy()  # log level of today over the middle
-        self.today[: self.seasons], self.today[self.seasons] = 0.0, -1.0
+        self.today[: self.aside], self.today[self.aside] = 0.0, -1.0
         self.path = np.zeros((self.channels, many + 3))
         total, cells = (d["y"] * d["weight"]).sum(axis=0), d["weight"].sum(axis=0)
-        self.path[:, self.seasons + 1] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
+        self.path[:, self.aside + 1] = np.log((total + 0.5) / (cells + 0.5)) - d["level_prior"]
         self.lifted = d["lift_channel"].astype(int)
         self.tests_of = (self.lifted[:, None] == np.arange(self.channels)).astype(float)  # test, channel
         self.learnt = np.zeros((self.channels, 3, 3)), np.zeros((self.channels, 3))
@@ -459,7 +492,7 @@ class Traffic(Latent):
             for k in range(3)
         ]
         straight = self.path[:, :-3]
-        path = d["level_prior"] + straight @ self.unit.T + d["log_days"]  # channel, period
+        path = d["level_prior"] + straight @ self.unit.T + d["log_days"] + self.offset  # channel, period
         self.log_mean = path + here[0].T
         last, tests = self.periods, len(self.lifted)
         rows = np.zeros((self.channels, last + 1 + tests, self.path.shape[1]))
@@ -472,6 +505,8 @@ class Traffic(Latent):
         at = last + 1 + np.arange(tests)
         rows[self.lifted, at, :-3] = (traffic * here[2]) @ self.unit
         rows[self.lifted, at, -3:] = np.einsum("et,eti->ei", traffic, slopes[2])
+        if self.events:
+            rows *= self.touched[:, None]
         self.miss = (d["lift"] - (traffic * here[2]).sum(axis=1)) / d["lift_sd"] ** 2
         self.rows = rows
         if bends:
@@ -504,6 +539,7 @@ class Traffic(Latent):
         middle = 0.0 * one if alone else LEVEL_SD * one
         waves = _common(theta[:, 2], theta[:, 5], self.data)
         common = np.concatenate([season * np.ones(self.seasons), one, middle, waves], axis=1)
+        common = self._with_events(common)
         return common, np.concatenate([level, own * walk, one, one, one], axis=1)
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:
@@ -542,7 +578,7 @@ class Traffic(Latent):
     def _of_draws(self, theta: Array, u: Array) -> Array:
         d, z = self.data, u[..., -3:]
         shares = self.shares(z)
-        paths = d["level_prior"] + u[..., :-3] @ self.unit.T + d["log_days"]
+        paths = d["level_prior"] + u[..., :-3] @ self.unit.T + d["log_days"] + self.offset
         found = self._cells(theta, paths, shares, self.apart).sum(axis=2)
         now, (beta, base, _) = d["level_prior"] + u[..., :-3] @ self.today, shares
         marginal = now + log_marginal(d["log_worth"], beta, base, d["log_current"], d["log_spend"])
@@ -602,7 +638,8 @@ class Traffic(Latent):
         tau, season_sd, _, own = (np.exp(log) for log in logs[:4])
         common = _common(theta[:, 2], theta[:, 5], d)
         alone, w = self.channels == 1, self.waves
-        season, (middle, centre), steps = a[:, : self.seasons], a[:, self.seasons :][:, :2].T, a[:, -w:]
+        events, season = a[:, : self.events], a[:, self.events : self.aside]
+        (middle, centre), steps = a[:, self.aside :][:, :2].T, a[:, -w:]
         mu = d["level_prior"] + LEVEL_SD * centre[:, None]
         if alone:
             level = d["level_prior"] + math.sqrt(LEVEL_SD**2 + TRAFFIC_SPREAD) * b[:, :, 0]
@@ -615,14 +652,14 @@ class Traffic(Latent):
         own_waves = own[:, :, None] ** s * b[:, :, 1 : 1 + w].swapaxes(1, 2) + s * both[:, :, None]
         z = [b[:, :, 1 + w + i] for i in range(3)]
         x = [mu, logs[0], level, *z, logs[1], season_sd ** d["season_centred"] * season, *logs[2:6]]
-        x += [waves, own_waves.reshape(draws, -1), middle[:, None], logs[6]]
+        x += [waves, own_waves.reshape(draws, -1), events, middle[:, None], logs[6]]
         return np.concatenate(x, axis=1)
 
 
 class Values(Latent):
     """Deal value: log mean of a deal = mu + level of the channel + season + walk; revenue of W deals is Gamma.
 
-    Columns of a channel: season, waves of the walk that all channels share, level. See `model.value_model`.
+    Columns of a channel: events, season, waves of the walk that all channels share, level. See `model.value_model`.
     """
 
     wide, bent = True, 1
@@ -639,9 +676,12 @@ class Values(Latent):
             Scale("drift", "gamma", float(d["drift_prior"])),
             Scale("season_sd", "gamma", SEASON_SD),
         )
-        many = self.seasons + self.waves
+        events = self._take_events(self.seasons + self.waves + 1)
+        many = self.events + self.seasons + self.waves
         self.common, self.own = slice(0, many + 1), slice(many, many + 1)
-        self.unit = np.concatenate([d["season_basis"], d["basis"].T, np.ones((self.periods, 1))], axis=1)
+        self.unit = np.concatenate(
+            [events, d["season_basis"], d["basis"].T, np.ones((self.periods, 1))], axis=1
+        )
         deals, revenue = d["deals"].sum(axis=0), d["revenue"].sum(axis=0)
         mean = (revenue.sum() + 1e-300) / max(deals.sum(), 1e-300)
         self.path = np.zeros((self.channels, many + 1))
@@ -655,14 +695,16 @@ class Values(Latent):
         tau, _, drift, season = np.exp(theta.T)[:, :, None]
         walk, seasons = drift * np.ones(self.waves), season * np.ones(self.seasons)
         common = np.concatenate([seasons, walk, np.full((len(theta), 1), level)], axis=1)
-        return common, 0.0 * tau if alone else tau
+        return self._with_events(common), 0.0 * tau if alone else tau
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - straight
         """See `Latent`."""
         d, precision = self.data, np.exp(-2.0 * theta[:, 1, None, None])
-        scaled = d["revenue"].T * np.exp(-d["level_prior"][0] - self.path @ self.unit.T)
+        scaled = d["revenue"].T * np.exp(-d["level_prior"][0] - self.offset - self.path @ self.unit.T)
         curvature, score = precision * scaled, precision * (scaled - d["deals"].T)
         rows = np.broadcast_to(self.unit, (1, self.channels, *self.unit.shape))
+        if self.events:
+            rows = rows * self.touched[:, None]
         return Rows(rows, curvature, score, *self.learnt)
 
     def _cells(self, theta: Array, log_mean: Array) -> Array:
@@ -672,7 +714,7 @@ class Values(Latent):
 
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
-        log_mean = self.data["level_prior"][0] + u @ self.unit.T
+        log_mean = self.data["level_prior"][0] + self.offset + u @ self.unit.T
         return np.asarray(self._cells(np.repeat(theta, counts, axis=0), log_mean).sum(axis=2))
 
     def told(self, theta: Array) -> Array:
@@ -698,8 +740,8 @@ class Values(Latent):
         mu = mean + math.sqrt(sd**2 + (self.channels == 1) * VALUE_SPREAD) * a[:, -1:]
         tau = np.exp(theta[:, :1])
         raw = value_raw(self.data, mu + tau * b[:, :, 0], mu, tau)
-        season, waves = a[:, : self.seasons], a[:, self.seasons : -1]
-        return np.concatenate([mu, theta[:, :1], raw, theta[:, 1:], waves, season], axis=1)
+        events, season, waves = np.split(a[:, :-1], [self.events, self.events + self.seasons], axis=1)
+        return np.concatenate([mu, theta[:, :1], raw, theta[:, 1:], waves, season, events], axis=1)
 
 
 def _common(log_drift: Array, log_shock: Array, data: Mapping[str, Any]) -> Array:

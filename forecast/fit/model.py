@@ -95,6 +95,17 @@ def _walks(
     return pt.dot(d["basis"].T, common[:, None] + own)
 
 
+def _moved(d: Mapping[str, Tensor], data: Mapping[str, Array]) -> Tensor:
+    """What events and past changes move a log or logit by, dims period and channel; see `history.move_data`."""
+    if "event_offset" not in data:
+        return 0.0
+    free = len(data["event_sds"])
+    if not free:
+        return d["event_offset"]
+    size = d["event_sds"] * pm.Normal("z_event", shape=free)
+    return d["event_offset"] + pt.dot((d["event_columns"] * size[:, None]).T, d["event_channels"])
+
+
 def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     """One transition: entries `n` of a stage, successes `y` into the next, by period and channel.
 
@@ -129,7 +140,8 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(d["noise_apart"])
         shock = pm.Gamma("shock", 2.0, d["shock_prior"])
-        pi = pm.math.sigmoid(level + _walks(d, (drift, own_drift, shock), (periods, channels)))
+        eta = level + _walks(d, (drift, own_drift, shock), (periods, channels))
+        pi = pm.math.sigmoid(eta + _moved(d, data))
         delay_mean = pm.LogNormal("delay_mean", d["delay_prior"][0], d["delay_prior"][1])
         delay_cv = pm.LogNormal("delay_cv", d["delay_prior"][2], d["delay_prior"][3])
         f = d["delayed"] * _pmf(delay_mean, delay_cv, ages) + (1.0 - d["delayed"]) * np.eye(1, ages)[0]
@@ -212,8 +224,8 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:  # noqa: PLR0915 - one
         season = season_sd ** (1.0 - d["season_centred"]) * season
         beside = pt.dot(d["season_waves"], season)
         walk = _walks(d, (drift, own_drift, shock), (periods, channels), beside)
-        shared = pt.dot(d["season_basis"], season) + d["log_days"]
-        log_nu = level + d["responds"] * response + shared[:, None] + walk
+        shared = (pt.dot(d["season_basis"], season) + d["log_days"])[:, None] + _moved(d, data)
+        log_nu = level + d["responds"] * response + shared + walk
         size = 1.0 / (noise**2 + 1e-4)
         y, nu = d["y"], pt.exp(log_nu)
         log_lik = (
@@ -237,7 +249,7 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:  # noqa: PLR0915 - one
         apart = pt.sqrt(spread**2 + d["worth_sd"] ** 2)
         miss = (marginal - middle) / apart
         pm.Potential("current_budget", -0.5 * pt.sum(d["tuned"] * (miss**2 + 2.0 * pt.log(apart))))
-        expected = _lift(d, level + shared[:, None] + walk, beta, base, weights)
+        expected = _lift(d, level + shared + walk, beta, base, weights)
         pm.Potential("lift_tests", -0.5 * pt.sum(((d["lift"] - expected) / d["lift_sd"]) ** 2))
     return model
 
@@ -292,7 +304,7 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
         a = 1.0 / cv**2
         level = mu + (0.0 if alone else tau) * (tau * h * off / root**2 + raw / root)
         shared = season_sd * pt.dot(d["season_basis"], season) + drift * pt.dot(waves, d["basis"])
-        log_m = shared[:, None] + level
+        log_m = shared[:, None] + level + _moved(d, data)
         log_lik = (
             a * pt.sum(d["deals"] * (pt.log(a) - log_m))
             - pt.sum(d["size_cells"] * pt.gammaln(a * d["sizes"]))

@@ -43,8 +43,8 @@ class Fitter(Protocol):
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
         """A transition: logit_rate (draw, period, channel), CERTAIN for channels that enter the funnel `later`.
 
-        Further logit_now, noise (draw, channel), drift, own_drift, shock, delay_mean, delay_cv (draw), and before,
-        where it is sampled.
+        Further logit_now, noise (draw, channel), drift, own_drift, shock, delay_mean, delay_cv (draw), before
+        where it is sampled, and moved (draw, move) where the study knows of events or changes.
         """
 
     def losses(self, part: Part) -> dict[str, Array]:
@@ -63,7 +63,9 @@ class Fitter(Protocol):
 DIMS = {
     **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
     "log_traffic_path": ("kept", "period", "channel"),
-    "deal_path": ("kept", "period"),
+    "moved_traffic": ("draw", "move_traffic"),
+    "moved_value": ("draw", "move_value"),
+    "deal_path": ("kept", "period", "channel"),
     **dict.fromkeys(("season", "deal_season"), ("draw", "season_of_year")),
     **dict.fromkeys(
         (
@@ -114,7 +116,8 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
 
 def _named(found: Mapping[str, Array], end: str = "") -> Variables:
     """Draws by the names that they have in a posterior, with their dims."""
-    return {f"{name}{end}": (DIMS.get(name, ("draw",)), values) for name, values in found.items()}
+    dims = DIMS | {"moved": ("draw", f"move{end}")}
+    return {f"{name}{end}": (dims.get(name, ("draw",)), values) for name, values in found.items()}
 
 
 def _values(study: Study, history: History, fitter: Fitter) -> Variables:

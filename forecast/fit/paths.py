@@ -14,12 +14,38 @@ Array = NDArray[np.float64]
 Draws = Mapping[str, Array]
 
 
+def move_sizes(draws: Draws, data: Draws) -> Array:
+    """Sizes of events and past changes, (..., move), of a part that has some: logs, or logits of a rate."""
+    mean, sd = data["event_prior"]
+    free = sd > 0
+    sizes = np.broadcast_to(mean, (*draws["mu"].shape, len(mean))).copy()
+    if free.any():
+        sizes[..., free] += sd[free] * draws["z_event"][..., : free.sum()]
+    return sizes
+
+
+def event_path(draws: Draws, data: Draws) -> Array | float:
+    """What events and past changes move a log or logit by, (..., period, channel); 0 where there are none."""
+    if "event_offset" not in data:
+        return 0.0
+    if not len(data["event_sds"]):
+        return data["event_offset"]
+    own = (data["event_sds"] * draws["z_event"]) @ _outer(data)
+    return np.asarray(data["event_offset"] + own.reshape(*own.shape[:-1], *data["event_offset"].shape))
+
+
+def _outer(data: Draws) -> Array:
+    """Columns of free sizes over all cells, (free, period x channel)."""
+    columns, channels = data["event_columns"], data["event_channels"]
+    return (columns[:, :, None] * channels[:, None]).reshape(len(columns), -1)
+
+
 def logit_rates(draws: Draws, data: Draws) -> Array:
     """Logit rate of a transition, (..., period, channel)."""
     mu, tau, w = draws["mu"][..., None], draws["tau"][..., None], data["centred"]
     level = mu + tau ** (1.0 - w) * (draws["level_raw"] - w * mu) if len(w) > 1 else mu
     common, own = walks(draws, data)
-    return np.asarray(level[..., None, :] + common[..., None] + own)
+    return np.asarray(level[..., None, :] + common[..., None] + own + event_path(draws, data))
 
 
 def noise_by_channel(draws: Draws) -> Array:
@@ -35,7 +61,8 @@ def value_walk(draws: Draws, data: Draws) -> Array:
 def value_path(draws: Draws, data: Draws) -> Array:
     """log mean of a deal, (..., period, channel)."""
     season = (draws["season_sd"][..., None] * draws["season"]) @ data["season_basis"].T
-    return np.asarray(value_levels(data, draws)[..., None, :] + (season + value_walk(draws, data))[..., None])
+    shared = (season + value_walk(draws, data))[..., None] + event_path(draws, data)
+    return np.asarray(value_levels(data, draws)[..., None, :] + shared)
 
 
 def season_weights(draws: Draws, data: Draws) -> Array:
@@ -47,7 +74,7 @@ def reference_path(draws: Draws, data: Draws) -> Array:
     """log nu of `model.traffic_model` at reference spend, (..., period, channel)."""
     common, own = walks(draws, data)
     shared = season_weights(draws, data) @ data["season_basis"].T + common + data["log_days"]
-    return np.asarray(draws["level"][..., None, :] + shared[..., None] + own)
+    return np.asarray(draws["level"][..., None, :] + shared[..., None] + own + event_path(draws, data))
 
 
 def traffic_path(draws: Draws, data: Draws) -> Array:

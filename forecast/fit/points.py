@@ -29,7 +29,9 @@ POSITIVE = frozenset(
 )
 
 
-def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[str, tuple[int, ...]]]:
+def transition_sizes(
+    periods: int, channels: int, calendar: bool, events: int = 0
+) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the parameters of a transition, in the order of the point."""
     waves = max(periods - 1, 1)
     shapes: list[tuple[str, tuple[int, ...]]] = [
@@ -42,13 +44,16 @@ def transition_sizes(periods: int, channels: int, calendar: bool) -> list[tuple[
         ("shock", ()),
         ("waves", (waves,)),
         ("own_waves", (waves, channels)),
+        *_events(events),
         ("delay_mean", ()),
         ("delay_cv", ()),
     ]
     return [*shapes, ("before", ())] if calendar else shapes
 
 
-def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
+def traffic_sizes(
+    periods: int, channels: int, seasons: int, events: int = 0
+) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the parameters of traffic, in the order of the point."""
     waves = max(periods - 1, 1)
     return [
@@ -66,12 +71,20 @@ def traffic_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, 
         ("shock", ()),
         ("waves", (waves,)),
         ("own_waves", (waves, channels)),
+        *_events(events),
         ("marginal_return", ()),
         ("return_spread", ()),
     ]
 
 
-def value_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tuple[int, ...]]]:
+def _events(events: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Sizes of events and past changes, and of their times, in sds of their priors; see `history.move_data`."""
+    return [("z_event", (events,))] if events else []
+
+
+def value_sizes(
+    periods: int, channels: int, seasons: int, events: int = 0
+) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the parameters of the deal value, in the order of the point."""
     return [
         ("mu", ()),
@@ -82,18 +95,20 @@ def value_sizes(periods: int, channels: int, seasons: int) -> list[tuple[str, tu
         ("season_sd", ()),
         ("waves", (max(periods - 1, 1),)),
         ("season", (seasons,)),
+        *_events(events),
     ]
 
 
 def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of a part's parameters, in the order of the unconstrained point."""
+    events = len(part.data.get("event_columns", ()))
     if part.kind == "value":
         periods, channels = part.data["deals"].shape
-        return value_sizes(periods, channels, part.data["season_basis"].shape[1])
+        return value_sizes(periods, channels, part.data["season_basis"].shape[1], events)
     periods, channels = part.data["y"].shape
     if part.kind == "traffic":
-        return traffic_sizes(periods, channels, part.data["season_basis"].shape[1])
-    return transition_sizes(periods, channels, part.kind == "calendar")
+        return traffic_sizes(periods, channels, part.data["season_basis"].shape[1], events)
+    return transition_sizes(periods, channels, part.kind == "calendar", events)
 
 
 def constrained(points: Array, sizes: list[tuple[str, tuple[int, ...]]]) -> Draws:

@@ -12,6 +12,8 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
     slope (draw, channel)           of log traffic a period, at the as-of date; fades ahead (`equations.fading`)
     season (draw, season_of_year)   log effect by season of the year
+    moved_<stage> (draw, move_<stage>), moved_traffic, moved_value   sizes of events and past changes, in the
+                         order of `history.seen_moves`; they are part of the paths, and not of `traffic`
     elasticity, base, carry, noise_traffic (draw, channel); drift_traffic, own_drift_traffic, shock_traffic (draw)
     deal_mean (draw, channel), deal_cv (draw)      currency, at the as-of date, season aside; cv 0 is one price
     deal_drift (draw)                              sd of the walk of log deal value per period
@@ -20,7 +22,7 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
 and for the posterior predictive checks, from a sampled fit:
 
     before_<stage> (draw)                          entries before the window, calendar counts, over their early mean
-    deal_path (kept, period)                       log deal value of each period over `deal_mean`
+    deal_path (kept, period, channel)              log deal value of each period over `deal_mean`
     log_traffic_path (kept, period, channel)       log of the expected units of each period, for the draws `kept`
 
 Large paths are rounded to float32 on the way in, so that a posterior read from its file gives the same bytes as the one

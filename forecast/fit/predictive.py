@@ -181,7 +181,7 @@ def _revenue(
     used = (deals > 0) & (seen > 0)
     mean = posterior.array("deal_mean")[rows, None, :]
     if "deal_path" in posterior.data:
-        mean = mean * np.exp(posterior.array("deal_path"))[:, :, None]
+        mean = mean * np.exp(posterior.array("deal_path"))
     replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
     unpriced = (deals > 0) != (seen != 0)
     return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals, unpriced)

@@ -28,7 +28,7 @@ def fit_hash(study: Study, history: History, seed: int, draws: int, sampler: str
     """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, sampler, priors, model."""
     constants = {name: value for name, value in vars(scales).items() if name.isupper()}
     key = {
-        "study": study.fit_key(),
+        "study": study.fit_key(history.last),
         "history": history.fingerprint(),
         "seed": seed,
         "draws": draws,

@@ -8,6 +8,15 @@ from .history import no_deals as no_deals
 from .history import triangle as triangle
 from .leads import read_lead_rows as read_lead_rows
 from .mistakes import common_mistakes as common_mistakes
+from .moves import SPREAD as SPREAD
+from .moves import TRAFFIC as TRAFFIC
+from .moves import VALUE as VALUE
+from .moves import Move as Move
+from .moves import check_moves as check_moves
+from .moves import move_data as move_data
+from .moves import moves_of as moves_of
+from .moves import seen_moves as seen_moves
+from .moves import times_of as times_of
 from .read import read_history as read_history
 from .read import read_plan as read_plan
 from .segment_counts import SegmentCounts as SegmentCounts

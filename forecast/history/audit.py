@@ -18,6 +18,7 @@ from forecast.history.audit_cohorts import left_out
 from forecast.history.audit_files import file_checks
 from forecast.history.audit_links import links
 from forecast.history.audit_numbers import money_and_wins, outliers
+from forecast.history.audit_peaks import peaks_ahead
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
 from forecast.history.audit_spend import seasonal_spend
@@ -63,6 +64,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         outliers(history),
         _big_deal(history, study),
         seasonal_spend(history, study),
+        peaks_ahead(history, study),
         *changes(history),
         *links(history, study),
         _future(history),

@@ -1,6 +1,5 @@
 from .case import Case as Case
 from .case import Future as Future
-from .case import case_of as case_of
 from .case import horizon_of as horizon_of
 from .case import paid_channels as paid_channels
 from .drivers import bottleneck as bottleneck
@@ -18,6 +17,8 @@ from .expectation import outcome as outcome
 from .lifetime import lifetime_of as lifetime_of
 from .lifetime import table_hash as table_hash
 from .lifetime import told as told
+from .moving import case_of as case_of
+from .moving import known_table as known_table
 from .open_pipeline import moves_by_slot as moves_by_slot
 from .open_pipeline import open_units as open_units
 from .open_pipeline import waiting_with as waiting_with

@@ -34,6 +34,8 @@ class Future:
     log_traffic (draw, period, channel): log expected units at reference spend. rates: by destination stage, expected
     rate (draw, period, channel). past_spend, reference: of the history, by (period,) channel; now: current spend over
     the reference, by channel. starts: the periods.
+    after: by stage, how many times the rate of the last period holds after the horizon, (draw, channel), where an event
+    or a change of the study makes them differ.
     inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
     from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
     """
@@ -49,7 +51,19 @@ class Future:
     responds: NDArray[np.bool_]
     stopped: NDArray[np.bool_]  # over, unless money is planned
     starts: NDArray[np.datetime64]
+    after: Mapping[str, Array] = field(default_factory=dict)
     inflow: Mapping[str, Array] = field(default_factory=dict)
+
+    def rates_on(self, stage: str, rows: NDArray[np.int64] | slice = slice(None)) -> Array:
+        """Rates into a stage, (draw, period + 1, channel); the last: of what enters it from after the horizon."""
+        after = self.after.get(stage)
+        return with_later(self.rates[stage][rows], None if after is None else after[rows])
+
+
+def with_later(rate: Array, after: Array | None) -> Array:
+    """Rates (draw, period, channel) and, in a slot more, `after` times the last one; the last one where it is None."""
+    last = rate[:, -1] if after is None else np.minimum(rate[:, -1] * after, 1.0)
+    return np.concatenate([rate, last[:, None]], axis=1)
 
 
 def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
@@ -116,13 +130,6 @@ def horizon_of(history: History, periods: int) -> NDArray[np.datetime64]:
     """The periods ahead, by their first days."""
     first, last = (shift(history.last, ahead, history.period) for ahead in (1, periods))
     return period_range(first, last, history.period)
-
-
-def case_of(
-    study: Study, history: History, posterior: Posterior, plan: Array, rng: np.random.Generator
-) -> Case:
-    """The question at a plan (period, channel), the walks of its horizon drawn; leads that flow back come later."""
-    return Case(study, history, posterior, future_paths(posterior, history, len(plan), rng), plan)
 
 
 def paid_channels(history: History, plan: Array) -> NDArray[np.int64]:

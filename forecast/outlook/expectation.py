@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.outlook.case import Case
+from forecast.outlook.case import Case, with_later
 from forecast.outlook.open_pipeline import delay_law, delay_of, expected_share, moves_by_slot, waiting_before
 from forecast.outlook.queue import LATEST, fluid_queue, let_through
 
@@ -46,7 +46,7 @@ class World:
     period, age). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
     by the period of its win, 1 where deals have none; later_value (draw, channel): after the horizon. at_once: by
     stage, channels that enter later. inflow, recovery: by stage. room (draw, period): units that sales takes, or None;
-    limited: channels that sales handles.
+    limited: channels that sales handles. after: see `outlook.Future`.
     """
 
     traffic: Array
@@ -58,6 +58,7 @@ class World:
     later_value: Array
     at_once: Mapping[str, NDArray[np.bool_]]
     first: str
+    after: Mapping[str, Array] = field(default_factory=dict)
     inflow: Mapping[str, Array] = field(default_factory=dict)
     recovery: Mapping[str, Recovery] = field(default_factory=dict)
     room: Array | None = None
@@ -117,6 +118,7 @@ def world_of(case: Case, rows: Rows) -> World:
         later_value=case.future.later_value[rows],
         at_once={stage: case.history.enters_later(stage) for stage in case.stages[1:]},
         first=case.stages[0],
+        after={stage: factor[rows] for stage, factor in case.future.after.items()},
         inflow={stage: flow[rows] for stage, flow in case.future.inflow.items()},
         room=None if economics.capacity is None else np.full(shape, float(economics.capacity)),
         decay=economics.capacity_decay,
@@ -169,8 +171,7 @@ def _flow_in(world: World, stage: str, both: Array) -> None:
 def _move(world: World, stage: str, both: Array, tail: Array) -> tuple[Array, Array]:
     """Units by slot of entry -> by slot of arrival in `stage`."""
     horizon = both.shape[2] - 1
-    rate = world.rates[stage]
-    rate = np.concatenate([rate, rate[:, -1:]], axis=1)
+    rate = with_later(world.rates[stage], world.after.get(stage))
     moving = both * rate
     if stage in world.lags:
         arrivals = _delayed(moving, world.lags[stage])
@@ -235,6 +236,7 @@ def mean_world(world: World) -> World:
         pipeline=means(world.pipeline),
         value=mean(world.value),
         later_value=mean(world.later_value),
+        after=means(world.after),
         inflow=means(world.inflow),
     )
 
@@ -243,7 +245,14 @@ def mean_world(world: World) -> World:
 
 
 def in_the_end(case: Case) -> Array:
-    """Chance that a unit of a period's traffic is won in the end, (draw, period, channel): the product of the rates."""
+    """Chance that a unit of a period's traffic is won in the end, (draw, period, channel).
+
+    The product of the rates of its period; where the study knows of a rate that moves, those of the periods in which
+    the unit gets there.
+    """
+    if case.future.after:
+        one = np.ones((*case.future.log_traffic.shape, 1))
+        return _reach(case, case.posterior.stages, slice(None), one, one[:, -1])[..., 0]
     chance = np.ones_like(case.future.log_traffic)
     for rate in case.future.rates.values():
         chance = chance * rate
@@ -286,7 +295,7 @@ def earned(case: Case) -> Array:
     each = _reach(case, case.posterior.stages, slice(None), future.value[..., None], later)
     last = future.later_value
     for stage in case.posterior.stages:
-        last = last * np.where(case.history.enters_later(stage), 1.0, future.rates[stage][:, -1])
+        last = last * np.where(case.history.enters_later(stage), 1.0, future.rates_on(stage)[:, -1])
     return np.concatenate([each[..., 0], last[:, None]], axis=1)
 
 
@@ -307,7 +316,7 @@ def _reach(
     history, future, reach = case.history, case.future, inside
     horizon = inside.shape[1]
     for stage in reversed(stages):
-        rate, at_once = future.rates[stage][rows], history.enters_later(stage)
+        rate, at_once = future.rates_on(stage, rows), history.enters_later(stage)
         pmf, before = delay_law(case.posterior, stage, rows, horizon), np.empty_like(reach)
         for t in range(horizon):
             landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)

@@ -152,8 +152,7 @@ class _Chunk:
     def _transition(self, before: str, stage: str, units: Layers, tail: Layers) -> tuple[Layers, Layers]:
         """Units of `before` by slot of entry -> of `stage` by slot of arrival, old cohorts and carry-over included."""
         entries = units.values
-        rate = self.future.rates[stage][self.rows]
-        rate = np.concatenate([rate, rate[:, -1:]], axis=1)
+        rate = self.future.rates_on(stage, self.rows)
         f = delay_of(self.case, stage, self.rows)
         closing = f is not None and self.case.history.counting == "calendar"
         p = rate if closing else self._noisy(rate, stage)

@@ -24,6 +24,10 @@ HOW_TO_READ = message(
     "The expected value is the mean of all simulated futures and adds up over channels and periods; the median is the "
     "middle one; bands do not add up. Every table is in full in report.xlsx, every simulated future in draws.nc."
 )
+KNOWN_LEAD = message(
+    "The study states these, and the forecast holds them in every plan: simulated futures, budget and the worth of a "
+    "customer alike. Times: the factor on what is moved while it lasts."
+)
 RATES_NOTE = message(
     "In brackets: 80~% band. P(below): probability that the rate lies below the published range. Published "
     "ranges are averages over many companies: a starting point for the model and a mark to compare with, never a "

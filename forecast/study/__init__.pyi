@@ -13,6 +13,9 @@ from .draft import quoted as quoted
 from .file import nearest as nearest
 from .file import only_study as only_study
 from .kinds import kind_named as kind_named
+from .known import EventSpec as EventSpec
+from .known import FactorSpec as FactorSpec
+from .known import ShiftSpec as ShiftSpec
 from .market import CHANNEL_PRIORS as CHANNEL_PRIORS
 from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
 from .market import KINDS as KINDS

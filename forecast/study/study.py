@@ -38,6 +38,7 @@ from forecast.study.file import (
     repeated,
     window_problems,
 )
+from forecast.study.known import EventSpec, ShiftSpec, known_problems
 from forecast.study.market import KINDS
 from forecast.study.money import BudgetSpec, EconomicsSpec
 from forecast.study.options import (
@@ -303,6 +304,8 @@ class Study(Table):
     nurturing: NurturingSpec | None = None
     scenarios: tuple[ScenarioSpec, ...] = Field(default=(), alias="scenario")
     goals: tuple[GoalSpec, ...] = Field(default=(), alias="goal")
+    events: tuple[EventSpec, ...] = Field(default=(), alias="event")
+    changes: tuple[ShiftSpec, ...] = Field(default=(), alias="change")
     folder: Path = Path()
     path: Path | None = None
     _source: Source | None = PrivateAttr(default=None)
@@ -346,20 +349,28 @@ class Study(Table):
             if self.history.period != "week" and came > MOST_AHEAD
         ]
         found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
+        found += known_problems(self.events, self.changes, self.funnel.stages, self.history.period)
         refuse(found)
         return self
 
-    def fit_key(self) -> dict[str, Any]:
+    def fit_key(self, last: np.datetime64 | None = None) -> dict[str, Any]:
         """What the fit depends on besides the content of the data: ready for JSON, to be hashed.
 
-        Holds how the history is read, funnel, channel kinds, priors, gross margin, lift tests; not plan, budget, name,
-        currency, locks, nor file names (`History.fingerprint` stands for the data themselves).
+        Holds how the history is read, funnel, channel kinds, priors, gross margin, lift tests, events and changes; not
+        plan, budget, name, currency, locks, nor file names (`History.fingerprint` stands for the data themselves).
+        `last`: of the history, after which a change is none of the fit's.
         """
         history = self.history.model_dump(
             mode="json", include={"counting", "period", "from_", "through", "columns", "preset"}
         )
         kinds = {name: spec.kind for name, spec in sorted(self.channels.items()) if spec.kind != "other"}
         tests = [test.model_dump(mode="json", exclude={"note"}) for test in self.lift_tests]
+        events = [event.model_dump(mode="json", exclude={"name", "note"}) for event in self.events]
+        changes = [
+            change.model_dump(mode="json", exclude={"name", "note"})
+            for change in self.changes
+            if last is None or periods.parse_period(change.from_, self.history.period) <= last
+        ]
         return {
             "history": history,
             "funnel": self.funnel.model_dump(mode="json"),
@@ -367,6 +378,8 @@ class Study(Table):
             "priors": self.priors.model_dump(mode="json"),
             "gross_margin": self.economics.gross_margin,
             **({"lift_tests": tests} if tests else {}),
+            **({"events": events} if events else {}),
+            **({"changes": changes} if changes else {}),
         }
 
     def kind_of(self, channel: str) -> str:

@@ -333,6 +333,19 @@ def test_tuned_dial(tmp_path: Path):
     ]
 
 
+def test_peaks(tmp_path: Path):
+    """Both studies and both measures, and how far the learnt sizes lie from the true ones."""
+    given = ["--out", "kept.jsonl", "--companies", 1, "--workers", 1]
+    said = again("peaks", *given, cwd=tmp_path)
+    [rows] = tables(said, "study measure shops CRPS/came bias 80%")
+    assert [row[:3] for row in rows] == [
+        [study, measure, "1"] for study in ("without", "event") for measure in ("visitors", "revenue")
+    ]
+    without, named = (float(rows[i][3]) for i in (0, 2))
+    assert named < 0.5 * without
+    assert "W48: learnt over true size" in said
+
+
 def test_verdict_alarms(tmp_path: Path):
     """A line for each way of counting, and for each harm; a gap never passes."""
     said = run("verdict_alarms", "--companies", 1, "--harmed", 1, cwd=tmp_path)

@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.columns import unit_of
 from forecast.report import sentences
-from forecast.report.document import Page, Part, Picture, band, listing, said, text, value
+from forecast.report.document import Page, Part, Picture, band, listing, named, said, text, value
 from forecast.report.figures import (
     BLUE,
     INK,
@@ -22,7 +22,7 @@ from forecast.report.figures import (
     scale_of,
 )
 from forecast.report.pages.overview import total
-from forecast.tables import COUNT, Record, records
+from forecast.tables import COUNT, RATIO, Record, records
 from forecast.words import Text, known, message, together
 
 if TYPE_CHECKING:
@@ -39,8 +39,26 @@ def forecast_page(made: Results) -> Page:
     points = [p for p in (sentences.luck(made.headline), sentences.eventual(made.study, made.headline)) if p]
     if points:
         parts.append(Part("Luck, ignorance, and what comes later", points=points))
-    sheets = [made.table(name) for name in ("forecast", "forecast_recommended", "bridge", "history")]
+    names = ["forecast", "forecast_recommended", "bridge", "history"]
+    if len(made.known):
+        parts.append(_known(made.known))
+        names.append("known")
+    sheets = [made.table(name) for name in names]
     return Page(f"{'Revenue' if measure == 'revenue' else 'Wins'} over the horizon", parts, sheets)
+
+
+def _known(table: pd.DataFrame) -> Part:
+    """Events and changes that the study states, and the forecast holds."""
+    columns = [
+        named("name", "Event or change", "1"),
+        text("moves", "Moves", "a"),
+        text("channels", "Channels", "1"),
+        text("when", "In the horizon", "1"),
+        value("q50", "Times", RATIO, "a"),
+        band(message("80~% band"), RATIO, "a"),
+        text("source", "Size", "1"),
+    ]
+    return Part("Taken as known", lead=sentences.KNOWN_LEAD, listings=[listing(records(table), columns)])
 
 
 def main_measure(made: Results) -> str:
