@@ -21,6 +21,7 @@ from scipy.special import expit
 from forecast.equations import acting_spend, carry_periods, fading, lagged, response, with_past
 from forecast.fit import Posterior
 from forecast.history import History
+from forecast.outlook.beside import recurring_path
 from forecast.periods import log_days, period_label, period_range, season_of, shift
 from forecast.study import Study
 
@@ -36,6 +37,7 @@ class Future:
     the reference, by channel. starts: the periods.
     inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
     from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
+    recurring (draw, period, channel): what customers won before go on paying, in every plan; None where none do.
     """
 
     log_traffic: Array
@@ -50,6 +52,7 @@ class Future:
     stopped: NDArray[np.bool_]  # over, unless money is planned
     starts: NDArray[np.datetime64]
     inflow: Mapping[str, Array] = field(default_factory=dict)
+    recurring: Array | None = None
 
 
 def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
@@ -90,6 +93,7 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         history.paid,
         history.stopped,
         starts,
+        recurring=recurring_path(posterior, horizon, rng),
     )
 
 
