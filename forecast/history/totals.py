@@ -208,6 +208,8 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
         else:
             values = np.asarray(history.counts[name].values, dtype=float)
             blank = (rows & ~np.isfinite(values)).astype(np.int64)
+            if name in BESIDE:  # few channels have such money
+                blank = blank * np.isfinite(values).any(axis=0)
         if (
             name == "revenue"
             and "refunds" in history.counts
