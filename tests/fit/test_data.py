@@ -274,9 +274,7 @@ def test_deals_are_summed_by_cell():
     assert data["deals"].tolist() == [[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     assert (data["deals"] + past.free[0]).tolist() == won.tolist()
     assert data["revenue"].tolist() == [[9000.0, 0.0], [4000.0, 0.0], [0.0, 5000.0]]
-    assert data["deals_log_revenue"] == pytest.approx(
-        [2 * math.log(9000) + math.log(4000), math.log(5000)]
-    )
+    assert data["deals_log_revenue"] == pytest.approx([2 * math.log(9000) + math.log(4000), math.log(5000)])
     assert dict(zip(data["sizes"], data["size_cells"], strict=True)) == {1.0: 2.0, 2.0: 1.0}
     assert data["level_prior"][0] == pytest.approx(math.log(18_000 / 4))
 

@@ -418,7 +418,7 @@ def sold(won: list[float], revenue: list[float]) -> list[list[float]]:
     """Channel, wins and money of the sales of one channel, period by period."""
     cells = {"leads": 100, "won": np.array(won)[:, None], "revenue": np.array(revenue)[:, None]}
     past = fixture.history(cells, channels=("one",), periods=len(won))
-    return [values.tolist() for values in past.sales]
+    return [getattr(past.sales, name).tolist() for name in ("channel", "wins", "money")]
 
 
 @pytest.mark.parametrize(
@@ -449,7 +449,11 @@ def test_a_deal_of_zero_is_a_deal():
     past = fixture.history({"leads": 100, "won": 10}, counting="leads", deals=deals)
 
     assert past.valued
-    assert [values.tolist() for values in past.sales] == [[0, 1], [1.0, 1.0], [8.0, 6.0]]
+    assert [past.sales.channel.tolist(), past.sales.wins.tolist(), past.sales.money.tolist()] == [
+        [0, 1],
+        [1.0, 1.0],
+        [8.0, 6.0],
+    ]
     free, known = past.free
     assert (free.sum(axis=0).tolist(), known.sum(axis=0).tolist()) == ([2.0, 0.0], [3.0, 1.0])
     assert past.paid_wins[0].sum() == 4.0
