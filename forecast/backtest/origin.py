@@ -115,7 +115,7 @@ def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origi
     money = ("revenue",) if past.valued or study.funnel.value is not None else ()
     for measure in (*past.stages, *money):
         if measure in history.counts and measure in past.counts:
-            cells = history.counts[measure].values[later][:, place]
+            cells = history.outcome(measure)[later][:, place]
             came[measure] = np.column_stack([cells, history.came(measure)[later]])
     if (opened := _from_pipeline(history, known, setup.horizon)) is not None:
         came["won_from_pipeline"] = in_total(opened[:, place])

@@ -45,5 +45,6 @@ from .provenance import SAMPLERS as SAMPLERS
 from .provenance import checked as checked
 from .provenance import fit_hash as fit_hash
 from .provenance import fit_posterior as fit_posterior
+from .refunds import refund_law as refund_law
 from .sampling import sample_pymc as sample_pymc
 from .sampling import sample_whitened as sample_whitened

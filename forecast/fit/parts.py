@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from forecast.errors import FitError
 from forecast.fit import data as inputs
+from forecast.fit.free_deals import free_deals
 from forecast.fit.posterior import Variables, log_worth
+from forecast.fit.recurring import recurring
+from forecast.fit.refunds import refunds
 from forecast.history import History
 from forecast.study import Study
 from forecast.words import message
@@ -39,6 +42,10 @@ class Fitter(Protocol):
     @property
     def draws(self) -> int:
         """Number of draws of every answer."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of all that is drawn."""
 
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
         """A transition: logit_rate (draw, period, channel), CERTAIN for channels that enter the funnel `later`.
@@ -78,6 +85,12 @@ DIMS = {
             "base",
             "carry",
             "deal_mean",
+            "free_share",
+            "refund_share",
+            "recurring_level",
+            "recurring_growth",
+            "recurring_drift",
+            "recurring_noise",
         ),
         ("draw", "channel"),
     ),
@@ -106,7 +119,7 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
             data = inputs.loss_data(history, before, stage, variables, ages[stage])
             lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data)
             variables |= _named(fitter.losses(lost), f"_{stage}")
-    variables |= _values(study, history, fitter)
+    variables |= _money(study, history, fitter)
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
     traffic = Part("traffic", steps[0][0], "traffic", data)
@@ -118,6 +131,23 @@ def _named(found: Mapping[str, Array], end: str = "") -> Variables:
     """Draws by the names that they have in a posterior, with their dims."""
     dims = DIMS | {"moved": ("draw", f"move{end}")}
     return {f"{name}{end}": (dims.get(name, ("draw",)), values) for name, values in found.items()}
+
+
+def _money(study: Study, history: History, fitter: Fitter) -> Variables:
+    """Deal values, of all deals: those that bring nothing (`free_deals`) too. Refunds, and what recurs."""
+    values, draws = _values(study, history, fitter), fitter.draws
+    streams = {
+        name: np.random.default_rng([fitter.seed, *name.encode()])
+        for name in ("free", "refunds", "recurring")
+    }
+    if not values:
+        return {}
+    free = free_deals(history, draws, streams["free"])
+    if free:
+        dims, mean = values["deal_mean"]
+        values["deal_mean"] = dims, mean * (1.0 - free["free_share"])
+    beside = refunds(history, draws, streams["refunds"])
+    return values | _named(free | beside | recurring(study, history, draws, streams["recurring"]))
 
 
 def _values(study: Study, history: History, fitter: Fitter) -> Variables:

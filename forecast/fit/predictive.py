@@ -178,13 +178,25 @@ def _revenue(
     if not cv.any():  # an assumed value has no law of its own
         return None
     deals, seen = history.paid_wins
-    used = (deals > 0) & (seen > 0)
+    free = history.free[0]
+    used = (deals > 0) & ((seen > 0) | (free > 0))
     mean = posterior.array("deal_mean")[rows, None, :]
     if "deal_path" in posterior.data:
         mean = mean * np.exp(posterior.array("deal_path"))
-    replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
-    unpriced = (deals > 0) != (seen != 0)
-    return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals, unpriced)
+    unpriced = ((deals > 0) != (seen != 0)) & ~used
+    if "free_share" not in posterior.data:
+        replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
+        return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals, unpriced)
+    share, spread = (
+        posterior.array("free_share")[rows, None, :],
+        posterior.array("free_spread")[rows, None, None],
+    )
+    k, full = 1.0 / spread - 1.0, np.broadcast_to(share, (len(rows), *deals.shape))
+    paid = rng.binomial(deals.astype(np.int64), 1.0 - rng.beta(full * k, (1.0 - full) * k))
+    each = mean / (1.0 - share)
+    replica = rng.standard_gamma(paid / cv**2) * each * cv**2
+    chance = deals * (1.0 - share) * (cv**2 + share * (1.0 + np.maximum(deals - 1.0, 0.0) * spread))
+    return Cells("revenue", seen, used, deals * mean, chance * each**2, replica, deals, unpriced)
 
 
 # ------------------------------------------------------------------------------------------------------ statistics

@@ -22,7 +22,7 @@ from forecast.history.audit_peaks import peaks_ahead
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
 from forecast.history.audit_spend import seasonal_spend
-from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
+from forecast.history.history import BESIDE, MIN_MONTHS_FOR_SEASON, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import Study
@@ -170,12 +170,17 @@ def _revenue(history: History, study: Study) -> Check:
     name = "Deal value known"
     if history.valued:
         amounts = history.deals["amount"]
-        absent, free = int(amounts.isna().sum()), int((amounts == 0).sum())
+        absent, (free, known) = int(amounts.isna().sum()), (int(each.sum()) for each in history.free)
+        free *= bool(len(amounts))  # of counts: see `money_and_wins`
         parts = [message("{n:whole} without an amount", n=absent)] * bool(absent)
-        parts += [message("{n:whole} with an amount of 0", n=free)] * bool(free)
-        found = message("of {n:whole} deals won, {parts:listed}", n=len(amounts), parts=parts)
+        free_of = "{n:whole} ({share:percent}) with an amount of 0"
+        parts += [message(free_of, n=free, share=free / max(known, 1))] * bool(free)
+        found = message("of {n:whole} deals won, {parts:listed}", n=known + absent, parts=parts)
         unknown = "Fill in the amounts that are missing: nothing is learnt of deals without one."
-        nothing = "A deal of 0 is a deal and lowers the mean: empty its amount where it is not known."
+        nothing = (
+            "Deals of 0 are free ones, and forecast to go on at such a share: leave the amount (or revenue) empty "
+            "where it is not known."
+        )
         remedy = together(unknown if absent else "", nothing if free else "")
         return _check(name, found if parts else "", "revenue is recorded", remedy)
     zero = " beside a win" if "revenue" in history.counts else ""  # a column of zeros, or money nobody won
@@ -252,7 +257,9 @@ def _traffic_without_spend(history: History) -> Check:
 
 def _blank_cells(history: History) -> Check:
     there = history.there
-    blank = {str(name): int((there & ~history.present(str(name))).sum()) for name in history.counts}
+    asked = [str(name) for name in history.counts if name not in BESIDE]
+    blank = {name: int((there & ~history.present(name)).sum()) for name in asked}
+    blank |= {"recurring": int(np.isnan(history.beside).sum())} if np.isnan(history.beside).any() else {}
     cells = int(there.sum())
     if len(history.deals):  # a cell of revenue is blank where one of its deals has no amount
         blank.pop("revenue", None)

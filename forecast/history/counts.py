@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
 from forecast.history.grand_totals import apart, without_sums
-from forecast.history.history import MONEY
+from forecast.history.history import BESIDE, MONEY
 from forecast.history.rows import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -49,6 +49,10 @@ from forecast.words import PASS, REVIEW, Check, Message, Text, message
 LEAVE_OUT = 'history.bad_rows = "leave out"'
 ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted
 SUGGESTED = 0.5  # of the rows: where more are bad, it is the file that is not understood
+REFUNDED = (
+    "They count as refunds of earlier deals: the forecast is net of such a share, the value of a deal is before it. "
+    "Better a column refunds: what was taken off a row that is still above 0 lowers the value of a deal instead."
+)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -254,6 +258,8 @@ def _cell_rules(
     if below.any() and not (name == "revenue" and layout.spec.net_revenue):
         rules: dict[str, Text] = {
             "spend": "expected 0 or more; book a refund of spend into the period it belongs to",
+            "refunds": "expected 0 or more; write what was paid back as an amount above 0",
+            "recurring": "expected 0 or more; what was paid back belongs in the column refunds",
             "revenue": message(
                 "expected 0 or more; came {sum:given} in all; where refunds and credit notes are meant to be in it, "
                 "set history.net_revenue = true",
@@ -286,8 +292,7 @@ def _negative(rows: Rows, below: NDArray[np.bool_]) -> tuple[Text, Text]:
     text = "revenue: {rows}; {sum:whole} in all, of {all:whole} (history.net_revenue = true)"
     where = rows_text((int(n), None) for n in rows.numbers[below])
     told = {"rows": where, "sum": float(values[below].sum()), "all": float(np.nansum(values))}
-    advice = "A row of no or negative revenue says nothing of deal value, so the forecast is of revenue before refunds."
-    return message(text, **told), advice
+    return message(text, **told), REFUNDED
 
 
 def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
@@ -457,7 +462,7 @@ def _nothing_in(grid: Grid, layout: Layout) -> Message:
         "{file}: row {row}: no column of {names}; the file has {there}; name one in the study: history.columns = "
         '{{ {first} = "its name in the file" }}, or take the file out.'
     )
-    names = (*layout.money, *layout.stages)
+    names = (*(name for name in layout.money if name not in BESIDE), *layout.stages)
     told = {"file": grid.file, "row": grid.line, "names": names, "first": names[0]}
     return message(text, there=[title for at in range(len(grid.header)) if (title := grid.title(at))], **told)
 
@@ -469,9 +474,25 @@ def counts_layout(study: Study) -> Layout:
     """What the table of counts of a study should hold."""
     spec, stages = study.history, study.funnel.stages
     return Layout(
-        "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec,
+        "history.counts", "counts", spec.period, (*MONEY, *beside(spec)), stages, columns=spec.columns, spec=spec,
         currency=study.currency,
     )  # fmt: skip
+
+
+def beside(spec: HistorySpec) -> tuple[str, ...]:
+    """The columns of money beside deals that are read: refunds only where revenue is to be net of them."""
+    return BESIDE if spec.net_revenue else BESIDE[1:]
+
+
+def net_of_refunds(rows: Rows) -> Rows:
+    """The rows with revenue below 0 among the refunds, and no revenue of its own."""
+    revenue = rows.measures.get("revenue", np.zeros(0))
+    if not (revenue < 0).any():
+        return rows
+    back = rows.measures.get("refunds", np.full(revenue.shape, np.nan))
+    back = np.where(revenue < 0, np.nan_to_num(back) - revenue, back)
+    back = np.where(np.isnan(back) & np.isfinite(revenue), 0.0, back)
+    return replace(rows, measures={**rows.measures, "revenue": np.maximum(revenue, 0.0), "refunds": back})
 
 
 def read_counts(study: Study) -> Rows:

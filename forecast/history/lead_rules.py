@@ -281,7 +281,10 @@ class Checked:
         rows = rows_text([(row, value) for row, value, _, _ in found], found[0][2])
         text = "{title}: {rows}: {sum:whole} in all (history.net_revenue = true)"
         said = message(text, title=cell.title, rows=rows, sum=float(found[0][3]))
-        advice = "A deal of a negative amount says nothing of deal value, so the forecast is of revenue before refunds."
+        advice = (
+            "Each counts as a deal that brought nothing, and as a refund of earlier ones: the forecast is net of such "
+            "a share, the value of a deal is before it."
+        )
         return (Check("Negative money", REVIEW, said, advice),)
 
     def n_bad(self) -> int:

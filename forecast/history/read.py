@@ -23,13 +23,15 @@ from forecast.history.counts import (
     ROWS_NAMED,
     Layout,
     Rows,
+    beside,
     channel_names,
+    net_of_refunds,
     no_totals,
     read_counts,
     read_rows,
     told_apart,
 )
-from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
+from forecast.history.history import BESIDE, MONEY, History, count_table, leads_history, recorded_stages
 from forecast.history.row_checks import (
     check_blanks,
     check_lone,
@@ -98,11 +100,11 @@ def _from_counts(study: Study, today: date | None) -> History:
     if spec.counting == "cohort":
         _check_falling(kept, study.funnel.stages)
     kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
-    kept = without_leading_zeros(kept, spec.period)
+    kept = net_of_refunds(without_leading_zeros(kept, spec.period))
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
     stages = recorded_stages(counts, study.funnel.stages)
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
-    empty = [m for m in MONEY if m in counts and not np.isfinite(counts[m].values).any()]
+    empty = [m for m in (*MONEY, *BESIDE) if m in counts and not np.isfinite(counts[m].values).any()]
     kept_counts, sources = counts.drop_vars([*blank, *empty]), _hashes(study, spec.counts)
     read = _file_read("counts", rows, replace(used, read=kept.read), first, last, spec.period)
     return History(
@@ -295,7 +297,7 @@ def _read_activity(study: Study, stages: tuple[str, ...], known: set[str]) -> Ro
         "history.activity",
         "activity",
         spec.period,
-        ("spend",),
+        ("spend", *beside(spec)),
         stages,
         columns=spec.columns,
         spare=True,

@@ -1,3 +1,4 @@
+from .beside import kept_share as kept_share
 from .case import Case as Case
 from .case import Future as Future
 from .case import horizon_of as horizon_of

@@ -55,7 +55,19 @@ from forecast.study.scenarios import GoalSpec, ScenarioSpec, scenario_problems
 from forecast.words import Message, message, together
 
 RESERVED = frozenset(
-    {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
+    {
+        "period",
+        "channel",
+        "spend",
+        "revenue",
+        "refunds",
+        "recurring",
+        "lead_id",
+        "created",
+        "lost",
+        "amount",
+        "total",
+    }
     | {"outcome", "closed", "currency", "pipeline"}
 )
 LEAD_COLUMNS = (
@@ -71,7 +83,7 @@ LEAD_COLUMNS = (
         "closed",
         "pipeline",
     ),
-    *("period", "spend"),
+    *("period", "spend", "refunds", "recurring"),
 )
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
 LAST_YEAR = "last year"
@@ -80,7 +92,7 @@ MOST_AHEAD = 24  # months or quarters of a horizon; of weeks MOST_WEEKS
 MOST_DELAY = (
     731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
 )
-COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "currency")
+COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "refunds", "recurring", "currency")
 
 
 class HistorySpec(Table):
@@ -93,7 +105,8 @@ class HistorySpec(Table):
     `exchange`: what one unit of a currency is worth in the study's. `pipelines`: those that are read (None: all).
     `won_values`, `lost_values`: what the column of outcomes says of deals that are won and lost. `blank`: what an
     empty cell of a counted column means. `bad_rows`: what becomes of a row that contradicts itself. `fractions`: of
-    counts that were shared out. `net_revenue`: negative money is meant (refunds, credit notes).
+    counts that were shared out. `net_revenue`: revenue is what deals bring less what is paid back: a column `refunds`
+    is read, and money below 0 is meant (refunds, credit notes).
     """
 
     counts: str | None = None

@@ -89,4 +89,4 @@ def test_negative_amounts_where_they_are_meant(tmp_path: Path) -> None:
     text = GOOD + BAD["amount: expected 0 or more"] + "\n"
     history = leads_of(tmp_path, text, funnel=THREE, net_revenue=True)
 
-    assert history.counts["revenue"].sum() == 60 * 100 - 5
+    assert history.came("revenue").sum() == 60 * 100 - 5
