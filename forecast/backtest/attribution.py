@@ -99,7 +99,7 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
         pipeline=pipeline,
         value=np.broadcast_to(value, (1, horizon, channels)),
         at_once={stage: past.enters_later(stage) for _, stage in steps},
-        first=steps[0][0],
+        first=past.counted[0],
     )
 
 

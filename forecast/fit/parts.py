@@ -73,10 +73,8 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     Raises FitError where there is nothing to fit.
     """
     steps = history.steps
-    if not steps:
-        raise FitError(
-            message("the history has counts for fewer than two of the stages {stages}", stages=history.stages)
-        )
+    if not steps and "won" not in history.counted:
+        raise FitError(message("the history counts {counted} alone, and no wins", counted=history.counted))
     variables, ages = Variables(), dict[str, int]()
     for before, stage in steps:
         data, calendar = inputs.transition_data(study, history, before, stage)
@@ -92,7 +90,7 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     variables |= _values(study, history, fitter)
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
-    traffic = Part("traffic", steps[0][0], "traffic", data)
+    traffic = Part("traffic", history.counted[0], "traffic", data)
     seasons = inputs.season_table(study, history)
     return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
 

@@ -116,6 +116,8 @@ def _falling(history: History) -> Check:
         ]
         swapped |= bool(below.sum() > IMPOSSIBLE * above.sum() and below.sum() >= JUMP_FLOOR)
     fine = "each stage is below the one before, in every channel"
+    if not history.steps:
+        fine = "there is one stage alone, so no rate to learn"
     advice = (
         "Check how stages are counted: over the whole history a later stage should not exceed an earlier one."
     )

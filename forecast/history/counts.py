@@ -445,9 +445,6 @@ def _missing_stages(
                 "row": grid.line
             }
             problems.append(message(f"{{file}}: {text}; the file has {{titles}}; {remedy}{{guess}}", **told))
-    if not problems and not spare and start == len(stages) - 1:
-        text = "{file}: of the stages ({stages}) only {last} is recorded; expected two or more."
-        problems.append(message(text, file=grid.file, stages=stages, last=stages[-1]))
     return problems
 
 

@@ -68,6 +68,13 @@ def read_history(study: Study, *, today: date | None = None) -> History:
     """
     history = _from_counts(study, today) if study.history.leads is None else _from_leads(study, today)
     _check_lift_tests(study, history)
+    if study.economics.capacity is not None and not history.steps:
+        text = (
+            "{place}: sales works on what stands before won, and these data count {counted} alone; record the stage "
+            "before it, or take the key out"
+        )
+        told = {"place": study.place("economics.capacity"), "counted": history.counted}
+        raise StudyError(message(text, **told))
     return history
 
 

@@ -153,9 +153,9 @@ class FunnelSpec(Table):
     @classmethod
     def _chain(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
         found = []
-        if len(stages) < 2 or repeated(stages):
+        if not stages or repeated(stages):
             found.append(
-                Problem("", f"expected two or more different stages; came {', '.join(stages) or 'none'}")
+                Problem("", f"expected one or more different stages; came {', '.join(stages) or 'none'}")
             )
         if stages and stages[-1] != "won":
             found.append(Problem("", f'expected the last stage to be "won"; came "{stages[-1]}"'))
