@@ -94,7 +94,7 @@ class Layout:
     `key` is the study's key that names the file, `role` which of its files it is; `needed` are measures that must be
     there; `columns` maps our names to those in the file; `spare`: the table stands beside leads, and no stage need be
     in it. `spec`: what the study says of how files are read, of blanks, shares, refunds, exchange and bad rows;
-    `currency`: the study's, where money may be in several.
+    `currency`: the study's, where money may be in several; `deal`: the value of a deal that the study assumes.
     """
 
     key: str
@@ -107,6 +107,7 @@ class Layout:
     spare: bool = False
     spec: HistorySpec = field(default_factory=HistorySpec.model_construct)
     currency: str = ""
+    deal: float | None = None
 
     @property
     def leave_out(self) -> bool:
@@ -154,10 +155,12 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     )
     problems += wrong
     filled = _filled(values, layout)
+    other += _as_deals(values, measured.broken, layout)
     problems += _missing_stages(grid, found, values, measured.broken, layout)
     if problems:
         raise DataError(problems + _way_out(grid, bad, layout))
-    said = _said(grid, [found[name] for name in values], measured.form, dates.said() if dates.order else "")
+    places = [found[name] for name in values if name in found]
+    said = _said(grid, places, measured.form, dates.said() if dates.order else "")
     read = file_read(grid, ask, found, said, notes)
     told = "currency" in found or any(names.astype(bool).any() for names in measured.named.values())
     rows = Rows(file, np.array(grid.numbers), starts, channels, values, read, in_currency=told)
@@ -278,6 +281,32 @@ def _filled(values: dict[str, NDArray[np.float64]], layout: Layout) -> list[Text
                 said.append(message("{name}: {n} of {all} cells", name=name, n=n, all=cells.size))
                 values[name] = np.nan_to_num(cells)
     return said
+
+
+def _only_money(values: Mapping[str, NDArray[np.float64]], broken: set[str], layout: Layout) -> bool:
+    """Whether revenue is recorded and no stage is."""
+    there = {name for name, cells in values.items() if name in broken or np.isfinite(cells).any()}
+    return bool(layout.stages) and not layout.spare and "revenue" in there and not there & set(layout.stages)
+
+
+def _as_deals(values: dict[str, NDArray[np.float64]], broken: set[str], layout: Layout) -> list[Check]:
+    """Count revenue as deals of the value that the study assumes, where nothing else is counted, and say so.
+
+    A law of counts needs a size of its unit: with a deal of v, revenue of mean m scatters by sqrt(m v) at least. Taken
+    one by one, units of currency would have next to no chance of their own, and a small channel's scatter, all of which
+    is chance, would pass for that of every channel.
+    """
+    if layout.deal is None or not _only_money(values, broken, layout):
+        return []
+    last = layout.stages[-1]
+    values[last] = np.maximum(np.round(values["revenue"] / layout.deal), 0.0)
+    text = "no stage is counted, so revenue is taken for deals of {deal:exact} each (funnel.value): {n:whole} {stage}"
+    said = message(text, deal=layout.deal, n=float(np.nansum(values[last])), stage=last)
+    advice = (
+        "How many are sold is not known, so read revenue and not the wins; the value sets how far chance scatters a "
+        "small channel. Count the wins beside the revenue to have both."
+    )
+    return [Check("Wins from revenue", REVIEW, said, advice)]
 
 
 def _negative(rows: Rows, below: NDArray[np.bool_]) -> tuple[Text, Text]:
@@ -432,6 +461,13 @@ def _missing_stages(
     start = recorded.index(True) if any(recorded) else len(stages) - 1
     titles = [cell.strip() for cell in grid.header]
     problems: list[Text] = []
+    if _only_money(values, broken, layout):
+        text = (
+            "{file}: revenue is there and no stage of the funnel; add the column {stage} (how many were sold, 0 where "
+            "none was), map it by history.columns.{stage}, or give what one sale usually brings (funnel.value), and "
+            "revenue is forecast as sales of that size; the file has {titles}."
+        )
+        return [message(text, file=grid.file, stage=stages[-1], titles=titles)]
     for name, there in zip(stages[start:], recorded[start:], strict=True):
         if not there:
             text = (
@@ -467,7 +503,7 @@ def counts_layout(study: Study) -> Layout:
     spec, stages = study.history, study.funnel.stages
     return Layout(
         "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec,
-        currency=study.currency,
+        currency=study.currency, deal=study.funnel.value,
     )  # fmt: skip
 
 

@@ -104,6 +104,13 @@ def _from_counts(study: Study, today: date | None) -> History:
         check_blanks(kept, study.funnel.stages)
     if spec.counting == "cohort":
         _check_falling(kept, study.funnel.stages)
+        if not set(kept.measures) & set(study.funnel.stages[:-1]):
+            text = (
+                "{file}: counts by cohort say what became of the units of a stage, and {last} alone is counted; add "
+                'the stage that a row begins with, or set history.counting = "calendar" if a row counts what happened '
+                "in its period"
+            )
+            raise DataError(message(text, file=kept.file, last=study.funnel.stages[-1]))
     kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
     kept = without_leading_zeros(kept, spec.period)
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)

@@ -170,3 +170,22 @@ def test_the_score_says_which_stage(compared: dict[str, object]) -> None:
         r["measure"]: r["inside80"] for r in compared["scores"] if r["period"] == r["channel"] == "total"
     }
     assert inside == {"visitors": True, "leads": False, "qualified": False, "won": False, "revenue": False}
+
+
+def test_a_funnel_of_wins_alone_is_scored() -> None:
+    """There is no rate to blame: traffic, value and chance make up the miss."""
+    months = MONTHS + AHEAD
+    won = np.where(np.arange(months)[:, None] >= MONTHS, [60.0, 20.0], [40.0, 20.0])
+    now = history({"won": won, "revenue": won * 5000.0}, periods=months)
+    past = now.as_of(now.periods[MONTHS - 1])
+    known = posterior(past, {}, draws=400, traffic=[40.0, 20.0], traffic_noise=0.1)
+    outlook, _ = run(known, past, np.zeros((AHEAD, 2)))
+    scored = score_outlook(QUICK, now, outlook.sel(plan="given"), past.labels[-1])
+    shares = {
+        p["block"]: p["amount"]
+        for p in scored["attribution"]
+        if (p["measure"], p["channel"]) == ("won", "one")
+    }
+    assert set(shares) == {"traffic", "value", "chance"}
+    assert sum(shares.values()) == pytest.approx(60.0, abs=4.0)
+    assert shares["traffic"] > 30.0
