@@ -378,6 +378,32 @@ def test_a_stopped_channel_brings_only_what_is_open(tmp_path: Path):
     assert past.channels.index("ppc") in np.flatnonzero(np.nan_to_num(past.counts["won"].values).sum(axis=0))
 
 
+def test_sales_in_total_come_through(tmp_path: Path):
+    """Spend in columns, sales in one: every table is made, the media are in the budget, and it is said to be weaker."""
+    table = demo()
+    spend = table.pivot(index="period", columns="channel", values="spend").add_prefix("spend_")
+    spend.join(table.groupby("period")[["won", "revenue"]].sum()).to_csv(tmp_path / "counts.csv")
+    (tmp_path / "s.toml").write_text(
+        f"""name = "s"
+[history]
+counts = "counts.csv"
+through = "{LAST}"
+spend_columns = {{ ppc = "spend_ppc", seo = "spend_seo" }}
+[funnel]
+stages = ["won"]
+""",
+        encoding="utf-8",
+    )
+    past, posterior, made = instantly(load_study(tmp_path / "s.toml"))
+    check(made, past)
+    assert sorted(made.allocation["channel"]) == ["ppc", "seo"]
+    sales = past.total("won")
+    path = np.exp(posterior.array("log_traffic_path")).sum(axis=2)
+    assert path.mean() == pytest.approx(sales.mean(), rel=0.05)
+    assert [str(c.name) for c in made.verdict.checks if "Attribution" in str(c.name)]
+    assert made.verdict.status != "PASS"
+
+
 def test_revenue_alone_is_forecast_as_sales_of_the_value_given(tmp_path: Path):
     """As much of it as where its wins are counted, to the doubt that both leave; no rate is told."""
     (tmp_path / "money").mkdir()

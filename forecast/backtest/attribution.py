@@ -143,7 +143,7 @@ def attribute(
 
     def value(swapped: frozenset[str]) -> Array:
         rates = {s: (came if rate_name(s) in swapped else then).rates[s] for s in then.rates}
-        traffic = _traffic(then.traffic, given, came.traffic, swapped)
+        traffic = _traffic(then.traffic, given, came.traffic, swapped, apart=past.attributed)
         at = replace(
             then,
             traffic=traffic,
@@ -159,12 +159,19 @@ def attribute(
     return shares, _then_and_now(past, then, came, planned, spent)
 
 
-def _traffic(planned: Array, given: Array, counted: Array, swapped: frozenset[str]) -> Array:
-    """Units entering: two blocks, the spend and what traffic did at that spend; both swapped, what was counted."""
+def _traffic(
+    planned: Array, given: Array, counted: Array, swapped: frozenset[str], *, apart: bool = True
+) -> Array:
+    """Units entering: two blocks, the spend and what traffic did at that spend; both swapped, what was counted.
+
+    apart: channels are counted apart, else in total alone.
+    """
     if "traffic" not in swapped:
         return given if "spend" in swapped else planned
     if "spend" in swapped:
         return counted
+    if not apart:
+        planned, given = (each.sum(axis=1, keepdims=True) for each in (planned, given))
     share = np.divide(planned, given, out=np.ones_like(given), where=given > 0)
     return counted * share
 

@@ -640,15 +640,3 @@ class Values(Latent):
 def _size(theta: Array) -> Array:
     """Size of the negative binomial of each cell, (G, 1, 1): 1 / noise^2, bounded."""
     return np.asarray(1.0 / (np.exp(2.0 * theta[:, 4, None, None]) + 1e-4))
-
-
-def latent_of(part: Part) -> Latent:
-    """A part as a Gaussian model given its scales."""
-    kinds: dict[str, type[Latent]] = {"traffic": Traffic, "value": Values}
-    return kinds.get(part.kind, Rates)(part)
-
-
-def log_likelihood(part: Part, draws: Mapping[str, Array]) -> Array:
-    """Log likelihood of draws as samplers give them, (draw, ...) by parameter: (draw,). Without the current budget."""
-    cells, other = latent_of(part).of_draws(draws)
-    return np.asarray(cells.sum(axis=(1, 2)) + other.sum(axis=1))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.fit.mix import mix_sizes
 from forecast.fit.parts import Part
 
 Array = NDArray[np.float64]
@@ -77,6 +78,8 @@ def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
     """Names and shapes of a part's parameters, in the order of the unconstrained point."""
     if part.kind == "value":
         return value_sizes(len(part.data["deals"]))
+    if part.kind == "mix":
+        return mix_sizes(part.data)
     periods, channels = part.data["y"].shape
     if part.kind == "traffic":
         return traffic_sizes(periods, channels, part.data["season_basis"].shape[1])

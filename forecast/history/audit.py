@@ -22,6 +22,7 @@ from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
 from forecast.history.audit_spend import seasonal_spend
 from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
+from forecast.history.unattributed import attribution
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import Study
@@ -36,7 +37,10 @@ MEASURED, FALLING = "Stages measured", "Counts fall along the funnel"
 
 def audit_history(history: History, study: Study) -> list[Check]:
     """A check for each question that the history can be asked: the numbers as its value, what to do as its advice."""
+    told = [] if history.attributed else [attribution(history)]
+    history = history.whole
     asked = [
+        *told,
         _stages(history, study),
         _falling(history),
         _last_period(history),

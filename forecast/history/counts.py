@@ -21,6 +21,7 @@ from forecast.history.rows import (
     FIRST_YEAR,
     LAST_YEAR,
 )
+from forecast.history.unattributed import across, in_rows, own_cells, title_of
 from forecast.periods import Periods, start_of
 from forecast.read import (
     BLANK,
@@ -94,7 +95,8 @@ class Layout:
     `key` is the study's key that names the file, `role` which of its files it is; `needed` are measures that must be
     there; `columns` maps our names to those in the file; `spare`: the table stands beside leads, and no stage need be
     in it. `spec`: what the study says of how files are read, of blanks, shares, refunds, exchange and bad rows;
-    `currency`: the study's, where money may be in several; `deal`: the value of a deal that the study assumes.
+    `currency`: the study's, where money may be in several; `deal`: the value of a deal that the study assumes;
+    `media`: columns of spend by channel, where sales are counted in total alone.
     """
 
     key: str
@@ -108,6 +110,7 @@ class Layout:
     spec: HistorySpec = field(default_factory=HistorySpec.model_construct)
     currency: str = ""
     deal: float | None = None
+    media: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def leave_out(self) -> bool:
@@ -120,7 +123,19 @@ class Layout:
         required = {"period", "channel", *self.needed}
         names = ("period", "channel", *self.money, *self.stages, *(["currency"] if self.currency else []))
         wanted = [_wanted(name, self, name in required) for name in names]
+        if self.media:
+            at = names.index("spend")
+            wanted[at] = Wanted("spend", (title_of(self.media),), mapped=True)
         return Ask(self.key, self.role, self.spec.read, wanted, self.kind)
+
+
+def _laid_out(grid: Grid, ask: Ask, layout: Layout) -> Grid:
+    """A table with a row for each period and channel, as it came or of columns of spend by channel."""
+    if layout.media:
+        return in_rows(grid, layout.media, "history.spend_columns")
+    if layout.role == "counts" and (problem := across(grid, ask)) is not None:
+        raise DataError([problem])
+    return grid
 
 
 def read_rows(path: Path, file: str, layout: Layout) -> Rows:
@@ -129,7 +144,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     Raises DataError with every column that is missing, or else every cell that is not what its column holds.
     """
     ask = layout.ask
-    grid = read_grid(path, file, ask)
+    grid = _laid_out(read_grid(path, file, ask), ask, layout)
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind, row=grid.line)
     sums = apart(grid, found)
     form = number_form(
@@ -154,7 +169,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
         grid, found, values, measured.named, layout.currency, layout.spec.exchange, mapped=not layout.needed
     )
     problems += wrong
-    filled = _filled(values, layout)
+    filled = _filled(values, channels, layout)
     other += _as_deals(values, measured.broken, layout)
     problems += _missing_stages(grid, found, values, measured.broken, layout)
     if problems:
@@ -272,14 +287,20 @@ def _cell_rules(
     return problems
 
 
-def _filled(values: dict[str, NDArray[np.float64]], layout: Layout) -> list[Text]:
-    """Write 0 for blanks where the study says that they mean it; how many, by column."""
+def _filled(
+    values: dict[str, NDArray[np.float64]], channels: NDArray[np.object_], layout: Layout
+) -> list[Text]:
+    """Write 0 for blanks where the study says that they mean it; how many, by column.
+
+    Of media beside sales in total, what a table does not tell is blank in any case: see `own_cells`.
+    """
     said: list[Text] = []
-    if layout.spec.blank == "zero" and not layout.needed:
-        for name, cells in values.items():
-            if n := int(np.isnan(cells).sum()):
-                said.append(message("{name}: {n} of {all} cells", name=name, n=n, all=cells.size))
-                values[name] = np.nan_to_num(cells)
+    zero = layout.spec.blank == "zero" and not layout.needed
+    for name, cells in values.items():
+        own = own_cells(channels, name) if layout.media else np.ones(cells.size, dtype=bool)
+        values[name] = np.where(own, np.nan_to_num(cells) if zero else cells, np.nan)
+        if zero and (n := int((np.isnan(cells) & own).sum())):
+            said.append(message("{name}: {n} of {all} cells", name=name, n=n, all=int(own.sum())))
     return said
 
 
@@ -503,7 +524,7 @@ def counts_layout(study: Study) -> Layout:
     spec, stages = study.history, study.funnel.stages
     return Layout(
         "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec,
-        currency=study.currency, deal=study.funnel.value,
+        currency=study.currency, deal=study.funnel.value, media=spec.spend_columns,
     )  # fmt: skip
 
 

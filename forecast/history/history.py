@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -42,9 +42,11 @@ from forecast.periods import (
     start_of,
 )
 from forecast.read import FileRead
+from forecast.study import UNATTRIBUTED
 from forecast.words import Check
 
 MONEY = ("spend", "revenue")
+BASE = UNATTRIBUTED  # the channel of what no channel is credited with, where units are counted in total alone
 STOPPED_AFTER = 2  # periods without any record: one may be late or forgotten, two are an end
 CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
 MIN_MONTHS_FOR_SEASON = 13  # a shorter history tells nothing of the season
@@ -80,6 +82,7 @@ class History:
     of the content and has no place in `fingerprint`.
     files: how each file was read, for the page that says so; found: what the reading found, as checks of the audit;
     likewise no part of the content.
+    attributed: whether units are counted by channel. If not, all stand in the channel BASE; the others have spend.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
     `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `spend_now`, `paid`) and won (`priced`).
@@ -96,6 +99,7 @@ class History:
     reading: dict[str, str] = field(default_factory=dict)
     files: tuple[FileRead, ...] = ()
     found: tuple[Check, ...] = ()
+    attributed: bool = True
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
@@ -266,6 +270,21 @@ class History:
         """Channels with recorded spend above 0, (channel,): what spend brings can be learnt of them alone."""
         return _fixed((self.spend > 0).any(axis=0))
 
+    @cached_property
+    def media(self) -> NDArray[np.bool_]:
+        """Channels but the base of sales that are not attributed, (channel,)."""
+        return _fixed(np.array([self.attributed or name != BASE for name in self.channels], dtype=bool))
+
+    @property
+    def whole(self) -> History:
+        """All channels as one, of sales that are not attributed: counts of the base, spend of all; else itself."""
+        if self.attributed:
+            return self
+        one = self.counts.isel(channel=np.flatnonzero(~self.media))
+        if "spend" in one:
+            one = one.assign(spend=one["spend"].copy(data=self.total("spend")[:, None]))
+        return replace(self, counts=one, attributed=True)
+
     @property
     def spenders(self) -> list[str]:
         """Names of the channels that `paid` marks."""
@@ -382,6 +401,7 @@ class History:
             losses={stage: triangle for stage, triangle in lost.items() if triangle.values.any()},
             deals=deals,
             sources=self.sources,
+            attributed=self.attributed,
         )
 
     def fingerprint(self) -> str:
@@ -392,6 +412,7 @@ class History:
             "stages": self.stages,
             "labels": self.labels,
             "channels": self.channels,
+            **({} if self.attributed else {"attributed": False}),
         }
         digest = hashlib.sha256(json.dumps(head).encode())
         for kind, arrays in (
