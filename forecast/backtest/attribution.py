@@ -31,7 +31,15 @@ from scipy.special import expit
 from forecast.equations import delay_pmf
 from forecast.fit import Posterior, preview
 from forecast.history import History
-from forecast.outlook import World, case_of, moves_by_slot, outcome, shapley, waiting_with
+from forecast.outlook import (
+    World,
+    case_of,
+    moves_by_slot,
+    outcome,
+    scheduled_before,
+    shapley,
+    waiting_with,
+)
 from forecast.periods import DAYS_PER_PERIOD
 from forecast.study import Study
 
@@ -81,7 +89,7 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
     """The state of knowledge as a world of one draw."""
     horizon, channels = known.traffic.shape
     periods, steps = len(past.periods), past.steps
-    lags, pipeline = {}, {}
+    lags, pipeline = {}, dict[str, Array]()
     for before, stage in steps:
         f = np.concatenate([known.delays[stage], np.zeros(horizon + 1)])[None]
         lags[stage] = np.broadcast_to(f[:, :horizon], (1, horizon, horizon))
@@ -90,6 +98,8 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
         if f[0, 0] < 1.0 and waiting is not None:
             ready = waiting.rate / waiting.still_open(waiting.rate) * waiting.units
             pipeline[stage] = moves_by_slot(ready, waiting.waited, f, horizon)
+        if (planned := scheduled_before(past, stage, horizon)) is not None:
+            pipeline[stage] = pipeline.get(stage, 0.0) + planned.mean(horizon + 1)
     value = np.ones(channels) if known.value is None else known.value
     return World(
         traffic=known.traffic[None],

@@ -71,6 +71,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         *links(history, study),
         _future(history),
         _losses(history),
+        _scheduled(history),
         *left_out(history),
         *audit_rows(history, study),
         *file_checks(history, study),
@@ -350,6 +351,24 @@ def _future(history: History) -> Check | None:
     found = message("the latest date is {day}, later than today", day=history.reading["after_today"])
     advice = "Correct the dates: an event that is yet to come is no history."
     return _check("Dates in the future", found, "", advice)
+
+
+def _scheduled(history: History) -> Check | None:
+    """Open units whose date of moving is known in advance, and those of which it is over."""
+    table = history.schedule[history.schedule["ended"].isna()]
+    if not len(history.schedule):
+        return None
+    over = table["scheduled"] <= np.datetime64(history.last, "ns")
+    told = {
+        "n": int(table["n"][~over].sum()),
+        "over": int(table["n"][over].sum()),
+        "last": history.labels[-1],
+    }
+    fine = message("{n:whole} open leads move at a date that is known (scheduled), after {last}", **told)
+    text = "{over:whole} open leads were scheduled for {last} or before, neither won nor lost; they are taken for lost"
+    advice = "Close them, or correct the date: a lead whose date is over and that is still open brings nothing here."
+    found = message(text, **told) if told["over"] else ""
+    return _check("Dates known in advance", found, fine, advice)
 
 
 def _losses(history: History) -> Check | None:

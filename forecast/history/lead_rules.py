@@ -89,6 +89,10 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
     dates = [*stages, *(["lost"] if "lost" in cells else [])]
     for name in dates:
         rules += _unreadable(name, cells[name], f'"v_{name}" IS NULL', f"expected a date; {DAY_REMEDY}")
+    if "scheduled" in cells:  # which may lie ahead
+        rules += _unreadable(
+            "scheduled", cells["scheduled"], '"v_scheduled" IS NULL', f"expected a date; {DAY_REMEDY}"
+        )
     if terms.today is not None:
         text = f"is later than today, {terms.today}; correct it, or end the history (history.through): "
         text += "then what lies after it is not read"
@@ -205,6 +209,8 @@ class Checked:
         parts += [] if self.terms.today is None else [_later(name, self.terms) for name in self.dates]
         for before, name in pairwise(self.stages):
             parts += [f'"v_{name}" < "v_{before}"', f'("v_{name}" IS NOT NULL AND "v_{before}" IS NULL)']
+        if "scheduled" in cells:
+            parts.append('("g_scheduled" AND "v_scheduled" IS NULL)')
         if "lost" in cells:
             parts += ['("v_won" IS NOT NULL AND "v_lost" IS NOT NULL)']
             parts += [f'"v_lost" < "v_{name}"' for name in self.stages]
@@ -222,7 +228,8 @@ class Checked:
         unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
         amount = f'coalesce("v_amount", {unknown})' if "amount" in cells else unknown
         keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
-        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in self.dates]
+        dates = [*self.dates, *(["scheduled"] if "scheduled" in cells else [])]
+        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in dates]
         measures = [
             "count(*) AS n",
             f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',

@@ -57,6 +57,7 @@ ENDING = (
     "closed",
     *FLAGS,
     "pipeline",
+    "scheduled",
 )  # of two files, these are the deals'
 WORDS = frozenset({"currency", "outcome", "pipeline", *FLAGS})
 
@@ -65,7 +66,8 @@ WORDS = frozenset({"currency", "outcome", "pipeline", *FLAGS})
 class Leads:
     """What the leads of a study hold.
 
-    groups: channel, one period start (or NaT) per stage from "leads" on and for `lost`, `n` leads, `amounts`.
+    groups: channel, one period start (or NaT) per stage from "leads" on and for `lost` (and `scheduled`, where the
+    file has it), `n` leads, `amounts`.
     last_day: the latest date in the file. files: how the leads, and the deals joined to them, were read. reading: what
     the audit asks about currencies and pipelines; found: what is to be known of the rows, for the audit.
     """
@@ -221,9 +223,10 @@ def _told(asked: _Asked, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]
     checked, n_leads = asked.checked, int(found["n"].sum())
     if "lost" not in found:
         found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
-    groups = found[["channel", *checked.stages, "lost", "n", "amounts"]]
+    planned = ["scheduled"] if "scheduled" in found else []
+    groups = found[["channel", *checked.stages, "lost", *planned, "n", "amounts"]]
     groups = groups.assign(channel=_names(groups["channel"]))
-    groups = groups.sort_values(["channel", *checked.stages, "lost"], ignore_index=True)
+    groups = groups.sort_values(["channel", *checked.stages, "lost", *planned], ignore_index=True)
     last_day = max(
         found[f"last_{name}"].max() for name in checked.dates if found[f"last_{name}"].notna().any()
     )

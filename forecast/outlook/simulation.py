@@ -24,7 +24,7 @@ from forecast.equations import cohort_beta
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
-from forecast.outlook.open_pipeline import chance_by_slot, delay_of, waiting_before
+from forecast.outlook.open_pipeline import chance_by_slot, delay_of, scheduled_before, waiting_before
 from forecast.outlook.queue import through_sales
 
 Array = NDArray[np.float64]
@@ -186,6 +186,9 @@ class _Chunk:
         """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
         result = np.zeros((len(f), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
         waiting = waiting_before(self.case, before, stage, f, self.rows)
+        planned = scheduled_before(self.case.history, stage, self.horizon)
+        if planned is not None:
+            result += planned.draw(len(f), self.horizon + 1, self.rng)
         if waiting is None:
             return result
         p = self._drawn(*waiting.beta())
@@ -196,11 +199,11 @@ class _Chunk:
         for h, share in enumerate(inside):
             moving = p * share[:, :, None] / still
             moved = self.rng.binomial(left, np.clip(moving / np.maximum(1.0 - gone, 1e-12), 0.0, 1.0))
-            result[:, h] = moved.sum(axis=1)
+            result[:, h] += moved.sum(axis=1)
             left -= moved
             gone += moving
         later = p * beyond[:, :, None] / still / np.maximum(1.0 - gone, 1e-12)
-        result[:, self.horizon] = self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
+        result[:, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
         return result
 
     def _revenue(self, won: Counts) -> Array:

@@ -55,7 +55,7 @@ from forecast.words import Message, message, together
 
 RESERVED = frozenset(
     {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
-    | {"outcome", "closed", "currency", "pipeline"}
+    | {"outcome", "closed", "currency", "pipeline", "scheduled"}
 )
 LEAD_COLUMNS = (
     *(
@@ -64,6 +64,7 @@ LEAD_COLUMNS = (
         "created",
         "lost",
         "returned",
+        "scheduled",
         "amount",
         "currency",
         "outcome",
