@@ -171,6 +171,8 @@ class _Chunk:
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
         arrivals[0] += self._pipeline(before, stage, f)  # the first layer is the pipeline
+        if (planned := scheduled_before(self.case.history, stage, self.horizon)) is not None:
+            arrivals[0] += planned.draw(len(f), self.horizon + 1, self.rng)
         at_once = self.case.history.enters_later(stage)
         arrivals[..., at_once] = entries[..., at_once]
         return units.with_values(arrivals), tail
@@ -186,9 +188,6 @@ class _Chunk:
         """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
         result = np.zeros((len(f), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
         waiting = waiting_before(self.case, before, stage, f, self.rows)
-        planned = scheduled_before(self.case.history, stage, self.horizon)
-        if planned is not None:
-            result += planned.draw(len(f), self.horizon + 1, self.rng)
         if waiting is None:
             return result
         p = self._drawn(*waiting.beta())
@@ -199,11 +198,11 @@ class _Chunk:
         for h, share in enumerate(inside):
             moving = p * share[:, :, None] / still
             moved = self.rng.binomial(left, np.clip(moving / np.maximum(1.0 - gone, 1e-12), 0.0, 1.0))
-            result[:, h] += moved.sum(axis=1)
+            result[:, h] = moved.sum(axis=1)
             left -= moved
             gone += moving
         later = p * beyond[:, :, None] / still / np.maximum(1.0 - gone, 1e-12)
-        result[:, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
+        result[:, self.horizon] = self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
         return result
 
     def _revenue(self, won: Counts) -> Array:
