@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import FitError
 from forecast.fit import data as inputs
+from forecast.fit.mix import mix_data
 from forecast.fit.posterior import Variables, log_worth
 from forecast.history import History
 from forecast.study import Study
@@ -29,7 +30,7 @@ class Part:
 
     name: str
     label: str
-    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value"
+    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value" | "mix" (of all channels)
     data: Mapping[str, Any]
 
 
@@ -58,6 +59,9 @@ class Fitter(Protocol):
 
         seasons (season of the year, column): the season's basis; period: kind of the periods.
         """
+
+    def mix(self, part: Part, seasons: Array, period: str, media: NDArray[np.bool_]) -> dict[str, Array]:
+        """The same of sales that no channel is credited with; the channel that `media` does not mark is their base."""
 
 
 DIMS = {
@@ -88,10 +92,8 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     Raises FitError where there is nothing to fit.
     """
     steps = history.steps
-    if not steps:
-        raise FitError(
-            message("the history has counts for fewer than two of the stages {stages}", stages=history.stages)
-        )
+    if not steps and "won" not in history.counted:
+        raise FitError(message("the history counts {counted} alone, and no wins", counted=history.counted))
     variables, ages = Variables(), dict[str, int]()
     for before, stage in steps:
         data, calendar = inputs.transition_data(study, history, before, stage)
@@ -105,9 +107,13 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
             lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data)
             variables |= _named(fitter.losses(lost), f"_{stage}")
     variables |= _values(study, history, fitter)
+    if not history.attributed:
+        mix = Part("mix", f"{history.counted[0]} of all channels", "mix", mix_data(study, history))
+        seasons = inputs.season_table(study, history)
+        return variables | _named(fitter.mix(mix, seasons, history.period, history.media)), ages
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
-    traffic = Part("traffic", steps[0][0], "traffic", data)
+    traffic = Part("traffic", history.counted[0], "traffic", data)
     seasons = inputs.season_table(study, history)
     return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
 
@@ -119,9 +125,9 @@ def _named(found: Mapping[str, Array], end: str = "") -> Variables:
 
 def _values(study: Study, history: History, fitter: Fitter) -> Variables:
     """Deal values: as known, fitted, or none where nothing is recorded."""
-    value, data = inputs.known_value(study, history), inputs.value_data(study, history)
+    value, data = inputs.known_value(study, history.whole), inputs.value_data(study, history.whole)
+    shape = (fitter.draws, len(history.channels))
     if value is not None:
-        shape = (fitter.draws, len(history.channels))
         nothing = np.zeros(fitter.draws)
         return _named(
             {
@@ -131,4 +137,7 @@ def _values(study: Study, history: History, fitter: Fitter) -> Variables:
                 "deal_season": np.zeros((fitter.draws, len(inputs.season_table(study, history)))),
             }
         )
-    return {} if data is None else _named(fitter.values(Part("value", "deal value", "value", data)))
+    if data is None:
+        return {}
+    found = fitter.values(Part("value", "deal value", "value", data))
+    return _named(found | {"deal_mean": np.broadcast_to(found["deal_mean"], shape).copy()})

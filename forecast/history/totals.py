@@ -206,6 +206,9 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
         else:
             values = np.asarray(history.counts[name].values, dtype=float)
             blank = (rows & ~np.isfinite(values)).astype(np.int64)
+            blank[:, history.media == (name != "spend")] *= (
+                history.attributed
+            )  # of the base, or of the media alone
         yield _total(file, ALL, "", name, values, blank)
         for year in dict.fromkeys(years.tolist()):
             yield _total(file, YEAR, year, name, values[years == year], blank[years == year])

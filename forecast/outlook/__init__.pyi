@@ -20,6 +20,7 @@ from .lifetime import table_hash as table_hash
 from .lifetime import told as told
 from .open_pipeline import moves_by_slot as moves_by_slot
 from .open_pipeline import open_units as open_units
+from .open_pipeline import scheduled_before as scheduled_before
 from .open_pipeline import waiting_with as waiting_with
 from .queue import LATEST as LATEST
 from .queue import fluid_queue as fluid_queue

@@ -55,7 +55,7 @@ from forecast.words import Message, message, together
 
 RESERVED = frozenset(
     {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
-    | {"outcome", "closed", "currency", "pipeline"}
+    | {"outcome", "closed", "currency", "pipeline", "scheduled"}
 )
 LEAD_COLUMNS = (
     *(
@@ -64,6 +64,7 @@ LEAD_COLUMNS = (
         "created",
         "lost",
         "returned",
+        "scheduled",
         "amount",
         "currency",
         "outcome",
@@ -74,6 +75,7 @@ LEAD_COLUMNS = (
 )
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
 LAST_YEAR = "last year"
+UNATTRIBUTED = "base"  # the channel of sales that none is credited with
 SPEND_WORDS = ("current", LAST_YEAR)  # of plan.spend; any other text names a file
 MOST_AHEAD = 24  # months or quarters of a horizon; of weeks MOST_WEEKS
 MOST_DELAY = (
@@ -93,6 +95,8 @@ class HistorySpec(Table):
     `won_values`, `lost_values`: what the column of outcomes says of deals that are won and lost. `blank`: what an
     empty cell of a counted column means. `bad_rows`: what becomes of a row that contradicts itself. `fractions`: of
     counts that were shared out. `net_revenue`: negative money is meant (refunds, credit notes).
+    `spend_columns`: of sales that are counted in total alone, the column of spend of each channel.
+    `order` "any": a stage may have been reached before the one before it; it is counted with it then.
     """
 
     counts: str | None = None
@@ -114,6 +118,8 @@ class HistorySpec(Table):
     bad_rows: Literal["refuse", "leave out"] = "refuse"
     fractions: Literal["refuse", "round"] = "refuse"
     net_revenue: bool = False
+    spend_columns: dict[str, str] = Field(default_factory=dict)
+    order: Literal["strict", "any"] = "strict"
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -123,8 +129,17 @@ class HistorySpec(Table):
         if self.leads is None:
             text = "belongs to leads, and this history has none: remove it, or give leads"
             found += [Problem(key, text) for key in self.given(LEADS_ONLY)]
+            found += [Problem("order", text)] * (self.order == "any")
         elif self.counting == "cohort":
             found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
+        if self.spend_columns and (self.leads is not None or self.counting == "cohort"):
+            text = "belongs to counts by period, of sales in total alone: remove it"
+            found.append(Problem("spend_columns", text))
+        if UNATTRIBUTED in self.spend_columns:
+            text = f'"{UNATTRIBUTED}" is what the sales that no channel brings are called: call the channel otherwise'
+            found.append(Problem("spend_columns", text))
+        if repeated(list(self.spend_columns.values())):
+            found.append(Problem("spend_columns", "expected another column for each channel"))
         found += window_problems(self.period, ("from", self.from_), ("through", self.through))
         refuse(found)
         return self
@@ -153,9 +168,9 @@ class FunnelSpec(Table):
     @classmethod
     def _chain(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
         found = []
-        if len(stages) < 2 or repeated(stages):
+        if not stages or repeated(stages):
             found.append(
-                Problem("", f"expected two or more different stages; came {', '.join(stages) or 'none'}")
+                Problem("", f"expected one or more different stages; came {', '.join(stages) or 'none'}")
             )
         if stages and stages[-1] != "won":
             found.append(Problem("", f'expected the last stage to be "won"; came "{stages[-1]}"'))
@@ -334,6 +349,8 @@ class Study(Table):
                     "funnel.stages", 'expected the stage "leads" among them, because the history is leads'
                 )
             )
+        if self.segments is not None and self.history.spend_columns:
+            found.append(Problem("segments", "sales in total alone have no segments: remove the table"))
         for number, test in enumerate(self.lift_tests, start=1):
             place = f"lift_test.{number}"
             ends = (f"{place}.from", test.from_), (f"{place}.to", test.to or None)
@@ -358,6 +375,8 @@ class Study(Table):
         history = self.history.model_dump(
             mode="json", include={"counting", "period", "from_", "through", "columns", "preset"}
         )
+        if self.history.spend_columns:
+            history["spend_columns"] = self.history.spend_columns
         kinds = {name: spec.kind for name, spec in sorted(self.channels.items()) if spec.kind != "other"}
         tests = [test.model_dump(mode="json", exclude={"note"}) for test in self.lift_tests]
         return {
