@@ -25,6 +25,7 @@ class Mix(Latent):
     """The sales of all channels. Columns: season, level, waves, scores of the responses; see the module."""
 
     learns = True
+    bends: Array | None = None
 
     def __init__(self, part: Part) -> None:
         super().__init__(part)
@@ -50,25 +51,26 @@ class Mix(Latent):
         return {n: z[..., i * k : (i + 1) * k] for i, n in enumerate(NAMES)} | {"z_media": z[..., -1:]}
 
     def look(self, path: Array) -> None:
-        """Means, slopes and bends around a path."""
-        self.path = path
+        """Means and slopes around a path; bends are found when they are asked for."""
+        self.path, self.bends = path, None
         z, eye = path[0, -self.bent :], WIDTH * np.eye(self.bent)
-        up, left = np.triu_indices(self.bent)
-        around = np.concatenate(
-            [z[None], z + eye, z - eye, *(z + p * eye[up] + q * eye[left] for p in (1, -1) for q in (1, -1))]
-        )
-        found = log_response(self.data, self.scores(around))
+        found = log_response(self.data, self.scores(np.concatenate([z[None], z + eye, z - eye])))
         here, n = found[0], self.bent
-        slopes = (found[1 : n + 1] - found[n + 1 : 2 * n + 1]) / (2.0 * WIDTH)
-        corner = found[2 * n + 1 :].reshape(4, len(up), -1)
-        bends = np.empty((len(here), n, n))
-        bends[:, up, left] = bends[:, left, up] = (
-            (corner[0] - corner[1] - corner[2] + corner[3]) / (4.0 * WIDTH**2)
-        ).T
-        self.bends = bends
+        slopes = (found[1 : n + 1] - found[n + 1 :]) / (2.0 * WIDTH)
         self.rows = np.concatenate([self.unit, slopes.T], axis=1)[None]  # channel, period, column
         straight = path[0, : -self.bent]
         self.log_mean = (self.data["level_prior"] + self.unit @ straight + self.data["log_days"] + here)[None]
+
+    def _bends(self) -> Array:
+        """Second derivatives of the log response at the path, (period, score, score)."""
+        z, eye = self.path[0, -self.bent :], WIDTH * np.eye(self.bent)
+        up, left = np.triu_indices(self.bent)
+        around = np.concatenate([z + p * eye[up] + q * eye[left] for p in (1, -1) for q in (1, -1)])
+        corner = log_response(self.data, self.scores(around)).reshape(4, len(up), -1)
+        bends = np.empty((corner.shape[2], self.bent, self.bent))
+        second = (corner[0] - corner[1] - corner[2] + corner[3]) / (4.0 * WIDTH**2)
+        bends[:, up, left] = bends[:, left, up] = second.T
+        return bends
 
     def sds(self, theta: Array) -> tuple[Array, Array]:
         """See `Latent`."""
@@ -84,6 +86,8 @@ class Mix(Latent):
         curvature = weight * (y + size) * size * nu / (size + nu) ** 2
         bend, pull = np.zeros((len(theta), 1, self.bent, self.bent)), np.zeros((len(theta), 1, self.bent))
         if bent:
+            if self.bends is None:
+                self.bends = self._bends()
             bend -= np.einsum("gct,tij->gcij", score, self.bends)
             values, axes = np.linalg.eigh(bend)
             bend = (axes * np.maximum(values, HOLLOW)[..., None, :]) @ axes.swapaxes(-1, -2)
