@@ -13,6 +13,7 @@ from forecast.fit import preview
 from forecast.fit.gate import GATE
 from forecast.fit.kinds import latent_of
 from forecast.fit.mix import mix_data, responses, shares
+from forecast.fit.model import model_of
 from forecast.fit.parts import Part
 from forecast.fit.points import sizes_of
 from forecast.fit.weighed import weighed_draws
@@ -137,3 +138,25 @@ def test_the_posterior_has_a_channel_for_each_medium_and_the_base() -> None:
     shape = path[:, -1] / path[:, -1].sum(axis=1, keepdims=True)
     of_sum = known.array("noise_traffic") * np.sqrt((shape**2).sum(axis=1).mean())
     assert 0.01 < of_sum.mean() < 0.1  # 0.05 was made
+
+
+def test_both_writings_of_the_density_agree() -> None:
+    """The PyMC model and the latent one differ by a constant, priors of the scales and their logs included."""
+    asked, past, _ = company(1, 15)
+    part = part_of(asked, past)
+    latent, model = latent_of(part), model_of(part)
+    rng, ones = np.random.default_rng(2), np.ones(3, dtype=np.int64)
+    theta, size = rng.normal(-2.5, 0.3, (3, 3)), latent.path.shape[1]
+    a, b = rng.standard_normal((3, latent.seasons)), rng.standard_normal((3, 1, size - latent.seasons))
+    told = latent.log_likelihood(theta, ones, latent.coordinates(latent.sds(theta), ones, a, b))[:, 0]
+    told += latent.told(theta) - 0.5 * ((a**2).sum(axis=1) + (b**2).sum(axis=(1, 2)))
+    for i, rate in enumerate((20.0, part.data["drift_prior"][0], float(part.data["noise_prior"]))):
+        told += 2.0 * theta[:, i] - rate * np.exp(theta[:, i])
+    density, points = model.compile_fn(model.logp(), inputs=model.value_vars, point_fn=False), []
+    for point in latent.points(theta, a, b):
+        at, values = 0, {}
+        for name, shape in sizes_of(part):
+            values[name] = point[at : at + int(np.prod(shape))].reshape(shape)
+            at += int(np.prod(shape))
+        points.append(float(density(*(values[v.name.removesuffix("_log__")] for v in model.value_vars))))
+    assert np.ptp(told - points) == pytest.approx(0.0, abs=1e-5)
