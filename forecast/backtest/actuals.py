@@ -86,6 +86,8 @@ def score_outlook(
         mean = part[measure].values.astype(float).mean(axis=0).sum(axis=0)
         came = np.nan_to_num(cells[measure]).sum(axis=0)
         parts += _shares(measure, channels, shares[measure], mean, came, place)
+    if not history.attributed:  # what a channel brought was never counted
+        rows, parts = ([row for row in each if row["channel"] == "total"] for each in (rows, parts))
     return {
         "name": study.name,
         "currency": study.currency,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from forecast.errors import FitError
 from forecast.fit import data as inputs
 from forecast.fit.free_deals import free_deals
+from forecast.fit.mix import mix_data
 from forecast.fit.posterior import Variables, log_worth
 from forecast.fit.recurring import recurring
 from forecast.fit.refunds import refunds
@@ -32,7 +33,7 @@ class Part:
 
     name: str
     label: str
-    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value"
+    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value" | "mix" (of all channels)
     data: Mapping[str, Any]
 
 
@@ -65,6 +66,9 @@ class Fitter(Protocol):
 
         seasons (season of the year, column): the season's basis; period: kind of the periods.
         """
+
+    def mix(self, part: Part, seasons: Array, period: str, media: NDArray[np.bool_]) -> dict[str, Array]:
+        """The same of sales that no channel is credited with; the channel that `media` does not mark is their base."""
 
 
 DIMS = {
@@ -103,10 +107,8 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     Raises FitError where there is nothing to fit.
     """
     steps = history.steps
-    if not steps:
-        raise FitError(
-            message("the history has counts for fewer than two of the stages {stages}", stages=history.stages)
-        )
+    if not steps and "won" not in history.counted:
+        raise FitError(message("the history counts {counted} alone, and no wins", counted=history.counted))
     variables, ages = Variables(), dict[str, int]()
     for before, stage in steps:
         data, calendar = inputs.transition_data(study, history, before, stage)
@@ -120,9 +122,13 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
             lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data)
             variables |= _named(fitter.losses(lost), f"_{stage}")
     variables |= _money(study, history, fitter)
+    if not history.attributed:
+        mix = Part("mix", f"{history.counted[0]} of all channels", "mix", mix_data(study, history))
+        seasons = inputs.season_table(study, history)
+        return variables | _named(fitter.mix(mix, seasons, history.period, history.media)), ages
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
-    traffic = Part("traffic", steps[0][0], "traffic", data)
+    traffic = Part("traffic", history.counted[0], "traffic", data)
     seasons = inputs.season_table(study, history)
     return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
 
@@ -142,19 +148,20 @@ def _money(study: Study, history: History, fitter: Fitter) -> Variables:
     }
     if not values:
         return {}
-    free = free_deals(history, draws, streams["free"])
+    channels = len(history.channels)
+    free = _of_all_channels(free_deals(history.whole, draws, streams["free"]), channels)
     if free:
         dims, mean = values["deal_mean"]
         values["deal_mean"] = dims, mean * (1.0 - free["free_share"])
-    beside = refunds(history, draws, streams["refunds"])
+    beside = _of_all_channels(refunds(history.whole, draws, streams["refunds"]), channels)
     return values | _named(free | beside | recurring(study, history, draws, streams["recurring"]))
 
 
 def _values(study: Study, history: History, fitter: Fitter) -> Variables:
     """Deal values: as known, fitted, or none where nothing is recorded."""
-    value, data = inputs.known_value(study, history), inputs.value_data(study, history)
+    value, data = inputs.known_value(study, history.whole), inputs.value_data(study, history.whole)
+    shape = (fitter.draws, len(history.channels))
     if value is not None:
-        shape = (fitter.draws, len(history.channels))
         nothing = np.zeros(fitter.draws)
         return _named(
             {
@@ -164,4 +171,16 @@ def _values(study: Study, history: History, fitter: Fitter) -> Variables:
                 "deal_season": np.zeros((fitter.draws, len(inputs.season_table(study, history)))),
             }
         )
-    return {} if data is None else _named(fitter.values(Part("value", "deal value", "value", data)))
+    if data is None:
+        return {}
+    found = fitter.values(Part("value", "deal value", "value", data))
+    return _named(_of_all_channels(found, len(history.channels)))
+
+
+def _of_all_channels(found: Mapping[str, Array], channels: int) -> dict[str, Array]:
+    """The same for every channel, of what was learnt of all as one: sales that are not attributed."""
+    one = {name for name, values in found.items() if DIMS.get(name, ("",))[-1] == "channel"}
+    return {
+        name: np.broadcast_to(values, (*values.shape[:-1], channels)).copy() if name in one else values
+        for name, values in found.items()
+    }

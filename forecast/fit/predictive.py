@@ -16,7 +16,7 @@ Calendar counts are replicated by the law of effective trials (docs/method.md), 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def predictive_checks(
     moves: dict[str, Array] = {}
     for cells in _parts(study, history, posterior, rng):
         if cells.used.any():
-            found += _judge(cells, history.channels, history.labels)
+            found += _judge(cells, history.whole.channels, history.labels)
             if cells.name != "revenue" and len(cells.seen) > LEAST_STEPS:
                 moves[cells.name] = _changes(cells)[2][:, -1]
     found += _together(moves)
@@ -90,6 +90,9 @@ def _parts(study: Study, history: History, posterior: Posterior, rng: np.random.
     rows = _kept(posterior)
     if "log_traffic_path" in posterior.data:
         yield _traffic(study, history, posterior, rows, rng)
+    if not history.attributed:  # deals are of one channel, as all that is counted
+        base = posterior.data.isel(channel=np.flatnonzero(~history.media))
+        history, posterior = history.whole, replace(posterior, data=base)
     for before, stage in history.steps:
         yield _transition(study, history, posterior, before, stage, rows, rng)
     revenue = _revenue(history, posterior, rows, rng)
@@ -111,7 +114,12 @@ def _traffic(
     season = posterior.array("season")[rows].mean(axis=0)[season_of(history.periods, history.period)]
     exposure = answer * np.exp(season + data["log_days"])[:, None]
     used, name = data["weight"] > 0, posterior.provenance["stages"][0]
-    return Cells(name, data["y"], used, mean, mean + mean**2 * noise2, replica, exposure)
+    variance = mean + mean**2 * noise2
+    if not history.attributed:  # only the sum over channels was seen
+        mean, variance, replica = (each.sum(axis=2, keepdims=True) for each in (mean, variance, replica))
+        used, exposure = used[:, ~history.media], mean.mean(axis=0)
+        data = {"y": data["y"][:, ~history.media]}
+    return Cells(name, data["y"], used, mean, variance, replica, exposure)
 
 
 def _transition(

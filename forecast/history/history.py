@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -42,6 +42,7 @@ from forecast.periods import (
     start_of,
 )
 from forecast.read import FileRead
+from forecast.study import UNATTRIBUTED
 from forecast.words import Check
 
 MONEY = ("spend", "revenue")
@@ -49,6 +50,7 @@ BESIDE = (
     "refunds",
     "recurring",
 )  # money that no deal of its period brings: see `forecast.fit.refunds`, `.recurring`
+BASE = UNATTRIBUTED  # the channel of what no channel is credited with, where units are counted in total alone
 STOPPED_AFTER = 2  # periods without any record: one may be late or forgotten, two are an end
 CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
 MIN_MONTHS_FOR_SEASON = 13  # a shorter history tells nothing of the season
@@ -86,6 +88,9 @@ class History:
     of the content and has no place in `fingerprint`.
     files: how each file was read, for the page that says so; found: what the reading found, as checks of the audit;
     likewise no part of the content.
+    schedule (leads only): units in the stage before the last of which the date of moving is known in advance, by
+    channel, period `entered`, `scheduled`, `ended` (won or lost; NaT: open), whether `won`, and how many (`n`).
+    attributed: whether units are counted by channel. If not, all stand in the channel BASE; the others have spend.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
     `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `spend_now`, `paid`) and won (`priced`).
@@ -102,6 +107,8 @@ class History:
     reading: dict[str, str] = field(default_factory=dict)
     files: tuple[FileRead, ...] = ()
     found: tuple[Check, ...] = ()
+    attributed: bool = True
+    schedule: pd.DataFrame = field(default_factory=lambda: no_schedule())  # noqa: PLW0108 - defined below
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
@@ -298,6 +305,21 @@ class History:
         """Channels with recorded spend above 0, (channel,): what spend brings can be learnt of them alone."""
         return _fixed((self.spend > 0).any(axis=0))
 
+    @cached_property
+    def media(self) -> NDArray[np.bool_]:
+        """Channels but the base of sales that are not attributed, (channel,)."""
+        return _fixed(np.array([self.attributed or name != BASE for name in self.channels], dtype=bool))
+
+    @property
+    def whole(self) -> History:
+        """All channels as one, of sales that are not attributed: counts of the base, spend of all; else itself."""
+        if self.attributed:
+            return self
+        one = self.counts.isel(channel=np.flatnonzero(~self.media))
+        if "spend" in one:
+            one = one.assign(spend=one["spend"].copy(data=self.total("spend")[:, None]))
+        return replace(self, counts=one, attributed=True)
+
     @property
     def spenders(self) -> list[str]:
         """Names of the channels that `paid` marks."""
@@ -435,6 +457,8 @@ class History:
             losses={stage: triangle for stage, triangle in lost.items() if triangle.values.any()},
             deals=deals,
             sources=self.sources,
+            attributed=self.attributed,
+            schedule=_known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
         )
 
     def fingerprint(self) -> str:
@@ -445,6 +469,7 @@ class History:
             "stages": self.stages,
             "labels": self.labels,
             "channels": self.channels,
+            **({} if self.attributed else {"attributed": False}),
         }
         digest = hashlib.sha256(json.dumps(head).encode())
         for kind, arrays in (
@@ -458,7 +483,34 @@ class History:
         digest.update(b"\ndeals ")
         for values in _placed(self.deals, self.periods, self.channels, self.period):
             digest.update(_bytes_of(values))
+        if len(self.schedule):
+            digest.update(b"\nschedule ")
+            digest.update(self.schedule.to_csv(index=False).encode())
         return digest.hexdigest()
+
+
+def no_schedule() -> pd.DataFrame:
+    """An empty table of units with a schedule."""
+    days = {name: pd.Series(dtype="datetime64[ns]") for name in ("entered", "scheduled", "ended")}
+    rest = {"won": pd.Series(dtype=bool), "n": pd.Series(dtype="int64")}
+    return pd.DataFrame({"channel": pd.Series(dtype="object"), **days, **rest})
+
+
+def _known_of(schedule: pd.DataFrame, last: np.datetime64) -> pd.DataFrame:
+    """The schedules of units that had entered by the period that starts `last`, and what had become of them."""
+    if not len(schedule):
+        return schedule
+    kept = schedule[schedule["entered"] <= last]
+    later = kept["ended"] > last
+    kept = kept.assign(ended=kept["ended"].mask(later), won=kept["won"] & ~later)
+    return _summed(kept)
+
+
+def _summed(schedule: pd.DataFrame) -> pd.DataFrame:
+    """One row for each kind of course, in order."""
+    names = ["channel", "entered", "scheduled", "ended", "won"]
+    found: pd.DataFrame = schedule.groupby(names, dropna=False, sort=True)[["n"]].sum().reset_index()
+    return found
 
 
 def no_deals() -> pd.DataFrame:
@@ -660,11 +712,41 @@ def leads_history(
             laid["refunds"] = laid["refunds"].fillna(0.0) + counts["refunds"]
         counts = counts.assign({str(name): values for name, values in laid.data_vars.items()})
     triangles, losses = _triangles(own, where, column, n, starts, channels)
+    schedule = _schedule(groups, own[-2], where, starts) if "scheduled" in groups else no_schedule()
     order = [name for name in ("spend", *stages, "revenue", *BESIDE) if _any_recorded(counts, name)]
     known = recorded_stages(counts, stages)
     return History(
-        counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found
+        counts[order],
+        "leads",
+        kind,
+        known,
+        triangles,
+        losses,
+        deals,
+        sources,
+        reading,
+        files,
+        found,
+        schedule=schedule,
     )
+
+
+def _schedule(
+    groups: pd.DataFrame, before: str, where: Mapping[str, NDArray[np.int64]], starts: Periods
+) -> pd.DataFrame:
+    """The units that entered the stage `before` the last and have a schedule: see `History`."""
+    won, lost, entered = where["won"], where["lost"], where[before]
+    rows = np.flatnonzero((entered >= 0) & groups["scheduled"].notna().to_numpy())
+    days, end = starts.astype("datetime64[ns]"), np.where(won >= 0, won, lost)[rows]
+    table = {
+        "channel": groups["channel"].to_numpy(dtype=object)[rows],
+        "entered": days[entered[rows]],
+        "scheduled": groups["scheduled"].to_numpy().astype("datetime64[ns]")[rows],
+        "ended": np.where(end >= 0, days[end], np.datetime64("NaT", "ns")),
+        "won": won[rows] >= 0,
+        "n": groups["n"].to_numpy(dtype=np.int64)[rows],
+    }
+    return _summed(pd.DataFrame(table))
 
 
 def _places(times: pd.Series[Any], starts: Periods, kind: str) -> NDArray[np.int64]:

@@ -210,6 +210,9 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
             blank = (rows & ~np.isfinite(values)).astype(np.int64)
             if name in BESIDE:  # few channels have such money
                 blank = blank * np.isfinite(values).any(axis=0)
+            blank[:, history.media == (name != "spend")] *= (
+                history.attributed
+            )  # of the base, or of the media alone
         if (
             name == "revenue"
             and "refunds" in history.counts

@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 
 from forecast.outlook.beside import Refunds, refunds_of
 from forecast.outlook.case import Case, with_later
-from forecast.outlook.open_pipeline import delay_law, delay_of, expected_share, moves_by_slot, waiting_before
+from forecast.outlook.open_pipeline import (
+    delay_law,
+    delay_of,
+    expected_share,
+    moves_by_slot,
+    scheduled_before,
+    waiting_before,
+)
 from forecast.outlook.queue import LATEST, fluid_queue, let_through
 
 Array = NDArray[np.float64]
@@ -136,9 +143,11 @@ def world_of(case: Case, rows: Rows) -> World:
 def pipeline_moves(case: Case, before: str, stage: str, f: Array, rows: Rows) -> Array:
     """Expected moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
     waiting = waiting_before(case, before, stage, f, rows)
-    if waiting is None:
-        return np.zeros((len(rows), case.horizon + 1, len(case.channels)))
-    return moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)
+    moves = np.zeros((len(rows), case.horizon + 1, len(case.channels)))
+    if waiting is not None:
+        moves = moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)
+    planned = scheduled_before(case.history, stage, case.horizon)
+    return moves if planned is None else moves + planned.mean(case.horizon + 1)
 
 
 def outcome(world: World) -> Outcome:

@@ -26,7 +26,7 @@ from forecast.outlook.beside import refunds_of
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
-from forecast.outlook.open_pipeline import chance_by_slot, delay_of, waiting_before
+from forecast.outlook.open_pipeline import chance_by_slot, delay_of, scheduled_before, waiting_before
 from forecast.outlook.queue import through_sales
 
 Array = NDArray[np.float64]
@@ -195,6 +195,8 @@ class _Chunk:
         arrivals[0] += self._pipeline(
             before, stage, f, scatter if closing else None
         )  # the first layer is the pipeline
+        if (planned := scheduled_before(self.case.history, stage, self.horizon)) is not None:
+            arrivals[0] += planned.draw(len(f), self.horizon + 1, self.rng)
         at_once = self.case.history.enters_later(stage)
         arrivals[..., at_once] = entries[..., at_once]
         return units.with_values(arrivals), tail
