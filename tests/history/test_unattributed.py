@@ -9,7 +9,7 @@ import pytest
 from crm_fixture import study_of
 
 from forecast.errors import DataError, StudyError
-from forecast.history import BASE, History, audit_history, read_history, what_was_read
+from forecast.history import BASE, History, audit_history, check_moves, read_history, what_was_read
 from forecast.study import Study
 
 ONE = {"stages": ("won",)}
@@ -127,3 +127,21 @@ def test_what_needs_counts_by_channel_is_refused(tmp_path: Path) -> None:
     study = Study.model_validate({**asked(tmp_path).model_dump(by_alias=True), "lift_test": (test,)})
     with pytest.raises(StudyError, match="sales are in total alone"):
         read_history(study)
+
+
+def test_what_moves_sales_of_the_past_is_refused(tmp_path: Path) -> None:
+    """The fit of a total has no place for it; what lies ahead may be stated, and a price of all that is sold."""
+    study = asked(tmp_path)
+    history = read_history(study)
+    ahead = np.array(["2026-09-01", "2026-10-01"], dtype="datetime64[D]")
+
+    def check(**table: object) -> None:
+        given = {**study.model_dump(by_alias=True), "change": ({"name": "new shop", **table},)}
+        check_moves(Study.model_validate(given), history, ahead)
+
+    with pytest.raises(StudyError, match="new shop falls into the history, whose sales are in total alone"):
+        check(**{"from": "2026-05", "traffic": {"times": 1.3}})
+    check(**{"from": "2026-10", "traffic": {"times": 1.3}})
+    check(**{"from": "2026-05", "price": {"times": 1.3}})
+    with pytest.raises(StudyError, match="sales are in total alone"):
+        check(**{"from": "2026-05", "channels": ("search",), "price": {"times": 1.3}})
