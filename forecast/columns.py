@@ -37,7 +37,7 @@ Declared = (
     Column | str | tuple[Units, str] | tuple[Units, str, str]
 )  # a name alone holds text; names, space between
 
-_MONEYS = ("spend", "revenue", "contribution")
+_MONEYS = ("spend", "revenue", "refunds", "recurring", "contribution")
 _PRICES = frozenset(
     ("cpl", "cost_per_qualified", "worth_of_lead", "worth_of_qualified", "break_even_cpl", "marginal_cpl")
 )

@@ -493,7 +493,8 @@ def compare(plans: Mapping[str, ArrayLike] | Sequence[ArrayLike], made: Forecast
     spends = {name: _spend(name, plan, made.case.plan.shape) for name, plan in named.items()}
     draws = made.simulate(spends)
     rows = []
-    for measure in (*made.case.stages, "revenue", "revenue_eventual", "contribution", "spend"):
+    beside = ("revenue_gross", "refunds", "recurring")
+    for measure in (*made.case.stages, "revenue", *beside, "revenue_eventual", "contribution", "spend"):
         if measure in draws:
             rows += results.against_first(draws, measure, list(spends))
     return pd.DataFrame(rows)

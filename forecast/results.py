@@ -299,7 +299,8 @@ def forecast_table(outlook: xr.Dataset, plan: str, labels: list[str], stages: li
     `revenue_after_horizon` has no period inside the horizon and comes with period `total` only; the total of `waiting`
     over the periods is who waits at their end.
     """
-    order = [*stages, "spend", "revenue", "contribution", "won_from_pipeline", "won_from_new"]
+    order = [*stages, "spend", "revenue", "revenue_gross", "refunds", "recurring", "contribution"]
+    order += ["won_from_pipeline", "won_from_new"]
     order += ["revenue_from_pipeline", "revenue_from_new", "revenue_after_horizon", "handled", "waiting"]
     channels = [*map(str, outlook["channel"].values), "total"]
     frames = []
@@ -341,15 +342,17 @@ def against_first(outlook: xr.Dataset, measure: str, plans: Sequence[str]) -> li
 
 
 def bridge_table(outlook: xr.Dataset) -> pd.DataFrame:
-    """Revenue and wins of the given plan by where they come from; the first two rows add up to the third."""
+    """Revenue and wins of the given plan by where they come from; the rows before "inside the horizon" add up to it."""
+    again = {"from earlier customers": ("", "recurring")} if "recurring" in outlook else {}
     items = {
         "from open pipeline": ("won_from_pipeline", "revenue_from_pipeline"),
         "from new leads": ("won_from_new", "revenue_from_new"),
+        **again,
         "revenue inside the horizon": ("won", "revenue"),
         "lands after the horizon": ("won_after_horizon", "revenue_after_horizon"),
     }
     rows = [
-        {"item": item, "won_mean": _total(outlook, won)["mean"]} | _total(outlook, revenue)
+        {"item": item, "won_mean": _total(outlook, won)["mean"] if won else 0.0} | _total(outlook, revenue)
         for item, (won, revenue) in items.items()
     ]
     return pd.DataFrame(rows)
@@ -369,7 +372,8 @@ def _scalars(draws: Array) -> dict[str, float]:
 def history_table(history: History) -> pd.DataFrame:
     """Totals over channels by period and measure; one that is not known whole is left out."""
     labels = [period_label(start, history.period) for start in history.periods]
-    measures = (measure for measure in ("spend", *history.stages, "revenue") if measure in history.counts)
+    every = ("spend", *history.stages, "revenue", "refunds", "recurring")
+    measures = (measure for measure in every if measure in history.counts)
     rows = [
         {"period": label, "measure": measure, "value": float(value)}
         for measure in measures
@@ -547,6 +551,8 @@ def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -
     result: dict[str, Any] = {}
     for measure, key in (("revenue", "revenue"), ("won", "won"), ("revenue_eventual", "eventual")):
         result |= {f"{key}_{name}": value for name, value in _total(outlook, measure).items()}
+    for measure in (name for name in ("revenue_gross", "refunds", "recurring") if name in outlook):
+        result |= {f"{measure}_{name}": value for name, value in _total(outlook, measure).items()}
     target = study.plan.target
     result |= {"p_target": None, "gap": None}
     if target is not None and target.measure in outlook:

@@ -37,7 +37,11 @@ MISSING = DASH
 ENGLISH = "en"
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_STAGES = {"contribution": "eventual contribution"}  # dated by acquisition, whenever it lands
+_STAGES = {
+    "contribution": "eventual contribution",  # dated by acquisition, whenever it lands
+    "revenue_gross": "revenue before refunds",
+    "recurring": "recurring revenue",
+}
 _PLURAL = {"month": "months", "week": "weeks", "quarter": "quarters"}
 _TYPED = str.maketrans({NBSP: " ", THIN: " ", MINUS: "-", DASH: "-", SOFT: None})
 _PYTHON_SPEC = re.compile(r"[<>^]?\+?\d*,?(\.\d+)?[dfgeG%]?")

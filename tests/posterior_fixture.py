@@ -50,7 +50,7 @@ def history(
         dataset(cells, starts, list(channels)),
         counting,
         period,
-        tuple(name for name in cells if name not in ("spend", "revenue")),
+        tuple(name for name in cells if name not in ("spend", "revenue", "refunds", "recurring")),
         {stage: triangle(np.array(values), starts, channels) for stage, values in (triangles or {}).items()},
         {stage: triangle(np.array(values), starts, channels) for stage, values in (losses or {}).items()},
         no_deals() if deals is None else deals,

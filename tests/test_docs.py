@@ -166,6 +166,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
     names = {"channels": "NAME", "limits": "NAME", "delay": "STAGE", "rate": "STAGE", "columns": "COLUMN"}
     names |= {
         "exchange": "CURRENCY",
+        "spend_columns": "CHANNEL",
         "lots": "NAME",
         "fees": "NAME",
         "period_caps": "PERIOD",
@@ -192,7 +193,7 @@ def _default(key: str, info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "needed"
-    if value is None or key.endswith((".STAGE", ".COLUMN", ".NAME", ".PERIOD", ".CURRENCY")):
+    if value is None or key.endswith((".STAGE", ".COLUMN", ".NAME", ".PERIOD", ".CURRENCY", ".CHANNEL")):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()

@@ -14,6 +14,7 @@ from conftest import ROOT
 
 import forecast
 from forecast import workflow
+from forecast.backtest import score_outlook
 from forecast.budget import Allocation
 from forecast.fit import GATE, Posterior, fit_posterior, fitting, load_posterior, preview
 from forecast.history import read_history
@@ -371,3 +372,52 @@ def test_a_number_that_makes_the_forecast_is_a_fail(tmp_path: Path, column: str,
     assert str(rows["status"]) == ("FAIL" if said else "PASS")
     assert said in str(rows["evidence"])
     assert not said or made.verdict.status == "FAIL"
+
+
+def test_money_beside_deals_is_in_every_output(tmp_path: Path):
+    """Refunds, recurring revenue, free deals: in tables, headline, target, doubt, and in what a scored run missed."""
+    rng = np.random.default_rng(3)
+    lines = ["period,channel,spend,visitors,leads,qualified,won,revenue,refunds,recurring"]
+    for m in range(21):
+        label = f"{2025 + m // 12}-{m % 12 + 1:02d}"
+        for name, spend in (("ppc", 2000), ("seo", 900)):
+            won = rng.poisson(6)
+            paid = rng.binomial(won, 0.7)
+            cells = [spend + rng.integers(500), 900, 45, 20, won, paid * 4000 + rng.integers(500) * paid]
+            lines.append(",".join(map(str, [label, name, *cells, rng.poisson(0.5) * 2000, ""])))
+        lines.append(f"{label},customers,,,,,,,,{50_000 + rng.integers(2000)}")
+    (tmp_path / "books.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    study = Study.model_validate(
+        {
+            "name": "books",
+            "folder": tmp_path,
+            "history": {"counts": "books.csv", "net_revenue": True},
+            "plan": {"periods": 3, "target": {"revenue": 150_000}},
+        }
+    )
+    now = read_history(study)
+    past = now.as_of("2026-06")
+    made = forecast.forecast(study, past, preview(study, past, seed=1, draws=600))
+
+    rows = made.forecast[(made.forecast["period"] == "total") & (made.forecast["channel"] == "total")]
+    mean = rows.set_index("measure")["mean"]
+    assert mean["revenue"] == pytest.approx(mean["revenue_gross"] - mean["refunds"] + mean["recurring"])
+    assert mean["recurring"] == pytest.approx(153_000, rel=0.03)
+    bridge = made.bridge.set_index("item")["mean"]
+    parts = bridge[["from open pipeline", "from new leads", "from earlier customers"]].sum()
+    assert bridge["revenue inside the horizon"] == pytest.approx(parts)
+    assert made.headline["p_target"] > 0.99
+    told = made.told()["headline"]
+    assert {"refunds_mean", "recurring_mean", "revenue_gross_mean"} <= set(told)
+    sources = made.levers.variance.set_index("source")["share"]
+    assert {"refunds", "recurring revenue"} <= set(sources.index)
+    assert made.economics.query("channel == 'total'").set_index("measure")["mean"]["deal_value_net"] > 0
+    assert not [check for check in made.verdict.checks if check.status == "FAIL"]
+
+    outlook = made.draws.sel(plan="given")
+    found = score_outlook(study, now, outlook, "2026-06")
+    money = [part for part in found["attribution"] if part["measure"] == "revenue"]
+    missed = {(part["block"], part["channel"]): part["amount"] for part in money}
+    assert {("refunds", "total"), ("recurring", "total")} <= set(missed)
+    came = now.came("revenue")[-3:].sum() - float(outlook["revenue"].sum(("period", "channel")).mean())
+    assert sum(amount for (_, channel), amount in missed.items() if channel == "total") == pytest.approx(came)

@@ -154,6 +154,8 @@ class Case:
 
 
 LEADS_WON = ["period", "channel", "spend", "leads", "won", "revenue"]
+WON = ["period", "channel", "spend", "won", "revenue"]
+MONEY = ["period", "channel", "spend", "revenue"]
 VISITORS_WON = ["period", "channel", "spend", "visitors", "won", "revenue"]
 CASES = {
     "heavy tails": Case(heavy),
@@ -168,6 +170,9 @@ CASES = {
     "one channel": Case(lambda: demo("events")),
     "leads to won": Case(lambda: demo()[LEADS_WON], funnel='stages = ["leads", "won"]'),
     "visitors to won": Case(lambda: demo()[VISITORS_WON], funnel='stages = ["visitors", "won"]'),
+    "wins alone": Case(lambda: demo()[WON]),
+    "wins as the one stage": Case(lambda: demo()[WON], funnel='stages = ["won"]'),
+    "revenue alone": Case(lambda: demo()[MONEY], funnel="value = 4800"),
     "weeks": Case(weeks, 'period = "week"', periods=13),
     "cohorts": Case(lambda: falling(demo()), 'counting = "cohort"'),
     "first cohorts not complete": Case(lambda: young(demo()), 'counting = "cohort"'),
@@ -252,6 +257,8 @@ FAST = (
     "blanks",
     "one channel",
     "visitors to won",
+    "wins alone",
+    "revenue alone",
     "a hundredth",
 )
 
@@ -317,6 +324,7 @@ def test_leads_without_losses_or_amounts(tmp_path: Path, keep: float):
 
 SAMPLED = (
     "heavy tails",
+    "wins alone",
     "one price",
     "from",
     "five months of a channel",
@@ -368,6 +376,46 @@ def test_a_stopped_channel_brings_only_what_is_open(tmp_path: Path):
     assert float(ppc["visitors"].sum()) == 0
     assert float(ppc["won_from_new"].sum()) == 0
     assert past.channels.index("ppc") in np.flatnonzero(np.nan_to_num(past.counts["won"].values).sum(axis=0))
+
+
+def test_sales_in_total_come_through(tmp_path: Path):
+    """Spend in columns, sales in one: every table is made, the media are in the budget, and it is said to be weaker."""
+    table = demo()
+    spend = table.pivot(index="period", columns="channel", values="spend").add_prefix("spend_")
+    spend.join(table.groupby("period")[["won", "revenue"]].sum()).to_csv(tmp_path / "counts.csv")
+    (tmp_path / "s.toml").write_text(
+        f"""name = "s"
+[history]
+counts = "counts.csv"
+through = "{LAST}"
+spend_columns = {{ ppc = "spend_ppc", seo = "spend_seo" }}
+[funnel]
+stages = ["won"]
+""",
+        encoding="utf-8",
+    )
+    past, posterior, made = instantly(load_study(tmp_path / "s.toml"))
+    check(made, past)
+    assert sorted(made.allocation["channel"]) == ["ppc", "seo"]
+    sales = past.total("won")
+    path = np.exp(posterior.array("log_traffic_path")).sum(axis=2)
+    assert path.mean() == pytest.approx(sales.mean(), rel=0.05)
+    assert [str(c.name) for c in made.verdict.checks if "Attribution" in str(c.name)]
+    assert made.verdict.status != "PASS"
+
+
+def test_revenue_alone_is_forecast_as_sales_of_the_value_given(tmp_path: Path):
+    """As much of it as where its wins are counted, to the doubt that both leave; no rate is told."""
+    (tmp_path / "money").mkdir()
+    _, _, _, counted = outlook_of("wins alone", tmp_path)
+    _, past, posterior, made = outlook_of("revenue alone", tmp_path / "money")
+    one, other = (total_draws(each.draws, "given", "revenue") for each in (counted, made))
+    assert other.mean() == pytest.approx(one.mean(), rel=0.1)
+    assert 0.6 < other.std() / one.std() < 1.6
+    assert posterior.stages == []
+    assert made.funnel.empty
+    won, money = np.nan_to_num(past.counts["won"].values), np.nan_to_num(past.counts["revenue"].values)
+    assert (np.abs(won * 4800 - money) <= 2400).all()
 
 
 @pytest.mark.slow

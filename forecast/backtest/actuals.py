@@ -70,7 +70,7 @@ def score_outlook(
     part = outlook.isel(period=slice(0, come))
     later = slice(known, known + come)
     measures = [m for m in (*past.stages, "revenue") if m in part and m in history.counts]
-    cells = {m: history.counts[m].values[later] for m in measures}
+    cells = {m: history.outcome(m)[later] for m in measures}
     place = [history.channels.index(name) for name in channels]
     rows = []
     for m in measures:
@@ -80,10 +80,14 @@ def score_outlook(
     shares, blocks = attribution.attribute(study, past, history, planned, seed=seed)
     parts = []
     whole = [m for m in cells if np.isfinite(history.came(m)[later]).all()]  # a part is not what came
+    if "revenue" in shares:
+        shares["revenue"] |= _beside(part, history, later, place)
     for measure in (m for m in ("won", "revenue") if m in shares and m in whole):
         mean = part[measure].values.astype(float).mean(axis=0).sum(axis=0)
         came = np.nan_to_num(cells[measure]).sum(axis=0)
         parts += _shares(measure, channels, shares[measure], mean, came, place)
+    if not history.attributed:  # what a channel brought was never counted
+        rows, parts = ([row for row in each if row["channel"] == "total"] for each in (rows, parts))
     return {
         "name": study.name,
         "currency": study.currency,
@@ -97,6 +101,16 @@ def score_outlook(
         "blocks": blocks,
         "data_now": history.fingerprint(),
     }
+
+
+def _beside(part: xr.Dataset, history: History, later: slice, place: list[int]) -> dict[str, Array]:
+    """What refunds and recurring revenue brought more than was expected of them, by channel of the run."""
+    found = {}
+    for name, sign in (("refunds", -1.0), ("recurring", 1.0)):
+        if name in part and name in history.counts:
+            mean = part[name].values.astype(float).mean(axis=0).sum(axis=0)
+            found[name] = sign * (history.filled(name)[later][:, place].sum(axis=0) - mean)
+    return found
 
 
 def _scored(

@@ -31,7 +31,15 @@ from scipy.special import expit
 from forecast.equations import delay_pmf
 from forecast.fit import Posterior, preview
 from forecast.history import History
-from forecast.outlook import World, case_of, moves_by_slot, outcome, shapley, waiting_with
+from forecast.outlook import (
+    World,
+    case_of,
+    moves_by_slot,
+    outcome,
+    scheduled_before,
+    shapley,
+    waiting_with,
+)
 from forecast.periods import DAYS_PER_PERIOD
 from forecast.study import Study
 
@@ -81,7 +89,7 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
     """The state of knowledge as a world of one draw."""
     horizon, channels = known.traffic.shape
     periods, steps = len(past.periods), past.steps
-    lags, pipeline = {}, {}
+    lags, pipeline = {}, dict[str, Array]()
     for before, stage in steps:
         f = np.concatenate([known.delays[stage], np.zeros(horizon + 1)])[None]
         lags[stage] = np.broadcast_to(f[:, :horizon], (1, horizon, horizon))
@@ -93,6 +101,8 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
         if f[0, 0] < 1.0 and waiting is not None:
             ready = waiting.rate / waiting.still_open(waiting.rate) * waiting.units
             pipeline[stage] = moves_by_slot(ready, waiting.waited, f, horizon)
+        if (planned := scheduled_before(past, stage, horizon)) is not None:
+            pipeline[stage] = pipeline.get(stage, 0.0) + planned.mean(horizon + 1)
     value = np.ones(channels) if known.value is None else known.value
     return World(
         traffic=known.traffic[None],
@@ -103,7 +113,7 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
         value=np.broadcast_to(value, (1, horizon, channels)),
         later_value=value[None],
         at_once={stage: past.enters_later(stage) for _, stage in steps},
-        first=steps[0][0],
+        first=past.counted[0],
     )
 
 
@@ -147,7 +157,7 @@ def attribute(
 
     def value(swapped: frozenset[str]) -> Array:
         rates = {s: (came if rate_name(s) in swapped else then).rates[s] for s in then.rates}
-        traffic = _traffic(then.traffic, given, came.traffic, swapped)
+        traffic = _traffic(then.traffic, given, came.traffic, swapped, apart=past.attributed)
         at = replace(
             then,
             traffic=traffic,
@@ -163,12 +173,19 @@ def attribute(
     return shares, _then_and_now(past, then, came, planned, spent)
 
 
-def _traffic(planned: Array, given: Array, counted: Array, swapped: frozenset[str]) -> Array:
-    """Units entering: two blocks, the spend and what traffic did at that spend; both swapped, what was counted."""
+def _traffic(
+    planned: Array, given: Array, counted: Array, swapped: frozenset[str], *, apart: bool = True
+) -> Array:
+    """Units entering: two blocks, the spend and what traffic did at that spend; both swapped, what was counted.
+
+    apart: channels are counted apart, else in total alone.
+    """
     if "traffic" not in swapped:
         return given if "spend" in swapped else planned
     if "spend" in swapped:
         return counted
+    if not apart:
+        planned, given = (each.sum(axis=1, keepdims=True) for each in (planned, given))
     share = np.divide(planned, given, out=np.ones_like(given), where=given > 0)
     return counted * share
 

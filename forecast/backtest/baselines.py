@@ -39,14 +39,18 @@ LEVEL = 80  # of the interval that the standard deviations of statsforecast are 
 def total_of(history: History, measure: str) -> Array:
     """A measure summed over channels, by period; blanks count as nothing.
 
-    Revenue: a win whose amount is not known counts at the mean deal of its channel, or else it would be worth nothing.
+    Revenue: a win whose amount is not known counts at the mean deal of its channel, or else it would be worth nothing;
+    less refunds, with what recurs.
     """
-    if measure != "revenue" or not history.valued:
+    if measure != "revenue":
         return np.nan_to_num(history.total(measure))
+    beside = np.nan_to_num(history.beside).sum(axis=1)
+    if not history.valued:
+        return np.asarray(np.nan_to_num(history.total(measure)) + beside)
     deals, money = history.paid_wins
     more = np.maximum(history.filled("won") - deals, 0.0) @ mean_deal(history)
     alone = np.where(history.present("won"), 0.0, history.filled("revenue"))  # beside wins that are not known
-    return np.asarray(money.sum(axis=1) + more + alone.sum(axis=1), dtype=float)
+    return np.asarray(money.sum(axis=1) + more + alone.sum(axis=1) + beside, dtype=float)
 
 
 def mean_deal(history: History) -> Array:
@@ -61,6 +65,7 @@ def spreadsheet(
 ) -> Array:
     """Revenue over the horizon: per channel Poisson(horizon x mean wins of the last six periods) x mean deal.
 
+    With refunds and what recurs as in the mean of these periods.
     The count of a stage likewise, from its own last six periods.
     """
     if measure != "revenue":
@@ -68,7 +73,10 @@ def spreadsheet(
         return rng.poisson(horizon * counts.mean(axis=0), (draws, counts.shape[1])).sum(axis=1).astype(float)
     won, value = history.filled("won"), mean_deal(history)
     recent = won[-RECENT:]
-    return np.asarray(rng.poisson(horizon * recent.mean(axis=0), (draws, value.size)) @ value, dtype=float)
+    made = rng.poisson(horizon * recent.mean(axis=0), (draws, value.size)) @ value
+    return np.asarray(
+        made + horizon * np.nan_to_num(history.beside)[-RECENT:].sum(axis=1).mean(), dtype=float
+    )
 
 
 def seasonal_naive(

@@ -115,7 +115,8 @@ def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origi
     money = ("revenue",) if past.valued or study.funnel.value is not None else ()
     for measure in (*past.stages, *money):
         if measure in history.counts and measure in past.counts:
-            cells = history.counts[measure].values[later][:, place]
+            cells = history.outcome(measure)[later][:, place]
+            cells = cells if history.attributed else np.full(cells.shape, np.nan)  # known in total alone
             came[measure] = np.column_stack([cells, history.came(measure)[later]])
     if (opened := _from_pipeline(history, known, setup.horizon)) is not None:
         came["won_from_pipeline"] = in_total(opened[:, place])
@@ -258,6 +259,8 @@ def _baselines(origin: Origin, channels: Sequence[str]) -> dict[str, Any]:
     for place, channel in enumerate(channels):
         whole = channel == "total"
         past = origin.past
+        if not (whole or past.attributed):
+            continue
         part = past if whole else _alone(past, place)
         for measure in (name for name in origin.came if name in part.counts):
             came = float(origin.came[measure][:, place].sum())

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from forecast.budget.concave import evaluate, falling_slopes, hull, is_concave
 from forecast.equations import concentration
 from forecast.fit import kept_draws
-from forecast.outlook import Case, earned, in_the_end, inside_share, money_factor, simulate
+from forecast.outlook import Case, earned, in_the_end, inside_share, kept_share, money_factor, simulate
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -161,7 +161,7 @@ def response_of(case: Case) -> Response:
     wins = np.concatenate([wins, wins[:, -1:]], axis=1)
     inside = inside_share(case, valued=not _in_wins(case.study))
     inside = np.concatenate([inside, np.zeros_like(inside[:, :1])], axis=1)
-    money = earned(case)
+    money = earned(case) * kept_share(case.posterior)[:, None, :]
     return Response(case, factor, money * factor[:, None, :], inside, wins, money)
 
 
@@ -208,22 +208,30 @@ class _Chance:
             inner = np.clip(rate, 1e-9, 1 - 1e-9)
             spread = spread * (1.0 + (1.0 - inner) / inner / (concentration(inner, noise) + 1.0))
         self.noise = spread - 1.0
-        self.deal = future.value.mean(axis=1)
+        self.deal = future.value.mean(axis=1) * kept_share(posterior)
         self.deals = 1.0 + posterior.array("deal_cv")[:, None] ** 2
+        self.value_noise = self.noise
+        if "free_share" in posterior.data:
+            free = posterior.array("free_share")
+            self.deals = self.deals / (1.0 - free)
+            odds = (free / (1.0 - free)) * posterior.array("free_spread")[:, None]
+            self.value_noise = spread * (1.0 + odds[:, None, :]) - 1.0
 
     def measures(self, traffic: Array, later: Array, keep: NDArray[np.int64]) -> dict[str, Array]:
         made, deal, deals = self.made, self.deal[keep], self.deals[keep]
-        noise, factor = self.noise[keep], made.factor[keep]
+        noise, factor = self.value_noise[keep], made.factor[keep]
         wins = brought(traffic, later, made.wins[keep])
         inside = traffic * made.inside[keep, :-1]
         value = traffic * made.worth[keep, :-1]
-        each = deal * 0 + 1.0 if _in_wins(made.case.study) else deal
-        several = np.ones_like(deals) if _in_wins(made.case.study) else deals
+        in_wins = _in_wins(made.case.study)
+        each = deal * 0 + 1.0 if in_wins else deal
+        several = np.ones_like(deals) if in_wins else deals
         return {
             "inside": inside.sum(axis=1),
             "wins": wins,
             "revenue": brought(traffic, later, made.earned[keep]),
-            "inside_variance": inside.sum(axis=1) * each * several + (inside**2 * noise).sum(axis=1),
+            "inside_variance": inside.sum(axis=1) * each * several
+            + (inside**2 * (self.noise[keep] if in_wins else noise)).sum(axis=1),
             "value_variance": (deal * factor) ** 2 * deals * wins + (value**2 * noise).sum(axis=1),
         }
 

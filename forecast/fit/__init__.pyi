@@ -11,7 +11,7 @@ from .fitting import fit as fit
 from .fitting import preview as preview
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
-from .latent import log_likelihood as log_likelihood
+from .kinds import log_likelihood as log_likelihood
 from .model import model_of as model_of
 from .parts import Part as Part
 from .points import POSITIVE as POSITIVE
@@ -45,5 +45,6 @@ from .provenance import SAMPLERS as SAMPLERS
 from .provenance import checked as checked
 from .provenance import fit_hash as fit_hash
 from .provenance import fit_posterior as fit_posterior
+from .refunds import refund_law as refund_law
 from .sampling import sample_pymc as sample_pymc
 from .sampling import sample_whitened as sample_whitened

@@ -14,10 +14,19 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import slopes, steepness, surprise, walks, without_shocks
+from forecast.equations import (
+    acting_spend,
+    power_law,
+    slopes,
+    steepness,
+    surprise,
+    walks,
+    without_shocks,
+)
 from forecast.fit.data import response_of, value_levels
 from forecast.fit.gate import GATE
 from forecast.fit.left_out import left_out
+from forecast.fit.mix import paths, responses, shares
 from forecast.fit.parts import Part, assemble
 from forecast.fit.paths import (
     event_path,
@@ -310,6 +319,20 @@ class _Run:
             found["moved_traffic"] = _flat(move_sizes(d, part.data))
         return found
 
+    def mix(self, part: Part, seasons: Array, period: str, media: NDArray[np.bool_]) -> dict[str, Array]:
+        """Sales that no channel is credited with: see `parts.Fitter`."""
+        d = self.sample(part)
+        found = _mixed(d, part.data, seasons, media)
+        drift, walk = _flat(d["drift"]), _flat(paths(part.data, d)[1])
+        z = np.random.default_rng([self.seed, *b"slope"]).standard_normal(len(drift))
+        slope = slopes(walk, drift, z, part.data["basis"], steepness(period))
+        own = {"elasticity": (found["elasticity"][:, media], ("z_elasticity",))}
+        names = [name for name, yes in zip(self.channels, media, strict=True) if yes]
+        for record in self.weigh(d, part, own, names):
+            scores = _flat(d["z_elasticity"])[:, names.index(record["channel"])]
+            record["surprise"] = surprise(scores, 0.0, 1.0)
+        return found | {"slope": np.tile(slope[:, None], (1, len(media)))}
+
     def _without_shocks(self, d: Draws, part: Part) -> Array:
         """The common walk (draw, period), drawn given what it makes together with its shocks."""
         common, drift, shock = _flat(walks(d, part.data)[0]), _flat(d["drift"]), _flat(d["shock"])
@@ -326,11 +349,13 @@ class _Run:
         law = part.data["basis"], steepness(period)
         return slopes(common, drift, z, *law)[:, None] + slopes(own.swapaxes(1, 2), own_drift, apart, *law)
 
-    def weigh(self, d: Draws, part: Part, quantities: Quantities) -> list[dict[str, Any]]:
+    def weigh(
+        self, d: Draws, part: Part, quantities: Quantities, channels: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
         """How far quantities of a part rest on their priors; nothing where that is not asked."""
         if not self.weighing:
             return []
-        found, pull = part_sensitivities(d, part, quantities, self.channels)
+        found, pull = part_sensitivities(d, part, quantities, channels or self.channels)
         self.sensitivity += found
         self.pulls.append(pull)
         return found
@@ -398,4 +423,42 @@ def _traffic(d: Draws, data: Mapping[str, Array], seasons: Array, common: Array)
         "carry": _flat(carry),
         "noise_traffic": _flat(noise_by_channel(d)),
         **{f"{name}_traffic": _flat(d[name]) for name in ("drift", "own_drift", "shock")},
+    }
+
+
+def _mixed(d: Draws, data: Mapping[str, Array], seasons: Array, media: NDArray[np.bool_]) -> dict[str, Array]:
+    """Draws of sales that are not attributed, by the names of the posterior: each channel has its share of them.
+
+    A channel's sales respond as a whole (its base is the channel of that name). Noise of a cell is such that the sum
+    of all has the noise that was seen: independent noise n' of channels with shares q has n'^2 sum q^2 in the sum.
+    """
+    level = paths(data, d)[0]
+    beta, carry, w = responses(data, d)
+    share = shares(w)
+    order = np.argsort(np.append(np.flatnonzero(media), np.flatnonzero(~media)))
+    every = _flat(share)[:, order]
+
+    def by_channel(values: Array, base: float) -> Array:
+        return np.append(values, np.full((len(values), 1), base), axis=1)[:, order]
+
+    kept = kept_of(d)
+    season = _flat(d["season_sd"])[:, None] * _flat(d["season"])
+    shared = kept["season_sd"][:, None] * kept["season"] @ data["season_basis"].T + data["log_days"]
+    beta_kept, carry_kept, w_kept = responses(data, kept)
+    shape = power_law(acting_spend(carry_kept, data["spend_lags"]), beta_kept[:, None])
+    shape = np.append(shape, np.ones((*shape.shape[:2], 1)), axis=2) * shares(w_kept)[:, None]
+    path = (paths(data, kept)[0] + shared)[:, :, None] + np.log(shape[:, :, order])
+    last = shape[:, -1] / shape[:, -1].sum(axis=1, keepdims=True)
+    concentration = (last**2).sum(axis=1).mean()
+    return {
+        "traffic": _flat(level)[:, -1:] + np.log(every),
+        "log_traffic_path": path,
+        "season": season @ seasons.T,
+        "elasticity": by_channel(_flat(beta), 0.5),
+        "base": by_channel(np.zeros_like(_flat(beta)), 0.5),
+        "carry": by_channel(_flat(carry), 0.0),
+        "drift_traffic": _flat(d["drift"]),
+        "own_drift_traffic": np.zeros(len(every)),
+        "shock_traffic": np.zeros(len(every)),
+        "noise_traffic": np.repeat(_flat(d["noise"])[:, None] / np.sqrt(concentration), len(media), axis=1),
     }

@@ -747,15 +747,3 @@ class Values(Latent):
 def _common(log_drift: Array, log_shock: Array, data: Mapping[str, Any]) -> Array:
     """Sds of the common waves at each setting, (G, wave)."""
     return common_sds(np.exp(log_drift), np.exp(log_shock), data["basis"])
-
-
-def latent_of(part: Part) -> Latent:
-    """A part as a Gaussian model given its scales."""
-    kinds: dict[str, type[Latent]] = {"traffic": Traffic, "value": Values}
-    return kinds.get(part.kind, Rates)(part)
-
-
-def log_likelihood(part: Part, draws: Mapping[str, Array]) -> Array:
-    """Log likelihood of draws as samplers give them, (draw, ...) by parameter: (draw,). Without the current budget."""
-    cells, other = latent_of(part).of_draws(draws)
-    return np.asarray(cells.sum(axis=(1, 2)) + other.sum(axis=1))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
-from forecast.fit.latent import latent_of
+from forecast.fit.kinds import latent_of
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws
 from forecast.fit.posterior import kept_of

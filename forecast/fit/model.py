@@ -20,15 +20,18 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from forecast.equations import FLOOR, SOFT
+from forecast.fit.mix import LEVEL, NAMES
 from forecast.fit.parts import Part
 from forecast.fit.scales import (
     BEFORE_SD,
     DEAL_CV,
     DEAL_CV_SD,
     LEVEL_SD,
+    MEDIA_SD,
     RATE_SPREAD,
     RATE_TAU,
     SEASON_SD,
+    SHARE_SD,
     TRAFFIC_SPREAD,
     TRAFFIC_TAU,
     VALUE_SPREAD,
@@ -315,10 +318,44 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
     return model
 
 
+def mix_model(data: Mapping[str, Array]) -> pm.Model:
+    """Sales that no channel is credited with, beside spend by channel: the model of `fit.mix`, all effects N(0, 1).
+
+    Args:
+        data: the arrays of `mix.mix_data`.
+    """
+    lags, _, media = data["spend_lags"].shape
+    with pm.Model() as model:
+        d = {name: pm.Data(name, value) for name, value in data.items()}
+        season_sd = pm.Gamma("season_sd", 2.0, SEASON_SD)
+        drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
+        noise = pm.Gamma("noise", 2.0, d["noise_prior"])
+        level, waves = pm.Normal("level", shape=1), pm.Normal("waves", shape=len(data["basis"]))
+        z_beta, z_carry, z_share = (pm.Normal(name, shape=media) for name in NAMES)
+        z_media = pm.Normal("z_media", shape=1)
+        season = pm.Normal("season", shape=data["season_basis"].shape[1])
+        beta = pm.math.sigmoid(d["elasticity_prior"][0] + d["elasticity_prior"][1] * z_beta)
+        carry = d["carries"] * pm.math.sigmoid(d["carry_prior"][0] + d["carry_prior"][1] * z_carry)
+        weights = (carry + 1e-12)[None, :] ** np.arange(lags)[:, None]
+        relative = pt.sum((weights / weights.sum(axis=0))[:, None, :] * d["spend_lags"], axis=0)
+        odds = pt.exp(d["share_prior"] + MEDIA_SD * z_media + SHARE_SD * z_share)
+        brings = pt.sum(odds * pt.exp(beta * pt.log(relative + 1e-9)), axis=1)
+        log_nu = d["level_prior"] + LEVEL * level + d["log_days"] + drift * pt.dot(waves, d["basis"])
+        log_nu = log_nu + season_sd * pt.dot(d["season_basis"], season)
+        log_nu = log_nu + pt.log1p(brings) - pt.log1p(odds.sum())
+        size, y = 1.0 / (noise**2 + 1e-4), d["y"][:, 0]
+        log_lik = pt.gammaln(y + size) - pt.gammaln(size) + size * pt.log(size) + y * log_nu
+        log_lik = log_lik - (y + size) * pt.log(size + pt.exp(log_nu))
+        pm.Potential("sales", pt.sum(d["weight"][:, 0] * log_lik))
+    return model
+
+
 def model_of(part: Part) -> pm.Model:
     """The PyMC model of a part."""
     if part.kind == "traffic":
         return traffic_model(part.data)
     if part.kind == "value":
         return value_model(part.data)
+    if part.kind == "mix":
+        return mix_model(part.data)
     return transition_model(part.data, calendar=part.kind == "calendar")

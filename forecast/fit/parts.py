@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from forecast.errors import FitError
 from forecast.fit import data as inputs
+from forecast.fit.free_deals import free_deals
+from forecast.fit.mix import mix_data
 from forecast.fit.posterior import Variables, log_worth
+from forecast.fit.recurring import recurring
+from forecast.fit.refunds import refunds
 from forecast.history import History
 from forecast.study import Study
 from forecast.words import message
@@ -29,7 +33,7 @@ class Part:
 
     name: str
     label: str
-    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value"
+    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value" | "mix" (of all channels)
     data: Mapping[str, Any]
 
 
@@ -39,6 +43,10 @@ class Fitter(Protocol):
     @property
     def draws(self) -> int:
         """Number of draws of every answer."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of all that is drawn."""
 
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
         """A transition: logit_rate (draw, period, channel), CERTAIN for channels that enter the funnel `later`.
@@ -59,6 +67,9 @@ class Fitter(Protocol):
         seasons (season of the year, column): the season's basis; period: kind of the periods.
         """
 
+    def mix(self, part: Part, seasons: Array, period: str, media: NDArray[np.bool_]) -> dict[str, Array]:
+        """The same of sales that no channel is credited with; the channel that `media` does not mark is their base."""
+
 
 DIMS = {
     **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
@@ -78,6 +89,12 @@ DIMS = {
             "base",
             "carry",
             "deal_mean",
+            "free_share",
+            "refund_share",
+            "recurring_level",
+            "recurring_growth",
+            "recurring_drift",
+            "recurring_noise",
         ),
         ("draw", "channel"),
     ),
@@ -90,10 +107,8 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     Raises FitError where there is nothing to fit.
     """
     steps = history.steps
-    if not steps:
-        raise FitError(
-            message("the history has counts for fewer than two of the stages {stages}", stages=history.stages)
-        )
+    if not steps and "won" not in history.counted:
+        raise FitError(message("the history counts {counted} alone, and no wins", counted=history.counted))
     variables, ages = Variables(), dict[str, int]()
     for before, stage in steps:
         data, calendar = inputs.transition_data(study, history, before, stage)
@@ -106,10 +121,14 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
             data = inputs.loss_data(history, before, stage, variables, ages[stage])
             lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data)
             variables |= _named(fitter.losses(lost), f"_{stage}")
-    variables |= _values(study, history, fitter)
+    variables |= _money(study, history, fitter)
+    if not history.attributed:
+        mix = Part("mix", f"{history.counted[0]} of all channels", "mix", mix_data(study, history))
+        seasons = inputs.season_table(study, history)
+        return variables | _named(fitter.mix(mix, seasons, history.period, history.media)), ages
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
-    traffic = Part("traffic", steps[0][0], "traffic", data)
+    traffic = Part("traffic", history.counted[0], "traffic", data)
     seasons = inputs.season_table(study, history)
     return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
 
@@ -120,11 +139,29 @@ def _named(found: Mapping[str, Array], end: str = "") -> Variables:
     return {f"{name}{end}": (dims.get(name, ("draw",)), values) for name, values in found.items()}
 
 
+def _money(study: Study, history: History, fitter: Fitter) -> Variables:
+    """Deal values, of all deals: those that bring nothing (`free_deals`) too. Refunds, and what recurs."""
+    values, draws = _values(study, history, fitter), fitter.draws
+    streams = {
+        name: np.random.default_rng([fitter.seed, *name.encode()])
+        for name in ("free", "refunds", "recurring")
+    }
+    if not values:
+        return {}
+    channels = len(history.channels)
+    free = _of_all_channels(free_deals(history.whole, draws, streams["free"]), channels)
+    if free:
+        dims, mean = values["deal_mean"]
+        values["deal_mean"] = dims, mean * (1.0 - free["free_share"])
+    beside = _of_all_channels(refunds(history.whole, draws, streams["refunds"]), channels)
+    return values | _named(free | beside | recurring(study, history, draws, streams["recurring"]))
+
+
 def _values(study: Study, history: History, fitter: Fitter) -> Variables:
     """Deal values: as known, fitted, or none where nothing is recorded."""
-    value, data = inputs.known_value(study, history), inputs.value_data(study, history)
+    value, data = inputs.known_value(study, history.whole), inputs.value_data(study, history.whole)
+    shape = (fitter.draws, len(history.channels))
     if value is not None:
-        shape = (fitter.draws, len(history.channels))
         nothing = np.zeros(fitter.draws)
         return _named(
             {
@@ -134,4 +171,16 @@ def _values(study: Study, history: History, fitter: Fitter) -> Variables:
                 "deal_season": np.zeros((fitter.draws, len(inputs.season_table(study, history)))),
             }
         )
-    return {} if data is None else _named(fitter.values(Part("value", "deal value", "value", data)))
+    if data is None:
+        return {}
+    found = fitter.values(Part("value", "deal value", "value", data))
+    return _named(_of_all_channels(found, len(history.channels)))
+
+
+def _of_all_channels(found: Mapping[str, Array], channels: int) -> dict[str, Array]:
+    """The same for every channel, of what was learnt of all as one: sales that are not attributed."""
+    one = {name for name, values in found.items() if DIMS.get(name, ("",))[-1] == "channel"}
+    return {
+        name: np.broadcast_to(values, (*values.shape[:-1], channels)).copy() if name in one else values
+        for name, values in found.items()
+    }

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.fit.mix import mix_sizes
 from forecast.fit.parts import Part
 
 Array = NDArray[np.float64]
@@ -105,6 +106,8 @@ def sizes_of(part: Part) -> list[tuple[str, tuple[int, ...]]]:
     if part.kind == "value":
         periods, channels = part.data["deals"].shape
         return value_sizes(periods, channels, part.data["season_basis"].shape[1], events)
+    if part.kind == "mix":
+        return mix_sizes(part.data)
     periods, channels = part.data["y"].shape
     if part.kind == "traffic":
         return traffic_sizes(periods, channels, part.data["season_basis"].shape[1], events)

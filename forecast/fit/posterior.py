@@ -15,9 +15,14 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
     moved_<stage> (draw, move_<stage>), moved_traffic, moved_value   sizes of events and past changes, in the
                          order of `history.seen_moves`; they are part of the paths, and not of `traffic`
     elasticity, base, carry, noise_traffic (draw, channel); drift_traffic, own_drift_traffic, shock_traffic (draw)
-    deal_mean (draw, channel), deal_cv (draw)      currency, at the as-of date, season aside; cv 0 is one price
+    deal_mean (draw, channel), deal_cv (draw)      currency, at the as-of date, season aside, mean of all deals; cv of
+                         those that bring something: 0 is one price
     deal_drift (draw)                              sd of the walk of log deal value per period
     deal_season (draw, season_of_year)             log effect by season of the year
+    refund_share (draw, channel), refund_delay (periods), refund_size (draw)   what is paid back (`fit.refunds`)
+    recurring_level (currency), recurring_growth, recurring_drift, recurring_noise (draw, channel)   `fit.recurring`
+    free_share (draw, channel), free_spread (draw) where some deals bring nothing: their share, and how it differs from
+                         cell to cell (`fit.free_deals`)
 
 and for the posterior predictive checks, from a sampled fit:
 
@@ -56,7 +61,7 @@ from forecast.errors import DataError, UsageError
 from forecast.history import History
 
 SCHEMA = 4
-VERSION = 13  # of the models: raised when the same data would fit to another posterior
+VERSION = 14  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "typst")
@@ -192,6 +197,8 @@ def log_worth(
     if "deal_mean" not in variables:
         return None, None
     worth = np.log(variables["deal_mean"][1] * margin)
+    if "refund_share" in variables:
+        worth = worth + np.log1p(-variables["refund_share"][1])
     for _, stage in steps:
         worth = worth + np.log(expit(variables[f"logit_rate_{stage}"][1][:, -1]))
     return worth.mean(axis=0), worth.std(axis=0)

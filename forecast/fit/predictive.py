@@ -16,7 +16,7 @@ Calendar counts are replicated by the law of effective trials (docs/method.md), 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def predictive_checks(
     moves: dict[str, Array] = {}
     for cells in _parts(study, history, posterior, rng):
         if cells.used.any():
-            found += _judge(cells, history.channels, history.labels)
+            found += _judge(cells, history.whole.channels, history.labels)
             if cells.name != "revenue" and len(cells.seen) > LEAST_STEPS:
                 moves[cells.name] = _changes(cells)[2][:, -1]
     found += _together(moves)
@@ -90,6 +90,9 @@ def _parts(study: Study, history: History, posterior: Posterior, rng: np.random.
     rows = _kept(posterior)
     if "log_traffic_path" in posterior.data:
         yield _traffic(study, history, posterior, rows, rng)
+    if not history.attributed:  # deals are of one channel, as all that is counted
+        base = posterior.data.isel(channel=np.flatnonzero(~history.media))
+        history, posterior = history.whole, replace(posterior, data=base)
     for before, stage in history.steps:
         yield _transition(study, history, posterior, before, stage, rows, rng)
     revenue = _revenue(history, posterior, rows, rng)
@@ -111,7 +114,12 @@ def _traffic(
     season = posterior.array("season")[rows].mean(axis=0)[season_of(history.periods, history.period)]
     exposure = answer * np.exp(season + data["log_days"])[:, None]
     used, name = data["weight"] > 0, posterior.provenance["stages"][0]
-    return Cells(name, data["y"], used, mean, mean + mean**2 * noise2, replica, exposure)
+    variance = mean + mean**2 * noise2
+    if not history.attributed:  # only the sum over channels was seen
+        mean, variance, replica = (each.sum(axis=2, keepdims=True) for each in (mean, variance, replica))
+        used, exposure = used[:, ~history.media], mean.mean(axis=0)
+        data = {"y": data["y"][:, ~history.media]}
+    return Cells(name, data["y"], used, mean, variance, replica, exposure)
 
 
 def _transition(
@@ -178,13 +186,25 @@ def _revenue(
     if not cv.any():  # an assumed value has no law of its own
         return None
     deals, seen = history.paid_wins
-    used = (deals > 0) & (seen > 0)
+    free = history.free[0]
+    used = (deals > 0) & ((seen > 0) | (free > 0))
     mean = posterior.array("deal_mean")[rows, None, :]
     if "deal_path" in posterior.data:
         mean = mean * np.exp(posterior.array("deal_path"))
-    replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
-    unpriced = (deals > 0) != (seen != 0)
-    return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals, unpriced)
+    unpriced = ((deals > 0) != (seen != 0)) & ~used
+    if "free_share" not in posterior.data:
+        replica = rng.standard_gamma(np.broadcast_to(deals / cv**2, (len(rows), *deals.shape))) * mean * cv**2
+        return Cells("revenue", seen, used, deals * mean, deals * (mean * cv) ** 2, replica, deals, unpriced)
+    share, spread = (
+        posterior.array("free_share")[rows, None, :],
+        posterior.array("free_spread")[rows, None, None],
+    )
+    k, full = 1.0 / spread - 1.0, np.broadcast_to(share, (len(rows), *deals.shape))
+    paid = rng.binomial(deals.astype(np.int64), 1.0 - rng.beta(full * k, (1.0 - full) * k))
+    each = mean / (1.0 - share)
+    replica = rng.standard_gamma(paid / cv**2) * each * cv**2
+    chance = deals * (1.0 - share) * (cv**2 + share * (1.0 + np.maximum(deals - 1.0, 0.0) * spread))
+    return Cells("revenue", seen, used, deals * mean, chance * each**2, replica, deals, unpriced)
 
 
 # ------------------------------------------------------------------------------------------------------ statistics

@@ -36,6 +36,9 @@ def fit_hash(study: Study, history: History, seed: int, draws: int, sampler: str
         "priors": [market_numbers(), constants],
         "model": [VERSION, SCHEMA],
     }
+    if "recurring" in history.counts:  # elsewhere it is no part of the fit
+        kept = study.economics.model_dump(mode="json", include={"retention", "renewal"})
+        key["retention"] = kept
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 

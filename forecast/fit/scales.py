@@ -23,3 +23,6 @@ NOISE_SPREAD, SHOCK = 0.5, 0.06
 VALUE_DRIFT = 0.01
 LEVEL_SD = 1.5  # of the company's log traffic around what was counted
 BEFORE_SD = 0.25  # log sd of the entries before the window over their early mean
+# Sales that no channel is credited with: the share of them that spend brings, and how far it is open (sd of the log
+# odds); how far the returns of channels lie apart (sd of the log of each).
+MEDIA_SHARE, MEDIA_SD, SHARE_SD = 0.3, 0.8, 0.7

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.fit.latent import Traffic, latent_of
+from forecast.fit.kinds import latent_of
+from forecast.fit.latent import Traffic
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws
 from forecast.fit.posterior import CERTAIN, kept_draws, kept_of
@@ -83,7 +84,7 @@ def part_sensitivities(
             if np.ptp(g) == 0.0:
                 continue
             own = sum(p[:, c] if wide and p.ndim > 1 else p.reshape(len(p), -1).sum(axis=1) for p in priors)
-            likelihood = single[c] if wide and part.kind != "value" else together
+            likelihood = single[c] if wide and part.kind not in ("value", "mix") else together
             found.append(
                 {"quantity": quantity, "part": part.label, "channel": name}
                 | {

@@ -25,7 +25,8 @@ from scipy.special import gammaincinv, gammaln, logsumexp, ndtri, softmax
 from threadpoolctl import threadpool_limits
 
 from forecast.fit.gaussian import Columns, Solved, points_drawn, solve, tempered
-from forecast.fit.latent import Latent, latent_of
+from forecast.fit.kinds import latent_of
+from forecast.fit.latent import Latent
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
 from forecast.fit.scales import NOISE_SPREAD

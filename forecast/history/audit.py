@@ -22,7 +22,8 @@ from forecast.history.audit_peaks import peaks_ahead
 from forecast.history.audit_rates import blanks, jumps, opposite
 from forecast.history.audit_rows import audit_rows
 from forecast.history.audit_spend import seasonal_spend
-from forecast.history.history import MIN_MONTHS_FOR_SEASON, History
+from forecast.history.history import BESIDE, MIN_MONTHS_FOR_SEASON, History
+from forecast.history.unattributed import attribution
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import Study
@@ -37,7 +38,10 @@ MEASURED, FALLING = "Stages measured", "Counts fall along the funnel"
 
 def audit_history(history: History, study: Study) -> list[Check]:
     """A check for each question that the history can be asked: the numbers as its value, what to do as its advice."""
+    told = [] if history.attributed else [attribution(history)]
+    history = history.whole
     asked = [
+        *told,
         _stages(history, study),
         _falling(history),
         _last_period(history),
@@ -69,6 +73,7 @@ def audit_history(history: History, study: Study) -> list[Check]:
         *links(history, study),
         _future(history),
         _losses(history),
+        _scheduled(history),
         *left_out(history),
         *audit_rows(history, study),
         *file_checks(history, study),
@@ -118,6 +123,8 @@ def _falling(history: History) -> Check:
         ]
         swapped |= bool(below.sum() > IMPOSSIBLE * above.sum() and below.sum() >= JUMP_FLOOR)
     fine = "each stage is below the one before, in every channel"
+    if not history.steps:
+        fine = "there is one stage alone, so no rate to learn"
     advice = (
         "Check how stages are counted: over the whole history a later stage should not exceed an earlier one."
     )
@@ -170,12 +177,17 @@ def _revenue(history: History, study: Study) -> Check:
     name = "Deal value known"
     if history.valued:
         amounts = history.deals["amount"]
-        absent, free = int(amounts.isna().sum()), int((amounts == 0).sum())
+        absent, (free, known) = int(amounts.isna().sum()), (int(each.sum()) for each in history.free)
+        free *= bool(len(amounts))  # of counts: see `money_and_wins`
         parts = [message("{n:whole} without an amount", n=absent)] * bool(absent)
-        parts += [message("{n:whole} with an amount of 0", n=free)] * bool(free)
-        found = message("of {n:whole} deals won, {parts:listed}", n=len(amounts), parts=parts)
+        free_of = "{n:whole} ({share:percent}) with an amount of 0"
+        parts += [message(free_of, n=free, share=free / max(known, 1))] * bool(free)
+        found = message("of {n:whole} deals won, {parts:listed}", n=known + absent, parts=parts)
         unknown = "Fill in the amounts that are missing: nothing is learnt of deals without one."
-        nothing = "A deal of 0 is a deal and lowers the mean: empty its amount where it is not known."
+        nothing = (
+            "Deals of 0 are free ones, and forecast to go on at such a share: leave the amount (or revenue) empty "
+            "where it is not known."
+        )
         remedy = together(unknown if absent else "", nothing if free else "")
         return _check(name, found if parts else "", "revenue is recorded", remedy)
     zero = " beside a win" if "revenue" in history.counts else ""  # a column of zeros, or money nobody won
@@ -252,7 +264,9 @@ def _traffic_without_spend(history: History) -> Check:
 
 def _blank_cells(history: History) -> Check:
     there = history.there
-    blank = {str(name): int((there & ~history.present(str(name))).sum()) for name in history.counts}
+    asked = [str(name) for name in history.counts if name not in BESIDE]
+    blank = {name: int((there & ~history.present(name)).sum()) for name in asked}
+    blank |= {"recurring": int(np.isnan(history.beside).sum())} if np.isnan(history.beside).any() else {}
     cells = int(there.sum())
     if len(history.deals):  # a cell of revenue is blank where one of its deals has no amount
         blank.pop("revenue", None)
@@ -346,6 +360,24 @@ def _future(history: History) -> Check | None:
     found = message("the latest date is {day}, later than today", day=history.reading["after_today"])
     advice = "Correct the dates: an event that is yet to come is no history."
     return _check("Dates in the future", found, "", advice)
+
+
+def _scheduled(history: History) -> Check | None:
+    """Open units whose date of moving is known in advance, and those of which it is over."""
+    table = history.schedule[history.schedule["ended"].isna()]
+    if not len(history.schedule):
+        return None
+    over = table["scheduled"] <= np.datetime64(history.last, "ns")
+    told = {
+        "n": int(table["n"][~over].sum()),
+        "over": int(table["n"][over].sum()),
+        "last": history.labels[-1],
+    }
+    fine = message("{n:whole} open leads move at a date that is known (scheduled), after {last}", **told)
+    text = "{over:whole} open leads were scheduled for {last} or before, neither won nor lost; they are taken for lost"
+    advice = "Close them, or correct the date: a lead whose date is over and that is still open brings nothing here."
+    found = message(text, **told) if told["over"] else ""
+    return _check("Dates known in advance", found, fine, advice)
 
 
 def _losses(history: History) -> Check | None:

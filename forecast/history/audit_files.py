@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forecast.history.history import History
+from forecast.read import title_key
 from forecast.study import Study
 from forecast.words import FAIL, PASS, REVIEW, Check, message, together
 
@@ -17,6 +18,7 @@ def file_checks(history: History, study: Study) -> list[Check]:
         _pipelines(history),
         _currency(history, study),
         _deals(history),
+        _refunds(history, study),
     ]
     return [check for check in asked if check is not None]
 
@@ -40,6 +42,16 @@ def _bad_rows(history: History) -> Check | None:
         "Correct them where they come from: with more than {share:.0%} left out, the rest tells too little."
     )
     return Check("Rows left out", status, together(*found, between="; "), message(text, share=BAD_SHARE))
+
+
+def _refunds(history: History, study: Study) -> Check | None:
+    """Whether refunds are in a file that is read without them."""
+    told = [read for read in history.files if "refunds" in [title_key(title) for title in read.unread]]
+    if study.history.net_revenue or not told:
+        return None
+    text = "{file}: the column refunds is not read, so revenue is before refunds"
+    advice = "Set history.net_revenue = true to have the forecast net of them."
+    return Check("Refunds", REVIEW, message(text, file=told[0].file), advice)
 
 
 def _outcomes(history: History) -> Check | None:

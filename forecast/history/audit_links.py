@@ -56,6 +56,8 @@ def late_drop(history: History, study: Study) -> Check | None:
     four times in five, by a test that errs once in twenty, where x e > (1.64 + 0.84) sqrt(w). Nothing where even a
     fall by `MATTERS` would show. This is no fault of the data, so the check passes: it is said, and alarms nobody.
     """
+    if not history.steps:
+        return None
     before, stage = history.steps[-1]
     mean, n = mean_delay(history, study, stage), history.periods.size
     above, moved = np.nan_to_num(history.total(before)), np.nan_to_num(history.total(stage))

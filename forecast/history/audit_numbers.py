@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.history.history import MONEY, History
+from forecast.history.audit_recurring import beyond_value, steady_share
+from forecast.history.history import BESIDE, MONEY, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
-from forecast.words import PASS, REVIEW, Check, Message, Text, message, together
+from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, message, together
 
 Array = NDArray[np.float64]
 
@@ -36,6 +37,7 @@ LARGE_DEAL, SMALL_DEAL = (
 ALONG = 0.25  # of log x / m: a neighbour measure that moves so far goes along
 BEYOND = 30.0  # above such a factor nothing that goes along is a reason
 SEASON = 3.0  # the same season of another year, within this factor
+ALONE = 0.25  # of all revenue without a win beside it, from which on a forecast by wins is wrong
 OUTLIERS = "Numbers that fit their neighbours"
 
 
@@ -52,7 +54,7 @@ class Stray:
 
 def strays(history: History) -> list[Stray]:
     """Cells of money and counts that do not fit their neighbours, the farthest first."""
-    names = [str(name) for name in history.counts if not _dated(str(name), history)]
+    names = [str(name) for name in history.counts if name not in BESIDE and not _dated(str(name), history)]
     usual = {name: _usual(history.counts[name].values) for name in names}
     away = {name: _away(history.counts[name].values, usual[name]) for name in names}
     found = []
@@ -228,13 +230,31 @@ def money_and_wins(history: History, study: Study) -> Check | None:
             parts.append(message(text, **told, **totals))
     if never := _never_both(history, revenue, won):
         parts.append(message("{never:list.4} never both, so left out of the mean deal", never=never))
+    steady, times = steady_share(history), beyond_value(history, study.funnel.value)
+    if steady is not None:
+        parts.append(message("{share:percent} of the revenue does not move with the wins", share=steady))
+    if times is not None:
+        text = "revenue is {times:number.2} times what the wins bring at {value:whole} {currency} a deal (funnel.value)"
+        told = {"times": times, "value": study.funnel.value, "currency": study.currency}
+        parts.append(message(text, **told))
     if not parts:
         return Check(name, PASS, fine)
+    if steady is not None or times is not None:
+        alone = float(np.where((won == 0) | np.isnan(won), np.nan_to_num(revenue), 0.0).sum())
+        wrong = steady is not None and alone > ALONE * float(np.nansum(revenue))
+        return Check(name, FAIL if wrong else REVIEW, together(*parts, between="; "), _RECURS)
     advice = (
-        "Date both by the day the deal was won. The mean deal is all money over all wins of a channel, deals of 0 "
-        "included: leave revenue empty where it is not known."
+        "Date both by the day the deal was won. Wins without revenue are free deals, and are forecast to go on at "
+        "their share: leave revenue empty where it is not known."
     )
     return Check(name, REVIEW, together(*parts, between="; "), advice)
+
+
+_RECURS = (
+    "If customers pay again (subscriptions, renewals), write that money into a column recurring and leave in revenue "
+    "what the wins of the period bring: it is then carried on by retention, where today it is forecast from wins. If "
+    "it is booked later than its win, date both by the day the deal was won."
+)
 
 
 def _cells(history: History, where: NDArray[np.bool_]) -> Message:
@@ -252,7 +272,7 @@ def _cells(history: History, where: NDArray[np.bool_]) -> Message:
 
 
 def _never_both(history: History, revenue: Array, won: Array) -> list[str]:
-    """Channels that have wins or money, and no mean deal of their own: nowhere both."""
+    """Channels that have money, and no mean deal of their own: nowhere a win beside it."""
     both = history.present("won", "revenue")
     money, wins = ((np.where(both, values, 0.0) > 0).any(axis=0) for values in (revenue, won))
-    return [name for name, odd in zip(history.channels, money != wins, strict=True) if odd]
+    return [name for name, odd in zip(history.channels, money & ~wins, strict=True) if odd]

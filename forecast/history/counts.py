@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
 from forecast.history.grand_totals import apart, without_sums
-from forecast.history.history import MONEY
+from forecast.history.history import BESIDE, MONEY
 from forecast.history.rows import (
     FIRST_YEAR,
     LAST_YEAR,
 )
+from forecast.history.unattributed import across, in_rows, own_cells, title_of
 from forecast.periods import Periods, start_of
 from forecast.read import (
     BLANK,
@@ -49,6 +50,10 @@ from forecast.words import PASS, REVIEW, Check, Message, Text, message
 LEAVE_OUT = 'history.bad_rows = "leave out"'
 ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted
 SUGGESTED = 0.5  # of the rows: where more are bad, it is the file that is not understood
+REFUNDED = (
+    "They count as refunds of earlier deals: the forecast is net of such a share, the value of a deal is before it. "
+    "Better a column refunds: what was taken off a row that is still above 0 lowers the value of a deal instead."
+)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -94,7 +99,8 @@ class Layout:
     `key` is the study's key that names the file, `role` which of its files it is; `needed` are measures that must be
     there; `columns` maps our names to those in the file; `spare`: the table stands beside leads, and no stage need be
     in it. `spec`: what the study says of how files are read, of blanks, shares, refunds, exchange and bad rows;
-    `currency`: the study's, where money may be in several.
+    `currency`: the study's, where money may be in several; `deal`: the value of a deal that the study assumes;
+    `media`: columns of spend by channel, where sales are counted in total alone.
     """
 
     key: str
@@ -107,6 +113,8 @@ class Layout:
     spare: bool = False
     spec: HistorySpec = field(default_factory=HistorySpec.model_construct)
     currency: str = ""
+    deal: float | None = None
+    media: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def leave_out(self) -> bool:
@@ -119,7 +127,19 @@ class Layout:
         required = {"period", "channel", *self.needed}
         names = ("period", "channel", *self.money, *self.stages, *(["currency"] if self.currency else []))
         wanted = [_wanted(name, self, name in required) for name in names]
+        if self.media:
+            at = names.index("spend")
+            wanted[at] = Wanted("spend", (title_of(self.media),), mapped=True)
         return Ask(self.key, self.role, self.spec.read, wanted, self.kind)
+
+
+def _laid_out(grid: Grid, ask: Ask, layout: Layout) -> Grid:
+    """A table with a row for each period and channel, as it came or of columns of spend by channel."""
+    if layout.media:
+        return in_rows(grid, layout.media, "history.spend_columns")
+    if layout.role == "counts" and (problem := across(grid, ask)) is not None:
+        raise DataError([problem])
+    return grid
 
 
 def read_rows(path: Path, file: str, layout: Layout) -> Rows:
@@ -128,7 +148,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     Raises DataError with every column that is missing, or else every cell that is not what its column holds.
     """
     ask = layout.ask
-    grid = read_grid(path, file, ask)
+    grid = _laid_out(read_grid(path, file, ask), ask, layout)
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind, row=grid.line)
     sums = apart(grid, found)
     form = number_form(
@@ -153,11 +173,13 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
         grid, found, values, measured.named, layout.currency, layout.spec.exchange, mapped=not layout.needed
     )
     problems += wrong
-    filled = _filled(values, layout)
+    filled = _filled(values, channels, layout)
+    other += _as_deals(values, measured.broken, layout)
     problems += _missing_stages(grid, found, values, measured.broken, layout)
     if problems:
         raise DataError(problems + _way_out(grid, bad, layout))
-    said = _said(grid, [found[name] for name in values], measured.form, dates.said() if dates.order else "")
+    places = [found[name] for name in values if name in found]
+    said = _said(grid, places, measured.form, dates.said() if dates.order else "")
     read = file_read(grid, ask, found, said, notes)
     told = "currency" in found or any(names.astype(bool).any() for names in measured.named.values())
     rows = Rows(file, np.array(grid.numbers), starts, channels, values, read, in_currency=told)
@@ -254,6 +276,8 @@ def _cell_rules(
     if below.any() and not (name == "revenue" and layout.spec.net_revenue):
         rules: dict[str, Text] = {
             "spend": "expected 0 or more; book a refund of spend into the period it belongs to",
+            "refunds": "expected 0 or more; write what was paid back as an amount above 0",
+            "recurring": "expected 0 or more; what was paid back belongs in the column refunds",
             "revenue": message(
                 "expected 0 or more; came {sum:given} in all; where refunds and credit notes are meant to be in it, "
                 "set history.net_revenue = true",
@@ -269,15 +293,47 @@ def _cell_rules(
     return problems
 
 
-def _filled(values: dict[str, NDArray[np.float64]], layout: Layout) -> list[Text]:
-    """Write 0 for blanks where the study says that they mean it; how many, by column."""
+def _filled(
+    values: dict[str, NDArray[np.float64]], channels: NDArray[np.object_], layout: Layout
+) -> list[Text]:
+    """Write 0 for blanks where the study says that they mean it; how many, by column.
+
+    Of media beside sales in total, what a table does not tell is blank in any case: see `own_cells`.
+    """
     said: list[Text] = []
-    if layout.spec.blank == "zero" and not layout.needed:
-        for name, cells in values.items():
-            if n := int(np.isnan(cells).sum()):
-                said.append(message("{name}: {n} of {all} cells", name=name, n=n, all=cells.size))
-                values[name] = np.nan_to_num(cells)
+    zero = layout.spec.blank == "zero" and not layout.needed
+    for name, cells in values.items():
+        own = own_cells(channels, name) if layout.media else np.ones(cells.size, dtype=bool)
+        values[name] = np.where(own, np.nan_to_num(cells) if zero else cells, np.nan)
+        if zero and (n := int((np.isnan(cells) & own).sum())):
+            said.append(message("{name}: {n} of {all} cells", name=name, n=n, all=int(own.sum())))
     return said
+
+
+def _only_money(values: Mapping[str, NDArray[np.float64]], broken: set[str], layout: Layout) -> bool:
+    """Whether revenue is recorded and no stage is."""
+    there = {name for name, cells in values.items() if name in broken or np.isfinite(cells).any()}
+    return bool(layout.stages) and not layout.spare and "revenue" in there and not there & set(layout.stages)
+
+
+def _as_deals(values: dict[str, NDArray[np.float64]], broken: set[str], layout: Layout) -> list[Check]:
+    """Count revenue as deals of the value that the study assumes, where nothing else is counted, and say so.
+
+    A law of counts needs a size of its unit: with a deal of v, revenue of mean m scatters by sqrt(m v) at least. Taken
+    one by one, units of currency would have next to no chance of their own, and a small channel's scatter, all of which
+    is chance, would pass for that of every channel.
+    """
+    if layout.deal is None or not _only_money(values, broken, layout):
+        return []
+    last = layout.stages[-1]
+    values[last] = np.maximum(np.round(values["revenue"] / layout.deal), 0.0)
+    text = "no stage is counted, so revenue is taken for deals of {deal:exact} each (funnel.value): {n:whole} {stage}"
+    said = message(text, deal=layout.deal, n=float(np.nansum(values[last])), stage=last)
+    advice = (
+        "How many are sold is not known, so read revenue and not the wins; the value sets how far chance scatters a "
+        "small channel. Count the wins beside the revenue to have both."
+    )
+    return [Check("Wins from revenue", REVIEW, said, advice)]
 
 
 def _negative(rows: Rows, below: NDArray[np.bool_]) -> tuple[Text, Text]:
@@ -286,8 +342,7 @@ def _negative(rows: Rows, below: NDArray[np.bool_]) -> tuple[Text, Text]:
     text = "revenue: {rows}; {sum:whole} in all, of {all:whole} (history.net_revenue = true)"
     where = rows_text((int(n), None) for n in rows.numbers[below])
     told = {"rows": where, "sum": float(values[below].sum()), "all": float(np.nansum(values))}
-    advice = "A row of no or negative revenue says nothing of deal value, so the forecast is of revenue before refunds."
-    return message(text, **told), advice
+    return message(text, **told), REFUNDED
 
 
 def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
@@ -432,6 +487,13 @@ def _missing_stages(
     start = recorded.index(True) if any(recorded) else len(stages) - 1
     titles = [cell.strip() for cell in grid.header]
     problems: list[Text] = []
+    if _only_money(values, broken, layout):
+        text = (
+            "{file}: revenue is there and no stage of the funnel; add the column {stage} (how many were sold, 0 where "
+            "none was), map it by history.columns.{stage}, or give what one sale usually brings (funnel.value), and "
+            "revenue is forecast as sales of that size; the file has {titles}."
+        )
+        return [message(text, file=grid.file, stage=stages[-1], titles=titles)]
     for name, there in zip(stages[start:], recorded[start:], strict=True):
         if not there:
             text = (
@@ -445,9 +507,6 @@ def _missing_stages(
                 "row": grid.line
             }
             problems.append(message(f"{{file}}: {text}; the file has {{titles}}; {remedy}{{guess}}", **told))
-    if not problems and not spare and start == len(stages) - 1:
-        text = "{file}: of the stages ({stages}) only {last} is recorded; expected two or more."
-        problems.append(message(text, file=grid.file, stages=stages, last=stages[-1]))
     return problems
 
 
@@ -457,7 +516,7 @@ def _nothing_in(grid: Grid, layout: Layout) -> Message:
         "{file}: row {row}: no column of {names}; the file has {there}; name one in the study: history.columns = "
         '{{ {first} = "its name in the file" }}, or take the file out.'
     )
-    names = (*layout.money, *layout.stages)
+    names = (*(name for name in layout.money if name not in BESIDE), *layout.stages)
     told = {"file": grid.file, "row": grid.line, "names": names, "first": names[0]}
     return message(text, there=[title for at in range(len(grid.header)) if (title := grid.title(at))], **told)
 
@@ -469,9 +528,25 @@ def counts_layout(study: Study) -> Layout:
     """What the table of counts of a study should hold."""
     spec, stages = study.history, study.funnel.stages
     return Layout(
-        "history.counts", "counts", spec.period, MONEY, stages, columns=spec.columns, spec=spec,
-        currency=study.currency,
+        "history.counts", "counts", spec.period, (*MONEY, *beside(spec)), stages, columns=spec.columns, spec=spec,
+        currency=study.currency, deal=study.funnel.value, media=spec.spend_columns,
     )  # fmt: skip
+
+
+def beside(spec: HistorySpec) -> tuple[str, ...]:
+    """The columns of money beside deals that are read: refunds only where revenue is to be net of them."""
+    return BESIDE if spec.net_revenue else BESIDE[1:]
+
+
+def net_of_refunds(rows: Rows) -> Rows:
+    """The rows with revenue below 0 among the refunds, and no revenue of its own."""
+    revenue = rows.measures.get("revenue", np.zeros(0))
+    if not (revenue < 0).any():
+        return rows
+    back = rows.measures.get("refunds", np.full(revenue.shape, np.nan))
+    back = np.where(revenue < 0, np.nan_to_num(back) - revenue, back)
+    back = np.where(np.isnan(back) & np.isfinite(revenue), 0.0, back)
+    return replace(rows, measures={**rows.measures, "revenue": np.maximum(revenue, 0.0), "refunds": back})
 
 
 def read_counts(study: Study) -> Rows:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -42,9 +42,15 @@ from forecast.periods import (
     start_of,
 )
 from forecast.read import FileRead
+from forecast.study import UNATTRIBUTED
 from forecast.words import Check
 
 MONEY = ("spend", "revenue")
+BESIDE = (
+    "refunds",
+    "recurring",
+)  # money that no deal of its period brings: see `forecast.fit.refunds`, `.recurring`
+BASE = UNATTRIBUTED  # the channel of what no channel is credited with, where units are counted in total alone
 STOPPED_AFTER = 2  # periods without any record: one may be late or forgotten, two are an end
 CURRENT_PERIODS = 3  # what is spent now is the mean of so many last periods
 MIN_MONTHS_FOR_SEASON = 13  # a shorter history tells nothing of the season
@@ -71,9 +77,10 @@ class Sales(NamedTuple):
 class History:
     """A validated history; its arrays are read-only.
 
-    counts: dims (period, channel), NaN where nothing was recorded; one variable per stage with data, and `spend` and
-    `revenue` (currency) where recorded. Under "calendar" and "leads" a cell counts what happened in that period, under
-    "cohort" what has become, by the last period, of the leads created in it.
+    counts: dims (period, channel), NaN where nothing was recorded; one variable per stage with data, and `spend`,
+    `revenue`, `refunds` and `recurring` (currency) where recorded: what deals brought, what was paid back of it, and
+    what customers won before went on paying. Under "calendar" and "leads" a cell counts what happened in that period,
+    under "cohort" what has become, by the last period, of the leads created in it.
     triangles (leads only): by destination stage, dims (cohort, age, channel): of the units that entered the stage
     before in `cohort`, how many reached this one at `age`. losses: the same for units lost while waiting for the stage.
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
@@ -81,6 +88,9 @@ class History:
     of the content and has no place in `fingerprint`.
     files: how each file was read, for the page that says so; found: what the reading found, as checks of the audit;
     likewise no part of the content.
+    schedule (leads only): units in the stage before the last of which the date of moving is known in advance, by
+    channel, period `entered`, `scheduled`, `ended` (won or lost; NaT: open), whether `won`, and how many (`n`).
+    attributed: whether units are counted by channel. If not, all stand in the channel BASE; the others have spend.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
     `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `spend_now`, `paid`) and won (`priced`).
@@ -97,6 +107,8 @@ class History:
     reading: dict[str, str] = field(default_factory=dict)
     files: tuple[FileRead, ...] = ()
     found: tuple[Check, ...] = ()
+    attributed: bool = True
+    schedule: pd.DataFrame = field(default_factory=lambda: no_schedule())  # noqa: PLW0108 - defined below
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
@@ -149,13 +161,37 @@ class History:
         """
         cells = self.counts[name].values
         blank = np.isnan(cells)
+        beside = self.beside.sum(axis=1) if name == "revenue" else 0.0
         if name == "revenue" and "won" in self.counts:
             there = ~(self.counts["won"].values == 0) & _seen(self.counts)
             there &= (self.filled("won") > 0) | ~blank.all(axis=0)
         else:
             there = ~blank.all(axis=0) & _seen(self.counts)
         known = ~(blank & there).any(axis=1) & ~blank.all(axis=1)
-        return np.where(known, np.nansum(cells, axis=1), np.nan)
+        return np.where(known, np.nansum(cells, axis=1) + beside, np.nan)
+
+    def outcome(self, name: str) -> NDArray[np.float64]:
+        """What came of a measure, (period, channel), NaN where it is not known: of revenue, all that is booked.
+
+        That is what deals brought, less refunds, plus what recurs; see `came` for the sum over channels.
+        """
+        cells = np.asarray(self.counts[name].values, dtype=float)
+        if name != "revenue" or not set(BESIDE) & set(self.counts):
+            return cells
+        alone = np.isnan(cells).all(axis=0) & (self.beside != 0)  # nothing but money that recurs
+        return np.where(alone, 0.0, cells) + self.beside
+
+    @cached_property
+    def beside(self) -> NDArray[np.float64]:
+        """What recurs less refunds, (period, channel); NaN where what recurs is not known of a channel that has some.
+
+        A blank refund is none.
+        """
+        back, again = (self.filled(n) if n in self.counts else self.spend * 0.0 for n in BESIDE)
+        if "recurring" in self.counts:
+            begun = np.maximum.accumulate(again > 0, axis=0)
+            again = np.where(begun & ~self.present("recurring"), np.nan, again)
+        return _fixed(again - back)
 
     def present(self, *names: str) -> NDArray[np.bool_]:
         """Cells (period, channel) in which every one of `names` was recorded; a new array."""
@@ -176,10 +212,12 @@ class History:
         """Where each channel enters the funnel, (channel,): index in `counted` of the first stage counted for it.
 
         A channel without a single count of the first stage (leads without a known visit, say) is not of unknown size:
-        it enters at the first stage that is counted for it, and has no rate before. 0 where nothing is counted at all.
+        it enters at the first stage that is counted for it, and has no rate before. 0 where nothing is counted at all;
+        a channel that is nowhere there (`there`), of recurring revenue alone, has no rates.
         """
         seen = np.array([(self.filled(stage) > 0).any(axis=0) for stage in self.counted])
-        return _fixed(np.where(seen.any(axis=0), seen.argmax(axis=0), 0).astype(np.int64))
+        never = np.where(self.there.any(axis=0), 0, len(self.counted) - 1)
+        return _fixed(np.where(seen.any(axis=0), seen.argmax(axis=0), never).astype(np.int64))
 
     def enters_later(self, stage: str) -> NDArray[np.bool_]:
         """Channels that enter the funnel at `stage` or after it, (channel,): they have no rate into it."""
@@ -267,6 +305,21 @@ class History:
         """Channels with recorded spend above 0, (channel,): what spend brings can be learnt of them alone."""
         return _fixed((self.spend > 0).any(axis=0))
 
+    @cached_property
+    def media(self) -> NDArray[np.bool_]:
+        """Channels but the base of sales that are not attributed, (channel,)."""
+        return _fixed(np.array([self.attributed or name != BASE for name in self.channels], dtype=bool))
+
+    @property
+    def whole(self) -> History:
+        """All channels as one, of sales that are not attributed: counts of the base, spend of all; else itself."""
+        if self.attributed:
+            return self
+        one = self.counts.isel(channel=np.flatnonzero(~self.media))
+        if "spend" in one:
+            one = one.assign(spend=one["spend"].copy(data=self.total("spend")[:, None]))
+        return replace(self, counts=one, attributed=True)
+
     @property
     def spenders(self) -> list[str]:
         """Names of the channels that `paid` marks."""
@@ -306,20 +359,40 @@ class History:
         return _fixed(deals), _fixed(money)
 
     @cached_property
+    def free(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Deals that brought nothing, and deals of which it is known whether they did, (period, channel) each.
+
+        Of leads, deals with an amount of 0; of counts, the wins of cells with a revenue of 0. Not where money may be
+        booked beside its win, in another cell: in a channel that has money in cells without wins, nor in a cell from
+        which refunds were taken.
+        """
+        known = self.paid_wins[0]
+        if self.counting == "leads" and len(self.deals):
+            none = np.zeros(known.shape)
+            np.add.at(none, (self.amounts.period, self.amounts.channel), self.amounts.amount == 0)
+            return _fixed(none), known
+        if not {"won", "revenue"} <= set(self.counts):
+            return _fixed(np.zeros(known.shape)), known
+        won, money = (self.counts[name].values for name in ("won", "revenue"))
+        beside = ((money > 0) & ~(won > 0)).any(axis=0)
+        back = self.filled("refunds") > 0 if "refunds" in self.counts else np.zeros(known.shape, dtype=bool)
+        return _fixed(np.where((money == 0) & ~beside & ~back, known, 0.0)), known
+
+    @cached_property
     def sales(self) -> Sales:
         """What deal values are learnt from: single deals where their amounts are known, else cells of counts.
 
-        Every win and all money counts, once: a deal of zero is a deal, and money may be booked in another period than
-        its win. Where a deal or a cell has only one of the two, it is taken together with those that follow in its
-        channel until both are there (what is left at the end joins the last). A channel that never has both has no
-        sales. Cells with a blank, and deals whose amount is not known, are left out.
+        Every win and all money counts, once; deals that brought nothing (`free`) are apart, as a share of all. Money
+        may be booked in another period than its win: where a cell has only one of the two, it is taken together with
+        those that follow in its channel until both are there (what is left at the end joins the last). A channel that
+        never has both has no sales. Cells with a blank, and deals whose amount is not known, are left out.
         """
         if self.counting == "leads" and len(self.deals):
-            period, channel, amount = self.amounts
+            period, channel, amount = self.priced
             return _together(channel, period, np.ones(len(amount)), amount)
         if not {"won", "revenue"} <= set(self.counts):
             return _together(*(np.empty(0, dtype=np.int64),) * 2, np.empty(0), np.empty(0))
-        channel, period = np.nonzero(self.present("won", "revenue").T)
+        channel, period = np.nonzero((self.present("won", "revenue") & (self.free[0] == 0)).T)
         won, money = (self.counts[name].values[period, channel] for name in ("won", "revenue"))
         return _together(channel.astype(np.int64), period.astype(np.int64), won, money)
 
@@ -384,6 +457,8 @@ class History:
             losses={stage: triangle for stage, triangle in lost.items() if triangle.values.any()},
             deals=deals,
             sources=self.sources,
+            attributed=self.attributed,
+            schedule=_known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
         )
 
     def fingerprint(self) -> str:
@@ -394,6 +469,7 @@ class History:
             "stages": self.stages,
             "labels": self.labels,
             "channels": self.channels,
+            **({} if self.attributed else {"attributed": False}),
         }
         digest = hashlib.sha256(json.dumps(head).encode())
         for kind, arrays in (
@@ -407,7 +483,34 @@ class History:
         digest.update(b"\ndeals ")
         for values in _placed(self.deals, self.periods, self.channels, self.period):
             digest.update(_bytes_of(values))
+        if len(self.schedule):
+            digest.update(b"\nschedule ")
+            digest.update(self.schedule.to_csv(index=False).encode())
         return digest.hexdigest()
+
+
+def no_schedule() -> pd.DataFrame:
+    """An empty table of units with a schedule."""
+    days = {name: pd.Series(dtype="datetime64[ns]") for name in ("entered", "scheduled", "ended")}
+    rest = {"won": pd.Series(dtype=bool), "n": pd.Series(dtype="int64")}
+    return pd.DataFrame({"channel": pd.Series(dtype="object"), **days, **rest})
+
+
+def _known_of(schedule: pd.DataFrame, last: np.datetime64) -> pd.DataFrame:
+    """The schedules of units that had entered by the period that starts `last`, and what had become of them."""
+    if not len(schedule):
+        return schedule
+    kept = schedule[schedule["entered"] <= last]
+    later = kept["ended"] > last
+    kept = kept.assign(ended=kept["ended"].mask(later), won=kept["won"] & ~later)
+    return _summed(kept)
+
+
+def _summed(schedule: pd.DataFrame) -> pd.DataFrame:
+    """One row for each kind of course, in order."""
+    names = ["channel", "entered", "scheduled", "ended", "won"]
+    found: pd.DataFrame = schedule.groupby(names, dropna=False, sort=True)[["n"]].sum().reset_index()
+    return found
 
 
 def no_deals() -> pd.DataFrame:
@@ -541,7 +644,7 @@ def _first_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) ->
 def dataset(cells: Mapping[str, NDArray[np.float64]], starts: Periods, channels: Sequence[str]) -> xr.Dataset:
     """Cells as a dataset of dims (period, channel), with units on each variable."""
     coords = {"period": starts.astype("datetime64[ns]"), "channel": np.array(channels, dtype=object)}
-    units = {name: "currency" if name in MONEY else "count" for name in cells}
+    units = {name: "currency" if name in (*MONEY, *BESIDE) else "count" for name in cells}
     variables = {
         name: (("period", "channel"), values, {"units": units[name]}) for name, values in cells.items()
     }
@@ -595,19 +698,55 @@ def leads_history(
         name: _tally((starts.size, len(channels)), (where[name], column), n).astype(float) for name in own
     }
     deals = _deals(groups, starts, where["won"])
+    back = deals.assign(amount=-deals["amount"].clip(upper=0.0).fillna(0.0))
+    deals["amount"] = deals["amount"].clip(lower=0.0)  # such a deal brought nothing, and was paid back
     if deals["amount"].notna().any():
         cells["revenue"] = _revenue(deals, starts, channels, kind)
+    if back["amount"].any():
+        cells["refunds"] = _revenue(back, starts, channels, kind)
     _blank_before_start(cells, _first_of(times, names), starts, channels, kind)
     counts = dataset(cells, starts, channels)
     if activity is not None:
         laid = activity.reindex(period=counts["period"], channel=counts["channel"])
+        if "refunds" in laid and "refunds" in counts:
+            laid["refunds"] = laid["refunds"].fillna(0.0) + counts["refunds"]
         counts = counts.assign({str(name): values for name, values in laid.data_vars.items()})
     triangles, losses = _triangles(own, where, column, n, starts, channels)
-    order = [name for name in ("spend", *stages, "revenue") if _any_recorded(counts, name)]
+    schedule = _schedule(groups, own[-2], where, starts) if "scheduled" in groups else no_schedule()
+    order = [name for name in ("spend", *stages, "revenue", *BESIDE) if _any_recorded(counts, name)]
     known = recorded_stages(counts, stages)
     return History(
-        counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found
+        counts[order],
+        "leads",
+        kind,
+        known,
+        triangles,
+        losses,
+        deals,
+        sources,
+        reading,
+        files,
+        found,
+        schedule=schedule,
     )
+
+
+def _schedule(
+    groups: pd.DataFrame, before: str, where: Mapping[str, NDArray[np.int64]], starts: Periods
+) -> pd.DataFrame:
+    """The units that entered the stage `before` the last and have a schedule: see `History`."""
+    won, lost, entered = where["won"], where["lost"], where[before]
+    rows = np.flatnonzero((entered >= 0) & groups["scheduled"].notna().to_numpy())
+    days, end = starts.astype("datetime64[ns]"), np.where(won >= 0, won, lost)[rows]
+    table = {
+        "channel": groups["channel"].to_numpy(dtype=object)[rows],
+        "entered": days[entered[rows]],
+        "scheduled": groups["scheduled"].to_numpy().astype("datetime64[ns]")[rows],
+        "ended": np.where(end >= 0, days[end], np.datetime64("NaT", "ns")),
+        "won": won[rows] >= 0,
+        "n": groups["n"].to_numpy(dtype=np.int64)[rows],
+    }
+    return _summed(pd.DataFrame(table))
 
 
 def _places(times: pd.Series[Any], starts: Periods, kind: str) -> NDArray[np.int64]:

@@ -34,11 +34,12 @@ from forecast.read import (
     cells_problem,
     rows_text,
 )
-from forecast.words import REVIEW, Check, Text, message
+from forecast.words import PASS, REVIEW, Check, Text, message
 
 NO_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
 HUGE = f'NOT abs("v_amount") < {MOST}'  # so are infinity and what is no number
 
+ORDER = "Order of the stages"
 NO_NAMES = (*ERRORS, UNCALCULATED.upper())
 
 
@@ -48,13 +49,14 @@ class Terms:
 
     today: no date may be later. window: first days of the first and last period asked for; dates far from all others
     are asked about inside it alone. net_revenue: amounts below 0 are meant. converts: amounts are converted, so that
-    each needs its currency.
+    each needs its currency. any_order: of a stage after the first and those after it, the earliest date counts.
     """
 
     today: date | None = None
     window: tuple[np.datetime64 | None, np.datetime64 | None] = (None, None)
     net_revenue: bool = False
     converts: bool = False
+    any_order: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
     dates = [*stages, *(["lost"] if "lost" in cells else [])]
     for name in dates:
         rules += _unreadable(name, cells[name], f'"v_{name}" IS NULL', f"expected a date; {DAY_REMEDY}")
+    if "scheduled" in cells:  # which may lie ahead
+        rules += _unreadable(
+            "scheduled", cells["scheduled"], '"v_scheduled" IS NULL', f"expected a date; {DAY_REMEDY}"
+        )
     if terms.today is not None:
         text = f"is later than today, {terms.today}; correct it, or end the history (history.through): "
         text += "then what lies after it is not read"
@@ -140,14 +146,32 @@ def _order_rules(relation: LeadRows, stages: Sequence[str], before: str, name: s
     order = (
         f"comes before {earlier}; correct the dates (set both to the same day where it went straight through)"
     )
+    if before != stages[0]:
+        order += '; or count both from the earlier one: history.order = "any"'
     rules = [Rule(f'"v_{name}" < "v_{before}"', cell, value, order)]
     if before != stages[0]:
         skipped = (
             f"is set while {earlier} is empty; fill {earlier} in (the same day, where it went straight through), "
-            f"or take {before} out of funnel.stages"
+            f'take {before} out of funnel.stages, or count both from {cell.title}: history.order = "any"'
         )
         rules.append(Rule(f'"v_{name}" IS NOT NULL AND "t_{before}" IS NULL', cell, f'"t_{name}"', skipped))
     return rules
+
+
+def in_any_order(rows: LeadRows, stages: Sequence[str]) -> LeadRows:
+    """Every stage after the first dated by the earliest of its own date and those of the stages after it.
+
+    Who has paid before the approval was approved by then, as far as a funnel can tell. A date that cannot be read stays
+    so. "o_<stage>" keeps what it was.
+    """
+    middle = stages[1:-1]
+    columns: dict[str, str] = {}
+    for i, name in enumerate(middle, start=1):
+        all_of = ", ".join(f'"v_{later}"' for later in stages[i:])
+        unread = f'"t_{name}" IS NOT NULL AND "v_{name}" IS NULL'
+        columns[f"v_{name}"] = f"CASE WHEN NOT ({unread}) THEN least({all_of}) END"
+        columns[f"t_{name}"] = f'coalesce("t_{name}", CAST(least({all_of}) AS VARCHAR))'
+    return rows.beside({f"o_{name}": f'"v_{name}"' for name in middle}, {}).instead(columns)
 
 
 def _loss_rules(relation: LeadRows, stages: Sequence[str]) -> list[Rule]:
@@ -185,6 +209,8 @@ class Checked:
         parts += [] if self.terms.today is None else [_later(name, self.terms) for name in self.dates]
         for before, name in pairwise(self.stages):
             parts += [f'"v_{name}" < "v_{before}"', f'("v_{name}" IS NOT NULL AND "v_{before}" IS NULL)']
+        if "scheduled" in cells:
+            parts.append('("g_scheduled" AND "v_scheduled" IS NULL)')
         if "lost" in cells:
             parts += ['("v_won" IS NOT NULL AND "v_lost" IS NOT NULL)']
             parts += [f'"v_lost" < "v_{name}"' for name in self.stages]
@@ -202,7 +228,8 @@ class Checked:
         unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
         amount = f'coalesce("v_amount", {unknown})' if "amount" in cells else unknown
         keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
-        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in self.dates]
+        dates = [*self.dates, *(["scheduled"] if "scheduled" in cells else [])]
+        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in dates]
         measures = [
             "count(*) AS n",
             f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',
@@ -281,8 +308,35 @@ class Checked:
         rows = rows_text([(row, value) for row, value, _, _ in found], found[0][2])
         text = "{title}: {rows}: {sum:whole} in all (history.net_revenue = true)"
         said = message(text, title=cell.title, rows=rows, sum=float(found[0][3]))
-        advice = "A deal of a negative amount says nothing of deal value, so the forecast is of revenue before refunds."
+        advice = (
+            "Each counts as a deal that brought nothing, and as a refund of earlier ones: the forecast is net of such "
+            "a share, the value of a deal is before it."
+        )
         return (Check("Negative money", REVIEW, said, advice),)
+
+    def reordered(self) -> tuple[Check, ...]:
+        """What is said of stages that are counted with a later one, because that came before them."""
+        if not self.terms.any_order:
+            return ()
+        said: list[Text] = []
+        for name, after in zip(self.stages[1:-1], self.stages[2:], strict=True):
+            own, counts = f'"o_{name}"', f'"v_{name}"'
+            cell = self.relation.cells[name]
+            sql = (
+                f"SELECT count(*) FILTER (WHERE {own} > {counts}), count(*) FILTER (WHERE {own} IS NULL) "
+                f"FROM {self.relation.rows} WHERE {counts} IS NOT NULL AND ({own} IS NULL OR {own} > {counts})"
+            )
+            later, absent = self.relation.ask(sql).fetchall()[0]
+            text = "{title}: {n:whole} leads reached {after} before it, of {absent:whole} its date is empty"
+            if later or absent:
+                said.append(message(text, title=cell.title, n=later + absent, absent=absent, after=after))
+        if not said:
+            return (Check(ORDER, PASS, "every lead went through its stages in their order"),)
+        advice = (
+            "Such a lead is counted in both stages at the earlier date (history.order). Where these are many, the "
+            "stage is no step on the way to the next: take it out of funnel.stages."
+        )
+        return (Check(ORDER, REVIEW, message("{said:parts}", said=said), advice),)
 
     def n_bad(self) -> int:
         """How many rows break a rule."""

@@ -24,7 +24,7 @@ from forecast.errors import DataError, StudyError
 from forecast.history.currencies import own_sign
 from forecast.history.deals import join
 from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows, literal
-from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, rules_of
+from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, in_any_order, rules_of
 from forecast.history.outcomes import FLAGS, SURVEYED, is_flag, survey
 from forecast.read import (
     CSV_SUFFIXES,
@@ -45,7 +45,7 @@ from forecast.read import (
     with_forms,
 )
 from forecast.study import PRESETS, Preset, Study
-from forecast.words import Check, Text, message
+from forecast.words import PASS, Check, Text, message
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 NO_PRESET = Preset(columns={}, closed=(), outcome=())
@@ -57,6 +57,7 @@ ENDING = (
     "closed",
     *FLAGS,
     "pipeline",
+    "scheduled",
 )  # of two files, these are the deals'
 WORDS = frozenset({"currency", "outcome", "pipeline", *FLAGS})
 
@@ -65,7 +66,8 @@ WORDS = frozenset({"currency", "outcome", "pipeline", *FLAGS})
 class Leads:
     """What the leads of a study hold.
 
-    groups: channel, one period start (or NaT) per stage from "leads" on and for `lost`, `n` leads, `amounts`.
+    groups: channel, one period start (or NaT) per stage from "leads" on and for `lost` (and `scheduled`, where the
+    file has it), `n` leads, `amounts`.
     last_day: the latest date in the file. files: how the leads, and the deals joined to them, were read. reading: what
     the audit asks about currencies and pipelines; found: what is to be known of the rows, for the audit.
     """
@@ -221,16 +223,18 @@ def _told(asked: _Asked, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]
     checked, n_leads = asked.checked, int(found["n"].sum())
     if "lost" not in found:
         found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
-    groups = found[["channel", *checked.stages, "lost", "n", "amounts"]]
+    planned = ["scheduled"] if "scheduled" in found else []
+    groups = found[["channel", *checked.stages, "lost", *planned, "n", "amounts"]]
     groups = groups.assign(channel=_names(groups["channel"]))
-    groups = groups.sort_values(["channel", *checked.stages, "lost"], ignore_index=True)
+    groups = groups.sort_values(["channel", *checked.stages, "lost", *planned], ignore_index=True)
     last_day = max(
         found[f"last_{name}"].max() for name in checked.dates if found[f"last_{name}"].notna().any()
     )
     files = tuple(_used(read, bad, n_leads) for read in asked.files)
-    refunds = checked.refunds()
-    files = (replace(files[0], notes=(*files[0].notes, *(check.value for check in refunds))), *files[1:])
-    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, refunds)
+    checks = checked.refunds() + checked.reordered()
+    noted = (check.value for check in checks if check.status != PASS)
+    files = (replace(files[0], notes=(*files[0].notes, *noted)), *files[1:])
+    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, checks)
 
 
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -475,8 +479,10 @@ def _asked(
         notes=(*files[0].notes, *surveyed.notes, *_amount_note(rows, header, preset)),
         outcomes=surveyed.outcomes,
     )
+    any_order = spec.order == "any"
+    rows = in_any_order(rows, stages) if any_order else rows
     today = None if spec.through is not None else opened.today
-    terms = Terms(today, spec.window(), spec.net_revenue, surveyed.converts)
+    terms = Terms(today, spec.window(), spec.net_revenue, surveyed.converts, any_order)
     checked = Checked(rows, stages, rules_of(rows, stages, terms), terms)
     return _Asked(checked, problems, tuple(files), surveyed.reading, further)
 

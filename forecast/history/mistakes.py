@@ -140,7 +140,7 @@ def _cheap_but_dear(history: History, economics: pd.DataFrame | None) -> Found:
     if economics is not None:
         rows = economics[economics["measure"] == "p_cheap_but_dear"]
         if rows.empty:
-            return UNKNOWN, "no spend is recorded"
+            return UNKNOWN, "spend and leads are not both recorded"
         text = "{channel}: {cpl} a lead and {cac} a customer, the company {all_cpl} and {all_cac} (probability {p:.0%})"
         company = _costs(economics, "total", "all_")
         found = [

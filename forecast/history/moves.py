@@ -170,6 +170,14 @@ def check_moves(study: Study, history: History, horizon: Periods) -> None:
             first, last = (period_label(start, history.period) for start in (history.periods[0], horizon[-1]))
             text = "{place}: {name} falls in no period from {first} to {last}: mend its periods, or remove it"
             found.append(message(text, place=place, name=move.name, first=first, last=last))
+        elif not (history.attributed or (move.target == VALUE and move.channels.all())) and move.seen(
+            history
+        ):
+            text = (
+                "{place}: {name} falls into the history, whose sales are in total alone (history.spend_columns), and "
+                "their fit has no place for it: remove it; for periods ahead alone it may be stated"
+            )
+            found.append(message(text, place=place, name=move.name))
     if found:
         raise StudyError(found)
 

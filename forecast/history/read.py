@@ -23,13 +23,15 @@ from forecast.history.counts import (
     ROWS_NAMED,
     Layout,
     Rows,
+    beside,
     channel_names,
+    net_of_refunds,
     no_totals,
     read_counts,
     read_rows,
     told_apart,
 )
-from forecast.history.history import MONEY, History, count_table, leads_history, recorded_stages
+from forecast.history.history import BASE, BESIDE, MONEY, History, count_table, leads_history, recorded_stages
 from forecast.history.row_checks import (
     check_blanks,
     check_lone,
@@ -68,6 +70,13 @@ def read_history(study: Study, *, today: date | None = None) -> History:
     """
     history = _from_counts(study, today) if study.history.leads is None else _from_leads(study, today)
     _check_lift_tests(study, history)
+    if study.economics.capacity is not None and not history.steps:
+        text = (
+            "{place}: sales works on what stands before won, and these data count {counted} alone; record the stage "
+            "before it, or take the key out"
+        )
+        told = {"place": study.place("economics.capacity"), "counted": history.counted}
+        raise StudyError(message(text, **told))
     return history
 
 
@@ -84,7 +93,9 @@ def _from_counts(study: Study, today: date | None) -> History:
         last = rows.starts.max()
         last = last if last < running else _period_before(running, spec.period, reading)
     _check_window(study, rows.starts.min(), rows.starts.max())
-    kept = without_totals(_inside(rows, first, last, spec.period, reading))
+    attributed = not spec.spend_columns
+    kept = _inside(rows, first, last, spec.period, reading)
+    kept = without_totals(kept) if attributed else kept
     if running is not None:
         kept = _told_of_the_future(kept, rows, running, last, spec.period)
     _check_channels(study, set(rows.channels) - set(kept.totals))
@@ -94,15 +105,28 @@ def _from_counts(study: Study, today: date | None) -> History:
     check_lone(kept, spec.period)
     check_pairs(kept, spec.period)
     if spec.blank is None:
-        check_blanks(kept, study.funnel.stages)
+        check_blanks(kept if attributed else kept.where(kept.channels == BASE), study.funnel.stages)
     if spec.counting == "cohort":
         _check_falling(kept, study.funnel.stages)
+        if not set(kept.measures) & set(study.funnel.stages[:-1]):
+            text = (
+                "{file}: counts by cohort say what became of the units of a stage, and {last} alone is counted; add "
+                'the stage that a row begins with, or set history.counting = "calendar" if a row counts what happened '
+                "in its period"
+            )
+            raise DataError(message(text, file=kept.file, last=study.funnel.stages[-1]))
     kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
-    kept = without_leading_zeros(kept, spec.period)
+    kept = net_of_refunds(without_leading_zeros(kept, spec.period))
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
     stages = recorded_stages(counts, study.funnel.stages)
+    if not attributed and len(stages) > 1:
+        text = (
+            "{file}: spend by channel beside totals of {stages}: only sales can be forecast so; set "
+            'funnel.stages = ["won"], or give a row for each period and channel'
+        )
+        raise DataError(message(text, file=kept.file, stages=stages))
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
-    empty = [m for m in MONEY if m in counts and not np.isfinite(counts[m].values).any()]
+    empty = [m for m in (*MONEY, *BESIDE) if m in counts and not np.isfinite(counts[m].values).any()]
     kept_counts, sources = counts.drop_vars([*blank, *empty]), _hashes(study, spec.counts)
     read = _file_read("counts", rows, replace(used, read=kept.read), first, last, spec.period)
     return History(
@@ -114,6 +138,7 @@ def _from_counts(study: Study, today: date | None) -> History:
         reading=reading,
         files=(read,),
         found=kept.found,
+        attributed=attributed,
     )
 
 
@@ -129,7 +154,8 @@ def _told_of_the_future(
         "first": period_label(starts.min(), kind),
         "last": period_label(starts.max(), kind),
     }
-    told |= {"n": int(later.sum()), "rows": rows_text((int(n), None) for n in rows.numbers[later])}
+    numbers = np.unique(rows.numbers[later])
+    told |= {"n": numbers.size, "rows": rows_text((int(n), None) for n in numbers)}
     text = "{n:whole} rows of {first} to {last} lie after today ({rows})"
     if last is not None and last > running:
         text += ", and history.through asks for them"
@@ -198,7 +224,7 @@ def _file_read(
     left_out = _outside(rows.numbers, before & good, after & good, first, last, kind)
     n_known = len(rows.read.left_out) if rows.read else 0  # before it was known which rows lie in the window
     left_out = (*read.left_out[:n_known], *left_out, *read.left_out[n_known:])
-    return replace(read, rows=int((~np.isin(kept.numbers, bad)).sum()), left_out=left_out)
+    return replace(read, rows=np.unique(kept.numbers[~np.isin(kept.numbers, bad)]).size, left_out=left_out)
 
 
 def _outside(
@@ -221,7 +247,8 @@ def _outside(
             if numbers is None:
                 yield LeftOut(reason, int((out if n is None else n[out]).sum()))
             else:
-                yield LeftOut(reason, int(out.sum()), tuple(np.unique(numbers[out])[:ROWS_NAMED].tolist()))
+                rows = np.unique(numbers[out])
+                yield LeftOut(reason, rows.size, tuple(rows[:ROWS_NAMED].tolist()))
 
 
 def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
@@ -295,7 +322,7 @@ def _read_activity(study: Study, stages: tuple[str, ...], known: set[str]) -> Ro
         "history.activity",
         "activity",
         spec.period,
-        ("spend",),
+        ("spend", *beside(spec)),
         stages,
         columns=spec.columns,
         spare=True,
@@ -406,6 +433,9 @@ def _no_channel(name: str, known: Sequence[str]) -> str:
 def _check_lift_tests(study: Study, history: History) -> None:
     """A lift test needs a channel with recorded spend, and its periods must lie in the history."""
     problems, paid, kind = [], history.spenders, history.period
+    if study.lift_tests and not history.attributed:
+        text = "a lift test is of a channel whose own counts are known; here sales are in total alone: take it out"
+        raise StudyError(f"{study.place('lift_test.1.channel')}: {text}")
     known = f"{period_label(history.periods[0], kind)} to {period_label(history.last, kind)}"
     for number, test in enumerate(study.lift_tests, start=1):
         place, name = study.place(f"lift_test.{number}.channel"), test.channel

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.history.counts import ROWS_NAMED, Rows
-from forecast.history.history import MONEY
+from forecast.history.history import BESIDE, MONEY
 from forecast.history.rows import LONE_YEARS, blanks_for_zeros, find_totals, lone_days, rounded
 from forecast.periods import Periods, period_label, period_range
 from forecast.read import LeftOut, cells_problem, means_total, rows_text
@@ -37,7 +37,9 @@ def _totals(
     rows: Rows, names: NDArray[np.object_], keys: NDArray[np.int64], what: str, known: Collection[str]
 ) -> list[str]:
     """The totals among `names`. Raises DataError for those that are not exact."""
-    found = [each for each in find_totals(keys, names, rows.measures, MONEY) if each.name not in known]
+    found = [
+        each for each in find_totals(keys, names, rows.measures, (*MONEY, *BESIDE)) if each.name not in known
+    ]
     problems: list[Text] = []
     for total in found:
         if total.exact:

@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.history.history import MONEY, History
+from forecast.history.history import BESIDE, MONEY, History
 from forecast.periods import period_index, period_label
 from forecast.read import FileRead
 from forecast.study import Study
@@ -109,7 +109,7 @@ def what_was_read(
             continue
         measures, joined = _measures(history, file), list(_joined(history, file))
         totals += _totals(history, file)
-        currency = study.currency if any(name in MONEY for name in measures) else ""
+        currency = study.currency if any(name in (*MONEY, *BESIDE) for name in measures) else ""
         facts += _facts(file, history.labels if measures else [], currency, joined)
     return DataRead(
         files=files,
@@ -180,7 +180,9 @@ def _channels(history: History, file: FileRead) -> NDArray[np.bool_]:
 
 def _measures(history: History, file: FileRead) -> list[str]:
     """The measures of the history that come from a file."""
-    every = [name for name in ("spend", *history.stages, "revenue") if name in history.counts]
+    every = [name for name in ("spend", *history.stages, "revenue", *BESIDE) if name in history.counts]
+    if "refunds" not in file.columns and "refunds" in every:  # made of revenue below 0, where it stands
+        every.remove("refunds")
     if file.role == "counts":
         return every
     own = set(history.triangles) | {"leads", "revenue"}
@@ -206,6 +208,17 @@ def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
         else:
             values = np.asarray(history.counts[name].values, dtype=float)
             blank = (rows & ~np.isfinite(values)).astype(np.int64)
+            if name in BESIDE:  # few channels have such money
+                blank = blank * np.isfinite(values).any(axis=0)
+            blank[:, history.media == (name != "spend")] *= (
+                history.attributed
+            )  # of the base, or of the media alone
+        if (
+            name == "revenue"
+            and "refunds" in history.counts
+            and not any("refunds" in f.columns for f in history.files)
+        ):
+            values = values - history.filled("refunds")  # made of it, and so the total of the file
         yield _total(file, ALL, "", name, values, blank)
         for year in dict.fromkeys(years.tolist()):
             yield _total(file, YEAR, year, name, values[years == year], blank[years == year])

@@ -1,3 +1,4 @@
+from .beside import kept_share as kept_share
 from .case import Case as Case
 from .case import Future as Future
 from .case import horizon_of as horizon_of
@@ -21,6 +22,7 @@ from .moving import case_of as case_of
 from .moving import known_table as known_table
 from .open_pipeline import moves_by_slot as moves_by_slot
 from .open_pipeline import open_units as open_units
+from .open_pipeline import scheduled_before as scheduled_before
 from .open_pipeline import waiting_with as waiting_with
 from .queue import LATEST as LATEST
 from .queue import fluid_queue as fluid_queue

@@ -21,6 +21,7 @@ from scipy.special import expit
 from forecast.equations import acting_spend, carry_periods, fading, lagged, response, with_past
 from forecast.fit import Posterior
 from forecast.history import History
+from forecast.outlook.beside import recurring_path
 from forecast.periods import log_days, period_label, period_range, season_of, shift
 from forecast.study import Study
 
@@ -38,6 +39,7 @@ class Future:
     or a change of the study makes them differ.
     inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
     from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
+    recurring (draw, period, channel): what customers won before go on paying, in every plan; None where none do.
     """
 
     log_traffic: Array
@@ -53,6 +55,7 @@ class Future:
     starts: NDArray[np.datetime64]
     after: Mapping[str, Array] = field(default_factory=dict)
     inflow: Mapping[str, Array] = field(default_factory=dict)
+    recurring: Array | None = None
 
     def rates_on(self, stage: str, rows: NDArray[np.int64] | slice = slice(None)) -> Array:
         """Rates into a stage, (draw, period + 1, channel); the last: of what enters it from after the horizon."""
@@ -104,6 +107,7 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         history.paid,
         history.stopped,
         starts,
+        recurring=recurring_path(posterior, horizon, rng),
     )
 
 

@@ -221,6 +221,10 @@ def _groups(world: World) -> dict[str, Swap]:
     found |= {f"rate: {stage}": rate(stage) for stage in world.stages if not world.at_once[stage].all()}
     if np.ptp(world.value) > 0:
         found["deal value"] = lambda w, o: replace(w, value=o.value, later_value=o.later_value)
+    if world.refunds is not None:
+        found["refunds"] = lambda w, o: replace(w, refunds=o.refunds)
+    if world.recurring is not None:
+        found["recurring revenue"] = lambda w, o: replace(w, recurring=o.recurring)
     if world.lags:
         found["delay"] = lambda w, o: replace(w, lags=o.lags)
         found["open pipeline"] = lambda w, o: replace(w, pipeline=o.pipeline)
@@ -308,7 +312,7 @@ def gap_table(case: Case, flow: Flow) -> pd.DataFrame:
         own = [channel_range(market, stage, study.kind_of(name)) or whole[stage] for name in history.channels]
         own.append(whole[stage])
         gains = {
-            aim: _gains(rates[:, :-1], has, np.array([aims(r)[aim] for r in own[:-1]]), wins, flow.deal_value)
+            aim: _gains(rates[:, :-1], has, np.array([aims(r)[aim] for r in own[:-1]]), wins, flow.net_value)
             for aim in aims(whole[stage])
         }
         for i, channel in enumerate(channels):

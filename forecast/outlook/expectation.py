@@ -19,8 +19,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.outlook.beside import Refunds, refunds_of
 from forecast.outlook.case import Case, with_later
-from forecast.outlook.open_pipeline import delay_law, delay_of, expected_share, moves_by_slot, waiting_before
+from forecast.outlook.open_pipeline import (
+    delay_law,
+    delay_of,
+    expected_share,
+    moves_by_slot,
+    scheduled_before,
+    waiting_before,
+)
 from forecast.outlook.queue import LATEST, fluid_queue, let_through
 
 Array = NDArray[np.float64]
@@ -46,7 +54,8 @@ class World:
     period, age). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
     by the period of its win, 1 where deals have none; later_value (draw, channel): after the horizon. at_once: by
     stage, channels that enter later. inflow, recovery: by stage. room (draw, period): units that sales takes, or None;
-    limited: channels that sales handles. after: see `outlook.Future`.
+    limited: channels that sales handles. after: see `outlook.Future`. refunds: of what deals bring; recurring: what
+    customers won before go on paying; None where there is none.
     """
 
     traffic: Array
@@ -64,6 +73,8 @@ class World:
     room: Array | None = None
     decay: float = 0.0
     limited: NDArray[np.bool_] | None = None
+    refunds: Refunds | None = None
+    recurring: Array | None = None
 
     @property
     def stages(self) -> list[str]:
@@ -77,6 +88,7 @@ class Outcome:
 
     inside (draw, period, channel): revenue in the horizon; after (draw, channel): of units in the funnel by its end;
     eventual (draw, channel): all revenue of the horizon's cohorts, carry-over included; carried: of carry-over alone.
+    All net of refunds, those of past deals among them; what recurs is in `inside`.
     """
 
     units: Mapping[str, Array]
@@ -123,15 +135,19 @@ def world_of(case: Case, rows: Rows) -> World:
         room=None if economics.capacity is None else np.full(shape, float(economics.capacity)),
         decay=economics.capacity_decay,
         limited=case.history.entry < len(case.stages) - 1,
+        refunds=refunds_of(case.posterior, case.history, case.horizon, rows),
+        recurring=None if case.future.recurring is None else case.future.recurring[rows],
     )
 
 
 def pipeline_moves(case: Case, before: str, stage: str, f: Array, rows: Rows) -> Array:
     """Expected moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
     waiting = waiting_before(case, before, stage, f, rows)
-    if waiting is None:
-        return np.zeros((len(rows), case.horizon + 1, len(case.channels)))
-    return moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)
+    moves = np.zeros((len(rows), case.horizon + 1, len(case.channels)))
+    if waiting is not None:
+        moves = moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)
+    planned = scheduled_before(case.history, stage, case.horizon)
+    return moves if planned is None else moves + planned.mean(case.horizon + 1)
 
 
 def outcome(world: World) -> Outcome:
@@ -153,10 +169,15 @@ def outcome(world: World) -> Outcome:
         units[stage] = units[stage] * ~world.at_once[following]
     money = both * np.concatenate([world.value, world.later_value[:, None]], axis=1)
     carried = tail * world.later_value
+    if world.refunds is not None:
+        money = money - world.refunds.due(money)
+        money[OLD] -= world.refunds.owed
+        carried = carried * (1.0 - world.refunds.share)
+    inside = money[:, :, :horizon].sum(axis=0)
     return Outcome(
         units=units,
         won=both,
-        inside=money[:, :, :horizon].sum(axis=0),
+        inside=inside if world.recurring is None else inside + world.recurring,
         after=money[:, :, horizon].sum(axis=0),
         eventual=money[NEW].sum(axis=1) + carried,
         carried=carried,
@@ -238,6 +259,8 @@ def mean_world(world: World) -> World:
         later_value=mean(world.later_value),
         after=means(world.after),
         inflow=means(world.inflow),
+        refunds=None if (r := world.refunds) is None else Refunds(mean(r.share), mean(r.law), mean(r.owed)),
+        recurring=None if world.recurring is None else mean(world.recurring),
     )
 
 
@@ -266,12 +289,14 @@ def inside_share(
 
     u_k(t) = p_k(t) sum_d f_k(d) u_(k+1)(t + d), with u = 1 inside the horizon. `until`: reaches that stage instead,
     with one axis more for the slot in which it does, the last one being later. `rows`: for some of the draws. `valued`:
-    what its deal then brings.
+    what its deal then brings, less what is paid back of it inside the horizon.
     """
     future, stages = case.future, case.posterior.stages
     shape = future.log_traffic[rows].shape
     if until is None:
         inside = future.value[rows] if valued else np.ones(shape)
+        refunds = refunds_of(case.posterior, case.history, shape[1], rows) if valued else None
+        inside = inside if refunds is None else inside * refunds.kept_inside(shape[1])
         return _reach(case, stages, rows, inside[..., None])[..., 0]
     stages = stages[: stages.index(until) + 1]
     horizon = shape[1]  # one target per slot; what is beyond all of them is the last

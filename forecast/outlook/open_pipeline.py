@@ -20,6 +20,7 @@ from forecast.equations import EARLY_PERIODS, cohort_beta, delay_pmf
 from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook.case import Case
+from forecast.outlook.scheduled import Scheduled, open_by_entry, scheduled_of
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -55,6 +56,8 @@ def open_units(history: History, posterior: Posterior, before: str, stage: str) 
         gone = history.triangles[stage].values.sum(axis=1)
         if stage in history.losses:
             gone = gone + history.losses[stage].values.sum(axis=1)
+        if stage == history.counted[-1] and len(history.schedule):
+            gone = gone + open_by_entry(history)  # these wait for their date: `outlook.scheduled`
         return np.maximum(entered - gone, 0), lived, True
     if history.counting == "cohort":
         moved = history.filled(stage).astype(np.int64)
@@ -143,6 +146,12 @@ def waiting_with(
     moved = history.triangles[stage].values.sum(axis=1) if dated else history.filled(stage)
     seen = history.filled(before)[filled].astype(float), moved[filled].astype(float)
     return Waiting(units[filled], waited, rate, noise, known, lived_through(f), lost, seen)
+
+
+def scheduled_before(history: History, stage: str, horizon: int) -> Scheduled | None:
+    """The open units before a stage that move at a date known in advance; None where there are none."""
+    last = stage == history.counted[-1] and len(history.schedule)
+    return scheduled_of(history, horizon) if last else None
 
 
 def expected_share(waiting: Waiting) -> Array:

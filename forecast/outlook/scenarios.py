@@ -110,6 +110,10 @@ def check_scenarios(study: Study, history: History, horizon: NDArray[np.datetime
                 first, last = (period_label(horizon[i], history.period) for i in (0, -1))
                 text = f'expected a period of the horizon ({first} to {last}); came "{part.start}"'
                 found.append(f"{study.place(f'{place}{key}.start')}: {text}: set it, or raise plan.periods")
+            stage = key.partition(".")[2].partition(".")[2]  # of ".rate.won"
+            if stage and stage not in history.counted[1:]:
+                text = f"the data count no stage before {stage}, so nothing leads into it: take the lever out"
+                found.append(f"{study.place(f'{place}{key}')}: {text}")
         if scenario.capacity is not None and study.economics.capacity is None:
             text = "expected economics.capacity beside it: sales has no limit that could be raised"
             found.append(f"{study.place(f'{place}.capacity')}: {text}")

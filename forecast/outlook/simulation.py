@@ -22,10 +22,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.equations import cohort_beta, negative_binomial_size
+from forecast.outlook.beside import refunds_of
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
-from forecast.outlook.open_pipeline import chance_by_slot, delay_of, waiting_before
+from forecast.outlook.open_pipeline import chance_by_slot, delay_of, scheduled_before, waiting_before
 from forecast.outlook.queue import through_sales
 
 Array = NDArray[np.float64]
@@ -49,9 +50,12 @@ def simulate(
     `won_after_horizon` (`won_after_from_pipeline` of them), `revenue_after_horizon` (of units in the funnel by the end
     of the horizon) and `revenue_eventual` (all revenue of cohorts that the horizon acquires, carry-over included).
     `contribution` = gross margin x that eventual revenue - spend, dated by acquisition (the split over periods is the
-    expected one; carry-over counts in the last). Draws: posterior draw i gives draws i x replicates onwards. Where the
-    study gives a capacity of sales also `handled`, units that sales took in front of the last stage, and `waiting`,
-    those that wait at the end of a period. Nobody waits at the as-of date: who is inside then is in the hands of sales.
+    expected one; carry-over counts in the last). Where refunds are known, all of these are net of them: `revenue_gross`
+    is before, `refunds` what is paid back inside the horizon (of past deals too, which go with the pipeline). Where
+    customers go on paying, `recurring` is what they pay, and `revenue` = from pipeline + from new + recurring. Draws:
+    posterior draw i gives draws i x replicates onwards. Where the study gives a capacity of sales also `handled`, units
+    that sales took in front of the last stage, and `waiting`, those that wait at the end of a period. Nobody waits at
+    the as-of date: who is inside then is in the hands of sales.
     """
     spends = list(plans.values())
     if not spends:
@@ -119,13 +123,27 @@ class _Chunk:
         value, after = self.future.value[self.rows], self.future.later_value[self.rows, None]
         money = won.with_values(self._revenue(won.values, np.concatenate([value, after], axis=1)))
         later = self._revenue(tail.values[:, :, None], after)[:, :, 0]
+        refunds = refunds_of(self.case.posterior, self.case.history, self.horizon, self.rows)
+        told: dict[str, Array | Counts] = {}
+        if refunds is not None:
+            due = refunds.due(money.values)
+            due[0] += refunds.owed  # the first layer is the pipeline, which past deals go with
+            back = won.with_values(self._paid_back(due))
+            told = {"revenue_gross": self._inside(money), "refunds": self._inside(back)}
+            money = money.with_values(money.values - back.values)
+            later = later - self._paid_back((later * refunds.share)[:, :, None])[:, :, 0]
         eventual = money.with_values(money.new.values.sum(axis=2) + later)
-        return {
+        return told | {
             "revenue": self._inside(money),
             "revenue_from_new": self._inside(money.new),
             "revenue_after_horizon": self._after(money),
             "revenue_eventual": eventual.by_plan(),
         }
+
+    def _paid_back(self, due: Array) -> Array:
+        """Refunds where so much is due in expectation, (layer, draw, slot, channel): whole ones of the usual size."""
+        size = self.draw("refund_size")[:, None, None]
+        return np.asarray(size * self.rng.poisson(np.minimum(due / size, 1e15)))
 
     def _flow_in(self, stage: str, units: Layers) -> Layers:
         """Add what enters a stage from outside the funnel; no random number is drawn where nothing does."""
@@ -177,6 +195,8 @@ class _Chunk:
         arrivals[0] += self._pipeline(
             before, stage, f, scatter if closing else None
         )  # the first layer is the pipeline
+        if (planned := scheduled_before(self.case.history, stage, self.horizon)) is not None:
+            arrivals[0] += planned.draw(len(f), self.horizon + 1, self.rng)
         at_once = self.case.history.enters_later(stage)
         arrivals[..., at_once] = entries[..., at_once]
         return units.with_values(arrivals), tail
@@ -228,11 +248,19 @@ class _Chunk:
         return result
 
     def _revenue(self, won: Counts, mean: Array) -> Array:
-        """Revenue of `won` deals: Gamma(won / cv^2, mean cv^2), the sum of that many gamma deals."""
+        """Revenue of `won` deals: Gamma(paid / cv^2, mean cv^2), the sum of that many gamma deals of those not free."""
         cv = self.draw("deal_cv")[:, None, None]
+        if "free_share" in self.case.posterior.data:
+            won, mean = self._paid(won), mean / (1.0 - self.draw("free_share")[:, None, :])
         if not cv.any():
             return won * mean
         return self.rng.standard_gamma(won / cv**2) * (mean * cv**2)
+
+    def _paid(self, won: Counts) -> Counts:
+        """Deals that bring something, of `won` by layer, draw, slot and channel: see `fit.free_deals`."""
+        k = 1.0 / self.draw("free_spread")[:, None, None] - 1.0
+        share = np.broadcast_to(self.draw("free_share")[:, None, :], won.shape[1:])
+        return self.rng.binomial(won, 1.0 - self.rng.beta(share * k, (1.0 - share) * k))
 
 
 def _acquired_share(case: Case, inside: Array, later: Array) -> Array:
@@ -255,6 +283,10 @@ def _outlook(
     if case.valued:
         variables["revenue_from_pipeline"] = (inside, joined["revenue"] - joined["revenue_from_new"])
         eventual = joined["revenue_eventual"][:, :, None, :] * shares
+        if case.future.recurring is not None:
+            again = np.repeat(case.future.recurring, shares.shape[1] // case.posterior.draws, axis=0)
+            variables["recurring"] = (inside, np.broadcast_to(again, shares.shape).copy())
+            variables["revenue"] = (inside, joined["revenue"] + again)
         margin = case.study.economics.gross_margin
         variables["contribution"] = (inside, margin * eventual - variables["spend"][1])
     coords = {"plan": list(plans), "period": case.future.starts.astype("datetime64[ns]")}

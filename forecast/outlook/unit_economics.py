@@ -10,7 +10,7 @@ For the horizon at the given plan, per draw (E over chance, uncertainty in what 
     break-even CPL = gross margin x worth of a lead
     marginal return = margin that one more unit of money brings, at today's spend
     CAC with sales = (spend + cost of the sales team, by qualified leads, + cost of sales per customer) / won
-    LTV = gross margin x deal value x worth of a customer over its first deal (`outlook.lifetime`)
+    LTV = gross margin x deal value, net of refunds, x worth of a customer over its first deal (`outlook.lifetime`)
     LTV / CAC, with the sales cost where it is known; at least 3 is healthy, 1 does not sustain itself
     break-even CPL over the lifetime = LTV x won / leads - cost of sales / leads
     payback = months from the win until its margin, earned evenly over each renewal period, has paid the CAC
@@ -22,11 +22,12 @@ qualification x close rate x deal value; taking the worth of a qualified lead fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.outlook.beside import kept_share
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import deal_value
 from forecast.outlook.lifetime import lifetime_of
@@ -50,12 +51,19 @@ class Flow:
     """Expected units per draw and channel that the horizon acquires: by stage (draw, channel), in the end.
 
     units["leads"] are the leads acquired in the horizon, units["qualified"] those of them that qualify sooner or later.
-    spend (channel,): over the horizon. deal_value (draw, channel), or None where deals have no value.
+    spend (channel,): over the horizon. deal_value (draw, channel), or None where deals have no value; kept: share of it
+    that is not paid back.
     """
 
     units: dict[str, Array]
     spend: Array
     deal_value: Array | None
+    kept: Array | float = 1.0
+
+    @property
+    def net_value(self) -> Array | None:
+        """Deal value less refunds, (draw, channel)."""
+        return None if self.deal_value is None else np.asarray(self.deal_value * self.kept)
 
 
 def expected_flow(
@@ -97,8 +105,10 @@ def unit_measures(flow: Flow, gross_margin: float) -> dict[str, Array]:
             if stage in units:
                 result[name] = ratio(np.broadcast_to(total, units[stage].shape), units[stage])
     if flow.deal_value is not None:
-        revenue = in_total(flow.units["won"] * flow.deal_value)
-        result["deal_value"] = ratio(revenue, units["won"])
+        revenue = in_total(flow.units["won"] * flow.deal_value * flow.kept)
+        result["deal_value"] = ratio(in_total(flow.units["won"] * flow.deal_value), units["won"])
+        if (np.asarray(flow.kept) != 1.0).any():
+            result["deal_value_net"] = ratio(revenue, units["won"])
         for stage, name in (("leads", "worth_of_lead"), ("qualified", "worth_of_qualified")):
             if stage in units:
                 result[name] = ratio(revenue, units[stage])
@@ -150,7 +160,7 @@ def customer_economics(
         result["marginal_cac"] = ratio(money, more["won"]) + per_won
     if flow.deal_value is None:
         return result
-    first = spec.gross_margin * ratio(in_total(flow.units["won"] * flow.deal_value), won)
+    first = spec.gross_margin * ratio(in_total(flow.units["won"] * flow.deal_value * flow.kept), won)
     ltv = first * payments.sum(axis=1, keepdims=True)
     result["ltv"] = ltv
     if "leads" in units and (payments.shape[1] > 1 or selling is not None):
@@ -226,7 +236,8 @@ def flow_of(case: Case) -> Flow:
     """What the horizon acquires at the plan of a case, in the end."""
     inside, _ = case.traffic()
     value = deal_value(case) if case.valued else None
-    return expected_flow(inside, case.future.rates, case.stages[0], case.plan, value)
+    flow = expected_flow(inside, case.future.rates, case.stages[0], case.plan, value)
+    return replace(flow, kept=kept_share(case.posterior))
 
 
 def customer_measures(case: Case, flow: Flow, *, seed: int) -> dict[str, Array]:

@@ -41,3 +41,4 @@ from .relation import with_forms as with_forms
 from .text import holds_rows as holds_rows
 from .titles import folded as folded
 from .titles import means_total as means_total
+from .titles import title_key as title_key

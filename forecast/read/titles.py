@@ -66,6 +66,12 @@ _NAMES = {
         """revenue, total revenue, turnover, net sales, sales revenue, liikevaihto, myynti, myyntitulot, tuotto,
         omsättning, intäkter, intäkt, försäljning, umsatz, erlös, erlöse, umsatzerlöse""",
     ),
+    "refunds": (
+        "refunds, refunded, refunded amount, credit notes, hyvitykset, palautukset, erstattungen, gutschriften",
+    ),
+    "recurring": (
+        "recurring, recurring revenue, renewal revenue, jatkuva liikevaihto, återkommande intäkter",
+    ),
     "lead_id": (
         """lead id, leadid, id, record id, deal id, contact id, opportunity id, liidi id, liidin id, liidin tunnus,
         tunnus, tunniste, kaupan tunnus, ärende id, lead nr, affärs id, vorgangs id, lead nummer""",

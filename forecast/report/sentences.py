@@ -80,12 +80,21 @@ def outlook(study: StudyFacts, head: Mapping[str, Any]) -> Message:
     if not known(head.get("revenue_mean")):
         said = "Over {when} we expect {wins}. The data hold no deal values, so no revenue is forecast."
         return message(said, when=when, wins=wins)
-    return message(
-        "Over {when} we expect {mean:number}~{cur} of revenue, in four cases out of five between {ends:between}~{cur}, "
-        "from {wins}.",
-        when=when, wins=wins, mean=head["revenue_mean"], ends=(head["revenue_q10"], head["revenue_q90"]),
-        cur=study.currency,
-    )  # fmt: skip
+    parts = [
+        message(
+            "Over {when} we expect {mean:number}~{cur} of revenue, in four cases out of five between "
+            "{ends:between}~{cur}, from {wins}.",
+            when=when, wins=wins, mean=head["revenue_mean"], ends=(head["revenue_q10"], head["revenue_q90"]),
+            cur=study.currency,
+        )
+    ]  # fmt: skip
+    if known(head.get("refunds_mean")):
+        text = "It is net of {x:number}~{cur} of refunds; the value of a deal is before them."
+        parts.append(message(text, x=head["refunds_mean"], cur=study.currency))
+    if known(head.get("recurring_mean")):
+        text = "{x:number}~{cur} of it are paid by earlier customers (recurring revenue)."
+        parts.append(message(text, x=head["recurring_mean"], cur=study.currency))
+    return parts[0] if len(parts) == 1 else together(*parts)
 
 
 def target(study: StudyFacts, head: Mapping[str, Any]) -> Message:
@@ -199,8 +208,11 @@ def bridge(study: StudyFacts, table: pd.DataFrame) -> Text:
         return ""
     what = "revenue" if in_money else "wins"
     said = "{share:percent} of the {what} inside the horizon comes from leads already in the pipeline."
-    parts = [message(said, share=pipeline / inside, what=what)]
-    if known(later):
+    parts = [message(said, share=pipeline / inside, what=what)] if pipeline >= 0 else []
+    if known(later) and later < 0:
+        text = "{x:number}~{cur} more is paid back after it than lands then from leads that are in the funnel by then."
+        parts.append(message(text, x=-later, cur=study.currency))
+    elif known(later):
         amount = message("{x:number}~{cur}" if in_money else "{x:count}~wins", x=later, cur=study.currency)
         more = "A further {amount} comes later from leads that are in the funnel by then."
         parts.append(message(more, amount=amount))

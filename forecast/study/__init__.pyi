@@ -47,6 +47,7 @@ from .scenarios import RecoverSpec as RecoverSpec
 from .scenarios import ScenarioSpec as ScenarioSpec
 from .study import LAST_YEAR as LAST_YEAR
 from .study import SPEND_WORDS as SPEND_WORDS
+from .study import UNATTRIBUTED as UNATTRIBUTED
 from .study import HistorySpec as HistorySpec
 from .study import Study as Study
 from .study import TargetSpec as TargetSpec

@@ -55,8 +55,20 @@ from forecast.study.scenarios import GoalSpec, ScenarioSpec, scenario_problems
 from forecast.words import Message, message, together
 
 RESERVED = frozenset(
-    {"period", "channel", "spend", "revenue", "lead_id", "created", "lost", "amount", "total"}
-    | {"outcome", "closed", "currency", "pipeline"}
+    {
+        "period",
+        "channel",
+        "spend",
+        "revenue",
+        "refunds",
+        "recurring",
+        "lead_id",
+        "created",
+        "lost",
+        "amount",
+        "total",
+    }
+    | {"outcome", "closed", "currency", "pipeline", "scheduled"}
 )
 LEAD_COLUMNS = (
     *(
@@ -65,22 +77,24 @@ LEAD_COLUMNS = (
         "created",
         "lost",
         "returned",
+        "scheduled",
         "amount",
         "currency",
         "outcome",
         "closed",
         "pipeline",
     ),
-    *("period", "spend"),
+    *("period", "spend", "refunds", "recurring"),
 )
 LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
 LAST_YEAR = "last year"
+UNATTRIBUTED = "base"  # the channel of sales that none is credited with
 SPEND_WORDS = ("current", LAST_YEAR)  # of plan.spend; any other text names a file
 MOST_AHEAD = 24  # months or quarters of a horizon; of weeks MOST_WEEKS
 MOST_DELAY = (
     731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
 )
-COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "currency")
+COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "refunds", "recurring", "currency")
 
 
 class HistorySpec(Table):
@@ -93,7 +107,10 @@ class HistorySpec(Table):
     `exchange`: what one unit of a currency is worth in the study's. `pipelines`: those that are read (None: all).
     `won_values`, `lost_values`: what the column of outcomes says of deals that are won and lost. `blank`: what an
     empty cell of a counted column means. `bad_rows`: what becomes of a row that contradicts itself. `fractions`: of
-    counts that were shared out. `net_revenue`: negative money is meant (refunds, credit notes).
+    counts that were shared out. `net_revenue`: revenue is what deals bring less what is paid back: a column `refunds`
+    is read, and money below 0 is meant (refunds, credit notes).
+    `spend_columns`: of sales that are counted in total alone, the column of spend of each channel.
+    `order` "any": a stage may have been reached before the one before it; it is counted with it then.
     """
 
     counts: str | None = None
@@ -115,6 +132,8 @@ class HistorySpec(Table):
     bad_rows: Literal["refuse", "leave out"] = "refuse"
     fractions: Literal["refuse", "round"] = "refuse"
     net_revenue: bool = False
+    spend_columns: dict[str, str] = Field(default_factory=dict)
+    order: Literal["strict", "any"] = "strict"
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -124,8 +143,17 @@ class HistorySpec(Table):
         if self.leads is None:
             text = "belongs to leads, and this history has none: remove it, or give leads"
             found += [Problem(key, text) for key in self.given(LEADS_ONLY)]
+            found += [Problem("order", text)] * (self.order == "any")
         elif self.counting == "cohort":
             found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
+        if self.spend_columns and (self.leads is not None or self.counting == "cohort"):
+            text = "belongs to counts by period, of sales in total alone: remove it"
+            found.append(Problem("spend_columns", text))
+        if UNATTRIBUTED in self.spend_columns:
+            text = f'"{UNATTRIBUTED}" is what the sales that no channel brings are called: call the channel otherwise'
+            found.append(Problem("spend_columns", text))
+        if repeated(list(self.spend_columns.values())):
+            found.append(Problem("spend_columns", "expected another column for each channel"))
         found += window_problems(self.period, ("from", self.from_), ("through", self.through))
         refuse(found)
         return self
@@ -154,9 +182,9 @@ class FunnelSpec(Table):
     @classmethod
     def _chain(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
         found = []
-        if len(stages) < 2 or repeated(stages):
+        if not stages or repeated(stages):
             found.append(
-                Problem("", f"expected two or more different stages; came {', '.join(stages) or 'none'}")
+                Problem("", f"expected one or more different stages; came {', '.join(stages) or 'none'}")
             )
         if stages and stages[-1] != "won":
             found.append(Problem("", f'expected the last stage to be "won"; came "{stages[-1]}"'))
@@ -337,6 +365,8 @@ class Study(Table):
                     "funnel.stages", 'expected the stage "leads" among them, because the history is leads'
                 )
             )
+        if self.segments is not None and self.history.spend_columns:
+            found.append(Problem("segments", "sales in total alone have no segments: remove the table"))
         for number, test in enumerate(self.lift_tests, start=1):
             place = f"lift_test.{number}"
             ends = (f"{place}.from", test.from_), (f"{place}.to", test.to or None)
@@ -363,6 +393,8 @@ class Study(Table):
         history = self.history.model_dump(
             mode="json", include={"counting", "period", "from_", "through", "columns", "preset"}
         )
+        if self.history.spend_columns:
+            history["spend_columns"] = self.history.spend_columns
         kinds = {name: spec.kind for name, spec in sorted(self.channels.items()) if spec.kind != "other"}
         tests = [test.model_dump(mode="json", exclude={"note"}) for test in self.lift_tests]
         events = [event.model_dump(mode="json", exclude={"name", "note"}) for event in self.events]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -170,3 +172,44 @@ def test_the_score_says_which_stage(compared: dict[str, object]) -> None:
         r["measure"]: r["inside80"] for r in compared["scores"] if r["period"] == r["channel"] == "total"
     }
     assert inside == {"visitors": True, "leads": False, "qualified": False, "won": False, "revenue": False}
+
+
+def test_a_funnel_of_wins_alone_is_scored() -> None:
+    """There is no rate to blame: traffic, value and chance make up the miss."""
+    months = MONTHS + AHEAD
+    won = np.where(np.arange(months)[:, None] >= MONTHS, [60.0, 20.0], [40.0, 20.0])
+    now = history({"won": won, "revenue": won * 5000.0}, periods=months)
+    past = now.as_of(now.periods[MONTHS - 1])
+    known = posterior(past, {}, draws=400, traffic=[40.0, 20.0], traffic_noise=0.1)
+    outlook, _ = run(known, past, np.zeros((AHEAD, 2)))
+    scored = score_outlook(QUICK, now, outlook.sel(plan="given"), past.labels[-1])
+    shares = {
+        p["block"]: p["amount"]
+        for p in scored["attribution"]
+        if (p["measure"], p["channel"]) == ("won", "one")
+    }
+    assert set(shares) == {"traffic", "value", "chance"}
+    assert sum(shares.values()) == pytest.approx(60.0, abs=4.0)
+    assert shares["traffic"] > 30.0
+
+
+def test_sales_in_total_are_scored_in_total() -> None:
+    """Spend moved otherwise than planned and sales fell: both blocks, of no channel, add up to the miss."""
+    months = MONTHS + AHEAD
+    after = np.arange(months)[:, None] >= MONTHS
+    rng = np.random.default_rng(1)
+    spend = np.column_stack([1000.0 * np.exp(rng.normal(0.0, 0.3, months)), np.full(months, np.nan)])
+    spend[MONTHS:, 0] = 500.0
+    won = np.column_stack([np.full(months, np.nan), rng.poisson(np.where(after[:, 0], 60.0, 100.0))])
+    cells = {"won": won, "spend": spend, "revenue": won * 5000.0}
+    now = replace(history(cells, channels=["ads", "base"], periods=months), attributed=False)
+    past = now.as_of(now.periods[MONTHS - 1])
+    known = posterior(past, {}, draws=400, traffic=[30.0, 70.0], traffic_noise=0.1)
+    outlook, _ = run(known, past, np.array([[1000.0, 0.0]] * AHEAD))
+    scored = score_outlook(QUICK, now, outlook.sel(plan="given"), past.labels[-1])
+    assert {row["channel"] for row in scored["scores"]} == {"total"}
+    shares = {p["block"]: p["amount"] for p in scored["attribution"] if p["measure"] == "won"}
+    row = next(r for r in scored["scores"] if r["measure"] == "won" and r["period"] == "total")
+    assert sum(shares.values()) == pytest.approx(row["came"] - row["mean"], abs=1e-6)
+    assert shares["spend"] < 0 > shares["traffic"]
+    assert shares["traffic"] < shares["spend"]

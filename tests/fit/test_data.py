@@ -263,20 +263,20 @@ def test_todays_budget_is_evidence_only_where_traffic_has_a_worth():
 
 
 def test_deals_are_summed_by_cell():
-    """Counts: cells with wins and revenue, wins without any beside the next; sums are those of the history."""
+    """Counts: cells with wins and revenue; with the wins of free deals the sums are those of the history."""
     won, revenue = (
         np.array([[2.0, 0.0], [1.0, 3.0], [0.0, 1.0]]),
         np.array([[9000.0, 0.0], [4000.0, 0.0], [0.0, 5000.0]]),
     )
-    data = inputs.value_data(B2B, history({"visitors": 9.0, "won": won, "revenue": revenue}, periods=3))
+    past = history({"visitors": 9.0, "won": won, "revenue": revenue}, periods=3)
+    data = inputs.value_data(B2B, past)
     assert data is not None
-    assert data["deals"].tolist() == [[2.0, 0.0], [1.0, 0.0], [0.0, 4.0]]
+    assert data["deals"].tolist() == [[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    assert (data["deals"] + past.free[0]).tolist() == won.tolist()
     assert data["revenue"].tolist() == [[9000.0, 0.0], [4000.0, 0.0], [0.0, 5000.0]]
-    assert data["deals_log_revenue"] == pytest.approx(
-        [2 * math.log(9000) + math.log(4000), 4 * math.log(5000)]
-    )
-    assert dict(zip(data["sizes"], data["size_cells"], strict=True)) == {1.0: 1.0, 2.0: 1.0, 4.0: 1.0}
-    assert data["level_prior"][0] == pytest.approx(math.log(18_000 / 7))
+    assert data["deals_log_revenue"] == pytest.approx([2 * math.log(9000) + math.log(4000), math.log(5000)])
+    assert dict(zip(data["sizes"], data["size_cells"], strict=True)) == {1.0: 2.0, 2.0: 1.0}
+    assert data["level_prior"][0] == pytest.approx(math.log(18_000 / 4))
 
 
 def test_dated_deals_count_one_by_one():

@@ -10,7 +10,8 @@ import pytest
 from posterior_fixture import Array, history, study
 
 from forecast.fit import Part, Posterior, preview, traffic_data, transition_data, value_data
-from forecast.fit.latent import Latent, latent_of
+from forecast.fit.kinds import latent_of
+from forecast.fit.latent import Latent
 from forecast.fit.paths import move_sizes
 from forecast.fit.points import POSITIVE, constrained, sizes_of
 from forecast.history import History

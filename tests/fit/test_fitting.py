@@ -342,9 +342,9 @@ def test_cohort_counts_keep_how_long_units_have_waited(quick):
     assert known.data["waited_won"].values.sum(axis=1) == pytest.approx(1.0)
 
 
-def test_one_stage_is_nothing_to_fit():
-    """A chain needs two stages with counts."""
-    with pytest.raises(FitError, match="fewer than two of the stages visitors"):
+def test_visitors_alone_are_nothing_to_fit():
+    """Of one stage alone it is the wins that are forecast."""
+    with pytest.raises(FitError, match="counts visitors alone, and no wins"):
         fit(study(), history({"visitors": 9.0}), seed=1, progress=Notes())
 
 

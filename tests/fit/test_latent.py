@@ -13,7 +13,8 @@ from posterior_fixture import Array
 from scipy.stats import gamma, halfnorm, norm
 
 from forecast.fit import latent as module
-from forecast.fit.latent import Latent, Scale, latent_of, log_likelihood
+from forecast.fit.kinds import latent_of, log_likelihood
+from forecast.fit.latent import Latent, Scale
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
 

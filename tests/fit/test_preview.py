@@ -103,9 +103,9 @@ def test_deal_values_are_those_seen_with_the_error_of_a_mean():
     assert posterior.array("deal_cv").mean() == pytest.approx(0.8, rel=0.25)
 
 
-def test_one_stage_is_nothing_to_fit():
+def test_visitors_alone_are_nothing_to_fit():
     """The same message as a fit's."""
-    with pytest.raises(FitError, match="fewer than two of the stages"):
+    with pytest.raises(FitError, match="counts visitors alone, and no wins"):
         preview(study(), history({"visitors": 100}), seed=1)
 
 

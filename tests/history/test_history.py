@@ -418,36 +418,44 @@ def sold(won: list[float], revenue: list[float]) -> list[list[float]]:
     """Channel, wins and money of the sales of one channel, period by period."""
     cells = {"leads": 100, "won": np.array(won)[:, None], "revenue": np.array(revenue)[:, None]}
     past = fixture.history(cells, channels=("one",), periods=len(won))
-    return [values.tolist() for values in past.sales]
+    return [getattr(past.sales, name).tolist() for name in ("channel", "wins", "money")]
 
 
 @pytest.mark.parametrize(
     ("won", "revenue", "wins", "money"),
     [
         ([2, 0, 3], [20, 0, 30], [2, 3], [20, 30]),  # both or neither: as they are
-        ([2, 4, 3], [20, 0, 30], [2, 7], [20, 30]),  # free deals go with those that follow
+        ([2, 4, 3], [20, 0, 30], [2, 3], [20, 30]),  # free deals are apart
+        ([2, 4, 0, 3], [20, 0, 5, 30], [2, 4, 3], [20, 5, 30]),  # but not where money lies beside its wins
         ([2, 0, 3], [20, 5, 30], [2, 3], [20, 35]),  # money before its win
         ([2, 3, 0], [20, 0, 30], [2, 3], [20, 30]),  # money after it
-        ([2, 3, 1], [20, 0, 0], [6], [20]),  # what is left joins the last
+        ([2, 0, 3, 1], [20, 5, 0, 0], [2, 4], [20, 5]),  # what is left joins the last
+        ([2, 3, 1], [20, 0, 0], [2], [20]),
         ([2, np.nan, 3], [np.nan, 50, 30], [3], [30]),  # a blank is not known
         ([2, 1, 3], [0, 0, 0], [], []),
         ([0, 0, 0], [5, 5, 5], [], []),
     ],
 )
 def test_every_win_and_all_money_is_in_the_sales_once(won, revenue, wins, money):
-    """Wins and money are taken together until both are there; their totals are those of the data."""
+    """Wins and money are taken together until both are there; with free deals their totals are those of the data."""
     assert sold(won, revenue) == [[0] * len(wins), wins, money]
 
 
 def test_a_deal_of_zero_is_a_deal():
-    """The mean over the sales is that over all deals with an amount, free ones included, channel by channel."""
+    """Free deals are no sales, and among the deals whose money is known, channel by channel."""
     periods = np.array(["2025-02-01"] * 3 + ["2025-03-01"] * 2, dtype="datetime64[ns]")
     amounts = [0.0, 8.0, np.nan, 0.0, 6.0]
     deals = pd.DataFrame({"period": periods, "channel": ["one"] * 4 + ["two"], "amount": amounts})
     past = fixture.history({"leads": 100, "won": 10}, counting="leads", deals=deals)
 
     assert past.valued
-    assert [values.tolist() for values in past.sales] == [[0, 1], [3.0, 1.0], [8.0, 6.0]]
+    assert [past.sales.channel.tolist(), past.sales.wins.tolist(), past.sales.money.tolist()] == [
+        [0, 1],
+        [1.0, 1.0],
+        [8.0, 6.0],
+    ]
+    free, known = past.free
+    assert (free.sum(axis=0).tolist(), known.sum(axis=0).tolist()) == ([2.0, 0.0], [3.0, 1.0])
     assert past.paid_wins[0].sum() == 4.0
     free = deals.assign(amount=0.0)
     assert not fixture.history({"leads": 100, "won": 10}, counting="leads", deals=free).valued

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from crm_fixture import leads_of, refused, study_of
 
@@ -89,4 +90,42 @@ def test_negative_amounts_where_they_are_meant(tmp_path: Path) -> None:
     text = GOOD + BAD["amount: expected 0 or more"] + "\n"
     history = leads_of(tmp_path, text, funnel=THREE, net_revenue=True)
 
-    assert history.counts["revenue"].sum() == 60 * 100 - 5
+    assert history.came("revenue").sum() == 60 * 100 - 5
+
+
+PAID_FIRST = (
+    "lead_id,channel,created,qualified,won,lost,amount\n"
+    "1,a,2026-01-05,2026-01-20,2026-02-10,,100\n"
+    "2,a,2026-01-06,2026-03-20,2026-02-10,,100\n"
+    "3,a,2026-01-07,,2026-02-11,,100\n"
+    "4,a,2026-01-08,2026-02-20,,,\n"
+    "5,a,2026-02-07,2026-04-30,,,\n"
+)
+
+
+def test_a_win_before_the_stage_before_it_counts_in_both_where_asked(tmp_path: Path) -> None:
+    """At the earlier date, and with no date of its own at that of the win; said with how many; refused by default."""
+    told = refused(DataError, tmp_path, PAID_FIRST, funnel=THREE)
+    assert told.count('history.order = "any"') == 2
+
+    history = leads_of(tmp_path, PAID_FIRST, funnel=THREE, order="any", through="2026-04")
+    assert history.counts["qualified"].values[:, 0].tolist() == [1, 3, 0, 1]
+    assert history.counts["won"].values[:, 0].tolist() == [0, 3, 0, 0]
+    assert np.argwhere(history.triangles["qualified"].values[:, :, 0]).tolist() == [[0, 0], [0, 1], [1, 2]]
+    assert history.triangles["won"].values[:, :, 0].tolist() == [[0, 1, 0, 0], [2, 0, 0, 0], [0] * 4, [0] * 4]
+    (check,) = history.found
+    assert (check.name, check.status) == ("Order of the stages", "REVIEW")
+    assert str(check.value) == "qualified: 2 leads reached won before it, of 1 its date is empty"
+    assert check.value in history.files[0].notes
+
+
+def test_leads_in_their_order_are_the_same_in_any(tmp_path: Path) -> None:
+    """The key changes nothing where nothing is out of order, and a date that cannot be read is still told."""
+    text = "\n".join(PAID_FIRST.splitlines()[i] for i in (0, 1, 4, 5)) + "\n"
+    strict, free = (leads_of(tmp_path, text, funnel=THREE, order=order) for order in ("strict", "any"))
+    assert strict.fingerprint() == free.fingerprint()
+    assert [check.status for check in free.found] == ["PASS"]
+    told = refused(DataError, tmp_path, text.replace("2026-01-20", "soon"), funnel=THREE, order="any")
+    assert 'column qualified: row 2 ("soon")' in told
+    early = text.replace("2026-01-20", "2026-01-01")
+    assert "comes before created" in refused(DataError, tmp_path, early, funnel=THREE, order="any")

@@ -355,7 +355,8 @@ def test_bad_leads_are_told_all_at_once(tmp_path: Path) -> None:
         qualified: row 5 ("2026-01-09, created 2026-02-05"): comes before created; correct the dates
             (set both to the same day where it went straight through).
         won: row 8 ("2026-02-01"): is set while qualified is empty; fill qualified in
-            (the same day, where it went straight through), or take qualified out of funnel.stages.
+            (the same day, where it went straight through), take qualified out of funnel.stages, or count both from
+            won: history.order = "any".
         lost: row 9 ("2026-02-02"): a lead is won and lost both; empty won or lost, whichever did not happen.
         lost: row 10 ("2026-02-02, last stage 2026-03-01"): comes before the last stage that the lead reached;
             correct the dates.

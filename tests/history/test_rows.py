@@ -14,6 +14,7 @@ import pytest
 import xlsxwriter
 
 from forecast.errors import DataError, StudyError
+from forecast.history.audit import audit_history
 from forecast.history.history import History
 from forecast.history.read import read_history, read_plan
 from forecast.history.rows import blanks_for_zeros, find_totals, lone_days, rounded
@@ -258,7 +259,9 @@ def test_refunds_are_asked_about(tmp_path: Path) -> None:
     assert "history.net_revenue = true" in told
 
     history = read(tmp_path, rows, net_revenue=True)
-    assert np.nansum(history.counts["revenue"]) == rows["revenue"].sum()
+    assert np.nansum(history.counts["refunds"]) == 1200
+    assert np.nansum(history.counts["revenue"]) == rows["revenue"].sum() + 1200
+    assert history.came("revenue").sum() == rows["revenue"].sum()
     assert said(history, "Negative money").startswith("revenue: 2 rows, first: row 6, row 11")
     spend = rows.assign(spend=-1)
     assert "book a refund of spend into the period it belongs to" in refused(
@@ -267,7 +270,7 @@ def test_refunds_are_asked_about(tmp_path: Path) -> None:
 
 
 def test_refunds_among_leads(tmp_path: Path) -> None:
-    """The same key; a negative amount is no deal value."""
+    """The same key; a negative amount is a refund, and a deal that brought nothing."""
     leads = "lead_id,channel,created,qualified,won,amount\n"
     leads += "".join(
         f"a{i},ppc,2025-0{i}-05,2025-0{i}-06,2025-0{i}-07,{a}\n" for i, a in ((1, 900), (2, -200), (3, 500))
@@ -275,7 +278,8 @@ def test_refunds_among_leads(tmp_path: Path) -> None:
     assert "history.net_revenue = true" in refused(tmp_path, leads, key="leads")
 
     history = read(tmp_path, leads + "b,ppc,2025-03-31,,,\n", key="leads", net_revenue=True)
-    assert float(history.counts["revenue"].sum()) == 1200
+    assert history.came("revenue").sum() == 1200
+    assert float(history.counts["refunds"].sum()) == 200
     assert history.priced.amount.tolist() == [900, 500]
     assert 'amount: row 3 ("-200")' in said(history, "Negative money")
 
@@ -482,3 +486,39 @@ def test_weeks_that_start_on_sunday(tmp_path: Path) -> None:
     assert (
         friday.labels[0] == "2025-W02"
     )  # Friday to Sunday are three days of week 1, Monday to Thursday four of week 2
+
+
+# Money beside deals
+
+
+def test_refunds_have_a_column(tmp_path: Path) -> None:
+    """With the key it is read, and revenue is net of it; without, it is said that it is not; below 0 it is refused."""
+    rows = table().assign(refunds=100)
+    plain = read(tmp_path, rows)
+    assert "refunds" not in plain.counts
+    check = next(c for c in audit_history(plain, study_of(tmp_path, rows)) if c.name == "Refunds")
+    assert (check.status, "history.net_revenue = true" in str(check.advice)) == ("REVIEW", True)
+
+    net = read(tmp_path, rows, net_revenue=True)
+    assert net.came("revenue").sum() == rows["revenue"].sum() - 3600
+    assert net.outcome("revenue").sum() == net.came("revenue").sum()
+    assert net.sales.money.sum() == rows["revenue"].sum()
+    assert "write what was paid back as an amount above 0" in refused(
+        tmp_path, rows.assign(refunds=-1), net_revenue=True
+    )
+
+
+def test_what_recurs_has_a_column(tmp_path: Path) -> None:
+    """By channel, or of the company in rows of its own; it is part of what came, and of no deal's value."""
+    rows = table().assign(recurring=np.nan)
+    own = rows.drop_duplicates("period").assign(channel="customers", recurring=5000.0)
+    own[["visitors", "leads", "qualified", "won", "revenue", "spend"]] = np.nan
+    history = read(tmp_path, pd.concat([rows, own]))
+    assert history.came("revenue").sum() == rows["revenue"].sum() + 12 * 5000
+    assert np.nansum(history.outcome("revenue")) == history.came("revenue").sum()
+    assert history.sales.money.sum() == rows["revenue"].sum()
+    assert history.stopped.tolist() == [name == "customers" for name in history.channels]
+    gap = own.copy()
+    gap.loc[gap.index[5], "recurring"] = np.nan
+    assert np.isnan(read(tmp_path, pd.concat([rows, gap])).came("revenue")).sum() == 1
+    assert "belongs in the column refunds" in refused(tmp_path, rows.assign(recurring=-1))

@@ -232,6 +232,21 @@ def test_what_only_the_data_can_judge_is_refused(scenario: dict, said: str):
         check_scenarios(asked, past, horizon)
 
 
+@pytest.mark.parametrize(
+    "lever",
+    [
+        {"rate": {"won": {"by": 0.01}}},
+        {"delay": {"won": {"times": 0.5}}},
+        {"recover": {"won": {"share": 0.1, "delay": "30 days"}}},
+    ],
+)
+def test_a_lever_on_a_rate_that_is_not_there_is_refused(lever: dict):
+    """Where wins alone are counted nothing leads into them."""
+    horizon = np.array(["2026-01-01", "2026-02-01"], dtype="datetime64[D]")
+    with pytest.raises(StudyError, match=r"won: the data count no stage before won"):
+        check_scenarios(study(scenario=({"name": "a", **lever},)), history({"won": [5, 2]}), horizon)
+
+
 def test_scenarios_do_not_enter_the_fit():
     """The key of a fit is that of the study without them."""
     with_one = study(

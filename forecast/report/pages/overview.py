@@ -88,7 +88,7 @@ def _tiles(made: Results) -> list[Tile]:
 
 def _totals(made: Results) -> Listing:
     """Each measure over all channels and the whole horizon, with its bands."""
-    every = ("spend", *made.study.stages, "revenue", "contribution")
+    every = ("spend", *made.study.stages, "revenue", "revenue_gross", "refunds", "recurring", "contribution")
     rows = [row for measure in every if known((row := total(made.forecast, measure)).get("mean"))]
 
     def measured(row: Record) -> Text:
