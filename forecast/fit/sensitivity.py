@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.fit.kinds import latent_of
-from forecast.fit.latent import Traffic
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws
 from forecast.fit.posterior import CERTAIN, kept_draws, kept_of
@@ -33,6 +32,7 @@ from forecast.fit.scales import (
     VALUE_SPREAD,
     VALUE_TAU,
 )
+from forecast.fit.traffic_latent import Traffic
 
 Array = NDArray[np.float64]
 
