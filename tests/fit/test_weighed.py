@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from forecast.fit import data as inputs
 from forecast.fit import weighed as module
 from forecast.fit.gate import GATE
+from forecast.fit.gaussian import Rows
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
 from forecast.fit.rates_latent import Rates
@@ -145,7 +146,7 @@ def test_a_broken_approximation_is_refused(monkeypatch: pytest.MonkeyPatch, kind
     of = {"calendar": Rates, "traffic": Traffic}[kind]
     right = of.seen
 
-    def narrow(self, theta: Array, *, bent: bool) -> latents.Rows:
+    def narrow(self, theta: Array, *, bent: bool) -> Rows:
         seen = right(self, theta, bent=bent)
         return replace(seen, curvature=6.0 * seen.curvature)
 
