@@ -2,10 +2,10 @@
 
     python benchmarks/fit_speed.py [--study demo|demo_leads] [--parts qualified,won,...] [--no-pymc] [--pymc-tune N]
 
-product: nutpie on the C functions, as in the first attempt of a fit (100 tuning steps and 1,000 draws in each of 4
+product: nutpie on `fit.whitened`, as in the first attempt of a fit (100 tuning steps and 1,000 draws in each of 4
 chains, target .9).
 PyMC: `pm.sample` without nutpie, with its defaults (1,000 tuning steps, 1,000 draws, target .8) on the PyMC definition
-of the same density (tests/fit/test_kernels.py holds both against each other); what a run of ten draws takes counts as
+of the same density (tests/fit/test_latent.py holds both against each other); what a run of ten draws takes counts as
 its compilation. Both on 2 cores, one after the other in one process: read ratios inside a run. ESS: the least,
 bulk or tail, over what the gate looks at.
 """

@@ -9,8 +9,7 @@ and both; effective sizes of their weights; CPU seconds; `by`: "weights", or "ch
 NUTS. --nuts: CPU seconds, divergences and R-hat of the product's NUTS, its retries included. --quarter N: next
 quarter's revenue by weights beside that by N draws of NUTS. --long N: a run of N draws in each of 4 chains at a target
 of .95; of every single number but own waves the means, 10 and 90 % ends of both in posterior sds, root mean square and
-largest, beside the Monte Carlo error of the long run's means. CPU seconds are of the process, all threads; kernels are
-compiled before the clock starts.
+largest, beside the Monte Carlo error of the long run's means. CPU seconds are of the process, all threads.
 """
 
 from __future__ import annotations
