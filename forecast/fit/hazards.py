@@ -1,0 +1,397 @@
+"""Moves and losses of dated leads as hazards by age in days, shrunk to a lognormal cure, with noise of the period.
+
+Of the units that wait before a stage, cells of age b, calendar period t and channel c hold E person-days at risk and y
+events (moves, or losses: each is fitted by itself, as the likelihood of competing risks factorises):
+
+    y ~ Poisson(E h),   log h(b, t, c) = g_b(theta) + 1[b = 0] d + delta_b + u_c + v_cb + l_t + e_t + o_tc
+
+g: the mean hazard in the bin were the delay lognormal and a share r ever to move, [log S(lo) - log S(hi)] / days,
+S = 1 - r F. delta, v: Ornstein-Uhlenbeck in log age; l: a walk that ends in zero at the as-of date; e, o: noise of the
+period, common and of a channel.
+
+Given the scales the posterior is taken as the normal N(m, H^-1) nearest to it (Opper & Archambeau 2009): every cell is
+looked at with half of the variance of its predictor added, as E exp(x) = exp(m + v / 2), so that the mean is not biased
+where cells are small; the mode alone is. theta is taken as straight around m. Scales are at their mode given the
+moments of their effects (EM), and drawn given the effects. Certificate: the normal's draws are weighed by the exact
+density, and the weights' Pareto k-hat and effective size are told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.special import expit, ndtr
+
+Array = NDArray[np.float64]
+
+GROWTH = 1.25  # of the edges of the ages
+MEMORY = 2.0  # of delta and v in log age
+KNOTS = 0.8  # log age between those of v
+ATOM_SD = 1.5  # of d, the same day
+DELTA, CHANNEL, CHANNEL_AGE, WALK, SHOCK, OWN_SHOCK = 0.5, 0.4, 0.2, 0.03, 0.15, 0.15  # of half-t4 priors
+FREEDOM = 4.0
+LEAST_HAZARD = 1e-6  # a day: below it a bin is as good as empty, whatever the lognormal says
+ITERATIONS, SETTLED = 120, 2e-3
+FIRST, HALVINGS = 3, 12  # steps before scales move too; of a step that does not climb
+FARTHEST, MOST_VARIANCE = 1.5, 4.0  # that a log hazard moves in one step; of it, that is looked at
+GRID = np.linspace(-4.0, 4.0, 161)  # log of a scale over its prior's, where it is drawn
+STEP = 1e-4
+CENTRED = True
+
+
+def edges_of(days: int) -> NDArray[np.int64]:
+    """Edges of the ages in days, 0, 1, 2, 3, ..., growing by `GROWTH`, the last one above `days`."""
+    edges = [0, 1]
+    while edges[-1] <= days:
+        edges.append(max(edges[-1] + 1, int(edges[-1] * GROWTH)))
+    return np.array(edges, dtype=np.int64)
+
+
+def cure_hazard(theta: Array, edges: NDArray[np.int64]) -> Array:
+    """log g by bin, (..., bin), of theta (..., 3): logit share that ever moves, log median days, log sigma."""
+    share, middle, spread = expit(theta[..., 0:1]), theta[..., 1:2], np.exp(theta[..., 2:3])
+    at = np.maximum(edges - 0.5, 0.0)
+    logs = np.log(np.where(at > 0.0, at, 1.0))
+    inside = np.where(at > 0.0, ndtr((logs - middle) / spread), 0.0)
+    log_left = np.log1p(-np.minimum(share * inside, 1.0 - 1e-9))
+    return np.asarray(np.log((log_left[..., :-1] - log_left[..., 1:]) / np.diff(edges) + LEAST_HAZARD))
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Draws of one kind of event: log_hazard (draw, bin, channel), a day, at the as-of date and without noise.
+
+    path (draw, period): the walk l, zero at the end; walk, shock, own_shock (draw,): its sd a period, those of the
+    noise; k_hat, effective: of the weights of the normal's draws; theta (draw, 3).
+    """
+
+    log_hazard: Array
+    theta: Array
+    path: Array
+    walk: Array
+    shock: Array
+    own_shock: Array
+    k_hat: float
+    effective: float
+
+
+class _Block:
+    """Effects that share a scale: their place, the inverse of their correlations, the scale and its prior."""
+
+    def __init__(self, name: str, first: int, inverse: Array, prior: float, copies: int, lifted: bool) -> None:
+        self.name, self.inverse, self.prior, self.copies, self.lifted = name, inverse, prior, copies, lifted
+        self.each = len(inverse)
+        self.at = slice(first, first + self.each * copies)
+        self.variance = (0.7 * prior) ** 2
+
+    @property
+    def mean(self) -> float:
+        """Prior mean of an effect: such that its exponential is one on average, where that is asked for."""
+        return -0.5 * self.variance if self.lifted else 0.0
+
+    def squares(self, mean: Array, cov: Array) -> float:
+        """E x' R^-1 x of effects about their prior mean."""
+        x = mean[self.at].reshape(self.copies, self.each) - self.mean
+        total = float(((x @ self.inverse) * x).sum())
+        for i in range(self.copies):
+            own = slice(self.at.start + i * self.each, self.at.start + (i + 1) * self.each)
+            total += float((self.inverse * cov[own, own]).sum())
+        return total
+
+
+def mode_of_variance(n: int, squares: float, prior: float) -> float:
+    """Mode (in the log) of a variance q, of n effects with this sum of squares and a half-t4(prior) on the sd.
+
+    The zero of d/d log q of -(n - 1) log(q) / 2 - S / 2q - 5/2 log(1 + q / 4 prior^2), a quadratic in q.
+    """
+    wide = FREEDOM * prior**2
+    a, b, c = n - 1 + FREEDOM + 1.0, (n - 1) * wide - squares, -wide * squares
+    return (-b + math.sqrt(b * b - 4.0 * a * c)) / (2.0 * a)
+
+
+def scale_given(n: int, squares: Array, prior: float, rng: np.random.Generator) -> Array:
+    """Draws of a scale given n effects with these sums of squares (draw,), on a grid of its log."""
+    log_s = math.log(prior) + GRID
+    s2 = np.exp(2.0 * log_s)
+    log_p = -(n - 1.0) * log_s - 0.5 * squares[:, None] / s2
+    log_p -= 0.5 * (FREEDOM + 1.0) * np.log1p(s2 / (FREEDOM * prior**2))
+    p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+    cdf = np.cumsum(p, axis=1)
+    at = (cdf < rng.random(len(cdf))[:, None] * cdf[:, -1:]).sum(axis=1)
+    return np.asarray(np.exp(log_s[at] + (rng.random(len(cdf)) - 0.5) * (GRID[1] - GRID[0])))
+
+
+def _ou_inverse(where: Array) -> Array:
+    """Inverse of the correlations exp(-|x - y| / MEMORY)."""
+    return np.linalg.inv(np.exp(-np.abs(where[:, None] - where) / MEMORY) + 1e-9 * np.eye(len(where)))
+
+
+def _knots(where: Array) -> Array:
+    """Weights (bin, knot) by which an age lies between knots of log age."""
+    chosen = [0]
+    for i in range(1, len(where)):
+        if where[i] - where[chosen[-1]] >= KNOTS:
+            chosen.append(i)
+    at = where[chosen]
+    return np.stack([np.interp(where, at, row) for row in np.eye(len(at))], axis=1)
+
+
+class Hazards:
+    """One kind of event before one stage: its cells, and the normal nearest to its posterior."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.exposure, self.y = data["exposure"], data["y"]  # (bin, period, channel)
+        self.edges = data["edges"]
+        self.prior = data["theta_prior"]  # (mean, sd) x (logit share, log median, log sigma)
+        self.bins, self.periods, self.channels = self.y.shape
+        months = float(data["months"])  # in a period
+        many = self.channels > 1
+        where = np.log(0.5 * (self.edges[:-1] + self.edges[1:]))
+        self.knots = _knots(where)
+        k = self.knots.shape[1]
+        free, walk = 4, self.periods - 1
+        at = 0
+        self.blocks: list[_Block] = []
+
+        def block(name: str, inverse: Array, prior: float, copies: int = 1, *, lifted: bool = False) -> slice:
+            nonlocal at
+            made = _Block(name, free + at, inverse, prior, copies, lifted)
+            self.blocks.append(made)
+            at += made.each * copies
+            return made.at
+
+        self.delta = block("delta", _ou_inverse(where), DELTA, lifted=True)
+        steps = np.zeros((walk, walk))
+        steps[np.arange(walk), np.arange(walk)] = 2.0
+        if walk:
+            steps[0, 0] = 1.0
+            steps[np.arange(walk - 1), np.arange(1, walk)] = steps[np.arange(1, walk), np.arange(walk - 1)] = -1.0
+        self.walk = block("walk", steps, WALK * math.sqrt(months))
+        self.shock = block("shock", np.eye(self.periods), SHOCK)
+        if many:
+            self.channel = block("channel", np.eye(self.channels), CHANNEL)
+            self.channel_age = block(
+                "channel_age", _ou_inverse(self.knots.T @ where / self.knots.sum(axis=0)), CHANNEL_AGE,
+                self.channels, lifted=True,
+            )  # fmt: skip
+        self.size = free + at
+        self.own_variance = (0.7 * OWN_SHOCK) ** 2 if many else 0.0
+        self.many = many
+        self.k = k
+        self.m = np.zeros(self.size)
+        self.m[:3] = self.prior[0]
+        for each in self.blocks:
+            self.m[each.at] = each.mean
+        self.own = np.zeros((self.periods, self.channels))  # o, means
+        # Rows of a bin and channel, and of a period, in the effects.
+        self.rows_bc = np.zeros((self.bins, self.channels, self.size))
+        self.rows_bc[0, :, 3] = 1.0
+        self.rows_bc[np.arange(self.bins), :, self.delta.start + np.arange(self.bins)] = 1.0
+        self.rows_t = np.zeros((self.periods, self.size))
+        self.rows_t[np.arange(walk), self.walk.start + np.arange(walk)] = 1.0
+        self.rows_t[np.arange(self.periods), self.shock.start + np.arange(self.periods)] = 1.0
+        if many:
+            for c in range(self.channels):
+                self.rows_bc[:, c, self.channel.start + c] = 1.0
+                first = self.channel_age.start + c * k
+                self.rows_bc[:, c, first : first + k] = self.knots
+
+    def _precision(self) -> tuple[Array, Array]:
+        """Prior precision of the effects but o, and their prior mean."""
+        q, mean = np.zeros((self.size, self.size)), np.zeros(self.size)
+        q[np.arange(3), np.arange(3)] = self.prior[1] ** -2.0
+        q[3, 3] = ATOM_SD**-2.0
+        mean[:3] = self.prior[0]
+        for each in self.blocks:
+            for i in range(each.copies):
+                own = slice(each.at.start + i * each.each, each.at.start + (i + 1) * each.each)
+                q[own, own] = each.inverse / each.variance
+            mean[each.at] = each.mean
+        return q, mean
+
+    def _predictor(self, m: Array, own: Array) -> Array:
+        """log h at effects, (bin, period, channel)."""
+        straight = self.rows_bc[:, :, 3:] @ m[3:]
+        g = cure_hazard(m[:3], self.edges)
+        return (straight + g[:, None])[:, None] + (self.rows_t @ m)[:, None] + own
+
+    def _slopes(self, m: Array) -> None:
+        """How g moves with theta, into the rows of the bins."""
+        for i in range(3):
+            up, down = m[:3].copy(), m[:3].copy()
+            up[i] += STEP
+            down[i] -= STEP
+            slope = (cure_hazard(up, self.edges) - cure_hazard(down, self.edges)) / (2.0 * STEP)
+            self.rows_bc[:, :, i] = slope[:, None]
+
+    def settle(self) -> None:
+        """Find the normal: means, H and its inverse, and the scales."""
+        variance = np.zeros(self.y.shape)
+        for i in range(ITERATIONS):
+            self._slopes(self.m)
+            self._solve(self._expected(self.m, self.own, variance))
+            far = self._climb(variance)
+            variance = np.minimum(self._variance(), MOST_VARIANCE)
+            change = self._scales() if i >= FIRST else 1.0
+            if i >= 2 * FIRST and far < SETTLED and change < 5 * SETTLED:
+                break
+        self.iterations = i + 1
+        self._slopes(self.m)
+        self._solve(self._expected(self.m, self.own, variance))
+
+    def _expected(self, m: Array, own: Array, variance: Array) -> Array:
+        """Expected events by cell."""
+        return self.exposure * np.exp(np.minimum(self._predictor(m, own) + 0.5 * variance, 30.0))
+
+    def _fit_of(self, m: Array, own: Array, variance: Array) -> float:
+        """What is climbed while variances and scales stay: the log density, cells at their mean over the normal."""
+        x = m - self.q_mean
+        found = float((self.y * self._predictor(m, own)).sum() - self._expected(m, own, variance).sum())
+        found -= 0.5 * float(x @ self.q @ x)
+        return found - (0.5 * float((own**2).sum()) / self.own_variance if self.many else 0.0)
+
+    def _climb(self, variance: Array) -> float:
+        """One Newton step, halved until it climbs; how far the log hazard of a cell moved at most."""
+        w = self._expected(self.m, self.own, variance)
+        step, own_step = self._step(w)
+        here = self._fit_of(self.m, self.own, variance)
+        eta = self._predictor(self.m, self.own)
+        seen = self.exposure > 0
+        share, far = 1.0, 0.0
+        for _ in range(HALVINGS):
+            m, own = self.m + share * step, self.own + share * own_step
+            moved = np.abs(self._predictor(m, own) - eta)[seen]
+            far = float(moved.max()) if moved.size else 0.0
+            if far < 2.0 * FARTHEST and self._fit_of(m, own, variance) >= here:
+                self.m, self.own = m, own
+                return far
+            share *= 0.5
+        return 0.0
+
+    def _solve(self, w: Array) -> None:
+        """H with o taken out, and its inverse; w: expected events by cell."""
+        r, t = self.rows_bc, self.rows_t
+        q, self.q_mean = self._precision()
+        by_bc, by_tc = w.sum(axis=1), w.sum(axis=0)
+        flat = r.reshape(-1, self.size)
+        h = q + flat.T @ (by_bc.reshape(-1, 1) * flat) + t.T @ (by_tc.sum(axis=1)[:, None] * t)
+        # rows of the bins, weighed, by period and channel: (period, channel, effect)
+        mixed = np.einsum("btc,bcs->tcs", w, r, optimize=True)
+        cross = mixed.sum(axis=1).T @ t
+        h += cross + cross.T
+        self.q = q
+        if self.many:
+            self.own_precision = by_tc + 1.0 / self.own_variance
+            self.link = mixed + by_tc[:, :, None] * t[:, None, :]  # (period, channel, effect)
+            link = self.link.reshape(-1, self.size)
+            h -= link.T @ (link / self.own_precision.reshape(-1, 1))
+        self.factor = cho_factor(h, lower=True)
+        self.cov = cho_solve(self.factor, np.eye(self.size))
+
+    def _step(self, w: Array) -> tuple[Array, Array]:
+        """The Newton step of the effects and of o."""
+        off = self.y - w
+        slope = np.einsum("bc,bcs->s", off.sum(axis=1), self.rows_bc) + off.sum(axis=(0, 2)) @ self.rows_t
+        slope -= self.q @ (self.m - self.q_mean)
+        if not self.many:
+            return self.cov @ slope, np.zeros_like(self.own)
+        own_slope = off.sum(axis=0) - self.own / self.own_variance
+        step = self.cov @ (slope - np.einsum("tcs,tc->s", self.link, own_slope / self.own_precision))
+        return step, (own_slope - self.link @ step) / self.own_precision
+
+    def _variance(self) -> Array:
+        """Posterior variance of the predictor of each cell, (bin, period, channel)."""
+        r, t = self.rows_bc, self.rows_t
+        seen = r @ self.cov  # (bin, channel, effect)
+        of_bc = (seen * r).sum(axis=2)
+        of_t = ((t @ self.cov) * t).sum(axis=1)
+        both = np.einsum("bcs,ts->btc", seen, t, optimize=True)
+        found = of_bc[:, None] + of_t[:, None] + 2.0 * both
+        if self.many:
+            pulled = self.link / self.own_precision[:, :, None]  # (period, channel, effect)
+            through = pulled @ self.cov
+            of_own = 1.0 / self.own_precision + (through * pulled).sum(axis=2)
+            with_bc = np.einsum("bcs,tcs->btc", r, through, optimize=True)
+            with_t = (through * t[:, None]).sum(axis=2)
+            found += of_own - 2.0 * with_bc - 2.0 * with_t
+            self.own_spread = of_own
+        return np.maximum(found, 0.0)
+
+    def _scales(self) -> float:
+        """One EM step of the scales; the largest change of a log."""
+        most = 0.0
+        for each in self.blocks:
+            n = each.each * each.copies
+            if not n:
+                continue
+            new = mode_of_variance(n, each.squares(self.m, self.cov), each.prior)
+            most = max(most, abs(math.log(new / each.variance)))
+            each.variance = new
+        if self.many:
+            squares = float((self.own**2 + self.own_spread).sum())
+            new = mode_of_variance(self.own.size, squares, OWN_SHOCK)
+            most = max(most, abs(math.log(new / self.own_variance)))
+            self.own_variance = new
+        return most
+
+    def draw(self, draws: int, rng: np.random.Generator) -> Fitted:
+        """Draws of the posterior."""
+        white = rng.standard_normal((draws, self.size))
+        x = self.m + solve_triangular(self.factor[0], white.T, lower=True, trans="T").T
+        scales = {}
+        for each in self.blocks:
+            if each.name in ("walk", "shock"):
+                part = x[:, each.at]
+                squares = ((part @ each.inverse) * part).sum(axis=1)
+                scales[each.name] = scale_given(each.each, squares, each.prior, rng)
+        log_weights = -self._log_density_of_white(white)
+        own_shock = np.zeros(draws)
+        chunk = max(int(2e6 // self.y.size), 1)
+        squares = np.zeros(draws)
+        g = cure_hazard(x[:, :3], self.edges)
+        if CENTRED:
+            straight = cure_hazard(self.m[:3], self.edges) + (x[:, :3] - self.m[:3]) @ self.rows_bc[:, 0, :3].T
+            x[:, self.delta] += straight - g
+        base = np.einsum("bcs,ds->dbc", self.rows_bc[:, :, 3:], x[:, 3:], optimize=True) + g[:, :, None]
+        by_t = x @ self.rows_t.T
+        q_of = x - self.q_mean
+        log_weights += -0.5 * ((q_of @ self.q) * q_of).sum(axis=1)
+        for first in range(0, draws, chunk):
+            rows = slice(first, first + chunk)
+            eta = base[rows, :, None] + by_t[rows, None, :, None]
+            if self.many:
+                mean = self.own - np.einsum("tcs,ds->dtc", self.link, x[rows] - self.m, optimize=True) / (
+                    self.own_precision
+                )
+                z = rng.standard_normal(mean.shape)
+                own = mean + z / np.sqrt(self.own_precision)
+                squares[rows] = (own**2).sum(axis=(1, 2))
+                eta = eta + own[:, None]
+                log_weights[rows] += 0.5 * (z**2).sum(axis=(1, 2)) - 0.5 * squares[rows] / self.own_variance
+            log_weights[rows] += (self.y * eta - self.exposure * np.exp(eta)).sum(axis=(1, 2, 3))
+        if self.many:
+            own_shock = scale_given(self.own.size, squares, OWN_SHOCK, rng)
+        path = np.concatenate([x[:, self.walk], np.zeros((draws, 1))], axis=1)
+        k_hat, effective = certificate(log_weights)
+        return Fitted(base, x[:, :3], path, scales["walk"], scales["shock"], own_shock, k_hat, effective)
+
+    @staticmethod
+    def _log_density_of_white(white: Array) -> Array:
+        return np.asarray(-0.5 * (white**2).sum(axis=1))
+
+
+def certificate(log_weights: Array) -> tuple[float, float]:
+    """Pareto k-hat of log weights, and their effective size."""
+    from arviz_stats.base.array import array_stats
+
+    smooth: Any
+    smooth, k = array_stats.psislw(-log_weights)  # type: ignore[no-untyped-call]
+    weights = np.exp(smooth - smooth.max())
+    weights /= weights.sum()
+    return float(k), float(1.0 / (weights**2).sum())
