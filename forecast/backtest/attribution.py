@@ -84,7 +84,7 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
     lags, pipeline = {}, {}
     for before, stage in steps:
         f = np.concatenate([known.delays[stage], np.zeros(horizon + 1)])[None]
-        lags[stage] = np.broadcast_to(f[:, :horizon], (1, horizon, horizon))
+        lags[stage] = np.broadcast_to(f[:, :horizon, None], (1, horizon, horizon, 1))
         rate, losses = known.rates[stage][None, :periods], known.losses.get(stage)
         waiting = waiting_with(past, posterior, before, stage, rate, f, losses)
         if f[0, 0] < 1.0 and waiting is not None:

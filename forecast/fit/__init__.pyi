@@ -11,6 +11,7 @@ from .fitting import fit as fit
 from .fitting import preview as preview
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
+from .law import Law as Law
 from .latent import log_likelihood as log_likelihood
 from .parts import Part as Part
 from .points import POSITIVE as POSITIVE

@@ -13,10 +13,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from forecast.equations import slopes, steepness, surprise, walks
 from forecast.fit.data import response_of, value_levels
+from forecast.fit.dated import kept_by, told_by
 from forecast.fit.gate import GATE
+from forecast.fit.hazards import Fitted, Hazards
 from forecast.fit.left_out import left_out
 from forecast.fit.parts import Part, assemble
 from forecast.fit.paths import logit_rates, season_weights, traffic_path
@@ -27,6 +30,7 @@ from forecast.fit.sensitivity import (
     Pull,
     Quantities,
     company_rate,
+    hazard_sensitivities,
     part_sensitivities,
     sensitivity_of,
 )
@@ -255,6 +259,49 @@ class _Run:
         d = self.sample(part)
         delay = {f"loss_{name}": _flat(d[name]) for name in ("delay_mean", "delay_cv")}
         return {"loss_logit": _flat(logit_rates(d, part.data))} | delay
+
+    def hazards(
+        self, moves: Part, losses: Part | None, later: NDArray[np.bool_], period: str
+    ) -> dict[str, Array]:
+        """Moves and losses of dated leads: see `parts.Fitter`."""
+        made = self._by_hazards(moves)
+        lost = None if losses is None else self._by_hazards(losses)
+        data = moves.data
+        units = data["exposure"][0].sum(axis=0)
+        told = dict(told_by(made, lost, data["edges"], units, period))
+        told["logit_rate"][:, :, later] = CERTAIN
+        self._weigh_hazards(made, moves, told)
+        return told | kept_by(made, "") | ({} if lost is None else kept_by(lost, "loss_"))
+
+    def _by_hazards(self, part: Part) -> Fitted:
+        """Draws of one kind of event, and what is told of them."""
+        if self.road != PREVIEW:
+            self.progress.step(f"fitting {part.label}")
+        part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
+        started = time.perf_counter()
+        # Shared among threads, sums would depend on how many there are.
+        with threadpool_limits(1):
+            hazards = Hazards(part.data)
+            hazards.settle()
+            made = hazards.draw(self.draws, np.random.default_rng([self.seed, *f"hazards {part.name}".encode()]))
+        if self.road != PREVIEW:
+            told = {"part": part.label, "draws": self.draws, "asked": self.draws, "settled": hazards.far}
+            told |= {"normal_k_hat": made.k_hat, "normal_ess": made.effective, "weighed": made.weighed}
+            self.diagnostics.append(told | {"seconds": round(time.perf_counter() - started, 2)})
+        return made
+
+    def _weigh_hazards(self, made: Fitted, part: Part, told: Mapping[str, Array]) -> None:
+        """How far rates and delay of dated leads rest on their priors, and how far data and prior lie apart."""
+        if not self.weighing:
+            return
+        quantities = {f"rate into {part.name}": told["logit_rate"][:, -1], f"delay into {part.name}": told["delay_mean"]}
+        found, pull = hazard_sensitivities(made, part.label, quantities, self.channels)
+        prior = part.data["theta_prior"]
+        for record in found:
+            place = 0 if record["quantity"].startswith("rate") else 1
+            record["surprise"] = surprise(made.theta[:, place], *prior[:, place])
+        self.sensitivity += found
+        self.pulls.append(pull)
 
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: see `parts.Fitter`."""

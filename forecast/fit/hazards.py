@@ -20,37 +20,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.special import expit, ndtr
+from scipy.special import expit, logit, ndtr
+
+from forecast.fit.gaussian import points_drawn
 
 Array = NDArray[np.float64]
 
-GROWTH = 1.25  # of the edges of the ages
 MEMORY = 2.0  # of delta and v in log age
 KNOTS = 0.8  # log age between those of v
 ATOM_SD = 1.5  # of d, the same day
 DELTA, CHANNEL, CHANNEL_AGE, WALK, SHOCK, OWN_SHOCK = 0.5, 0.4, 0.2, 0.03, 0.15, 0.15  # of half-t4 priors
 FREEDOM = 4.0
 LEAST_HAZARD = 1e-6  # a day: below it a bin is as good as empty, whatever the lognormal says
-ITERATIONS, SETTLED = 120, 2e-3
+ITERATIONS, SETTLED = 200, 2e-3
 FIRST, HALVINGS = 3, 12  # steps before scales move too; of a step that does not climb
 FARTHEST, MOST_VARIANCE = 1.5, 4.0  # that a log hazard moves in one step; of it, that is looked at
+ROUNDING, LEAST_EVENTS = 1e-12, 10.0  # of what is climbed; from which on theta begins at what they say
 GRID = np.linspace(-4.0, 4.0, 161)  # log of a scale over its prior's, where it is drawn
 STEP = 1e-4
-CENTRED = True
-
-
-def edges_of(days: int) -> NDArray[np.int64]:
-    """Edges of the ages in days, 0, 1, 2, 3, ..., growing by `GROWTH`, the last one above `days`."""
-    edges = [0, 1]
-    while edges[-1] <= days:
-        edges.append(max(edges[-1] + 1, int(edges[-1] * GROWTH)))
-    return np.array(edges, dtype=np.int64)
+CHUNK = 2e6  # numbers held at once
+TRUSTED, LEAST_EFFECTIVE = 0.7, 0.1  # of weights that are used: k-hat; effective share of the draws
 
 
 def cure_hazard(theta: Array, edges: NDArray[np.int64]) -> Array:
@@ -67,8 +62,9 @@ def cure_hazard(theta: Array, edges: NDArray[np.int64]) -> Array:
 class Fitted:
     """Draws of one kind of event: log_hazard (draw, bin, channel), a day, at the as-of date and without noise.
 
-    path (draw, period): the walk l, zero at the end; walk, shock, own_shock (draw,): its sd a period, those of the
-    noise; k_hat, effective: of the weights of the normal's draws; theta (draw, 3).
+    theta (draw, 3): logit share, log median days, log sigma of the cure. path (draw, period): the walk l, zero at the
+    end; walk, shock, own_shock (draw,): its sd a period, those of the noise. log_likelihood (draw, channel), log_prior
+    (draw,): of events, and of theta. k_hat, effective: of the weights of the normal's draws; weighed: they were used.
     """
 
     log_hazard: Array
@@ -77,8 +73,16 @@ class Fitted:
     walk: Array
     shock: Array
     own_shock: Array
+    log_likelihood: Array
+    log_prior: Array
     k_hat: float
     effective: float
+    weighed: bool
+
+    def of(self, rows: NDArray[np.int64], *, weighed: bool) -> Fitted:
+        """These draws of it."""
+        arrays = {name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+        return replace(self, **arrays, weighed=weighed)
 
 
 class _Block:
@@ -185,10 +189,11 @@ class Hazards:
         self.many = many
         self.k = k
         self.m = np.zeros(self.size)
-        self.m[:3] = self.prior[0]
+        self.m[:3] = self._first_theta(where)
         for each in self.blocks:
             self.m[each.at] = each.mean
         self.own = np.zeros((self.periods, self.channels))  # o, means
+        self.far = math.inf  # that the last step moved a log hazard
         # Rows of a bin and channel, and of a period, in the effects.
         self.rows_bc = np.zeros((self.bins, self.channels, self.size))
         self.rows_bc[0, :, 3] = 1.0
@@ -201,6 +206,18 @@ class Hazards:
                 self.rows_bc[:, c, self.channel.start + c] = 1.0
                 first = self.channel_age.start + c * k
                 self.rows_bc[:, c, first : first + k] = self.knots
+
+    def _first_theta(self, where: Array) -> Array:
+        """Where theta begins: the prior, or what events and days at risk say where there are some."""
+        events = self.y.sum(axis=(1, 2))
+        first = np.array(self.prior[0], dtype=float)
+        if events.sum() < LEAST_EVENTS:
+            return first
+        risk = self.exposure.sum(axis=(1, 2))
+        gone = (events / np.maximum(risk, 1.0) * np.diff(self.edges))[: int(np.flatnonzero(events).max()) + 1]
+        first[0] = logit(np.clip(-np.expm1(-gone.sum()), 0.02, 0.95))
+        first[1] = events @ where / events.sum()
+        return first
 
     def _precision(self) -> tuple[Array, Array]:
         """Prior precision of the effects but o, and their prior mean."""
@@ -229,6 +246,7 @@ class Hazards:
             down[i] -= STEP
             slope = (cure_hazard(up, self.edges) - cure_hazard(down, self.edges)) / (2.0 * STEP)
             self.rows_bc[:, :, i] = slope[:, None]
+        self.slope = self.rows_bc[:, 0, :3].copy()
 
     def settle(self) -> None:
         """Find the normal: means, H and its inverse, and the scales."""
@@ -239,6 +257,7 @@ class Hazards:
             far = self._climb(variance)
             variance = np.minimum(self._variance(), MOST_VARIANCE)
             change = self._scales() if i >= FIRST else 1.0
+            self.far = far
             if i >= 2 * FIRST and far < SETTLED and change < 5 * SETTLED:
                 break
         self.iterations = i + 1
@@ -263,16 +282,16 @@ class Hazards:
         here = self._fit_of(self.m, self.own, variance)
         eta = self._predictor(self.m, self.own)
         seen = self.exposure > 0
-        share, far = 1.0, 0.0
+        straight = ((self.rows_bc @ step)[:, None] + (self.rows_t @ step)[:, None] + own_step)[seen]
+        share = min(1.0, FARTHEST / max(float(np.abs(straight).max(initial=0.0)), 1e-9))
         for _ in range(HALVINGS):
             m, own = self.m + share * step, self.own + share * own_step
-            moved = np.abs(self._predictor(m, own) - eta)[seen]
-            far = float(moved.max()) if moved.size else 0.0
-            if far < 2.0 * FARTHEST and self._fit_of(m, own, variance) >= here:
+            far = float(np.abs(self._predictor(m, own) - eta)[seen].max(initial=0.0))
+            if far < 2.0 * FARTHEST and self._fit_of(m, own, variance) >= here - ROUNDING * abs(here):
                 self.m, self.own = m, own
                 return far
             share *= 0.5
-        return 0.0
+        return math.inf
 
     def _solve(self, w: Array) -> None:
         """H with o taken out, and its inverse; w: expected events by cell."""
@@ -341,57 +360,58 @@ class Hazards:
         return most
 
     def draw(self, draws: int, rng: np.random.Generator) -> Fitted:
-        """Draws of the posterior."""
+        """Draws of the posterior: of the normal, by the exact density's weights where these can be trusted."""
         white = rng.standard_normal((draws, self.size))
         x = self.m + solve_triangular(self.factor[0], white.T, lower=True, trans="T").T
-        scales = {}
-        for each in self.blocks:
-            if each.name in ("walk", "shock"):
-                part = x[:, each.at]
-                squares = ((part @ each.inverse) * part).sum(axis=1)
-                scales[each.name] = scale_given(each.each, squares, each.prior, rng)
-        log_weights = -self._log_density_of_white(white)
-        own_shock = np.zeros(draws)
-        chunk = max(int(2e6 // self.y.size), 1)
-        squares = np.zeros(draws)
+        moved = x - self.m
         g = cure_hazard(x[:, :3], self.edges)
-        if CENTRED:
-            straight = cure_hazard(self.m[:3], self.edges) + (x[:, :3] - self.m[:3]) @ self.rows_bc[:, 0, :3].T
-            x[:, self.delta] += straight - g
+        # The log hazard stays as straight in theta as the normal has it: delta takes up the bend of g.
+        straight = cure_hazard(self.m[:3], self.edges) + (x[:, :3] - self.m[:3]) @ self.slope.T
+        x[:, self.delta] += straight - g
         base = np.einsum("bcs,ds->dbc", self.rows_bc[:, :, 3:], x[:, 3:], optimize=True) + g[:, :, None]
         by_t = x @ self.rows_t.T
-        q_of = x - self.q_mean
-        log_weights += -0.5 * ((q_of @ self.q) * q_of).sum(axis=1)
+        apart = x - self.q_mean
+        log_weights = 0.5 * (white**2).sum(axis=1) - 0.5 * ((apart @ self.q) * apart).sum(axis=1)
+        log_likelihood, squares = np.zeros((draws, self.channels)), np.zeros(draws)
+        chunk = max(int(CHUNK // self.y.size), 1)
         for first in range(0, draws, chunk):
             rows = slice(first, first + chunk)
             eta = base[rows, :, None] + by_t[rows, None, :, None]
             if self.many:
-                mean = self.own - np.einsum("tcs,ds->dtc", self.link, x[rows] - self.m, optimize=True) / (
-                    self.own_precision
-                )
-                z = rng.standard_normal(mean.shape)
-                own = mean + z / np.sqrt(self.own_precision)
+                pulled = np.einsum("tcs,ds->dtc", self.link, moved[rows], optimize=True)
+                z = rng.standard_normal(pulled.shape)
+                own = self.own - pulled / self.own_precision + z / np.sqrt(self.own_precision)
                 squares[rows] = (own**2).sum(axis=(1, 2))
                 eta = eta + own[:, None]
                 log_weights[rows] += 0.5 * (z**2).sum(axis=(1, 2)) - 0.5 * squares[rows] / self.own_variance
-            log_weights[rows] += (self.y * eta - self.exposure * np.exp(eta)).sum(axis=(1, 2, 3))
+            log_likelihood[rows] = (self.y * eta - self.exposure * np.exp(eta)).sum(axis=(1, 2))
+        smooth, k_hat, effective = certificate(log_weights + log_likelihood.sum(axis=1))
+        scales = {"own_shock": np.zeros(draws)}
         if self.many:
-            own_shock = scale_given(self.own.size, squares, OWN_SHOCK, rng)
+            scales["own_shock"] = scale_given(self.own.size, squares, OWN_SHOCK, rng)
+        for each in self.blocks:
+            if each.name in ("walk", "shock"):
+                part = x[:, each.at]
+                scales[each.name] = scale_given(
+                    each.each, ((part @ each.inverse) * part).sum(axis=1), each.prior, rng
+                )
+        log_prior = -0.5 * (((x[:, :3] - self.prior[0]) / self.prior[1]) ** 2).sum(axis=1)
         path = np.concatenate([x[:, self.walk], np.zeros((draws, 1))], axis=1)
-        k_hat, effective = certificate(log_weights)
-        return Fitted(base, x[:, :3], path, scales["walk"], scales["shock"], own_shock, k_hat, effective)
+        made = Fitted(
+            base, x[:, :3], path, scales["walk"], scales["shock"], scales["own_shock"], log_likelihood, log_prior,
+            k_hat, effective, weighed=False,
+        )  # fmt: skip
+        if k_hat < TRUSTED and effective > LEAST_EFFECTIVE * draws:
+            return made.of(rng.permutation(np.repeat(np.arange(draws), points_drawn(smooth, draws))), weighed=True)
+        return made
 
-    @staticmethod
-    def _log_density_of_white(white: Array) -> Array:
-        return np.asarray(-0.5 * (white**2).sum(axis=1))
 
-
-def certificate(log_weights: Array) -> tuple[float, float]:
-    """Pareto k-hat of log weights, and their effective size."""
+def certificate(log_weights: Array) -> tuple[Array, float, float]:
+    """Weights smoothed by Pareto, their k-hat, and their effective size."""
     from arviz_stats.base.array import array_stats
 
     smooth: Any
     smooth, k = array_stats.psislw(-log_weights)  # type: ignore[no-untyped-call]
     weights = np.exp(smooth - smooth.max())
     weights /= weights.sum()
-    return float(k), float(1.0 / (weights**2).sum())
+    return np.asarray(weights), float(k), float(1.0 / (weights**2).sum())

@@ -21,6 +21,7 @@ from scipy.special import expit
 from forecast.equations import acting_spend, carry_periods, fading, lagged, response, with_past
 from forecast.fit import Posterior
 from forecast.history import History
+from forecast.outlook.ageing import Pace, ages_by_day, drawn_pace, entering
 from forecast.periods import log_days, period_label, period_range, season_of, shift
 from forecast.study import Study
 
@@ -36,6 +37,8 @@ class Future:
     the reference, by channel. starts: the periods.
     inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
     from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
+    paces, lags: by stage whose leads are dated (`outlook.ageing`), how fast each period is, and when those move on that
+    enter in a period, (draw, period of entry, age in periods, channel); `rates` are then the chance to move at all.
     """
 
     log_traffic: Array
@@ -48,6 +51,8 @@ class Future:
     stopped: NDArray[np.bool_]  # over, unless money is planned
     starts: NDArray[np.datetime64]
     inflow: Mapping[str, Array] = field(default_factory=dict)
+    paces: Mapping[str, Pace] = field(default_factory=dict)
+    lags: Mapping[str, Array] = field(default_factory=dict)
 
 
 def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.random.Generator) -> Future:
@@ -64,10 +69,14 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
     days = log_days(starts, history.period)
     trend = posterior.array("slope")[:, None, :] * fading(horizon, history.period)[:, None]
     level = posterior.array("traffic")[:, None, :] + trend + moves
-    rates = {
-        stage: expit(posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float) + walk(stage))
-        for stage in posterior.stages
-    }
+    rates, paces, lags = dict[str, Array](), dict[str, Pace](), dict[str, Array]()
+    for stage in posterior.stages:
+        if ages_by_day(posterior, stage):
+            paces[stage] = drawn_pace(posterior, stage, horizon, channels, rng)
+            rates[stage], lags[stage] = entering(posterior, stage, paces[stage], starts, history.period)
+        else:
+            now = posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float)
+            rates[stage] = expit(now + walk(stage))
     return Future(
         level + season[:, :, None] + days[:, None],
         level[:, -1],
@@ -78,6 +87,8 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         history.paid,
         history.stopped,
         starts,
+        paces=paces,
+        lags=lags,
     )
 
 

@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.outlook.case import Case
-from forecast.outlook.open_pipeline import delay_law, delay_of, expected_share, moves_by_slot, waiting_before
+from forecast.outlook.open_pipeline import (
+    delay_law,
+    expected_share,
+    lags_of,
+    moves_by_slot,
+    open_moves,
+    waiting_before,
+)
 from forecast.outlook.queue import LATEST, fluid_queue, let_through
 
 Array = NDArray[np.float64]
@@ -43,7 +50,7 @@ class World:
 
     traffic, later (draw, channel): expected units entering the funnel, in the horizon and by carry-over after it.
     rates: by stage. lags: by stage with a delay, chance to move on after so many periods, by period of entry (draw,
-    period, age). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
+    period, age, channel; one channel stands for all where they are alike). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
     by the period of its win; 1 where deals have none. at_once: by stage, channels that enter later. inflow, recovery:
     by stage. room (draw, period): units that sales takes, or None; limited: channels that sales handles.
     """
@@ -100,10 +107,10 @@ def world_of(case: Case, rows: Rows) -> World:
     shape = (len(rows), case.horizon)
     lags, pipeline = {}, {}
     for before, stage in case.steps:
-        f = delay_of(case, stage, rows)
+        f = lags_of(case, stage, rows)
         if f is not None:
-            lags[stage] = np.broadcast_to(f[:, None, : case.horizon], (*shape, case.horizon))
-            pipeline[stage] = pipeline_moves(case, before, stage, f, rows)
+            lags[stage] = f
+            pipeline[stage] = pipeline_moves(case, before, stage, rows)
     economics = case.study.economics
     value = case.posterior.array("deal_mean")[rows] if case.valued else np.ones_like(later[rows])
     return World(
@@ -122,8 +129,16 @@ def world_of(case: Case, rows: Rows) -> World:
     )
 
 
-def pipeline_moves(case: Case, before: str, stage: str, f: Array, rows: Rows) -> Array:
+def pipeline_moves(case: Case, before: str, stage: str, rows: Rows) -> Array:
     """Expected moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
+    if stage in case.future.paces:
+        found = np.zeros((len(rows), case.horizon + 1, len(case.channels)))
+        left: Array | float = 1.0
+        for slot, (units, chance, stay) in enumerate(open_moves(case, stage, rows)):
+            found[:, slot] = np.einsum("sgc,gc->sc", left * chance, units)
+            left = left * stay
+        return found
+    f = delay_law(case.posterior, stage, rows, case.horizon + 1)
     waiting = waiting_before(case, before, stage, f, rows)
     if waiting is None:
         return np.zeros((len(rows), case.horizon + 1, len(case.channels)))
@@ -184,20 +199,20 @@ def _move(world: World, stage: str, both: Array, tail: Array) -> tuple[Array, Ar
         back = world.recovery[stage]
         share = np.concatenate([back.share, back.share[:, -1:]], axis=1) * ~world.at_once[stage]
         lost = both * (1.0 - rate) * share
-        lags = np.broadcast_to(back.lags[:, None, :horizon], (len(tail), horizon, horizon))
+        lags = np.broadcast_to(back.lags[:, None, :horizon, None], (len(tail), horizon, horizon, 1))
         arrivals = arrivals + _delayed(lost, lags)
         tail = tail + staying * share[:, -1]
     return arrivals, tail
 
 
 def _delayed(moving: Array, lags: Array) -> Array:
-    """Spread units (kind, draw, slot, channel) over later slots; lags (draw, period of entry, age)."""
+    """Spread units (kind, draw, slot, channel) over later slots; lags (draw, period of entry, age, channel)."""
     horizon = moving.shape[2] - 1
     landed = np.zeros_like(moving)
     for h in range(horizon):
         inside = lags[:, h, : horizon - h]
-        landed[:, :, h:horizon] += moving[:, :, h, None] * inside[None, :, :, None]
-        landed[:, :, horizon] += moving[:, :, h] * (1.0 - inside.sum(axis=1))[None, :, None]
+        landed[:, :, h:horizon] += moving[:, :, h, None] * inside[None]
+        landed[:, :, horizon] += moving[:, :, h] * (1.0 - inside.sum(axis=1))[None]
     landed[:, :, horizon] += moving[:, :, horizon]
     return landed
 
@@ -253,8 +268,8 @@ def inside_share(case: Case, *, until: str | None = None, rows: Rows | slice = s
     u_k(t) = p_k(t) sum_d f_k(d) u_(k+1)(t + d), with u = 1 inside the horizon. `until`: reaches that stage instead,
     with one axis more for the slot in which it does, the last one being later. `rows`: for some of the draws.
     """
-    posterior, history, future = case.posterior, case.history, case.future
-    stages = posterior.stages
+    history, future = case.history, case.future
+    stages = case.posterior.stages
     stages = stages if until is None else stages[: stages.index(until) + 1]
     shape = future.log_traffic[rows].shape
     horizon = shape[1]
@@ -264,9 +279,15 @@ def inside_share(case: Case, *, until: str | None = None, rows: Rows | slice = s
         reach = np.broadcast_to(np.eye(horizon)[None, :, None, :], (*shape, horizon)).copy()
     for stage in reversed(stages):
         rate, at_once = future.rates[stage][rows], history.enters_later(stage)
-        pmf, before = delay_law(posterior, stage, rows, horizon), np.empty_like(reach)
+        lags, before = lags_of(case, stage, rows), np.empty_like(reach)
         for t in range(horizon):
-            landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)
+            if lags is None:
+                landing = reach[:, t]
+            elif lags.shape[3] == 1:
+                own = lags[:, t, : horizon - t, 0]
+                landing = np.einsum("sd,sdck->sck", own, reach[:, t:], optimize=True)
+            else:
+                landing = np.einsum("sdc,sdck->sck", lags[:, t, : horizon - t], reach[:, t:], optimize=True)
             before[:, t] = rate[:, t, :, None] * landing
         before[:, :, at_once] = reach[:, :, at_once]
         reach = before

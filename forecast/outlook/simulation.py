@@ -24,7 +24,7 @@ from forecast.equations import cohort_beta
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
-from forecast.outlook.open_pipeline import chance_by_slot, delay_of, waiting_before
+from forecast.outlook.open_pipeline import chance_by_slot, delay_law, lags_of, open_moves, waiting_before
 from forecast.outlook.queue import through_sales
 
 Array = NDArray[np.float64]
@@ -152,25 +152,26 @@ class _Chunk:
         entries = units.values
         rate = self.future.rates[stage][self.rows]
         rate = np.concatenate([rate, rate[:, -1:]], axis=1)
-        p = self._noisy(rate, stage)
+        by_day = stage in self.future.paces
+        p = rate if by_day else self._noisy(rate, stage)
         tail = tail.with_values(self.rng.binomial(tail.values, p[:, -1]))
-        f = delay_of(self.case, stage, self.rows)
+        f = lags_of(self.case, stage, self.rows)
         if f is None:
             return units.with_values(self.rng.binomial(entries, p)), tail
         arrivals = np.zeros_like(entries)
-        cdf = np.cumsum(f, axis=1)
         for h in range(self.horizon):
-            left, seen = entries[:, :, h].copy(), np.zeros(len(f))
+            left, seen = entries[:, :, h].copy(), np.zeros_like(f[:, h, 0])
             for slot in range(h, self.horizon):
-                chance = p[:, h] * f[:, slot - h, None] / (1.0 - p[:, h] * seen[:, None])
-                moved = self.rng.binomial(left, np.clip(chance, 0.0, 1.0))
+                open_ = np.maximum(1.0 - p[:, h] * seen, 1e-12)
+                moved = self.rng.binomial(left, np.clip(p[:, h] * f[:, h, slot - h] / open_, 0.0, 1.0))
                 arrivals[:, :, slot] += moved
                 left -= moved
-                seen = cdf[:, slot - h]
-            later = p[:, h] * (1.0 - seen[:, None]) / (1.0 - p[:, h] * seen[:, None])
+                seen = seen + f[:, h, slot - h]
+            later = p[:, h] * (1.0 - seen) / np.maximum(1.0 - p[:, h] * seen, 1e-12)
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
-        arrivals[0] += self._pipeline(before, stage, f)  # the first layer is the pipeline
+        # the first layer is the pipeline
+        arrivals[0] += self._ageing(stage) if by_day else self._pipeline(before, stage)
         at_once = self.case.history.enters_later(stage)
         arrivals[..., at_once] = entries[..., at_once]
         return units.with_values(arrivals), tail
@@ -182,8 +183,22 @@ class _Chunk:
     def _drawn(self, a: Array, b: Array) -> Array:
         return np.clip(self.rng.beta(a, b), 0.0, 1.0 - 1e-12)
 
-    def _pipeline(self, before: str, stage: str, f: Array) -> Counts:
+    def _ageing(self, stage: str) -> Counts:
+        """The same as `_pipeline` of dated leads: those of one age and channel move, are lost, or stay."""
+        rows, again = np.unique(self.rows, return_inverse=True)
+        result = np.zeros((len(again), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
+        left: Counts | None = None
+        for slot, (units, chance, stay) in enumerate(open_moves(self.case, stage, rows)):
+            left = np.repeat(units[None], len(again), axis=0) if left is None else left
+            moved = self.rng.binomial(left, chance[again])
+            result[:, slot] = moved.sum(axis=1)
+            kept = stay / np.maximum(1.0 - chance, 1e-12)
+            left = self.rng.binomial(left - moved, np.clip(kept, 0.0, 1.0)[again])
+        return result
+
+    def _pipeline(self, before: str, stage: str) -> Counts:
         """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
+        f = delay_law(self.case.posterior, stage, self.rows, self.case.horizon + 1)
         result = np.zeros((len(f), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
         waiting = waiting_before(self.case, before, stage, f, self.rows)
         if waiting is None:
