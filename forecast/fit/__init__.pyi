@@ -6,6 +6,7 @@ from .data import traffic_data as traffic_data
 from .data import transition_data as transition_data
 from .data import value_data as value_data
 from .data import value_raw as value_raw
+from .dated import months_of as months_of
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .fitting import preview as preview

@@ -19,7 +19,7 @@ from forecast.fit.exposure import Exposure, exposures
 from forecast.fit.hazards import Fitted
 from forecast.fit.law import Law
 from forecast.history import History
-from forecast.periods import DAYS_PER_PERIOD, periods_per_year
+from forecast.periods import DAYS_PER_PERIOD, Periods, periods_per_year
 from forecast.study import Study
 
 Array = NDArray[np.float64]
@@ -37,23 +37,30 @@ def hazard_data(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Data of moves into a stage and, where any is dated, of losses before it; see `hazards.Hazards`."""
     courses = history.courses[stage]
-    moves, losses = exposures(courses, history.periods, history.end, len(history.channels))
-    rate = inputs.rate_prior_of(study, stage)
+    cells = exposures(courses, history.periods, history.end, len(history.channels))
+    rate, seasonal = inputs.rate_prior_of(study, stage), study.priors.season != "none"
     stated = study.funnel.delay.get(stage)
     middle = MEDIAN_DAYS if stated is None else (math.log(max(stated, LEAST_DAYS)) - STATED[0], STATED[1])
-    told = _data(history, moves, (rate.mean, rate.sd), middle)
-    return told, _data(history, losses, SHARE_LOST, MEDIAN_DAYS) if losses.events.any() else None
+    told = _data(history, cells, cells.moved, (rate.mean, rate.sd), middle, seasonal)
+    return told, _data(history, cells, cells.lost, SHARE_LOST, MEDIAN_DAYS, seasonal) if cells.lost.any() else None
 
 
 def _data(
-    history: History, cells: Exposure, share: tuple[float, float], middle: tuple[float, float]
+    history: History,
+    cells: Exposure,
+    events: Array,
+    share: tuple[float, float],
+    middle: tuple[float, float],
+    seasonal: bool,
 ) -> dict[str, Any]:
     return {
         "exposure": cells.at_risk,
-        "y": cells.events,
+        "y": events,
         "edges": cells.edges,
         "theta_prior": np.array([share, middle, SIGMA]).T,
         "months": np.array(12.0 / periods_per_year(history.period)),
+        "month_of_year": months_of(history.periods),
+        "seasonal": seasonal,
         "begins": cells.begins,
     }
 
@@ -97,6 +104,11 @@ def told_by(moves: Fitted, losses: Fitted | None, edges: NDArray[np.int64], unit
     return told | {name: values for name, values in found.items() if name.startswith("loss_")}
 
 
+def months_of(starts: Periods) -> NDArray[np.int64]:
+    """Month of the year in which each period begins, January is 0."""
+    return np.asarray(starts.astype("datetime64[M]").astype(np.int64) % 12)
+
+
 def _moments(mass: Array, at: Array) -> tuple[Array, Array]:
     """Mean and coefficient of variation of masses (draw, bin)."""
     mass = mass + 1e-12
@@ -111,6 +123,7 @@ def kept_by(fitted: Fitted, kind: str) -> dict[str, Array]:
     return {
         f"{kind}hazard": fitted.log_hazard,
         f"{kind}hazard_path": fitted.path,
+        f"{kind}hazard_season": fitted.season,
         f"{kind}hazard_walk": fitted.walk,
         f"{kind}hazard_shock": fitted.shock,
         f"{kind}hazard_own_shock": fitted.own_shock,

@@ -25,14 +25,16 @@ MISSED = 10.0  # events expected before the first one: exp(-10) is the chance to
 
 @dataclass(frozen=True, eq=False)
 class Exposure:
-    """Cells (bin, period, channel) of one kind of event: days at risk, less half of all that left; events.
+    """Cells (bin, period, channel) of units before one stage.
 
-    edges (bin + 1,): ages in days; begins: the day on which observation begins where it is cut, else None.
+    edges (bin + 1,): ages in days; at_risk: days at risk, less half of all that left; moved, lost: events. begins: the
+    day on which observation begins where it is cut, else None.
     """
 
     edges: Ints
     at_risk: Array
-    events: Array
+    moved: Array
+    lost: Array
     begins: np.datetime64 | None
 
 
@@ -48,94 +50,63 @@ def edges_of(days: int) -> Ints:
     return np.array(edges, dtype=np.int64)
 
 
-def exposures(courses: Courses, starts: Periods, end: np.datetime64, channels: int) -> tuple[Exposure, Exposure]:
-    """Cells of moves and of losses over the periods `starts`, as known on the day `end`.
+def exposures(courses: Courses, starts: Periods, end: np.datetime64, channels: int) -> Exposure:
+    """Cells over the periods `starts`, as known on the day `end`.
 
     Ages reach far beyond those that were seen: what becomes of units at them is the prior's.
     """
     first = np.datetime64(starts[0], "D")
     days = int((end - first).astype(int)) + 1
     edges = edges_of(max(BEYOND * days, LEAST_DAYS))
-    gone = ~np.isnat(courses.left)
-    kinds = [gone & courses.moved, gone & ~courses.moved]
-    risk, events = _by_day(courses, first, days, kinds, np.zeros(len(courses.n), dtype=np.int64), 1)
-    begins = 2 * [max(_begins(risk[0], each[0], edges) for each in events)]
-    at_risk, made = _cells(courses, first, days, kinds, channels, edges, starts, begins)
-    known = [first + np.timedelta64(day, "D") if day else None for day in begins]
-    left = [
-        np.maximum(at_risk[i] - 0.5 * (made[i][0] + made[i][1]), 0.0) for i in range(2)
-    ]
-    return Exposure(edges, left[0], made[0][0], known[0]), Exposure(edges, left[1], made[1][1], known[1])
-
-
-def _by_day(
-    courses: Courses, first: np.datetime64, days: int, kinds: list[NDArray[np.bool_]], channel: Ints, channels: int
-) -> tuple[list[Array], list[list[Array]]]:
-    """Units at risk (channel)(day of entry, age), and those that left, by kind."""
-    entered = (courses.entered - first).astype(np.int64)
-    age = np.where(np.isnat(courses.left), 0, (courses.left - courses.entered).astype(np.int64))
-    risk, events = [], [[] for _ in kinds]
-    for c in range(channels):
-        own = channel == c
-        came = np.bincount(entered[own], weights=courses.n[own], minlength=days)[:days]
-        gone = np.zeros((days, days))
-        for kind, found in zip(kinds, events, strict=True):
-            rows = own & kind
-            at = entered[rows] * days + age[rows]
-            found.append(np.bincount(at, weights=courses.n[rows], minlength=days * days).reshape(days, days))
-            gone += found[-1]
-        risk.append(came[:, None] - np.cumsum(gone, axis=1) + gone)
-    return risk, events
-
-
-def _begins(risk: Array, events: Array, edges: Ints) -> int:
-    """Day of the first event where many are expected before it, else 0."""
-    days = len(risk)
+    period = np.searchsorted((starts - first).astype(np.int64), np.arange(days), side="right") - 1
+    shape = len(edges) - 1, len(starts)
     entry, age = np.nonzero(np.add.outer(np.arange(days), np.arange(days)) < days)
-    day, n, y = entry + age, risk[entry, age], events[entry, age]
-    if not y.any():
-        return 0
-    begins = int(day[y > 0].min())
-    place = np.searchsorted(edges, age, side="right") - 1
+    bins = np.searchsorted(edges, np.arange(days), side="right") - 1
+    entered = (courses.entered - first).astype(np.int64)
+    gone = ~np.isnat(courses.left)
+    waited = np.where(gone, (courses.left - courses.entered).astype(np.int64), 0)
+    kinds = [gone & courses.moved, gone & ~courses.moved]
+
+    def at_risk(rows: NDArray[np.bool_]) -> Array:
+        """Units at risk, in the order of `entry` and `age`."""
+        came = np.bincount(entered[rows], weights=courses.n[rows], minlength=days)[:days]
+        left = rows & gone
+        at = entered[left] * days + waited[left]
+        out = np.bincount(at, weights=courses.n[left], minlength=days * days).reshape(days, days)
+        return np.asarray((came[:, None] - np.cumsum(out, axis=1) + out)[entry, age])
+
+    def laid_out(place: Ints, weights: Array) -> Array:
+        return np.bincount(place, weights=weights, minlength=shape[0] * shape[1]).reshape(shape)
+
+    day = entry + age
+    begins = max(_begins(at_risk(gone | True), day, age, entered, waited, courses.n, kind, edges) for kind in kinds)
     late = day >= begins
-    seen, left, before = (
-        np.bincount(place, weights=values, minlength=len(edges)) for values in (y * late, n * late, n * ~late)
-    )
+    place = bins[age[late]] * shape[1] + period[day[late]]
+    risk, moved, lost = (np.zeros((*shape, channels)) for _ in range(3))
+    for c in range(channels):
+        own = courses.channel == c
+        risk[:, :, c] = laid_out(place, at_risk(own)[late])
+        for kind, found in zip(kinds, (moved, lost), strict=True):
+            rows = own & kind & (entered + waited >= begins)
+            left = entered[rows] + waited[rows]
+            found[:, :, c] = laid_out(bins[waited[rows]] * shape[1] + period[left], courses.n[rows])
+    known = first + np.timedelta64(begins, "D") if begins else None
+    return Exposure(edges, np.maximum(risk - 0.5 * (moved + lost), 0.0), moved, lost, known)
+
+
+def _begins(
+    risk: Array, day: Ints, age: Ints, entered: Ints, waited: Ints, n: Ints, kind: NDArray[np.bool_], edges: Ints
+) -> int:
+    """Day of the first event of a kind where many are expected before it, else 0.
+
+    risk: units by day and age; entered, waited, n: courses.
+    """
+    if not kind.any():
+        return 0
+    begins = int((entered + waited)[kind].min())
+    size, late = len(edges), day >= begins
+    place = np.searchsorted(edges, age, side="right") - 1
+    seen = np.bincount(np.searchsorted(edges, waited[kind], side="right") - 1, weights=n[kind], minlength=size)
+    left, before = (np.bincount(place, weights=risk * part, minlength=size) for part in (late, ~late))
     expected = float((before * seen / np.maximum(left, 1.0)).sum())
     return begins if expected > MISSED else 0
-
-
-def _cells(
-    courses: Courses,
-    first: np.datetime64,
-    days: int,
-    kinds: list[NDArray[np.bool_]],
-    channels: int,
-    edges: Ints,
-    starts: Periods,
-    begins: list[int],
-) -> tuple[list[Array], list[list[Array]]]:
-    """By kind of event whose observation so begins: days at risk, and moves and losses, (bin, period, channel)."""
-    entry, age = np.nonzero(np.add.outer(np.arange(days), np.arange(days)) < days)
-    day = entry + age
-    period = np.searchsorted((starts - first).astype(np.int64), np.arange(days), side="right") - 1
-    bins, periods = len(edges) - 1, len(starts)
-    place = (np.searchsorted(edges, age, side="right") - 1) * periods + period[day]
-    size = bins * periods
-    at_risk = [np.zeros((bins, periods, channels)) for _ in begins]
-    made = [[np.zeros((bins, periods, channels)) for _ in kinds] for _ in begins]
-    for c in range(channels):
-        rows = courses.channel == c
-        own = Courses(*(values[rows] for values in courses))
-        risk, events = _by_day(own, first, days, [kind[rows] for kind in kinds], np.zeros(len(own.n), dtype=np.int64), 1)
-        for i, begin in enumerate(begins):
-            late = day >= begin
-
-            def summed(values: Array, late: NDArray[np.bool_] = late) -> Array:
-                found = np.bincount(place[late], weights=values[entry, age][late], minlength=size)
-                return found.reshape(bins, periods)
-
-            at_risk[i][:, :, c] = summed(risk[0])
-            for k, each in enumerate(events):
-                made[i][k][:, :, c] = summed(each[0])
-    return at_risk, made

@@ -283,7 +283,8 @@ class _Run:
         with threadpool_limits(1):
             hazards = Hazards(part.data)
             hazards.settle()
-            made = hazards.draw(self.draws, np.random.default_rng([self.seed, *f"hazards {part.name}".encode()]))
+            rng = np.random.default_rng([self.seed, *f"hazards {part.name}".encode()])
+            made = hazards.draw(self.draws, rng, near=self.road == PREVIEW)
         if self.road != PREVIEW:
             told = {"part": part.label, "draws": self.draws, "asked": self.draws, "settled": hazards.far}
             told |= {"normal_k_hat": made.k_hat, "normal_ess": made.effective, "weighed": made.weighed}

@@ -7,7 +7,8 @@ events (moves, or losses: each is fitted by itself, as the likelihood of competi
 
 g: the mean hazard in the bin were the delay lognormal and a share r ever to move, [log S(lo) - log S(hi)] / days,
 S = 1 - r F. delta, v: Ornstein-Uhlenbeck in log age; l: a walk that ends in zero at the as-of date; e, o: noise of the
-period, common and of a channel.
+period, common and of a channel. Where a year of observation and events enough are there, each month of the year has an
+effect of its own too.
 
 Given the scales the posterior is taken as the normal N(m, H^-1) nearest to it (Opper & Archambeau 2009): every cell is
 looked at with half of the variance of its predictor added, as E exp(x) = exp(m + v / 2), so that the mean is not biased
@@ -29,6 +30,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import expit, logit, ndtr
 
 from forecast.fit.gaussian import points_drawn
+from forecast.fit.posterior import kept_draws
 
 Array = NDArray[np.float64]
 
@@ -36,6 +38,7 @@ MEMORY = 2.0  # of delta and v in log age
 KNOTS = 0.8  # log age between those of v
 ATOM_SD = 1.5  # of d, the same day
 DELTA, CHANNEL, CHANNEL_AGE, WALK, SHOCK, OWN_SHOCK = 0.5, 0.4, 0.2, 0.03, 0.15, 0.15  # of half-t4 priors
+YEAR, LEAST_MONTHS, LEAST_A_YEAR = 0.15, 12.0, 150.0  # the same; months and events from which on a year has a season
 FREEDOM = 4.0
 LEAST_HAZARD = 1e-6  # a day: below it a bin is as good as empty, whatever the lognormal says
 ITERATIONS, SETTLED = 200, 2e-3
@@ -63,13 +66,14 @@ class Fitted:
     """Draws of one kind of event: log_hazard (draw, bin, channel), a day, at the as-of date and without noise.
 
     theta (draw, 3): logit share, log median days, log sigma of the cure. path (draw, period): the walk l, zero at the
-    end; walk, shock, own_shock (draw,): its sd a period, those of the noise. log_likelihood (draw, channel), log_prior
-    (draw,): of events, and of theta. k_hat, effective: of the weights of the normal's draws; weighed: they were used.
+    end; season (draw, 12): log effects of the months of the year; walk, shock, own_shock (draw,): its sd a period, those of the noise. log_likelihood (kept, channel),
+    log_prior (draw,): of events, for the draws that are kept of paths, and of theta. k_hat, effective: of the weights of the normal's draws; weighed: they were used.
     """
 
     log_hazard: Array
     theta: Array
     path: Array
+    season: Array
     walk: Array
     shock: Array
     own_shock: Array
@@ -79,10 +83,10 @@ class Fitted:
     effective: float
     weighed: bool
 
-    def of(self, rows: NDArray[np.int64], *, weighed: bool) -> Fitted:
+    def of(self, rows: NDArray[np.int64]) -> Fitted:
         """These draws of it."""
         arrays = {name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)}
-        return replace(self, **arrays, weighed=weighed)
+        return replace(self, **arrays)
 
 
 class _Block:
@@ -178,6 +182,12 @@ class Hazards:
             steps[np.arange(walk - 1), np.arange(1, walk)] = steps[np.arange(1, walk), np.arange(walk - 1)] = -1.0
         self.walk = block("walk", steps, WALK * math.sqrt(months))
         self.shock = block("shock", np.eye(self.periods), SHOCK)
+        seen = self.exposure.sum(axis=(0, 2)) > 0
+        self.seasonal = bool(data["seasonal"]) and bool(
+            seen.sum() * months >= LEAST_MONTHS and self.y.sum() >= LEAST_A_YEAR
+        )
+        if self.seasonal:
+            self.season = block("season", np.eye(12), YEAR)
         if many:
             self.channel = block("channel", np.eye(self.channels), CHANNEL)
             self.channel_age = block(
@@ -201,6 +211,8 @@ class Hazards:
         self.rows_t = np.zeros((self.periods, self.size))
         self.rows_t[np.arange(walk), self.walk.start + np.arange(walk)] = 1.0
         self.rows_t[np.arange(self.periods), self.shock.start + np.arange(self.periods)] = 1.0
+        if self.seasonal:
+            self.rows_t[np.arange(self.periods), self.season.start + data["month_of_year"]] = 1.0
         if many:
             for c in range(self.channels):
                 self.rows_bc[:, c, self.channel.start + c] = 1.0
@@ -359,51 +371,79 @@ class Hazards:
             self.own_variance = new
         return most
 
-    def draw(self, draws: int, rng: np.random.Generator) -> Fitted:
-        """Draws of the posterior: of the normal, by the exact density's weights where these can be trusted."""
+    def draw(self, draws: int, rng: np.random.Generator, *, near: bool = False) -> Fitted:
+        """Draws of the posterior: of the normal, by the exact density's weights where these can be trusted.
+
+        near: of the normal as they come, without weights.
+        """
         white = rng.standard_normal((draws, self.size))
-        x = self.m + solve_triangular(self.factor[0], white.T, lower=True, trans="T").T
-        moved = x - self.m
+        moved = solve_triangular(self.factor[0], white.T, lower=True, trans="T").T
+        x = self.m + moved
         g = cure_hazard(x[:, :3], self.edges)
         # The log hazard stays as straight in theta as the normal has it: delta takes up the bend of g.
-        straight = cure_hazard(self.m[:3], self.edges) + (x[:, :3] - self.m[:3]) @ self.slope.T
+        straight = cure_hazard(self.m[:3], self.edges) + moved[:, :3] @ self.slope.T
         x[:, self.delta] += straight - g
         base = np.einsum("bcs,ds->dbc", self.rows_bc[:, :, 3:], x[:, 3:], optimize=True) + g[:, :, None]
-        by_t = x @ self.rows_t.T
-        apart = x - self.q_mean
-        log_weights = 0.5 * (white**2).sum(axis=1) - 0.5 * ((apart @ self.q) * apart).sum(axis=1)
-        log_likelihood, squares = np.zeros((draws, self.channels)), np.zeros(draws)
-        chunk = max(int(CHUNK // self.y.size), 1)
-        for first in range(0, draws, chunk):
-            rows = slice(first, first + chunk)
-            eta = base[rows, :, None] + by_t[rows, None, :, None]
-            if self.many:
-                pulled = np.einsum("tcs,ds->dtc", self.link, moved[rows], optimize=True)
-                z = rng.standard_normal(pulled.shape)
-                own = self.own - pulled / self.own_precision + z / np.sqrt(self.own_precision)
-                squares[rows] = (own**2).sum(axis=(1, 2))
-                eta = eta + own[:, None]
-                log_weights[rows] += 0.5 * (z**2).sum(axis=(1, 2)) - 0.5 * squares[rows] / self.own_variance
-            log_likelihood[rows] = (self.y * eta - self.exposure * np.exp(eta)).sum(axis=(1, 2))
-        smooth, k_hat, effective = certificate(log_weights + log_likelihood.sum(axis=1))
-        scales = {"own_shock": np.zeros(draws)}
-        if self.many:
-            scales["own_shock"] = scale_given(self.own.size, squares, OWN_SHOCK, rng)
+        own, log_own = self._own_drawn(moved, rng)
+        asked = kept_draws(draws) if near else np.arange(draws)
+        log_likelihood = self._log_likelihood(base, x @ self.rows_t.T, own, asked)
+        smooth, k_hat, effective = None, math.nan, math.nan
+        if not near:
+            apart = x - self.q_mean
+            log_weights = 0.5 * (white**2).sum(axis=1) - 0.5 * ((apart @ self.q) * apart).sum(axis=1) + log_own
+            smooth, k_hat, effective = certificate(log_weights + log_likelihood.sum(axis=1))
+        scales = {}
         for each in self.blocks:
             if each.name in ("walk", "shock"):
                 part = x[:, each.at]
-                scales[each.name] = scale_given(
-                    each.each, ((part @ each.inverse) * part).sum(axis=1), each.prior, rng
-                )
-        log_prior = -0.5 * (((x[:, :3] - self.prior[0]) / self.prior[1]) ** 2).sum(axis=1)
-        path = np.concatenate([x[:, self.walk], np.zeros((draws, 1))], axis=1)
+                squares = ((part @ each.inverse) * part).sum(axis=1)
+                scales[each.name] = scale_given(each.each, squares, each.prior, rng)
+        own_shock = scale_given(own[0].size, (own**2).sum(axis=(1, 2)), OWN_SHOCK, rng) if self.many else None
         made = Fitted(
-            base, x[:, :3], path, scales["walk"], scales["shock"], scales["own_shock"], log_likelihood, log_prior,
-            k_hat, effective, weighed=False,
-        )  # fmt: skip
-        if k_hat < TRUSTED and effective > LEAST_EFFECTIVE * draws:
-            return made.of(rng.permutation(np.repeat(np.arange(draws), points_drawn(smooth, draws))), weighed=True)
-        return made
+            log_hazard=base,
+            theta=x[:, :3],
+            path=np.concatenate([x[:, self.walk], np.zeros((draws, 1))], axis=1),
+            season=x[:, self.season] if self.seasonal else np.zeros((draws, 12)),
+            walk=scales["walk"],
+            shock=scales["shock"],
+            own_shock=np.zeros(draws) if own_shock is None else own_shock,
+            log_likelihood=log_likelihood,
+            log_prior=-0.5 * (((x[:, :3] - self.prior[0]) / self.prior[1]) ** 2).sum(axis=1),
+            k_hat=k_hat,
+            effective=effective,
+            weighed=False,
+        )
+        if near:
+            return made
+        if smooth is not None and k_hat < TRUSTED and effective > LEAST_EFFECTIVE * draws:
+            rows = rng.permutation(np.repeat(np.arange(draws), points_drawn(smooth, draws)))
+            made = replace(made.of(rows), weighed=True)
+        return replace(made, log_likelihood=made.log_likelihood[kept_draws(draws)])
+
+    def _own_drawn(self, moved: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Draws of o (draw, period, channel) given the others, and its prior over its density in the normal."""
+        if not self.many:
+            return np.zeros((len(moved), 1, 1)), np.zeros(len(moved))
+        flat = self.link.reshape(-1, self.size)
+        pulled = (moved @ flat.T).reshape(len(moved), *self.own.shape)
+        z = rng.standard_normal(pulled.shape)
+        own = self.own - pulled / self.own_precision + z / np.sqrt(self.own_precision)
+        return own, 0.5 * (z**2).sum(axis=(1, 2)) - 0.5 * (own**2).sum(axis=(1, 2)) / self.own_variance
+
+    def _log_likelihood(self, base: Array, by_t: Array, own: Array, rows: NDArray[np.int64]) -> Array:
+        """Log likelihood of some draws by channel, (row, channel), of cells with days at risk."""
+        found = np.zeros((len(rows), self.channels))
+        by_bc, by_tc = self.y.sum(axis=1), self.y.sum(axis=0)
+        some = self.exposure.any(axis=(1, 2))
+        seen = self.exposure[some]
+        chunk = max(int(CHUNK // seen.size), 1)
+        for first in range(0, len(rows), chunk):
+            at = rows[first : first + chunk]
+            of_t = by_t[at, :, None] + own[at]  # (row, period, channel)
+            expected = np.einsum("btc,rbc,rtc->rc", seen, np.exp(base[at][:, some]), np.exp(of_t), optimize=True)
+            told = (by_bc * base[at]).sum(axis=1) + (by_tc * of_t).sum(axis=1)
+            found[first : first + chunk] = told - expected
+        return found
 
 
 def certificate(log_weights: Array) -> tuple[Array, float, float]:

@@ -73,6 +73,7 @@ class Fitter(Protocol):
 DIMS = {
     **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
     **dict.fromkeys(("hazard_path", "loss_hazard_path"), ("draw", "period")),
+    **dict.fromkeys(("hazard_season", "loss_hazard_season"), ("draw", "month_of_year")),
     "log_traffic_path": ("kept", "period", "channel"),
     "season": ("draw", "season_of_year"),
     **dict.fromkeys(("traffic", "slope", "elasticity", "base", "carry", "deal_mean"), ("draw", "channel")),

@@ -102,7 +102,7 @@ def hazard_sensitivities(
 ) -> tuple[list[dict[str, Any]], Pull]:
     """The same of the hazards of dated leads: quantities (draw,) or (draw, channel) against the prior of the cure."""
     kept = kept_draws(len(made.log_prior))
-    by_channel, log_prior = made.log_likelihood[kept], made.log_prior[kept]
+    by_channel, log_prior = made.log_likelihood, made.log_prior[kept]
     prior, together = _weights(log_prior), _weights(by_channel.sum(axis=1))
     found = []
     for quantity, values in quantities.items():

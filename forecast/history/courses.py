@@ -41,33 +41,40 @@ class Courses(NamedTuple):
             known &= place >= 0
         left = np.where(self.left <= end, self.left, np.datetime64("NaT", "D"))[known]
         moved = self.moved[known] & ~np.isnat(left)
-        return fixed(Courses(place[known], self.entered[known], left, moved, self.n[known]))
+        return ordered(Courses(place[known], self.entered[known], left, moved, self.n[known]))
+
+    def tells_days(self, kind: str) -> bool:
+        """Whether the days are more than first days of periods or months: a file of months tells no day."""
+        days = np.concatenate([self.entered, self.left[~np.isnat(self.left)]])
+        return bool(days.size) and not any((start_of(days, each) == days).all() for each in (kind, "month"))
 
     @property
     def open(self) -> Courses:
         """Those that are still there."""
         return Courses(*(values[np.isnat(self.left)] for values in self))
 
-    @property
-    def lost(self) -> bool:
-        """Whether any loss has a date."""
-        return bool((~np.isnat(self.left) & ~self.moved).any())
 
-
-def fixed(courses: Courses) -> Courses:
-    """The same with arrays that are read-only."""
-    for values in courses:
+def ordered(courses: Courses) -> Courses:
+    """The same in one order, alike rows together; read-only."""
+    keys = (courses.moved, courses.left.astype(np.int64), courses.entered.astype(np.int64), courses.channel)
+    order = np.lexsort(keys)
+    last = [key[order] for key in keys]
+    first = np.ones(order.size, dtype=bool)
+    if order.size:
+        first[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in last])
+    n = np.add.reduceat(courses.n[order], np.flatnonzero(first)) if order.size else courses.n
+    made = Courses(*(values[order][first] for values in courses[:4]), n)
+    for values in made:
         values.flags.writeable = False
-    return courses
+    return made
 
 
 def courses_of(
-    rows: pd.DataFrame, names: Sequence[str], channels: Sequence[str], starts: Days, kind: str, end: np.datetime64
-) -> Courses | None:
+    rows: pd.DataFrame, names: Sequence[str], channels: Sequence[str], starts: Days, end: np.datetime64
+) -> Courses:
     """The courses of leads created in the periods `starts`, as known on the day `end`.
 
-    rows: columns channel (index in `names`), created (period), entered, left, moved, n. None where the days are all
-    first days of periods: a file of months tells no day.
+    rows: columns channel (index in `names`), created (period), entered, left, moved, n.
     """
     created = rows["created"].to_numpy().astype("datetime64[D]")
     place = {name: i for i, name in enumerate(channels)}
@@ -75,11 +82,5 @@ def courses_of(
     channel = of_names[rows["channel"].to_numpy(dtype=np.int64)]
     kept = (created >= starts[0]) & (created <= starts[-1]) & (channel >= 0)
     entered, left = (rows[name].to_numpy().astype("datetime64[D]")[kept] for name in ("entered", "left"))
-    days = np.concatenate([entered, left[~np.isnat(left)]])
-    if not days.size or any((start_of(days, each) == days).all() for each in (kind, "month")):
-        return None
-    moved = rows["moved"].to_numpy(dtype=bool)[kept]
-    n = rows["n"].to_numpy(dtype=np.int64)[kept]
-    order = np.lexsort((moved, left, entered, channel[kept]))
-    found = Courses(channel[kept], entered, left, moved, n)
-    return Courses(*(values[order] for values in found)).until(end)
+    moved, n = rows["moved"].to_numpy(dtype=bool)[kept], rows["n"].to_numpy(dtype=np.int64)[kept]
+    return Courses(channel[kept], entered, left, moved, n).until(end)

@@ -386,7 +386,10 @@ class History:
             losses={stage: triangle for stage, triangle in lost.items() if triangle.values.any()},
             deals=deals,
             sources=self.sources,
-            courses={stage: own.until(_last_day(self.periods[n - 1], self.period), keep) for stage, own in self.courses.items()},
+            courses=_telling(
+                {s: own.until(_last_day(self.periods[n - 1], self.period), keep) for s, own in self.courses.items()},
+                self.period,
+            ),
         )
 
     def fingerprint(self) -> str:
@@ -606,12 +609,15 @@ def leads_history(
     order = [name for name in ("spend", *stages, "revenue") if _any_recorded(counts, name)]
     known = recorded_stages(counts, stages)
     rows, of_rows = courses
-    days = {
-        stage: courses_of(rows[stage], of_rows, channels, starts, kind, _last_day(starts[-1], kind)) for stage in rows
-    }
-    by_day = {stage: own for stage, own in days.items() if own is not None}
+    end = _last_day(starts[-1], kind)
+    by_day = {stage: courses_of(own, of_rows, channels, starts, end) for stage, own in rows.items()}
     made = (counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
-    return History(*made, courses=by_day)
+    return History(*made, courses=_telling(by_day, kind))
+
+
+def _telling(courses: Mapping[str, Courses], kind: str) -> dict[str, Courses]:
+    """The courses by stage, where all of them tell days; else none."""
+    return dict(courses) if all(own.tells_days(kind) for own in courses.values() if own.n.size) else {}
 
 
 def _last_day(start: np.datetime64, kind: str) -> np.datetime64:

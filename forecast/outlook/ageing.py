@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.fit import Law, Posterior
+from forecast.fit import Law, Posterior, months_of
 from forecast.history import History
 from forecast.periods import Periods, period_days
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-EXACT, WIDTH = 30, 0.04  # days up to which ages are told apart; of log age, in which later ones are taken together
+EXACT, WIDTH = 14, 0.08  # days up to which ages are told apart; of log age, in which later ones are taken together
 POINTS = 8  # of the days of entry of a period, at which its units are looked at
 CHUNK = 400  # draws at a time
 
@@ -51,8 +51,11 @@ def law_of(posterior: Posterior, stage: str, pace: Pace, period: int, rows: Coun
     return Law.of(moves, losses + pace.losses[rows, period, None], edges)
 
 
-def drawn_pace(posterior: Posterior, stage: str, horizon: int, channels: int, rng: np.random.Generator) -> Pace:
-    """The walks of the hazards go on over the horizon, and each period has its noise."""
+def drawn_pace(
+    posterior: Posterior, stage: str, starts: Periods, channels: int, rng: np.random.Generator
+) -> Pace:
+    """The walks of the hazards go on over the horizon, seasons return, and each period has its noise."""
+    horizon = len(starts)
 
     def pace(kind: str) -> Array:
         walk, shock, own = (posterior.array(f"{kind}_{name}_{stage}") for name in ("walk", "shock", "own_shock"))
@@ -60,7 +63,10 @@ def drawn_pace(posterior: Posterior, stage: str, horizon: int, channels: int, rn
         level = np.cumsum(rng.standard_normal(shape) * walk[:, None, None], axis=1)
         noise = rng.standard_normal(shape) * shock[:, None, None]
         noise = noise + rng.standard_normal((len(walk), horizon, channels)) * own[:, None, None]
+        season = posterior.array(f"{kind}_season_{stage}")
         after = level[:, -1:] + 0.5 * (shock**2 + own**2)[:, None, None]
+        after = after + np.log(np.exp(season).mean(axis=1))[:, None, None]
+        noise = noise + season[:, months_of(starts), None]
         return np.concatenate([level + noise, np.broadcast_to(after, (len(walk), 1, channels))], axis=1)
 
     losses = pace("loss_hazard") if f"loss_hazard_{stage}" in posterior.data else None

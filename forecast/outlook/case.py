@@ -72,7 +72,7 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
     rates, paces, lags = dict[str, Array](), dict[str, Pace](), dict[str, Array]()
     for stage in posterior.stages:
         if ages_by_day(posterior, stage):
-            paces[stage] = drawn_pace(posterior, stage, horizon, channels, rng)
+            paces[stage] = drawn_pace(posterior, stage, starts, channels, rng)
             rates[stage], lags[stage] = entering(posterior, stage, paces[stage], starts, history.period)
         else:
             now = posterior.data[f"logit_rate_{stage}"].values[:, -1:].astype(float)

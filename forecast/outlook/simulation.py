@@ -192,6 +192,8 @@ class _Chunk:
             left = np.repeat(units[None], len(again), axis=0) if left is None else left
             moved = self.rng.binomial(left, chance[again])
             result[:, slot] = moved.sum(axis=1)
+            if slot == self.horizon:
+                break
             kept = stay / np.maximum(1.0 - chance, 1e-12)
             left = self.rng.binomial(left - moved, np.clip(kept, 0.0, 1.0)[again])
         return result
