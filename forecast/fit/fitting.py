@@ -295,12 +295,15 @@ class _Run:
         """How far rates and delay of dated leads rest on their priors, and how far data and prior lie apart."""
         if not self.weighing:
             return
-        quantities = {f"rate into {part.name}": told["logit_rate"][:, -1], f"delay into {part.name}": told["delay_mean"]}
+        rates, delay = f"rate into {part.name}", f"delay into {part.name}"
+        quantities = {rates: told["logit_rate"][:, -1], "company": made.theta[:, 0], delay: told["delay_mean"]}
         found, pull = hazard_sensitivities(made, part.label, quantities, self.channels)
         prior = part.data["theta_prior"]
         for record in found:
-            place = 0 if record["quantity"].startswith("rate") else 1
-            record["surprise"] = surprise(made.theta[:, place], *prior[:, place])
+            if record["quantity"] == "company":
+                record |= {"quantity": rates, "surprise": surprise(made.theta[:, 0], *prior[:, 0])}
+            elif record["quantity"] == delay:
+                record["surprise"] = surprise(made.theta[:, 1], *prior[:, 1])
         self.sensitivity += found
         self.pulls.append(pull)
 
