@@ -25,16 +25,17 @@ from forecast.study import Study
 Array = NDArray[np.float64]
 
 SHARE_LOST = 1.0, 1.5  # logit share of the units that are lost with a date: mean and sd
-MEDIAN_DAYS, SIGMA = (math.log(30.0), 1.2), (0.0, 0.5)  # logs: of the delay where nothing is stated, of its spread
+MEDIAN_DAYS, SIGMA = (
+    (math.log(30.0), 1.2),
+    (0.0, 0.5),
+)  # logs: of the delay where nothing is stated, of its spread
 STATED = 0.5, 0.7  # log mean over median of a delay whose mean the study states, and the sd of its log
 LEAST_DAYS = 0.5
 CHUNK = 400  # draws at a time
 NEVER = 1e-6
 
 
-def hazard_data(
-    study: Study, history: History, stage: str
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def hazard_data(study: Study, history: History, stage: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Data of moves into a stage and, where any is dated, of losses before it; see `hazards.Hazards`."""
     courses = history.courses[stage]
     cells = exposures(courses, history.periods, history.end, len(history.channels))
@@ -42,7 +43,9 @@ def hazard_data(
     stated = study.funnel.delay.get(stage)
     middle = MEDIAN_DAYS if stated is None else (math.log(max(stated, LEAST_DAYS)) - STATED[0], STATED[1])
     told = _data(history, cells, cells.moved, (rate.mean, rate.sd), middle, seasonal)
-    return told, _data(history, cells, cells.lost, SHARE_LOST, MEDIAN_DAYS, seasonal) if cells.lost.any() else None
+    return told, _data(
+        history, cells, cells.lost, SHARE_LOST, MEDIAN_DAYS, seasonal
+    ) if cells.lost.any() else None
 
 
 def _data(
@@ -65,7 +68,9 @@ def _data(
     }
 
 
-def told_by(moves: Fitted, losses: Fitted | None, edges: NDArray[np.int64], units: Array, period: str) -> Mapping[str, Array]:
+def told_by(
+    moves: Fitted, losses: Fitted | None, edges: NDArray[np.int64], units: Array, period: str
+) -> Mapping[str, Array]:
     """Rates, delays and scales by the names that a posterior has them under, of the hazards of one stage.
 
     logit_rate: chance to move at all of a unit that enters in a period, at the walk's level of then; loss_logit: of
@@ -86,7 +91,9 @@ def told_by(moves: Fitted, losses: Fitted | None, edges: NDArray[np.int64], unit
         gone = left[:, :-1] - left[:, 1:] - moved
         lost[rows] = gone.sum(axis=1)
         for kind, mass in (("", moved), ("loss_", gone)):
-            found[f"{kind}delay_mean"][rows], found[f"{kind}delay_cv"][rows] = _moments(mass @ weights, middles)
+            found[f"{kind}delay_mean"][rows], found[f"{kind}delay_cv"][rows] = _moments(
+                mass @ weights, middles
+            )
     log_stay = np.log1p(-np.clip(ever, NEVER, 1.0 - NEVER))[:, None] * np.exp(moves.path)[:, :, None]
     rates = np.clip(-np.expm1(log_stay), NEVER, 1.0 - NEVER)
     told = {

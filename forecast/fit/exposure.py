@@ -79,7 +79,9 @@ def exposures(courses: Courses, starts: Periods, end: np.datetime64, channels: i
         return np.bincount(place, weights=weights, minlength=shape[0] * shape[1]).reshape(shape)
 
     day = entry + age
-    begins = max(_begins(at_risk(gone | True), day, age, entered, waited, courses.n, kind, edges) for kind in kinds)
+    begins = max(
+        _begins(at_risk(gone | True), day, age, entered, waited, courses.n, kind, edges) for kind in kinds
+    )
     late = day >= begins
     place = bins[age[late]] * shape[1] + period[day[late]]
     risk, moved, lost = (np.zeros((*shape, channels)) for _ in range(3))
@@ -95,7 +97,14 @@ def exposures(courses: Courses, starts: Periods, end: np.datetime64, channels: i
 
 
 def _begins(
-    risk: Array, day: Ints, age: Ints, entered: Ints, waited: Ints, n: Ints, kind: NDArray[np.bool_], edges: Ints
+    risk: Array,
+    day: Ints,
+    age: Ints,
+    entered: Ints,
+    waited: Ints,
+    n: Ints,
+    kind: NDArray[np.bool_],
+    edges: Ints,
 ) -> int:
     """Day of the first event of a kind where many are expected before it, else 0.
 
@@ -106,7 +115,9 @@ def _begins(
     begins = int((entered + waited)[kind].min())
     size, late = len(edges), day >= begins
     place = np.searchsorted(edges, age, side="right") - 1
-    seen = np.bincount(np.searchsorted(edges, waited[kind], side="right") - 1, weights=n[kind], minlength=size)
+    seen = np.bincount(
+        np.searchsorted(edges, waited[kind], side="right") - 1, weights=n[kind], minlength=size
+    )
     left, before = (np.bincount(place, weights=risk * part, minlength=size) for part in (late, ~late))
     expected = float((before * seen / np.maximum(left, 1.0)).sum())
     return begins if expected > MISSED else 0

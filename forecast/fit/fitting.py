@@ -296,7 +296,11 @@ class _Run:
         if not self.weighing:
             return
         rates, delay = f"rate into {part.name}", f"delay into {part.name}"
-        quantities = {rates: told["logit_rate"][:, -1], "company": made.theta[:, 0], delay: told["delay_mean"]}
+        quantities = {
+            rates: told["logit_rate"][:, -1],
+            "company": made.theta[:, 0],
+            delay: told["delay_mean"],
+        }
         found, pull = hazard_sensitivities(made, part.label, quantities, self.channels)
         prior = part.data["theta_prior"]
         for record in found:

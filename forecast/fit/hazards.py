@@ -38,7 +38,11 @@ MEMORY = 2.0  # of delta and v in log age
 KNOTS = 0.8  # log age between those of v
 ATOM_SD = 1.5  # of d, the same day
 DELTA, CHANNEL, CHANNEL_AGE, WALK, SHOCK, OWN_SHOCK = 0.5, 0.4, 0.2, 0.03, 0.15, 0.15  # of half-t4 priors
-YEAR, LEAST_MONTHS, LEAST_A_YEAR = 0.15, 12.0, 150.0  # the same; months and events from which on a year has a season
+YEAR, LEAST_MONTHS, LEAST_A_YEAR = (
+    0.15,
+    12.0,
+    150.0,
+)  # the same; months and events from which on a year has a season
 FREEDOM = 4.0
 LEAST_HAZARD = 1e-6  # a day: below it a bin is as good as empty, whatever the lognormal says
 ITERATIONS, SETTLED = 200, 2e-3
@@ -92,7 +96,9 @@ class Fitted:
 class _Block:
     """Effects that share a scale: their place, the inverse of their correlations, the scale and its prior."""
 
-    def __init__(self, name: str, first: int, inverse: Array, prior: float, copies: int, lifted: bool) -> None:
+    def __init__(
+        self, name: str, first: int, inverse: Array, prior: float, copies: int, lifted: bool
+    ) -> None:
         self.name, self.inverse, self.prior, self.copies, self.lifted = name, inverse, prior, copies, lifted
         self.each = len(inverse)
         self.at = slice(first, first + self.each * copies)
@@ -179,7 +185,9 @@ class Hazards:
         steps[np.arange(walk), np.arange(walk)] = 2.0
         if walk:
             steps[0, 0] = 1.0
-            steps[np.arange(walk - 1), np.arange(1, walk)] = steps[np.arange(1, walk), np.arange(walk - 1)] = -1.0
+            steps[np.arange(walk - 1), np.arange(1, walk)] = steps[
+                np.arange(1, walk), np.arange(walk - 1)
+            ] = -1.0
         self.walk = block("walk", steps, WALK * math.sqrt(months))
         self.shock = block("shock", np.eye(self.periods), SHOCK)
         seen = self.exposure.sum(axis=(0, 2)) > 0
@@ -390,7 +398,9 @@ class Hazards:
         smooth, k_hat, effective = None, math.nan, math.nan
         if not near:
             apart = x - self.q_mean
-            log_weights = 0.5 * (white**2).sum(axis=1) - 0.5 * ((apart @ self.q) * apart).sum(axis=1) + log_own
+            log_weights = (
+                0.5 * (white**2).sum(axis=1) - 0.5 * ((apart @ self.q) * apart).sum(axis=1) + log_own
+            )
             smooth, k_hat, effective = certificate(log_weights + log_likelihood.sum(axis=1))
         scales = {}
         for each in self.blocks:
@@ -436,11 +446,13 @@ class Hazards:
         by_bc, by_tc = self.y.sum(axis=1), self.y.sum(axis=0)
         some = self.exposure.any(axis=(1, 2))
         seen = self.exposure[some]
-        chunk = max(int(CHUNK // seen.size), 1)
+        chunk = max(int(CHUNK // max(seen.size, 1)), 1)
         for first in range(0, len(rows), chunk):
             at = rows[first : first + chunk]
             of_t = by_t[at, :, None] + own[at]  # (row, period, channel)
-            expected = np.einsum("btc,rbc,rtc->rc", seen, np.exp(base[at][:, some]), np.exp(of_t), optimize=True)
+            expected = np.einsum(
+                "btc,rbc,rtc->rc", seen, np.exp(base[at][:, some]), np.exp(of_t), optimize=True
+            )
             told = (by_bc * base[at]).sum(axis=1) + (by_tc * of_t).sum(axis=1)
             found[first : first + chunk] = told - expected
         return found

@@ -46,14 +46,14 @@ class Law:
         moved = np.concatenate([nothing, np.cumsum(share * (left[:, :-1] - left[:, 1:]), axis=1)], axis=1)
         return cls(edges, rate, share, gone, moved)
 
-    def _at(self, age: Counts) -> tuple[Array, Array, NDArray[np.int64]]:
+    def _at(self, age: Array | Counts) -> tuple[Array, Array, NDArray[np.int64]]:
         place = np.minimum(np.searchsorted(self.edges, age, side="right") - 1, len(self.edges) - 2)
-        since = (np.minimum(age, self.edges[-1]) - self.edges[place]).astype(float)[:, None]
+        since = np.asarray(np.minimum(age, self.edges[-1]) - self.edges[place], dtype=float)[:, None]
         gone = self.gone[:, place] + self.rate[:, place] * since
         left = np.exp(-self.gone[:, place]) - np.exp(-gone)
         return gone, self.moved[:, place] + self.share[:, place] * left, place
 
-    def between(self, age: Counts, until: Counts | None) -> tuple[Array, Array]:
+    def between(self, age: Array | Counts, until: Array | Counts | None) -> tuple[Array, Array]:
         """Chances to move before the age `until` (None: ever), and to be open still, if open at `age`.
 
         age, until (group,): days; answers (draw, group, channel).

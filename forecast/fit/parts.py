@@ -114,9 +114,7 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
 
 
-def _by_day(
-    study: Study, history: History, fitter: Fitter, before: str, stage: str
-) -> tuple[Variables, int]:
+def _by_day(study: Study, history: History, fitter: Fitter, before: str, stage: str) -> tuple[Variables, int]:
     """A stage whose leads are dated one by one, and how many ages are kept of its delay for what needs no hazards."""
     moves, losses = hazard_data(study, history, stage)
     parts = [
@@ -130,7 +128,8 @@ def _by_day(
     found = fitter.hazards(parts[0], parts[1], history.enters_later(stage), history.period)
     by_age = {name: ("draw", f"age_bin_{stage}", "channel") for name in ("hazard", "loss_hazard")}
     named = {
-        f"{name}_{stage}": (by_age.get(name, DIMS.get(name, ("draw",))), values) for name, values in found.items()
+        f"{name}_{stage}": (by_age.get(name, DIMS.get(name, ("draw",))), values)
+        for name, values in found.items()
     }
     edges = (f"age_edge_{stage}",), moves["edges"].astype(float)
     prior = inputs.delay_prior(study, history, stage)

@@ -169,7 +169,9 @@ def _moves_by_day(
     """Moves of dated leads by the period in which they fell, given the days at risk; the noise of the period anew."""
     data, hazard, by_period = _hazards_of(study, history, posterior, stage, rows)
     base = np.stack([np.einsum("btc,bc->tc", data["exposure"], each) for each in hazard])
-    shock, own = (posterior.array(f"hazard_{name}_{stage}")[rows, None, None] for name in ("shock", "own_shock"))
+    shock, own = (
+        posterior.array(f"hazard_{name}_{stage}")[rows, None, None] for name in ("shock", "own_shock")
+    )
     noise2 = shock**2 + own**2
     noise = shock * rng.standard_normal((len(rows), base.shape[1], 1)) + own * rng.standard_normal(base.shape)
     middle = base * np.exp(by_period)[:, :, None]

@@ -387,7 +387,10 @@ class History:
             deals=deals,
             sources=self.sources,
             courses=_telling(
-                {s: own.until(_last_day(self.periods[n - 1], self.period), keep) for s, own in self.courses.items()},
+                {
+                    s: own.until(_last_day(self.periods[n - 1], self.period), keep)
+                    for s, own in self.courses.items()
+                },
                 self.period,
             ),
         )

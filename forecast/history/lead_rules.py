@@ -220,7 +220,10 @@ class Checked:
         """
         steps = list(pairwise(self.stages))
         lost = '"v_lost"' if "lost" in self.relation.cells else "NULL"
-        inner = [f"coalesce(\"v_channel\", '{BLANK}') AS name", f'date_trunc(\'{kind}\', "v_{self.stages[0]}") AS created']
+        inner = [
+            f"coalesce(\"v_channel\", '{BLANK}') AS name",
+            f"date_trunc('{kind}', \"v_{self.stages[0]}\") AS created",
+        ]
         sets = []
         for i, (before, stage) in enumerate(steps):
             inner += [
@@ -231,7 +234,9 @@ class Checked:
             sets.append(f"(channel, created, entered_{i}, left_{i}, moved_{i})")
         connection = self.relation.connection
         connection.execute("CREATE OR REPLACE TEMP TABLE lead_channels (name VARCHAR, channel BIGINT)")
-        connection.executemany("INSERT INTO lead_channels VALUES (?, ?)", [[n, i] for i, n in enumerate(names)])
+        connection.executemany(
+            "INSERT INTO lead_channels VALUES (?, ?)", [[n, i] for i, n in enumerate(names)]
+        )
         columns = [f"{part}_{i}" for i in range(len(steps)) for part in ("entered", "left", "moved")]
         marks = [f"grouping(entered_{i}) AS without_{i}" for i in range(len(steps))]
         sql = (

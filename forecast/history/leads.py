@@ -183,7 +183,9 @@ def _leads(opened: _Opened) -> Leads:
     def done(asked: _Asked, groups: pd.DataFrame) -> Leads:
         leave_out = spec.bad_rows == "leave out"
         return _told(
-            asked, spec.period, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out)
+            asked,
+            spec.period,
+            *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out),
         )
 
     if (
@@ -219,9 +221,7 @@ def _no_rows_in_names(source: _Source, at: int, groups: pd.DataFrame) -> None:
         raise duckdb.InvalidInputException("rows stand in one cell")
 
 
-def _told(
-    asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]
-) -> Leads:
+def _told(asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]) -> Leads:
     """The leads with what is said of their files."""
     checked, n_leads = asked.checked, int(found["n"].sum())
     raw = sorted(found["channel"].unique())

@@ -23,7 +23,10 @@ from forecast.periods import Periods, period_days
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-EXACT, WIDTH = 14, 0.08  # days up to which ages are told apart; of log age, in which later ones are taken together
+EXACT, WIDTH = (
+    14,
+    0.08,
+)  # days up to which ages are told apart; of log age, in which later ones are taken together
 POINTS = 8  # of the days of entry of a period, at which its units are looked at
 CHUNK = 400  # draws at a time
 
@@ -58,7 +61,9 @@ def drawn_pace(
     horizon = len(starts)
 
     def pace(kind: str) -> Array:
-        walk, shock, own = (posterior.array(f"{kind}_{name}_{stage}") for name in ("walk", "shock", "own_shock"))
+        walk, shock, own = (
+            posterior.array(f"{kind}_{name}_{stage}") for name in ("walk", "shock", "own_shock")
+        )
         shape = (len(walk), horizon, 1)
         level = np.cumsum(rng.standard_normal(shape) * walk[:, None, None], axis=1)
         noise = rng.standard_normal(shape) * shock[:, None, None]
@@ -102,10 +107,10 @@ def entering(posterior: Posterior, stage: str, pace: Pace, starts: Periods, kind
     return ever, lags
 
 
-def _days_of_entry(days: int) -> tuple[Counts, Array]:
+def _days_of_entry(days: int) -> tuple[Array, Array]:
     """Days that units have lived through by the end of their period of entry, at some points, and their weights."""
     edges = np.unique(np.rint(np.geomspace(1.0, days + 1.0, POINTS + 1)).astype(np.int64))
-    return (edges[:-1] + edges[1:] - 1) // 2, np.diff(edges) / days
+    return 0.5 * (edges[:-1] + edges[1:] - 1.0), np.diff(edges) / days
 
 
 def waiting_by_age(history: History, stage: str) -> tuple[Counts, Counts]:

@@ -197,9 +197,7 @@ def _changed(
     return more_room(world, factor_of(change, size, world.room), weight)
 
 
-def _delays(
-    base: Base, stage: str, change: ChangeSpec, size: Array, horizon: int
-) -> tuple[Array, Array]:
+def _delays(base: Base, stage: str, change: ChangeSpec, size: Array, horizon: int) -> tuple[Array, Array]:
     """Chance to move on by age, (draw, age), as it is and with the mean delay changed; sizes are in days."""
     posterior, days = base.case.posterior, DAYS_PER_PERIOD[base.case.history.period]
     mean = posterior.array(f"delay_mean_{stage}")[base.rows]
