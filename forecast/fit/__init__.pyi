@@ -12,8 +12,8 @@ from .fitting import fit as fit
 from .fitting import preview as preview
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
-from .law import Law as Law
 from .latent import log_likelihood as log_likelihood
+from .law import Law as Law
 from .parts import Part as Part
 from .points import POSITIVE as POSITIVE
 from .points import Draws as Draws

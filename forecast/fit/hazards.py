@@ -43,7 +43,7 @@ YEAR, LEAST_MONTHS, LEAST_A_YEAR = (
     12.0,
     150.0,
 )  # the same; months and events from which on a year has a season
-FREEDOM = 4.0
+FREEDOM, FREE = 4.0, 4  # of these; numbers of theta and d
 LEAST_HAZARD = 1e-6  # a day: below it a bin is as good as empty, whatever the lognormal says
 ITERATIONS, SETTLED = 200, 2e-3
 FIRST, HALVINGS = 3, 12  # steps before scales move too; of a step that does not climb
@@ -70,8 +70,9 @@ class Fitted:
     """Draws of one kind of event: log_hazard (draw, bin, channel), a day, at the as-of date and without noise.
 
     theta (draw, 3): logit share, log median days, log sigma of the cure. path (draw, period): the walk l, zero at the
-    end; season (draw, 12): log effects of the months of the year; walk, shock, own_shock (draw,): its sd a period, those of the noise. log_likelihood (kept, channel),
-    log_prior (draw,): of events, for the draws that are kept of paths, and of theta. k_hat, effective: of the weights of the normal's draws; weighed: they were used.
+    end; season (draw, 12): log effects of the months of the year; walk, shock, own_shock (draw,): its sd a period,
+    those of the noise. log_likelihood (kept, channel): of the draws of which paths are kept; log_prior (draw,): of theta.
+    k_hat, effective: of the weights of the normal's draws; weighed: they were used.
     """
 
     log_hazard: Array
@@ -146,6 +147,13 @@ def _ou_inverse(where: Array) -> Array:
     return np.linalg.inv(np.exp(-np.abs(where[:, None] - where) / MEMORY) + 1e-9 * np.eye(len(where)))
 
 
+def _steps_inverse(n: int) -> Array:
+    """Inverse of the correlations of a walk of n periods and one more, which is zero: sum of its squared steps."""
+    made = 2.0 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
+    made[:1, :1] = 1.0
+    return made
+
+
 def _knots(where: Array) -> Array:
     """Weights (bin, knot) by which an age lies between knots of log age."""
     chosen = [0]
@@ -161,71 +169,63 @@ class Hazards:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.exposure, self.y = data["exposure"], data["y"]  # (bin, period, channel)
-        self.edges = data["edges"]
-        self.prior = data["theta_prior"]  # (mean, sd) x (logit share, log median, log sigma)
+        self.edges, self.prior = (
+            data["edges"],
+            data["theta_prior"],
+        )  # (mean, sd) x (share, log median, log sigma)
         self.bins, self.periods, self.channels = self.y.shape
-        months = float(data["months"])  # in a period
-        many = self.channels > 1
+        self.many = self.channels > 1
+        self.own_variance = (0.7 * OWN_SHOCK) ** 2 if self.many else 0.0
+        self.own = np.zeros((self.periods, self.channels))  # o, means
+        self.far = math.inf  # that the last step moved a log hazard
         where = np.log(0.5 * (self.edges[:-1] + self.edges[1:]))
         self.knots = _knots(where)
-        k = self.knots.shape[1]
-        free, walk = 4, self.periods - 1
-        at = 0
-        self.blocks: list[_Block] = []
-
-        def block(name: str, inverse: Array, prior: float, copies: int = 1, *, lifted: bool = False) -> slice:
-            nonlocal at
-            made = _Block(name, free + at, inverse, prior, copies, lifted)
-            self.blocks.append(made)
-            at += made.each * copies
-            return made.at
-
-        self.delta = block("delta", _ou_inverse(where), DELTA, lifted=True)
-        steps = np.zeros((walk, walk))
-        steps[np.arange(walk), np.arange(walk)] = 2.0
-        if walk:
-            steps[0, 0] = 1.0
-            steps[np.arange(walk - 1), np.arange(1, walk)] = steps[
-                np.arange(1, walk), np.arange(walk - 1)
-            ] = -1.0
-        self.walk = block("walk", steps, WALK * math.sqrt(months))
-        self.shock = block("shock", np.eye(self.periods), SHOCK)
-        seen = self.exposure.sum(axis=(0, 2)) > 0
-        self.seasonal = bool(data["seasonal"]) and bool(
-            seen.sum() * months >= LEAST_MONTHS and self.y.sum() >= LEAST_A_YEAR
-        )
-        if self.seasonal:
-            self.season = block("season", np.eye(12), YEAR)
-        if many:
-            self.channel = block("channel", np.eye(self.channels), CHANNEL)
-            self.channel_age = block(
-                "channel_age", _ou_inverse(self.knots.T @ where / self.knots.sum(axis=0)), CHANNEL_AGE,
-                self.channels, lifted=True,
-            )  # fmt: skip
-        self.size = free + at
-        self.own_variance = (0.7 * OWN_SHOCK) ** 2 if many else 0.0
-        self.many = many
-        self.k = k
+        self.size, self.blocks = FREE, list[_Block]()
+        self._lay_out(where, float(data["months"]), seasonal=bool(data["seasonal"]))
+        self._make_rows(data["month_of_year"])
         self.m = np.zeros(self.size)
         self.m[:3] = self._first_theta(where)
         for each in self.blocks:
             self.m[each.at] = each.mean
-        self.own = np.zeros((self.periods, self.channels))  # o, means
-        self.far = math.inf  # that the last step moved a log hazard
-        # Rows of a bin and channel, and of a period, in the effects.
+
+    def _lay_out(self, where: Array, months: float, *, seasonal: bool) -> None:
+        """The effects behind theta and d, block by block; where: log age of the bins; months: in a period."""
+
+        def block(name: str, inverse: Array, prior: float, copies: int = 1, *, lifted: bool = False) -> slice:
+            made = _Block(name, self.size, inverse, prior, copies, lifted)
+            self.blocks.append(made)
+            self.size += made.each * copies
+            return made.at
+
+        seen = self.exposure.sum(axis=(0, 2)) > 0
+        enough = seen.sum() * months >= LEAST_MONTHS and self.y.sum() >= LEAST_A_YEAR
+        self.delta = block("delta", _ou_inverse(where), DELTA, lifted=True)
+        self.walk = block("walk", _steps_inverse(self.periods - 1), WALK * math.sqrt(months))
+        self.shock = block("shock", np.eye(self.periods), SHOCK)
+        self.season = block("season", np.eye(12), YEAR) if seasonal and enough else slice(0, 0)
+        if self.many:
+            at_knots = self.knots.T @ where / self.knots.sum(axis=0)
+            self.channel = block("channel", np.eye(self.channels), CHANNEL)
+            self.channel_age = block(
+                "channel_age", _ou_inverse(at_knots), CHANNEL_AGE, self.channels, lifted=True
+            )
+
+    def _make_rows(self, months: NDArray[np.int64]) -> None:
+        """How log hazards follow from the effects: of a bin and channel, and of a period."""
+        bins, periods, walk = np.arange(self.bins), np.arange(self.periods), np.arange(self.periods - 1)
         self.rows_bc = np.zeros((self.bins, self.channels, self.size))
         self.rows_bc[0, :, 3] = 1.0
-        self.rows_bc[np.arange(self.bins), :, self.delta.start + np.arange(self.bins)] = 1.0
+        self.rows_bc[bins, :, self.delta.start + bins] = 1.0
         self.rows_t = np.zeros((self.periods, self.size))
-        self.rows_t[np.arange(walk), self.walk.start + np.arange(walk)] = 1.0
-        self.rows_t[np.arange(self.periods), self.shock.start + np.arange(self.periods)] = 1.0
-        if self.seasonal:
-            self.rows_t[np.arange(self.periods), self.season.start + data["month_of_year"]] = 1.0
-        if many:
-            for c in range(self.channels):
-                self.rows_bc[:, c, self.channel.start + c] = 1.0
-                first = self.channel_age.start + c * k
-                self.rows_bc[:, c, first : first + k] = self.knots
+        self.rows_t[walk, self.walk.start + walk] = 1.0
+        self.rows_t[periods, self.shock.start + periods] = 1.0
+        if self.season.stop:
+            self.rows_t[periods, self.season.start + months] = 1.0
+        many, k = range(self.channels if self.many else 0), self.knots.shape[1]
+        for c in many:
+            self.rows_bc[:, c, self.channel.start + c] = 1.0
+            first = self.channel_age.start + c * k
+            self.rows_bc[:, c, first : first + k] = self.knots
 
     def _first_theta(self, where: Array) -> Array:
         """Where theta begins: the prior, or what events and days at risk say where there are some."""
@@ -413,7 +413,7 @@ class Hazards:
             log_hazard=base,
             theta=x[:, :3],
             path=np.concatenate([x[:, self.walk], np.zeros((draws, 1))], axis=1),
-            season=x[:, self.season] if self.seasonal else np.zeros((draws, 12)),
+            season=x[:, self.season] if self.season.stop else np.zeros((draws, 12)),
             walk=scales["walk"],
             shock=scales["shock"],
             own_shock=np.zeros(draws) if own_shock is None else own_shock,

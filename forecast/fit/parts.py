@@ -126,7 +126,7 @@ def _by_day(study: Study, history: History, fitter: Fitter, before: str, stage: 
     ]
     assert parts[0] is not None  # noqa: S101 - for the type checker
     found = fitter.hazards(parts[0], parts[1], history.enters_later(stage), history.period)
-    by_age = {name: ("draw", f"age_bin_{stage}", "channel") for name in ("hazard", "loss_hazard")}
+    by_age = dict.fromkeys(("hazard", "loss_hazard"), ("draw", f"age_bin_{stage}", "channel"))
     named = {
         f"{name}_{stage}": (by_age.get(name, DIMS.get(name, ("draw",))), values)
         for name, values in found.items()

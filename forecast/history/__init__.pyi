@@ -1,8 +1,8 @@
 from .audit import audit_history as audit_history
 from .audit_numbers import OUTLIERS as OUTLIERS
 from .audit_numbers import without_strays as without_strays
-from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .courses import Courses as Courses
+from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .history import History as History
 from .history import dataset as dataset
 from .history import no_deals as no_deals

@@ -50,9 +50,10 @@ class World:
 
     traffic, later (draw, channel): expected units entering the funnel, in the horizon and by carry-over after it.
     rates: by stage. lags: by stage with a delay, chance to move on after so many periods, by period of entry (draw,
-    period, age, channel; one channel stands for all where they are alike). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
-    by the period of its win; 1 where deals have none. at_once: by stage, channels that enter later. inflow, recovery:
-    by stage. room (draw, period): units that sales takes, or None; limited: channels that sales handles.
+    period, age, channel; one channel stands for all where they are alike). pipeline: by stage, expected moves of open
+    units by slot (draw, period + 1, channel). value: of a deal by the period of its win; 1 where deals have none.
+    at_once: by stage, channels that enter later. inflow, recovery: by stage. room (draw, period): units that sales
+    takes, or None; limited: channels that sales handles.
     """
 
     traffic: Array

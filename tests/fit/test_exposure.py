@@ -13,6 +13,7 @@ END = np.datetime64("2026-06-30", "D")
 
 
 def some_courses(rng: np.random.Generator, size: int = 300) -> Courses:
+    """Leads that leave on a day with chance 1 / 20."""
     entered = STARTS[0] + rng.integers(0, 181, size).astype("timedelta64[D]")
     left = entered + rng.geometric(0.05, size).astype("timedelta64[D]") - np.timedelta64(1, "D")
     gone = left <= END

@@ -32,6 +32,7 @@ def cells(
 
 
 def fitted(data: dict[str, Any], draws: int = 1000) -> tuple[Hazards, Any]:
+    """The hazards, settled, and their draws."""
     hazards = Hazards(data)
     hazards.settle()
     return hazards, hazards.draw(draws, np.random.default_rng(1))

@@ -12,6 +12,7 @@ EDGES = edges_of(300)
 
 
 def a_law(losses: bool = True) -> Law:
+    """Hazards of 50 to 150 days, with a first day on which many move."""
     rng = np.random.default_rng(4)
     shape = (3, len(EDGES) - 1, 2)
     moves = -4.0 + rng.normal(0, 0.7, shape)

@@ -40,6 +40,7 @@ ROWS = [
 
 
 def told(courses: Courses) -> list[tuple[int, str, str, bool, int]]:
+    """Rows as Python has them."""
     return [(int(c), str(e), str(left), bool(m), int(n)) for c, e, left, m, n in zip(*courses, strict=True)]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lead_fixture import write_study
 
 from forecast.fit import preview
 from forecast.history import read_history
@@ -16,7 +17,6 @@ from forecast.outlook.expectation import inside_share, outcome, world_of
 from forecast.outlook.open_pipeline import lags_of, open_moves
 from forecast.periods import period_days
 from forecast.study import load_study
-from lead_fixture import write_study
 
 HORIZON = 3
 
