@@ -6,7 +6,8 @@ DATA holds the public sets (olist/, hotel/, bpi20/: benchmarks/olist.py and weig
 are not there are left out. Origins: Olist every month from 2018-02 to 2018-08, hotel every month from 2016-07 to
 2017-02, bpi20 every month from 2017-10 to 2018-09. Told for each set: CRPS over what came (sums over the origins), in
 how many origins that lay inside the 80 % band, bias, and CPU seconds an origin; for each origin the mean, the band and
-what came. By the preview, or with --fit by the fit; with --lognormal by the delay that counts by period have.
+what came; then all wins and leads of the horizon beside simple methods (--baselines). By the preview, or with
+--fit by the fit; with --lognormal by the delay that counts by period have.
 
 --made N: N made companies whose delays are lognormal and whose rates stand still, about three wins a month, once as
 dated leads are learnt (`hazards`) and once by the lognormal delay of counts (`lognormal`), on the same histories.
@@ -27,7 +28,7 @@ from command import parser_of
 from olist import prepare, study_text
 from weighed import PUBLIC
 
-from forecast.backtest import scores
+from forecast.backtest import BASELINES, scores
 from forecast.fit import fit, preview
 from forecast.history import History, read_history
 from forecast.outlook import case_of, simulate
@@ -53,8 +54,10 @@ delay.won = "45 days"
 """
 
 
-def wins_of(study: Study, history: History, *, seed: int, draws: int, fitted: bool) -> np.ndarray:
-    """Draws of the wins, over the horizon, of leads that are there at the end of the history."""
+def wins_of(
+    study: Study, history: History, *, seed: int, draws: int, fitted: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws over the horizon: wins of leads that are there at the end of the history, all wins, and new leads."""
     if fitted:
         posterior = fit(study, history, seed=seed, draws=draws, progress=Silent(), cores=1, weigh=False)
     else:
@@ -62,7 +65,9 @@ def wins_of(study: Study, history: History, *, seed: int, draws: int, fitted: bo
     plan = np.zeros((HORIZON, len(history.channels)))
     case = case_of(study, history, posterior, plan, np.random.default_rng([seed, 1]))
     made = simulate(case, {"given": plan}, rng=np.random.default_rng([seed, 2]))
-    return np.asarray(made["won_from_pipeline"].sel(plan="given").sum(["period", "channel"]).values, float)
+    totals = made.sel(plan="given").sum(["period", "channel"])
+    known, won, leads = (totals[name].values.astype(float) for name in ("won_from_pipeline", "won", "leads"))
+    return known, won, leads
 
 
 def came(leads: pd.DataFrame, created: str, first: str, origin: str) -> int:
@@ -85,6 +90,22 @@ def public(data: Path, name: str) -> tuple[Study, History, pd.DataFrame, str]:
         (place / "study.toml").write_text(STUDIES[name], encoding="utf-8")
         study = load_study(place / "study.toml")
         return study, read_history(study), rows, "first_contact_date" if name == "olist" else "created"
+
+
+def beside(
+    history: History, origin: str, known: History, draws: dict[str, np.ndarray], names: Sequence[str]
+) -> dict[str, Any]:
+    """CRPS of all wins and of leads over the horizon, of the forecast and of simple methods, and what came."""
+    first, found = known.periods.size, dict[str, Any]()
+    for measure, made in draws.items():
+        seen = float(history.total(measure)[first : first + HORIZON].sum())
+        found[f"{measure} came"] = seen
+        found[f"{measure} forecast"] = float(scores.crps(made, seen))
+        for name in names:
+            rng = np.random.default_rng([*f"{origin} {name}".encode()])
+            base = BASELINES[name](known, HORIZON, rng, 4000, measure)
+            found[f"{measure} {name}"] = float(scores.crps(base, seen))
+    return found
 
 
 def row_of(name: str, draws: np.ndarray, seen: float) -> dict[str, Any]:
@@ -111,16 +132,20 @@ def told(name: str, rows: pd.DataFrame) -> str:
     )
 
 
-def run(data: Path, name: str, *, draws: int, fitted: bool, lognormal: bool) -> pd.DataFrame:
+def run(
+    data: Path, name: str, names: Sequence[str], *, draws: int, fitted: bool, lognormal: bool
+) -> pd.DataFrame:
     """All origins of a set."""
     study, history, leads, created = public(data, name)
     history = replace(history, courses={}) if lognormal else history
     found = []
     for origin in ORIGINS[name]:
         started = time.process_time()
-        made = wins_of(study, history.as_of(origin), seed=1, draws=draws, fitted=fitted)
+        known = history.as_of(origin)
+        made, won, new = wins_of(study, known, seed=1, draws=draws, fitted=fitted)
         row = row_of(origin, made, came(leads, created, history.labels[0], origin))
-        found.append(row | {"seconds": time.process_time() - started})
+        row |= {"seconds": time.process_time() - started}
+        found.append(row | beside(history, origin, known, {"won": won, "leads": new}, names))
     return pd.DataFrame(found)
 
 
@@ -156,7 +181,8 @@ def made(numbers: range, *, draws: int) -> Iterator[tuple[int, str, dict[str, An
         seen = came(leads, "created", history.labels[0], history.labels[-1])
         for road, known in (("hazards", history), ("lognormal", replace(history, courses={}))):
             started = time.process_time()
-            row = row_of(str(number), wins_of(study, known, seed=1, draws=draws, fitted=False), seen)
+            wins, _, _ = wins_of(study, known, seed=1, draws=draws, fitted=False)
+            row = row_of(str(number), wins, seen)
             row |= {"seconds": time.process_time() - started}
             print(f"{number} {road}: mean {row['mean']:.1f}, came {seen}, CRPS {row['crps']:.2f}", flush=True)
             yield number, road, row
@@ -167,6 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__)
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--only", default=",".join(ORIGINS))
+    parser.add_argument("--baselines", default="spreadsheet,seasonal naive,drift")
     parser.add_argument("--made", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first made company")
     parser.add_argument("--fit", action="store_true")
@@ -178,9 +205,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not (given.data / name).is_dir():
             print(f"{name}: no folder of this name in {given.data}")
             continue
-        rows = run(given.data, name, draws=given.draws, fitted=given.fit, lognormal=given.lognormal)
-        print(rows.drop(columns="seconds").round(2).to_string(index=False), flush=True)
+        options = {"draws": given.draws, "fitted": given.fit, "lognormal": given.lognormal}
+        rows = run(given.data, name, given.baselines.split(","), **options)
+        shown = ["origin", "mean", "q10", "q90", "came", "crps", "inside"]
+        print(rows[shown].round(2).to_string(index=False), flush=True)
         print(told(name, rows), flush=True)
+        for measure in ("won", "leads"):
+            sums = rows.filter(like=f"{measure} ").sum()
+            relative = sums.drop(f"{measure} came") / sums[f"{measure} came"]
+            said = ", ".join(f"{k.removeprefix(measure + ' ')} {v:.3f}" for k, v in relative.items())
+            print(f"  all {measure}, CRPS/came: {said}", flush=True)
     numbers = range(given.first, given.first + given.made)
     found = [{"road": road, **row} for _, road, row in made(numbers, draws=given.draws)]
     if found:

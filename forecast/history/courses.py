@@ -51,7 +51,7 @@ class Courses(NamedTuple):
     @property
     def open(self) -> Courses:
         """Those that are still there."""
-        return Courses(*(values[np.isnat(self.left)] for values in self))
+        return Courses._make(values[np.isnat(self.left)] for values in self)
 
 
 def ordered(courses: Courses) -> Courses:
@@ -63,7 +63,7 @@ def ordered(courses: Courses) -> Courses:
     if order.size:
         first[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in last])
     n = np.add.reduceat(courses.n[order], np.flatnonzero(first)) if order.size else courses.n
-    made = Courses(*(values[order][first] for values in courses[:4]), n)
+    made = Courses._make([*(values[order][first] for values in courses[:4]), n])
     for values in made:
         values.flags.writeable = False
     return made

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from forecast.fit import fit_posterior
 from forecast.fit.exposure import edges_of
 from forecast.fit.hazards import Hazards, cure_hazard, mode_of_variance, scale_given
+from forecast.history import read_history
+from forecast.study import load_study
 
 EDGES = edges_of(400)
 PRIOR = np.array([[-1.5, np.log(30.0), 0.0], [1.5, 1.2, 0.5]])
@@ -126,3 +131,44 @@ def test_scales_are_drawn_around_what_effects_say():
     drawn = scale_given(400, np.full(2000, 400 * 0.2**2), 0.15, np.random.default_rng(8))
     assert drawn.mean() == pytest.approx(0.2, rel=0.02)
     assert drawn.std() == pytest.approx(0.2 / np.sqrt(800), rel=0.15)
+
+
+def two_humps(folder: Path, *, size: int = 8000) -> Path:
+    """A CRM of a year and a half: half of the wins within days, half after months; two in five losses have dates."""
+    rng = np.random.default_rng(11)
+    days = 548
+    created = np.sort(rng.integers(0, days, size))
+    channel = np.array(["a", "b", "c", "d"])[rng.integers(0, 4, size)]
+    wins = rng.random(size) < np.where(channel == "a", 0.5, 0.35)
+    late = rng.random(size) < 0.5
+    won = created + np.where(late, rng.normal(95, 12, size).clip(30), rng.gamma(2.0, 4.0, size)).astype(int)
+    dated = ~wins & (rng.random(size) < 0.4)
+    lost = created + rng.gamma(1.5, 30.0, size).astype(int)
+
+    def written_out(day: np.ndarray, there: np.ndarray) -> np.ndarray:
+        dates = (np.datetime64("2024-01-01") + day.astype("timedelta64[D]")).astype(str)
+        return np.where(there & (day < days), dates, "")
+
+    table = {
+        "lead_id": np.arange(size).astype(str),
+        "channel": channel,
+        "created": written_out(created, created >= 0),
+        "won": written_out(won, wins),
+        "lost": written_out(lost, dated),
+    }
+    pd.DataFrame(table).to_csv(folder / "leads.csv", index=False)
+    text = 'name = "crm"\n[history]\nleads = "leads.csv"\nthrough = "2025-06"\n[funnel]\nstages = ["leads", "won"]\n'
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    return folder / "study.toml"
+
+
+@pytest.mark.slow
+def test_a_crm_of_two_humps_and_many_dated_losses_passes_its_gate(tmp_path: Path):
+    """No bar is missed, ages are foreseen as they came, and wins of open leads are near what the law says."""
+    study = load_study(two_humps(tmp_path))
+    history = read_history(study)
+    known = fit_posterior(study, history, seed=1, draws=4000)
+    assert known.provenance["failures"] == []
+    assert [d["part"] for d in known.diagnostics[:2]] == ["leads to won", "losses before won"]
+    ages = [r["p"] for r in known.provenance["predictive"] if r["family"] == "ages"]
+    assert min(ages) > 0.01
