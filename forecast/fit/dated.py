@@ -92,7 +92,7 @@ def told_by(
         lost[rows] = gone.sum(axis=1)
         for kind, mass in (("", moved), ("loss_", gone)):
             found[f"{kind}delay_mean"][rows], found[f"{kind}delay_cv"][rows] = _moments(
-                mass @ weights, middles
+                np.asarray(mass @ weights), middles
             )
     log_stay = np.log1p(-np.clip(ever, NEVER, 1.0 - NEVER))[:, None] * np.exp(moves.path)[:, :, None]
     rates = np.clip(-np.expm1(log_stay), NEVER, 1.0 - NEVER)

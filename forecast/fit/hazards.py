@@ -90,7 +90,9 @@ class Fitted:
 
     def of(self, rows: NDArray[np.int64]) -> Fitted:
         """These draws of it."""
-        arrays = {name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+        arrays: dict[str, Any] = {
+            name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)
+        }
         return replace(self, **arrays)
 
 

@@ -415,8 +415,8 @@ class History:
                 digest.update(_bytes_of(arrays[name].values))
         for name in sorted(self.courses):
             digest.update(f"\ncourses {name} ".encode())
-            for values in self.courses[name]:
-                digest.update(_bytes_of(values))
+            for part in self.courses[name]:
+                digest.update(_bytes_of(part))
         digest.update(b"\ndeals ")
         for values in _placed(self.deals, self.periods, self.channels, self.period):
             digest.update(_bytes_of(values))

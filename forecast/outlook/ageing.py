@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def entering(posterior: Posterior, stage: str, pace: Pace, starts: Periods, kind
     days, horizon = period_days(starts, kind), len(starts)
     draws, _, channels = pace.moves.shape
     ever = np.zeros((draws, horizon, channels))
-    lags = np.zeros((draws, horizon, horizon, channels), dtype=np.float32)
+    lags: NDArray[Any] = np.zeros((draws, horizon, horizon, channels), dtype=np.float32)  # bounds memory
     for first in range(0, draws, CHUNK):
         rows = np.arange(first, min(first + CHUNK, draws))
         laws = [law_of(posterior, stage, pace, f, rows) for f in range(horizon + 1)]
@@ -109,7 +110,7 @@ def entering(posterior: Posterior, stage: str, pace: Pace, starts: Periods, kind
 
 def _days_of_entry(days: int) -> tuple[Array, Array]:
     """Days that units have lived through by the end of their period of entry, at some points, and their weights."""
-    edges = np.unique(np.rint(np.geomspace(1.0, days + 1.0, POINTS + 1)).astype(np.int64))
+    edges = np.unique(np.rint(np.geomspace(1.0, days + 1.0, POINTS + 1))).astype(np.float64)
     return 0.5 * (edges[:-1] + edges[1:] - 1.0), np.diff(edges) / days
 
 
