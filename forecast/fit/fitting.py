@@ -287,7 +287,7 @@ class _Run:
             made = hazards.draw(self.draws, rng, near=self.road == PREVIEW)
         if self.road != PREVIEW:
             told = {"part": part.label, "draws": self.draws, "asked": self.draws, "settled": hazards.far}
-            told |= {"normal_k_hat": made.k_hat, "normal_ess": made.effective, "weighed": made.weighed}
+            told |= {"normal_k_hat": made.k_hat, "normal_ess": made.effective}
             self.diagnostics.append(told | {"seconds": round(time.perf_counter() - started, 2)})
         return made
 

@@ -71,7 +71,8 @@ class Fitted:
 
     theta (draw, 3): logit share, log median days, log sigma of the cure. path (draw, period): the walk l, zero at the
     end; season (draw, 12): log effects of the months of the year; walk, shock, own_shock (draw,): its sd a period,
-    those of the noise. log_likelihood (kept, channel): of the draws of which paths are kept; log_prior (draw,): of theta.
+    those of the noise. log_likelihood (kept, channel): of the draws of which paths are kept; log_prior (draw,): of
+    theta.
     k_hat, effective: of the weights of the normal's draws; weighed: they were used.
     """
 
