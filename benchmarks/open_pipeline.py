@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__)
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--only", default=",".join(ORIGINS))
-    parser.add_argument("--baselines", default="spreadsheet,seasonal naive,drift")
+    parser.add_argument("--baselines", default="spreadsheet,drift")
     parser.add_argument("--made", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first made company")
     parser.add_argument("--fit", action="store_true")

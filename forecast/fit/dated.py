@@ -42,23 +42,23 @@ def hazard_data(study: Study, history: History, stage: str) -> tuple[dict[str, A
     rate, seasonal = inputs.rate_prior_of(study, stage), study.priors.season != "none"
     stated = study.funnel.delay.get(stage)
     middle = MEDIAN_DAYS if stated is None else (math.log(max(stated, LEAST_DAYS)) - STATED[0], STATED[1])
-    told = _data(history, cells, cells.moved, (rate.mean, rate.sd), middle, seasonal)
+    told = _data(history, cells, cells.moves, (rate.mean, rate.sd), middle, seasonal)
     return told, _data(
-        history, cells, cells.lost, SHARE_LOST, MEDIAN_DAYS, seasonal
-    ) if cells.lost.any() else None
+        history, cells, cells.losses, SHARE_LOST, MEDIAN_DAYS, seasonal
+    ) if cells.losses[1].any() else None
 
 
 def _data(
     history: History,
     cells: Exposure,
-    events: Array,
+    events: tuple[Array, Array],
     share: tuple[float, float],
     middle: tuple[float, float],
     seasonal: bool,
 ) -> dict[str, Any]:
     return {
-        "exposure": cells.at_risk,
-        "y": events,
+        "exposure": events[0],
+        "y": events[1],
         "edges": cells.edges,
         "theta_prior": np.array([share, middle, SIGMA]).T,
         "months": np.array(12.0 / periods_per_year(history.period)),
@@ -92,7 +92,7 @@ def told_by(
         lost[rows] = gone.sum(axis=1)
         for kind, mass in (("", moved), ("loss_", gone)):
             found[f"{kind}delay_mean"][rows], found[f"{kind}delay_cv"][rows] = _moments(
-                np.asarray(mass @ weights), middles
+                np.asarray(mass @ weights, dtype=np.float64), middles
             )
     log_stay = np.log1p(-np.clip(ever, NEVER, 1.0 - NEVER))[:, None] * np.exp(moves.path)[:, :, None]
     rates = np.clip(-np.expm1(log_stay), NEVER, 1.0 - NEVER)

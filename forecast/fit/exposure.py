@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.history import Courses
+from forecast.history import Courses, History
 from forecast.periods import Periods
 
 Array = NDArray[np.float64]
@@ -20,6 +20,7 @@ Ints = NDArray[np.int64]
 
 GROWTH = 1.25  # of the edges of the ages
 BEYOND, LEAST_DAYS = 3, 1500  # how far ages reach, over the days of the history and at least
+WHOLE = 0.7  # of the moves expected of what entered before the first one: below, settled units stand there as open
 MISSED = 10.0  # events expected before the first one: exp(-10) is the chance to see none
 
 
@@ -27,15 +28,16 @@ MISSED = 10.0  # events expected before the first one: exp(-10) is the chance to
 class Exposure:
     """Cells (bin, period, channel) of units before one stage.
 
-    edges (bin + 1,): ages in days; at_risk: days at risk, less half of all that left; moved, lost: events. begins: the
-    day on which observation begins where it is cut, else None.
+    edges (bin + 1,): ages in days; moves, losses: days at risk, less half of all that left, and events; begins: the day
+    on which observation of moves begins where it is cut, else None. partly: units that were settled before that day
+    are not in the file, so what entered before it is not known whole.
     """
 
     edges: Ints
-    at_risk: Array
-    moved: Array
-    lost: Array
+    moves: tuple[Array, Array]
+    losses: tuple[Array, Array]
     begins: np.datetime64 | None
+    partly: bool
 
 
 def edges_of(days: int) -> Ints:
@@ -78,46 +80,63 @@ def exposures(courses: Courses, starts: Periods, end: np.datetime64, channels: i
     def laid_out(place: Ints, weights: Array) -> Array:
         return np.bincount(place, weights=weights, minlength=shape[0] * shape[1]).reshape(shape)
 
-    day = entry + age
-    begins = max(
-        _begins(at_risk(gone | True), day, age, entered, waited, courses.n, kind, edges) for kind in kinds
+    day, left = entry + age, entered + waited
+    every = np.ones(gone.size, dtype=bool)
+    first_move, first_loss = (
+        _begins(at_risk(every), day, bins[age], left, bins[waited], courses.n, k) for k in kinds
     )
-    late = day >= begins
-    place = bins[age[late]] * shape[1] + period[day[late]]
-    risk, moved, lost = (np.zeros((*shape, channels)) for _ in range(3))
-    for c in range(channels):
-        own = courses.channel == c
-        risk[:, :, c] = laid_out(place, at_risk(own)[late])
-        for kind, found in zip(kinds, (moved, lost), strict=True):
-            rows = own & kind & (entered + waited >= begins)
-            left = entered[rows] + waited[rows]
-            found[:, :, c] = laid_out(bins[waited[rows]] * shape[1] + period[left], courses.n[rows])
-    known = first + np.timedelta64(begins, "D") if begins else None
-    return Exposure(edges, np.maximum(risk - 0.5 * (moved + lost), 0.0), moved, lost, known)
+    cells = []
+    for kind, begins in zip(kinds, (first_move, max(first_move, first_loss)), strict=True):
+        late, at_all = day >= begins, gone & (left >= begins)
+        place = bins[age[late]] * shape[1] + period[day[late]]
+        risk, events = np.zeros((*shape, channels)), np.zeros((*shape, channels))
+        for c in range(channels):
+            own = courses.channel == c
+            risk[:, :, c] = laid_out(place, at_risk(own)[late])
+            for found, rows, share in ((risk, own & at_all, -0.5), (events, own & at_all & kind, 1.0)):
+                out = laid_out(bins[waited[rows]] * shape[1] + period[left[rows]], share * courses.n[rows])
+                found[:, :, c] += out
+        cells.append((np.maximum(risk, 0.0), events))
+    partly = False
+    if first_move:
+        old = entered < first_move
+        late = day >= first_move
+        hazard = _pooled(at_risk(~old)[late], bins[age[late]], courses.n * (kinds[0] & ~old), bins[waited])
+        expected = at_risk(old)[late] @ hazard[bins[age[late]]]
+        partly = bool((courses.n * (kinds[0] & old)).sum() > WHOLE * expected)
+    known = first + np.timedelta64(first_move, "D") if first_move else None
+    return Exposure(edges, cells[0], cells[1], known, partly)
+
+
+def _pooled(risk: Array, at: Ints, events: Array, bins: Ints) -> Array:
+    """Events a day at risk by bin, all channels and periods together; risk and events with the bins they lie in."""
+    size = int(max(at.max(initial=0), bins.max(initial=0))) + 1
+    seen, left = (np.bincount(b, weights=w, minlength=size) for b, w in ((bins, events), (at, risk)))
+    return np.asarray(seen / np.maximum(left, 1.0))
 
 
 def _begins(
-    risk: Array,
-    day: Ints,
-    age: Ints,
-    entered: Ints,
-    waited: Ints,
-    n: Ints,
-    kind: NDArray[np.bool_],
-    edges: Ints,
+    risk: Array, day: Ints, at: Ints, left: Ints, bins: Ints, n: Ints, kind: NDArray[np.bool_]
 ) -> int:
     """Day of the first event of a kind where many are expected before it, else 0.
 
-    risk: units by day and age; entered, waited, n: courses.
+    risk: units by `day` and bin `at`; left, bins, n: days and bins at which courses end, and their units.
     """
     if not kind.any():
         return 0
-    begins = int((entered + waited)[kind].min())
-    size, late = len(edges), day >= begins
-    place = np.searchsorted(edges, age, side="right") - 1
-    seen = np.bincount(
-        np.searchsorted(edges, waited[kind], side="right") - 1, weights=n[kind], minlength=size
-    )
-    left, before = (np.bincount(place, weights=risk * part, minlength=size) for part in (late, ~late))
-    expected = float((before * seen / np.maximum(left, 1.0)).sum())
-    return begins if expected > MISSED else 0
+    begins = int(left[kind].min())
+    late = day >= begins
+    hazard = _pooled(risk[late], at[late], n * kind, bins)
+    early = ~late
+    return begins if float(risk[early] @ np.append(hazard, np.zeros(at.max() + 1))[at[early]]) > MISSED else 0
+
+
+def known_whole(history: History) -> NDArray[np.bool_]:
+    """Periods in which what entered the first dated stage is known whole, (period,): see `Exposure.partly`."""
+    whole = np.ones(len(history.periods), dtype=bool)
+    for stage, courses in history.courses.items():
+        if history.counted and history.counted.index(stage) == 1:
+            cells = exposures(courses, history.periods, history.end, len(history.channels))
+            if cells.partly and cells.begins is not None:
+                whole &= history.periods >= cells.begins
+    return whole

@@ -26,7 +26,7 @@ def test_cells_are_those_of_counting_day_by_day():
     """A unit is at risk on each day from its first to the one on which it leaves, which counts by half."""
     courses = some_courses(np.random.default_rng(1))
     cells = exposures(courses, STARTS, END, 2)
-    risk, moved, lost = (np.zeros_like(cells.at_risk) for _ in range(3))
+    risk, moved, lost = (np.zeros_like(cells.moves[0]) for _ in range(3))
     for channel, entered, left, moves, n in zip(*courses, strict=True):
         last = END if np.isnat(left) else left
         for day in np.arange(entered, last + np.timedelta64(1, "D")):
@@ -40,9 +40,10 @@ def test_cells_are_those_of_counting_day_by_day():
             moved[at] += n * (gone and moves)
             lost[at] += n * (gone and not moves)
     assert cells.begins is None
-    assert cells.at_risk == pytest.approx(risk)
-    assert np.array_equal(cells.moved, moved)
-    assert np.array_equal(cells.lost, lost)
+    assert cells.moves[0] == pytest.approx(risk)
+    assert cells.losses[0] == pytest.approx(risk)
+    assert np.array_equal(cells.moves[1], moved)
+    assert np.array_equal(cells.losses[1], lost)
 
 
 def test_observation_begins_where_events_are_first_recorded():
@@ -53,11 +54,22 @@ def test_observation_begins_where_events_are_first_recorded():
     cut = Courses(*(values[kept] for values in courses))
     cells = exposures(cut, STARTS, END, 2)
     assert cells.begins == first
-    assert not cells.at_risk[:, :2].any()
+    assert cells.partly  # of what entered before, only those are in the file that were open then
+    assert not cells.moves[0][:, :2].any()
     whole = exposures(courses, STARTS, END, 2)
     late = slice(3, None)
-    assert cells.moved[:, late] == pytest.approx(whole.moved[:, late])
-    assert cells.at_risk[:, late] == pytest.approx(whole.at_risk[:, late])
+    assert cells.moves[1][:, late] == pytest.approx(whole.moves[1][:, late])
+    assert cells.moves[0][:, late] == pytest.approx(whole.moves[0][:, late])
+
+
+def test_settled_units_that_stand_as_open_are_no_left_edge():
+    """A file in which early moves were not written down: what entered is known whole, and few of it move later."""
+    courses = some_courses(np.random.default_rng(2), 2000)
+    early = courses.left < np.datetime64("2026-04-15", "D")
+    unwritten = np.where(early, np.datetime64("NaT", "D"), courses.left)
+    cells = exposures(courses._replace(left=unwritten, moved=courses.moved & ~early), STARTS, END, 2)
+    assert cells.begins is not None
+    assert not cells.partly
 
 
 def test_few_leads_without_an_event_are_no_gap():
