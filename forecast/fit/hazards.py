@@ -44,7 +44,7 @@ YEAR, LEAST_MONTHS, LEAST_A_YEAR = (
     150.0,
 )  # the same; months and events from which on a year has a season
 FREEDOM, FREE = 4.0, 4  # of these; numbers of theta and d
-LEAST_HAZARD = 1e-6  # a day: below it a bin is as good as empty, whatever the lognormal says
+LEAST_HAZARD = 1e-7  # a day: below it a bin is as good as empty, whatever the lognormal says
 ITERATIONS, SETTLED = 200, 2e-3
 FIRST, HALVINGS = 3, 12  # steps before scales move too; of a step that does not climb
 FARTHEST, MOST_VARIANCE = 1.5, 4.0  # that a log hazard moves in one step; of it, that is looked at
