@@ -43,9 +43,9 @@ def hazard_data(study: Study, history: History, stage: str) -> tuple[dict[str, A
     stated = study.funnel.delay.get(stage)
     middle = MEDIAN_DAYS if stated is None else (math.log(max(stated, LEAST_DAYS)) - STATED[0], STATED[1])
     told = _data(history, cells, cells.moves, (rate.mean, rate.sd), middle, seasonal)
-    return told, _data(
-        history, cells, cells.losses, SHARE_LOST, MEDIAN_DAYS, seasonal
-    ) if cells.losses[1].any() else None
+    return told, _data(history, cells, cells.losses, SHARE_LOST, MEDIAN_DAYS, seasonal) if cells.losses[
+        1
+    ].any() else None
 
 
 def _data(
@@ -92,7 +92,7 @@ def told_by(
         lost[rows] = gone.sum(axis=1)
         for kind, mass in (("", moved), ("loss_", gone)):
             found[f"{kind}delay_mean"][rows], found[f"{kind}delay_cv"][rows] = _moments(
-                np.asarray(mass @ weights, dtype=np.float64), middles
+                mass @ weights, middles
             )
     log_stay = np.log1p(-np.clip(ever, NEVER, 1.0 - NEVER))[:, None] * np.exp(moves.path)[:, :, None]
     rates = np.clip(-np.expm1(log_stay), NEVER, 1.0 - NEVER)
@@ -116,7 +116,7 @@ def months_of(starts: Periods) -> NDArray[np.int64]:
     return np.asarray(starts.astype("datetime64[M]").astype(np.int64) % 12)
 
 
-def _moments(mass: Array, at: Array) -> tuple[Array, Array]:
+def _moments(mass: NDArray[Any], at: NDArray[Any]) -> tuple[Array, Array]:
     """Mean and coefficient of variation of masses (draw, bin)."""
     mass = mass + 1e-12
     whole = mass.sum(axis=1)

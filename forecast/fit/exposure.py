@@ -108,7 +108,7 @@ def exposures(courses: Courses, starts: Periods, end: np.datetime64, channels: i
     return Exposure(edges, cells[0], cells[1], known, partly)
 
 
-def _pooled(risk: Array, at: Ints, events: Array, bins: Ints) -> Array:
+def _pooled(risk: Array, at: Ints, events: Ints, bins: Ints) -> Array:
     """Events a day at risk by bin, all channels and periods together; risk and events with the bins they lie in."""
     size = int(max(at.max(initial=0), bins.max(initial=0))) + 1
     seen, left = (np.bincount(b, weights=w, minlength=size) for b, w in ((bins, events), (at, risk)))
