@@ -29,6 +29,7 @@ from olist import prepare, study_text
 from weighed import PUBLIC
 
 from forecast.backtest import BASELINES, scores
+from forecast.errors import UsageError
 from forecast.fit import fit, preview
 from forecast.history import History, read_history
 from forecast.outlook import case_of, simulate
@@ -103,7 +104,11 @@ def beside(
         found[f"{measure} forecast"] = float(scores.crps(made, seen))
         for name in names:
             rng = np.random.default_rng([*f"{origin} {name}".encode()])
-            base = BASELINES[name](known, HORIZON, rng, 4000, measure)
+            try:
+                base = BASELINES[name](known, HORIZON, rng, 4000, measure)
+            except UsageError:  # too short a history
+                found[f"{measure} {name}"] = np.nan
+                continue
             found[f"{measure} {name}"] = float(scores.crps(base, seen))
     return found
 
@@ -211,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(rows[shown].round(2).to_string(index=False), flush=True)
         print(told(name, rows), flush=True)
         for measure in ("won", "leads"):
-            sums = rows.filter(like=f"{measure} ").sum()
+            sums = rows.filter(like=f"{measure} ").sum(skipna=False)
             relative = sums.drop(f"{measure} came") / sums[f"{measure} came"]
             said = ", ".join(f"{k.removeprefix(measure + ' ')} {v:.3f}" for k, v in relative.items())
             print(f"  all {measure}, CRPS/came: {said}", flush=True)
