@@ -351,7 +351,7 @@ def test_moves_under_another_total_name_the_total():
 @pytest.mark.parametrize(
     ("column", "factor", "said"),
     [
-        ("revenue", 100.0, "of revenue are expected, not"),
+        ("visitors", 100.0, "of revenue are expected, not"),
         ("spend", 100.0, "the plan spends"),
         ("spend", 1.0, ""),
     ],

@@ -13,6 +13,7 @@ compare with old ones; in counts by cohort the last half year is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,10 +126,19 @@ def noise_of(steps: Steps, at: int, period: str) -> tuple[float, float]:
     return max(-together, 0.0), max(float(variance) + 2 * together, least)
 
 
-def jumps(history: History) -> Check | None:
-    """Transitions whose rate changes its level at once, beyond what its walk and the chance of counts explain."""
-    width, found, asked = max(PERIODS_PER_YEAR[history.period] // 2, LEAST), [], steps_of(history)
-    for steps in asked:
+class Jump(NamedTuple):
+    """A change of level of the rate into a stage, at the period of this index."""
+
+    stage: str
+    at: int
+    label: str
+    change: Change
+
+
+def found_jumps(history: History) -> list[Jump]:
+    """The sharpest change of level of each rate, where it is beyond what its walk and the chance of counts explain."""
+    width, found = max(PERIODS_PER_YEAR[history.period] // 2, LEAST), []
+    for steps in steps_of(history):
         places = range(LEAST, len(steps.above) - LEAST + 1)
         changes = ((change(steps, at, width, noise_of(steps, at, history.period)), at) for at in places)
         made = [(seen, at) for seen, at in changes if seen is not None]
@@ -136,11 +146,19 @@ def jumps(history: History) -> Check | None:
             continue
         sharpest, at = max(made, key=lambda pair: abs(pair[0].z))
         if abs(sharpest.z) > SURE and abs(sharpest.size) > LARGE:
-            text = "into {stage} {before:.1%} before {period}, {after:.1%} from then on"
-            levels = {"before": sharpest.before, "after": sharpest.after}
-            found.append(message(text, stage=steps.stage, period=steps.labels[at], **levels))
-    if not asked:
+            found.append(Jump(steps.stage, at, steps.labels[at], sharpest))
+    return found
+
+
+def jumps(history: History) -> Check | None:
+    """Transitions whose rate changes its level at once."""
+    if not steps_of(history):
         return None
+    text = "into {stage} {before:.1%} before {period}, {after:.1%} from then on"
+    found = [
+        message(text, stage=jump.stage, period=jump.label, before=jump.change.before, after=jump.change.after)
+        for jump in found_jumps(history)
+    ]
     if not found:
         return Check(JUMP, PASS, "no rate changes its level beyond its walk and chance")
     advice = "Without a cause in the market this is mostly a new definition: agree on criteria, note when they change."

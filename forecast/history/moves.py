@@ -5,6 +5,7 @@ A `Move` shifts the log of traffic or of the value of a deal, or the logit of a 
     an event                             1 in its periods
     a change within the history         -1 before it and 0 from then on: today's level is that after it
     a change ahead                       0 up to the as-of date, 1 from then on
+    a step that the history shows        as a change within it, of unknown size
 
 So the walks and levels that are learnt are those of an ordinary period of today. A size is Normal(mean, sd): as stated,
 or UNKNOWN wide where the data are to tell it. An event is not the same every year: each time it has, beside that size,
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import StudyError
+from forecast.history.breaks import NEAR, breaks_of
 from forecast.history.history import History
 from forecast.periods import Periods, parse_period, period_label
 from forecast.study import Z80, EventSpec, FactorSpec, ShiftSpec, Study, nearest
@@ -80,8 +82,22 @@ def moves_of(study: Study, history: History) -> list[Move]:
 
 
 def seen_moves(study: Study, history: History, target: str) -> list[Move]:
-    """Those of one target that are part of the fit, in the order in which the posterior has their sizes."""
-    return [move for move in moves_of(study, history) if move.target == target and move.seen(history)]
+    """Those of one target that are part of the fit, in the order in which the posterior has their sizes.
+
+    After what the study states stand the steps that the history shows of itself (`breaks`), of unknown size; where a
+    change is stated within a few periods of one, that is what it is.
+    """
+    known = [move for move in moves_of(study, history) if move.target == target and move.seen(history)]
+    stated = [parse_period(m.spec.from_, history.period) for m in known if isinstance(m.spec, ShiftSpec)]
+    for broken in breaks_of(history):
+        near = history.periods[max(broken.at - NEAR, 0) : broken.at + NEAR + 1]
+        if broken.target != target or any(near[0] <= first <= near[-1] for first in stated):
+            continue
+        label = period_label(history.periods[broken.at], history.period)
+        every = np.ones(len(history.channels), dtype=bool)
+        spec = ShiftSpec.model_construct(from_=label)
+        known.append(Move("", f"step at {label}", target, every, 0.0, UNKNOWN, True, spec))
+    return known
 
 
 def shift_prior(move: Move, history: History) -> tuple[float, float]:

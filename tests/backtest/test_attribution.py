@@ -86,7 +86,7 @@ def unit_by_unit(past: History, fitted: Posterior, known: Known) -> np.ndarray:
                 found[h] += entering[since] * rate[periods + since] * f[h - since]
             for row in range(rows if f[0] < 1 else 0):
                 cohort = max(row - (rows - periods), 0)
-                p = rate[cohort]
+                p = rate[cohort] if known_open else rate[periods:].mean(axis=0)
                 lived = min(waited[row] @ np.cumsum(f)[:ages], 1.0)
                 lost = share[cohort] * min(waited[row] @ np.cumsum(g), 1.0)
                 still = 1 - p * lived - (1 - p) * lost if known_open else 1.0

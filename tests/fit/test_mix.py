@@ -18,8 +18,6 @@ from forecast.fit.parts import Part
 from forecast.fit.points import sizes_of
 from forecast.fit.weighed import weighed_draws
 from forecast.history import BASE, History
-from forecast.outlook import case_of, outcome, simulate
-from forecast.outlook.expectation import world_of
 from forecast.study import Study
 
 NAMES, SHARES, ELASTICITIES = ["search", "social", "tv"], np.array([0.2, 0.1, 0.1]), np.array([0.6, 0.4, 0.5])
@@ -162,33 +160,3 @@ def test_both_writings_of_the_density_agree() -> None:
             at += int(np.prod(shape))
         points.append(float(density(*(values[v.name.removesuffix("_log__")] for v in model.value_vars))))
     assert np.ptp(told - points) == pytest.approx(0.0, abs=1e-5)
-
-
-def test_value_and_refunds_are_those_of_the_sum() -> None:
-    """Every channel has the value and the share of all, period by period; what came is net and what is owed counts."""
-    rng = np.random.default_rng(7)
-    blank = np.full((24, 1), np.nan)
-    won = rng.poisson(200.0, (24, 1)).astype(float)
-    revenue = rng.gamma(won / 0.25) * 0.25 * 80.0
-    back = 0.1 * np.concatenate([revenue[:1], revenue[:-1]]) * rng.gamma(50.0, 1.0 / 50.0, (24, 1))
-    cells = {
-        "won": np.concatenate([blank, won], axis=1),
-        "revenue": np.concatenate([blank, revenue], axis=1),
-        "refunds": np.concatenate([blank, back], axis=1),
-        "spend": np.concatenate([rng.gamma(20.0, 250.0, (24, 1)), blank], axis=1),
-    }
-    past = replace(history(cells, channels=["search", BASE], periods=24), attributed=False)
-    asked = study(funnel={"stages": ("won",)})
-    known = preview(asked, past, seed=1, draws=500)
-    assert known.data["deal_path"].shape[2] == 2
-    for name, came, within in (("deal_mean", 80.0, 0.1), ("refund_share", 0.1, 0.2)):
-        found = known.array(name)
-        assert (found[:, 0] == found[:, 1]).all()
-        assert found.mean() == pytest.approx(came, rel=within)
-    plan = np.tile([5000.0, 0.0], (3, 1))
-    case = case_of(asked, past, known, plan, np.random.default_rng(1))
-    drawn = simulate(case, {"current": plan}, rng=np.random.default_rng(2))
-    revenue_net = float(drawn["revenue"].sum(("period", "channel")).mean())
-    assert revenue_net == pytest.approx(3 * 200 * 80 * 0.9, rel=0.1)
-    expected = outcome(world_of(case, np.arange(known.draws))).horizon.sum(axis=1).mean()
-    assert revenue_net == pytest.approx(expected, rel=0.02)

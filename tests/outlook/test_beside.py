@@ -11,9 +11,9 @@ import pytest
 from posterior_fixture import PLAN, Array, mean_and_error
 
 from forecast.budget import response_of
-from forecast.fit import Posterior, refund_law
-from forecast.history import History
-from forecast.outlook import flow_of, simulate, unit_measures
+from forecast.fit import Posterior, preview, refund_law
+from forecast.history import BASE, History
+from forecast.outlook import case_of, flow_of, simulate, unit_measures
 from forecast.outlook.beside import refunds_of
 from forecast.outlook.expectation import outcome, world_of
 
@@ -131,3 +131,33 @@ def test_without_them_not_a_byte_moves():
     more, _ = company(refunds=False, free=False)
     there, _ = fixture.run(more, past, PLAN)
     assert np.array_equal(there["won"], plain["won"])
+
+
+def test_value_and_refunds_of_sales_in_total_are_those_of_the_sum() -> None:
+    """Every channel has the value and the share of all, period by period; what came is net and what is owed counts."""
+    rng = np.random.default_rng(7)
+    blank = np.full((24, 1), np.nan)
+    won = rng.poisson(200.0, (24, 1)).astype(float)
+    revenue = rng.gamma(won / 0.25) * 0.25 * 80.0
+    back = 0.1 * np.concatenate([revenue[:1], revenue[:-1]]) * rng.gamma(50.0, 1.0 / 50.0, (24, 1))
+    cells = {
+        "won": np.concatenate([blank, won], axis=1),
+        "revenue": np.concatenate([blank, revenue], axis=1),
+        "refunds": np.concatenate([blank, back], axis=1),
+        "spend": np.concatenate([rng.gamma(20.0, 250.0, (24, 1)), blank], axis=1),
+    }
+    past = replace(fixture.history(cells, channels=["search", BASE], periods=24), attributed=False)
+    asked = fixture.study(funnel={"stages": ("won",)})
+    known = preview(asked, past, seed=1, draws=500)
+    assert known.data["deal_path"].shape[2] == 2
+    for name, came, within in (("deal_mean", 80.0, 0.1), ("refund_share", 0.1, 0.2)):
+        found = known.array(name)
+        assert (found[:, 0] == found[:, 1]).all()
+        assert found.mean() == pytest.approx(came, rel=within)
+    plan = np.tile([5000.0, 0.0], (3, 1))
+    case = case_of(asked, past, known, plan, np.random.default_rng(1))
+    drawn = simulate(case, {"current": plan}, rng=np.random.default_rng(2))
+    revenue_net = float(drawn["revenue"].sum(("period", "channel")).mean())
+    assert revenue_net == pytest.approx(3 * 200 * 80 * 0.9, rel=0.1)
+    expected = outcome(world_of(case, np.arange(known.draws))).horizon.sum(axis=1).mean()
+    assert revenue_net == pytest.approx(expected, rel=0.02)
