@@ -37,7 +37,7 @@ NEVER = 1e-6
 
 def hazard_data(study: Study, history: History, stage: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Data of moves into a stage and, where any is dated, of losses before it; see `hazards.Hazards`."""
-    courses = history.courses[stage]
+    courses = history.by_day[stage]
     cells = exposures(courses, history.periods, history.end, len(history.channels))
     rate, seasonal = inputs.rate_prior_of(study, stage), study.priors.season != "none"
     stated = study.funnel.delay.get(stage)

@@ -134,8 +134,8 @@ def _begins(
 def known_whole(history: History) -> NDArray[np.bool_]:
     """Periods in which what entered the first dated stage is known whole, (period,): see `Exposure.partly`."""
     whole = np.ones(len(history.periods), dtype=bool)
-    for stage, courses in history.courses.items():
-        if history.counted and history.counted.index(stage) == 1:
+    for stage, courses in history.by_day.items():
+        if stage in history.counted[1:2]:
             cells = exposures(courses, history.periods, history.end, len(history.channels))
             if cells.partly and cells.begins is not None:
                 whole &= history.periods >= cells.begins

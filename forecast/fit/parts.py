@@ -156,7 +156,7 @@ def by_day(study: Study, history: History, stage: str) -> bool:
     """Whether moves into a stage are learnt by hazards of days: the days are known, and nothing that the study states
     has moved its rate within the history, which the part by period has a place for.
     """
-    return stage in history.courses and not seen_moves(study, history, stage)
+    return stage in history.by_day and not seen_moves(study, history, stage)
 
 
 def _by_day(study: Study, history: History, fitter: Fitter, before: str, stage: str) -> tuple[Variables, int]:

@@ -84,8 +84,7 @@ class History:
     under "cohort" what has become, by the last period, of the leads created in it.
     triangles (leads only): by destination stage, dims (cohort, age, channel): of the units that entered the stage
     before in `cohort`, how many reached this one at `age`. losses: the same for units lost while waiting for the stage.
-    courses (leads only, where the days are known): by destination stage, when units entered the stage before and when
-    they left it, by day.
+    courses (leads only): by destination stage, when units entered the stage before and when they left it, by day.
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
     reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part
     of the content and has no place in `fingerprint`.
@@ -122,6 +121,12 @@ class History:
     def periods(self) -> Periods:
         """First day of each period, `datetime64[D]`."""
         return self.counts["period"].values.astype("datetime64[D]")
+
+    @cached_property
+    def by_day(self) -> Mapping[str, Courses]:
+        """The courses by stage, where all of them tell days; else none."""
+        told = (own.tells_days(self.period) for own in self.courses.values() if own.n.size)
+        return self.courses if all(told) else {}
 
     @cached_property
     def channels(self) -> list[str]:
@@ -463,13 +468,10 @@ class History:
             sources=self.sources,
             attributed=self.attributed,
             schedule=_known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
-            courses=_telling(
-                {
-                    s: own.until(_last_day(self.periods[n - 1], self.period), keep)
-                    for s, own in self.courses.items()
-                },
-                self.period,
-            ),
+            courses={
+                stage: own.until(_last_day(self.periods[n - 1], self.period), keep)
+                for stage, own in self.courses.items()
+            },
         )
 
     def fingerprint(self) -> str:
@@ -736,12 +738,7 @@ def leads_history(
     end = _last_day(starts[-1], kind)
     by_day = {stage: courses_of(own, of_rows, channels, starts, end) for stage, own in rows.items()}
     made = (counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
-    return History(*made, schedule=schedule, courses=_telling(by_day, kind))
-
-
-def _telling(courses: Mapping[str, Courses], kind: str) -> dict[str, Courses]:
-    """The courses by stage, where all of them tell days; else none."""
-    return dict(courses) if all(own.tells_days(kind) for own in courses.values() if own.n.size) else {}
+    return History(*made, schedule=schedule, courses=by_day)
 
 
 def _last_day(start: np.datetime64, kind: str) -> np.datetime64:

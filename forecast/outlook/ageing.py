@@ -134,7 +134,7 @@ def _unplanned(history: History, stage: str) -> Courses:
 
     Of these the period of entry is told: they are taken from all its days alike.
     """
-    open_ = history.courses[stage].open
+    open_ = history.by_day[stage].open
     if stage != history.counted[-1] or not len(history.schedule):
         return open_
     entered = period_index(open_.entered, history.periods[0], history.period)

@@ -77,7 +77,7 @@ def test_a_file_of_months_tells_no_day(tmp_path: Path):
     months[2] = ("b", "2026-01-01", "", "", "2026-02-01")
     months[-1] = ("a", "2026-03-01", "", "", "")
     months.append(("a", "2026-04-01", "", "", ""))
-    assert not written(tmp_path, months).courses
+    assert not written(tmp_path, months).by_day
 
 
 def test_days_are_content(tmp_path: Path):
