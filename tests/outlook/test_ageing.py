@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from lead_fixture import write_study
 
@@ -109,3 +111,45 @@ def test_a_better_month_moves_more(case: Case):
         law_of(case.posterior, stage, p, 0, slice(None)).between(ages, ages + 30)[0] for p in (pace, fast)
     )
     assert (two > one).all()
+
+
+def test_units_with_a_schedule_do_not_age(case: Case):
+    """Of a period and channel, those that wait for a date known in advance are no part of the groups by age."""
+    history, open_ = case.history, case.history.by_day["won"].open
+    month = np.datetime64(open_.entered.astype("datetime64[M]").max(), "D")
+    mine = (open_.entered >= month) & (open_.channel == 0)
+    assert open_.n[mine].sum() > 1
+    schedule = {
+        "channel": [history.channels[0]],
+        "entered": [month],
+        "scheduled": [month + np.timedelta64(100, "D")],
+        "ended": [np.datetime64("NaT", "D")],
+        "won": [False],
+        "n": [int(open_.n[mine].sum()) - 1],
+    }
+    told = replace(history, schedule=pd.DataFrame(schedule))
+    every, fewer = (waiting_by_age(each, "won")[1].sum(axis=0) for each in (history, told))
+    assert fewer[0] == every[0] - schedule["n"][0]
+    assert (fewer[1:] == every[1:]).all()
+    assert (waiting_by_age(told, "qualified")[1] == waiting_by_age(history, "qualified")[1]).all()
+
+
+def test_what_the_study_knows_of_a_rate_moves_dated_leads(case: Case, tmp_path: Path):
+    """Ahead it multiplies the chance to move at all; within the history its step is learnt by the period."""
+    world = make_leads(np.random.default_rng(5), size=1500, months=14)
+    label = str(case.history.periods[-4].astype("datetime64[M]"))
+    first = str(case.future.starts[0].astype("datetime64[M]"))
+    text = '[[change]]\nfrom = "{}"\nrate.won = {{ times = 0.5 }}\n'
+    ahead, behind = (
+        load_study(write_study(tmp_path, world, f"\n{text.format(period)}")) for period in (first, label)
+    )
+    moved = case_of(ahead, case.history, case.posterior, case.plan, np.random.default_rng(2))
+    assert moved.future.rates["won"] == pytest.approx(0.5 * case.future.rates["won"])
+    found = preview(behind, case.history, seed=1, draws=200)
+    assert "hazard_qualified" in found.data
+    assert "hazard_won" not in found.data
+    again = case_of(behind, case.history, found, case.plan, np.random.default_rng(2))
+    assert set(again.future.paces) == {"qualified"}
+    drawn = simulate(again, {"a": again.plan}, rng=np.random.default_rng(3)).sel(plan="a")
+    made = outcome(world_of(again, np.arange(200))).won[:, :, :HORIZON].sum(axis=(0, 2, 3)).mean()
+    assert drawn["won"].sum(["period", "channel"]).mean() == pytest.approx(made, rel=0.05)
