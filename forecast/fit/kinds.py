@@ -7,9 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.fit.latent import Latent, Rates, Traffic, Values
+from forecast.fit.latent import Latent
 from forecast.fit.mix_latent import Mix
 from forecast.fit.parts import Part
+from forecast.fit.rates_latent import Rates
+from forecast.fit.traffic_latent import Traffic
+from forecast.fit.values_latent import Values
 
 Array = NDArray[np.float64]
 

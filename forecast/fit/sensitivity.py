@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from forecast.fit.hazards import Fitted
 from forecast.fit.kinds import latent_of
-from forecast.fit.latent import Traffic
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws
 from forecast.fit.posterior import CERTAIN, kept_draws, kept_of
@@ -34,6 +33,7 @@ from forecast.fit.scales import (
     VALUE_SPREAD,
     VALUE_TAU,
 )
+from forecast.fit.traffic_latent import Traffic
 
 Array = NDArray[np.float64]
 

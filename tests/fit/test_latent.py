@@ -12,7 +12,7 @@ from part_fixture import KINDS, PERIODS, part_of, silenced
 from posterior_fixture import Array
 from scipy.stats import gamma, halfnorm, norm
 
-from forecast.fit import latent as module
+from forecast.fit import traffic_latent as module
 from forecast.fit.kinds import latent_of, log_likelihood
 from forecast.fit.latent import Latent, Scale
 from forecast.fit.parts import Part

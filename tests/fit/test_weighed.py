@@ -13,12 +13,14 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from forecast.fit import data as inputs
-from forecast.fit import latent as latents
 from forecast.fit import weighed as module
 from forecast.fit.gate import GATE
+from forecast.fit.gaussian import Rows
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
+from forecast.fit.rates_latent import Rates
 from forecast.fit.sampling import sample_whitened
+from forecast.fit.traffic_latent import Traffic
 from forecast.fit.weighed import Certificate, weighed_draws
 
 LONG = {"seed": 5, "draws": 2500, "tune": 600, "target_accept": 0.98, "cores": 2}
@@ -141,10 +143,10 @@ def test_a_nearly_exact_gaussian_has_a_low_k_hat():
 @pytest.mark.parametrize("kind", ["calendar", "traffic"])
 def test_a_broken_approximation_is_refused(monkeypatch: pytest.MonkeyPatch, kind: str):
     """Too narrow a Gaussian is told by its weights: the gate is missed, also after more rounds where those are made."""
-    of = {"calendar": latents.Rates, "traffic": latents.Traffic}[kind]
+    of = {"calendar": Rates, "traffic": Traffic}[kind]
     right = of.seen
 
-    def narrow(self, theta: Array, *, bent: bool) -> latents.Rows:
+    def narrow(self, theta: Array, *, bent: bool) -> Rows:
         seen = right(self, theta, bent=bent)
         return replace(seen, curvature=6.0 * seen.curvature)
 
