@@ -231,6 +231,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         "Diagnostics",
         _columns(
             "part", (RATIO, "k_hat k_scales k_effects k_joint"), (WHOLE, "ess_scales ess_effects points"),
+            (RATIO, "settled normal_k_hat"), (WHOLE, "normal_ess"),
             (RHAT, "max_rhat"), "worst", (WHOLE, "min_ess_bulk min_ess_tail"), "least", (WHOLE, "divergences"),
             (RATIO, "min_bfmi"), (SHARE, "at_depth"), (WHOLE, "steps gradients draws asked attempts"),
         ),

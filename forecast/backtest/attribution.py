@@ -92,7 +92,7 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
     lags, pipeline = {}, dict[str, Array]()
     for before, stage in steps:
         f = np.concatenate([known.delays[stage], np.zeros(horizon + 1)])[None]
-        lags[stage] = np.broadcast_to(f[:, :horizon], (1, horizon, horizon))
+        lags[stage] = np.broadcast_to(f[:, :horizon, None], (1, horizon, horizon, 1))
         rate, losses = known.rates[stage][None, :periods], known.losses.get(stage)
         if past.counting == "calendar":  # whose rate is that of the period in which units fall due
             ahead = known.rates[stage][periods:].mean(axis=0)

@@ -6,12 +6,14 @@ from .data import traffic_data as traffic_data
 from .data import transition_data as transition_data
 from .data import value_data as value_data
 from .data import value_raw as value_raw
+from .dated import months_of as months_of
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .fitting import preview as preview
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
 from .kinds import log_likelihood as log_likelihood
+from .law import Law as Law
 from .model import model_of as model_of
 from .parts import Part as Part
 from .points import POSITIVE as POSITIVE

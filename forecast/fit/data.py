@@ -29,6 +29,7 @@ from forecast.equations import (
     waves_centred,
     with_past,
 )
+from forecast.fit.exposure import known_whole
 from forecast.fit.scales import DRIFT_A_MONTH, RATE_NOISE, SHOCK, TRAFFIC_NOISE, VALUE_DRIFT
 from forecast.history import TRAFFIC, VALUE, History, move_data
 from forecast.periods import DAYS_PER_PERIOD, log_days, periods_per_year, season_of
@@ -306,7 +307,7 @@ def traffic_data(
     entries, spend = history.entries, history.spend
     y = np.nan_to_num(entries)
     responds = history.paid
-    weight = np.isfinite(entries) & ~((y == 0) & (spend == 0) & responds)
+    weight = np.isfinite(entries) & ~((y == 0) & (spend == 0) & responds) & known_whole(history)[:, None]
     reference, current = history.spend_reference, history.current_spend
     tuned = responds & (current > 0)
     if log_worth is None or worth_sd is None:

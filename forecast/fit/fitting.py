@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from forecast.equations import (
     acting_spend,
@@ -24,7 +25,9 @@ from forecast.equations import (
     without_shocks,
 )
 from forecast.fit.data import response_of, value_levels
+from forecast.fit.dated import kept_by, told_by
 from forecast.fit.gate import GATE
+from forecast.fit.hazards import Fitted, Hazards
 from forecast.fit.left_out import left_out
 from forecast.fit.mix import paths, responses, shares
 from forecast.fit.parts import Part, assemble
@@ -54,6 +57,7 @@ from forecast.fit.sensitivity import (
     Pull,
     Quantities,
     company_rate,
+    hazard_sensitivities,
     part_sensitivities,
     sensitivity_of,
 )
@@ -292,6 +296,57 @@ class _Run:
         d = self.sample(part)
         delay = {f"loss_{name}": _flat(d[name]) for name in ("delay_mean", "delay_cv")}
         return {"loss_logit": _flat(logit_rates(d, part.data))} | delay
+
+    def hazards(
+        self, moves: Part, losses: Part | None, later: NDArray[np.bool_], period: str
+    ) -> dict[str, Array]:
+        """Moves and losses of dated leads: see `parts.Fitter`."""
+        made = self._by_hazards(moves)
+        lost = None if losses is None else self._by_hazards(losses)
+        data = moves.data
+        units = data["exposure"][0].sum(axis=0)
+        told = dict(told_by(made, lost, data["edges"], units, period))
+        told["logit_rate"][:, :, later] = told["logit_now"][:, later] = CERTAIN
+        self._weigh_hazards(made, moves, told)
+        return told | kept_by(made, "") | ({} if lost is None else kept_by(lost, "loss_"))
+
+    def _by_hazards(self, part: Part) -> Fitted:
+        """Draws of one kind of event, and what is told of them."""
+        if self.road != PREVIEW:
+            self.progress.step(f"fitting {part.label}")
+        part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
+        started = time.perf_counter()
+        # Shared among threads, sums would depend on how many there are.
+        with threadpool_limits(1):
+            hazards = Hazards(part.data)
+            hazards.settle()
+            rng = np.random.default_rng([self.seed, *f"hazards {part.name}".encode()])
+            made = hazards.draw(self.draws, rng, near=self.road == PREVIEW)
+        if self.road != PREVIEW:
+            told = {"part": part.label, "draws": self.draws, "asked": self.draws, "settled": hazards.far}
+            told |= {"normal_k_hat": made.k_hat, "normal_ess": made.effective}
+            self.diagnostics.append(told | {"seconds": round(time.perf_counter() - started, 2)})
+        return made
+
+    def _weigh_hazards(self, made: Fitted, part: Part, told: Mapping[str, Array]) -> None:
+        """How far rates and delay of dated leads rest on their priors, and how far data and prior lie apart."""
+        if not self.weighing:
+            return
+        rates, delay = f"rate into {part.name}", f"delay into {part.name}"
+        quantities = {
+            rates: told["logit_rate"][:, -1],
+            "company": made.theta[:, 0],
+            delay: told["delay_mean"],
+        }
+        found, pull = hazard_sensitivities(made, part.label, quantities, self.channels)
+        prior = part.data["theta_prior"]
+        for record in found:
+            if record["quantity"] == "company":
+                record |= {"quantity": rates, "surprise": surprise(made.theta[:, 0], *prior[:, 0])}
+            elif record["quantity"] == delay:
+                record["surprise"] = surprise(made.theta[:, 1], *prior[:, 1])
+        self.sensitivity += found
+        self.pulls.append(pull)
 
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: see `parts.Fitter`."""

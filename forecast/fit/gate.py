@@ -39,18 +39,20 @@ class Bar:
     value: str
     must: Message
     sentence: str
-    of: str = ""  # parts made by "chains" or by "weights"; all parts where it is empty
+    of: str = ""  # parts made by "chains", by "weights" or by "hazards"; all parts where it is empty
     doubtful: Callable[[float], bool] = lambda _: False  # what passes but is a REVIEW
 
     def holds_for(self, part: Diagnosis) -> bool:
         """Whether a part is measured by it."""
-        return self.of in ("", "weights" if "k_hat" in part else "chains")
+        made_by = "weights" if "k_hat" in part else "hazards" if "settled" in part else "chains"
+        return self.of in ("", made_by)
 
 
 @dataclass(frozen=True)
 class Gate:
     """Of every part: largest R-hat, least effective sample size and E-BFMI, share of draws cut off at full depth.
 
+    Of the hazards of dated leads (`fit.hazards`): how far the last step moved a log hazard.
     Of one made by weights (`fit.weighed`): the largest Pareto k-hat of its weights, and their effective sizes.
 
     Divergences are draws where the sampler lost its way. One is no failure: a FAIL is their share of a part's draws
@@ -63,6 +65,7 @@ class Gate:
     min_bfmi: float = 0.3  # Betancourt 2016
     max_at_depth: float = 0.01
     max_k: float = 0.7  # Vehtari et al. 2024
+    max_step: float = 0.05  # of a log hazard, in the last step to the normal of `fit.hazards`
 
     def bars(self, asked: int) -> Iterator[Bar]:
         """The bars in their order; asked: number of draws."""
@@ -99,6 +102,10 @@ class Gate:
             "effective size of the weights", lambda parts: min(min(p["ess_scales"], p["ess_effects"]) for p in parts),
             lambda x: x > self.min_ess,
             "{x:whole}", message(above, x=self.min_ess), "effective size of the weights {x:whole}", "weights",
+        )  # fmt: skip
+        yield Bar(
+            "hazards settled", lambda parts: max(p["settled"] for p in parts), lambda x: x < self.max_step,
+            "{x:.3f}", message(below, x=self.max_step), "hazards still move by {x:.3f}", "hazards",
         )  # fmt: skip
         yield Bar(
             "number of draws", lambda parts: min(p["draws"] for p in parts), lambda x: x >= asked,

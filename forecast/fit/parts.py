@@ -1,6 +1,7 @@
 """The parts that a posterior is made of, and the order in which they are fitted, by sampling and in closed form alike.
 
-Each transition with its delay, and the losses before it where they are dated; then the deal value; then traffic, whose
+Each transition with its delay, and the losses before it where they are dated (leads that are dated one by one: their
+hazards by age, `fit.dated`); then the deal value; then traffic, whose
 prior shrinks the marginal returns at today's budget and so needs the worth of a unit of traffic.
 """
 
@@ -13,14 +14,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.equations import ages_needed
 from forecast.errors import FitError
 from forecast.fit import data as inputs
+from forecast.fit.dated import hazard_data
 from forecast.fit.free_deals import free_deals
 from forecast.fit.mix import mix_data
 from forecast.fit.posterior import Variables, log_worth
 from forecast.fit.recurring import recurring
 from forecast.fit.refunds import refunds
-from forecast.history import History
+from forecast.history import History, seen_moves
 from forecast.study import Study
 from forecast.words import message
 
@@ -33,7 +36,9 @@ class Part:
 
     name: str
     label: str
-    kind: str  # "calendar" | "cohort" (transitions) | "traffic" | "value" | "mix" (of all channels)
+    kind: (
+        str  # "calendar" | "cohort" (transitions) | "hazard" | "traffic" | "value" | "mix" (of all channels)
+    )
     data: Mapping[str, Any]
 
 
@@ -58,6 +63,14 @@ class Fitter(Protocol):
     def losses(self, part: Part) -> dict[str, Array]:
         """Losses with a date: loss_logit (draw, period, channel), loss_delay_mean, loss_delay_cv (draw)."""
 
+    def hazards(
+        self, moves: Part, losses: Part | None, later: NDArray[np.bool_], period: str
+    ) -> dict[str, Array]:
+        """Moves and losses of dated leads: hazards and what follows of them, by the names of the posterior.
+
+        See `dated.kept_by` and `dated.told_by`; logit_rate is CERTAIN for channels that enter the funnel `later`.
+        """
+
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: deal_mean (draw, channel), deal_cv, deal_drift (draw), deal_season, deal_path."""
 
@@ -73,6 +86,8 @@ class Fitter(Protocol):
 
 DIMS = {
     **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
+    **dict.fromkeys(("hazard_path", "loss_hazard_path"), ("draw", "period")),
+    **dict.fromkeys(("hazard_season", "loss_hazard_season"), ("draw", "month_of_year")),
     "log_traffic_path": ("kept", "period", "channel"),
     "moved_traffic": ("draw", "move_traffic"),
     "moved_value": ("draw", "move_value"),
@@ -111,6 +126,10 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
         raise FitError(message("the history counts {counted} alone, and no wins", counted=history.counted))
     variables, ages = Variables(), dict[str, int]()
     for before, stage in steps:
+        if by_day(study, history, stage):
+            found, ages[stage] = _by_day(study, history, fitter, before, stage)
+            variables |= found
+            continue
         data, calendar = inputs.transition_data(study, history, before, stage)
         ages[stage] = int(data["age_weights"].shape[1])
         if history.counting == "cohort":
@@ -131,6 +150,36 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     traffic = Part("traffic", history.counted[0], "traffic", data)
     seasons = inputs.season_table(study, history)
     return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
+
+
+def by_day(study: Study, history: History, stage: str) -> bool:
+    """Whether moves into a stage are learnt by hazards of days: the days are known, and nothing that the study states
+    has moved its rate within the history, which the part by period has a place for.
+    """
+    return stage in history.by_day and not seen_moves(study, history, stage)
+
+
+def _by_day(study: Study, history: History, fitter: Fitter, before: str, stage: str) -> tuple[Variables, int]:
+    """A stage whose leads are dated one by one, and how many ages are kept of its delay for what needs no hazards."""
+    moves, losses = hazard_data(study, history, stage)
+    parts = [
+        None if data is None else Part(name, label, "hazard", data)
+        for name, label, data in (
+            (stage, f"{before} to {stage}", moves),
+            (f"lost before {stage}", f"losses before {stage}", losses),
+        )
+    ]
+    assert parts[0] is not None  # noqa: S101 - for the type checker
+    found = fitter.hazards(parts[0], parts[1], history.enters_later(stage), history.period)
+    by_age = dict.fromkeys(("hazard", "loss_hazard"), ("draw", f"age_bin_{stage}", "channel"))
+    named = {
+        f"{name}_{stage}": (by_age.get(name, DIMS.get(name, ("draw",))), values)
+        for name, values in found.items()
+    }
+    edges = (f"age_edge_{stage}",), moves["edges"].astype(float)
+    prior = inputs.delay_prior(study, history, stage)
+    ages = max(ages_needed(prior.mean, prior.cv, history.period, spread=3.0), len(history.periods))
+    return named | {f"hazard_edges_{stage}": edges}, ages
 
 
 def _named(found: Mapping[str, Array], end: str = "") -> Variables:

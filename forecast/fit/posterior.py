@@ -9,6 +9,16 @@ Variables (dim `draw` first; `period` are the history's periods; rates by destin
     delay_mean_<stage> (periods), delay_cv_<stage>  (draw)
     loss_logit_<stage> (draw, period, channel), loss_delay_mean_<stage>, loss_delay_cv_<stage>   where losses are dated:
                          logit share lost with a date, of the units that never move on
+
+of leads that are dated one by one, the hazards of moves by age in days (`fit.hazards`), and likewise loss_hazard_... of
+losses where these are dated. Their rates, delays and shares lost above follow of them (`fit.dated.told_by`): for tables
+
+    hazard_<stage> (draw, age_bin, channel)   log hazard a day at the as-of date; hazard_edges_<stage> (age_edge): days
+    hazard_path_<stage> (draw, period), hazard_season_<stage> (draw, month_of_year)   the walk up to there; the season
+    hazard_walk_<stage>, hazard_shock_<stage>, hazard_own_shock_<stage> (draw)        sds: a period's step, its noise
+
+of all:
+
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
     slope (draw, channel)           of log traffic a period, at the as-of date; fades ahead (`equations.fading`)
     season (draw, season_of_year)   log effect by season of the year
@@ -61,7 +71,7 @@ from forecast.errors import DataError, UsageError
 from forecast.history import History
 
 SCHEMA = 4
-VERSION = 14  # of the models: raised when the same data would fit to another posterior
+VERSION = 15  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "typst")

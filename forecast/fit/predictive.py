@@ -25,6 +25,7 @@ from scipy.special import expit, stdtr
 
 from forecast.equations import acting_spend, concentration, delay_pmf, due, response
 from forecast.fit import data as inputs
+from forecast.fit.dated import hazard_data
 from forecast.fit.posterior import Posterior, kept_draws
 from forecast.history import History
 from forecast.periods import season_of
@@ -74,7 +75,9 @@ def predictive_checks(
                 moves[cells.name] = _changes(cells)[2][:, -1]
     found += _together(moves)
     for before, stage in history.steps:
-        if stage in history.triangles:
+        if f"hazard_{stage}" in posterior.data:
+            found.append(_ages_by_day(study, posterior, history, f"{before} to {stage}", stage, rng))
+        elif stage in history.triangles:
             found.append(_ages(posterior, history, f"{before} to {stage}", stage, rng))
     return found
 
@@ -131,6 +134,8 @@ def _transition(
     rows: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Cells:
+    if f"hazard_{stage}" in posterior.data:
+        return _moves_by_day(study, history, posterior, before, stage, rows, rng)
     data, calendar = inputs.transition_data(study, history, before, stage)
     rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows].astype(float))
     noise = posterior.array(f"noise_{stage}")[rows, None, :]
@@ -158,6 +163,47 @@ def _transition(
         rng.binomial(whole, drawn).astype(float),
         trials.mean(axis=0) if calendar else (trials * p / rate).mean(axis=0),
     )
+
+
+def _moves_by_day(
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    before: str,
+    stage: str,
+    rows: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Cells:
+    """Moves of dated leads by the period in which they fell, given the days at risk; the noise of the period anew."""
+    data, hazard, by_period = _hazards_of(study, history, posterior, stage, rows)
+    base = np.stack([np.einsum("btc,bc->tc", data["exposure"], each) for each in hazard])
+    shock, own = (
+        posterior.array(f"hazard_{name}_{stage}")[rows, None, None] for name in ("shock", "own_shock")
+    )
+    noise2 = shock**2 + own**2
+    noise = shock * rng.standard_normal((len(rows), base.shape[1], 1)) + own * rng.standard_normal(base.shape)
+    middle = base * np.exp(by_period)[:, :, None]
+    mean = middle * np.exp(0.5 * noise2)
+    seen = data["y"].sum(axis=0)
+    return Cells(
+        f"{before} to {stage}",
+        seen,
+        data["exposure"].sum(axis=0) > 0,
+        mean,
+        mean + mean**2 * np.expm1(noise2),
+        rng.poisson(np.minimum(middle * np.exp(noise), 1e15)).astype(float),
+        base.mean(axis=0),
+    )
+
+
+def _hazards_of(
+    study: Study, history: History, posterior: Posterior, stage: str, rows: NDArray[np.int64]
+) -> tuple[dict[str, Any], Array, Array]:
+    """Data of the hazards of moves into a stage; hazards (draw, bin, channel); log level of periods (draw, period)."""
+    data, _ = hazard_data(study, history, stage)
+    hazard = np.exp(posterior.data[f"hazard_{stage}"].values[rows].astype(float))
+    season = posterior.array(f"hazard_season_{stage}")[rows][:, data["month_of_year"]]
+    return data, hazard, posterior.array(f"hazard_path_{stage}")[rows] + season
 
 
 def _delay(posterior: Posterior, stage: str, rows: NDArray[np.int64], ages: int) -> Array:
@@ -387,3 +433,27 @@ def _ages(
     worst = int((np.abs(seen - expected) / np.sqrt(scale)).mean(axis=0).argmax())
     p = _p_value(chi, chi_rep)
     return {"part": part} | _record("ages", p, seen[worst], expected[:, worst].mean(), f"age {worst}")
+
+
+def _ages_by_day(
+    study: Study, posterior: Posterior, history: History, part: str, stage: str, rng: np.random.Generator
+) -> dict[str, Any]:
+    """The same of dated leads: moves by age, given how many moved in each period and channel."""
+    rows = _kept(posterior)
+    data, hazard, _ = _hazards_of(study, history, posterior, stage, rows)
+    y, edges = data["y"], data["edges"]
+    some = y.any(axis=(1, 2)) | (data["exposure"].sum(axis=(1, 2)) > 0)
+    seen, moved = y[some].sum(axis=(1, 2)), y.sum(axis=0)
+    expected, replica = np.zeros((len(rows), len(seen))), np.zeros((len(rows), len(seen)))
+    for t, c in np.argwhere(moved > 0):
+        share = data["exposure"][some, t, c] * hazard[:, some, c] + 1e-12
+        share /= share.sum(axis=1, keepdims=True)
+        expected += moved[t, c] * share
+        replica += rng.multinomial(int(moved[t, c]), share)
+    scale = expected + 0.5
+    chi = ((seen - expected) ** 2 / scale).sum(axis=1)
+    chi_rep = ((replica - expected) ** 2 / scale).sum(axis=1)
+    worst = int((np.abs(seen - expected) / np.sqrt(scale)).mean(axis=0).argmax())
+    age = edges[:-1][some][worst]
+    p = _p_value(chi, chi_rep)
+    return {"part": part} | _record("ages", p, seen[worst], expected[:, worst].mean(), f"age {age} days")

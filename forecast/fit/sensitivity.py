@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.fit.hazards import Fitted
 from forecast.fit.kinds import latent_of
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws
@@ -95,6 +96,26 @@ def part_sensitivities(
     top = [name for name in few if name in TOP or name.startswith("z_")]
     pull = sum(_log_prior(few, part.data, name).reshape(len(by_channel), -1).sum(axis=1) for name in top)
     return found, Pull(np.asarray(pull), by_channel.sum(axis=1))
+
+
+def hazard_sensitivities(
+    made: Fitted, part: str, quantities: Mapping[str, Array], channels: Sequence[str]
+) -> tuple[list[dict[str, Any]], Pull]:
+    """The same of the hazards of dated leads: quantities (draw,) or (draw, channel) against the prior of the cure."""
+    kept = kept_draws(len(made.log_prior))
+    by_channel, log_prior = made.log_likelihood, made.log_prior[kept]
+    prior, together = _weights(log_prior), _weights(by_channel.sum(axis=1))
+    found = []
+    for quantity, values in quantities.items():
+        flat = values[kept]
+        for c, name in enumerate(channels if flat.ndim > 1 else [""]):
+            g = flat[:, c] if flat.ndim > 1 else flat
+            if np.ptp(g) == 0.0:
+                continue
+            data = _weights(by_channel[:, c]) if flat.ndim > 1 else together
+            told = {"prior": _sensitivity(g, prior), "likelihood": _sensitivity(g, data)}
+            found.append({"quantity": quantity, "part": part, "channel": name} | told)
+    return found, Pull(log_prior, by_channel.sum(axis=1))
 
 
 def sensitivity_of(values: Array, pulls: Sequence[Pull]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 from .audit import audit_history as audit_history
 from .audit_numbers import OUTLIERS as OUTLIERS
 from .audit_numbers import without_strays as without_strays
+from .courses import Courses as Courses
 from .history import BASE as BASE
 from .history import MIN_MONTHS_FOR_SEASON as MIN_MONTHS_FOR_SEASON
 from .history import History as History

@@ -31,6 +31,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
+from forecast.history.courses import Courses, courses_of
 from forecast.periods import (
     PERIODS_PER_YEAR,
     Periods,
@@ -83,6 +84,7 @@ class History:
     under "cohort" what has become, by the last period, of the leads created in it.
     triangles (leads only): by destination stage, dims (cohort, age, channel): of the units that entered the stage
     before in `cohort`, how many reached this one at `age`. losses: the same for units lost while waiting for the stage.
+    courses (leads only): by destination stage, when units entered the stage before and when they left it, by day.
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
     reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part
     of the content and has no place in `fingerprint`.
@@ -109,6 +111,7 @@ class History:
     found: tuple[Check, ...] = ()
     attributed: bool = True
     schedule: pd.DataFrame = field(default_factory=lambda: no_schedule())  # noqa: PLW0108 - defined below
+    courses: Mapping[str, Courses] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
@@ -118,6 +121,12 @@ class History:
     def periods(self) -> Periods:
         """First day of each period, `datetime64[D]`."""
         return self.counts["period"].values.astype("datetime64[D]")
+
+    @cached_property
+    def by_day(self) -> Mapping[str, Courses]:
+        """The courses by stage, where all of them tell days; else none."""
+        told = (own.tells_days(self.period) for own in self.courses.values() if own.n.size)
+        return self.courses if all(told) else {}
 
     @cached_property
     def channels(self) -> list[str]:
@@ -132,7 +141,7 @@ class History:
     @property
     def end(self) -> np.datetime64:
         """Last day of the as-of period."""
-        return np.datetime64(shift(self.last, 1, self.period) - np.timedelta64(1, "D"), "D")
+        return _last_day(self.last, self.period)
 
     @property
     def known_day(self) -> np.datetime64:
@@ -459,6 +468,10 @@ class History:
             sources=self.sources,
             attributed=self.attributed,
             schedule=_known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
+            courses={
+                stage: own.until(_last_day(self.periods[n - 1], self.period), keep)
+                for stage, own in self.courses.items()
+            },
         )
 
     def fingerprint(self) -> str:
@@ -480,6 +493,10 @@ class History:
             for name in sorted(map(str, arrays)):
                 digest.update(f"\n{kind} {name} ".encode())
                 digest.update(_bytes_of(arrays[name].values))
+        for name in sorted(self.courses):
+            digest.update(f"\ncourses {name} ".encode())
+            for part in self.courses[name]:
+                digest.update(_bytes_of(part))
         digest.update(b"\ndeals ")
         for values in _placed(self.deals, self.periods, self.channels, self.period):
             digest.update(_bytes_of(values))
@@ -672,12 +689,14 @@ def leads_history(
     reading: dict[str, str],
     files: tuple[FileRead, ...] = (),
     found: tuple[Check, ...] = (),
+    courses: tuple[Mapping[str, pd.DataFrame], Sequence[str]] = ({}, ()),
 ) -> History:
     """A history from leads that were created in the periods `starts`; what happened to them later is not known.
 
     groups: one row per kind of course a lead took: channel, a period start (or NaT) per stage from "leads" on and for
     `lost`, `n` leads, and `amounts` (list of the amounts of its deals; None or NaN where not recorded).
     activity: dims (period, channel) with the stages before leads, and spend; blank where it has no row.
+    courses: by day, and the names of their channels (`courses.courses_of`).
     """
     own = list(stages[stages.index("leads") :])
     where = {name: _places(groups[name], starts, kind) for name in [*own, "lost"]}
@@ -715,20 +734,16 @@ def leads_history(
     schedule = _schedule(groups, own[-2], where, starts) if "scheduled" in groups else no_schedule()
     order = [name for name in ("spend", *stages, "revenue", *BESIDE) if _any_recorded(counts, name)]
     known = recorded_stages(counts, stages)
-    return History(
-        counts[order],
-        "leads",
-        kind,
-        known,
-        triangles,
-        losses,
-        deals,
-        sources,
-        reading,
-        files,
-        found,
-        schedule=schedule,
-    )
+    rows, of_rows = courses
+    end = _last_day(starts[-1], kind)
+    by_day = {stage: courses_of(own, of_rows, channels, starts, end) for stage, own in rows.items()}
+    made = (counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
+    return History(*made, schedule=schedule, courses=by_day)
+
+
+def _last_day(start: np.datetime64, kind: str) -> np.datetime64:
+    """Last day of the period that begins with `start`."""
+    return np.datetime64(shift(start, 1, kind) - np.timedelta64(1, "D"), "D")
 
 
 def _schedule(

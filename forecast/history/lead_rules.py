@@ -240,6 +240,45 @@ class Checked:
         sql = f"SELECT {', '.join([*keys, *measures])} FROM {self.relation.rows} GROUP BY ALL"
         return self.relation.ask(sql).df()
 
+    def courses(self, kind: str, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """Courses by day before each stage but the first: see `courses.courses_of`; `names`: the channels' raw names.
+
+        One pass, a grouping set a step. Called after all checks: it may be the last question asked of the rows.
+        """
+        steps = list(pairwise(self.stages))
+        lost = '"v_lost"' if "lost" in self.relation.cells else "NULL"
+        inner = [
+            f"coalesce(\"v_channel\", '{BLANK}') AS name",
+            f"date_trunc('{kind}', \"v_{self.stages[0]}\") AS created",
+        ]
+        sets = []
+        for i, (before, stage) in enumerate(steps):
+            inner += [
+                f'CAST("v_{before}" AS DATE) AS entered_{i}',
+                f'CAST(coalesce("v_{stage}", {lost}) AS DATE) AS left_{i}',
+                f'("v_{stage}" IS NOT NULL) AS moved_{i}',
+            ]
+            sets.append(f"(channel, created, entered_{i}, left_{i}, moved_{i})")
+        connection = self.relation.connection
+        connection.execute("CREATE OR REPLACE TEMP TABLE lead_channels (name VARCHAR, channel BIGINT)")
+        connection.executemany(
+            "INSERT INTO lead_channels VALUES (?, ?)", [[n, i] for i, n in enumerate(names)]
+        )
+        columns = [f"{part}_{i}" for i in range(len(steps)) for part in ("entered", "left", "moved")]
+        marks = [f"grouping(entered_{i}) AS without_{i}" for i in range(len(steps))]
+        sql = (
+            f"SELECT channel, created, {', '.join([*columns, *marks])}, count(*) AS n "
+            f"FROM (SELECT {', '.join(inner)} FROM {self.relation.rows}) JOIN lead_channels USING (name) "
+            f"GROUP BY GROUPING SETS ({', '.join(sets)})"
+        )
+        table = self.relation.ask(sql).df()
+        found = {}
+        for i, (_, stage) in enumerate(steps):
+            own = table[(table[f"without_{i}"] == 0) & table[f"entered_{i}"].notna()]
+            own = own[["channel", "created", f"entered_{i}", f"left_{i}", f"moved_{i}", "n"]]
+            found[stage] = own.set_axis(["channel", "created", "entered", "left", "moved", "n"], axis=1)
+        return found
+
     def _marks(self) -> list[str]:
         """SQL of whether amounts are unsure (1.200 may be either number), and whether one proves the decimal point."""
         if "amount" not in self.relation.cells:

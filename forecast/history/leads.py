@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ class Leads:
     groups: channel, one period start (or NaT) per stage from "leads" on and for `lost` (and `scheduled`, where the
     file has it), `n` leads, `amounts`.
     last_day: the latest date in the file. files: how the leads, and the deals joined to them, were read. reading: what
-    the audit asks about currencies and pipelines; found: what is to be known of the rows, for the audit.
+    the audit asks about currencies and pipelines; found: what is to be known of the rows, for the audit. courses: by
+    day, see `courses.courses_of`, their channels numbered as in `names`.
     """
 
     groups: pd.DataFrame
@@ -77,6 +78,8 @@ class Leads:
     files: tuple[FileRead, ...]
     reading: Mapping[str, str]
     found: tuple[Check, ...] = ()
+    courses: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
 
 def read_leads(study: Study, *, today: date | None = None) -> Leads:
@@ -182,7 +185,9 @@ def _leads(opened: _Opened) -> Leads:
     def done(asked: _Asked, groups: pd.DataFrame) -> Leads:
         leave_out = spec.bad_rows == "leave out"
         return _told(
-            asked, *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out)
+            asked,
+            spec.period,
+            *groups_of(asked.checked, groups, spec.period, asked.problems, leave_out=leave_out),
         )
 
     if (
@@ -218,9 +223,11 @@ def _no_rows_in_names(source: _Source, at: int, groups: pd.DataFrame) -> None:
         raise duckdb.InvalidInputException("rows stand in one cell")
 
 
-def _told(asked: _Asked, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]) -> Leads:
+def _told(asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]) -> Leads:
     """The leads with what is said of their files."""
     checked, n_leads = asked.checked, int(found["n"].sum())
+    raw = sorted(found["channel"].unique())
+    courses = checked.courses(kind, raw)
     if "lost" not in found:
         found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
     planned = ["scheduled"] if "scheduled" in found else []
@@ -234,7 +241,8 @@ def _told(asked: _Asked, found: pd.DataFrame, bad: Sequence[tuple[str, LeftOut]]
     checks = checked.refunds() + checked.reordered()
     noted = (check.value for check in checks if check.status != PASS)
     files = (replace(files[0], notes=(*files[0].notes, *noted)), *files[1:])
-    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, checks)
+    names = tuple(name_text(name) for name in raw)
+    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, checks, courses, names)
 
 
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:

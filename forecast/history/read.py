@@ -301,6 +301,7 @@ def _from_leads(study: Study, today: date | None) -> History:
         reading=reading,
         files=tuple(files),
         found=leads.found + (() if rows is None else rows.found),
+        courses=(leads.courses, leads.names),
     )
 
 

@@ -21,6 +21,7 @@ from scipy.special import expit
 from forecast.equations import acting_spend, carry_periods, fading, lagged, response, with_past
 from forecast.fit import Posterior
 from forecast.history import History
+from forecast.outlook.ageing import Pace, ages_by_day, drawn_pace, entering
 from forecast.outlook.beside import recurring_path
 from forecast.periods import log_days, period_label, period_range, season_of, shift
 from forecast.study import Study
@@ -40,6 +41,8 @@ class Future:
     inflow: by stage, further units expected to enter it in each period (draw, period, channel), beside those that come
     from the stage before (recycled leads, say): Poisson on top, counted as new, in every plan, moving on as others do.
     recurring (draw, period, channel): what customers won before go on paying, in every plan; None where none do.
+    paces, lags: by stage whose leads are dated (`outlook.ageing`), how fast each period is, and when those move on that
+    enter in a period, (draw, period of entry, age in periods, channel); `rates` are then the chance to move at all.
     """
 
     log_traffic: Array
@@ -56,6 +59,8 @@ class Future:
     after: Mapping[str, Array] = field(default_factory=dict)
     inflow: Mapping[str, Array] = field(default_factory=dict)
     recurring: Array | None = None
+    paces: Mapping[str, Pace] = field(default_factory=dict)
+    lags: Mapping[str, Array] = field(default_factory=dict)
 
     def rates_on(self, stage: str, rows: NDArray[np.int64] | slice = slice(None)) -> Array:
         """Rates into a stage, (draw, period + 1, channel); the last: of what enters it from after the horizon."""
@@ -87,15 +92,15 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
     days = log_days(starts, history.period)
     trend = posterior.array("slope")[:, None, :] * fading(horizon, history.period)[:, None]
     level = posterior.array("traffic")[:, None, :] + trend + moves
-    # The shock of a stage with a delay hits what closes in a period, whenever that entered: see `outlook.simulation`.
-    rates = {
-        stage: expit(
-            posterior.array(f"logit_now_{stage}")[:, None]
-            + walk(stage)
-            + (0.0 if by_closing(history, posterior, stage) else shock(stage))
-        )
-        for stage in posterior.stages
-    }
+    rates, paces, lags = dict[str, Array](), dict[str, Pace](), dict[str, Array]()
+    for stage in posterior.stages:
+        if ages_by_day(posterior, stage):
+            paces[stage] = drawn_pace(posterior, stage, starts, channels, rng)
+            rates[stage], lags[stage] = entering(posterior, stage, paces[stage], starts, history.period)
+            continue
+        now = posterior.array(f"logit_now_{stage}")[:, None] + walk(stage)
+        # The shock of a stage with a delay hits what closes in a period, whenever that entered: `outlook.simulation`.
+        rates[stage] = expit(now if by_closing(history, posterior, stage) else now + shock(stage))
     return Future(
         level + season[:, :, None] + days[:, None] + shock("traffic"),
         level[:, -1],
@@ -108,6 +113,8 @@ def future_paths(posterior: Posterior, history: History, horizon: int, rng: np.r
         history.stopped,
         starts,
         recurring=recurring_path(posterior, horizon, rng),
+        paces=paces,
+        lags=lags,
     )
 
 

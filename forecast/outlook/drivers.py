@@ -97,8 +97,8 @@ def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
 
 def _faster(base: Base, stage: str) -> Move:
     mean, horizon = base.case.posterior.array(f"delay_mean_{stage}")[base.rows], len(base.case.plan)
-    pmf = delay_about(base, stage, mean * (1.0 - STEP), horizon)
-    return lambda w, _: new_delay(w, stage, pmf, np.ones(horizon))
+    now, faster = (delay_about(base, stage, share * mean, horizon) for share in (1.0, 1.0 - STEP))
+    return lambda w, _: new_delay(w, stage, now, faster, np.ones(horizon))
 
 
 def sensitivity(base: Base) -> pd.DataFrame:

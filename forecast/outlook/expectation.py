@@ -23,9 +23,10 @@ from forecast.outlook.beside import Refunds, refunds_of
 from forecast.outlook.case import Case, with_later
 from forecast.outlook.open_pipeline import (
     delay_law,
-    delay_of,
     expected_share,
+    lags_of,
     moves_by_slot,
+    open_moves,
     scheduled_before,
     waiting_before,
 )
@@ -51,11 +52,12 @@ class World:
 
     traffic, later (draw, channel): expected units entering the funnel, in the horizon and by carry-over after it.
     rates: by stage. lags: by stage with a delay, chance to move on after so many periods, by period of entry (draw,
-    period, age). pipeline: by stage, expected moves of open units by slot (draw, period + 1, channel). value: of a deal
-    by the period of its win, 1 where deals have none; later_value (draw, channel): after the horizon. at_once: by
-    stage, channels that enter later. inflow, recovery: by stage. room (draw, period): units that sales takes, or None;
-    limited: channels that sales handles. after: see `outlook.Future`. refunds: of what deals bring; recurring: what
-    customers won before go on paying; None where there is none.
+    period, age, channel; one channel stands for all where they are alike). pipeline: by stage, expected moves of open
+    units by slot (draw, period + 1, channel). value: of a deal by the period of its win, 1 where deals have none;
+    later_value (draw, channel): after the horizon. at_once: by stage, channels that enter later. inflow, recovery: by
+    stage. room (draw, period): units that sales takes, or None; limited: channels that sales handles. after: see
+    `outlook.Future`. refunds: of what deals bring; recurring: what customers won before go on paying; None where there
+    is none.
     """
 
     traffic: Array
@@ -115,10 +117,10 @@ def world_of(case: Case, rows: Rows) -> World:
     shape = (len(rows), case.horizon)
     lags, pipeline = {}, {}
     for before, stage in case.steps:
-        f = delay_of(case, stage, rows)
+        f = lags_of(case, stage, rows)
         if f is not None:
-            lags[stage] = np.broadcast_to(f[:, None, : case.horizon], (*shape, case.horizon))
-            pipeline[stage] = pipeline_moves(case, before, stage, f, rows)
+            lags[stage] = f
+            pipeline[stage] = pipeline_moves(case, before, stage, rows)
     economics = case.study.economics
     return World(
         traffic=traffic[rows],
@@ -140,12 +142,19 @@ def world_of(case: Case, rows: Rows) -> World:
     )
 
 
-def pipeline_moves(case: Case, before: str, stage: str, f: Array, rows: Rows) -> Array:
+def pipeline_moves(case: Case, before: str, stage: str, rows: Rows) -> Array:
     """Expected moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel)."""
-    waiting = waiting_before(case, before, stage, f, rows)
     moves = np.zeros((len(rows), case.horizon + 1, len(case.channels)))
-    if waiting is not None:
-        moves = moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)
+    if stage in case.future.paces:
+        left: Array | float = 1.0
+        for slot, (units, chance, stay) in enumerate(open_moves(case, stage, rows)):
+            moves[:, slot] = np.einsum("sgc,gc->sc", left * chance, units)
+            left = left * stay
+    else:
+        f = delay_law(case.posterior, stage, rows, case.horizon + 1)
+        waiting = waiting_before(case, before, stage, f, rows)
+        if waiting is not None:
+            moves = moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)
     planned = scheduled_before(case.history, stage, case.horizon)
     return moves if planned is None else moves + planned.mean(case.horizon + 1)
 
@@ -208,20 +217,20 @@ def _move(world: World, stage: str, both: Array, tail: Array) -> tuple[Array, Ar
         back = world.recovery[stage]
         share = np.concatenate([back.share, back.share[:, -1:]], axis=1) * ~world.at_once[stage]
         lost = both * (1.0 - rate) * share
-        lags = np.broadcast_to(back.lags[:, None, :horizon], (len(tail), horizon, horizon))
+        lags = np.broadcast_to(back.lags[:, None, :horizon, None], (len(tail), horizon, horizon, 1))
         arrivals = arrivals + _delayed(lost, lags)
         tail = tail + staying * share[:, -1]
     return arrivals, tail
 
 
 def _delayed(moving: Array, lags: Array) -> Array:
-    """Spread units (kind, draw, slot, channel) over later slots; lags (draw, period of entry, age)."""
+    """Spread units (kind, draw, slot, channel) over later slots; lags (draw, period of entry, age, channel)."""
     horizon = moving.shape[2] - 1
     landed = np.zeros_like(moving)
     for h in range(horizon):
         inside = lags[:, h, : horizon - h]
-        landed[:, :, h:horizon] += moving[:, :, h, None] * inside[None, :, :, None]
-        landed[:, :, horizon] += moving[:, :, h] * (1.0 - inside.sum(axis=1))[None, :, None]
+        landed[:, :, h:horizon] += moving[:, :, h, None] * inside[None]
+        landed[:, :, horizon] += moving[:, :, h] * (1.0 - inside.sum(axis=1))[None]
     landed[:, :, horizon] += moving[:, :, horizon]
     return landed
 
@@ -342,14 +351,24 @@ def _reach(
     horizon = inside.shape[1]
     for stage in reversed(stages):
         rate, at_once = future.rates_on(stage, rows), history.enters_later(stage)
-        pmf, before = delay_law(case.posterior, stage, rows, horizon), np.empty_like(reach)
+        lags, before = lags_of(case, stage, rows), np.empty_like(reach)
         for t in range(horizon):
-            landing = np.einsum("sd,sdck->sck", pmf[:, : horizon - t], reach[:, t:], optimize=True)
-            if later is not None:
-                landing += (1.0 - pmf[:, : horizon - t].sum(axis=1))[:, None, None] * later
+            landing = reach[:, t]
+            if lags is not None:
+                own = lags[:, t, : horizon - t].astype(float)
+                landing = _landing(own, reach[:, t:])
+                if later is not None:
+                    landing = landing + (1.0 - own.sum(axis=1))[..., None] * later
             before[:, t] = rate[:, t, :, None] * landing
         before[:, :, at_once] = reach[:, :, at_once]
         if later is not None:
             later = np.where(at_once[:, None], later, rate[:, -1, :, None] * later)
         reach = before
     return reach
+
+
+def _landing(lags: Array, reach: Array) -> Array:
+    """sum_d f(d) u(d), (draw, channel, target), of lags (draw, age, channel) and reach (draw, age, channel, target)."""
+    if lags.shape[2] == 1:
+        return np.asarray(np.einsum("sd,sdck->sck", lags[:, :, 0], reach, optimize=True))
+    return np.asarray(np.einsum("sdc,sdck->sck", lags, reach, optimize=True))

@@ -10,6 +10,7 @@ expected road both ask here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,10 @@ from scipy.special import expit
 from forecast.equations import EARLY_PERIODS, cohort_beta, delay_pmf
 from forecast.fit import Posterior
 from forecast.history import History
+from forecast.outlook.ageing import moving, waiting_by_age
 from forecast.outlook.case import Case
 from forecast.outlook.scheduled import Scheduled, open_by_entry, scheduled_of
+from forecast.periods import period_days
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -37,10 +40,30 @@ def delay_law(posterior: Posterior, stage: str, rows: Counts | slice = slice(Non
     return np.pad(delay_pmf(mean, cv, ages_of(posterior, stage)), ((0, 0), (0, spare)))
 
 
-def delay_of(case: Case, stage: str, rows: Counts) -> Array | None:
-    """The same with the empty ages that the horizon needs; None where there is no delay."""
-    delayed = case.posterior.array(f"delay_mean_{stage}")[rows].any()
-    return delay_law(case.posterior, stage, rows, case.horizon + 1) if delayed else None
+def lags_of(case: Case, stage: str, rows: Counts | slice) -> Array | None:
+    """When units move on that enter in a period of the horizon and ever do: (draw, period of entry, age, channel).
+
+    Ages inside the horizon; one channel stands for all where they are alike. None where there is no delay.
+    """
+    if stage in case.future.lags:
+        return case.future.lags[stage][rows].astype(float)
+    if not case.posterior.array(f"delay_mean_{stage}")[rows].any():
+        return None
+    f = delay_law(case.posterior, stage, rows, case.horizon + 1)[:, None, : case.horizon, None]
+    return np.broadcast_to(f, (len(f), case.horizon, case.horizon, 1))
+
+
+def open_moves(case: Case, stage: str, rows: Counts) -> Iterator[tuple[Counts, Array, Array]]:
+    """Dated leads that are open, by slot: units (group, channel), chances to move and to stay (draw, group, channel).
+
+    Groups are of one age; the chances are those of a unit that is open when the period begins. Nothing where nobody
+    waits.
+    """
+    ages, units = waiting_by_age(case.history, stage)
+    if ages.size:
+        days = period_days(case.future.starts, case.history.period)
+        for chance, stay in moving(case.posterior, stage, case.future.paces[stage], ages, days, rows):
+            yield units, chance, stay
 
 
 def open_units(history: History, posterior: Posterior, before: str, stage: str) -> tuple[Counts, Array, bool]:

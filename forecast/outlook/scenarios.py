@@ -195,21 +195,21 @@ def _changed(
     if lever == "value":
         return raise_value(world, factor_of(change, size, world.value), weight, channels)
     if lever == "delay":
-        return new_delay(world, stage, _delay(base, stage, change, size, len(weight)), weight)
+        return new_delay(world, stage, *_delays(base, stage, change, size, len(weight)), weight)
     if world.room is None:
         raise ValueError("a capacity that is not there cannot be changed")
     return more_room(world, factor_of(change, size, world.room), weight)
 
 
-def _delay(base: Base, stage: str, change: ChangeSpec, size: Array, horizon: int) -> Array:
-    """Chance to move on by age, (draw, age), with the mean delay changed; sizes are in days."""
+def _delays(base: Base, stage: str, change: ChangeSpec, size: Array, horizon: int) -> tuple[Array, Array]:
+    """Chance to move on by age, (draw, age), as it is and with the mean delay changed; sizes are in days."""
     posterior, days = base.case.posterior, DAYS_PER_PERIOD[base.case.history.period]
     mean = posterior.array(f"delay_mean_{stage}")[base.rows]
     if mean.any():
         changed = mean * factor_of(change, size, mean * days)
     else:
         changed = np.maximum(size, 0.0) / days if change.kind != "times" else mean
-    return delay_about(base, stage, changed, 2 * horizon)
+    return delay_about(base, stage, mean, 2 * horizon), delay_about(base, stage, changed, 2 * horizon)
 
 
 def delay_about(base: Base, stage: str, mean: Array, ages: int) -> Array:
@@ -358,13 +358,18 @@ def raise_value(world: World, factor: Array, weight: Array, channels: Mask) -> W
     )
 
 
-def new_delay(world: World, stage: str, pmf: Array, weight: Array) -> World:
-    """Give units the delay `pmf` (draw, age) as far as the weights say; the rest keeps its own."""
+def new_delay(world: World, stage: str, now: Array, pmf: Array, weight: Array) -> World:
+    """Give units the delay `pmf` in place of `now`, (draw, age) both, as far as the weights say.
+
+    Where units move by hazards, `now` is only like their delay: what lies between the two is added to it.
+    """
     horizon = len(weight)
-    at_once = np.zeros((1, 1, horizon))
-    at_once[..., 0] = 1.0
+    at_once = np.zeros((1, 1, horizon, 1))
+    at_once[:, :, 0] = 1.0
     lags = world.lags.get(stage, at_once)
-    mixed = lags + weight[None, :, None] * (pmf[:, None, :horizon] - lags)
+    apart = (pmf - now)[:, None, :horizon, None]
+    mixed = np.maximum(lags + weight[None, :, None, None] * apart, 0.0)
+    mixed = mixed / np.maximum(mixed.sum(axis=2, keepdims=True), 1.0)
     return replace(world, lags={**world.lags, stage: mixed})
 
 

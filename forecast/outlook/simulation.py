@@ -26,7 +26,14 @@ from forecast.outlook.beside import refunds_of
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
-from forecast.outlook.open_pipeline import chance_by_slot, delay_of, scheduled_before, waiting_before
+from forecast.outlook.open_pipeline import (
+    chance_by_slot,
+    delay_law,
+    lags_of,
+    open_moves,
+    scheduled_before,
+    waiting_before,
+)
 from forecast.outlook.queue import through_sales
 
 Array = NDArray[np.float64]
@@ -171,30 +178,28 @@ class _Chunk:
         """Units of `before` by slot of entry -> of `stage` by slot of arrival, old cohorts and carry-over included."""
         entries = units.values
         rate = self.future.rates_on(stage, self.rows)
-        f = delay_of(self.case, stage, self.rows)
+        f, by_day = lags_of(self.case, stage, self.rows), stage in self.future.paces
         closing = f is not None and self.case.history.counting == "calendar"
-        p = rate if closing else self._noisy(rate, stage)
+        p = rate if closing or by_day else self._noisy(rate, stage)
         tail = tail.with_values(self.rng.binomial(tail.values, p[:, -1]))
         if f is None:
             return units.with_values(self.rng.binomial(entries, p)), tail
         scatter = self._scatter(rate, stage) if closing else np.ones_like(rate)
         arrivals = np.zeros_like(entries)
-        cdf = np.cumsum(f, axis=1)
         for h in range(self.horizon):
-            left, seen, gone = entries[:, :, h].copy(), np.zeros(len(f)), np.zeros_like(p[:, h])
+            left, seen, gone = entries[:, :, h].copy(), np.zeros_like(f[:, h, 0]), np.zeros_like(p[:, h])
             for slot in range(h, self.horizon):
-                moving = p[:, h] * scatter[:, slot] * f[:, slot - h, None]
+                moving = p[:, h] * scatter[:, slot] * f[:, h, slot - h]
                 chance = moving / np.maximum(1.0 - gone, 1e-12)
                 moved = self.rng.binomial(left, np.clip(chance, 0.0, 1.0))
                 arrivals[:, :, slot] += moved
                 left -= moved
-                seen, gone = cdf[:, slot - h], gone + moving
-            later = p[:, h] * (1.0 - seen[:, None]) / np.maximum(1.0 - gone, 1e-12)
+                seen, gone = seen + f[:, h, slot - h], gone + moving
+            later = p[:, h] * (1.0 - seen) / np.maximum(1.0 - gone, 1e-12)
             arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
-        arrivals[0] += self._pipeline(
-            before, stage, f, scatter if closing else None
-        )  # the first layer is the pipeline
+        old = self._ageing(stage) if by_day else self._pipeline(before, stage, scatter if closing else None)
+        arrivals[0] += old  # the first layer is the pipeline
         if (planned := scheduled_before(self.case.history, stage, self.horizon)) is not None:
             arrivals[0] += planned.draw(len(f), self.horizon + 1, self.rng)
         at_once = self.case.history.enters_later(stage)
@@ -221,11 +226,27 @@ class _Chunk:
     def _drawn(self, a: Array, b: Array) -> Array:
         return np.clip(self.rng.beta(a, b), 0.0, 1.0 - 1e-12)
 
-    def _pipeline(self, before: str, stage: str, f: Array, scatter: Array | None) -> Counts:
+    def _ageing(self, stage: str) -> Counts:
+        """The same as `_pipeline` of dated leads: those of one age and channel move, are lost, or stay."""
+        rows, again = np.unique(self.rows, return_inverse=True)
+        result = np.zeros((len(again), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
+        left: Counts | None = None
+        for slot, (units, chance, stay) in enumerate(open_moves(self.case, stage, rows)):
+            left = np.repeat(units[None], len(again), axis=0) if left is None else left
+            moved = self.rng.binomial(left, chance[again])
+            result[:, slot] = moved.sum(axis=1)
+            if slot == self.horizon:
+                break
+            kept = stay / np.maximum(1.0 - chance, 1e-12)
+            left = self.rng.binomial(left - moved, np.clip(kept, 0.0, 1.0)[again])
+        return result
+
+    def _pipeline(self, before: str, stage: str, scatter: Array | None) -> Counts:
         """Moves into `stage` by units that entered `before` up to the as-of date: (draw, slot, channel).
 
         scatter: `_scatter` of the periods in which they move, where that is whose noise it is, and not the cohorts'.
         """
+        f = delay_law(self.case.posterior, stage, self.rows, self.case.horizon + 1)
         result = np.zeros((len(f), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
         waiting = waiting_before(self.case, before, stage, f, self.rows)
         if waiting is None:

@@ -55,7 +55,8 @@ ELASTICITY_NOTE = message(
 SAMPLING_NOTE = message(
     "Sound by weights: Pareto k-hat below {max_k:given}, both effective sizes above {min_ess:given}. By chains: R-hat "
     "below {max_rhat:given}, both effective sample sizes (ESS) above {min_ess:given}, divergences below "
-    "{max_divergent:.1%} of the draws, E-BFMI above {min_bfmi:given}.",
+    "{max_divergent:.1%} of the draws, E-BFMI above {min_bfmi:given}. Hazards of dated leads: a last step below "
+    "{max_step:given}.",
     **vars(GATE),
 )
 PROVENANCE_NOTE = message(

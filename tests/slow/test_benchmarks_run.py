@@ -407,3 +407,17 @@ def test_worlds_that_change(tmp_path: Path):
     assert [" ".join(row).split(" 1 ")[0] for row in rows] == families
     assert {share for row in rows[1:] for share in row[-2:]} <= {"0%", "100%"}
     assert re.findall(r"^(\S.*) \(1\): \S", said, re.MULTILINE) == families
+
+
+def test_open_pipeline(tmp_path: Path):
+    """Made companies by both roads, without the public sets."""
+    said = run("open_pipeline", tmp_path, "--only", "olist", "--made", 2, "--draws", 200, cwd=tmp_path)
+    assert "no folder of this name" in said
+    assert re.search(r"^hazards +CRPS/came \d.*$", said, re.MULTILINE)
+    assert re.search(r"^CRPS of hazards over that of the lognormal: [+-]\d", said, re.MULTILINE)
+
+
+def test_leads_worth(tmp_path: Path):
+    """One company by each road, told again from the rows that were kept."""
+    said = again("leads_worth", "--out", "kept.jsonl", "--worlds", 1, "--workers", 1, cwd=tmp_path)
+    assert re.findall(r"^ *(calendar|leads|leads, lognormal|reachable) +1 ", said, re.MULTILINE)

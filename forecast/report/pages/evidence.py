@@ -100,6 +100,8 @@ def _sampling(sampling: pd.DataFrame) -> Part:
         value("k_hat", "Pareto k-hat", RATIO),
         value("ess_scales", "Effective size, scales", WHOLE),
         value("ess_effects", "Effective size, the rest", WHOLE),
+        value("settled", "Last step of hazards", RATIO),
+        value("normal_k_hat", "Pareto k-hat, hazards", RATIO),
         value("draws", "Draws", WHOLE),
     ]
     rows = listing(records(sampling), columns, filled=True)
