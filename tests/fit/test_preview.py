@@ -83,7 +83,7 @@ def test_an_assumed_value_stands_in_for_revenue():
 
 
 def test_deal_values_are_those_seen_with_the_error_of_a_mean():
-    """Many deals: their mean with sd cv / sqrt(deals); a channel without one lies about the others'."""
+    """Many deals: their mean with sd cv / sqrt(deals), a little more as it walks; a channel without is like others."""
     rng = np.random.default_rng(2)
     won = np.zeros((30, 3))
     won[:, :2] = 20
@@ -96,8 +96,9 @@ def test_deal_values_are_those_seen_with_the_error_of_a_mean():
     mean = posterior.array("deal_mean")
     seen = revenue.sum(axis=0)[:2] / 600
     error = 0.8 / np.sqrt(600)
-    assert (np.abs(np.log(mean[:, :2]).mean(axis=0) - np.log(seen)) < 0.5 * error).all()
-    assert np.log(mean[:, :2]).std(axis=0) == pytest.approx(error, rel=0.25)
+    assert (np.abs(np.log(mean[:, :2]).mean(axis=0) - np.log(seen)) < error).all()
+    spread = np.log(mean[:, :2]).std(axis=0)
+    assert ((0.9 * error < spread) & (spread < 1.6 * error)).all()
     assert np.median(mean[:, 2]) == pytest.approx(5000, rel=0.15)
     assert np.log(mean[:, 2]).std() > 3 * error
     assert posterior.array("deal_cv").mean() == pytest.approx(0.8, rel=0.25)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from forecast.fit.traffic_latent import Traffic
 from forecast.fit.weighed import Certificate, weighed_draws
 
 LONG = {"seed": 5, "draws": 2500, "tune": 600, "target_accept": 0.98, "cores": 2}
+SHORT = LONG | {"draws": 400, "tune": 150, "target_accept": 0.9}
 
 
 APART = ("own_waves", "noise_apart")  # hundreds, and no parameter
@@ -44,11 +46,11 @@ def passes(certificate: Certificate) -> bool:
     return certificate.worst < GATE.max_k and enough
 
 
-def agree(part: Part) -> None:
+def agree(part: Part, asked: dict[str, Any]) -> None:
     """Means and ends of every number lie with those of NUTS within the Monte Carlo error of both."""
     made, certificate = weighed_draws(part, seed=1, draws=4000, good=passes)
     assert passes(certificate)
-    chains, moved = sample_whitened(part, **LONG)
+    chains, moved = sample_whitened(part, **asked)
     assert moved.divergences <= 10  # of 10,000
     sizes = {
         name: float(array_stats.ess(long, chain_axis=0, draw_axis=1, method="mean"))
@@ -73,20 +75,23 @@ def apart(made: Draws, certificate: Certificate, others: Draws, sizes: dict[str,
     return far
 
 
-SLOW = [kind if kind == "value" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+def test_weighed_draws_are_those_of_chains():
+    """Of the smallest part; the others, and longer chains, are slow."""
+    agree(part_of("value"), SHORT)
 
 
-@pytest.mark.parametrize("kind", SLOW)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_weighed_draws_are_those_of_long_chains(kind: str):
     """Of two channels, with delays, lift tests and a tuned budget."""
-    agree(part_of(kind))
+    agree(part_of(kind), LONG)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["calendar", "traffic"])
 def test_weighed_draws_of_many_channels_are_those_of_long_chains(kind: str):
     """Ten channels, whose responses are drawn of candidates each."""
-    agree(part_of(kind, 10))
+    agree(part_of(kind, 10), LONG)
 
 
 @pytest.mark.parametrize("kind", ["calendar", "traffic"])

@@ -346,6 +346,16 @@ def test_peaks(tmp_path: Path):
     assert "W48: learnt over true size" in said
 
 
+def test_money(tmp_path: Path):
+    """A line for each kind of company; the books that tell money apart miss less of refunds than those that do not."""
+    told, blind = (run("money", "--companies", 2, *more, cwd=tmp_path) for more in ((), ("--blind",)))
+    for said in (told, blind):
+        assert all(
+            re.search(rf"^\| {kind} \|", said, re.MULTILINE)
+            for kind in ("free", "refunds", "notes", "recurring")
+        )
+
+
 def test_verdict_alarms(tmp_path: Path):
     """A line for each way of counting, and for each harm; a gap never passes."""
     said = run("verdict_alarms", "--companies", 1, "--harmed", 1, cwd=tmp_path)
