@@ -31,7 +31,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
-from forecast.history.courses import Courses, courses_of
+from forecast.history.courses import Courses
 from forecast.periods import (
     PERIODS_PER_YEAR,
     Periods,
@@ -141,7 +141,7 @@ class History:
     @property
     def end(self) -> np.datetime64:
         """Last day of the as-of period."""
-        return _last_day(self.last, self.period)
+        return last_day_of(self.last, self.period)
 
     @property
     def known_day(self) -> np.datetime64:
@@ -172,10 +172,10 @@ class History:
         blank = np.isnan(cells)
         beside = self.beside.sum(axis=1) if name == "revenue" else 0.0
         if name == "revenue" and "won" in self.counts:
-            there = ~(self.counts["won"].values == 0) & _seen(self.counts)
+            there = ~(self.counts["won"].values == 0) & channels_seen(self.counts)
             there &= (self.filled("won") > 0) | ~blank.all(axis=0)
         else:
-            there = ~blank.all(axis=0) & _seen(self.counts)
+            there = ~blank.all(axis=0) & channels_seen(self.counts)
         known = ~(blank & there).any(axis=1) & ~blank.all(axis=1)
         return np.where(known, np.nansum(cells, axis=1) + beside, np.nan)
 
@@ -337,7 +337,7 @@ class History:
     @cached_property
     def amounts(self) -> Deals:
         """Deals of a known amount, those of 0 too, in the order of `deals`; none among counts."""
-        rows, columns, amount = _placed(self.deals, self.periods, self.channels, self.period)
+        rows, columns, amount = places_of_deals(self.deals, self.periods, self.channels, self.period)
         known = np.isfinite(amount)
         return Deals(_fixed(rows[known]), _fixed(columns[known]), _fixed(amount[known]))
 
@@ -443,7 +443,7 @@ class History:
 
     def _cut(self, n: int) -> History:
         counts = self.counts.isel(period=slice(0, n))
-        keep = np.flatnonzero(_seen(counts).any(axis=0))
+        keep = np.flatnonzero(channels_seen(counts).any(axis=0))
         counts = counts.isel(channel=keep)
         stages = recorded_stages(counts, self.stages)
         deals = self.deals[self.deals["period"] <= np.datetime64(self.periods[n - 1], "ns")].reset_index(
@@ -451,7 +451,7 @@ class History:
         )
         valued = self.counting != "leads" or bool(deals["amount"].notna().any())
         names = [str(name) for name in counts.data_vars]
-        gone = [name for name in names if name not in stages and not _any_recorded(counts, name)]
+        gone = [name for name in names if name not in stages and not any_recorded(counts, name)]
         gone += ["revenue"] if "revenue" in counts and "revenue" not in gone and not valued else []
         known, lost = (
             {stage: _cut_triangle(triangle, n, keep) for stage, triangle in triangles.items()}
@@ -469,7 +469,7 @@ class History:
             attributed=self.attributed,
             schedule=_known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
             courses={
-                stage: own.until(_last_day(self.periods[n - 1], self.period), keep)
+                stage: own.until(last_day_of(self.periods[n - 1], self.period), keep)
                 for stage, own in self.courses.items()
             },
         )
@@ -498,7 +498,7 @@ class History:
             for part in self.courses[name]:
                 digest.update(_bytes_of(part))
         digest.update(b"\ndeals ")
-        for values in _placed(self.deals, self.periods, self.channels, self.period):
+        for values in places_of_deals(self.deals, self.periods, self.channels, self.period):
             digest.update(_bytes_of(values))
         if len(self.schedule):
             digest.update(b"\nschedule ")
@@ -520,10 +520,10 @@ def _known_of(schedule: pd.DataFrame, last: np.datetime64) -> pd.DataFrame:
     kept = schedule[schedule["entered"] <= last]
     later = kept["ended"] > last
     kept = kept.assign(ended=kept["ended"].mask(later), won=kept["won"] & ~later)
-    return _summed(kept)
+    return schedule_summed(kept)
 
 
-def _summed(schedule: pd.DataFrame) -> pd.DataFrame:
+def schedule_summed(schedule: pd.DataFrame) -> pd.DataFrame:
     """One row for each kind of course, in order."""
     names = ["channel", "entered", "scheduled", "ended", "won"]
     found: pd.DataFrame = schedule.groupby(names, dropna=False, sort=True)[["n"]].sum().reset_index()
@@ -536,7 +536,7 @@ def no_deals() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
 
 
-def _placed(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind: str) -> Deals:
+def places_of_deals(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind: str) -> Deals:
     """All deals of a table, with the place of their period in `starts` and of their channel in `channels`."""
     place = {name: i for i, name in enumerate(channels)}
     rows = period_index(deals["period"].to_numpy(), starts[0], kind)
@@ -608,18 +608,19 @@ def _cut_triangle(triangle: xr.DataArray, n: int, channels: NDArray[np.int64]) -
     return cut.copy(data=np.where(known[:, :, None], cut.values, 0))
 
 
-def _seen(counts: xr.Dataset) -> NDArray[np.bool_]:
+def channels_seen(counts: xr.Dataset) -> NDArray[np.bool_]:
     """Cells (period, channel) of which anything is recorded."""
     return np.logical_or.reduce([np.isfinite(values.values) for values in counts.data_vars.values()])
 
 
-def _any_recorded(counts: xr.Dataset, name: str) -> bool:
+def any_recorded(counts: xr.Dataset, name: str) -> bool:
+    """Whether a measure has any number."""
     return name in counts and bool(np.isfinite(counts[name].values).any())
 
 
 def recorded_stages(counts: xr.Dataset, stages: Sequence[str]) -> tuple[str, ...]:
     """The chain without the leading stages that nothing was recorded of: the funnel then starts later."""
-    known = [i for i, stage in enumerate(stages) if _any_recorded(counts, stage)]
+    known = [i for i, stage in enumerate(stages) if any_recorded(counts, stage)]
     return tuple(stages[known[0] :]) if known else ()
 
 
@@ -645,12 +646,12 @@ def count_table(
 
 def order_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> list[str]:
     """Channels by first period, then by name."""
-    first = _first_of(starts, channels)
+    first = first_of(starts, channels)
     days = np.array(list(first.values()), dtype="datetime64[D]").astype(np.int64).tolist()
     return [name for _, name in sorted(zip(days, first, strict=True))]
 
 
-def _first_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> dict[str, np.datetime64]:
+def first_of(starts: Periods, channels: Sequence[str] | NDArray[np.object_]) -> dict[str, np.datetime64]:
     """The first period of each channel."""
     code, known = pd.factorize(np.asarray(channels, dtype=object))
     first = np.full(len(known), np.iinfo(np.int64).max)
@@ -678,176 +679,6 @@ def triangle(cells: NDArray[np.int64], starts: Periods, channels: Sequence[str])
     return xr.DataArray(cells, coords=coords, dims=("cohort", "age", "channel"), attrs={"units": "count"})
 
 
-def leads_history(
-    groups: pd.DataFrame,
-    activity: xr.Dataset | None,
-    *,
-    kind: str,
-    stages: Sequence[str],
-    starts: Periods,
-    sources: dict[str, str],
-    reading: dict[str, str],
-    files: tuple[FileRead, ...] = (),
-    found: tuple[Check, ...] = (),
-    courses: tuple[Mapping[str, pd.DataFrame], Sequence[str]] = ({}, ()),
-) -> History:
-    """A history from leads that were created in the periods `starts`; what happened to them later is not known.
-
-    groups: one row per kind of course a lead took: channel, a period start (or NaT) per stage from "leads" on and for
-    `lost`, `n` leads, and `amounts` (list of the amounts of its deals; None or NaN where not recorded).
-    activity: dims (period, channel) with the stages before leads, and spend; blank where it has no row.
-    courses: by day, and the names of their channels (`courses.courses_of`).
-    """
-    own = list(stages[stages.index("leads") :])
-    where = {name: _places(groups[name], starts, kind) for name in [*own, "lost"]}
-    kept = where["leads"] >= 0
-    where = {name: places[kept] for name, places in where.items()}
-    groups = groups[kept]
-    shown, own_names = (
-        ([] if activity is None else _rows_of(activity)),
-        groups["channel"].to_numpy(dtype=object),
-    )
-    times = np.concatenate([starts[where["leads"]], np.array([start for start, _ in shown], dtype="M8[D]")])
-    names = np.concatenate([own_names, np.array([name for _, name in shown], dtype=object)])
-    channels = order_of(times, names)
-    place = {name: i for i, name in enumerate(channels)}
-    column: NDArray[np.int64] = np.array([place[str(name)] for name in own_names], dtype=np.int64)
-    n = groups["n"].to_numpy(dtype=np.int64)
-    cells = {
-        name: _tally((starts.size, len(channels)), (where[name], column), n).astype(float) for name in own
-    }
-    deals = _deals(groups, starts, where["won"])
-    back = deals.assign(amount=-deals["amount"].clip(upper=0.0).fillna(0.0))
-    deals["amount"] = deals["amount"].clip(lower=0.0)  # such a deal brought nothing, and was paid back
-    if deals["amount"].notna().any():
-        cells["revenue"] = _revenue(deals, starts, channels, kind)
-    if back["amount"].any():
-        cells["refunds"] = _revenue(back, starts, channels, kind)
-    _blank_before_start(cells, _first_of(times, names), starts, channels, kind)
-    counts = dataset(cells, starts, channels)
-    if activity is not None:
-        laid = activity.reindex(period=counts["period"], channel=counts["channel"])
-        if "refunds" in laid and "refunds" in counts:
-            laid["refunds"] = laid["refunds"].fillna(0.0) + counts["refunds"]
-        counts = counts.assign({str(name): values for name, values in laid.data_vars.items()})
-    triangles, losses = _triangles(own, where, column, n, starts, channels)
-    schedule = _schedule(groups, own[-2], where, starts) if "scheduled" in groups else no_schedule()
-    order = [name for name in ("spend", *stages, "revenue", *BESIDE) if _any_recorded(counts, name)]
-    known = recorded_stages(counts, stages)
-    rows, of_rows = courses
-    end = _last_day(starts[-1], kind)
-    by_day = {stage: courses_of(own, of_rows, channels, starts, end) for stage, own in rows.items()}
-    made = (counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
-    return History(*made, schedule=schedule, courses=by_day)
-
-
-def _last_day(start: np.datetime64, kind: str) -> np.datetime64:
+def last_day_of(start: np.datetime64, kind: str) -> np.datetime64:
     """Last day of the period that begins with `start`."""
     return np.datetime64(shift(start, 1, kind) - np.timedelta64(1, "D"), "D")
-
-
-def _schedule(
-    groups: pd.DataFrame, before: str, where: Mapping[str, NDArray[np.int64]], starts: Periods
-) -> pd.DataFrame:
-    """The units that entered the stage `before` the last and have a schedule: see `History`."""
-    won, lost, entered = where["won"], where["lost"], where[before]
-    rows = np.flatnonzero((entered >= 0) & groups["scheduled"].notna().to_numpy())
-    days, end = starts.astype("datetime64[ns]"), np.where(won >= 0, won, lost)[rows]
-    table = {
-        "channel": groups["channel"].to_numpy(dtype=object)[rows],
-        "entered": days[entered[rows]],
-        "scheduled": groups["scheduled"].to_numpy().astype("datetime64[ns]")[rows],
-        "ended": np.where(end >= 0, days[end], np.datetime64("NaT", "ns")),
-        "won": won[rows] >= 0,
-        "n": groups["n"].to_numpy(dtype=np.int64)[rows],
-    }
-    return _summed(pd.DataFrame(table))
-
-
-def _places(times: pd.Series[Any], starts: Periods, kind: str) -> NDArray[np.int64]:
-    """Index of each period in `starts`; -1 for none and for those outside."""
-    days = times.to_numpy().astype("datetime64[D]")
-    absent = np.isnat(days)
-    places = period_index(np.where(absent, starts[0], days), starts[0], kind)
-    return np.where(absent | (places < 0) | (places >= starts.size), -1, places)
-
-
-def _rows_of(activity: xr.Dataset) -> list[tuple[np.datetime64, str]]:
-    """The (period, channel) pairs of which anything is recorded."""
-    times = activity["period"].values.astype("datetime64[D]")
-    return [(times[i], str(activity["channel"].values[j])) for i, j in np.argwhere(_seen(activity))]
-
-
-def _tally(
-    shape: tuple[int, ...], index: tuple[NDArray[np.int64], ...], n: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Sums of n over cells; an index of -1 anywhere means that it did not happen."""
-    cells = np.zeros(shape, dtype=np.int64)
-    happened = np.logical_and.reduce([part >= 0 for part in index])
-    np.add.at(cells, tuple(part[happened] for part in index), n[happened])
-    return cells
-
-
-def _blank_before_start(
-    cells: dict[str, NDArray[np.float64]],
-    first: Mapping[str, np.datetime64],
-    starts: Periods,
-    channels: Sequence[str],
-    kind: str,
-) -> None:
-    """Before its first lead or activity a channel was not there: blank, not zero."""
-    begins = period_index(np.array([first[name] for name in channels]), starts[0], kind)
-    before = np.arange(starts.size)[:, None] < begins[None, :]
-    for values in cells.values():
-        values[before] = np.nan
-
-
-def _deals(groups: pd.DataFrame, starts: Periods, won: NDArray[np.int64]) -> pd.DataFrame:
-    """One row per deal won, sorted by period, channel and amount."""
-    rows = np.flatnonzero(won >= 0)
-    if rows.size == 0:
-        return no_deals()
-    lists = groups["amounts"].to_numpy(dtype=object)
-    amounts = [np.array(lists[i], dtype=np.float64) for i in rows]
-    sizes = [amount.size for amount in amounts]
-    deals = pd.DataFrame(
-        {
-            "period": np.repeat(starts[won[rows]].astype("datetime64[ns]"), sizes),
-            "channel": np.repeat(groups["channel"].to_numpy(dtype=object)[rows], sizes),
-            "amount": np.concatenate(amounts),
-        }
-    )
-    deals["channel"] = deals["channel"].astype(object)
-    return deals.sort_values(["period", "channel", "amount"], ignore_index=True)
-
-
-def _revenue(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind: str) -> NDArray[np.float64]:
-    """Revenue by period won; blank where a deal of the cell has no amount, because the sum is then not known."""
-    placed = _placed(deals, starts, channels, kind)
-    cells = np.zeros((starts.size, len(channels)))
-    np.add.at(cells, (placed.period, placed.channel), placed.amount)
-    return cells
-
-
-def _triangles(
-    own: Sequence[str],
-    where: Mapping[str, NDArray[np.int64]],
-    column: NDArray[np.int64],
-    n: NDArray[np.int64],
-    starts: Periods,
-    channels: Sequence[str],
-) -> tuple[dict[str, xr.DataArray], dict[str, xr.DataArray]]:
-    """Reached and lost by destination stage, cohort of the stage before, and age."""
-    shape = (starts.size, starts.size, len(channels))
-
-    def laid_out(cohort: NDArray[np.int64], event: NDArray[np.int64]) -> xr.DataArray:
-        age = np.where((cohort >= 0) & (event >= 0), event - cohort, -1)
-        return triangle(_tally(shape, (cohort, age, column), n), starts, channels)
-
-    reached, lost = {}, {}
-    for before, stage in pairwise(own):
-        reached[stage] = laid_out(where[before], where[stage])
-        gone = laid_out(where[before], np.where(where[stage] < 0, where["lost"], -1))
-        if gone.values.any():
-            lost[stage] = gone
-    return reached, lost

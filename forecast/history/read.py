@@ -31,7 +31,8 @@ from forecast.history.counts import (
     read_rows,
     told_apart,
 )
-from forecast.history.history import BASE, BESIDE, MONEY, History, count_table, leads_history, recorded_stages
+from forecast.history.history import BASE, BESIDE, MONEY, History, count_table, recorded_stages
+from forecast.history.lead_history import leads_history
 from forecast.history.row_checks import (
     check_blanks,
     check_lone,
