@@ -119,8 +119,8 @@ def value_of_a_deal(history: History) -> Check | None:
     drifts = abs(along) - SURE_DRIFT > abs(sharpest) - SURE_STEP
     text += "; it moves steadily" if drifts else ""
     advice = (
-        "Ask whether prices, products or customers changed. If they did, read customers won as they are, and revenue "
-        "with today's value of a deal: a scenario (scenario.value), or a history that starts after it (history.from)."
+        "Ask whether prices, products or customers changed. The forecast follows with today's value of a deal; a "
+        "change of price that you know, its period and its size belong in the study (change.price)."
     )
     return Check(VALUE, REVIEW, message(text, **told), advice)
 
