@@ -71,8 +71,8 @@ def traffic_trend(history: History) -> Check | None:
     if not (goes_on and abs(moved) / years > GROWN and abs(moved) > SURE_GROWN * error):
         return Check(TRAFFIC, PASS, value)
     advice = (
-        "Ask whether this goes on: the forecast starts from the last level and does not take for granted that it does. "
-        "Tell it what you know as a scenario (scenario.traffic), and decide on the result of both."
+        "Ask whether this goes on: the forecast carries the trend on and lets it fade by a tenth a month. Tell it what "
+        "you know: a change that holds from a period on (change.traffic), or a scenario (scenario.traffic) beside it."
     )
     return Check(TRAFFIC, REVIEW, value, advice)
 
