@@ -468,7 +468,12 @@ def log_negative_binomial(y: Array, log_mean: Array, size: Array | float) -> Arr
 
 def negative_binomial_size(noise: Array) -> Array:
     """Size of the negative binomial of a cell whose sd on the log scale is `noise`, bounded."""
-    return np.asarray(1.0 / (noise**2 + 1e-4))
+    return 1.0 / negative_binomial_spread(noise)
+
+
+def negative_binomial_spread(noise: Array) -> Array:
+    """Variance of such a cell beyond that of chance, over its squared mean: 1 / size."""
+    return np.asarray(noise**2 + 1e-4)
 
 
 # -------------------------------------------------------------------------------------------------- prior and data

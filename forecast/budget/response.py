@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.budget.concave import evaluate, falling_slopes, hull, is_concave
-from forecast.equations import concentration
+from forecast.equations import concentration, negative_binomial_spread
 from forecast.fit import kept_draws
 from forecast.outlook import Case, earned, in_the_end, inside_share, kept_share, money_factor, simulate
 from forecast.study import Study
@@ -202,7 +202,7 @@ class _Chance:
     def __init__(self, made: Response) -> None:
         self.made = made
         posterior, future = made.case.posterior, made.case.future
-        spread = 1.0 + posterior.array("noise_traffic")[:, None, :] ** 2 + 1e-4
+        spread = 1.0 + negative_binomial_spread(posterior.array("noise_traffic")[:, None, :])
         for stage, rate in future.rates.items():
             noise = posterior.array(f"noise_{stage}")[:, None, :]
             inner = np.clip(rate, 1e-9, 1 - 1e-9)

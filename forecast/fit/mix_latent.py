@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from forecast.equations import log_negative_binomial
+from forecast.equations import log_negative_binomial, negative_binomial_size
 from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.latent import FARTHEST, HOLLOW, WIDEST, WIDTH, Latent, Scale
 from forecast.fit.mix import LEVEL, NAMES, log_response
@@ -139,4 +139,4 @@ class Mix(Latent):
 
 
 def _size(theta: Array) -> Array:
-    return np.asarray(1.0 / (np.exp(2.0 * theta[:, 2, None, None]) + 1e-4))
+    return negative_binomial_size(np.exp(theta[:, 2, None, None]))

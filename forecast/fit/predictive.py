@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, stdtr
 
-from forecast.equations import acting_spend, concentration, delay_pmf, due, response
+from forecast.equations import acting_spend, concentration, delay_pmf, due, negative_binomial_spread, response
 from forecast.fit import data as inputs
 from forecast.fit.dated import hazard_data
 from forecast.fit.posterior import Posterior, kept_draws
@@ -108,7 +108,7 @@ def _traffic(
 ) -> Cells:
     data = inputs.traffic_data(study, history, None, None)
     mean = np.exp(posterior.array("log_traffic_path"))
-    noise2 = posterior.array("noise_traffic")[rows, None, :] ** 2 + 1e-4
+    noise2 = negative_binomial_spread(posterior.array("noise_traffic")[rows, None, :])
     gamma = rng.standard_gamma(np.broadcast_to(1.0 / noise2, mean.shape)) * noise2
     replica = rng.poisson(np.minimum(gamma * mean, 1e15)).astype(float)
     beta, base, carry = (posterior.array(name)[rows].mean(axis=0) for name in ("elasticity", "base", "carry"))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from forecast.equations import EARLY_PERIODS, delay_pmf
+from forecast.equations import EARLY_PERIODS, delay_pmf, due
 from forecast.history import History
 from forecast.periods import PERIODS_PER_YEAR
 
@@ -88,10 +88,8 @@ def _delays(history: History) -> Array:
 
 def _exposure(money: Array, law: Array) -> Array:
     """Revenue whose refunds are due in each period, (period, channel)."""
-    n = len(money)
     early = money[:EARLY_PERIODS].mean(axis=0)
-    ages = np.arange(n)[:, None] - np.arange(n)
-    inside = np.where((ages >= 0) & (ages < len(law)), law[np.clip(ages, 0, len(law) - 1)], 0.0)
+    inside, _ = due(law, len(money))
     return np.asarray(inside @ money + (1.0 - inside.sum(axis=1))[:, None] * early)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.equations import EARLY_PERIODS
+from forecast.equations import with_past
 from forecast.fit import Posterior, refund_law
 from forecast.history import History
 
@@ -55,8 +55,7 @@ def refunds_of(posterior: Posterior, history: History, horizon: int, rows: Rows 
     owed = np.zeros((len(share), horizon + 1, share.shape[1]))
     if history.counting != "cohort":  # whose refunds come with the deal
         past, ages = history.filled("revenue"), law.shape[1]
-        before = np.broadcast_to(past[:EARLY_PERIODS].mean(axis=0), (max(ages - len(past), 0), past.shape[1]))
-        past = np.concatenate([before, past])[-ages:][::-1]  # by age at the as-of date
+        past = with_past(past, max(ages - len(past), 0))[-ages:][::-1]  # by age at the as-of date
         for h in range(horizon):
             owed[:, h] = law[:, h + 1 :] @ past[: max(ages - h - 1, 0)]
         after = np.cumsum(law[:, ::-1], axis=1)[:, ::-1]  # due at this age or later
