@@ -6,8 +6,9 @@
     season                   season_basis
     spend                    lagged, carry_weights, acting_spend, power_law, michaelis_menten, response, mean_shape,
                              log_marginal
-    counts                   effective_trials, due, concentration, cohort_beta, log_beta_binomial, log_choices,
-                             beta_binomial_slope, log_negative_binomial, negative_binomial_size
+    counts                   effective_trials, due, thinned, noise_of_share, concentration, cohort_beta,
+                             log_beta_binomial, log_choices, beta_binomial_slope, log_negative_binomial,
+                             negative_binomial_size
     prior and data           surprise
 
 The PyMC model (`fit.model`) is a second writing, and tests hold both together.
@@ -380,8 +381,16 @@ def log_marginal(log_worth: Array, elasticity: Array, base: Array, log_z: Array,
 
 
 def effective_trials(y: Array, expected: Array) -> Array:
-    """Trials N~ = y + s log(1 + exp((N* - y) / s)), s = SOFT: units due to move, softly kept above those that did."""
+    """Trials N~ = y + s log(1 + exp((N - y) / s)), s = SOFT: units that may move, softly kept above those that did."""
     return np.asarray(y + SOFT * np.logaddexp(0.0, (expected - y) / SOFT))
+
+
+def noise_of_share(noise: Array, p: Array, share: Array | float) -> Array:
+    """Noise (logit sd) of the rate p = pi x share, where that of pi is `noise`: noise (1 - pi) / (1 - p), broadcast.
+
+    It leaves the sd of p, by the delta method, at that of pi times the share.
+    """
+    return np.asarray(noise * (1.0 - p / share) / (1.0 - p))
 
 
 def due(f: Array, periods: int) -> tuple[Array, Array]:
@@ -401,6 +410,29 @@ def due(f: Array, periods: int) -> tuple[Array, Array]:
     older = np.zeros((*f.shape[:-1], periods))
     older[..., : ages - 1] = waits[..., 1 : periods + 1]
     return inside, older
+
+
+def thinned(f: Array, entries: Array, early: Array) -> tuple[Array, Array]:
+    """Trials N, and the share phi of the rate at which they move, of calendar counts: (..., channel, period) each.
+
+        N* = sum_a f_a n_(t-a),  phi = sum_a f_a^2 n_(t-a) / N*,  N = N* / phi
+
+    Of units that move one by one at rate r, r N* are expected in t with the variance r N* - r^2 sum_a f_a^2 n_(t-a):
+    that of N trials at the rate r phi, not of N* at r.
+
+    Args:
+        f: law of the delay by age, (..., age).
+        entries: n, (channel, period).
+        early: entries in every period before the window, (..., channel).
+    """
+
+    def sums(weights: Array) -> Array:
+        inside, older = due(weights, entries.shape[1])
+        return np.asarray(entries @ inside.swapaxes(-1, -2) + early[..., None] * older[..., None, :] + FLOOR)
+
+    expected = sums(f)
+    phi = np.minimum(sums(f**2) / expected, 1.0)
+    return expected / phi, phi
 
 
 def concentration(p: Array, noise: Array | float) -> Array:
@@ -446,14 +478,20 @@ def log_choices(y: Array, n: Array) -> Array:
     return np.asarray(gammaln(n + 1.0) - gammaln(n - y + 1.0))
 
 
-def beta_binomial_slope(y: Array, n: Array, p: Array, noise: Array | float) -> Array:
-    """Derivative of `log_beta_binomial` in logit p, the change of kappa with p included; broadcast."""
+def beta_binomial_slope(
+    y: Array, n: Array, p: Array, noise: Array | float, share: Array | float = 1.0
+) -> Array:
+    """Derivative of `log_beta_binomial` in logit p, the change of kappa with p included; broadcast.
+
+    share: where `noise` is that of p = pi x share, see `noise_of_share`.
+    """
     inner = p * (1.0 - p)
     kappa = concentration(p, noise)
     of_kappa = digamma(kappa + n) - digamma(kappa)
     high, low = digamma(kappa * p + y) - digamma(kappa * p), digamma(kappa * (1.0 - p) + (n - y))
     low = low - digamma(kappa * (1.0 - p))
-    d_kappa = -(kappa**2) * noise**2 * (1.0 - 2.0 * p)
+    pi = p / share
+    d_kappa = -(kappa**2) * noise**2 * ((1.0 - 2.0 * p) + 2.0 * (p - pi) / np.maximum(1.0 - pi, 1e-12))
     by_p = kappa * (high - low) + d_kappa * (p * high + (1.0 - p) * low - of_kappa)
     return np.asarray(inner * by_p)
 

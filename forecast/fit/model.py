@@ -116,9 +116,11 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     e_t ~ Normal(0, shock), of all channels in period t;   noise_c = noise exp(z_c), z_c as `fit.weighed` finds it
     with one channel b = mu ~ Normal(m, sqrt(s^2 + E tau^2)), and mu, tau no longer chase each other
 
-    calendar:  y_tc ~ BetaBinomial(N*_tc, pi_tc),  N* = F n,  F_ts = f_(t-s): pi is the rate of those due in period t
+    calendar:  y_tc ~ BetaBinomial(N*_tc / phi_tc, pi_tc phi_tc),  N* = F n,  F_ts = f_(t-s),  phi = F^2 n / F n (F^2 by
+               elements): pi is the rate of those due in period t, phi what of it a unit may bring at once
     otherwise: y_tc ~ BetaBinomial(n_tc, pi_tc G_t), G_t the share of the delay that cohort t has lived through; where
                delays are seen, also  sum_ta S_ta log f_a - sum_t Y_t log F_(T-t)  (the triangle, split by delay).
+    noise of a rate pi x share: noise (1 - pi) / (1 - pi share), which is the noise of pi, seen through it
 
     Args:
         data: the arrays of `fit.data.transition_data`; dims period (T) first, channel (C) second.
@@ -150,27 +152,33 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
         f = d["delayed"] * _pmf(delay_mean, delay_cv, ages) + (1.0 - d["delayed"]) * np.eye(1, ages)[0]
         if calendar:
             before = pm.LogNormal("before", 0.0, BEFORE_SD)
-            trials, p = _effective_trials(d, f, before, periods, ages), pi
+            trials, share = _effective_trials(d, f, before, periods, ages)
         else:
             seen = pt.cumsum(f)
             trials = d["n"]
-            p = pi * pt.minimum(pt.dot(d["age_weights"], seen), 1.0)[:, None]
+            share = pt.minimum(pt.dot(d["age_weights"], seen), 1.0)[:, None]
             split = pt.sum(d["by_age"] * pt.log(f + 1e-12)) - pt.sum(d["by_cohort"] * pt.log(seen + 1e-12))
             pm.Potential("delays", split)
-        p = pt.clip(p, 1e-9, 1.0 - 1e-9)
+        pi = pt.clip(pi, FLOOR, 1.0 - FLOOR)
+        p = pi * share
+        noise = noise * (1.0 - pi) / (1.0 - p)
         pm.Potential("counts", pt.sum(d["weight"] * _log_beta_binomial(d["y"], trials, p, noise)))
     return model
 
 
-def _effective_trials(d: Mapping[str, Tensor], f: Tensor, before: Tensor, periods: int, ages: int) -> Tensor:
-    """N*_t = sum_a f_a n_(t-a), units due in t; entries before the window: `before` x the early mean."""
+def _effective_trials(
+    d: Mapping[str, Tensor], f: Tensor, before: Tensor, periods: int, ages: int
+) -> tuple[Tensor, Tensor]:
+    """Trials and phi of `equations.thinned` as graphs; entries before the window: `before` x the early mean."""
     lag = np.arange(periods)[:, None] - np.arange(-ages + 1, periods)[None, :]
     inside = (lag >= 0) & (lag < ages)
     conv = pt.switch(inside, f[np.clip(lag, 0, ages - 1)], 0.0)
     entries = pt.concatenate([pt.repeat((before * d["early"])[None, :], ages - 1, axis=0), d["n"]], axis=0)
     expected = pt.dot(conv, entries) + FLOOR
-    above = d["y"] + SOFT * pt.softplus((expected - d["y"]) / SOFT)
-    return d["delayed"] * above + (1.0 - d["delayed"]) * d["n"]
+    phi = pt.minimum((pt.dot(conv**2, entries) + FLOOR) / expected, 1.0)
+    above = d["y"] + SOFT * pt.softplus((expected / phi - d["y"]) / SOFT)
+    late = d["delayed"]
+    return late * above + (1.0 - late) * d["n"], late * phi + (1.0 - late)
 
 
 def _wider(sd: Tensor, variance: float) -> Tensor:

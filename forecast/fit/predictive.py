@@ -23,7 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, stdtr
 
-from forecast.equations import acting_spend, concentration, delay_pmf, due, negative_binomial_spread, response
+from forecast.equations import (
+    FLOOR,
+    acting_spend,
+    concentration,
+    delay_pmf,
+    negative_binomial_spread,
+    noise_of_share,
+    response,
+    thinned,
+)
 from forecast.fit import data as inputs
 from forecast.fit.dated import hazard_data
 from forecast.fit.posterior import Posterior, kept_draws
@@ -138,19 +147,17 @@ def _transition(
         return _moves_by_day(study, history, posterior, before, stage, rows, rng)
     data, calendar = inputs.transition_data(study, history, before, stage)
     rate = expit(posterior.data[f"logit_rate_{stage}"].values[rows].astype(float))
-    noise = posterior.array(f"noise_{stage}")[rows, None, :]
     f = _delay(posterior, stage, rows, data["age_weights"].shape[1])
+    trials, share = np.broadcast_to(data["n"], rate.shape), np.ones((1, 1, 1))
     if not calendar:
-        trials = np.broadcast_to(data["n"], rate.shape)
-        p = rate * np.minimum(np.cumsum(f, axis=1) @ data["age_weights"].T, 1.0)[:, :, None]
-    elif not data["delayed"]:
-        trials, p = np.broadcast_to(data["n"], rate.shape), rate
-    else:
+        share = np.minimum(np.cumsum(f, axis=1) @ data["age_weights"].T, 1.0)[:, :, None]
+    elif data["delayed"]:
         name = f"before_{stage}"
         early = posterior.array(name)[rows] if name in posterior.data else np.ones(len(rows))
-        trials, p = _due(data["n"], early[:, None] * data["early"], f), rate
-    p = np.clip(p, 1e-9, 1.0 - 1e-9)
-    kappa = concentration(p, noise)
+        due = thinned(f, data["n"].T, early[:, None] * data["early"])
+        trials, share = (each.swapaxes(1, 2) for each in due)
+    p = np.clip(rate, FLOOR, 1.0 - FLOOR) * share
+    kappa = concentration(p, noise_of_share(posterior.array(f"noise_{stage}")[rows, None, :], p, share))
     drawn = rng.beta(p * kappa, (1.0 - p) * kappa)
     whole = np.floor(trials + rng.random(trials.shape)).astype(np.int64)
     more = 1.0 + np.maximum(trials - 1.0, 0.0) / (kappa + 1.0)
@@ -161,7 +168,7 @@ def _transition(
         trials * p,
         trials * p * (1.0 - p) * more,
         rng.binomial(whole, drawn).astype(float),
-        trials.mean(axis=0) if calendar else (trials * p / rate).mean(axis=0),
+        (trials * share).mean(axis=0),
     )
 
 
@@ -210,12 +217,6 @@ def _delay(posterior: Posterior, stage: str, rows: NDArray[np.int64], ages: int)
     """Law of the delay into a stage, (draw, age)."""
     mean, cv = (posterior.array(f"delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
     return delay_pmf(mean, cv, ages)
-
-
-def _due(entries: Array, early: Array, f: Array) -> Array:
-    """Effective trials by draw, period and channel; `early` entries (draw, channel) a period."""
-    inside, older = due(f, len(entries))
-    return np.asarray(inside @ entries + older[:, :, None] * early[:, None])
 
 
 def _revenue(

@@ -33,13 +33,13 @@ from forecast.equations import (
     carry_periods,
     concentration,
     delay_pmf,
-    due,
     fading,
     lagged,
     log_marginal,
     negative_binomial_size,
     response,
     steepness,
+    thinned,
     with_past,
 )
 from forecast.fit import data as inputs
@@ -299,10 +299,9 @@ class _Maker:
         """
         before = step.point["before"] * entries[:EARLY_PERIODS].mean(axis=0)
         if self.working:
-            inside, older = due(step.pmf, len(entries))
-            trials = inside @ entries + older[:, None] * before
+            trials, phi = (each.T for each in thinned(step.pmf, entries.T.astype(float), before))
             whole = np.floor(trials + self.rng.random(trials.shape)).astype(np.int64)
-            return np.asarray(self.rng.binomial(whole, step.cells))
+            return np.asarray(self.rng.binomial(whole, step.cells * phi))
         early = np.repeat(np.rint(before).astype(np.int64)[None], step.pmf.size - 1, axis=0)
         arrived = np.zeros_like(entries)
         for s, units in enumerate(np.concatenate([early, entries]), start=1 - step.pmf.size):

@@ -14,10 +14,11 @@ from forecast.equations import (
     FLOOR,
     beta_binomial_slope,
     delay_pmf,
-    due,
     effective_trials,
     log_beta_binomial,
     log_choices,
+    noise_of_share,
+    thinned,
 )
 from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.latent import CHUNK, FARTHEST, Latent, Scale, common_waves
@@ -39,11 +40,12 @@ LEAST_CURVATURE = 0.05  # of what the cell is expected to tell: keeps the Gaussi
 class _Entered:
     """What the cells of a transition are set against, at each setting: all (G, channel, period) or spread to it.
 
-    trials: of each cell; lived: share of the delay that a cohort has lived through.
+    trials: of each cell; share: of the rate at which they move, the part of the delay that a cohort has lived through,
+    or of calendar counts `equations.thinned`.
     """
 
     trials: Array
-    lived: Array
+    share: Array
 
 
 class Rates(Latent):
@@ -133,34 +135,31 @@ class Rates(Latent):
         if not self.calendar:
             lived = np.minimum(np.cumsum(self.pmf(theta), axis=1) @ d["age_weights"].T, 1.0)
             return _Entered(trials, lived[:, None])
-        if self.delayed:
-            inside, older = due(self.pmf(theta), self.periods)
-            early = np.exp(theta[:, 7, None, None]) * d["early"][:, None] * older[:, None]
-            expected = n @ inside.swapaxes(1, 2) + early + FLOOR
-            trials = np.where(d["weight"].T > 0.0, effective_trials(y, expected), units)
-        return _Entered(trials, np.ones((1, 1, 1)))
+        if not self.delayed:
+            return _Entered(trials, np.ones((1, 1, 1)))
+        expected, share = thinned(self.pmf(theta), n, np.exp(theta[:, 7, None]) * d["early"])
+        return _Entered(np.where(d["weight"].T > 0.0, effective_trials(y, expected), units), share)
 
-    def _noise(self, theta: Array, apart: Array) -> Array:
-        """Noise of each cell, (G, channel, 1)."""
-        return np.asarray(np.exp(theta[:, 3, None] + apart)[..., None])
+    def _noise(self, theta: Array, apart: Array, p: Array, share: Array) -> Array:
+        """Noise of cells of rates p (..., channel, period), `share` of the rates whose noise is a parameter."""
+        return noise_of_share(np.exp(theta[:, 3, None] + apart)[..., None], p, share)
 
     def seen(self, theta: Array, *, bent: bool) -> Rows:  # noqa: ARG002 - rates are straight enough
         """See `Latent`. Row t is d logit p_t / d coordinates; its score and curvature those of the exact likelihood."""
         d, entered = self.data, self._entered(theta)
         y, weight, trials = d["y"].T, d["weight"].T, entered.trials
-        noise = self._noise(theta, self.apart)
+        share = entered.share
         pi = expit(d["mu_prior"][0] + self.offset + self.path @ self.unit.T)
-        p = np.clip(pi * entered.lived, FLOOR, 1.0 - FLOOR)
+        p = np.clip(pi, FLOOR, 1.0 - FLOOR) * share
         inner = p * (1.0 - p)
         rows = ((1.0 - pi) / (1.0 - p))[..., None] * self.unit
         if self.events:
             rows = rows * self.touched[:, None]
-        odds = p / (1.0 - p)
+        beside = (expit(logit(p) + x) for x in (-STEP, STEP))
         low, high = (
-            beta_binomial_slope(y, trials, x / (1.0 + x), noise)
-            for x in (odds * math.exp(-STEP), odds * math.exp(STEP))
+            beta_binomial_slope(y, trials, x, self._noise(theta, self.apart, x, share), share) for x in beside
         )
-        alike = noise**2 * inner
+        alike = self._noise(theta, self.apart, p, share) ** 2 * inner
         alike = alike / (1.0 + alike)  # correlation of two units of one cell
         least = LEAST_CURVATURE * trials * inner / (1.0 + np.maximum(trials - 1.0, 0.0) * alike)
         curvature = weight * np.maximum((low - high) / (2.0 * STEP), least)
@@ -169,15 +168,12 @@ class Rates(Latent):
     def _cells(self, theta: Array, counts: Columns, eta: Array, apart: Array) -> Array:
         """Log likelihood by cell at logit rates (D, channel, period), log noises over that of all (D or 1, channel)."""
         d, entered = self.data, self._entered(theta)
-        p = np.clip(
-            expit(eta) * np.repeat(entered.lived, counts if len(entered.lived) > 1 else [len(eta)], axis=0),
-            FLOOR,
-            1.0 - FLOOR,
-        )
+        share = np.repeat(entered.share, counts if len(entered.share) > 1 else [len(eta)], axis=0)
+        p = np.clip(expit(eta), FLOOR, 1.0 - FLOOR) * share
         y, weight = d["y"].T, d["weight"].T
         by_setting = theta, entered.trials, log_choices(y, entered.trials)
         theta, trials, choices = (np.repeat(x, counts, axis=0) for x in by_setting)
-        found = log_beta_binomial(y, trials, p, self._noise(theta, apart)) + choices
+        found = log_beta_binomial(y, trials, p, self._noise(theta, apart, p, share)) + choices
         return np.asarray(weight * found)
 
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
