@@ -38,6 +38,7 @@ MANY = (48, 100, 100, 150, 300, 500)
 OTHERS = (48, 100, 150, 200, 512)
 FEW, FEW_OTHERS = (48, 64, 64, 128), (32, 48, 96)
 APART = np.linspace(-1.75, 1.75, 15)  # log noise of a channel over that of all
+APART_PRIOR = -0.5 * (APART / NOISE_SPREAD) ** 2
 TIMES_APART, SETTLED_APART = 3, 0.05
 SCOUTS = 2  # rounds that only look where the others go: the path is moved after them
 # A round after them tells whether the scales lie where the path is: else it is moved again, so often at most.
@@ -216,6 +217,8 @@ class _Weighing:
         self.kept, self.at = 0, np.zeros(len(self.latent.scales))
         self.solved: list[Solved] = []  # of the first settings from `kept` on, as many as there is room for
         self.room = MOST_KEPT
+        # Of `tell_noise_apart`: evidence by APART and channel, and the common log noise at which it tells.
+        self.apart_told: tuple[Array, float] | None = None
 
     @property
     def near(self) -> bool:
@@ -263,8 +266,9 @@ class _Weighing:
     def tell_noise_apart(self) -> None:
         """Find how the noises of channels differ, by the evidence of each channel at the mean of the scores.
 
-        log noise_c = log noise + z_c, z_c ~ Normal(0, NOISE_SPREAD): taken at its posterior mean from here on. Given
-        the common effects the evidence of a channel is Laplace's, at Gaussians about the path for each z.
+        log noise_c = log noise + z_c, z_c ~ Normal(0, NOISE_SPREAD): taken at its posterior mean from here on, and
+        drawn from its posterior when all else is (`_apart`). Given the common effects the evidence of a channel is
+        Laplace's, at Gaussians about the path for each z.
         """
         latent = self.latent
         theta, ones = latent.theta(self.at[None]), np.ones(1, dtype=np.int64)
@@ -278,11 +282,34 @@ class _Weighing:
                 log_root = np.log(np.diagonal(solved.root[0], axis1=-2, axis2=-1)).sum(axis=-1)
                 told = latent.log_likelihood(theta, ones, u)[0] + latent.noise_told(theta)[0]
                 found.append(told - 0.5 * (solved.b[0] ** 2).sum(axis=1) - log_root)
-            log = np.nan_to_num(np.array(found), nan=-np.inf) - 0.5 * (APART[:, None] / NOISE_SPREAD) ** 2
-            latent.apart = softmax(log, axis=0).T @ APART
+            evidence = np.nan_to_num(np.array(found), nan=-np.inf)
+            self.apart_told = evidence, float(self._log_noise(theta)[0])
+            latent.apart = softmax(evidence + APART_PRIOR[:, None], axis=0).T @ APART
             self.settle(theta)
             if np.abs(latent.apart - start).max() < SETTLED_APART:
                 break
+
+    def _log_noise(self, theta: Array) -> Array:
+        """Log noise that channels have in common, by setting."""
+        return theta[:, [scale.name for scale in self.latent.scales].index("noise")]
+
+    def _apart(self, log_noise: Array) -> Array:
+        """How the noises of channels differ, (draw, channel), drawn given the common log noise, (draw,).
+
+        The evidence tells of log noise + z: of what the common noise of a draw leaves to z.
+        """
+        if self.apart_told is None:
+            return np.broadcast_to(self.latent.apart, (len(log_noise), self.channels))
+        evidence, at = self.apart_told
+        moved = APART + (log_noise - at)[:, None]
+        found = np.empty((len(log_noise), self.channels))
+        for c, told in enumerate(evidence.T):
+            log = np.interp(moved, APART, told) + APART_PRIOR
+            cumulated = np.cumsum(softmax(log, axis=1), axis=1)
+            cell = (cumulated < self.rng.random((len(log_noise), 1))).sum(axis=1)
+            beside = (APART[1] - APART[0]) * (self.rng.random(len(log_noise)) - 0.5)
+            found[:, c] = APART[np.minimum(cell, len(APART) - 1)] + beside
+        return found
 
     def arrived(self) -> bool:
         """Whether the scores' mean lies where the path was settled, in posterior sds."""
@@ -456,13 +483,12 @@ class _Weighing:
         drawn = self._drawn(theta, counts, kept)
         again, k_effects = _smoothed(drawn.log_effects)
         chosen = self.rng.permutation(np.repeat(np.arange(many), points_drawn(again, draws)))
-        x = self.latent.points_of(
-            np.repeat(theta, counts, axis=0)[chosen], drawn.a[chosen], drawn.b[chosen], self.rng
-        )
+        theta = np.repeat(theta, counts, axis=0)[chosen]
+        x = self.latent.points_of(theta, drawn.a[chosen], drawn.b[chosen], self.rng)
         certificate = Certificate(k_scales, k_effects, k_joint, _effective(smooth), _effective(again), len(v))
         found = constrained(x[None], sizes_of(self.part))
         if self.latent.noisy:
-            found["noise_apart"] = np.broadcast_to(self.latent.apart, (1, len(x), self.channels))
+            found["noise_apart"] = self._apart(self._log_noise(theta))[None]
         return found, certificate
 
 
