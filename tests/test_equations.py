@@ -22,7 +22,9 @@ from forecast.equations import (
     log_marginal,
     log_negative_binomial,
     mean_shape,
+    noise_of_share,
     response,
+    thinned,
 )
 
 
@@ -196,6 +198,47 @@ def test_the_slope_of_the_beta_binomial_is_its_slope():
     high, low = (log_beta_binomial(y, n, expit(x + side * step), noise) for side in (1, -1))
     found = beta_binomial_slope(y, n, p, noise)
     np.testing.assert_allclose(found, (high - low) / (2 * step), rtol=1e-5, atol=1e-5)
+
+
+def test_the_slope_of_a_share_follows_its_noise():
+    """Where the noise is that of p = pi x share and moves with p too: central differences in logit p."""
+    y, n, pi, noise = cells()
+    share = np.linspace(0.05, 1.0, 60)
+    x, step = logit(pi * share), 1e-4
+
+    def told(at: np.ndarray) -> np.ndarray:
+        return log_beta_binomial(y, n, at, noise_of_share(noise, at, share))
+
+    at = expit(x)
+    found = beta_binomial_slope(y, n, at, noise_of_share(noise, at, share), share)
+    np.testing.assert_allclose(
+        found, (told(expit(x + step)) - told(expit(x - step))) / (2 * step), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_the_noise_of_a_share_is_that_of_the_whole_seen_through_it():
+    """sd of p = share x sd of pi, each by the delta method: sd of the logit times p (1 - p)."""
+    pi, share, noise = np.linspace(0.01, 0.9, 30), np.linspace(1.0, 0.1, 30), 0.3
+    p = pi * share
+    found = noise_of_share(noise, p, share)
+    np.testing.assert_allclose(found * p * (1 - p), share * noise * pi * (1 - pi))
+    np.testing.assert_allclose(noise_of_share(noise, pi, 1.0), noise)
+
+
+def test_calendar_counts_have_the_moments_of_units_that_move_one_by_one():
+    """Sums of multinomials over cohorts: mean and variance of what moves in each period, early entries included."""
+    rng, rate, periods = np.random.default_rng(4), 0.6, 12
+    f, entries, early = delay_pmf(2.0, 0.8, 30), rng.integers(5, 60, periods).astype(float), 20.0
+    cohorts = np.concatenate([np.full(29, early), entries])
+    chance = np.zeros((len(cohorts), periods))  # that a unit of the cohort moves in the period
+    for s in range(len(cohorts)):
+        for t in range(periods):
+            age = t - (s - 29)
+            chance[s, t] = rate * f[age] if 0 <= age < 30 else 0.0
+    mean, variance = cohorts @ chance, cohorts @ (chance * (1 - chance))
+    trials, phi = thinned(f, entries[None], np.array([early]))
+    np.testing.assert_allclose((trials * rate * phi)[0], mean, rtol=1e-6)
+    np.testing.assert_allclose((trials * rate * phi * (1 - rate * phi))[0], variance, rtol=1e-6)
 
 
 def test_the_negative_binomial_is_that_of_scipy():
