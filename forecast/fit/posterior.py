@@ -71,7 +71,7 @@ from forecast.errors import DataError, UsageError
 from forecast.history import History
 
 SCHEMA = 4
-VERSION = 15  # of the models: raised when the same data would fit to another posterior
+VERSION = 16  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "typst")

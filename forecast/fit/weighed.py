@@ -217,8 +217,7 @@ class _Weighing:
         self.kept, self.at = 0, np.zeros(len(self.latent.scales))
         self.solved: list[Solved] = []  # of the first settings from `kept` on, as many as there is room for
         self.room = MOST_KEPT
-        # Of `tell_noise_apart`: evidence by APART and channel, and the common log noise at which it tells.
-        self.apart_told: tuple[Array, float] | None = None
+        self.apart_told: Array | None = None  # evidence of `tell_noise_apart`, (APART, channel)
 
     @property
     def near(self) -> bool:
@@ -282,32 +281,29 @@ class _Weighing:
                 log_root = np.log(np.diagonal(solved.root[0], axis1=-2, axis2=-1)).sum(axis=-1)
                 told = latent.log_likelihood(theta, ones, u)[0] + latent.noise_told(theta)[0]
                 found.append(told - 0.5 * (solved.b[0] ** 2).sum(axis=1) - log_root)
-            evidence = np.nan_to_num(np.array(found), nan=-np.inf)
-            self.apart_told = evidence, float(self._log_noise(theta)[0])
-            latent.apart = softmax(evidence + APART_PRIOR[:, None], axis=0).T @ APART
+            self.apart_told = np.nan_to_num(np.array(found), nan=-np.inf)
+            latent.apart = softmax(self.apart_told + APART_PRIOR[:, None], axis=0).T @ APART
             self.settle(theta)
             if np.abs(latent.apart - start).max() < SETTLED_APART:
                 break
 
-    def _log_noise(self, theta: Array) -> Array:
-        """Log noise that channels have in common, by setting."""
-        return theta[:, [scale.name for scale in self.latent.scales].index("noise")]
+    def _apart(self, theta: Array) -> Array:
+        """How the noises of channels differ, (draw, channel), drawn given the common noise of each draw.
 
-    def _apart(self, log_noise: Array) -> Array:
-        """How the noises of channels differ, (draw, channel), drawn given the common log noise, (draw,).
-
-        The evidence tells of log noise + z: of what the common noise of a draw leaves to z.
+        The evidence tells of log noise + z: where a draw's common noise is above the others', z is below. Of the level
+        of the common noise it tells too little, the common effects being held, so that is left to the draws.
         """
+        many = len(theta)
         if self.apart_told is None:
-            return np.broadcast_to(self.latent.apart, (len(log_noise), self.channels))
-        evidence, at = self.apart_told
-        moved = APART + (log_noise - at)[:, None]
-        found = np.empty((len(log_noise), self.channels))
-        for c, told in enumerate(evidence.T):
+            return np.broadcast_to(self.latent.apart, (many, self.channels))
+        log_noise = theta[:, [scale.name for scale in self.latent.scales].index("noise")]
+        moved = APART + (log_noise - log_noise.mean())[:, None]
+        found = np.empty((many, self.channels))
+        for c, told in enumerate(self.apart_told.T):
             log = np.interp(moved, APART, told) + APART_PRIOR
             cumulated = np.cumsum(softmax(log, axis=1), axis=1)
-            cell = (cumulated < self.rng.random((len(log_noise), 1))).sum(axis=1)
-            beside = (APART[1] - APART[0]) * (self.rng.random(len(log_noise)) - 0.5)
+            cell = (cumulated < self.rng.random((many, 1))).sum(axis=1)
+            beside = (APART[1] - APART[0]) * (self.rng.random(many) - 0.5)
             found[:, c] = APART[np.minimum(cell, len(APART) - 1)] + beside
         return found
 
@@ -488,7 +484,7 @@ class _Weighing:
         certificate = Certificate(k_scales, k_effects, k_joint, _effective(smooth), _effective(again), len(v))
         found = constrained(x[None], sizes_of(self.part))
         if self.latent.noisy:
-            found["noise_apart"] = self._apart(self._log_noise(theta))[None]
+            found["noise_apart"] = self._apart(theta)[None]
         return found, certificate
 
 
