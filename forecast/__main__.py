@@ -5,6 +5,7 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line; leaves through SystemExit with the exit code."""
+    import io
     import sys
     import warnings
 
@@ -12,6 +13,9 @@ def main() -> None:
 
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' notes to programmers are not for the user of a command
+    for stream in (sys.stdout, sys.stderr):  # a terminal without our signs shows their codes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="forecast")
 
 

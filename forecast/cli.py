@@ -36,20 +36,45 @@ class Commands(click.Group):
         """The commands, in the order in which a user meets them."""
         return list(self.commands)
 
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        """Read the options of the group; what click says of them can be shown on any terminal."""
+        try:
+            return super().make_context(*given, **more)
+        except click.ClickException as error:
+            raise _told_plainly(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what goes wrong becomes one message on stderr and an exit code."""
         try:
             return super().invoke(ctx)
-        except (Exit, click.Abort, click.ClickException, BrokenPipeError):
+        except click.ClickException as error:
+            raise _told_plainly(error) from None
+        except (Exit, click.Abort, BrokenPipeError):
             raise  # click's own ways of leaving; a closed pipe ends quietly
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("FORECAST_TRACEBACK"):
                 import traceback
 
                 traceback.print_exception(error)
-            click.echo(_message(error), err=True)
+            _say(_message(error), err=True)
             stopped = 130 if isinstance(error, KeyboardInterrupt) else 1
             raise Exit(error.exit_code if isinstance(error, ForecastError) else stopped) from error
+
+
+def _say(said: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print, without a sign that would steer the terminal: the only way in which a command says anything."""
+    from forecast.words import visible
+
+    click.echo(visible(said), err=err, nl=nl)
+
+
+def _told_plainly(error: click.ClickException) -> click.ClickException:
+    """click's own error, which quotes what was typed."""
+    from forecast.words import visible
+
+    said = visible(error.format_message())
+    error.format_message = lambda: said  # type: ignore[method-assign]
+    return error
 
 
 def _message(error: BaseException) -> str:
@@ -151,7 +176,7 @@ def _only_study() -> Path:
     from forecast.study import only_study
 
     found = only_study()
-    click.echo(f"Study: {found}", err=True)
+    _say(f"Study: {found}", err=True)
     return found
 
 
@@ -169,7 +194,7 @@ def _show(result: Any, said: Callable[[], str], *, as_json: bool) -> None:
     """A result as JSON, or what is said of it."""
     from forecast.tables import json_text
 
-    click.echo(json_text(result) if as_json else said() + "\n", nl=False)
+    _say(json_text(result) if as_json else said() + "\n", nl=False)
 
 
 def _page(make: Callable[..., Page], *made: Any, after: str = "") -> Callable[[], str]:
@@ -191,7 +216,7 @@ def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
         return
     told = [check.told() for check in verdict.checks if check.status == FAIL]
     reasons = "\n  ".join(f"{c['name']}: {c['value']} (expected {c['threshold']})" for c in told)
-    click.echo(f"FAIL:\n  {reasons}\n{where} --go-on ends with exit code 0.", err=True)
+    _say(f"FAIL:\n  {reasons}\n{where} --go-on ends with exit code 0.", err=True)
     raise Exit(FitError.exit_code)
 
 
@@ -291,13 +316,13 @@ def _answer(question: Any) -> str | None:
     """What a person answers to a question about the files; None where it is left open."""
     from forecast.words import typed
 
-    click.echo(f"\n{typed(question.text)}")
+    _say(f"\n{typed(question.text)}")
     choices = [value for value, _ in question.choices]
     if len(choices) == 1:
         said = typed(question.choices[0][1]) or choices[0]
         return choices[0] if click.confirm(f"  {said}?", default=False) else None
     for number, (value, said) in enumerate(question.choices, start=1):
-        click.echo(f"  {number}  {value}{f'   {typed(said)}' if said else ''}")
+        _say(f"  {number}  {value}{f'   {typed(said)}' if said else ''}")
     if choices:
         number = click.prompt("  Number (0: leave it open)", type=click.IntRange(0, len(choices)), default=0)
         return choices[number - 1] if number else None

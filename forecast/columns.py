@@ -18,6 +18,7 @@ from forecast.tables import (
     CURRENCY,
     DAYS,
     EXACT,
+    LABEL,
     MONTHS,
     PERIOD,
     PRICE,
@@ -191,7 +192,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
     "sensitivity": (
         "Sensitivity",
-        _columns("lever stage change channel measure", (by_measure, BAND), (RATIO, "elasticity")),
+        _columns("lever stage", (LABEL, "change"), "channel measure", (by_measure, BAND), (RATIO, "elasticity")),
     ),
     "variance": ("Variance", _columns("source", (CURRENCY, "variance"), (SHARE, "share error"))),
     "scenarios": ("Scenarios", _columns("scenario measure unit", (by_unit, BAND))),

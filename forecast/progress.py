@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from forecast.words import clean
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
@@ -47,13 +49,13 @@ class Lines:
     def step(self, text: str) -> None:
         """A new step begins: one line."""
         self._last = time.monotonic()
-        print(text, file=self._stream, flush=True)
+        print(clean(text), file=self._stream, flush=True)
 
     def update(self, done: int, total: int, note: str = "") -> None:
         """A step has moved on: a line if the last one is old enough."""
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            print(f"  {done} of {total}{f', {note}' if note else ''}", file=self._stream, flush=True)
+            print(clean(f"  {done} of {total}{f', {note}' if note else ''}"), file=self._stream, flush=True)
 
 
 class Bar:
@@ -66,12 +68,12 @@ class Bar:
     def step(self, text: str) -> None:
         """A new step begins: the one before is ticked off."""
         self.finish()
-        self._task = self._live.add_task(text, total=None, note="")
+        self._task = self._live.add_task(clean(text), total=None, note="")
 
     def update(self, done: int, total: int, note: str = "") -> None:
         """A step has moved on: the bar moves."""
         if self._task is not None:
-            self._live.update(self._task, completed=done, total=total, note=note)
+            self._live.update(self._task, completed=done, total=total, note=clean(note))
 
     def finish(self) -> None:
         """The last step is done."""

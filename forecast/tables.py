@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast.words import Check, Message, typed
+from forecast.words import Check, Message, typed, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,7 @@ DAYS = Unit("days", "0.0", "number.2", "band.2", "tight.2")
 MONTHS = Unit("months", "0.0", "number.2", "band.2", "tight.2")
 RHAT = Unit("rhat", "0.000", ".3f")
 TEXT = Unit("text")
+LABEL = Unit("label")  # words of our own: they need no guard against formulas
 PERIOD = Unit("period")
 YES_NO = Unit("yes or no")
 
@@ -163,5 +164,5 @@ def plain(value: Any) -> Any:
 
 
 def json_text(value: Any, indent: int = 2) -> str:
-    """Indented JSON in the order given, with a line break at its end."""
-    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    """Indented JSON in the order given, with a line break at its end; signs that steer a terminal as JSON escapes."""
+    return visible(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)) + "\n"

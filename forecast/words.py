@@ -14,6 +14,10 @@ adds a catalogue and touches no call. A field of a template is written as its sp
 
 Numbers come in raw (currency units, rates in [0, 1]); percent, thin spaces and rounding exist only from here on. A
 band is rounded to three significant digits of the largest number in it; a missing value is written as a dash.
+
+What people typed (names, cells, paths, notes) may hold signs that steer whatever shows them: control characters, and
+those that turn the direction of writing. Every hand shows them as study files and JSON write them, \\u001b, by one
+rule: `clean` for a text within a line (a field of a message, a cell), `visible` for a text with lines of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +40,12 @@ SOFT = "\N{SOFT HYPHEN}"
 MISSING = DASH
 ENGLISH = "en"
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
-_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Signs that act instead of being seen, or that no file of text may hold: control characters (C0, DEL, C1), those that
+# turn the direction of writing and hold on to it, surrogates, and what Unicode says is no character.
+_STEERING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+_BREAKS = re.compile("[\t\n\v\f\r\x85\u2028\u2029]")
 _STAGES = {
     "contribution": "eventual contribution",  # dated by acquisition, whenever it lands
     "revenue_gross": "revenue before refunds",
@@ -107,6 +116,22 @@ def together(*parts: Text, between: str = " ") -> Message:
     )
 
 
+def visible(said: str) -> str:
+    r"""Text in which no sign steers a terminal or a page: control characters and turns of direction are written out.
+
+    Line breaks and tabs stay; joiners, selectors and everything that has a shape too.
+
+    >>> print(visible("\x1b[2Jppc\u202e\nseo"))
+    \u001b[2Jppc\u202e
+    seo
+    """
+    return _STEERING.sub(lambda found: found[0] if found[0] in "\n\t" else _written_out(found), said)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
 def text(said: Any) -> str:
     """A message (or a text, or a number) as it is read in the language that is spoken (`speaking`)."""
     if isinstance(said, Message):
@@ -120,7 +145,7 @@ def typed(said: Any) -> str:
     >>> typed(message("{x:whole}~EUR, {y:band}", x=-1200, y=(-5, 12.0)))
     '-1 200 EUR, -5.0 to 12.0'
     """
-    return text(said).translate(_TYPED)
+    return visible(text(said)).translate(_TYPED)
 
 
 class _Template(string.Formatter):
@@ -154,11 +179,9 @@ class _Template(string.Formatter):
 def _plain(value: Any) -> str:
     if isinstance(value, Message):
         return text(value)
-    if isinstance(value, str):
-        return value
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(item) for item in value)
-    return number(value) if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else clean(value)
 
 
 @dataclass(frozen=True)
@@ -373,18 +396,27 @@ def sentence(said: Any) -> str:
 
 
 def clean(said: Any) -> str:
-    """Text that any page can take: line breaks and tabs become spaces, other control characters a replacement sign.
+    r"""Text within a line: line breaks and tabs become spaces, other signs that steer are written out (`visible`).
 
-    Marks that turn the direction of writing are dropped: a name must not rearrange the line it stands in.
+    A name must neither rearrange the line it stands in nor begin another one.
+
+    >>> print(clean("two\nlines\x07"))
+    two lines\u0007
     """
-    out = []
-    for char in str(said):
-        if char in "\t\n\r\v\f\x85\u2028\u2029":
-            out.append(" ")
-        elif char not in _BIDI:
-            strange = unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn")
-            out.append("\N{REPLACEMENT CHARACTER}" if strange else char)
-    return "".join(out)
+    said = str(said)
+    return said if said.isascii() and said.isprintable() else visible(_BREAKS.sub(" ", said))
+
+
+def blank(said: str) -> bool:
+    r"""Whether nothing of a text is seen: spaces, joiners, fillers, marks without a letter.
+
+    >>> blank("\u200b \u3164"), blank("a")
+    (True, False)
+    """
+    return all(
+        sign in "\u115f\u1160\u2800\u3164\uffa0" or unicodedata.category(sign) in ("Cf", "Mn", "Me", "Zs")
+        for sign in said
+    )
 
 
 def short_names(names: Iterable[str], width: int = 24) -> dict[str, str]:
@@ -426,7 +458,7 @@ def in_a_row(names: Sequence[Any], most: int = 1_000_000, between: str = ", ") -
     ('a, b, c', 'a, b and 1 more')
     """
     more = f" {_word('and')} {len(names) - most} {_word('more')}" if len(names) > most else ""
-    return between.join(str(name) for name in names[:most]) + more
+    return between.join(map(clean, names[:most])) + more
 
 
 def in_parts(names: Sequence[Any], most: int = 1_000_000) -> str:

@@ -90,10 +90,28 @@ def test_what_rounds_up_has_no_digit_more():
     ]
 
 
-def test_control_signs_and_writing_direction_are_taken_out():
-    """A line break is a space, a NUL is shown, a mark that turns the line round is dropped."""
-    assert "a b\N{REPLACEMENT CHARACTER}cd" == words.clean("a\nb\0c\u202ed")
-    assert "\N{REPLACEMENT CHARACTER}" == words.clean("\ud800")
+STEERING = "\x00\x07\x1b\x7f\x9b\u202e\u2066\ud800\ufffe"
+
+
+def test_signs_that_steer_are_written_out():
+    """Within a line a break is a space; control characters and turns of direction read as TOML and JSON write them."""
+    assert words.clean("a\nb\0c\u202ed") == r"a b\u0000c\u202ed"
+    assert words.clean("\ud800") == r"\ud800"
+    assert words.visible("a\tb\nc\x9b[2J") == "a\tb\nc" + r"\u009b[2J"
+    joined = "\U0001f469\u200d\U0001f467 ❤\ufe0f \u05d0\u200f"  # joiners, selectors and marks are part of the text
+    assert words.clean(joined) == words.visible(joined) == joined
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(max_size=20), st.sampled_from(STEERING))
+def test_no_field_of_a_message_steers(said, sign):
+    """Whatever stands in a field, the message is one line without a sign that acts, and can be written as UTF-8."""
+    for field in (said + sign, [said + sign], (sign, said)):
+        read = typed(message("{x} {x:clean}", x=field)) + text(message("{x}", x=field))
+        read += typed(message("{x:list}; {x:listed}", x=list(field)))
+        assert words.visible(read) == read
+        assert len(read.splitlines()) <= 1
+        read.encode()
 
 
 def test_a_message_keeps_its_numbers_until_it_is_read():

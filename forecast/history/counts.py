@@ -45,7 +45,7 @@ from forecast.read import (
     to_periods,
 )
 from forecast.study import SPEND_WORDS, HistorySpec, Study, nearest
-from forecast.words import PASS, REVIEW, Check, Message, Text, message
+from forecast.words import PASS, REVIEW, Check, Message, Text, blank, clean, message
 
 LEAVE_OUT = 'history.bad_rows = "leave out"'
 ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted
@@ -412,15 +412,23 @@ def _read_channels(
 
 
 def channel_names(file: str, title: str, channels: Iterable[str]) -> list[Text]:
-    """Problems with the names themselves: two spellings of one channel."""
+    """Problems with the names themselves: one of which nothing is seen, two spellings of one channel."""
     spellings: dict[str, set[str]] = {}
+    unseen = set()
     for name in set(channels):
-        spellings.setdefault(folded(name), set()).add(name)
+        if blank(name):
+            unseen.add(name)
+        else:
+            spellings.setdefault(folded(clean(name)), set()).add(name)
+    nothing = "{file}: column {title}: nothing is seen of a channel's name ({name}); give it one that can be read."
     text = "{file}: column {title}: one channel has several spellings ({names}); use one."
     return [
-        message(text, file=file, title=title, names=told_apart(names))
-        for _, names in sorted(spellings.items())
-        if len(names) > 1
+        *(message(nothing, file=file, title=title, name=_escaped(name)) for name in sorted(unseen)),
+        *(
+            message(text, file=file, title=title, names=told_apart(names))
+            for _, names in sorted(spellings.items())
+            if len(names) > 1
+        ),
     ]
 
 
@@ -449,9 +457,10 @@ def _looks(name: str) -> str:
 
 def _escaped(name: str) -> str:
     """A name with signs that nobody sees, and marks that join a letter, as their code points."""
-    hidden = ("Cf", "Mn", "Zs")
+    hidden = ("Cc", "Cf", "Me", "Mn", "Zs")
     return "".join(
-        ascii(sign)[1:-1] if sign != " " and unicodedata.category(sign) in hidden else sign for sign in name
+        ascii(sign)[1:-1] if sign != " " and (unicodedata.category(sign) in hidden or blank(sign)) else sign
+        for sign in name
     )
 
 

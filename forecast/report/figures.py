@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecast.words import clean, formatted, short_names, stage_word
+from forecast.words import clean, formatted, short_names, stage_word, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def figure_svg(figure: Figure) -> str:
                 layout.execute(figure)
             figure.set_layout_engine("none")  # laid out once: a second writing finds the same places
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return visible(buffer.getvalue())  # what is no character of XML is written out
 
 
 def scale_of(values: Any, unit: str) -> tuple[float, str]:

@@ -21,8 +21,8 @@ from forecast.errors import UsageError
 from forecast.fit import netcdf
 from forecast.periods import parse_period, shift
 from forecast.results import Results
-from forecast.tables import Table, json_text
-from forecast.words import message, typed
+from forecast.tables import LABEL, Table, json_text
+from forecast.words import Message, clean, message, typed
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # summary.json comes last: where it lies, all the others do.
@@ -152,11 +152,21 @@ def guarded(cell: Any) -> Any:
     return f"'{cell}" if dangerous else cell
 
 
+def _one_line(cell: Any) -> Any:
+    """A text, or a message, in signs that steer nothing; a number as it is."""
+    return clean(cell) if isinstance(cell, str) else clean(typed(cell)) if isinstance(cell, Message) else cell
+
+
 def write_csv(table: Table | pd.DataFrame, path: Path) -> None:
-    """A table as UTF-8 CSV: ten significant digits, empty where there is no number, text guarded."""
+    """A table as UTF-8 CSV: ten significant digits, empty where there is no number, text clean and guarded.
+
+    Labels of our own ("+10 %") are as they are.
+    """
     safe = table.for_files() if isinstance(table, Table) else table.copy()
+    ours = {c.name for c in table.shown if c.unit == LABEL} if isinstance(table, Table) else set()
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
-        safe[column] = safe[column].map(guarded)
+        if column not in ours:
+            safe[column] = safe[column].map(lambda cell: guarded(_one_line(cell)))
     safe.to_csv(path, index=False, float_format="%.10g", lineterminator="\n", encoding="utf-8")
 
 

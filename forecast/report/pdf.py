@@ -23,6 +23,7 @@ from forecast.report import sentences
 from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
 from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
+from forecast.report.paper import BOX, boxed, in_figure, on_paper
 from forecast.words import Check, Text, Verdict, clean, message, text
 
 if TYPE_CHECKING:
@@ -41,19 +42,37 @@ def report_pdf(made: Results, *, timestamp: int) -> bytes:
     """The report as bytes of a PDF/A-2a, PDF/UA-1; `timestamp` (seconds since 1970) is the only date in the file.
 
     A sign that the bundled font lacks (Chinese, some emoji) is looked for in the fonts of the machine. Where they lack
-    it too, a box stands in its place and a warning is logged: the standards allow no sign without a shape.
+    it too, a box stands in its place (see `paper`) and a warning is logged: the standards allow no sign without a
+    shape.
     """
     content = document(report_of(made))
     for bundled_only in (True, False):
         try:
             return _compile(content, bundled_only, timestamp)
         except typst.TypstError as error:
-            if "could not be displayed" not in f"{error.message} {error.diagnostic}":
+            if not _about_signs(error):
                 raise
     _log.warning(
         "The report shows boxes for signs that no font here has; report.xlsx holds every name in full."
     )
-    return _compile(_boxed(content, _shapes()), True, timestamp)
+    shapes = _shapes()
+    try:
+        return _compile(boxed(content, shapes), True, timestamp)
+    except typst.TypstError as error:  # a cluster that the fonts hold piece by piece and cannot put together
+        if not _about_signs(error):
+            raise
+    return _compile(boxed(content, {code for code in shapes if _plain_sign(code)}), True, timestamp)
+
+
+def _about_signs(error: typst.TypstError) -> bool:
+    """Whether typst refuses because of a sign in a text, not because of the template."""
+    said = f"{error.message} {error.diagnostic}"
+    return any(words in said for words in ("could not be displayed", "codepoint"))
+
+
+def _plain_sign(code: int) -> bool:
+    """A sign that stands alone: letters of Latin, Greek and Cyrillic, and the marks of numbers and sentences."""
+    return code < 0x0300 or 0x0370 <= code < 0x0530 or 0x2010 <= code < 0x2300 or code == ord(BOX)
 
 
 def _compile(content: dict[str, Any], bundled_only: bool, timestamp: int) -> bytes:
@@ -85,15 +104,6 @@ def _shapes() -> set[int]:
     return regular & bold | {ord("\n")}  # the SVG of a figure has lines
 
 
-def _boxed(content: Any, shapes: set[int]) -> Any:
-    """The same content with a box for every sign that has no shape."""
-    if isinstance(content, str):
-        return "".join(c if ord(c) in shapes else "\N{WHITE SQUARE}" for c in content)
-    if isinstance(content, dict):
-        return {key: _boxed(value, shapes) for key, value in content.items()}
-    return [_boxed(value, shapes) for value in content] if isinstance(content, list) else content
-
-
 def document(report: Report) -> dict[str, Any]:
     """All that the template shows: text and figures, ready for JSON."""
     return {
@@ -113,7 +123,7 @@ def document(report: Report) -> dict[str, Any]:
 
 def _said(words: Text) -> str:
     """A text as it stands on paper."""
-    return clean(text(words))
+    return on_paper(clean(text(words)))
 
 
 def _page(page: Page) -> dict[str, Any]:
@@ -127,7 +137,7 @@ def _part(part: Part) -> dict[str, Any]:
         "verdict": None if part.verdict is None else _verdict(part.verdict),
         "tiles": [_tile(tile) for tile in part.tiles],
         "lead": _said(part.lead),
-        "figure": None if figure is None else {"svg": figure_svg(figure.draw()), "alt": _said(figure.alt)},
+        "figure": None if figure is None else {"svg": in_figure(figure_svg(figure.draw())), "alt": _said(figure.alt)},
         "text": _said(part.text),
         "tables": [_table(listing) for listing in part.listings],
         "note": _said(part.note),

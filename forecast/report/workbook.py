@@ -23,7 +23,7 @@ from forecast.report.contents import report_of
 from forecast.report.figures import ORANGE
 from forecast.report.pages.overview import what_to_do
 from forecast.tables import CHANCE, COUNT, CURRENCY, Table, Unit, unit_in
-from forecast.words import FAIL, Text, message, typed, whole
+from forecast.words import FAIL, Text, clean, message, typed, whole
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -45,6 +45,7 @@ MONEYS = (
 CAUSE = "What is attributed to a channel is not always caused by it: see the caveats in report.pdf."
 FAILED = "FAIL: not for decisions"
 WIDEST = 60
+MOST_SIGNS = 16_000  # of a cell; Excel takes 32,767 halves of a sign
 
 
 def write_workbook(made: Results, path: Path, *, created: datetime) -> None:
@@ -174,12 +175,26 @@ def _cell(sheet: Worksheet, row: int, column: int, value: Any, number: Format) -
         if math.isfinite(float(value)):
             sheet.write_number(row, column, float(value), number)
     elif value is not None:
-        sheet.write_string(row, column, _words(value))
+        _write_text(sheet, row, column, _words(value))
+
+
+def _write_text(sheet: Worksheet, row: int, column: int, words: str) -> None:
+    """A text as it is, cut where Excel would refuse it.
+
+    One that looks like rich text of the writer's own ("<r>...</r>") is written in two pieces: whole, it would go into
+    the file as markup.
+    """
+    if len(words) > MOST_SIGNS:
+        words = f"{words[: MOST_SIGNS - 1]}…"
+    if words.startswith("<r>") and words.endswith("</r>"):
+        sheet.write_rich_string(row, column, words[:1], Format(), words[1:])
+    else:
+        sheet.write_string(row, column, words)
 
 
 def _words(value: Text) -> str:
-    """A name as it is; a message in signs that survive a paste."""
-    return value if isinstance(value, str) else typed(value)
+    """A name as it is, on one line; a message in signs that survive a paste."""
+    return clean(value if isinstance(value, str) else typed(value))
 
 
 def _shown(value: Any) -> str:

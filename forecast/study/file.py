@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,7 +23,7 @@ from forecast.amounts import mended, two_ways
 from forecast.errors import StudyError, UsageError
 from forecast.periods import DAYS_PER_PERIOD, parse_period
 from forecast.study.syntax import syntax_problem
-from forecast.words import Text, message, together
+from forecast.words import Text, blank, clean, message, together
 
 Key = tuple[str, ...]
 
@@ -107,7 +108,15 @@ SomeShare = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Delay = Annotated[Positive, BeforeValidator(as_days)]  # in days
 Label = Annotated[str, BeforeValidator(_label)]  # of a period
-Name = Annotated[str, Field(min_length=1)]
+
+
+def _seen(name: str) -> str:
+    if blank(name):
+        raise ValueError("expected a name that can be read; nothing is seen of this one")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_seen)]
 
 
 def is_number(value: object) -> bool:
@@ -146,8 +155,9 @@ def not_one(keys: Sequence[str], given: Sequence[str]) -> str:
 
 
 def repeated(names: Sequence[str]) -> list[tuple[int, str]]:
-    """Names that were there before, with their place in the list (from 1)."""
-    return [(n, name) for n, name in enumerate(names, start=1) if name in names[: n - 1]]
+    """Names that were there before, as far as a reader can tell, with their place in the list (from 1)."""
+    read = [unicodedata.normalize("NFC", clean(name)).strip() for name in names]
+    return [(n, name) for n, name in enumerate(names, start=1) if read[n - 1] in read[: n - 1]]
 
 
 def window_problems(kind: str, *ends: tuple[str, str | None]) -> Iterator[Problem]:

@@ -18,10 +18,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.report import files as export
 from forecast.report.workbook import write_workbook
-from tests.tables_fixture import CHANNELS, FOREIGN, HOSTILE, plausible_outlook, plausible_tables
+from forecast.tables import Table
+from forecast.words import clean, visible
+from tests.tables_fixture import CHANNELS, FOREIGN, HOSTILE, STEERING, plausible_outlook, plausible_tables
 
 SUMMARY = {
     "verdict": {"status": "REVIEW"},
@@ -37,7 +40,7 @@ SUMMARY = {
 def written(tmp_path_factory):
     """A folder with every output of hostile and foreign names."""
     folder = tmp_path_factory.mktemp("runs") / "demo"
-    tables = plausible_tables(channels=HOSTILE + FOREIGN)
+    tables = plausible_tables(channels=HOSTILE + STEERING + FOREIGN)
     export.write_outputs(folder, tables, plausible_outlook(tables), SUMMARY)
     return folder, tables
 
@@ -61,7 +64,7 @@ def test_forecast_csv_holds_the_table(written):
     assert columns == list(back)
     np.testing.assert_allclose(back[columns[3:]], tables.forecast[columns[3:]], rtol=1e-9)
     names = [c.removeprefix("'") for c in back["channel"]]
-    assert tables.forecast["channel"].tolist() == names
+    assert tables.forecast["channel"].map(clean).tolist() == names
     assert b"\r" not in (folder / "forecast.csv").read_bytes()
 
 
@@ -114,6 +117,27 @@ def test_the_guard_can_be_taken_off(text):
     assert (safe != text) == (text not in ("ppc", "", "a=b"))
 
 
+def test_no_sign_of_a_name_steers_what_reads_the_files(written):
+    """CSV has every name on one line, signs that act written out; the draws keep the names themselves."""
+    folder, tables = written
+    for name in ("forecast.csv", "allocation.csv"):
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert {export.guarded(clean(channel)) for channel in STEERING} <= set(cells)
+        assert all(clean(cell) == cell for cell in cells)
+    with xr.open_dataset(folder / "draws.nc", engine="h5netcdf") as back:
+        assert {*STEERING} <= {str(name) for name in back["channel"].values}
+
+
+def test_labels_of_our_own_need_no_guard(tmp_path):
+    """What a lever is changed by reads "+10 %"; a channel of that name is guarded."""
+    frame = pd.DataFrame([["rate", "won", "+10 %", "+10 %", "won", 1.0, 1.0, 1.0, 1.0, 1.0]])
+    frame.columns = ["lever", "stage", "change", "channel", "measure", "mean", "q10", "q50", "q90", "elasticity"]
+    sheet, columns = TABLES["sensitivity"]
+    export.write_csv(Table("sensitivity", sheet, columns, frame), tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("rate,won,+10 %,'+10 %,won,")
+
+
 def test_blank_numbers_are_empty_cells(tmp_path):
     """NaN is an empty cell, not a text that stops an import."""
     export.write_csv(
@@ -128,7 +152,8 @@ def test_no_cell_of_the_workbook_is_a_formula_or_link(written):
     book = openpyxl.load_workbook(folder / "report.xlsx")
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
     assert not [c for c in cells if c.data_type == "f" or c.hyperlink]
-    assert {*HOSTILE, *FOREIGN} <= {c.value for c in cells}
+    assert {*HOSTILE, *FOREIGN, *map(clean, STEERING)} <= {c.value for c in cells}
+    assert all(visible(c.value) == c.value for c in cells if isinstance(c.value, str))
     with zipfile.ZipFile(folder / "report.xlsx") as parts:
         assert not any(b"<f>" in parts.read(n) or b"hyperlink" in parts.read(n) for n in parts.namelist())
 
