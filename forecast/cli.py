@@ -55,10 +55,11 @@ class Commands(click.Group):
             if os.environ.get("FORECAST_TRACEBACK"):
                 import traceback
 
-                traceback.print_exception(error)
-            _say(_message(error), err=True)
-            stopped = 130 if isinstance(error, KeyboardInterrupt) else 1
-            raise Exit(error.exit_code if isinstance(error, ForecastError) else stopped) from error
+                _say("".join(traceback.format_exception(error)), err=True, nl=False)
+            known = _known(error)
+            _say(_message(known), err=True)
+            stopped = 130 if isinstance(known, KeyboardInterrupt) else 1
+            raise Exit(known.exit_code if isinstance(known, ForecastError) else stopped) from error
 
 
 def _say(said: str, *, err: bool = False, nl: bool = True) -> None:
@@ -88,8 +89,20 @@ def _message(error: BaseException) -> str:
             option = "total" if error.argument == "at_most" else error.argument
             text = f"--{option}{text.removeprefix(error.argument)}"
         return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"Unexpected error: {what} (set FORECAST_TRACEBACK=1 and run again to see where)"
+    import sys
+
+    from forecast import unforeseen
+
+    return typed(unforeseen.told(error, sys.argv[1:]))
+
+
+def _known(error: BaseException) -> BaseException:
+    """What the machine refused (memory, disk, depth) as an error with a message; any other as it is."""
+    if isinstance(error, ForecastError | KeyboardInterrupt):
+        return error
+    from forecast import unforeseen
+
+    return unforeseen.foreseen(error) or error
 
 
 def parse_share(text: str) -> float:

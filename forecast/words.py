@@ -1,4 +1,4 @@
-"""How numbers, names and messages become text: the only place where they do, and the last moment at which they do.
+r"""How numbers, names and messages become text: the only place where they do, and the last moment at which they do.
 
 A `Message` is an English template with its values; a check, a verdict, a limit or an error carries it, and `text`
 renders it where it is shown. A template is also its own key in the catalogue of another language: a second language
@@ -16,7 +16,7 @@ Numbers come in raw (currency units, rates in [0, 1]); percent, thin spaces and 
 band is rounded to three significant digits of the largest number in it; a missing value is written as a dash.
 
 What people typed (names, cells, paths, notes) may hold signs that steer whatever shows them: control characters, and
-those that turn the direction of writing. Every hand shows them as study files and JSON write them, \\u001b, by one
+those that turn the direction of writing. Every hand shows them as study files and JSON write them, \u001b, by one
 rule: `clean` for a text within a line (a field of a message, a cell), `visible` for a text with lines of its own.
 """
 

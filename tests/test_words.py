@@ -98,7 +98,9 @@ def test_signs_that_steer_are_written_out():
     assert words.clean("a\nb\0c\u202ed") == r"a b\u0000c\u202ed"
     assert words.clean("\ud800") == r"\ud800"
     assert words.visible("a\tb\nc\x9b[2J") == "a\tb\nc" + r"\u009b[2J"
-    joined = "\U0001f469\u200d\U0001f467 ❤\ufe0f \u05d0\u200f"  # joiners, selectors and marks are part of the text
+    joined = (
+        "\U0001f469\u200d\U0001f467 ❤\ufe0f \u05d0\u200f"  # joiners, selectors and marks are part of the text
+    )
     assert words.clean(joined) == words.visible(joined) == joined
 
 

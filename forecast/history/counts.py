@@ -420,7 +420,9 @@ def channel_names(file: str, title: str, channels: Iterable[str]) -> list[Text]:
             unseen.add(name)
         else:
             spellings.setdefault(folded(clean(name)), set()).add(name)
-    nothing = "{file}: column {title}: nothing is seen of a channel's name ({name}); give it one that can be read."
+    nothing = (
+        "{file}: column {title}: nothing is seen of a channel's name ({name}); give it one that can be read."
+    )
     text = "{file}: column {title}: one channel has several spellings ({names}); use one."
     return [
         *(message(nothing, file=file, title=title, name=_escaped(name)) for name in sorted(unseen)),

@@ -25,7 +25,9 @@ _UNSEEN = re.compile(
     "\uffa0\U000e0000-\U000e0fff]"
 )
 # Vowel points of Hebrew and Arabic: readers do without them.
-_POINTS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]")
+_POINTS = re.compile(
+    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]"
+)
 _FLAGS = ("\U0001f1e6", "\U0001f1ff")
 _TONES = ("\U0001f3fb", "\U0001f3ff")
 

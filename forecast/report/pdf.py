@@ -137,7 +137,9 @@ def _part(part: Part) -> dict[str, Any]:
         "verdict": None if part.verdict is None else _verdict(part.verdict),
         "tiles": [_tile(tile) for tile in part.tiles],
         "lead": _said(part.lead),
-        "figure": None if figure is None else {"svg": in_figure(figure_svg(figure.draw())), "alt": _said(figure.alt)},
+        "figure": None
+        if figure is None
+        else {"svg": in_figure(figure_svg(figure.draw())), "alt": _said(figure.alt)},
         "text": _said(part.text),
         "tables": [_table(listing) for listing in part.listings],
         "note": _said(part.note),

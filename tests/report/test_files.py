@@ -119,7 +119,7 @@ def test_the_guard_can_be_taken_off(text):
 
 def test_no_sign_of_a_name_steers_what_reads_the_files(written):
     """CSV has every name on one line, signs that act written out; the draws keep the names themselves."""
-    folder, tables = written
+    folder, _ = written
     for name in ("forecast.csv", "allocation.csv"):
         with (folder / name).open(encoding="utf-8", newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
@@ -132,7 +132,18 @@ def test_no_sign_of_a_name_steers_what_reads_the_files(written):
 def test_labels_of_our_own_need_no_guard(tmp_path):
     """What a lever is changed by reads "+10 %"; a channel of that name is guarded."""
     frame = pd.DataFrame([["rate", "won", "+10 %", "+10 %", "won", 1.0, 1.0, 1.0, 1.0, 1.0]])
-    frame.columns = ["lever", "stage", "change", "channel", "measure", "mean", "q10", "q50", "q90", "elasticity"]
+    frame.columns = [
+        "lever",
+        "stage",
+        "change",
+        "channel",
+        "measure",
+        "mean",
+        "q10",
+        "q50",
+        "q90",
+        "elasticity",
+    ]
     sheet, columns = TABLES["sensitivity"]
     export.write_csv(Table("sensitivity", sheet, columns, frame), tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("rate,won,+10 %,'+10 %,won,")

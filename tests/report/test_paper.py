@@ -1,4 +1,4 @@
-"""Text on paper: what reads as one sign is one shape or one box, in figures too, and a report comes whatever is in it."""
+"""Text on paper: what reads as one sign is one shape or one box, in figures too."""
 
 from __future__ import annotations
 
