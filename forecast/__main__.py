@@ -9,6 +9,9 @@ def main() -> None:
     import sys
     import warnings
 
+    from forecast import threads
+
+    threads.at_start()  # before anything loads numpy
     from forecast.cli import app
 
     if not sys.warnoptions:

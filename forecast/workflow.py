@@ -45,6 +45,7 @@ from forecast.report import (
 from forecast.results import Levers, Past, Results, StudyFacts
 from forecast.study import Study, load_study
 from forecast.tables import json_text
+from forecast.threads import alone
 
 BACKTEST = "backtest.json"  # read again by the next run
 
@@ -54,6 +55,7 @@ def posterior_path(study: Study) -> Path:
     return study.folder / f"{study.name}.nc"
 
 
+@alone
 def fit(
     study: Path,
     *,
@@ -89,6 +91,7 @@ def fit(
     return Done(summary, path, made)
 
 
+@alone
 def run(
     study: Path,
     *,
@@ -185,6 +188,7 @@ def _usable(study: Study, history: History, fitted: Posterior, *, go_on: bool) -
     return replace(made, diagnostics=fitted.diagnostics, provenance=made.provenance | {"failures": failed})
 
 
+@alone
 def allocate(
     study: Path,
     budget: Budget = Fixed(),
@@ -244,6 +248,7 @@ def _saved(study: Study, history: History, *, seed: int, go_on: bool) -> Forecas
     return forecast(study, history, posterior, seed=seed)
 
 
+@alone
 def scenarios(
     study: Path,
     *,
@@ -270,6 +275,7 @@ def scenarios(
     return Done(summary, None, made)
 
 
+@alone
 def backtest(
     study: Path,
     *,
@@ -319,6 +325,7 @@ def check_gate(summary: Mapping[str, Any]) -> None:
         raise GateError("the backtest misses its gate:\n  " + "\n  ".join(lines))
 
 
+@alone
 def score(
     folder: Path,
     study: Path,
@@ -347,6 +354,7 @@ def score(
     return Done(summary, folder / "score.json", summary)
 
 
+@alone
 def rank(
     study: Path,
     *,
@@ -383,6 +391,7 @@ def rank(
     return Done(made.summary, folder, made)
 
 
+@alone
 def demo(
     *,
     out: Path | None = None,

@@ -37,8 +37,8 @@ CLUSTERS = (
     "\u0915\u094d\u0937\u093f", "\u0ba8\u0bbf", "\u0e17\u0e35\u0e48", "\u1112\u1161\u11ab", "\u0f66\u0f92\u0fb2",
     "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd", "\u0645\u064e\u0631\u0652\u062d\u064e\u0628\u064b\u0627",
     "\u0644\u0627 \u0645\u0631\u062d\u0628\u0627 abc 12", "\u05d0\u05d1\u200f (x)", "e\u0301\u0302", "q\u0301",
-    "Z\u0351\u036b\u0343", "\u25a1\u200d\u25a1", "\u0301alone", "a\u200db", "a\u200cb", "\ufeffbom",
-    "\U000f0000 private", "\u0378 nothing yet", "\u180b\u1820", "\U0001d54f \U0001f973", "\u5e83\u544a", "\u1c5a\ua9c1", "\u200b\u2060x",
+    "Z\u0351\u036b\u0343", "\u25a1\u200d\u25a1", "\u0301alone", "a\u200db", "a\u200cb", "\ufeffbom", "\U000f0000 own",
+    "\u0378 nothing yet", "\u180b\u1820", "\U0001d54f \U0001f973", "\u5e83\u544a", "\u1c5a\ua9c1", "\u200b\u2060x",
 )  # fmt: skip
 FOREIGN = ("seo", "広告 東京", "party \U0001f973\u200d")
 LEVELS = {"q05": 0.05, "q10": 0.1, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q90": 0.9, "q95": 0.95}

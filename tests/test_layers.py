@@ -14,7 +14,7 @@ import forecast
 PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
-    errors amounts periods progress equations words tables columns unforeseen
+    errors amounts periods progress equations words tables columns unforeseen threads
     study
     read
     history funnel

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from forecast import threads
 from forecast.errors import DataError, UsageError
 
 Record = dict[str, Any]  # what a job returns: ready for JSON
@@ -36,8 +37,8 @@ class InPlace(Executor):
 
 
 def _one_thread() -> None:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"
+    threads.at_start()
+    os.environ["NUMBA_NUM_THREADS"] = "1"
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
