@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside sbc check lint format docs setup constraints wheel clean
+.PHONY: help demo test test-slow test-outside sbc check lint format docs setup constraints wheel sdist clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,8 +52,14 @@ constraints: ## take up new versions of all dependencies (needs uv)
 	@uv=$$(command -v uv || echo $(VENV)/bin/uv); UV_PYTHON_DOWNLOADS=never $$uv pip compile pyproject.toml \
 		--extra dev --extra notebook --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
 
-wheel: $(READY) ## a wheel in dist/
+# The same sources give the same bytes: files are dated by this number alone (2020-02-02), wherever and whenever built.
+wheel sdist: export SOURCE_DATE_EPOCH := 1580601600
+
+wheel: $(READY) ## a wheel in dist/, the same bytes each time
 	$(PY) -m hatchling build -t wheel
+
+sdist: $(READY) ## a source distribution in dist/, the same bytes each time
+	$(PY) -m hatchling build -t sdist
 
 clean: ## remove the environment and all caches (not your models and reports)
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -75,3 +78,61 @@ def test_wheel_holds_everything_the_package_needs(tmp_path):
     }
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == files | {"forecast/bundled/quarterly.py"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="umask is of POSIX")
+def test_wheel_and_source_distribution_are_the_same_bytes_anywhere(tmp_path):
+    """Two copies of the sources, other dates, modes, umask, zone and locale, caches about: bit for bit alike.
+
+    The wheel that is made from the source distribution is the same, too.
+    """
+    built = []
+    for name, umask, env in (
+        ("one", 0o022, {"TZ": "UTC", "LC_ALL": "C.UTF-8"}),
+        ("two", 0o077, {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "5"}),
+    ):
+        home = tmp_path / name / "some folder"
+        _copy_sources(home)
+        if name == "two":
+            (home / "forecast" / "__pycache__").mkdir()
+            (home / "forecast" / "__pycache__" / "words.cpython-313.pyc").write_bytes(b"x")
+            for path in home.rglob("*"):
+                path.chmod(path.stat().st_mode & 0o700)
+                os.utime(path, (1e9, 1e9))
+        built.append(_built(home, umask, env))
+    assert built[0] == built[1]
+    assert sorted(name.split("-0")[0] for name in built[0]) == ["growth_forecast", "growth_forecast"]
+    (source,) = (tmp_path / "one" / "some folder" / "dist").glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path / "from", filter="data")
+    (home,) = (tmp_path / "from").iterdir()
+    (wheel,) = (name for name in built[0] if name.endswith(".whl"))
+    assert _built(home, 0o022, {}, "-t", "wheel")[wheel] == built[0][wheel]
+
+
+def _copy_sources(home: Path) -> None:
+    """What a checkout holds that the build may look at."""
+    for name in ("forecast", "tests", "docs", "models", "notebooks", "tools"):
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__", "*.nc"))
+    for name in (
+        "Makefile",
+        "constraints.txt",
+        "CHANGELOG.md",
+        "README.md",
+        "LICENSE",
+        "pyproject.toml",
+        ".gitignore",
+    ):
+        if (ROOT / name).exists():
+            shutil.copy2(ROOT / name, home / name)
+
+
+def _built(home: Path, umask: int, env: dict[str, str], *target: str) -> dict[str, str]:
+    """SHA-256 of what hatchling builds there, by name."""
+    dated = {"SOURCE_DATE_EPOCH": "1580601600"}
+    command = [sys.executable, "-m", "hatchling", "build", *target]
+    subprocess.run(
+        command, cwd=home, check=True, capture_output=True, env=os.environ | dated | env, umask=umask
+    )
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (home / "dist").iterdir()}

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, STUDY, command, counts
+from conftest import STUDY, command, counts
 from threadpoolctl import threadpool_info
 
 from forecast.threads import NAMES, alone
