@@ -36,7 +36,7 @@ from forecast.budget import (
 )
 from forecast.columns import TABLES
 from forecast.errors import UsageError
-from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, package_versions, preview
+from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, package_versions, preview, timeless
 from forecast.history import (
     OUTLIERS,
     DataRead,
@@ -198,7 +198,7 @@ class Forecast(Results):
             **({} if self.segments is None else {"segments": self.segments.told()}),
             **({} if self.recycling is None else {"recycling": self.recycling.told()}),
             **({} if self.read is None else {"read": self.read.told()}),
-            "diagnostics": list(self.case.posterior.diagnostics),
+            "diagnostics": [timeless(told) for told in self.case.posterior.diagnostics],
             "provenance": {**self.provenance, "fitted_now": fitted, "draws": self.study.draws},
             "seconds": dict(seconds or {}),
         }

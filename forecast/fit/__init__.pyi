@@ -30,6 +30,7 @@ from .posterior import load_posterior as load_posterior
 from .posterior import netcdf as netcdf
 from .posterior import package_versions as package_versions
 from .posterior import save_posterior as save_posterior
+from .posterior import timeless as timeless
 from .posterior import to_dataset as to_dataset
 from .prior import HORIZON as HORIZON
 from .prior import KINDS as KINDS

@@ -214,6 +214,11 @@ def log_worth(
     return worth.mean(axis=0), worth.std(axis=0)
 
 
+def timeless(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fit tells of itself, but for how long it took."""
+    return {name: value for name, value in told.items() if name != "seconds"}
+
+
 def netcdf(data: xr.Dataset | xr.DataTree, **options: Any) -> bytes:
     """A dataset or tree as the bytes of a netCDF file; `options` are those of its `to_netcdf`.
 
@@ -246,8 +251,9 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
     tree = posterior.tree
     tree.attrs = {
         "schema": SCHEMA,
-        "diagnostics": json.dumps(posterior.diagnostics),
-        "provenance": json.dumps(posterior.provenance),  # in its own order: tables made from it look alike
+        # Without the seconds that it took: the same fit is the same bytes.
+        "diagnostics": json.dumps([timeless(told) for told in posterior.diagnostics]),
+        "provenance": json.dumps(timeless(posterior.provenance)),  # in its own order: tables made from it look alike
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

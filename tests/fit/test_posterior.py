@@ -26,7 +26,10 @@ def known() -> Posterior:
 
 
 def test_what_was_saved_is_what_is_read(known: Posterior, tmp_path: Path):
-    """Every variable to the last bit, coordinates, diagnostics and provenance; the dataset itself is left as it was."""
+    """Every variable to the last bit, coordinates, diagnostics and provenance, but for the seconds that a fit took.
+
+    The same fit is the same bytes. The dataset itself is left as it was.
+    """
     save_posterior(known, tmp_path / "new" / "folder" / "demo.nc")
     again = load_posterior(tmp_path / "new" / "folder" / "demo.nc")
     assert set(again.data.variables) == set(known.data.variables)
@@ -37,7 +40,7 @@ def test_what_was_saved_is_what_is_read(known: Posterior, tmp_path: Path):
     assert again.data["channel"].values.tolist() == known.data["channel"].values.tolist()
     assert (again.data["period"].values == known.data["period"].values).all()
     assert again.diagnostics == known.diagnostics
-    assert again.provenance == known.provenance
+    assert again.provenance == {k: v for k, v in known.provenance.items() if k != "seconds"}
     assert not known.data.attrs
 
 
