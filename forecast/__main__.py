@@ -17,7 +17,9 @@ def main() -> None:
 
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' notes to programmers are not for the user of a command
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it may keep no cache, it takes another place
+        logging.getLogger("matplotlib").setLevel(
+            logging.ERROR
+        )  # where it may keep no cache, it takes another place
     for stream in (sys.stdout, sys.stderr):  # a terminal without our signs shows their codes
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

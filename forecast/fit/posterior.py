@@ -253,7 +253,9 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         "schema": SCHEMA,
         # Without the seconds that it took: the same fit is the same bytes.
         "diagnostics": json.dumps([timeless(told) for told in posterior.diagnostics]),
-        "provenance": json.dumps(timeless(posterior.provenance)),  # in its own order: tables made from it look alike
+        "provenance": json.dumps(
+            timeless(posterior.provenance)
+        ),  # in its own order: tables made from it look alike
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

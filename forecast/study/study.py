@@ -69,6 +69,7 @@ RESERVED = frozenset(
         "total",
     }
     | {"outcome", "closed", "currency", "pipeline", "scheduled"}
+    | {"plan", "n", "amounts", "bad"}  # of tables of our own, in which a stage is a column
 )
 LEAD_COLUMNS = (
     *(
@@ -194,7 +195,10 @@ class FunnelSpec(Table):
                 found.append(Problem("", text))
             elif stage in RESERVED:
                 found.append(
-                    Problem("", f'"{stage}" is the name of another column: call the stage otherwise')
+                    Problem(
+                        "",
+                        f'"{stage}" is the name of another column: call the stage otherwise ("{stage}_stage")',
+                    )
                 )
         refuse(found)
         return stages
