@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 # Matrices here are small: threads of the linear algebra cost more than they bring, and each worker would start its own.
 # Workers and commands take this over; a process that has loaded numpy before (by a plugin) keeps its threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Logs of errors that tests make on purpose are not for the home of whoever runs them.
+os.environ["XDG_STATE_HOME"] = str(Path(tempfile.gettempdir()) / "growth-forecast-tests")
 
 
 @dataclass(frozen=True)
