@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
+
+def _at_once(number: int, _: object) -> None:
+    """Before anything is loaded, nothing is to be tidied up."""
+    os.write(2, b"interrupted; no outputs were written\n")
+    os._exit(128 + number)
+
 
 def main() -> None:
     """Run the command line; leaves through SystemExit with the exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _at_once)
     import sys
     import warnings
 
-    from forecast.cli import app
+    from forecast import stopping
 
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries' notes to programmers are not for the user of a command
-    app(prog_name="forecast")
+    stopping.listen()
+    try:
+        from forecast.cli import app
+
+        if not sys.warnoptions:
+            warnings.simplefilter(
+                "ignore"
+            )  # libraries' notes to programmers are not for the user of a command
+        app(prog_name="forecast")
+    finally:
+        stopping.end()
 
 
 if __name__ == "__main__":

@@ -36,6 +36,14 @@ class Commands(click.Group):
         """The commands, in the order in which a user meets them."""
         return list(self.commands)
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line; where its help cannot be written, that is said."""
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # a closed pipe is click's, and ends quietly
+            click.echo(_message(_unheard(error) or error), err=True)
+            raise SystemExit(UsageError.exit_code) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what goes wrong becomes one message on stderr and an exit code."""
         try:
@@ -47,6 +55,7 @@ class Commands(click.Group):
                 import traceback
 
                 traceback.print_exception(error)
+            error = _unheard(error) or error
             click.echo(_message(error), err=True)
             stopped = 130 if isinstance(error, KeyboardInterrupt) else 1
             raise Exit(error.exit_code if isinstance(error, ForecastError) else stopped) from error
@@ -55,7 +64,9 @@ class Commands(click.Group):
 def _message(error: BaseException) -> str:
     from forecast.words import typed
 
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(
+        error, KeyboardInterrupt
+    ):  # of whoever calls the commands from Python; else `stopping` says it
         return "interrupted; no outputs were written"  # a fit that was done by then is kept
     if isinstance(error, ForecastError):
         text = typed(error.said)
@@ -65,6 +76,21 @@ def _message(error: BaseException) -> str:
         return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"Unexpected error: {what} (set FORECAST_TRACEBACK=1 and run again to see where)"
+
+
+def _unheard(error: BaseException) -> UsageError | None:
+    """What is said where stdout took no more, as on a full disk; None for any other error."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if not isinstance(error, OSError) or last is None or last.tb_frame.f_code is not click.echo.__code__:
+        return None
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # where the rest of its buffer goes
+    reason = error.strerror or error
+    return UsageError(
+        f"the answer cannot be written to stdout ({reason}); files that the command wrote are whole"
+    )
 
 
 def parse_share(text: str) -> float:

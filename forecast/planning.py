@@ -173,7 +173,7 @@ class Forecast(Results):
 
     def write(self, folder: Path | str) -> Path:
         """Write the files of a run into `folder`: see `report.write_outputs`."""
-        write_outputs(Path(folder), self, self.draws, self.told())
+        write_outputs(Path(folder), self, self.draws, self.told(), inputs=self.case.study.inputs)
         return Path(folder)
 
     def told(self, *, seconds: Mapping[str, float] | None = None, fitted: bool = False) -> dict[str, Any]:

@@ -6,12 +6,13 @@ Each composes the floors below and returns what it made. A run whose saved fit s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from forecast import results
+from forecast import results, written
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
 from forecast.budget import Budget, Fixed, firmness
 from forecast.checking import Done, bundled, read_asked
@@ -34,12 +35,13 @@ from forecast.leads import rank_leads, read_lead_table, with_returns
 from forecast.planning import Forecast, check_compared, forecast, gain_check, judge
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
-    check_folder,
+    FILES,
+    LEFT_OUT_FILE,
+    LEVER_FILES,
     figure_svg,
     recommendation,
     scoring_figure,
     write_csv,
-    write_files,
     write_outputs,
 )
 from forecast.results import Levers, Past, Results, StudyFacts
@@ -47,6 +49,8 @@ from forecast.study import Study, load_study
 from forecast.tables import json_text
 
 BACKTEST = "backtest.json"  # read again by the next run
+TIDY, SCORE = "backtest.csv", "score.json"
+RANKING = ("ranking.csv", "reliability.svg", "scoring.json")
 
 
 def posterior_path(study: Study) -> Path:
@@ -70,6 +74,7 @@ def fit(
     """
     loaded, history, _ = read_asked(study, overrides, today)
     path = posterior_path(loaded)
+    _sweep(loaded.folder)
     check_place(path)
     posterior = fit_posterior(
         loaded,
@@ -114,7 +119,9 @@ def run(
     clock.step("read", "reading the study and its data")
     loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
     folder = _folder(out, loaded)
-    check_folder(folder)
+    inputs = [*loaded.inputs, saved or posterior_path(loaded)]
+    _sweep(loaded.folder)
+    written.check(folder, _files_of(loaded, history), inputs=inputs)
     past = saved_backtest(folder, loaded, history)
     asked = _seed(seed), draws or DEFAULT_DRAWS
     if preview:
@@ -140,7 +147,7 @@ def run(
     clock.step("tables", "making the tables")
     summary = made.told(fitted=fitted)
     clock.step("write", "writing the report")
-    write_outputs(folder, made, made.draws, summary | {"seconds": dict(clock.seconds)})
+    write_outputs(folder, made, made.draws, summary | {"seconds": dict(clock.seconds)}, inputs=inputs)
     clock.stop()
     return Done(summary | {"seconds": dict(clock.seconds)}, folder, made)
 
@@ -287,14 +294,18 @@ def backtest(
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
     folder = _folder(out, loaded)
+    _sweep(loaded.folder)
+    written.check(folder, (BACKTEST, TIDY), inputs=loaded.inputs)
     options |= {"draws": draws} if draws else {}
     records, summary = run_backtest(loaded, history, seed=_seed(seed), results=folder, **options)
-    write_files(
+    written.write(
         folder,
         {
-            "backtest.csv": lambda path: write_csv(tidy(records), path),
+            TIDY: lambda path: write_csv(tidy(records), path),
             BACKTEST: lambda path: path.write_bytes(json_text(summary).encode()),
         },
+        command="backtest",
+        inputs=loaded.inputs,
     )
     return Done(summary, folder, Past.of(summary))
 
@@ -335,6 +346,8 @@ def score(
     """
     teller = progress or Silent()
     teller.step("reading the run and the history")
+    if folder.is_dir():
+        written.check(folder, (SCORE,))
     outlook, made = read_run(folder)
     if plan not in outlook["plan"].values:
         raise UsageError(f'--plan: the run has {", ".join(map(str, outlook["plan"].values))}; got "{plan}"')
@@ -343,8 +356,13 @@ def score(
     teller.step("comparing with what came")
     found = score_outlook(loaded, history, outlook.sel(plan=plan), str(made["as_of"]))
     summary = {"run": folder.as_posix(), "plan": plan} | found
-    write_files(folder, {"score.json": lambda path: path.write_bytes(json_text(summary).encode())})
-    return Done(summary, folder / "score.json", summary)
+    written.write(
+        folder,
+        {SCORE: lambda path: path.write_bytes(json_text(summary).encode())},
+        command="score",
+        inputs=loaded.inputs,
+    )
+    return Done(summary, folder / SCORE, summary)
 
 
 def rank(
@@ -364,22 +382,23 @@ def rank(
     teller.step("reading the study and its leads")
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
+    folder = _folder(out, loaded)
+    _sweep(loaded.folder)
+    written.check(folder, RANKING, inputs=loaded.inputs)
     table = with_returns(loaded, read_lead_table(loaded))
     made = rank_leads(loaded, history, table, seed=_seed(seed), progress=teller)
-    folder = _folder(out, loaded)
     worked = made.summary["threshold"]["worked_a_period"]
     drawn = scoring_figure(
         made.reliability, made.curve, worked=worked, money=made.valued, currency=loaded.currency
     )
     told = json_text(made.summary, indent=1)
-    write_files(
-        folder,
-        {
-            "ranking.csv": lambda path: write_csv(made.table, path),
-            "reliability.svg": lambda path: path.write_bytes(figure_svg(drawn).encode()),
-            "scoring.json": lambda path: path.write_bytes(told.encode()),
-        },
+    makers = (
+        lambda path: write_csv(made.table, path),
+        lambda path: path.write_bytes(figure_svg(drawn).encode()),
+        lambda path: path.write_bytes(told.encode()),
     )
+    files = dict(zip(RANKING, makers, strict=True))
+    written.write(folder, files, command="rank", inputs=loaded.inputs)
     return Done(made.summary, folder, made)
 
 
@@ -404,6 +423,19 @@ def demo(
 
 def _folder(out: Path | None, study: Study) -> Path:
     return out or Path("reports") / study.name
+
+
+def _files_of(study: Study, history: History) -> list[str]:
+    """The files that a run of a study will write, as far as they are known before it."""
+    tables = [name for name in LEVER_FILES if getattr(study, name.removesuffix(".csv"), True)]
+    left_out = any(out.n for file in history.files for out in file.left_out)
+    return [*FILES, *tables, *([LEFT_OUT_FILE] if left_out else [])]
+
+
+def _sweep(folder: Path) -> None:
+    """What a command that was killed has left beside the study goes, where that can be written."""
+    with suppress(OSError):
+        written.finish(folder)
 
 
 def _seed(seed: int | None) -> int:

@@ -109,7 +109,12 @@ def test_the_demo_runs_and_says_where_its_report_lies(demo_run: DemoRun):
 
 def test_all_files_are_there_and_nothing_else(demo_run: DemoRun):
     """The six files of the contract and the demo's posterior; no temporary file, nothing beside the folder."""
-    assert {path.name for path in demo_run.folder.iterdir()} == {*FILES, *LEVER_FILES, "posterior.nc"}
+    assert {path.name for path in demo_run.folder.iterdir()} == {
+        *FILES,
+        *LEVER_FILES,
+        "posterior.nc",
+        "manifest.json",
+    }
     assert [path.name for path in demo_run.folder.parent.iterdir()] == ["run"]
 
 

@@ -27,7 +27,11 @@ from forecast.lab import make_leads
 from forecast.report import FILES, ranking_page, score_page, terminal_text
 from forecast.study import load_study
 
-ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
+ALWAYS = (
+    "manifest.json",
+    "sensitivity.csv",
+    "variance.csv",
+)  # scenarios and goals only where the study has them
 
 
 class Fitted(Exception):  # noqa: N818 - a signal, not a failure
@@ -47,7 +51,7 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn and written, which is most of the time that a run from a saved fit takes."""
-    monkeypatch.setattr(workflow, "write_outputs", lambda *_: None)
+    monkeypatch.setattr(workflow, "write_outputs", lambda *_, **__: None)
 
 
 def edited(study: Path, old: str, new: str) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import DataError, UsageError
+from forecast.written import append
 
 Record = dict[str, Any]  # what a job returns: ready for JSON
 Job = Callable[[Any], Record]
@@ -138,14 +139,10 @@ def run_jobs(
 
 
 def _append(path: Path, record: Record, settings: Mapping[str, Any]) -> None:
+    def lines(first: bool) -> list[str]:
+        return [*([json.dumps({"settings": dict(settings)})] if first else []), json.dumps(record)]
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.read_bytes() if path.is_file() else b""
-        if whole and not whole.endswith(b"\n"):  # a line cut off by an interruption
-            path.write_bytes(whole[: whole.rfind(b"\n") + 1])
-        with path.open("a", encoding="utf-8") as file:
-            if not whole:
-                file.write(json.dumps({"settings": dict(settings)}) + "\n")
-            file.write(json.dumps(record) + "\n")
+        append(path, lines)
     except OSError as error:
         raise UsageError(f"{path}: results cannot be written ({error.strerror or error})") from error

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from forecast.report import sentences
 from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
 from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
+from forecast.stopping import scratch
 from forecast.words import Check, Text, Verdict, clean, message, text
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _compile(content: dict[str, Any], bundled_only: bool, timestamp: int) -> byt
     shape, a box with a question mark.
     """
     data = json.dumps(content, allow_nan=False).encode()
-    with tempfile.TemporaryDirectory() as fonts:
+    with scratch() as fonts:
         for face in FACES:
             shutil.copyfile(FONTS / face, Path(fonts) / face)
         pdf = typst.compile(  # type: ignore[call-overload]  # its stubs forget that a dict of files is allowed
