@@ -25,10 +25,11 @@ def main() -> None:
     try:
         from forecast.cli import app
 
-        if not sys.warnoptions:
-            warnings.simplefilter(
-                "ignore"
-            )  # libraries' notes to programmers are not for the user of a command
+        if (
+            not sys.warnoptions
+        ):  # libraries' notes to programmers are not for the user of a command, nor workers'
+            warnings.simplefilter("ignore")
+            sys.warnoptions.append("ignore")
         app(prog_name="forecast")
     finally:
         stopping.end()

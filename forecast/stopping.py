@@ -27,6 +27,7 @@ _unfinished: set[str] = set()
 _empty: list[str] = []  # folders that were made for what is unfinished, the innermost first
 _done: dict[str, None] = {}
 _asked = threading.Event()
+_listens: list[bool] = []
 
 
 def listen() -> None:
@@ -36,9 +37,19 @@ def listen() -> None:
     read = _told()
     for number in heard:
         signal.signal(number, lambda *_: None)
+    _listens.append(True)
     threading.Thread(target=_wait, args=(read, frozenset(map(int, heard))), daemon=True).start()
-    if signal.SIGINT in heard and hasattr(signal, "pthread_sigmask"):
-        # The thread hears it all the same. Workers take this over: they end with their parent, without a traceback.
+
+
+def shelter() -> None:
+    """Keep Ctrl-C from the processes that are started from here on: they end with their parent, without a traceback.
+
+    For a process that listens: its thread hears the signal all the same.
+    """
+    if _listens and hasattr(signal, "pthread_sigmask"):
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # it would take the mask off
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 

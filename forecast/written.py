@@ -149,7 +149,7 @@ def _refuse(folder: Path, names: Iterable[str], inputs: Iterable[Path]) -> None:
     if foreign and known is None:
         said = (
             "holds {names:list.3}, and no {manifest} that would show a command to have written {it} (folders of "
-            "version 0.1.0 have none)"
+            "earlier versions have none)"
         )
     else:
         said = (

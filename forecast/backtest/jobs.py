@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import DataError, UsageError
+from forecast.stopping import shelter
 from forecast.written import append
 
 Record = dict[str, Any]  # what a job returns: ready for JSON
@@ -59,6 +60,7 @@ def pool(workers: int) -> Iterator[Executor]:
     if workers <= 1:
         yield InPlace()
         return
+    shelter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as executor:
         try:
