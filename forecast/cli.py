@@ -14,7 +14,7 @@ import click
 from click.exceptions import Exit
 
 from forecast import __version__
-from forecast.errors import FitError, ForecastError, UsageError
+from forecast.errors import FitError, ForecastError, GateError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -599,3 +599,72 @@ def score(json: bool, **options: Any) -> None:
 
     result = _told(workflow.score, **options, today=_today())
     _show(result.summary, _page(score_page, result.made, after=f"Scores: {result.place}"), as_json=json)
+
+
+RUN_DIR = click.argument("folder", type=PATH, metavar="RUN_DIR", help="The folder that a run wrote.")
+RECORD = click.option(
+    "--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl beside RUN_DIR."
+)
+
+
+@app.command(short_help="put a run on record as the plan: hashes, verdict, who, when")
+@RUN_DIR
+@click.option("--by", metavar="NAME", help="Who signs. Default: the user of the system.")
+@click.option(
+    "--chosen",
+    metavar="PLAN",
+    help="The plan to be followed: recommended (the default), current, or a CSV of channel and spend.",
+)
+@click.option(
+    "--override", default="", metavar="REASON", help="Why another plan is followed, or a FAIL is signed."
+)
+@RECORD
+@JSON
+def sign(json: bool, folder: Path, record: Path | None, **options: Any) -> None:
+    """Append a run to the plan of record: hashes of study, data, posterior and outputs, verdict, who and when.
+
+    The record only grows, and each entry holds the hash of the one before. A plan other than the recommended one, and a
+    verdict that is FAIL, need a reason, which stands in the record. Refused where anything in RUN_DIR has changed.
+    """
+    from forecast import signing
+
+    entry = signing.sign(folder, record=record, **options)
+    _show(entry, lambda: signing.signed_text(entry, record or signing.record_of(folder)), as_json=json)
+
+
+@app.command(short_help="whether anything has changed: inputs, posterior, outputs, record")
+@RUN_DIR
+@click.option("--remake", is_flag=True, help="Make the run again, and compare byte for byte.")
+@RECORD
+@QUIET
+@JSON
+def verify(json: bool, **options: Any) -> None:
+    """Compare a run, what it was made from and the record with their hashes; ends with 5 where anything differs.
+
+    Each difference is a line. With --remake the run is made again from the same study, data and posterior, in a folder
+    of its own, and its files are compared; of summary.json all but the date, the seconds and whether it was fitted.
+    """
+    from forecast import signing
+
+    found = _told(signing.verify, **options)
+    _show(found, lambda: signing.verified_text(found), as_json=json)
+    if found["differences"]:
+        raise Exit(GateError.exit_code)
+
+
+@app.command(short_help="the plan of record: what was signed, by whom, with what reason")
+@click.argument(
+    "folder", type=PATH, metavar="[DIR]", required=False, help="Where it lies. Default: reports/."
+)
+@click.option("--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl in DIR.")
+@JSON
+def log(json: bool, folder: Path | None, record: Path | None) -> None:
+    """List the plan of record; ends with 5 where the chain of its entries is broken."""
+    from pathlib import Path
+
+    from forecast import signing
+
+    entries, wrong = signing.log(record or (folder or Path("reports")) / signing.RECORD)
+    _show({"entries": entries, "differences": wrong}, lambda: signing.log_text(entries, wrong), as_json=json)
+    if wrong:
+        raise Exit(GateError.exit_code)

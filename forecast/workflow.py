@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from forecast.fit import (
     fit_hash,
     fit_posterior,
     load_posterior,
+    package_versions,
     preview,
     save_posterior,
 )
@@ -119,7 +120,9 @@ def run(
     clock.step("read", "reading the study and its data")
     loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
     folder = _folder(out, loaded)
-    inputs = [*loaded.inputs, saved or posterior_path(loaded)]
+    place = saved or posterior_path(loaded)
+    inputs = [*loaded.inputs, place]
+    read = {path: written.digest(path) for path in loaded.inputs}
     _sweep(loaded.folder)
     written.check(folder, _files_of(loaded, history), inputs=inputs)
     past = saved_backtest(folder, loaded, history)
@@ -129,7 +132,6 @@ def run(
         posterior, fitted = _preview(loaded, history, *asked), False
     else:
         clock.step("fit", "looking for a saved fit")
-        place = saved or posterior_path(loaded)
         posterior, fitted = _posterior(loaded, history, place, *asked, sampler, clock.progress)
         posterior = _usable(loaded, history, posterior, go_on=go_on)
     clock.step("allocate", "dividing the budget")
@@ -147,9 +149,42 @@ def run(
     clock.step("tables", "making the tables")
     summary = made.told(fitted=fitted)
     clock.step("write", "writing the report")
-    write_outputs(folder, made, made.draws, summary | {"seconds": dict(clock.seconds)}, inputs=inputs)
+    summary |= {"made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    asked_for = {
+        "seed": seed,
+        "draws": draws,
+        "sampler": sampler,
+        "overrides": list(overrides),
+        "go_on": go_on,
+        "preview": preview,
+        "today": None if today is None else today.isoformat(),
+    }
+    facts = {
+        "run_id": made.run_id,
+        "made": summary["made"],
+        "versions": package_versions(),
+        "posterior": None if preview else _named(place, folder, written.digest(place)),
+        "backtest": None
+        if past is None
+        else _named(folder / BACKTEST, folder, written.digest(folder / BACKTEST)),
+        "asked": asked_for,
+        **_made_from(loaded, folder, read),
+    }
+    seconds = {"seconds": dict(clock.seconds)}
+    write_outputs(folder, made, made.draws, summary | seconds, inputs=inputs, facts=facts)
     clock.stop()
     return Done(summary | {"seconds": dict(clock.seconds)}, folder, made)
+
+
+def _made_from(study: Study, folder: Path, read: Mapping[Path, str]) -> dict[str, Any]:
+    """Study and data of a run as its manifest has them: path as seen from its folder, and hash."""
+    named = {path: _named(path, folder, sha) for path, sha in read.items()}
+    own = named.pop(study.path, None) if study.path is not None else None
+    return {"study": own, "data": list(named.values())}
+
+
+def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
+    return {"path": written.relative(path, folder), "sha256": sha}
 
 
 def _posterior(

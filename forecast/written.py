@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -89,6 +90,19 @@ def digest(path: Path) -> str:
     """The sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def relative(path: Path, base: Path) -> str:
+    """A path as seen from a folder, with links resolved; whole where there is no way from one to the other."""
+    try:
+        return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
+    except ValueError:  # another drive
+        return path.resolve().as_posix()
+
+
+def absolute(text: str, base: Path) -> Path:
+    """The path that `relative` made a text of."""
+    return base.resolve() / text
 
 
 # ---------------------------------------------------------------------------------------------------- before the work
@@ -518,11 +532,11 @@ def cut_off(path: Path) -> bool:
         return stream.read(1) != b"\n"
 
 
-def append(path: Path, lines: Callable[[bool], Sequence[str]]) -> None:
+def append(path: Path, lines: Callable[[bytes], Sequence[str]]) -> None:
     """Whole lines at the end of a file of records, down to the disk; a last line that was cut off goes.
 
-    lines: what to append, of whether the file is empty. Processes that append at once take turns. Raises OSError, with
-    the file as it was.
+    lines: what to append, of the last line that is there (empty without one). Processes that append at once take turns.
+    Raises OSError, with the file as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with stopping.UNBROKEN, path.open("a+b", buffering=0) as stream:
@@ -531,12 +545,9 @@ def append(path: Path, lines: Callable[[bool], Sequence[str]]) -> None:
             if time.monotonic() > until:
                 raise OSError(0, "another process is writing to it")
             time.sleep(0.02)
-        size = stream.seek(0, os.SEEK_END)
-        if cut_off(path):
-            stream.seek(0)
-            size = stream.readall().rfind(b"\n") + 1
-            stream.truncate(size)
-        left = memoryview("".join(f"{line}\n" for line in lines(not size)).encode())
+        size, last = _end(stream)
+        stream.truncate(size)
+        left = memoryview("".join(f"{line}\n" for line in lines(last)).encode())
         try:
             while left:
                 left = left[stream.write(left) :]
@@ -545,3 +556,14 @@ def append(path: Path, lines: Callable[[bool], Sequence[str]]) -> None:
             with suppress(OSError):
                 stream.truncate(size)
             raise
+
+
+def _end(stream: io.FileIO) -> tuple[int, bytes]:
+    """Where the last whole line of a file ends, and this line."""
+    at, tail = stream.seek(0, os.SEEK_END), b""
+    while at and tail.count(b"\n") < 2:
+        step = min(at, 1 << 16)
+        at = stream.seek(at - step)
+        tail = stream.read(step) + tail
+    whole = tail[: tail.rfind(b"\n") + 1]
+    return at + len(whole), whole[:-1].rpartition(b"\n")[2]

@@ -26,6 +26,7 @@ FLOORS = """
     report
     planning checking
     proposing workflow
+    signing
     cli
     __main__
 """

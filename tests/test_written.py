@@ -305,13 +305,13 @@ def test_one_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_lines_are_appended_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A line that was cut off goes, the first call is told that the file is empty, a full disk leaves it as it was."""
     path = tmp_path / "deep" / "records.jsonl"
-    append(path, lambda first: ["head", "1"] if first else ["1"])
-    append(path, lambda first: ["head", "2"] if first else ["2"])
+    append(path, lambda last: ["1"] if last else ["head", "1"])
+    append(path, lambda last: [f"2 after {last.decode()}"] if last else ["head", "2"])
     with path.open("a", encoding="utf-8") as stream:
         stream.write('{"torn')
     assert cut_off(path)
-    append(path, lambda first: ["3"])
-    assert path.read_text(encoding="utf-8") == "head\n1\n2\n3\n"
+    append(path, lambda _: ["3"])
+    assert path.read_text(encoding="utf-8") == "head\n1\n2 after 1\n3\n"
     assert not cut_off(path)
 
     def full(_: int) -> None:
@@ -319,8 +319,8 @@ def test_lines_are_appended_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(written.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        append(path, lambda first: ["4"])
-    assert path.read_text(encoding="utf-8") == "head\n1\n2\n3\n"
+        append(path, lambda _: ["4"])
+    assert path.read_text(encoding="utf-8") == "head\n1\n2 after 1\n3\n"
 
 
 def test_processes_that_append_at_once_take_turns(tmp_path: Path):
@@ -329,7 +329,7 @@ def test_processes_that_append_at_once_take_turns(tmp_path: Path):
 
     def many(name: str) -> None:
         for n in range(20):
-            append(path, lambda first, n=n: [f"{name} {n} {'x' * 500}"])
+            append(path, lambda _, n=n: [f"{name} {n} {'x' * 500}"])
 
     threads = [threading.Thread(target=many, args=(name,)) for name in "abcd"]
     for thread in threads:

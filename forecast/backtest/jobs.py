@@ -141,8 +141,8 @@ def run_jobs(
 
 
 def _append(path: Path, record: Record, settings: Mapping[str, Any]) -> None:
-    def lines(first: bool) -> list[str]:
-        return [*([json.dumps({"settings": dict(settings)})] if first else []), json.dumps(record)]
+    def lines(last: bytes) -> list[str]:
+        return [*([] if last else [json.dumps({"settings": dict(settings)})]), json.dumps(record)]
 
     try:
         append(path, lines)

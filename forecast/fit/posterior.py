@@ -53,6 +53,7 @@ chains apart, as ArviZ has it, and is what a file holds.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,6 +164,18 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "unknown"
     return found
+
+
+def content_hash(posterior: Posterior) -> str:
+    """sha256 over the draws of a posterior: names, dims and values, not when and how fast they came about."""
+    found = hashlib.sha256()
+    for name in sorted(map(str, posterior.data.variables)):
+        values = posterior.data[name]
+        numbers = values.values
+        content = json.dumps(numbers.tolist()).encode() if numbers.dtype.kind in "OUT" else numbers.tobytes()
+        found.update(f"{name} {values.dims} {numbers.shape}".encode())
+        found.update(content)
+    return found.hexdigest()
 
 
 def kept_draws(draws: int) -> NDArray[np.int64]:

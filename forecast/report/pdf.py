@@ -23,7 +23,7 @@ from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
 from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
 from forecast.stopping import scratch
-from forecast.words import Check, Text, Verdict, clean, message, text
+from forecast.words import Check, Text, Verdict, clean, message, text, together
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -103,7 +103,7 @@ def document(report: Report) -> dict[str, Any]:
         "words": {
             "as_of": _said(report.as_of),
             "kicker": _said(report.about),
-            "footer": _said(sentences.BANDS),
+            "footer": _said(together(sentences.BANDS, sentences.run_of(report.run))),
             "fail_mark": _said("FAIL: not for decisions"),
             "fail_line": _said("Do not use these numbers for a decision."),
         },
