@@ -61,7 +61,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -256,6 +255,8 @@ def check_place(path: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file carries the marks of a saved posterior, of whichever version."""
+    import h5netcdf
+
     if path.is_symlink():
         return False
     try:
