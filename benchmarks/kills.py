@@ -39,8 +39,7 @@ from forecast.fit import content_hash, load_posterior
 from forecast.lab import make_leads
 
 HERE = Path(__file__).parents[1]
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-ENDS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
+ENDS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}  # exit codes; below 0 as Python has them
 STUDY = """\
 name = "small"
 [history]
@@ -251,7 +250,7 @@ def kills(
     names = [name for name, share in SHARES.items() for _ in range(share)]
     rng.shuffle(names)
     for i in range(n):
-        command, number = names[i % len(names)], SIGNALS[i % 3]
+        command, number = names[i % len(names)], getattr(signal, list(ENDS)[i % 3])
         old, at_call, cold = rng.random() < 0.5, rng.random() < 0.4, i % 8 == 7
         home, before = prepared(homes, command, old=old)
         args = COMMANDS[command]
@@ -263,12 +262,12 @@ def kills(
             moment = rng.random() * (1.1 * seconds[command] + 2.0 * cold)
             how = "after some seconds"
             code, took = kill_after(start(home, args, cold=cold), moment, number)
-            if code == ENDS[number]:
+            if code == ENDS[number.name]:
                 slowest = max(slowest, took)
         case = (
             f"{command}, {'old files' if old else 'no files'}, {number.name} {how}{', cold' if cold else ''}"
         )
-        if code not in (ENDS[number], 0) and not (cold and code == -number):
+        if code not in (ENDS[number.name], 0) and not (cold and code == -number):
             wrong.append(f"{case}: ended with {code}: {(home / 'said').read_text()}")
         if "Traceback" in (home / "said").read_text():
             wrong.append(f"{case}: a traceback: {(home / 'said').read_text()}")
