@@ -38,6 +38,7 @@ ALLOCATION = [
     "extrapolated",
 ]
 SUMMARY = [
+    "run_id",
     "name",
     "as_of",
     "horizon",
@@ -54,6 +55,7 @@ SUMMARY = [
     "diagnostics",
     "provenance",
     "seconds",
+    "made",
 ]
 RUN = """\
 import sys
@@ -337,7 +339,7 @@ def test_the_same_study_gives_the_same_bytes(demo_run: DemoRun, demo_study: Path
         for folder in (demo_run.folder, home / "out")
     )
     for one in (first, again):
-        del one["seconds"], one["provenance"]["fitted_now"]
+        del one["seconds"], one["made"], one["provenance"]["fitted_now"]
     assert first == again
 
 

@@ -118,6 +118,29 @@ def test_a_command_is_ended_from_its_first_line_on(tmp_path: Path):
     assert listing(tmp_path) == []
 
 
+@pytest.mark.slow
+def test_workers_end_with_their_parent(small_study: Path):
+    """Ctrl-C in a terminal reaches all of them: one line, no traceback of a worker, and none is left."""
+    code = HEARD + "from forecast.__main__ import main\nif __name__ == '__main__':\n    main()\n"
+    script = small_study.parent / "command.py"
+    script.write_text(code, encoding="utf-8")
+    args = ["backtest", small_study, "--out", small_study.parent / "out", "--workers", "2", "--draws", "400"]
+    made = subprocess.Popen(
+        [sys.executable, script, *args],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert made.stderr is not None
+    assert "origins" in made.stderr.readline()
+    time.sleep(3)  # while workers load and fit
+    os.killpg(made.pid, signal.SIGINT)
+    _, said = made.communicate(timeout=30)  # stderr is theirs too: it ends with the last of them
+    assert made.returncode == 130
+    assert said.splitlines() == ["interrupted; no outputs were written"]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 @pytest.mark.parametrize("args", [["--help"], ["funnel", "--help"]])
 def test_an_answer_that_nobody_can_take_is_told(args: list[str]):
