@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from forecast.errors import StudyError, UsageError
+from forecast.errors import StudyError
 from forecast.history import (
     History,
     audit_history,
@@ -31,6 +31,7 @@ from forecast.periods import period_label, period_range, shift
 from forecast.study import Study, load_study
 from forecast.tables import check_table
 from forecast.words import worst
+from forecast.written import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,28 +122,13 @@ def init(folder: Path) -> list[Path]:
     Raises UsageError, with nothing left behind, where a file is there already or the disk says no.
     """
     wanted = {
-        folder / "models" / "demo.toml": "demo.toml",
-        folder / "models" / "demo.csv": "demo.csv",
-        folder / "notebooks" / "quarterly.py": "quarterly.py",
+        "models/demo.toml": "demo.toml",
+        "models/demo.csv": "demo.csv",
+        "notebooks/quarterly.py": "quarterly.py",
     }
-    there = [path for path in wanted if path.exists()]
-    if there:
-        raise UsageError(
-            f"{there[0]} exists already; nothing was written: choose another folder, or move it away"
-        )
-    folders = [folder, *(path.parent for path in wanted), folder / "reports"]
-    new = [path for inner in folders for path in (inner, *inner.parents) if not path.exists()]
-    try:
-        for inner in folders:
-            inner.mkdir(parents=True, exist_ok=True)
-        for path, name in wanted.items():
-            shutil.copyfile(bundled(name), path)
-    except OSError as error:
-        for path in wanted:
-            with suppress(OSError):
-                path.unlink()
-        for path in sorted(set(new), key=lambda path: len(path.parts), reverse=True):
-            with suppress(OSError):
-                path.rmdir()
-        raise UsageError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
-    return list(wanted)
+    place(
+        folder,
+        {name: partial(shutil.copyfile, bundled(source)) for name, source in wanted.items()},
+        empty=("reports",),
+    )
+    return [folder / name for name in wanted]

@@ -14,7 +14,7 @@ import click
 from click.exceptions import Exit
 
 from forecast import __version__
-from forecast.errors import FitError, ForecastError, UsageError
+from forecast.errors import FitError, ForecastError, GateError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,14 @@ class Commands(click.Group):
         except click.ClickException as error:
             raise _told_plainly(error) from None
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line; where its help cannot be written, that is said."""
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # a closed pipe is click's, and ends quietly
+            _say(_message(_unheard(error) or error), err=True)
+            raise SystemExit(UsageError.exit_code) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what goes wrong becomes one message on stderr and an exit code."""
         try:
@@ -56,7 +64,7 @@ class Commands(click.Group):
                 import traceback
 
                 _say("".join(traceback.format_exception(error)), err=True, nl=False)
-            known = _known(error)
+            known = _unheard(error) or _known(error)
             _say(_message(known), err=True)
             stopped = 130 if isinstance(known, KeyboardInterrupt) else 1
             raise Exit(known.exit_code if isinstance(known, ForecastError) else stopped) from error
@@ -81,7 +89,9 @@ def _told_plainly(error: click.ClickException) -> click.ClickException:
 def _message(error: BaseException) -> str:
     from forecast.words import typed
 
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(
+        error, KeyboardInterrupt
+    ):  # of whoever calls the commands from Python; else `stopping` says it
         return "interrupted; no outputs were written"  # a fit that was done by then is kept
     if isinstance(error, ForecastError):
         text = typed(error.said)
@@ -103,6 +113,21 @@ def _known(error: BaseException) -> BaseException:
     from forecast import unforeseen
 
     return unforeseen.foreseen(error) or error
+
+
+def _unheard(error: BaseException) -> UsageError | None:
+    """What is said where stdout took no more, as on a full disk; None for any other error."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if not isinstance(error, OSError) or last is None or last.tb_frame.f_code is not click.echo.__code__:
+        return None
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # where the rest of its buffer goes
+    reason = error.strerror or error
+    return UsageError(
+        f"the answer cannot be written to stdout ({reason}); files that the command wrote are whole"
+    )
 
 
 def parse_share(text: str) -> float:
@@ -611,3 +636,72 @@ def score(json: bool, **options: Any) -> None:
 
     result = _told(workflow.score, **options, today=_today())
     _show(result.summary, _page(score_page, result.made, after=f"Scores: {result.place}"), as_json=json)
+
+
+RUN_DIR = click.argument("folder", type=PATH, metavar="RUN_DIR", help="The folder that a run wrote.")
+RECORD = click.option(
+    "--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl beside RUN_DIR."
+)
+
+
+@app.command(short_help="put a run on record as the plan: hashes, verdict, who, when")
+@RUN_DIR
+@click.option("--by", metavar="NAME", help="Who signs. Default: the user of the system.")
+@click.option(
+    "--chosen",
+    metavar="PLAN",
+    help="The plan to be followed: recommended (the default), current, or a CSV of channel and spend.",
+)
+@click.option(
+    "--override", default="", metavar="REASON", help="Why another plan is followed, or a FAIL is signed."
+)
+@RECORD
+@JSON
+def sign(json: bool, folder: Path, record: Path | None, **options: Any) -> None:
+    """Append a run to the plan of record: hashes of study, data, posterior and outputs, verdict, who and when.
+
+    The record only grows, and each entry holds the hash of the one before. A plan other than the recommended one, and a
+    verdict that is FAIL, need a reason, which stands in the record. Refused where anything in RUN_DIR has changed.
+    """
+    from forecast import signing
+
+    entry = signing.sign(folder, record=record, **options)
+    _show(entry, lambda: signing.signed_text(entry, record or signing.record_of(folder)), as_json=json)
+
+
+@app.command(short_help="whether anything has changed: inputs, posterior, outputs, record")
+@RUN_DIR
+@click.option("--remake", is_flag=True, help="Make the run again, and compare byte for byte.")
+@RECORD
+@QUIET
+@JSON
+def verify(json: bool, **options: Any) -> None:
+    """Compare a run, what it was made from and the record with their hashes; ends with 5 where anything differs.
+
+    Each difference is a line. With --remake the run is made again from the same study, data and posterior, in a folder
+    of its own, and its files are compared; of summary.json all but the date, the seconds and whether it was fitted.
+    """
+    from forecast import signing
+
+    found = _told(signing.verify, **options)
+    _show(found, lambda: signing.verified_text(found), as_json=json)
+    if found["differences"]:
+        raise Exit(GateError.exit_code)
+
+
+@app.command(short_help="the plan of record: what was signed, by whom, with what reason")
+@click.argument(
+    "folder", type=PATH, metavar="[DIR]", required=False, help="Where it lies. Default: reports/."
+)
+@click.option("--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl in DIR.")
+@JSON
+def log(json: bool, folder: Path | None, record: Path | None) -> None:
+    """List the plan of record; ends with 5 where the chain of its entries is broken."""
+    from pathlib import Path
+
+    from forecast import signing
+
+    entries, wrong = signing.log(record or (folder or Path("reports")) / signing.RECORD)
+    _show({"entries": entries, "differences": wrong}, lambda: signing.log_text(entries, wrong), as_json=json)
+    if wrong:
+        raise Exit(GateError.exit_code)

@@ -10,6 +10,7 @@ The Python API of notebooks; `forecast.workflow` adds files and folders for the 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -36,7 +37,7 @@ from forecast.budget import (
 )
 from forecast.columns import TABLES
 from forecast.errors import UsageError
-from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, package_versions, preview, timeless
+from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, content_hash, package_versions, preview, timeless
 from forecast.history import (
     OUTLIERS,
     DataRead,
@@ -73,7 +74,7 @@ from forecast.periods import period_label
 from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
-from forecast.tables import Table, check_table
+from forecast.tables import Table, check_table, plain
 from forecast.verdict import deal_law, plausible_gain, plausible_total, verdict
 from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
 
@@ -173,7 +174,7 @@ class Forecast(Results):
 
     def write(self, folder: Path | str) -> Path:
         """Write the files of a run into `folder`: see `report.write_outputs`."""
-        write_outputs(Path(folder), self, self.draws, self.told())
+        write_outputs(Path(folder), self, self.draws, self.told(), inputs=self.case.study.inputs)
         return Path(folder)
 
     def told(self, *, seconds: Mapping[str, float] | None = None, fitted: bool = False) -> dict[str, Any]:
@@ -182,6 +183,7 @@ class Forecast(Results):
         levers = self.levers.told()
         scenarios = {key: levers.pop(key) for key in ("scenarios",) if key in levers}
         return {
+            "run_id": self.run_id,
             "name": self.study.name,
             "as_of": self.study.as_of,
             "horizon": self.study.horizon,
@@ -199,7 +201,11 @@ class Forecast(Results):
             **({} if self.recycling is None else {"recycling": self.recycling.told()}),
             **({} if self.read is None else {"read": self.read.told()}),
             "diagnostics": [timeless(told) for told in self.case.posterior.diagnostics],
-            "provenance": {**self.provenance, "fitted_now": fitted, "draws": self.study.draws},
+            "provenance": {
+                **{key: value for key, value in self.provenance.items() if key != "run_id"},
+                "fitted_now": fitted,
+                "draws": self.study.draws,
+            },
             "seconds": dict(seconds or {}),
         }
 
@@ -332,16 +338,35 @@ class Forecast(Results):
         return pd.DataFrame(self.case.posterior.diagnostics)
 
     @cached_property
+    def run_id(self) -> str:
+        """sha256 over what all outputs are made from: study, data, draws of the posterior, backtest, seed, versions."""
+        study, history = self.case.study, self.case.history
+        made_from = {
+            "study": self._study_hash,
+            "data": [history.fingerprint(), table_hash(study)],
+            "plan": np.asarray(self.case.plan, dtype=float).tolist(),
+            "posterior": content_hash(self.case.posterior),
+            "backtest": plain(self._past),
+            "seed": self.seed,
+            "versions": package_versions(),
+        }
+        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _study_hash(self) -> str:
+        whole = self.case.study.model_dump_json(exclude={"folder", "path"})
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    @cached_property
     def provenance(self) -> Mapping[str, Any]:
         """What it was made from."""
         study, known = self.case.study, self.case.posterior.provenance
         return {
+            "run_id": self.run_id,
             "versions": known.get("versions", package_versions()),
             "seed": self.seed,
             "data_sha256": self.case.history.sources | table_hash(study),
-            "study_sha256": hashlib.sha256(
-                study.model_dump_json(exclude={"folder", "path"}).encode()
-            ).hexdigest(),
+            "study_sha256": self._study_hash,
             "fit_hash": known.get("fit_hash", ""),
             "method": known.get("method", SAMPLER),
             "failures": "; ".join(known.get("failures", [])),

@@ -28,8 +28,10 @@ from forecast.errors import DataError, ForecastError, StudyError, UsageError
 from forecast.history import History, audit_history, read_history, read_plan
 from forecast.periods import parse_period, period_index, period_label, shift
 from forecast.read import BLANK, Look, as_activity, as_deals, folded, look_at, proposed
+from forecast.stopping import unfinished
 from forecast.study import KINDS, PRESETS, Draft, Key, Study, kind_named, named, place_of, quoted
 from forecast.words import FAIL, REVIEW, Message, Text, clean, message, typed
+from forecast.written import place
 
 MONEY = ("spend", "revenue")
 BLANKS = ("...", "its name")  # what a message leaves for people to fill in
@@ -630,14 +632,12 @@ def _counting(draft: _Asking, history: History, study: Study, ask: Answer | None
 def _made(folder: Path, study: Path) -> Iterator[None]:
     """The folder of the study, made where it is not there; nothing is left behind where the study is not written."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    there = study.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
+        with unfinished(None, *map(str, new)):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield
     except BaseException as error:
         with suppress(OSError):
-            if not there:
-                study.unlink(missing_ok=True)
             for path in new:
                 path.rmdir()
         if isinstance(error, OSError):
@@ -654,8 +654,8 @@ def _write(draft: _Asking, looks: Sequence[Look]) -> None:
     ]
     for look in looks:
         head += [f"#   {line}" for line in wrap(clean(typed(_evidence(look))), LINE - 4)]
-    with draft.path.open("x", encoding="utf-8", newline="\n") as stream:
-        stream.write("\n".join([*head, *draft.lines(), ""]))
+    content = "\n".join([*head, *draft.lines(), ""]).encode()
+    place(draft.path.parent, {draft.path.name: lambda path: path.write_bytes(content)})
 
 
 def _evidence(look: Look) -> Text:

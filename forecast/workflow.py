@@ -6,12 +6,13 @@ Each composes the floors below and returns what it made. A run whose saved fit s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from forecast import results
+from forecast import results, written
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
 from forecast.budget import Budget, Fixed, firmness
 from forecast.checking import Done, bundled, read_asked
@@ -26,6 +27,7 @@ from forecast.fit import (
     fit_hash,
     fit_posterior,
     load_posterior,
+    package_versions,
     preview,
     save_posterior,
 )
@@ -34,12 +36,13 @@ from forecast.leads import rank_leads, read_lead_table, with_returns
 from forecast.planning import Forecast, check_compared, forecast, gain_check, judge
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
-    check_folder,
+    FILES,
+    LEFT_OUT_FILE,
+    LEVER_FILES,
     figure_svg,
     recommendation,
     scoring_figure,
     write_csv,
-    write_files,
     write_outputs,
 )
 from forecast.results import Levers, Past, Results, StudyFacts
@@ -48,6 +51,8 @@ from forecast.tables import json_text
 from forecast.threads import alone
 
 BACKTEST = "backtest.json"  # read again by the next run
+TIDY, SCORE = "backtest.csv", "score.json"
+RANKING = ("ranking.csv", "reliability.svg", "scoring.json")
 
 
 def posterior_path(study: Study) -> Path:
@@ -72,6 +77,7 @@ def fit(
     """
     loaded, history, _ = read_asked(study, overrides, today)
     path = posterior_path(loaded)
+    _sweep(loaded.folder)
     check_place(path)
     posterior = fit_posterior(
         loaded,
@@ -117,7 +123,11 @@ def run(
     clock.step("read", "reading the study and its data")
     loaded, history, _ = read_asked(study, overrides, today, budget_too=True)
     folder = _folder(out, loaded)
-    check_folder(folder)
+    place = saved or posterior_path(loaded)
+    inputs = [*loaded.inputs, place]
+    read = {path: written.digest(path) for path in loaded.inputs}
+    _sweep(loaded.folder)
+    written.check(folder, _files_of(loaded, history), inputs=inputs)
     past = saved_backtest(folder, loaded, history)
     asked = _seed(seed), draws or DEFAULT_DRAWS
     if preview:
@@ -125,7 +135,6 @@ def run(
         posterior, fitted = _preview(loaded, history, *asked), False
     else:
         clock.step("fit", "looking for a saved fit")
-        place = saved or posterior_path(loaded)
         posterior, fitted = _posterior(loaded, history, place, *asked, sampler, clock.progress)
         posterior = _usable(loaded, history, posterior, go_on=go_on)
     clock.step("allocate", "dividing the budget")
@@ -143,9 +152,42 @@ def run(
     clock.step("tables", "making the tables")
     summary = made.told(fitted=fitted)
     clock.step("write", "writing the report")
-    write_outputs(folder, made, made.draws, summary | {"seconds": dict(clock.seconds)})
+    summary |= {"made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    asked_for = {
+        "seed": seed,
+        "draws": draws,
+        "sampler": sampler,
+        "overrides": list(overrides),
+        "go_on": go_on,
+        "preview": preview,
+        "today": None if today is None else today.isoformat(),
+    }
+    facts = {
+        "run_id": made.run_id,
+        "made": summary["made"],
+        "versions": package_versions(),
+        "posterior": None if preview else _named(place, folder, written.digest(place)),
+        "backtest": None
+        if past is None
+        else _named(folder / BACKTEST, folder, written.digest(folder / BACKTEST)),
+        "asked": asked_for,
+        **_made_from(loaded, folder, read),
+    }
+    seconds = {"seconds": dict(clock.seconds)}
+    write_outputs(folder, made, made.draws, summary | seconds, inputs=inputs, facts=facts)
     clock.stop()
     return Done(summary | {"seconds": dict(clock.seconds)}, folder, made)
+
+
+def _made_from(study: Study, folder: Path, read: Mapping[Path, str]) -> dict[str, Any]:
+    """Study and data of a run as its manifest has them: path as seen from its folder, and hash."""
+    named = {path: _named(path, folder, sha) for path, sha in read.items()}
+    own = named.pop(study.path, None) if study.path is not None else None
+    return {"study": own, "data": list(named.values())}
+
+
+def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
+    return {"path": written.relative(path, folder), "sha256": sha}
 
 
 def _posterior(
@@ -293,14 +335,18 @@ def backtest(
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
     folder = _folder(out, loaded)
+    _sweep(loaded.folder)
+    written.check(folder, (BACKTEST, TIDY), inputs=loaded.inputs)
     options |= {"draws": draws} if draws else {}
     records, summary = run_backtest(loaded, history, seed=_seed(seed), results=folder, **options)
-    write_files(
+    written.write(
         folder,
         {
-            "backtest.csv": lambda path: write_csv(tidy(records), path),
+            TIDY: lambda path: write_csv(tidy(records), path),
             BACKTEST: lambda path: path.write_bytes(json_text(summary).encode()),
         },
+        command="backtest",
+        inputs=loaded.inputs,
     )
     return Done(summary, folder, Past.of(summary))
 
@@ -342,6 +388,8 @@ def score(
     """
     teller = progress or Silent()
     teller.step("reading the run and the history")
+    if folder.is_dir():
+        written.check(folder, (SCORE,))
     outlook, made = read_run(folder)
     if plan not in outlook["plan"].values:
         raise UsageError(f'--plan: the run has {", ".join(map(str, outlook["plan"].values))}; got "{plan}"')
@@ -350,8 +398,13 @@ def score(
     teller.step("comparing with what came")
     found = score_outlook(loaded, history, outlook.sel(plan=plan), str(made["as_of"]))
     summary = {"run": folder.as_posix(), "plan": plan} | found
-    write_files(folder, {"score.json": lambda path: path.write_bytes(json_text(summary).encode())})
-    return Done(summary, folder / "score.json", summary)
+    written.write(
+        folder,
+        {SCORE: lambda path: path.write_bytes(json_text(summary).encode())},
+        command="score",
+        inputs=loaded.inputs,
+    )
+    return Done(summary, folder / SCORE, summary)
 
 
 @alone
@@ -372,22 +425,23 @@ def rank(
     teller.step("reading the study and its leads")
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
+    folder = _folder(out, loaded)
+    _sweep(loaded.folder)
+    written.check(folder, RANKING, inputs=loaded.inputs)
     table = with_returns(loaded, read_lead_table(loaded))
     made = rank_leads(loaded, history, table, seed=_seed(seed), progress=teller)
-    folder = _folder(out, loaded)
     worked = made.summary["threshold"]["worked_a_period"]
     drawn = scoring_figure(
         made.reliability, made.curve, worked=worked, money=made.valued, currency=loaded.currency
     )
     told = json_text(made.summary, indent=1)
-    write_files(
-        folder,
-        {
-            "ranking.csv": lambda path: write_csv(made.table, path),
-            "reliability.svg": lambda path: path.write_bytes(figure_svg(drawn).encode()),
-            "scoring.json": lambda path: path.write_bytes(told.encode()),
-        },
+    makers = (
+        lambda path: write_csv(made.table, path),
+        lambda path: path.write_bytes(figure_svg(drawn).encode()),
+        lambda path: path.write_bytes(told.encode()),
     )
+    files = dict(zip(RANKING, makers, strict=True))
+    written.write(folder, files, command="rank", inputs=loaded.inputs)
     return Done(made.summary, folder, made)
 
 
@@ -413,6 +467,19 @@ def demo(
 
 def _folder(out: Path | None, study: Study) -> Path:
     return out or Path("reports") / study.name
+
+
+def _files_of(study: Study, history: History) -> list[str]:
+    """The files that a run of a study will write, as far as they are known before it."""
+    tables = [name for name in LEVER_FILES if getattr(study, name.removesuffix(".csv"), True)]
+    left_out = any(out.n for file in history.files for out in file.left_out)
+    return [*FILES, *tables, *([LEFT_OUT_FILE] if left_out else [])]
+
+
+def _sweep(folder: Path) -> None:
+    """What a command that was killed has left beside the study goes, where that can be written."""
+    with suppress(OSError):
+        written.finish(folder)
 
 
 def _seed(seed: int | None) -> int:

@@ -356,7 +356,7 @@ def test_bad_options(small_study: Path, options: list[str], words: str):
     [
         ("taken", "taken: the output folder cannot be written (it is a file); give another one with --out"),
         ("taken/below/it", "taken is a file"),
-        ("foreign", "holds report.pdf, and no summary.json that would show a run to have written it"),
+        ("foreign", "holds report.pdf, and no manifest.json that would show a command to have written it"),
     ],
 )
 def test_output_folders_that_cannot_be_used(fitted_study: Path, out: str, words: str):

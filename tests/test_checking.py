@@ -123,7 +123,7 @@ def test_a_quarter_can_be_planned_inside_the_new_folder(
     made = CliRunner().invoke(app, again)
     assert made.exit_code == 0, made.stderr
     assert "Report: reports/demo/report.pdf" in made.stdout
-    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == {*FILES, *LEVER_FILES}
+    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == {*FILES, *LEVER_FILES, "manifest.json"}
 
 
 def test_init_overwrites_nothing(tmp_path: Path):

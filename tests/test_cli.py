@@ -47,6 +47,9 @@ COMMANDS = [
     "backtest",
     "rank",
     "score",
+    "sign",
+    "verify",
+    "log",
 ]
 HEAVY = {"numpy", "pandas", "xarray", "pymc", "nutpie", "arviz", "matplotlib", "duckdb", "typst", "numba"}
 

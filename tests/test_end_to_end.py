@@ -38,6 +38,7 @@ ALLOCATION = [
     "extrapolated",
 ]
 SUMMARY = [
+    "run_id",
     "name",
     "as_of",
     "horizon",
@@ -54,6 +55,7 @@ SUMMARY = [
     "diagnostics",
     "provenance",
     "seconds",
+    "made",
 ]
 RUN = """\
 import sys
@@ -109,7 +111,12 @@ def test_the_demo_runs_and_says_where_its_report_lies(demo_run: DemoRun):
 
 def test_all_files_are_there_and_nothing_else(demo_run: DemoRun):
     """The six files of the contract and the demo's posterior; no temporary file, nothing beside the folder."""
-    assert {path.name for path in demo_run.folder.iterdir()} == {*FILES, *LEVER_FILES, "posterior.nc"}
+    assert {path.name for path in demo_run.folder.iterdir()} == {
+        *FILES,
+        *LEVER_FILES,
+        "posterior.nc",
+        "manifest.json",
+    }
     assert [path.name for path in demo_run.folder.parent.iterdir()] == ["run"]
 
 
@@ -332,7 +339,7 @@ def test_the_same_study_gives_the_same_bytes(demo_run: DemoRun, demo_study: Path
         for folder in (demo_run.folder, home / "out")
     )
     for one in (first, again):
-        del one["seconds"], one["provenance"]["fitted_now"]
+        del one["seconds"], one["made"], one["provenance"]["fitted_now"]
     assert first == again
 
 

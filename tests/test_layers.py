@@ -14,7 +14,7 @@ import forecast
 PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
-    errors amounts periods progress equations words tables columns unforeseen threads
+    errors amounts periods progress equations words tables columns unforeseen threads stopping written
     study
     read
     history funnel
@@ -26,6 +26,7 @@ FLOORS = """
     report
     planning checking
     proposing workflow
+    signing
     cli
     __main__
 """

@@ -27,7 +27,11 @@ from forecast.lab import make_leads
 from forecast.report import FILES, ranking_page, score_page, terminal_text
 from forecast.study import load_study
 
-ALWAYS = ("sensitivity.csv", "variance.csv")  # scenarios and goals only where the study has them
+ALWAYS = (
+    "manifest.json",
+    "sensitivity.csv",
+    "variance.csv",
+)  # scenarios and goals only where the study has them
 
 
 class Fitted(Exception):  # noqa: N818 - a signal, not a failure
@@ -47,7 +51,7 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn and written, which is most of the time that a run from a saved fit takes."""
-    monkeypatch.setattr(workflow, "write_outputs", lambda *_: None)
+    monkeypatch.setattr(workflow, "write_outputs", lambda *_, **__: None)
 
 
 def edited(study: Path, old: str, new: str) -> Path:
@@ -236,6 +240,56 @@ def test_channel_names_are_text_and_nothing_else(small_study: Path):
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert [row["channel"] for row in summary["allocation"]] == [names["ppc"]]
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+# What is the user's
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_files_of_the_user_beside_the_study_stay(fitted_study: Path, no_paper: None):
+    """Outputs go among them: what a run would not write stays, what it would is refused before the work."""
+    home = fitted_study.parent
+    for name in ("goals.csv", "scenarios.csv"):
+        (home / name).write_text("mine", encoding="utf-8")
+    before = everything(home)
+    call = ["run", str(fitted_study), "--out", str(home), "--quiet"]
+    assert CliRunner().invoke(app, call).exit_code == 0
+    assert before.items() <= everything(home).items()
+    before = everything(home)
+    scenario = [*call, "--set", 'scenario=[{name="more", lever=[{rate={won="+10 %"}, from="2026-08"}]}]']
+    wanted = CliRunner().invoke(app, scenario)
+    assert wanted.exit_code == 2
+    (home / "sensitivity.csv").write_text("mine", encoding="utf-8")
+    changed = CliRunner().invoke(app, call)
+    assert changed.exit_code == 2
+    assert "sensitivity.csv changed since a command wrote it; nothing was written" in changed.stderr
+    assert everything(home) == before | {"sensitivity.csv": b"mine"}
+
+
+def test_a_ranking_does_not_replace_the_leads_it_is_made_from(tmp_path: Path):
+    """The study reads ranking.csv, and the outputs go beside it."""
+    study = write_study(tmp_path, make_leads(np.random.default_rng(13), size=300), "\n[scoring]\n")
+    (tmp_path / "leads.csv").rename(tmp_path / "ranking.csv")
+    edited(study, "leads.csv", "ranking.csv")
+    before = everything(tmp_path)
+    made = CliRunner().invoke(app, ["rank", str(study), "--out", str(tmp_path), "--quiet"])
+    assert made.exit_code == 2
+    assert "ranking.csv is an input of the study; nothing was written" in made.stderr
+    assert everything(tmp_path) == before
+
+
+def test_a_file_that_is_no_fit_is_not_written_over(small_study: Path):
+    """Text, or a fit that was damaged: said before time is spent on a fit."""
+    path = small_study.with_suffix(".nc")
+    path.write_text("somebody's data", encoding="utf-8")
+    made = CliRunner().invoke(app, ["fit", str(small_study), "--quiet"])
+    assert made.exit_code == 2
+    assert "small.nc: is there, and is no fitted posterior" in made.stderr
+    assert path.read_text(encoding="utf-8") == "somebody's data"
 
 
 # A period that is still running

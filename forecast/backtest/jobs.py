@@ -18,6 +18,8 @@ from typing import Any
 
 from forecast import threads
 from forecast.errors import DataError, UsageError
+from forecast.stopping import shelter
+from forecast.written import append
 
 Record = dict[str, Any]  # what a job returns: ready for JSON
 Job = Callable[[Any], Record]
@@ -59,6 +61,7 @@ def pool(workers: int) -> Iterator[Executor]:
     if workers <= 1:
         yield InPlace()
         return
+    shelter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as executor:
         try:
@@ -139,14 +142,10 @@ def run_jobs(
 
 
 def _append(path: Path, record: Record, settings: Mapping[str, Any]) -> None:
+    def lines(last: bytes) -> list[str]:
+        return [*([] if last else [json.dumps({"settings": dict(settings)})]), json.dumps(record)]
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.read_bytes() if path.is_file() else b""
-        if whole and not whole.endswith(b"\n"):  # a line cut off by an interruption
-            path.write_bytes(whole[: whole.rfind(b"\n") + 1])
-        with path.open("a", encoding="utf-8") as file:
-            if not whole:
-                file.write(json.dumps({"settings": dict(settings)}) + "\n")
-            file.write(json.dumps(record) + "\n")
+        append(path, lines)
     except OSError as error:
         raise UsageError(f"{path}: results cannot be written ({error.strerror or error})") from error

@@ -25,6 +25,8 @@ from forecast.history import History
 from forecast.periods import period_label
 from forecast.progress import Progress, Silent
 from forecast.study import Study
+from forecast.words import message, typed
+from forecast.written import cut_off
 
 DRAWS = 1000  # posterior draws an origin: the edges of an 80 % band to about a fortieth of its width
 
@@ -89,6 +91,9 @@ def run_backtest(
         lines = results / f"origins-{digest[:12]}.jsonl"
     teller = progress or Silent()
     teller.step(f"{len(made)} origins, {ahead} {history.period}s ahead")
+    if lines is not None and cut_off(lines):
+        said = "the last line of {name} was cut off: what it held is made again"
+        teller.step(typed(message(said, name=lines.name)))
     told = 0
 
     def done(key: str, _: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from .posterior import SCHEMA as SCHEMA
 from .posterior import VERSION as VERSION
 from .posterior import Posterior as Posterior
 from .posterior import check_place as check_place
+from .posterior import content_hash as content_hash
 from .posterior import kept_draws as kept_draws
 from .posterior import load_posterior as load_posterior
 from .posterior import netcdf as netcdf

@@ -53,9 +53,8 @@ chains apart, as ArviZ has it, and is what a file holds.
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import json
-import tempfile
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -67,8 +66,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from forecast import written
 from forecast.errors import DataError, UsageError
 from forecast.history import History
+from forecast.words import message
 
 SCHEMA = 4
 VERSION = 16  # of the models: raised when the same data would fit to another posterior
@@ -164,6 +165,18 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+def content_hash(posterior: Posterior) -> str:
+    """sha256 over the draws of a posterior: names, dims and values, not when and how fast they came about."""
+    found = hashlib.sha256()
+    for name in sorted(map(str, posterior.data.variables)):
+        values = posterior.data[name]
+        numbers = values.values
+        content = json.dumps(numbers.tolist()).encode() if numbers.dtype.kind in "OUT" else numbers.tobytes()
+        found.update(f"{name} {values.dims} {numbers.shape}".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
 def kept_draws(draws: int) -> NDArray[np.int64]:
     """The draws, at most a thousand of `draws` and evenly spread, of which the whole path of traffic is kept."""
     return np.unique(np.linspace(0, draws - 1, min(draws, 1000)).astype(np.int64))
@@ -228,26 +241,50 @@ def netcdf(data: xr.Dataset | xr.DataTree, **options: Any) -> bytes:
 
 
 def check_place(path: Path) -> None:
-    """Make sure that a posterior can be saved at `path` before time is spent on a fit. Raises UsageError if not."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    """Make sure that a posterior can be saved at `path` before time is spent on a fit.
+
+    Raises UsageError where it cannot be written, or where what lies there is no posterior of ours.
+    """
+    reason = "it is a folder" if path.is_dir() else written.why_not(path.parent)
+    if reason:
+        raise _unwritable(path, reason)
+    if (path.exists() or path.is_symlink()) and not _is_ours(path):
+        raise UsageError(
+            message(
+                "{path}: is there, and is no fitted posterior (somebody else's, damaged, or a link); it is not written "
+                "over: move it away, or give the study another name",
+                path=path,
+            )
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file carries the marks of a saved posterior, of whichever version."""
+    import h5netcdf
+
+    if path.is_symlink():
+        return False
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        with tempfile.TemporaryDirectory(dir=folder):
-            pass
-    except OSError as error:
-        raise _unwritable(path, error) from error
+        with h5netcdf.File(path, "r") as file:
+            return {"schema", "diagnostics", "provenance"} <= set(file.attrs)
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return False
 
 
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"{path}: the fitted posterior could not be written ({error.strerror or error}); "
-        "choose a folder that you may write to, with space on its disk"
+def _unwritable(path: Path, reason: str) -> UsageError:
+    said = (
+        "{path}: the fitted posterior could not be written ({reason}); choose a folder that you may write to, with "
+        "space on its disk"
     )
+    return UsageError(message(said, path=path, reason=reason))
 
 
 def save_posterior(posterior: Posterior, path: Path) -> None:
-    """Write beside `path` and rename: no pickle, no half-written file. Raises UsageError where it cannot be written."""
+    """Write a posterior, old or new at any moment: no pickle, no half-written file.
+
+    Raises UsageError where it cannot be written, or would replace what is no posterior (`check_place`).
+    """
+    check_place(path)
     tree = posterior.tree
     tree.attrs = {
         "schema": SCHEMA,
@@ -258,13 +295,9 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
         ),  # in its own order: tables made from it look alike
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-            part = Path(folder) / path.name
-            part.write_bytes(netcdf(tree))
-            part.replace(path)
+        written.save(path, netcdf(tree))
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error.strerror or str(error)) from error
 
 
 def load_posterior(path: Path | str) -> Posterior:

@@ -8,7 +8,6 @@ Cells are read as text and cast explicitly, so that a value which is no date or 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -44,6 +43,7 @@ from forecast.read import (
     title_currency,
     with_forms,
 )
+from forecast.stopping import scratch
 from forecast.study import PRESETS, Preset, Study
 from forecast.words import PASS, Check, Text, message
 
@@ -145,7 +145,7 @@ def _numbered_else(opened: _Opened) -> bool:
 @contextmanager
 def _connection(study: Study, today: date | None = None) -> Iterator[_Opened]:
     """DuckDB with bounded memory, nothing fetched from outside, and a folder for what does not fit."""
-    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
+    with scratch() as folder:
         config: dict[str, Any] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": folder,

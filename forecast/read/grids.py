@@ -32,13 +32,18 @@ TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 
 def check_file(path: Path, file: str, key: str) -> None:
     """Raise DataError unless `path` is a file with something in it; `file` is its name in the study, under `key`."""
-    if path.is_dir():
+    try:
+        folder, there = path.is_dir(), path.is_file()
+        beside = sorted(f.name for f in path.parent.iterdir()) if not there and path.parent.is_dir() else None
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        said = "{file}: cannot be read ({reason}); {key} names it"
+        raise DataError(message(said, file=file, reason=error.strerror, key=key)) from None
+    if folder:
         raise DataError(f"{file}: is a folder; {key} must name a CSV, Parquet or Excel file.")
-    if not path.is_file():
-        folder, known = path.parent, path.parent.is_dir()
-        there = sorted(f.name for f in folder.iterdir() if f.suffix.lower() in TABLES) if known else []
-        looked = f"{'looked in' if known else 'there is no folder'} {folder.resolve()}"
-        raise DataError(f"{file}: no such file ({looked}); {key} names it{nearest(path.name, there)}")
+    if not there:
+        looked = f"{'there is no folder' if beside is None else 'looked in'} {path.parent.resolve()}"
+        close = nearest(path.name, [name for name in beside or () if Path(name).suffix.lower() in TABLES])
+        raise DataError(f"{file}: no such file ({looked}); {key} names it{close}")
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:

@@ -8,7 +8,6 @@ row's course the day of creation, one of few words the channel. Such a finding c
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from forecast.read.dates import form_of as date_form_of
 from forecast.read.grids import CSV_SUFFIXES, check_file, find_columns, read_grid
 from forecast.read.numbers import SIGNS, taken_apart
 from forecast.read.titles import BUDGET, CODES, DATES, PERIODS, folded, title_key
+from forecast.stopping import scratch
 from forecast.study import PRESETS, ReadsSpec
 from forecast.words import Message, Text, message
 
@@ -200,7 +200,7 @@ def _opened(path: Path, file: str, reads: ReadsSpec) -> tuple[Grid, bool]:
     """The cells, and whether they are all that the file has: of a large text file the head is looked at."""
     ask = _widest(reads)
     if path.suffix.lower() in CSV_SUFFIXES and path.stat().st_size > WHOLE:
-        with tempfile.TemporaryDirectory(prefix="forecast-") as folder, path.open("rb") as stream:
+        with scratch() as folder, path.open("rb") as stream:
             head, target = stream.read(HEAD), Path(folder) / path.name
             target.write_bytes(head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1] or head)
             return read_grid(target, file, ask), False

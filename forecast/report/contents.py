@@ -48,5 +48,6 @@ def report_of(made: Results) -> Report:
         ),
         as_of=message("as of {as_of}", as_of=study.as_of),
         status=made.verdict.status,
+        run=str(made.provenance.get("run_id", "")),
         pages=[page for page in pages if page is not None],
     )

@@ -114,13 +114,16 @@ class Page:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report. about: what it is for, in a line; as_of: the end of the data; status: of the verdict."""
+    """The whole report. about: what it is for, in a line; as_of: the end of the data; status: of the verdict; run: its
+    id.
+    """
 
     title: Text
     about: Text
     as_of: Text
     status: str
     pages: Sequence[Page] = field(default_factory=list)
+    run: str = ""
 
 
 # --------------------------------------------------------------------------------------------- columns of a listing

@@ -1,4 +1,4 @@
-"""Files of a run: CSV, XLSX, netCDF, JSON and the PDF, made in a temporary folder and moved into place when complete.
+"""Files of a run: CSV, XLSX, netCDF, JSON and the PDF, put into place all at once (`written`).
 
 Text cells that a spreadsheet would take for a formula are guarded: in CSV by a leading quote (OWASP ASVS 5.0, 1.2.10),
 in XLSX by writing them as strings. Same tables, same bytes: the only date in any file is the end of the as-of period.
@@ -6,8 +6,7 @@ in XLSX by writing them as strings. Same tables, same bytes: the only date in an
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,17 +16,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forecast.errors import UsageError
 from forecast.fit import netcdf
 from forecast.periods import parse_period, shift
 from forecast.results import Results
 from forecast.tables import LABEL, Table, json_text
 from forecast.words import Message, clean, message, typed
+from forecast.written import write
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-# summary.json comes last: where it lies, all the others do.
 FILES = ("forecast.csv", "allocation.csv", "report.xlsx", "report.pdf", "draws.nc", "summary.json")
-LAST = FILES[-1]
 LEVER_FILES = (
     "sensitivity.csv",
     "variance.csv",
@@ -37,41 +34,20 @@ LEVER_FILES = (
 LEFT_OUT_FILE = "left_out.csv"  # where rows were left out
 
 
-def check_folder(folder: Path) -> None:
-    """Make sure that `folder` can be written, and is ours to write, before time is spent on a run.
+def write_outputs(
+    folder: Path,
+    made: Results,
+    outlook: xr.Dataset | None,
+    summary: dict[str, Any],
+    *,
+    inputs: Iterable[Path] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write every output of a run into `folder`, all or none; files of other names there are left alone.
 
-    Nothing is made or left. Raises UsageError when the folder cannot be made or written, or when it holds files of our
-    names that no run has made.
-    """
-    base = _existing(folder)
-    try:
-        with tempfile.TemporaryDirectory(dir=base):
-            there = [name for name in (*FILES, LEFT_OUT_FILE) if (folder / name).exists()]
-    except OSError as error:
-        what = "it" if base == folder.absolute() else base
-        reason = f"{what} is a file" if isinstance(error, NotADirectoryError) else error.strerror
-        raise UsageError(
-            f"{folder}: the output folder cannot be written ({reason}); give another one with --out"
-        ) from error
-    if there and LAST not in there:
-        raise UsageError(
-            f"{folder}: holds {there[0]}, and no {LAST} that would show a run to have written it; nothing was "
-            "written: give another folder with --out, or move the file away"
-        )
-
-
-def _existing(folder: Path) -> Path:
-    """The folder itself, or the nearest one around it that is there."""
-    path = folder.absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
-
-
-def write_outputs(folder: Path, made: Results, outlook: xr.Dataset | None, summary: dict[str, Any]) -> None:
-    """Write every output of a run into `folder`; files of other names there are left alone.
-
-    All files are made in a temporary folder inside it (beside it, where it is new) and moved one by one when the last
-    is complete, so that a reader never meets half a file and a run that fails leaves everything as it was. Raises
-    UsageError where the disk says no, or the folder is not ours (see `check_folder`).
+    inputs: what it was made from, never written over. facts: what the folder's manifest says of the run. A table of an
+    earlier run that this one does not have goes. Raises UsageError where the disk says no, or a file there is not ours
+    (`written.check`).
     """
     from forecast.report.pdf import report_pdf  # typst, matplotlib and xlsxwriter, loaded where they write
     from forecast.report.workbook import write_workbook
@@ -93,12 +69,9 @@ def write_outputs(folder: Path, made: Results, outlook: xr.Dataset | None, summa
     rows = left_out_rows(made)
     if len(rows):
         written[LEFT_OUT_FILE] = partial(write_csv, rows)
-    check_folder(folder)
     sometimes = (*LEVER_FILES, LEFT_OUT_FILE)
-    write_files(folder, {name: written[name] for name in (*sometimes, *FILES) if name in written})
-    for name in sometimes:
-        if name not in written:  # of an earlier run, whose study asked for it, or whose data had such rows
-            (folder / name).unlink(missing_ok=True)
+    files = {name: written[name] for name in (*sometimes, *FILES) if name in written}
+    write(folder, files, command="run", stale=sometimes, inputs=inputs, facts=facts)
 
 
 def left_out_rows(made: Results) -> pd.DataFrame:
@@ -114,23 +87,6 @@ def left_out_rows(made: Results) -> pd.DataFrame:
                 more = message("{n:whole} more: {reason}", n=out.n - len(out.rows), reason=out.reason)
                 rows.append((file.file, None, typed(more)))
     return pd.DataFrame(rows, columns=["file", "row", "reason"]).astype({"row": "Int64"})
-
-
-def write_files(folder: Path, made: Mapping[str, Callable[[Path], object]]) -> None:
-    """Make every file in a temporary folder, then move them into `folder` in their order.
-
-    Raises UsageError where the disk says no.
-    """
-    try:
-        with tempfile.TemporaryDirectory(dir=_existing(folder), prefix=".writing-") as unfinished:
-            for name, write in made.items():
-                write(Path(unfinished) / name)
-            folder.mkdir(parents=True, exist_ok=True)
-            for name in made:
-                (Path(unfinished) / name).replace(folder / name)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"{folder}: the outputs could not be written ({reason})") from error
 
 
 def timestamp(made: Results) -> int:

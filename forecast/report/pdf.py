@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,8 @@ from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
 from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
 from forecast.report.paper import BOX, boxed, in_figure, on_paper
-from forecast.words import Check, Text, Verdict, clean, message, text
+from forecast.stopping import scratch
+from forecast.words import Check, Text, Verdict, clean, message, text, together
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -82,7 +82,7 @@ def _compile(content: dict[str, Any], bundled_only: bool, timestamp: int) -> byt
     shape, a box with a question mark.
     """
     data = json.dumps(content, allow_nan=False).encode()
-    with tempfile.TemporaryDirectory() as fonts:
+    with scratch() as fonts:
         for face in FACES:
             shutil.copyfile(FONTS / face, Path(fonts) / face)
         pdf = typst.compile(  # type: ignore[call-overload]  # its stubs forget that a dict of files is allowed
@@ -113,7 +113,7 @@ def document(report: Report) -> dict[str, Any]:
         "words": {
             "as_of": _said(report.as_of),
             "kicker": _said(report.about),
-            "footer": _said(sentences.BANDS),
+            "footer": _said(together(sentences.BANDS, sentences.run_of(report.run))),
             "fail_mark": _said("FAIL: not for decisions"),
             "fail_line": _said("Do not use these numbers for a decision."),
         },

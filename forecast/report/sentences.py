@@ -63,9 +63,15 @@ PROVENANCE_NOTE = message(
     "Study and data are named by the SHA-256 of their content: the same study, data, seed and versions give the same "
     "report."
 )
+RUN_LETTERS = 12  # of the id of a run, as people read it
 BANDS = message("Bands are central intervals: 80~% means four cases out of five.")
 
 # ------------------------------------------------------------------------------------------------ the front page
+
+
+def run_of(run_id: str) -> Text:
+    """Which run a page is of."""
+    return message("Run {run}.", run=run_id[:RUN_LETTERS]) if run_id else ""
 
 
 def unit_of(study: StudyFacts, measure: str | None) -> str:

@@ -284,9 +284,9 @@ def _unclear(value: Any, key: Key = ()) -> Iterator[tuple[str, str]]:
 
 
 def _read_text(path: Path) -> str:
-    if path.is_dir():
-        raise StudyError(f"{path}: is a folder; expected a study file such as {path / 'study.toml'}.")
     try:
+        if path.is_dir():
+            raise StudyError(f"{path}: is a folder; expected a study file such as {path / 'study.toml'}.")
         content = path.read_bytes()
     except FileNotFoundError:
         there = [found.name for found in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
@@ -349,6 +349,9 @@ def _key_of(text: str) -> Key:
 def _apply(source: Source, override: str) -> None:
     """Set one `key=value` in the values; a value that is no TOML is taken as text."""
     name, equals, text = override.partition("=")
+    if len(override.splitlines()) > 1:
+        said = "--set {override}: expected one key=value, and this has a line break in it: give --set for each key"
+        raise UsageError(message(said, override=" ".join(override.split())))
     if not equals or not name.strip():
         raise UsageError(
             f'--set {override}: expected key=value, for example --set plan.periods=6; came "{override}".'

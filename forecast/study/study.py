@@ -422,6 +422,18 @@ class Study(Table):
         """The kind of a channel; "other" where the study does not name it."""
         return self.channels.get(channel, ChannelSpec()).kind
 
+    @property
+    def inputs(self) -> list[Path]:
+        """The study file, and every file that it names."""
+        history, spend = self.history, self.plan.spend
+        planned = spend if isinstance(spend, str) and spend not in SPEND_WORDS else None
+        table = self.economics.retention_table
+        named = (history.counts, history.leads, history.deals, history.activity, planned, table)
+        return [
+            *([] if self.path is None else [self.path]),
+            *(self.folder / name for name in named if name is not None),
+        ]
+
     def place(self, key: str) -> str:
         """Where a key stands, as `study.toml:12: key`, for messages about the study's content."""
         return key if self._source is None else self._source.place(key)

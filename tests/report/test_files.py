@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import h5netcdf
@@ -22,6 +23,7 @@ from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.report import files as export
 from forecast.report.workbook import write_workbook
+from forecast.results import Levers
 from forecast.tables import Table
 from forecast.words import clean, visible
 from tests.tables_fixture import CHANNELS, FOREIGN, HOSTILE, STEERING, plausible_outlook, plausible_tables
@@ -53,7 +55,7 @@ def hashes(folder) -> dict[str, str]:
 def test_all_files_are_written_and_nothing_else(written):
     """The six files of the contract, no temporary folder left."""
     folder, _ = written
-    assert set(export.FILES) == {p.name for p in folder.iterdir()}
+    assert {*export.FILES, "manifest.json"} == {p.name for p in folder.iterdir()}
 
 
 def test_forecast_csv_holds_the_table(written):
@@ -241,7 +243,7 @@ def test_same_tables_same_bytes_in_any_process(tmp_path):
         env = os.environ | extra | {"PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, env=env)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
-    assert set(export.FILES) == set(hashes(tmp_path / "one"))
+    assert {*export.FILES, "manifest.json"} == set(hashes(tmp_path / "one"))
 
 
 def small(**given):
@@ -257,21 +259,31 @@ def test_a_second_run_replaces_the_first_and_leaves_other_files(tmp_path, no_pap
     export.write_outputs(folder, small(seed=9), None, {"run": 2})
     assert {"run": 2} == json.loads((folder / "summary.json").read_text())
     assert "mine" == (folder / "notes.txt").read_text()
-    assert set(export.FILES) - {"draws.nc"} | {"notes.txt"} == {p.name for p in folder.iterdir()}
+    assert set(export.FILES) - {"draws.nc"} | {"notes.txt", "manifest.json"} == {
+        p.name for p in folder.iterdir()
+    }
 
 
 def test_a_table_that_the_study_no_longer_asks_for_goes(tmp_path, no_paper):
-    """goals.csv of the run before does not stay beside outputs of a study without goals."""
+    """goals.csv of the run before does not stay beside outputs of a study without goals; a user's own does."""
+    with_goals = small()
+    goals = pd.DataFrame({"goal": ["quarter"], "p": [0.4]})
+    with_goals = replace(with_goals, levers=Levers(goals=goals))
+    export.write_outputs(tmp_path / "ours", with_goals, None, {"run": 1})
+    assert (tmp_path / "ours" / "goals.csv").is_file()
+    export.write_outputs(tmp_path / "ours", small(), None, {"run": 2})
+    assert not (tmp_path / "ours" / "goals.csv").exists()
+    (tmp_path / "goals.csv").write_text("mine", encoding="utf-8")
     export.write_outputs(tmp_path, small(), None, {"run": 1})
-    (tmp_path / "goals.csv").write_text("goal,p\nquarter,0.4\n")
-    export.write_outputs(tmp_path, small(), None, {"run": 2})
-    assert not (tmp_path / "goals.csv").exists()
+    assert (tmp_path / "goals.csv").read_text(encoding="utf-8") == "mine"
+    with pytest.raises(UsageError, match=r"no command wrote goals\.csv"):
+        export.write_outputs(tmp_path, with_goals, None, {"run": 1})
 
 
 def test_a_folder_with_a_report_of_somebody_else_is_refused(tmp_path):
     """A report.pdf that no run has written is not overwritten."""
     (tmp_path / "report.pdf").write_text("signed original")
-    with pytest.raises(UsageError, match=r"report\.pdf.*no summary\.json"):
+    with pytest.raises(UsageError, match=r"report\.pdf.*no manifest\.json"):
         export.write_outputs(tmp_path, small(), None, {})
     assert "signed original" == (tmp_path / "report.pdf").read_text()
     assert ["report.pdf"] == [p.name for p in tmp_path.iterdir()]
@@ -284,13 +296,6 @@ def test_a_run_that_fails_leaves_the_old_files(tmp_path, no_paper):
     with pytest.raises(TypeError):
         export.write_outputs(tmp_path, small(seed=9), None, {"run": object()})
     assert before == hashes(tmp_path)
-
-
-def test_a_file_in_place_of_the_folder_is_said(tmp_path):
-    """The message names the path and what to do."""
-    (tmp_path / "out").write_text("")
-    with pytest.raises(UsageError, match=r"it is a file.*--out"):
-        export.check_folder(tmp_path / "out")
 
 
 def test_the_only_date_is_the_end_of_the_as_of_period():

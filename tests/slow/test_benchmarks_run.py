@@ -318,6 +318,15 @@ def test_start(tmp_path: Path):
     ), said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="commands are killed by POSIX means")
+def test_kills(tmp_path: Path):
+    """A few kills, a full disk, some bits: counts by kind, and nothing wrong."""
+    said = run("kills", "--kills", 4, "--full", 2, "--flips", 10, "--pairs", 1, cwd=tmp_path)
+    assert "4 kills, 0 wrong" in said
+    assert "10 bits turned, 10 found" in said
+    assert said.endswith("nothing wrong\n")
+
+
 def test_tuned_dial(tmp_path: Path):
     """Each setting for both kinds of budget, made by two processes."""
     given = ["--out", "kept.jsonl", "--worlds", 1, "--workers", 2, "--draws", 400]

@@ -298,6 +298,14 @@ def test_overrides_replace_keys(tmp_path: Path) -> None:
     assert (study.budget.change, study.budget.total) == (None, 3000.0)
 
 
+def test_an_override_is_one_key(tmp_path: Path) -> None:
+    """A line break would hide a second key behind the first: refused, and not dropped."""
+    path = tmp_path / "s.toml"
+    path.write_text('name = "s"\n[history]\ncounts = "h.csv"\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"--set plan.periods=3 q=5: expected one key=value.*line break"):
+        load_study(path, ["plan.periods=3\nq=5"])
+
+
 def test_problems_of_an_override_name_it(tmp_path: Path) -> None:
     """An override that is wrong is not blamed on a line of the file."""
     assert problems(tmp_path, FULL, "plan.periods=0")[0].startswith(

@@ -114,6 +114,7 @@ def _provenance(made: Results) -> Part:
     margin = message("{x:percent.3}", x=study.gross_margin) if known(study.gross_margin) else ""
     versions = [message("{name}~{v}", name=k, v=v) for k, v in sorted(told.get("versions", {}).items())]
     pairs: list[tuple[str, Text]] = [
+        ("Run", told.get("run_id", "")),
         ("Command", told.get("command", "")),
         ("Seed", message("{seed}", seed=told["seed"]) if "seed" in told else ""),
         ("Simulated futures", message("{n:whole}", n=study.draws) if study.draws else ""),
