@@ -36,7 +36,7 @@ from forecast.budget import (
 )
 from forecast.columns import TABLES
 from forecast.errors import UsageError
-from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, package_versions, preview
+from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, check_posterior, package_versions, preview
 from forecast.history import (
     OUTLIERS,
     DataRead,
@@ -101,8 +101,10 @@ def forecast(
         backtest: the summary of one that belongs to these data (`workflow.saved_backtest`), for verdict and report.
         command: by which it was asked, for the provenance.
 
-    Raises UsageError for a plan that is none, StudyError or DataError where the study's cannot be read.
+    Raises UsageError for a plan that is none, StudyError or DataError where the study's cannot be read, DataError for a
+    posterior of other data (`fit.check_posterior`).
     """
+    check_posterior(posterior, history)
     read = read_plan(study, history)
     own = np.asarray(read.values, dtype=float)
     spend = own if plan is None else _spend("plan", plan, own.shape)

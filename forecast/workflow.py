@@ -43,8 +43,10 @@ from forecast.report import (
     write_outputs,
 )
 from forecast.results import Levers, Past, Results, StudyFacts
+from forecast.saved import BACKTEST as SCHEMA
+from forecast.saved import sealed
 from forecast.study import Study, load_study
-from forecast.tables import json_text
+from forecast.tables import json_text, plain
 
 BACKTEST = "backtest.json"  # read again by the next run
 
@@ -293,7 +295,7 @@ def backtest(
         folder,
         {
             "backtest.csv": lambda path: write_csv(tidy(records), path),
-            BACKTEST: lambda path: path.write_bytes(json_text(summary).encode()),
+            BACKTEST: lambda path: path.write_bytes(json_text(sealed(plain(summary), SCHEMA)).encode()),
         },
     )
     return Done(summary, folder, Past.of(summary))
