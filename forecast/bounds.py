@@ -24,10 +24,14 @@ MOST_TITLE = 1_000  # characters of a title
 MOST_NAME = 500  # characters of the name of a channel
 MOST_CELL = 1 << 20  # characters of one cell
 MOST_CHANNELS = 5_000
+MOST_GRID, MOST_TRIANGLE = (
+    3_000_000,
+    30_000_000,
+)  # of a history: periods times channels; of dated leads, times ages
 MOST_UNZIPPED = 600_000_000  # bytes of a workbook, unzipped
 MOST_SHARED = 200_000_000  # characters of the texts of a sheet, each as often as it stands there
 MOST_TEXT = 200_000_000  # bytes of a text file that is read whole into memory
-MOST_TENURE = 1_200  # renewals
+MOST_TENURE = 1_200  # renewals: a hundred years of months
 
 # the study
 MOST_STUDY = 1_000_000  # bytes

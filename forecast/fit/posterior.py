@@ -287,9 +287,7 @@ def load_posterior(path: Path | str) -> Posterior:
         if wrong := problem_of(posterior.data, posterior.stages, chains):
             raise SpoiltError(wrong)
     except SpoiltError as error:
-        said = (
-            "{path}: not a fitted posterior that can be used: {what}; delete it and run `forecast fit` again"
-        )
+        said = "{path}: not a fitted posterior ({what}); delete it and run `forecast fit` again"
         raise DataError(message(said, path=str(path), what=error.said)) from error
     return posterior
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.bounds import MOST
 from forecast.errors import DataError
 from forecast.history.counts import LEAVE_OUT, SUGGESTED
 from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
@@ -26,7 +27,6 @@ from forecast.read import (
     ERROR_NAME,
     ERRORS,
     FORMULA_CELL,
-    MOST,
     NOT_A_NUMBER,
     TOO_LARGE,
     UNCALCULATED,
