@@ -15,10 +15,8 @@ DIGITS = 400  # of a whole number of the study: beyond it is no number that a pe
 
 # tables
 MOST_CELLS = 6_000_000  # of a sheet, and of a file that is read whole into memory: rows times columns
-SPARSE_CELLS, SPARSE = (
-    1_000_000,
-    50,
-)  # of a sheet; above, no more than so many times the cells that hold something
+SPARSE_CELLS = 4_000_000  # of a sheet; above,
+SPARSE = 50  # no more than so many times the cells that hold something
 MOST_COLUMNS = 16_384  # as many as a sheet has
 MOST_TITLE = 1_000  # characters of a title
 MOST_NAME = 500  # characters of the name of a channel
