@@ -11,7 +11,6 @@ from pathlib import Path
 # values
 MOST = 1e15  # money and counts lie below: what does not is an id, or two cells run together
 FIRST_YEAR, LAST_YEAR = 1900, 2200
-DIGITS = 400  # of a whole number of the study: beyond it is no number that a person wrote
 
 # tables
 MOST_CELLS = 6_000_000  # of a sheet, and of a file that is read whole into memory: rows times columns
@@ -22,10 +21,8 @@ MOST_TITLE = 1_000  # characters of a title
 MOST_NAME = 500  # characters of the name of a channel
 MOST_CELL = 1 << 20  # characters of one cell
 MOST_CHANNELS = 5_000
-MOST_GRID, MOST_TRIANGLE = (
-    3_000_000,
-    30_000_000,
-)  # of a history: periods times channels; of dated leads, times ages
+MOST_GRID = 3_000_000  # cells of a history: periods times channels
+MOST_TRIANGLE = 30_000_000  # of dated leads: periods times ages times channels
 MOST_UNZIPPED = 600_000_000  # bytes of a workbook, unzipped
 MOST_SHARED = 200_000_000  # characters of the texts of a sheet, each as often as it stands there
 MOST_TEXT = 200_000_000  # bytes of a text file that is read whole into memory
