@@ -71,9 +71,9 @@ KINDS = {
     "init parquet": Kind("leads.parquet", "", ("init",), weight=2, how="parquet"),
     "rank": Kind("leads.csv", "leads.toml", ("rank",), ("act.csv",), weight=2),
     "posterior": Kind("small.nc", "small.toml", ("scenarios", "allocate"), ("small.csv",), weight=10, how="netcdf"),
-    "outlook": Kind(RUN[0], "small.toml", ("score",), ("small.csv", RUN[1]), weight=9, how="netcdf"),
-    "summary": Kind(RUN[1], "small.toml", ("score",), ("small.csv", RUN[0]), weight=9, how="json"),
-    "backtest": Kind("reports/small/backtest.json", "small.toml", ("run",), ("small.csv",), weight=7, how="json"),
+    "outlook": Kind(RUN[0], "small.toml", ("score",), ("small.csv", RUN[1]), weight=7, how="netcdf"),
+    "summary": Kind(RUN[1], "small.toml", ("score",), ("small.csv", RUN[0]), weight=7, how="json"),
+    "backtest": Kind("reports/small/backtest.json", "small.toml", ("run",), ("small.csv",), weight=4, how="json"),
     "origins": Kind("reports/small/origins.jsonl", "small.toml", ("backtest",), ("small.csv",), weight=5, how="jsonl"),
 }  # fmt: skip
 
@@ -105,8 +105,8 @@ def make_inputs(folder: Path) -> None:
     _leads(folder)
     plan = "\n".join(f"2026-{month:02d},ppc,{2000 + month}" for month in (7, 8, 9))
     (folder / "plan.csv").write_text(f"period,channel,spend\n{plan}\n", encoding="utf-8")
-    kept = "\n".join(f"{n},{1000 - 40 * n},{n * 3}" for n in range(1, 9))
-    (folder / "retention.csv").write_text(f"tenure,active,renewed\n{kept}\n", encoding="utf-8")
+    kept = "\n".join(f"{n % 9 + 1},{n % 3 == 0:d}" for n in range(90))
+    (folder / "retention.csv").write_text(f"tenure,churned\n{kept}\n", encoding="utf-8")
 
 
 def _run(folder: Path) -> None:
@@ -177,9 +177,11 @@ def _leads(folder: Path) -> None:
     for n in range(240):
         month, day = n * 14 // 240, n % 27 + 1
         created = f"{2025 + month // 12}-{month % 12 + 1:02d}-{day:02d}"
-        later = f"{2025 + (month + 1) // 12}-{(month + 1) % 12 + 1:02d}-{day:02d}"
+        later, last = (
+            f"{2025 + (month + more) // 12}-{(month + more) % 12 + 1:02d}-{day:02d}" for more in (1, 2)
+        )
         qualified = later if n % 2 else ""
-        won, lost = (later if n % 5 == 1 else ""), (later if n % 5 == 3 else "")
+        won, lost = (last if n % 10 == 1 else ""), (last if n % 10 in (3, 8) else "")
         amount = str(1000 + 37 * n) if won else ""
         channel = ("ppc", "seo", "email")[n % 3]
         lines.append(f"L{n:04d},{channel},{created},{qualified},{won},{lost},{amount},{n % 7}")

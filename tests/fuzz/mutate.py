@@ -317,7 +317,7 @@ def typed(content: bytes, rng: Random) -> bytes:
         try:
             columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM '{source}'").fetchall()]
             name = rng.choice(columns)
-            times = rng.choice(("", "", "", ", range(200)"))
+            times = rng.choice(("", "", "", ", range(20)"))
             sql = f"SELECT * REPLACE ({rng.choice(odd)} AS \"{name}\") FROM '{source}'{times}"
             sql = sql if times == "" else sql.replace("SELECT * REPLACE", "SELECT * EXCLUDE (range) REPLACE")
             connection.execute(f"COPY ({sql}) TO '{target}'")
