@@ -10,7 +10,7 @@ from pathlib import Path
 import fuzz
 
 if __name__ == "__main__":
-    os.environ["FORECAST_TRACEBACK"] = "1"
+    os.environ.setdefault("FORECAST_TRACEBACK", "1")
     for name in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as place:
             args = fuzz.unpacked(Path(name), Path(place))
