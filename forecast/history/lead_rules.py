@@ -259,11 +259,8 @@ class Checked:
                 f'("v_{stage}" IS NOT NULL) AS moved_{i}',
             ]
             sets.append(f"(channel, created, entered_{i}, left_{i}, moved_{i})")
-        connection = self.relation.connection
-        connection.execute("CREATE OR REPLACE TEMP TABLE lead_channels (name VARCHAR, channel BIGINT)")
-        connection.executemany(
-            "INSERT INTO lead_channels VALUES (?, ?)", [[n, i] for i, n in enumerate(names)]
-        )
+        numbered = {"name": pd.Series(list(names), dtype=object), "channel": np.arange(len(names))}
+        self.relation.connection.register("lead_channels", pd.DataFrame(numbered))
         columns = [f"{part}_{i}" for i in range(len(steps)) for part in ("entered", "left", "moved")]
         marks = [f"grouping(entered_{i}) AS without_{i}" for i in range(len(steps))]
         sql = (

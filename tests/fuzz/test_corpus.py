@@ -49,7 +49,7 @@ def test_sound_files_pass(sound: Path, tmp_path: Path):
 
 
 @settings(
-    max_examples=15, deadline=None, derandomize=True, database=None,
+    max_examples=8, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(name=st.sampled_from(CHEAP), rng=st.randoms(use_true_random=False))
