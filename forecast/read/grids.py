@@ -76,26 +76,25 @@ def read_grid(path: Path, file: str, ask: Ask) -> Grid:
         where = message("sheet {sheet} ", sheet=grid.said["sheet"]) if "sheet" in grid.said else ""
         said = "{file}: {where}has a header and no rows; export it again with its data."
         raise DataError(message(said, file=file, where=where))
-    if wrong := _too_wide(grid) or _spoilt_names(grid, ask):
+    if wrong := too_wide(grid.file, grid.header, len(grid.rows)) or _spoilt_names(grid, ask):
         raise DataError(wrong)
     return _unpivoted(grid, ask)
 
 
-def _too_wide(grid: Grid) -> list[Text]:
+def too_wide(file: str, header: Sequence[str], n_rows: int = 0) -> list[Text]:
     """What is wrong with the size of a table: columns, titles, cells."""
-    n, long = len(grid.header), [at for at, title in enumerate(grid.header) if len(title) > MOST_TITLE]
+    n, long = len(header), [at for at, title in enumerate(header) if len(title) > MOST_TITLE]
     if n > MOST_COLUMNS:
         said = "{file}: has {n:whole} columns, and at most {most:whole} are read; take out those that are not needed."
-        return [message(said, file=grid.file, n=n, most=MOST_COLUMNS)]
-    if n * len(grid.rows) > MOST_CELLS:
+        return [message(said, file=file, n=n, most=MOST_COLUMNS)]
+    if n * n_rows > MOST_CELLS:
         said = "{file}: holds {n:whole} cells, and at most {most:whole} are read here; {remedy}."
-        return [message(said, file=grid.file, n=n * len(grid.rows), most=MOST_CELLS, remedy=SUM_UP)]
+        return [message(said, file=file, n=n * n_rows, most=MOST_CELLS, remedy=SUM_UP)]
     if long:
         said = (
             "{file}: the title of column {at} has {n:whole} characters, of at most {most:whole}; shorten it."
         )
-        told = {"at": long[0] + 1, "n": len(grid.header[long[0]]), "most": MOST_TITLE}
-        return [message(said, file=grid.file, **told)]
+        return [message(said, file=file, at=long[0] + 1, n=len(header[long[0]]), most=MOST_TITLE)]
     return []
 
 
@@ -142,10 +141,8 @@ def _read_parquet(path: Path, file: str) -> Grid:
             file_in_sql, place = "read_parquet(?, hive_partitioning = false)", [literal_path(path)]
             columns = connection.execute(f"DESCRIBE SELECT * FROM {file_in_sql}", place).fetchall()  # noqa: S608
             n = connection.execute(f"SELECT count(*) FROM {file_in_sql}", place).fetchall()[0][0]  # noqa: S608
-            if n * len(columns) > MOST_CELLS:
-                said = "{file}: holds {n:whole} cells, and at most {most:whole} are read here; {remedy}."
-                told = {"n": n * len(columns), "most": MOST_CELLS, "remedy": SUM_UP}
-                raise DataError(message(said, file=file, **told))
+            if wrong := too_wide(file, [str(row[0]) for row in columns], n):
+                raise DataError(wrong)
             zoned = [quoted(str(row[0])) for row in columns if row[1] == ZONED]
             texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}" for name in zoned)
             replaced = f"REPLACE ({texts})" if zoned else ""

@@ -2,9 +2,9 @@
 
 Each input is a kind (`made.KINDS`) and a seed: the same two, the same damage. Of every one must hold: the exit code is
 one that is documented and never 1, nothing of the inside is shown, no file is written or changed where the command
-refuses, it ends within 20 seconds of processor time, and the process stays under 1 GB. A worker process takes one input after the other;
-one that hangs or dies is replaced, and the input is a failure. Failures are kept as small cases in a folder, in the
-form of the corpus that the fast tests replay.
+refuses, it ends within 20 seconds of processor time, and the process stays under 1 GB. A worker process takes one input
+after the other; one that hangs or dies is replaced, and the input is a failure. Failures are kept as small cases in a
+folder, in the form of the corpus that the fast tests replay.
 
     python tests/fuzz/fuzz.py                             # ten minutes, a new seed
     FUZZ_SECONDS=60 FUZZ_SEED=7 python tests/fuzz/fuzz.py
