@@ -193,7 +193,7 @@ def _day_or_period(text: str, form: DateForm, *, months: bool) -> When | None:
         return _month(int(found[1]), int(found[2]))
     if found := _MONTH_YEAR.fullmatch(text):
         return _month(int(found[2]), int(found[1]))
-    if text.isdigit() and FIRST_SERIAL <= int(text) <= LAST_SERIAL:
+    if text.isdecimal() and len(text) < 9 and FIRST_SERIAL <= int(text) <= LAST_SERIAL:
         return When(day_text(int(text)))
     return _part_of_year(text) or _named(text)
 

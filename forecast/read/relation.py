@@ -158,7 +158,7 @@ def _text(cell: object) -> str | None:
         return cell
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else _typed(cell)
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else _typed(cell)
 
 
 def _typed(cell: object) -> str:

@@ -13,7 +13,6 @@ import xarray as xr
 from forecast.backtest import read_run
 from forecast.errors import DataError
 from forecast.fit import netcdf
-from forecast.report.files import write_draws
 from forecast.saved import OUTLOOK, SUMMARY, sealed
 
 RUN = {"name": "demo", "as_of": "2026-02", "horizon": ["2026-03", "2026-04"], "currency": "EUR"}
@@ -29,7 +28,9 @@ def outlook(**changed: Any) -> xr.Dataset:
 
 def written(folder: Path, made: xr.Dataset | None = None, run: dict[str, Any] | None = None) -> Path:
     """A folder with these two."""
-    write_draws(outlook() if made is None else made, folder / "draws.nc")
+    (folder / "draws.nc").write_bytes(
+        netcdf((outlook() if made is None else made).assign_attrs(schema=OUTLOOK))
+    )
     (folder / "summary.json").write_text(json.dumps(sealed(run or RUN, SUMMARY)), encoding="utf-8")
     return folder
 

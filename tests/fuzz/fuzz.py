@@ -21,6 +21,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -299,8 +300,10 @@ def main() -> int:
         (home / "sound").mkdir()
         made.make(home / "sound")
         print(f"seed {first}; sound files made in {time.perf_counter() - start:.0f} s", flush=True)
+        told: list[int] = []
+        signal.signal(signal.SIGINT, lambda *_: told.append(1))  # what was found so far is told
         worker, start, n = Worker(home), time.perf_counter(), 0
-        while n < asked.inputs if asked.inputs else time.perf_counter() - start < limit:
+        while not told and (n < asked.inputs if asked.inputs else time.perf_counter() - start < limit):
             kind, seed = rng.choices(names, weights)[0], rng.randrange(10**9)
             outcome = worker.ask(kind, seed)
             n += 1

@@ -57,6 +57,7 @@ KINDS = {
     "counts parquet": Kind("small.parquet", "parquet.toml", ("check",), weight=5, how="parquet"),
     "leads csv": Kind("leads.csv", "leads.toml", ("check",), ("act.csv",), weight=10),
     "leads parquet": Kind("leads.parquet", "leadsp.toml", ("check",), ("act.csv",), weight=3, how="parquet"),
+    "leads xlsx": Kind("leads.xlsx", "leadsx.toml", ("check",), ("act.csv",), weight=4, how="zip"),
     "activity": Kind("act.csv", "leads.toml", ("check",), ("leads.csv",), weight=5),
     "deals": Kind("deals.csv", "deals.toml", ("check",), ("act.csv", "leads.csv"), weight=5),
     "plan": Kind("plan.csv", "plan.toml", ("check",), ("small.csv",), weight=5),
@@ -81,7 +82,9 @@ KINDS = {
 def make(folder: Path) -> None:
     """All files of `KINDS`, sound."""
     make_inputs(folder)
-    _books(folder, [line.split(",") for line in counts().split()])
+    for name in ("small", "leads"):
+        text = (folder / f"{name}.csv").read_text(encoding="utf-8")
+        _books(folder, name, [line.split(",") for line in text.split()])
     _parquet(folder)
     save_by_hand(folder / "small.toml")
     _run(folder)
@@ -93,6 +96,7 @@ def make_inputs(folder: Path) -> None:
         "small": OWN + '\n[[scenario]]\nname = "more"\ntraffic = { times = 1.1 }\n',
         **{kind: OWN.replace("small.csv", f"small.{kind}") for kind in ("xlsx", "ods", "xls", "parquet")},
         "leads": LEADS,
+        "leadsx": LEADS.replace("leads.csv", "leads.xlsx"),
         "leadsp": LEADS.replace("leads.csv", "leads.parquet"),
         "deals": LEADS.replace('activity = "act.csv"', 'activity = "act.csv"\ndeals = "deals.csv"'),
         "plan": OWN.replace("periods = 3", 'periods = 3\nspend = "plan.csv"'),
@@ -134,10 +138,10 @@ def _run(folder: Path) -> None:
     shutil.copyfile(lines, place / "origins.jsonl")
 
 
-def _books(folder: Path, table: list[list[str]]) -> None:
+def _books(folder: Path, name: str, table: list[list[str]]) -> None:
     import xlsxwriter
 
-    book = xlsxwriter.Workbook(str(folder / "small.xlsx"))
+    book = xlsxwriter.Workbook(str(folder / f"{name}.xlsx"))
     sheet = book.add_worksheet("data")
     for i, row in enumerate(table):
         for j, cell in enumerate(row):
@@ -169,7 +173,7 @@ def _books(folder: Path, table: list[list[str]]) -> None:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         archive.writestr("content.xml", content)
         archive.writestr("META-INF/manifest.xml", "<manifest/>")
-    (folder / "small.ods").write_bytes(made.getvalue())
+    (folder / f"{name}.ods").write_bytes(made.getvalue())
 
 
 def _leads(folder: Path) -> None:
