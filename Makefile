@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside sbc check lint format docs setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside fuzz sbc check lint format docs setup constraints wheel sdist clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a notebook's kernel
 	@sh tools/outside.sh
 	$(PY) -m pytest -m "outside and not slow"
+
+fuzz: $(READY) ## damaged files through every reader, ten minutes (FUZZ_SECONDS, FUZZ_SEED; more: tests/fuzz/fuzz.py)
+	$(PY) tests/fuzz/fuzz.py
 
 sbc: $(READY) ## calibration: 600 companies from the model's own prior, fitted (resumable; half an hour on 1 core)
 	$(PY) benchmarks/sbc.py --out build/sbc --figures build/sbc

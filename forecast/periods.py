@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.bounds import FIRST_YEAR, LAST_YEAR
+
 Periods = NDArray[np.datetime64]
 
 KINDS: tuple[str, ...] = ("month", "week", "quarter")
@@ -59,10 +61,15 @@ def start_of(days: Any, kind: str) -> Periods:
     raise ValueError(f'period must be one of {", ".join(KINDS)}, not "{kind}".')
 
 
+class YearError(ValueError):
+    """A period of a year that no company has: a slip of a key."""
+
+
 def parse_period(text: str, kind: str) -> np.datetime64:
     """First day of the period that `text` names, as `datetime64[D]`.
 
-    Raises ValueError, with a plain message, when the text is no period or names something coarser than `kind`.
+    Raises ValueError, with a plain message, when the text is no period, names something coarser than `kind`, or a year
+    that no company has (YearError).
 
     >>> parse_period("2026-W09", "week"), parse_period("2026-02-11", "quarter")
     (np.datetime64('2026-02-23'), np.datetime64('2026-01-01'))
@@ -75,6 +82,8 @@ def parse_period(text: str, kind: str) -> np.datetime64:
         kind, ("date", "month", "quarter")
     ):
         raise ValueError(f'"{text}" is a {came}, and one {kind} is needed: write it as {EXAMPLES[kind]}.')
+    if not FIRST_YEAR <= int(day.astype("datetime64[Y]").astype(np.int64)) + 1970 <= LAST_YEAR:
+        raise YearError(f'"{text}" lies outside the years {FIRST_YEAR} to {LAST_YEAR}; correct it.')
     return np.datetime64(start_of(day, kind).item(), "D")
 
 

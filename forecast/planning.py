@@ -37,7 +37,16 @@ from forecast.budget import (
 )
 from forecast.columns import TABLES
 from forecast.errors import UsageError
-from forecast.fit import DEFAULT_SEED, SAMPLER, Posterior, content_hash, package_versions, preview, timeless
+from forecast.fit import (
+    DEFAULT_SEED,
+    SAMPLER,
+    Posterior,
+    check_posterior,
+    content_hash,
+    package_versions,
+    preview,
+    timeless,
+)
 from forecast.history import (
     OUTLIERS,
     DataRead,
@@ -102,8 +111,10 @@ def forecast(
         backtest: the summary of one that belongs to these data (`workflow.saved_backtest`), for verdict and report.
         command: by which it was asked, for the provenance.
 
-    Raises UsageError for a plan that is none, StudyError or DataError where the study's cannot be read.
+    Raises UsageError for a plan that is none, StudyError or DataError where the study's cannot be read, DataError for a
+    posterior of other data (`fit.check_posterior`).
     """
+    check_posterior(posterior, history)
     read = read_plan(study, history)
     own = np.asarray(read.values, dtype=float)
     spend = own if plan is None else _spend("plan", plan, own.shape)
@@ -345,7 +356,7 @@ class Forecast(Results):
             "study": self._study_hash,
             "data": [history.fingerprint(), table_hash(study)],
             "plan": np.asarray(self.case.plan, dtype=float).tolist(),
-            "posterior": content_hash(self.case.posterior),
+            "posterior": content_hash(self.case.posterior.data),
             "backtest": plain(self._past),
             "seed": self.seed,
             "versions": package_versions(),

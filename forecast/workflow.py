@@ -46,8 +46,10 @@ from forecast.report import (
     write_outputs,
 )
 from forecast.results import Levers, Past, Results, StudyFacts
+from forecast.saved import BACKTEST as SCHEMA
+from forecast.saved import sealed
 from forecast.study import Study, load_study
-from forecast.tables import json_text
+from forecast.tables import json_text, plain
 from forecast.threads import alone
 
 BACKTEST = "backtest.json"  # read again by the next run
@@ -343,7 +345,7 @@ def backtest(
         folder,
         {
             TIDY: lambda path: write_csv(tidy(records), path),
-            BACKTEST: lambda path: path.write_bytes(json_text(summary).encode()),
+            BACKTEST: lambda path: path.write_bytes(json_text(sealed(plain(summary), SCHEMA)).encode()),
         },
         command="backtest",
         inputs=loaded.inputs,

@@ -14,7 +14,7 @@ import forecast
 PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
-    errors amounts periods progress equations words tables columns unforeseen threads stopping written
+    errors amounts bounds periods progress equations saved words tables columns unforeseen threads stopping written
     study
     read
     history funnel

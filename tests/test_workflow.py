@@ -436,7 +436,7 @@ def test_a_run_shows_the_backtest_beside_it(fitted_study: Path, no_paper: None, 
     assert "of 2 outcomes" in check["value"]
     assert (folder / "backtest.json").is_file()
     (folder / "backtest.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DataError, match="not a backtest"):
+    with pytest.raises(DataError, match=r"it has no checksum.*run `forecast backtest` again"):
         workflow.run(fitted_study, out=folder)
 
 
@@ -471,7 +471,7 @@ def test_part_of_a_horizon_is_scored(fitted_study: Path, no_paper: None, tmp_pat
     with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
         workflow.score(folder, fitted_study, overrides=["history.through='2026-03'"])
     (folder / "draws.nc").write_bytes(b"not a netCDF file")
-    with pytest.raises(DataError, match="damaged, or not written by `forecast run`"):
+    with pytest.raises(DataError, match=r"it is no netCDF file of ours .*or run it again"):
         workflow.score(folder, fitted_study)
 
 

@@ -6,7 +6,7 @@ now, and says which part of the funnel the miss came from (`backtest.attribution
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,86 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.backtest import attribution, scores
+from forecast.bounds import MOST
 from forecast.errors import DataError
-from forecast.fit import DEFAULT_SEED
+from forecast.fit import DEFAULT_SEED, read_netcdf
 from forecast.history import History
 from forecast.outlook import in_total
-from forecast.periods import period_label
+from forecast.periods import KINDS, parse_period, period_label, shift
+from forecast.saved import OUTLOOK, SUMMARY, SpoiltError, read_saved, spoilt
 from forecast.study import Study
+from forecast.words import Text, message
 
 Array = NDArray[np.float64]
 
+DIMS = ("plan", "draw", "period", "channel")
+RUN = {"name": str, "as_of": str, "horizon": [str], "currency": str}  # what is asked of a summary
+
 
 def read_run(folder: Path) -> tuple[xr.Dataset, dict[str, Any]]:
-    """Outlook and summary of a run. Raises DataError where they are missing or damaged."""
+    """Outlook and summary of a run. Raises DataError where they are missing, damaged, changed, or not of one run."""
+    remedy = "score a folder that `forecast run` wrote, or run it again"
+    for name in ("summary.json", "draws.nc"):
+        if not (folder / name).is_file():
+            raise DataError([f"{folder}: no {name} here; give the folder that `forecast run` wrote"])
+    path = folder / "summary.json"
     try:
-        run = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        with xr.open_dataset(folder / "draws.nc", engine="h5netcdf") as opened:
-            outlook = opened.load()
-        if not {"won", "spend"} <= set(map(str, outlook.data_vars)) or "as_of" not in run:
-            raise ValueError("not the outlook of a run")
-    except FileNotFoundError as error:
-        missing = Path(str(error.filename)).name
-        raise DataError(
-            [f"{folder}: no {missing} here; give the folder that `forecast run` wrote"]
-        ) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise DataError([f"{folder}: damaged, or not written by `forecast run` ({error})"]) from error
+        run = read_saved(path, SUMMARY, RUN, remedy)
+        path = folder / "draws.nc"
+        outlook = read_netcdf(path, OUTLOOK).to_dataset()
+        if wrong := next(_outlook_problems(outlook), "") or _apart(outlook, run):
+            raise SpoiltError(wrong)
+    except SpoiltError as error:
+        raise spoilt(path, error, remedy) from error
+    except OSError as error:
+        said = "{path}: cannot be read ({why}); check its permissions"
+        raise DataError(message(said, path=path.as_posix(), why=error.strerror or str(error))) from error
     return outlook, run
+
+
+def _outlook_problems(outlook: xr.Dataset) -> Iterator[Text]:
+    """What is wrong with an outlook by itself."""
+    for dim in DIMS:
+        if not outlook.sizes.get(dim) or (dim != "draw" and dim not in outlook.coords):
+            yield message("it has no {dim}s", dim=dim)
+            return
+    if missing := [name for name in ("won", "spend") if name not in outlook]:
+        yield message("it holds no {names}", names=missing)
+    for name in ("plan", "channel"):
+        texts = outlook[name].values.tolist()
+        if len(set(texts)) != len(texts) or not all(isinstance(text, str) for text in texts):
+            yield message("its {name}s cannot be told apart", name=name)
+    if outlook["period"].dtype.kind != "M" or not (np.diff(outlook["period"].values).astype(int) > 0).all():
+        yield "its periods do not follow each other"
+        return
+    for key, array in outlook.data_vars.items():
+        name, by_period = str(key), array.dims == DIMS
+        if not by_period and array.dims != tuple(dim for dim in DIMS if dim != "period"):
+            yield message("{name} has other dimensions than it should", name=name)
+        elif array.dtype.kind not in "if" or not (np.abs(array.values.astype(float)) < MOST).all():
+            yield message("{name} holds something that is no number below {most:given}", name=name, most=MOST)
+        elif name in ("won", "spend") and not (by_period and (array.values >= 0).all()):
+            yield message("{name} holds numbers below 0", name=name)
+
+
+def _apart(outlook: xr.Dataset, run: Mapping[str, Any]) -> Text:
+    """What outlook and summary say differently; empty where they may be of one run."""
+    kind = next((kind for kind in KINDS if _labels(outlook, kind) == run["horizon"]), None)
+    if kind is None:
+        return "its periods are not those of summary.json: the two are not of one run"
+    try:
+        after = period_label(shift(parse_period(run["as_of"], kind), 1, kind), kind)
+    except ValueError:
+        after = ""
+    return (
+        ""
+        if after == run["horizon"][0]
+        else "its horizon does not begin after the as-of date of summary.json"
+    )
+
+
+def _labels(outlook: xr.Dataset, kind: str) -> list[str]:
+    return [period_label(day, kind) for day in outlook["period"].values.astype("datetime64[D]")]
 
 
 def score_outlook(

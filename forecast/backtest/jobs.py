@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from forecast import threads
+from forecast.bounds import MOST_JSON
 from forecast.errors import DataError, UsageError
+from forecast.saved import BACKTEST, SpoiltError, amiss, sealed, spoilt, unsealed
 from forecast.stopping import shelter
+from forecast.words import message
 from forecast.written import append
 
 Record = dict[str, Any]  # what a job returns: ready for JSON
@@ -71,32 +74,57 @@ def pool(workers: int) -> Iterator[Executor]:
             raise
 
 
-def finished(path: Path, settings: Mapping[str, Any]) -> dict[str, Record]:
+def finished(path: Path, settings: Mapping[str, Any], shape: Any = object) -> dict[str, Record]:
     """The records already in the results file `path`, by key; none where there is no file.
 
-    Raises DataError where the file was made with other settings. A last line that was cut off is
-    left out.
+    Raises DataError where the file was made with other settings, or a line of it was damaged or changed, or has not the
+    `shape` of a record (`saved.amiss`). A last line that was cut off is left out.
     """
     if not path.is_file():
         return {}
+    remedy = "move the file away, and what it holds is made again"
+    try:
+        if path.stat().st_size > MOST_JSON:
+            raise SpoiltError(message("it is larger than {n:whole} bytes", n=MOST_JSON))
+        lines = path.read_bytes().splitlines(keepends=True)
+    except SpoiltError as error:
+        raise spoilt(path, error, remedy) from None
+    except OSError as error:
+        said = "{path}: cannot be read ({why}); {remedy}."
+        told = {"path": path.as_posix(), "why": error.strerror or str(error)}
+        raise DataError(message(said, remedy=remedy, **told)) from error
     records: dict[str, Record] = {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
+        if number == len(lines) and not line.endswith(b"\n"):
+            break
         try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines) and not line.endswith("\n"):
-                break
-            raise DataError(
-                [f"{path}:{number}: not a line of results ({error}); move the file away"]
-            ) from error
-        if number == 1:
-            if record != {"settings": dict(settings)}:
-                other = f"made with other settings ({record.get('settings')}, now {dict(settings)})"
-                raise DataError([f"{path}: {other}; move it away, or name another file"])
-            continue
+            if number == 1:
+                _check_settings(path, line, settings)
+                continue
+            record = unsealed(line, BACKTEST, {"key": str})
+            wrong = amiss({name: value for name, value in record.items() if name != "key"}, shape)
+            if wrong:
+                raise SpoiltError(wrong)
+        except SpoiltError as error:
+            said = "{path}:{number}: not a line of results: {what}; {remedy}."
+            where = message(said, path=path.as_posix(), number=number, what=error.said, remedy=remedy)
+            raise DataError(where) from error
+        del record["schema"]
         records[record.pop("key")] = record
     return records
+
+
+def _check_settings(path: Path, line: bytes, settings: Mapping[str, Any]) -> None:
+    """Raise DataError where a file was made with other settings, SpoiltError where its first line tells none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise SpoiltError(message("it is cut off or damaged: {error}", error=str(error))) from None
+    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+        raise SpoiltError("it does not begin with its settings")
+    if found != {"settings": dict(settings)}:
+        other = f"made with other settings ({found['settings']}, now {dict(settings)})"
+        raise DataError([f"{path}: {other}; move it away, or name another file"])
 
 
 def run_jobs(
@@ -107,16 +135,18 @@ def run_jobs(
     results: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     done: Callable[[str, Record], None] | None = None,
+    shape: Any = object,
 ) -> dict[str, Record]:
     """`function(argument)` for each job (key -> argument); the records by key, in the order of `jobs`.
 
     With `results`, every record is appended to that file (JSON lines, the settings first) as soon as it is there, and
     keys that it holds already are not run again. A job that raises becomes a record {"error": "..."}: it is returned,
-    not written, so that the next call tries it again. `done` is called with every new record.
+    not written, so that the next call tries it again. `done` is called with every new record. Lines carry a checksum;
+    records that are read again must have the `shape` (`saved.amiss`).
 
-    Raises DataError for a results file of other settings, UsageError where it cannot be written.
+    Raises DataError for a results file of other settings or that was damaged, UsageError where it cannot be written.
     """
-    known = {} if results is None else finished(results, settings or {})
+    known = {} if results is None else finished(results, settings or {}, shape)
     records = {key: known[key] for key in jobs if key in known}
     runner = executor or InPlace()
     waiting: dict[Future[Any], str] = {}
@@ -126,7 +156,7 @@ def run_jobs(
         record: Record = {"error": f"{type(error).__name__}: {error}"} if error else future.result()
         records[key] = record
         if results is not None and error is None:
-            _append(results, {"key": key, **record}, settings or {})
+            _append(results, sealed({"key": key, **record}, BACKTEST), settings or {})
         if done is not None:
             done(key, record)
 

@@ -28,6 +28,14 @@ from forecast.study import Study
 from forecast.words import message, typed
 from forecast.written import cut_off
 
+RECORD = {  # of an origin, read again: `backtest.origin.scored`
+    "origin": str,
+    "known": int,
+    "columns": [str],
+    "cells": [[object]],
+    "baselines": {str: {str: {str: {str: object}}}},
+    "sampling": dict,
+}
 DRAWS = 1000  # posterior draws an origin: the edges of an 80 % band to about a fortieth of its width
 
 
@@ -103,7 +111,9 @@ def run_backtest(
 
     jobs = {origin.key: origin for origin in made}
     with pool(1 if executor is not None or preview else many) as own:
-        found = run_jobs(job, jobs, executor=executor or own, results=lines, settings=settings, done=done)
+        found = run_jobs(
+            job, jobs, executor=executor or own, results=lines, settings=settings, done=done, shape=RECORD
+        )
     failed = [f"{key.split(' ', maxsplit=1)[0]}: {r['error']}" for key, r in found.items() if "error" in r]
     if failed:
         raise FitError("these origins could not be forecast; the others are kept:\n  " + "\n  ".join(failed))

@@ -10,7 +10,6 @@ A threshold that is missed is a REVIEW where chance alone may explain it, a FAIL
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,17 +22,67 @@ from scipy.special import bdtr, bdtrc, ndtr
 
 from forecast.backtest import scores
 from forecast.errors import DataError
+from forecast.saved import BACKTEST, NUMBER, OR_NONE, SpoiltError, read_saved, spoilt
 from forecast.study import BASELINE_NAMES, GUESSES, GateSpec
 from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, typed, worst
 
 Array = NDArray[np.float64]
 Judged = tuple[Check, bool]  # and whether a threshold was missed
 
-SCHEMA = 1
 FORECAST = "forecast"
 FEW = 4  # independent outcomes below which nothing can be said
 HARDLY = 0.001  # probability below which chance does not explain a missed coverage
 CLEARLY = 2.0  # standard errors by which a missed skill or bias is more than chance
+
+_SCORES = {"outcomes": int, "crps": NUMBER, "relative": OR_NONE, "wis": NUMBER, "bias": OR_NONE}
+_BAND = dict.fromkeys(("share", "inside", "outcomes", "independent", "least", "most"), OR_NONE)
+SUMMARY = {  # what a summary that is read again must be: `saved.amiss`
+    **dict.fromkeys(
+        ("name", "currency", "period", "as_of", "spend", "method", "measure", "data", "study"), str
+    ),
+    **dict.fromkeys(("horizon", "every", "draws", "seed"), int),
+    "paid": bool,
+    "baselines": [str],
+    "left_out": [str],
+    "model": [int],
+    "origins": [str],
+    "independent": NUMBER,
+    "methods": [
+        {
+            "measure": str,
+            "method": str,
+            "skill?": OR_NONE,
+            "skill_se?": OR_NONE,
+            "bias_se": OR_NONE,
+            "pit": [NUMBER],
+        }
+        | _SCORES
+        | dict.fromkeys(scores.BANDS, _BAND)
+    ],
+    "detail": [{"measure": str, "part": str, **_SCORES, **dict.fromkeys(scores.BANDS, OR_NONE)}],
+    "rows": [
+        {
+            "origin": str,
+            "first": str,
+            "last": str,
+            "mean": NUMBER,
+            "came": NUMBER,
+            "crps": NUMBER,
+            "pit": NUMBER,
+        }
+        | dict.fromkeys(scores.QUANTILES, NUMBER)
+        | dict.fromkeys(scores.BANDS, (bool, *OR_NONE))
+    ],
+    "gate": {
+        "status": {PASS, REVIEW, FAIL},
+        "missed": [str],
+        "checks": [
+            dict.fromkeys(("name", "value", "threshold", "advice"), str)
+            | {"status": {PASS, REVIEW, FAIL, "UNKNOWN"}, "missed": bool}
+        ],
+    },
+    "sampling": dict,
+}
 
 
 def summary_of(
@@ -62,7 +111,7 @@ def summary_of(
     if whole < len(records):
         checks.insert(0, _unknown(asked, measure, whole, len(records)))
     return {
-        "schema": SCHEMA,
+        "schema": BACKTEST,
         **context,
         "measure": measure,
         "origins": [str(r["origin"]) for r in records],
@@ -324,17 +373,13 @@ def _bias(own: Mapping[str, Any], bar: float) -> Judged:
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """backtest.json as it was written. Raises DataError for a file that is damaged or of another version."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        known = isinstance(found, dict) and found["schema"] == SCHEMA
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            [f"{path}: not a backtest ({error}); delete it, or run `forecast backtest`"]
-        ) from error
-    if not known:
-        raise DataError([f"{path}: written by another version; run `forecast backtest` again"])
-    return dict(found)
+    """backtest.json as it was written. Raises DataError for a file that is damaged, changed or of another version."""
+    remedy = "delete it, or run `forecast backtest` again"
+    found = read_saved(path, BACKTEST, SUMMARY, remedy)
+    own = [m for m in found["methods"] if m["method"] == FORECAST and m["measure"] == found["measure"]]
+    if not own:
+        raise spoilt(path, SpoiltError("it has no score of the forecast"), remedy)
+    return found
 
 
 def calibration_of(summary: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -12,6 +12,9 @@ from .fitting import fit as fit
 from .fitting import preview as preview
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
+from .hdf5 import content_hash as content_hash
+from .hdf5 import netcdf as netcdf
+from .hdf5 import read_netcdf as read_netcdf
 from .kinds import log_likelihood as log_likelihood
 from .law import Law as Law
 from .model import model_of as model_of
@@ -25,10 +28,9 @@ from .posterior import SCHEMA as SCHEMA
 from .posterior import VERSION as VERSION
 from .posterior import Posterior as Posterior
 from .posterior import check_place as check_place
-from .posterior import content_hash as content_hash
+from .posterior import check_posterior as check_posterior
 from .posterior import kept_draws as kept_draws
 from .posterior import load_posterior as load_posterior
-from .posterior import netcdf as netcdf
 from .posterior import package_versions as package_versions
 from .posterior import save_posterior as save_posterior
 from .posterior import timeless as timeless

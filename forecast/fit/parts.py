@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from forecast.equations import ages_needed
 from forecast.errors import FitError
 from forecast.fit import data as inputs
+from forecast.fit.contents import DIMS
 from forecast.fit.dated import hazard_data
 from forecast.fit.free_deals import free_deals
 from forecast.fit.mix import mix_data
@@ -82,38 +83,6 @@ class Fitter(Protocol):
 
     def mix(self, part: Part, seasons: Array, period: str, media: NDArray[np.bool_]) -> dict[str, Array]:
         """The same of sales that no channel is credited with; the channel that `media` does not mark is their base."""
-
-
-DIMS = {
-    **dict.fromkeys(("logit_rate", "loss_logit"), ("draw", "period", "channel")),
-    **dict.fromkeys(("hazard_path", "loss_hazard_path"), ("draw", "period")),
-    **dict.fromkeys(("hazard_season", "loss_hazard_season"), ("draw", "month_of_year")),
-    "log_traffic_path": ("kept", "period", "channel"),
-    "moved_traffic": ("draw", "move_traffic"),
-    "moved_value": ("draw", "move_value"),
-    "deal_path": ("kept", "period", "channel"),
-    **dict.fromkeys(("season", "deal_season"), ("draw", "season_of_year")),
-    **dict.fromkeys(
-        (
-            "logit_now",
-            "noise",
-            "noise_traffic",
-            "traffic",
-            "slope",
-            "elasticity",
-            "base",
-            "carry",
-            "deal_mean",
-            "free_share",
-            "refund_share",
-            "recurring_level",
-            "recurring_growth",
-            "recurring_drift",
-            "recurring_noise",
-        ),
-        ("draw", "channel"),
-    ),
-}
 
 
 def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables, dict[str, int]]:

@@ -53,7 +53,6 @@ chains apart, as ArviZ has it, and is what a file holds.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,14 +67,31 @@ from scipy.special import expit
 
 from forecast import written
 from forecast.errors import DataError, UsageError
+from forecast.fit.contents import difference, problem_of
+from forecast.fit.hdf5 import netcdf, read_netcdf
 from forecast.history import History
+from forecast.saved import SpoiltError, amiss
 from forecast.words import message
 
-SCHEMA = 4
+SCHEMA = 5
 VERSION = 16  # of the models: raised when the same data would fit to another posterior
 DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "typst")
+OWN = ("posterior", "paths")  # groups that are read into `data`
+PROVENANCE = {
+    "stages": [str],
+    "ages": {str: int},
+    "seed?": int,
+    "draws?": int,
+    "method?": str,
+    "fit_hash?": str,
+    "failures?": [str],
+    "versions?": {str: str},
+    "data_sha256?": dict,
+    "sensitivity?": list,
+    "predictive?": list,
+}
 MEASURED = ("spend",)  # constant data that stand in the history, and not among the variables
 CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 Array = NDArray[np.float64]
@@ -165,18 +181,6 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def content_hash(posterior: Posterior) -> str:
-    """sha256 over the draws of a posterior: names, dims and values, not when and how fast they came about."""
-    found = hashlib.sha256()
-    for name in sorted(map(str, posterior.data.variables)):
-        values = posterior.data[name]
-        numbers = values.values
-        content = json.dumps(numbers.tolist()).encode() if numbers.dtype.kind in "OUT" else numbers.tobytes()
-        found.update(f"{name} {values.dims} {numbers.shape}".encode())
-        found.update(content)
-    return found.hexdigest()
-
-
 def kept_draws(draws: int) -> NDArray[np.int64]:
     """The draws, at most a thousand of `draws` and evenly spread, of which the whole path of traffic is kept."""
     return np.unique(np.linspace(0, draws - 1, min(draws, 1000)).astype(np.int64))
@@ -230,14 +234,6 @@ def log_worth(
 def timeless(told: Mapping[str, Any]) -> dict[str, Any]:
     """What a fit tells of itself, but for how long it took."""
     return {name: value for name, value in told.items() if name != "seconds"}
-
-
-def netcdf(data: xr.Dataset | xr.DataTree, **options: Any) -> bytes:
-    """A dataset or tree as the bytes of a netCDF file; `options` are those of its `to_netcdf`.
-
-    Made in memory: HDF5 that runs out of disk half-way brings the process down, where plain bytes raise OSError.
-    """
-    return bytes(data.to_netcdf(engine="h5netcdf", **options))
 
 
 def check_place(path: Path) -> None:
@@ -301,24 +297,40 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
 
 
 def load_posterior(path: Path | str) -> Posterior:
-    """Read a posterior. Raises DataError where the file is missing, damaged, foreign, or of another schema."""
+    """Read a posterior. Raises DataError where the file is missing, damaged, changed, foreign, or of another schema."""
     path = Path(path)
     if not path.is_file():
         raise DataError([f"{path}: no fitted posterior here; run `forecast fit` first"])
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
-            tree = opened.load()
-        attrs = dict(tree.attrs)
-        diagnostics, provenance = json.loads(attrs["diagnostics"]), json.loads(attrs["provenance"])
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        why = "cut off or damaged" if "truncated" in str(error) else "damaged, or made by something else"
-        raise DataError(
-            [f"{path}: not a fitted posterior ({why}); delete it and run `forecast fit` again"]
-        ) from error
-    if attrs.get("schema") != SCHEMA:
-        found = f"schema {attrs.get('schema')}, expected {SCHEMA}"
-        raise DataError([f"{path}: written by another version ({found}); run `forecast fit`"])
-    known = ("posterior", "paths")
-    beside = {name: group.to_dataset() for name, group in tree.children.items() if name not in known}
-    chains = int(tree["posterior"].sizes["chain"])
-    return Posterior(_flat(tree), tuple(diagnostics), provenance, chains, beside)
+        tree = read_netcdf(path, SCHEMA)
+        diagnostics, provenance = (_told(tree.attrs, name) for name in ("diagnostics", "provenance"))
+        if wrong := amiss(diagnostics, [dict]) or amiss(provenance, PROVENANCE):
+            raise SpoiltError(wrong)
+        beside = {name: group.to_dataset() for name, group in tree.children.items() if name not in OWN}
+        if "posterior" not in tree or not {"chain", "draw"} <= set(tree["posterior"].sizes):
+            raise SpoiltError("it holds no draws")
+        chains = int(tree["posterior"].sizes["chain"])
+        posterior = Posterior(_flat(tree), tuple(diagnostics), provenance, chains, beside)
+        if wrong := problem_of(posterior.data, posterior.stages, chains):
+            raise SpoiltError(wrong)
+    except SpoiltError as error:
+        said = "{path}: not a fitted posterior ({what}); delete it and run `forecast fit` again"
+        raise DataError(message(said, path=str(path), what=error.said)) from error
+    return posterior
+
+
+def check_posterior(posterior: Posterior, history: History) -> None:
+    """Raise DataError where a posterior is none, or is not of this history: its stages, channels, periods."""
+    wrong = amiss(posterior.provenance, PROVENANCE)
+    wrong = wrong or problem_of(posterior.data, posterior.stages, posterior.chains)
+    if wrong := wrong or difference(posterior.data, list(posterior.provenance["stages"]), history):
+        said = "the posterior does not belong to these data: {wrong}; fit anew (`forecast fit`)"
+        raise DataError(message(said, wrong=wrong))
+
+
+def _told(attrs: Mapping[Hashable, Any], name: str) -> Any:
+    """What an attribute holds as JSON. Raises SpoiltError where it holds none."""
+    try:
+        return json.loads(attrs[name])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise SpoiltError(message("its {name} cannot be read", name=name)) from None

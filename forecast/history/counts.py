@@ -13,14 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.bounds import MOST_CHANNELS, MOST_GRID, MOST_NAME, MOST_TRIANGLE
 from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
 from forecast.history.grand_totals import apart, without_sums
 from forecast.history.history import BESIDE, MONEY
-from forecast.history.rows import (
-    FIRST_YEAR,
-    LAST_YEAR,
-)
 from forecast.history.unattributed import across, in_rows, own_cells, title_of
 from forecast.periods import Periods, start_of
 from forecast.read import (
@@ -30,6 +27,7 @@ from forecast.read import (
     Grid,
     LeftOut,
     NumberForm,
+    PeriodColumn,
     Wanted,
     cells_problem,
     date_form,
@@ -160,8 +158,8 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     values, problems, bad = measured.values, measured.problems, measured.bad
     periods = to_periods(grid, found["period"], layout.kind, dates, ask)
     starts, bad["period"] = periods.starts, periods.bad
-    problems += ([] if layout.leave_out else periods.problems) + _odd_periods(
-        grid, found["period"], starts, periods.days, layout
+    problems += ([] if layout.leave_out else periods.problems) + _weeks(
+        grid, found["period"], periods, layout
     )
     channels, bad["channel"], wrong = _read_channels(grid, found["channel"], layout)
     problems += wrong + added.problems
@@ -354,23 +352,14 @@ def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     return Wanted(name, (theirs,), required=True, mapped=True)
 
 
-def _odd_periods(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
-    """What is wrong with periods that are such: years of no company, weeks that start on another day than Monday."""
-    years = starts.astype("datetime64[Y]").astype(np.int64) + 1970
-    odd = np.flatnonzero(~np.isnat(starts) & ((years < FIRST_YEAR) | (years > LAST_YEAR)))
-    if odd.size:
-        cells = [(grid.numbers[i], str(grid.rows[i][position])) for i in odd]
-        return [
-            cells_problem(grid.file, grid.title(position), cells, "expected a year of our time; correct it")
-        ]
-    return _weeks(grid, position, starts, days, layout) if layout.kind == "week" else []
-
-
-def _weeks(grid: Grid, position: int, starts: Periods, days: Periods, layout: Layout) -> list[Text]:
+def _weeks(grid: Grid, position: int, read: PeriodColumn, layout: Layout) -> list[Text]:
     """Count weeks that start on another day than Monday as the ISO week with most of their days: that of the fourth.
 
-    `starts` are changed where the study names that day; without it, dates that are all of one such day are refused.
+    Starts are changed where the study names that day; without it, dates that are all of one such day are refused.
     """
+    if layout.kind != "week":
+        return []
+    starts, days = read.starts, read.days
     dated = ~np.isnat(days)
     weekday = (days.astype(np.int64) + 3) % 7  # 0: Monday
     given, found = layout.ask.spec.week_starts, np.unique(weekday[dated])
@@ -412,10 +401,20 @@ def _read_channels(
 
 
 def channel_names(file: str, title: str, channels: Iterable[str]) -> list[Text]:
-    """Problems with the names themselves: one of which nothing is seen, two spellings of one channel."""
+    """Problems with the names themselves: too many, too long, one of which nothing is seen, two spellings of one."""
+    different = set(channels)
+    if len(different) > MOST_CHANNELS:
+        said = (
+            "{file}: column {title}: {n:whole} different names, of at most {most:whole} channels; name the column that "
+            "holds the channels (history.columns.channel), or join small ones into one"
+        )
+        return [message(said, file=file, title=title, n=len(different), most=MOST_CHANNELS)]
+    if long := [name for name in different if len(name) > MOST_NAME]:
+        said = "{file}: column {title}: a name has {n:whole} characters, of at most {most:whole}; shorten it"
+        return [message(said, file=file, title=title, n=max(map(len, long)), most=MOST_NAME)]
     spellings: dict[str, set[str]] = {}
     unseen = set()
-    for name in set(channels):
+    for name in different:
         if blank(name):
             unseen.add(name)
         else:
@@ -432,6 +431,18 @@ def channel_names(file: str, title: str, channels: Iterable[str]) -> list[Text]:
             if len(names) > 1
         ),
     ]
+
+
+def check_span(file: str, n_periods: int, n_channels: int, kind: str, *, ages: bool = False) -> None:
+    """Raise DataError where periods times channels (times ages, of dated leads) are more than a history may hold."""
+    cells, most = n_periods * n_channels * (n_periods if ages else 1), MOST_TRIANGLE if ages else MOST_GRID
+    if cells > most:
+        said = (
+            "{file}: {periods:whole} {kind}s of {channels:whole} channels are more than is held in memory "
+            "(at most {most:whole} cells); begin later (history.from), or join small channels into one."
+        )
+        told = {"periods": n_periods, "channels": n_channels, "kind": kind, "most": most}
+        raise DataError(message(said, file=file, **told))
 
 
 def told_apart(names: Iterable[str]) -> list[str]:

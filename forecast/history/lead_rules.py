@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.bounds import MOST
 from forecast.errors import DataError
 from forecast.history.counts import LEAVE_OUT, SUGGESTED
 from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
@@ -26,7 +27,6 @@ from forecast.read import (
     ERROR_NAME,
     ERRORS,
     FORMULA_CELL,
-    MOST,
     NOT_A_NUMBER,
     TOO_LARGE,
     UNCALCULATED,
@@ -259,11 +259,8 @@ class Checked:
                 f'("v_{stage}" IS NOT NULL) AS moved_{i}',
             ]
             sets.append(f"(channel, created, entered_{i}, left_{i}, moved_{i})")
-        connection = self.relation.connection
-        connection.execute("CREATE OR REPLACE TEMP TABLE lead_channels (name VARCHAR, channel BIGINT)")
-        connection.executemany(
-            "INSERT INTO lead_channels VALUES (?, ?)", [[n, i] for i, n in enumerate(names)]
-        )
+        numbered = {"name": pd.Series(list(names), dtype=object), "channel": np.arange(len(names))}
+        self.relation.connection.register("lead_channels", pd.DataFrame(numbered))
         columns = [f"{part}_{i}" for i in range(len(steps)) for part in ("entered", "left", "moved")]
         marks = [f"grouping(entered_{i}) AS without_{i}" for i in range(len(steps))]
         sql = (

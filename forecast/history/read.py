@@ -25,6 +25,7 @@ from forecast.history.counts import (
     Rows,
     beside,
     channel_names,
+    check_span,
     net_of_refunds,
     no_totals,
     read_counts,
@@ -118,6 +119,8 @@ def _from_counts(study: Study, today: date | None) -> History:
             raise DataError(message(text, file=kept.file, last=study.funnel.stages[-1]))
     kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
     kept = net_of_refunds(without_leading_zeros(kept, spec.period))
+    span = int(period_index(kept.starts.max(), kept.starts.min(), spec.period)) + 1
+    check_span(kept.file, span, len(set(kept.channels)), spec.period)
     counts = count_table(kept.starts, list(kept.channels), kept.measures, spec.period)
     stages = recorded_stages(counts, study.funnel.stages)
     if not attributed and len(stages) > 1:
@@ -288,6 +291,8 @@ def _from_leads(study: Study, today: date | None) -> History:
         reading["after_today"] = str(leads.last_day)
     first, last = _lead_window(study, leads, rows, reading)
     _note_left_out(study, file, leads, first, last, reading)
+    n_periods = len(period_range(first, last, spec.period))
+    check_span(file, n_periods, int(leads.groups["channel"].nunique()), spec.period, ages=True)
     files = [_leads_read(leads, first, last, spec.period), *leads.files[1:]]
     if rows is not None:
         inside = rows.where((rows.starts >= first) & (rows.starts <= last))

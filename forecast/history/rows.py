@@ -25,7 +25,6 @@ NEARLY = 0.9  # of the rows in which a total with a slip in it still is the sum
 LEAST_CELLS, LEAST_UNITS = 6, 20  # that agree, before a channel of another name is taken for a total
 FEW_BLANKS = 3
 MISSED_ZEROS = 3.0  # expected zeros of which not one was seen
-FIRST_YEAR, LAST_YEAR = 1900, 2200
 LONE_YEARS, LONE_SHARE, LONE_ROWS = 5, 0.02, 3  # a date so far from all others, of so few rows, is a slip
 
 

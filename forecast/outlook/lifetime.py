@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, betaln, expit, log_expit, logit
 
+from forecast.bounds import MOST_TENURE
 from forecast.errors import DataError
 from forecast.read import (
     Ask,
@@ -53,7 +54,6 @@ YEARLY_CHURN, CHURN_SD, SHORTER_SD = 0.15, 0.6, 1.0
 COARSE, FINE, STEPS = 48, 80, 1000
 BELOW_PEAK = 14.0  # log density under the peak at which the grid ends
 KEY = "economics.retention_table"
-MOST_RENEWALS = 1200  # a hundred years of months
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,10 +246,10 @@ def _numbers(
         problems += read.problems
         cells = zip(grid.numbers, grid.column(found[name]), strict=True)
         empty = [(number, cell) for number, cell in cells if cell is None]
-        if name in ("tenure", "age") and (long := values[name] > MOST_RENEWALS).any():
+        if name in ("tenure", "age") and (long := values[name] > MOST_TENURE).any():
             rule = message(
                 "expected at most {most:whole} renewals; write how many there were, not days or dates",
-                most=MOST_RENEWALS,
+                most=MOST_TENURE,
             )
             rows = [(grid.numbers[i], values[name][i]) for i in np.flatnonzero(long)]
             problems.append(cells_problem(grid.file, name, rows, rule))

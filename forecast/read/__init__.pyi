@@ -7,6 +7,7 @@ from .cells import first_line_of as first_line_of
 from .cells import name_text as name_text
 from .cells import rows_text as rows_text
 from .dates import DAY_REMEDY as DAY_REMEDY
+from .dates import PeriodColumn as PeriodColumn
 from .dates import date_form as date_form
 from .dates import to_periods as to_periods
 from .grids import CSV_SUFFIXES as CSV_SUFFIXES
@@ -23,7 +24,6 @@ from .numbers import ERROR_CELL as ERROR_CELL
 from .numbers import ERROR_NAME as ERROR_NAME
 from .numbers import ERRORS as ERRORS
 from .numbers import FORMULA_CELL as FORMULA_CELL
-from .numbers import MOST as MOST
 from .numbers import NOT_A_NUMBER as NOT_A_NUMBER
 from .numbers import TOO_LARGE as TOO_LARGE
 from .numbers import UNCALCULATED as UNCALCULATED

@@ -22,8 +22,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.bounds import FIRST_YEAR, LAST_YEAR
 from forecast.errors import DataError
-from forecast.periods import EXAMPLES, parse_period
+from forecast.periods import EXAMPLES, YearError, parse_period
 from forecast.read.ask import Ask
 from forecast.read.cells import FIRST_SERIAL, LAST_SERIAL, Grid, cells_problem, day_text
 from forecast.read.numbers import ERROR_CELL, FORMULA_CELL, wrong_kind
@@ -192,7 +193,7 @@ def _day_or_period(text: str, form: DateForm, *, months: bool) -> When | None:
         return _month(int(found[1]), int(found[2]))
     if found := _MONTH_YEAR.fullmatch(text):
         return _month(int(found[2]), int(found[1]))
-    if text.isdigit() and FIRST_SERIAL <= int(text) <= LAST_SERIAL:
+    if text.isdecimal() and len(text) < 9 and FIRST_SERIAL <= int(text) <= LAST_SERIAL:
         return When(day_text(int(text)))
     return _part_of_year(text) or _named(text)
 
@@ -364,11 +365,7 @@ def to_periods(grid: Grid, position: int, kind: str, form: DateForm, ask: Ask) -
     """A column as starts of periods. Empty cells, times of day, and labels coarser than the period are wrong."""
     starts = np.full(len(grid.rows), np.datetime64("NaT", "D"), dtype="datetime64[D]")
     days = starts.copy()
-    bad: list[tuple[int, object]] = []
-    empty: list[tuple[int, object]] = []
-    errors: list[tuple[int, object]] = []
-    formulas: list[tuple[int, object]] = []
-    clocks: list[tuple[int, object]] = []
+    bad, empty, errors, formulas, clocks, far = (list[tuple[int, object]]() for _ in range(6))
     zoned = False
     known: dict[str, When | None] = {}
     for i, cell in enumerate(grid.column(position)):
@@ -389,6 +386,9 @@ def to_periods(grid: Grid, position: int, kind: str, form: DateForm, ask: Ask) -
             continue
         try:
             starts[i] = parse_period(when.label, kind)
+        except YearError:
+            far.append((grid.numbers[i], str(cell)))
+            continue
         except ValueError:
             bad.append((grid.numbers[i], str(cell)))
             continue
@@ -401,6 +401,7 @@ def to_periods(grid: Grid, position: int, kind: str, form: DateForm, ask: Ask) -
         (bad, message("expected a {kind}; {remedy}", kind=kind, remedy=remedy)),
         (empty, message("is empty; {remedy}", remedy=remedy)),
         (clocks, _clock_rule(ask, kind, zoned=zoned)),
+        (far, f"expected a year from {FIRST_YEAR} to {LAST_YEAR}; correct it"),
     )
     problems: list[Text] = [cells_problem(grid.file, title, found, rule) for found, rule in rules if found]
     rows = frozenset(row for found, _ in rules for row, _ in found)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from forecast.bounds import MOST_CELLS, MOST_COLUMNS, MOST_TITLE, no_path
 from forecast.errors import DataError
 from forecast.read.ask import Ask, Wanted
 from forecast.read.cells import BLANK, Grid, cells_problem, day_text, first_line_of
@@ -14,7 +15,7 @@ from forecast.read.dates import is_no_date, periods_across
 from forecast.read.numbers import ERROR_NAME, FORMULA_CELL, wrong_kind
 from forecast.read.record import FileRead
 from forecast.read.sheets import plain_cell, read_workbook
-from forecast.read.text import SAMPLE, binary, form_of, read_text, table_rows
+from forecast.read.text import SAMPLE, SUM_UP, binary, form_of, read_text, table_rows
 from forecast.read.titles import folded, tiers, title_key
 from forecast.study import nearest
 from forecast.words import Message, Text, message
@@ -32,10 +33,13 @@ TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 
 def check_file(path: Path, file: str, key: str) -> None:
     """Raise DataError unless `path` is a file with something in it; `file` is its name in the study, under `key`."""
+    if wrong := no_path(path):
+        said = "{file}: is no name of a file ({why}); {key} must name a CSV, Parquet or Excel file."
+        raise DataError(message(said, file=_short(file), why=wrong, key=key))
     try:
         folder, there = path.is_dir(), path.is_file()
         beside = sorted(f.name for f in path.parent.iterdir()) if not there and path.parent.is_dir() else None
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
+    except OSError as error:  # a folder that may not be looked into
         said = "{file}: cannot be read ({reason}); {key} names it"
         raise DataError(message(said, file=file, reason=error.strerror, key=key)) from None
     if folder:
@@ -56,6 +60,10 @@ def check_file(path: Path, file: str, key: str) -> None:
         raise DataError(f'{file}: expected a file ending in .csv, .parquet or .xlsx; came "{path.suffix}".')
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:57]}..."
+
+
 def read_grid(path: Path, file: str, ask: Ask) -> Grid:
     """Read a file of moderate size into cells; periods that stand across as columns become rows.
 
@@ -73,9 +81,26 @@ def read_grid(path: Path, file: str, ask: Ask) -> Grid:
         where = message("sheet {sheet} ", sheet=grid.said["sheet"]) if "sheet" in grid.said else ""
         said = "{file}: {where}has a header and no rows; export it again with its data."
         raise DataError(message(said, file=file, where=where))
-    if wrong := _spoilt_names(grid, ask):
+    if wrong := too_wide(grid.file, grid.header, len(grid.rows)) or _spoilt_names(grid, ask):
         raise DataError(wrong)
     return _unpivoted(grid, ask)
+
+
+def too_wide(file: str, header: Sequence[str], n_rows: int = 0) -> list[Text]:
+    """What is wrong with the size of a table: columns, titles, cells."""
+    n, long = len(header), [at for at, title in enumerate(header) if len(title) > MOST_TITLE]
+    if n > MOST_COLUMNS:
+        said = "{file}: has {n:whole} columns, and at most {most:whole} are read; take out those that are not needed."
+        return [message(said, file=file, n=n, most=MOST_COLUMNS)]
+    if n * n_rows > MOST_CELLS:
+        said = "{file}: holds {n:whole} cells, and at most {most:whole} are read here; {remedy}."
+        return [message(said, file=file, n=n * n_rows, most=MOST_CELLS, remedy=SUM_UP)]
+    if long:
+        said = (
+            "{file}: the title of column {at} has {n:whole} characters, of at most {most:whole}; shorten it."
+        )
+        return [message(said, file=file, at=long[0] + 1, n=len(header[long[0]]), most=MOST_TITLE)]
+    return []
 
 
 def _spoilt_names(grid: Grid, ask: Ask) -> list[Text]:
@@ -120,6 +145,9 @@ def _read_parquet(path: Path, file: str) -> Grid:
             connection.execute("SET TimeZone = 'UTC'")
             file_in_sql, place = "read_parquet(?, hive_partitioning = false)", [literal_path(path)]
             columns = connection.execute(f"DESCRIBE SELECT * FROM {file_in_sql}", place).fetchall()  # noqa: S608
+            n = connection.execute(f"SELECT count(*) FROM {file_in_sql}", place).fetchall()[0][0]  # noqa: S608
+            if wrong := too_wide(file, [str(row[0]) for row in columns], n):
+                raise DataError(wrong)
             zoned = [quoted(str(row[0])) for row in columns if row[1] == ZONED]
             texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}" for name in zoned)
             replaced = f"REPLACE ({texts})" if zoned else ""

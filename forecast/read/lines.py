@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from forecast.bounds import MOST_CELL
 from forecast.read.relation import Relation
-from forecast.read.text import CHUNK, DELIMITERS, LIMIT
+from forecast.read.text import CHUNK, DELIMITERS
 
 if TYPE_CHECKING:
     import duckdb
@@ -70,7 +71,7 @@ def _is_odd(path: Path) -> bool:
 def _steps(path: Path, delimiter: str, skipped: int) -> Iterator[tuple[int, int]]:
     """From which row on (from 1) how much is to be added to a row's number for its line; the first step is row 1's."""
     added, row, last = None, 0, skipped
-    before = csv.field_size_limit(LIMIT)
+    before = csv.field_size_limit(MOST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             for _ in range(skipped):

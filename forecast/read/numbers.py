@@ -19,6 +19,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.bounds import MOST
 from forecast.errors import DataError
 from forecast.read.ask import Ask
 from forecast.read.cells import Grid, cells_problem
@@ -45,7 +46,6 @@ _SPACES = re.compile(r"[^\S\n\r\t\v\f]+")  # line breaks and tabs part two numbe
 _EVEN = re.compile(r"[.,]-$|:-$")  # "1.200,-": nothing behind the comma
 _GROUPED = re.compile(r"\d{1,3}(?:([ '])\d{3})(?:\1\d{3})*(?:[.,]\d*)?")
 _WORDS = {"nan", "inf", "infinity"}
-MOST = 1e15  # money and counts lie below: what does not is an id, or two cells run together
 TOO_LARGE = "expected a number below 1e15; correct it, or leave the cell empty where the value is not known"
 ERRORS = (
     "#REF!",

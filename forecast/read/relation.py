@@ -26,6 +26,7 @@ from forecast.read.grids import (
     literal_path,
     quoted,
     read_grid,
+    too_wide,
     unreadable_parquet,
 )
 from forecast.read.record import LeftOut
@@ -157,7 +158,7 @@ def _text(cell: object) -> str | None:
         return cell
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    return str(int(cell)) if isinstance(cell, float) and cell == int(cell) else _typed(cell)
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else _typed(cell)
 
 
 def _typed(cell: object) -> str:
@@ -175,6 +176,8 @@ def _large_csv(
     if "\0" in text:
         raise DataError(binary(file))
     form = form_of(text, encoding, file, ask)
+    if wrong := too_wide(file, form.header):
+        raise DataError(wrong)
     ends = {found for found in ("\r\n", "\n", "\r") if re.search(_END[found], text)}
     source = path
     if encoding not in UTF8 or len(ends) > 1 or ends == {"\r"}:
@@ -236,6 +239,8 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> Re
     except duckdb.Error as error:
         raise DataError(unreadable_parquet(file, error)) from None
     header = tuple(str(row[0]) for row in found)
+    if wrong := too_wide(file, header):
+        raise DataError(wrong)
     types = tuple(str(row[1]) for row in found)
     return Relation(
         relation,

@@ -16,10 +16,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from forecast.bounds import MOST_TEXT
 from forecast.errors import DataError
 from forecast.read.ask import Ask
 from forecast.read.cells import Grid, day_text, first_line_of
 from forecast.read.dates import periods_across
+from forecast.read.extents import PIECE, check_extents, check_texts, too_many_cells
 from forecast.read.numbers import ERRORS, UNCALCULATED
 from forecast.read.record import LeftOut
 from forecast.read.text import LINES, NoRowError, footer, header_row, titles_in
@@ -28,16 +30,18 @@ from forecast.study import nearest
 from forecast.words import Text, message
 
 ZIPPED = {".xlsx", ".xlsm"}
-MOST_CELLS, SPARSE = 4_000_000, 50  # of a sheet's extent; so many times the cells that hold something
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, NotImplementedError, RuntimeError)
-MOST_BYTES = 2_000_000_000  # of a sheet, unzipped
-PIECE = 1 << 20
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
 VISIBLE = "Visible"
 
-_CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
-_PLACE = re.compile(rb'\br="([A-Z]{1,3})(\d+)"')
-_FAR = re.compile(rb'\br="([A-Z]{2,3})(\d+)"')
-_ROW = re.compile(rb'<(?:\w+:)?row\b[^>]*?\br="(\d+)"')
+_CELL = re.compile(  # never past the next cell
+    rb"<(?:\w+:)?c\b([^<>]*?)(?:/>|>((?:[^<]++|<(?!/?(?:\w+:)?c\b))*+)</(?:\w+:)?c>)"
+)
+_UNPLACED = re.compile(rb"<(?:\w+:)?c\b(?![^<>]*\br\s*=)")  # a cell that does not say where it stands
+_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,9})["']""")
+_LETTERS = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})\d""")
+_ROW = re.compile(rb"""\br\s*=\s*["'][A-Za-z]{0,9}(\d{1,19})["']""")  # of a row, or of a cell in whatever row
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</(?:\w+:)?v>|<(?:\w+:)?is>")
 UNTOLD = "cells with an error or a formula without a value come as empty ones from this format; .xlsx tells of them"
 Cells = list[tuple[Any, ...]]
@@ -56,16 +60,7 @@ class _Sheet:
 
 def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
     """The table of a workbook. Raises DataError where there is none, or several, or the file cannot be read."""
-    import python_calamine
-
-    if wrong := _no_workbook(path):
-        raise DataError(f"{file}: {wrong}.")
-    try:
-        workbook = python_calamine.CalamineWorkbook.from_path(str(path))
-    except python_calamine.PasswordError:
-        raise DataError(f"{file}: is protected by a password; save it without one.") from None
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
-        raise DataError(unreadable_workbook(file, error)) from None
+    workbook = _opened(path, file)
     meta = workbook.sheets_metadata
     shown = [sheet.name for sheet in meta if str(sheet.visible).endswith(VISIBLE)]
     marks = _Marks.of(path, file)
@@ -101,6 +96,25 @@ def read_workbook(path: Path, file: str, ask: Ask) -> Grid:
         shift=1462 if marks.since_1904 else 0, line=sheet.numbers[sheet.at],
         notes=() if path.suffix.lower() in ZIPPED else (UNTOLD,),
     )  # fmt: skip
+
+
+def _opened(path: Path, file: str) -> Any:
+    """The workbook. Raises DataError where it is none, or holds more than is read."""
+    import python_calamine
+
+    if wrong := _no_workbook(path):
+        raise DataError(f"{file}: {wrong}.")
+    if zipfile.is_zipfile(path):
+        check_extents(path, file, path.suffix.lower())
+    elif path.stat().st_size > MOST_TEXT:
+        said = "{file}: is larger than {n:whole} bytes; save its table as CSV or Parquet."
+        raise DataError(message(said, file=file, n=MOST_TEXT))
+    try:
+        return python_calamine.CalamineWorkbook.from_path(str(path))
+    except python_calamine.PasswordError:
+        raise DataError(f"{file}: is protected by a password; save it without one.") from None
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        raise DataError(unreadable_workbook(file, error)) from None
 
 
 def _no_workbook(path: Path) -> str:
@@ -289,14 +303,11 @@ class _Marks:
         if self.path is None or not part:
             return {}
         found: dict[int, dict[int, str]] = {}
-        rows, columns, cells = 1, 1, 0
+        rows, columns, cells, begun, shared = 1, 1, 0, 0, 0
         far = "A1"
         with zipfile.ZipFile(self.path) as archive:
             if part not in archive.namelist():
                 return {}
-            if archive.getinfo(part).file_size > MOST_BYTES:
-                said = '{file}: sheet "{sheet}" is larger than {n:whole} bytes; save it as CSV or Parquet.'
-                raise DataError(message(said, file=file, sheet=sheet, n=MOST_BYTES))
             with archive.open(part) as stream:
                 rest = b""
                 while piece := stream.read(PIECE):
@@ -310,21 +321,21 @@ class _Marks:
                     if not text:
                         continue
                     if numbers := _ROW.findall(text):
-                        rows = max(rows, int(numbers[-1]))
+                        rows = max(rows, *map(int, set(numbers)))
+                    begun += text.count(b"<row") + text.count(b":row")
                     cells += text.count(b"<c ") + text.count(b":c ")
-                    for letters, number in _FAR.findall(text):
+                    shared += text.count(b't="s"')
+                    if _UNPLACED.search(text):
+                        each = re.split(rb"<(?:\w+:)?row\b", text)
+                        columns = max(columns, *(row.count(b"<c") + row.count(b":c") for row in each))
+                    for letters in set(_LETTERS.findall(text)):
                         if (at := _column(letters)) > columns:
-                            columns, far = at, f"{letters.decode()}{number.decode()}"
+                            columns, far = at, _whole_place(text, letters)
                     if b't="e"' in text or b"<f" in text or b":f" in text:
                         _mark(text, found)
-        if rows * columns > MOST_CELLS and rows * columns > SPARSE * max(cells, 1):
-            last = far if columns > rows // 1000 and columns > 26 else f"row {rows}"
-            said = (
-                '{file}: sheet "{sheet}": something stands far outside the table ({last}), so that the sheet spans '
-                "{rows:whole} rows and {columns:whole} columns; delete the rows and columns beyond the table, or copy "
-                "the table into a new workbook."
-            )
-            raise DataError(message(said, file=file, sheet=sheet, last=last, rows=rows, columns=columns))
+            if wrong := too_many_cells(file, sheet, max(rows, begun), columns, cells, far):
+                raise DataError(wrong)
+            check_texts(archive, part, shared, file, sheet)
         return found
 
 
@@ -347,10 +358,16 @@ def _mark(text: bytes, found: dict[int, dict[int, str]]) -> None:
         found.setdefault(int(place[2]), {})[_column(place[1]) - 1] = mark
 
 
+def _whole_place(text: bytes, letters: bytes) -> str:
+    """The first cell of a column, as it stands there."""
+    found = re.search(rb"""["'](%s\d{1,19})["']""" % letters, text)
+    return found[1].decode() if found else letters.decode()
+
+
 def _column(letters: bytes) -> int:
     """The number of a column, from 1."""
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = 26 * number + letter - 64
     return number
 

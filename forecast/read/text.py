@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from forecast.bounds import MOST_CELL, MOST_TEXT
 from forecast.errors import DataError
 from forecast.read.ask import Ask
 from forecast.read.cells import rows_text
@@ -28,7 +29,6 @@ from forecast.words import Message, Text, message
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SAMPLE, CHUNK = 1 << 18, 1 << 24  # bytes that are looked at first, and that are transcoded at a time
 LINES = 200  # of the sample, from which the delimiter and the header are found
-LIMIT = 1 << 20  # characters of one cell
 WESTERN = "cp1252"
 SPOKEN = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 with a byte-order mark", WESTERN: "Windows, western (cp1252)"}
 GUESSES = (
@@ -51,6 +51,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+SUM_UP = "a table of periods and channels is smaller: sum its rows up to one for each, or give single leads as leads"
 _WORD = re.compile(r"[^\s\d,;|\t\"'.:/()<>=+*_-]+")
 
 
@@ -189,6 +190,12 @@ def _looks_western(word: str) -> bool:
 
 def read_text(path: Path, file: str, ask: Ask) -> tuple[str, str]:
     """The text of a file and its encoding. Raises DataError naming line and byte where it is not in that encoding."""
+    if path.stat().st_size > MOST_TEXT:
+        raise DataError(
+            message(
+                "{file}: is larger than {n:whole} bytes; {remedy}.", file=file, n=MOST_TEXT, remedy=SUM_UP
+            )
+        )
     content = path.read_bytes()
     encoding = encoding_of(content, file, ask, whole=True)
     try:
@@ -251,7 +258,7 @@ def csv_rows(
 ) -> Iterator[tuple[int, int, list[str]]]:
     """Each row of cells with its first and last line, from 1. Raises DataError where it is not valid CSV."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
-    before = csv.field_size_limit(LIMIT)
+    before = csv.field_size_limit(MOST_CELL)
     try:
         last = 0
         for cells in reader:
@@ -318,7 +325,7 @@ def _cut(sample: str, mark: str, skipped: int) -> tuple[float, Cut]:
     """The first rows as this delimiter cuts them, without empty ones; and how well they agree on a number of cells."""
     rows: Cut = []
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=mark)
-    last, before = 0, csv.field_size_limit(LIMIT)
+    last, before = 0, csv.field_size_limit(MOST_CELL)
     try:
         for cells in reader:
             if last >= skipped and any(cell.strip() for cell in cells):

@@ -19,7 +19,8 @@ import xarray as xr
 from forecast.fit import netcdf
 from forecast.periods import parse_period, shift
 from forecast.results import Results
-from forecast.tables import LABEL, Table, json_text
+from forecast.saved import OUTLOOK, SUMMARY, sealed
+from forecast.tables import LABEL, Table, json_text, plain
 from forecast.words import Message, clean, message, typed
 from forecast.written import write
 
@@ -58,7 +59,7 @@ def write_outputs(
         "allocation.csv": lambda path: write_csv(made.table("allocation"), path),
         "report.xlsx": lambda path: write_workbook(made, path, created=datetime.fromtimestamp(stamp, UTC)),
         "report.pdf": lambda path: path.write_bytes(report_pdf(made, timestamp=stamp)),
-        "summary.json": lambda path: path.write_bytes(json_text(summary).encode()),
+        "summary.json": lambda path: path.write_bytes(json_text(sealed(plain(summary), SUMMARY)).encode()),
     }
     for name in LEVER_FILES:
         key = name.removesuffix(".csv")
@@ -127,11 +128,14 @@ def write_csv(table: Table | pd.DataFrame, path: Path) -> None:
 
 
 def write_draws(outlook: xr.Dataset, path: Path) -> None:
-    """The outlook as netCDF, compressed; counts as int32, money as float32 (seven digits; no draw is known better)."""
+    """The outlook as netCDF with its checksum, compressed.
+
+    Counts are int32, money is float32 (seven digits; no draw is known better).
+    """
     small = {}
     for name, array in outlook.data_vars.items():
         counted = np.issubdtype(array.dtype, np.integer) and np.abs(array.values).max(initial=0) < 2**31
         small[name] = array.astype(np.int32 if counted else np.float32)
     encoding = {name: {"zlib": True, "complevel": 1, "shuffle": True} for name in small}
-    saved = xr.Dataset(small, coords=outlook.coords, attrs=outlook.attrs)
+    saved = xr.Dataset(small, coords=outlook.coords, attrs={**outlook.attrs, "schema": OUTLOOK})
     path.write_bytes(netcdf(saved, encoding=encoding))

@@ -20,6 +20,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from forecast.amounts import mended, two_ways
+from forecast.bounds import MOST, MOST_DEPTH, MOST_STUDY, no_path
 from forecast.errors import StudyError, UsageError
 from forecast.periods import DAYS_PER_PERIOD, parse_period
 from forecast.study.syntax import syntax_problem
@@ -27,7 +28,13 @@ from forecast.words import Text, blank, clean, message, together
 
 Key = tuple[str, ...]
 
+TOO_DEEP = message("holds tables or lists inside each other, more than {n} deep", n=MOST_DEPTH)
+TOO_LONG = message("is longer than {n:whole} bytes, and a study is a page or two of text", n=MOST_STUDY)
 
+# a text in any quotes, or a comment: what begins first holds what follows
+_LONG_TEXT = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""|\'{3}.*?\'{3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*''', re.DOTALL
+)
 _HEADER = re.compile(r"^\s*\[\[?\s*(?P<key>[^\[\]=]+?)\s*\]\]?\s*(?:#.*)?$")
 _ENTRY = re.compile(
     r"""^\s*(?P<key>(?:[\w\-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w\-]+|"[^"]*"|'[^']*'))*)\s*="""
@@ -237,8 +244,8 @@ def _is_study(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return "history" in tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+        return "history" in tomllib.loads(text[:MOST_STUDY])
+    except (ValueError, RecursionError):
         return re.search(r"^\s*(\[\s*history\s*[\].]|history\s*[.=])", text, re.MULTILINE) is not None
 
 
@@ -252,12 +259,47 @@ def read_source(path: Path, overrides: Sequence[str] = ()) -> Source:
         values = tomllib.loads(text, parse_float=_Float)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(syntax_problem(path, text, str(error))) from None
+    except (ValueError, RecursionError) as error:
+        raise StudyError(message("{path}: {what}.", path=str(path), what=_beyond(error))) from None
+    if _depth(values) > MOST_DEPTH:
+        raise StudyError(message("{path}: {what}.", path=str(path), what=TOO_DEEP))
     source = Source(path, _tuples(values), _lines_of(text))
     if unclear := list(_unclear(values)):
         raise StudyError([f"{source.place(key)}: {said}" for key, said in unclear])
     for override in overrides:
         _apply(source, override)
+    if large := list(_too_large(source.values)):
+        raise StudyError([f"{source.place(key)}: expected a number below 1e15" for key in large])
     return source
+
+
+def _beyond(error: Exception) -> Text:
+    """What lies beyond the bounds of the study, from what Python says of it."""
+    if isinstance(error, RecursionError):
+        return TOO_DEEP
+    return "holds a whole number of thousands of digits; expected a number below 1e15"
+
+
+def _depth(value: Any) -> int:
+    """How many tables and lists stand inside each other; one more than the bound where they are more."""
+    level, depth = [value], 0
+    while level and depth <= MOST_DEPTH:
+        parts = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [part for each in parts for part in each if isinstance(part, dict | list | tuple)]
+        depth += 1
+    return depth
+
+
+def _too_large(value: Any, key: Key = ()) -> Iterator[str]:
+    """Keys of numbers beyond the bound: whole ones of any length, before anything computes with them."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _too_large(part, (*key, name))
+    elif isinstance(value, tuple):
+        for number, part in enumerate(value, start=1):
+            yield from _too_large(part, (*key, str(number)) if isinstance(part, dict) else key)
+    elif isinstance(value, int | float) and MOST <= abs(value) < float("inf"):
+        yield ".".join(key)
 
 
 class _Float(float):
@@ -284,9 +326,13 @@ def _unclear(value: Any, key: Key = ()) -> Iterator[tuple[str, str]]:
 
 
 def _read_text(path: Path) -> str:
+    if wrong := no_path(path):
+        raise StudyError(message("{path}: cannot be read ({why}).", path=str(path)[:90], why=wrong))
     try:
         if path.is_dir():
             raise StudyError(f"{path}: is a folder; expected a study file such as {path / 'study.toml'}.")
+        if path.stat().st_size > MOST_STUDY:
+            raise StudyError(message("{path}: {what}.", path=str(path), what=TOO_LONG))
         content = path.read_bytes()
     except FileNotFoundError:
         there = [found.name for found in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
@@ -319,7 +365,7 @@ def _lines_of(text: str) -> dict[str, int]:
     lines: dict[str, int] = {}
     table: Key = ()
     count: dict[Key, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(_LONG_TEXT.sub(_blank, text).splitlines(), start=1):
         if header := _HEADER.match(line):
             table = _key_of(header["key"])
             lines.setdefault(".".join(table), number)
@@ -332,11 +378,18 @@ def _lines_of(text: str) -> dict[str, int]:
     return lines
 
 
+def _blank(found: re.Match[str]) -> str:
+    """The line breaks of a text over several lines, in its place: what stands in it are no keys."""
+    return "\n" * found[0].count("\n") if found[0][:3] in ('"""', "'''") else found[0]
+
+
 def _key_of(text: str) -> Key:
     """The parts of a TOML key; quotes protect dots and blanks. Loose texts are cut at their dots."""
     try:
         value: Any = tomllib.loads(f"{text} = 0")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
+        value = {}
+    if not value:  # no key, or a comment
         return tuple(part.strip() for part in text.split("."))
     parts: list[str] = []
     while isinstance(value, dict):
@@ -361,11 +414,10 @@ def _apply(source: Source, override: str) -> None:
         raise UsageError(
             f"--set {override}: write {key}={both[0]} or {key}={both[1]}; it can be read in two ways."
         )
-    try:
-        value = _tuples(tomllib.loads(f"value = {text}")["value"])
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+    value = _value_of(override, text)
     *tables, last = _key_of(name.strip())
+    if len(tables) > MOST_DEPTH:
+        raise UsageError(message("--set {key}: {what}.", key=name[:40], what=TOO_DEEP))
     values = source.values
     for table in tables:
         inner = values.setdefault(table, {})
@@ -374,6 +426,23 @@ def _apply(source: Source, override: str) -> None:
         values = inner
     values[last] = value
     source.overridden.add(".".join((*tables, last)))
+
+
+def _value_of(override: str, text: str) -> Any:
+    """The value of an override, a text where it is no TOML. Raises UsageError where it is beyond the bounds."""
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            message("--set {given}: {what}.", given=override[:40], what=_beyond(error))
+        ) from None
+    if len(found) > 1:
+        raise UsageError(f"--set {override}: expected one key and its value; give --set once for each key.")
+    if _depth(found) > MOST_DEPTH:
+        raise UsageError(message("--set {given}: {what}.", given=override[:40], what=TOO_DEEP))
+    return _tuples(found["value"])
 
 
 # ----------------------------------------------------------------------------------------------- errors as problems

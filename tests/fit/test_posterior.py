@@ -12,7 +12,15 @@ import xarray as xr
 from posterior_fixture import history, posterior
 
 from forecast.errors import DataError, UsageError
-from forecast.fit.posterior import SCHEMA, Posterior, load_posterior, save_posterior, seen_by, to_dataset
+from forecast.fit.posterior import (
+    SCHEMA,
+    Posterior,
+    check_posterior,
+    load_posterior,
+    save_posterior,
+    seen_by,
+    to_dataset,
+)
 
 RATES = {"leads": 0.05, "won": 0.25}
 
@@ -48,7 +56,7 @@ def test_a_second_save_replaces_the_first_and_leaves_nothing_beside(known: Poste
     """One file under its own name, whatever was there before, and no temporary folder."""
     path = tmp_path / "demo.nc"
     save_posterior(known, path)
-    save_posterior(Posterior(known.data, (), {"stages": ["visitors", "leads"]}), path)
+    save_posterior(replace(known, diagnostics=()), path)
     assert load_posterior(path).diagnostics == ()
     assert [p.name for p in tmp_path.iterdir()] == ["demo.nc"]
 
@@ -144,3 +152,116 @@ def test_a_failed_save_leaves_the_old_file(known: Posterior, tmp_path: Path, mon
         save_posterior(known, path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["demo.nc"]
+
+
+# A saved fit is believed only where its content is what was written, and what a fit holds
+
+
+def _resaved(known: Posterior, path: Path, change) -> Path:
+    """A file with a checksum that fits, of a posterior that was changed: a forgery."""
+    save_posterior(replace(known, data=change(known.data)), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data.isel(draw=[0]), "it holds 1 draws"),
+        (lambda data: data.assign(traffic=data["traffic"] * 1e300), "traffic holds .*, expected .100 to 100"),
+        (lambda data: data.assign(deal_mean=data["deal_mean"] * np.nan), "deal_mean holds something .* no finite"),
+        (lambda data: data.assign(shock_won=-1 - data["shock_won"]), "shock_won holds .1.*, expected 0 to"),
+        (lambda data: data.drop_vars("elasticity"), "elasticity is missing"),
+        (lambda data: data.drop_vars("deal_season"), "deal_season is missing"),
+        (lambda data: data.assign(carry=data["carry"][:, 0].drop_vars("channel")), "carry has the dimensions draw"),
+        (lambda data: data.assign(noise_won=data["noise_won"].astype(int)), "noise_won holds no numbers with dec"),
+        (lambda data: data.assign_coords(channel=["one", "one"]), "a channel stands in it twice"),
+        (lambda data: data.isel(period=slice(None, None, -1)), "its periods do not follow"),
+        (lambda data: data.drop_vars("channel"), "it has no channel"),
+    ],
+)  # fmt: skip
+def test_forged_contents_are_named(known: Posterior, tmp_path: Path, change, said: str):
+    """Of a file whose checksum was made to fit, what no fit holds is named, and what makes it anew."""
+    path = _resaved(known, tmp_path / "forged.nc", change)
+    with pytest.raises(DataError, match=f"{said}.*; delete it and run `forecast fit` again"):
+        load_posterior(path)
+
+
+def test_contents_that_were_changed_are_found(known: Posterior, tmp_path: Path):
+    """Channels in another order, a period cut, one number: the checksum does not fit any more."""
+    path = tmp_path / "demo.nc"
+    save_posterior(known, path)
+    for change in (
+        lambda tree: tree.isel(channel=[1, 0]),
+        lambda tree: tree.isel(period=slice(1, None)),
+        lambda tree: tree.isel(draw=slice(0, 10)),
+    ):
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            changed = change(opened.load())
+        changed.to_netcdf(tmp_path / "changed.nc", engine="h5netcdf")
+        with pytest.raises(DataError, match="its content does not fit its checksum"):
+            load_posterior(tmp_path / "changed.nc")
+
+
+def test_a_posterior_of_other_data_is_refused(known: Posterior):
+    """By name: channels in another order or of other names, a period less."""
+    counts = {"visitors": 100.0, "leads": 5.0, "won": 1.0}
+    check_posterior(known, history(counts))
+    for other, said in (
+        (history(counts, channels=("two", "one")), r"its channels stand in another order \(one, two"),
+        (
+            history(counts, channels=("one", "three")),
+            "its channels are one and two; the data have one and three",
+        ),
+        (history(counts, periods=13), "it knows 12 periods, .*; the data have 13"),
+        (history({"visitors": 1.0, "won": 1.0}), "its stages are"),
+    ):
+        with pytest.raises(DataError, match=said):
+            check_posterior(known, other)
+
+
+def test_a_file_is_looked_at_before_it_is_taken(tmp_path: Path):
+    """Values that would take gigabytes, a place in another file, packed objects: refused by what the file says."""
+    import h5py
+
+    def written(name: str, fill) -> Path:
+        with h5py.File(tmp_path / name, "w") as file:
+            file.attrs.update({"schema": SCHEMA, "sha256": "0"})
+            fill(file)
+        return tmp_path / name
+
+    (tmp_path / "other").write_bytes(b"\0" * 80)
+    made = {
+        "says that it holds more": lambda file: file.create_dataset(
+            "a", (1 << 20, 1 << 20), dtype="f8", chunks=(1 << 10, 1 << 10)
+        ),
+        "points into another place": lambda file: file.update({"a": h5py.ExternalLink("other.nc", "/a")}),
+        "it points into another": lambda file: file.create_dataset(
+            "a", (10,), dtype="f8", external=[(str(tmp_path / "other"), 0, 80)]
+        ),
+        "other than numbers and texts": lambda file: file.create_dataset(
+            "a", (3,), dtype=h5py.vlen_dtype(np.uint8)
+        ),
+        "texts": lambda file: file.create_dataset("a", (1 << 30,), dtype=h5py.string_dtype(), chunks=(1 << 10,)),
+        "nested too deep": lambda file: file.create_group("a/b/c/d/e/f/g"),
+    }  # fmt: skip
+    for number, (said, fill) in enumerate(made.items()):
+        with pytest.raises(DataError, match=said):
+            load_posterior(written(f"{number}.nc", fill))
+
+
+def test_damage_anywhere_is_an_error_of_the_data(known: Posterior, tmp_path: Path):
+    """Bits and bytes of a saved fit changed anywhere: the same draws, or a DataError; nothing else is raised."""
+    path, rng = tmp_path / "demo.nc", np.random.default_rng(5)
+    save_posterior(known, path)
+    whole = path.read_bytes()
+    for _ in range(20):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.integers(1, 4)):
+            damaged[place] ^= 1 << int(rng.integers(0, 8))
+        path.write_bytes(bytes(damaged[: rng.integers(1, len(whole))] if rng.random() < 0.2 else damaged))
+        try:
+            again = load_posterior(path)
+        except DataError:
+            continue
+        assert again.data.equals(known.data)
+        assert again.provenance == known.provenance

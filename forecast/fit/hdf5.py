@@ -1,0 +1,182 @@
+"""Saved draws as netCDF: written with a checksum of their content, and read again only where it fits.
+
+A file that is read may be anyone's. What it says of itself is looked at before any of it is taken: how many groups and
+variables, of which kinds (numbers, days and texts; nothing that could be run or points elsewhere), how many bytes. The
+checksum is over names, dimensions, kinds and values as they are read back, so it holds whatever lays the file out. It
+finds what was damaged or changed by hand, not who changed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast.bounds import MOST_OBJECTS, MOST_SAVED, MOST_STRINGS
+from forecast.saved import CHANGED, SCHEMA, SEAL, UNSEALED, SpoiltError
+from forecast.words import message
+
+PACKED = (
+    300  # times the bytes of a file that its values may take: draws are compressed, and counts are often zero
+)
+SMALL = 64_000_000  # bytes that they may take in any case
+FILTERS = {1, 2, 3}  # of HDF5: deflate, shuffle, checksum
+DEPTH = 3
+
+
+def netcdf(data: xr.Dataset | xr.DataTree, **options: Any) -> bytes:
+    """A dataset or tree as the bytes of a netCDF file with its checksum; `options` are those of its `to_netcdf`.
+
+    Made in memory: HDF5 that runs out of disk half-way brings the process down, where plain bytes raise OSError.
+    """
+    whole = data.copy(deep=False)
+    whole.attrs = {**data.attrs, SEAL: content_hash(whole)}
+    return bytes(whole.to_netcdf(engine="h5netcdf", **options))
+
+
+def read_netcdf(path: Path, schema: int) -> xr.DataTree:
+    """What `netcdf` wrote, in memory and without the checksum.
+
+    Raises SpoiltError, saying what is wrong: no netCDF, of another schema, changed, or more than is read.
+    """
+    try:
+        _look(path)
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            attrs = dict(opened.attrs)
+            if SCHEMA in attrs and attrs[SCHEMA] != schema:
+                said = "it was written by another version (schema {came}, expected {schema})"
+                raise SpoiltError(message(said, came=str(attrs[SCHEMA])[:20], schema=schema))
+            if SEAL not in attrs or SCHEMA not in attrs:
+                raise SpoiltError(UNSEALED)
+            tree = opened.load()
+            seal = tree.attrs.pop(SEAL)
+            if content_hash(tree) != seal:
+                raise SpoiltError(CHANGED)
+    except SpoiltError:
+        raise
+    except Exception as error:
+        why = "cut off" if "truncated" in str(error) else "damaged, or made by something else"
+        raise SpoiltError(message("it is no netCDF file of ours ({why})", why=why)) from error
+    return tree
+
+
+def content_hash(data: xr.Dataset | xr.DataTree) -> str:
+    """sha256 over groups, variables and attributes: names, dimensions, kinds, values; not the checksum itself."""
+    groups = (
+        {"/": data}
+        if isinstance(data, xr.Dataset)
+        else {node.path: node.to_dataset() for node in data.subtree}
+    )
+    digest = hashlib.sha256()
+    for place in sorted(groups):
+        group = groups[place]
+        own = {str(key): _plain(value) for key, value in group.attrs.items() if key != SEAL}
+        digest.update(json.dumps([place, own], sort_keys=True).encode())
+        for name in sorted(group.variables, key=str):
+            array = group.variables[name]
+            values = _bytes(array.values)
+            kind, shape = values.dtype.str, list(array.shape)
+            told = [str(name), [str(dim) for dim in array.dims], kind, shape, name in group.coords]
+            digest.update(json.dumps(told).encode())
+            digest.update(values.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return value if isinstance(value, str | int | float | list | None) else str(value)
+
+
+def _bytes(values: NDArray[Any]) -> NDArray[Any]:
+    """Values in one spelling, whatever file or library they come from: days, texts as JSON, little-endian numbers."""
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[D]").astype(np.int64)
+    elif values.dtype.kind in "USOT":
+        values = np.frombuffer(
+            json.dumps([str(each) for each in values.reshape(-1)]).encode(), dtype=np.uint8
+        )
+    elif values.dtype.kind in "iu":
+        values = values.astype(np.int64)
+    elif values.dtype.kind == "b":
+        values = values.astype(np.uint8)
+    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+
+
+# ------------------------------------------------------------------------------------ what a file says of itself
+
+
+def _look(path: Path) -> None:
+    """Raise SpoiltError where a file holds more, or other things, than draws have."""
+    import h5py
+
+    size = path.stat().st_size
+    most = min(MOST_SAVED, max(SMALL, PACKED * size))
+    held = 0
+    with h5py.File(path, "r") as file:
+        for count, found in enumerate(_all(file, 0), start=1):
+            if count > MOST_OBJECTS:
+                raise SpoiltError(message("it holds more than {n:whole} variables", n=MOST_OBJECTS))
+            _check_attributes(found)
+            if isinstance(found, h5py.Dataset):
+                held += _held(found)
+            if held > most:
+                raise SpoiltError(message("it says that it holds more than {n:whole} bytes", n=most))
+
+
+def _all(group: Any, depth: int) -> Iterator[Any]:
+    """A group, and all groups and variables in it. Raises SpoiltError for what is neither."""
+    import h5py
+
+    yield group
+    if depth > DEPTH:
+        raise SpoiltError("its groups are nested too deep")
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise SpoiltError("it points into another place")
+        found = group[name]
+        if isinstance(found, h5py.Group):
+            yield from _all(found, depth + 1)
+        elif isinstance(found, h5py.Dataset):
+            yield found
+        else:
+            raise SpoiltError("it holds something that is no variable")
+
+
+def _check_attributes(found: Any) -> None:
+    """Raise SpoiltError for attributes that are no plain texts or numbers, or very many of them."""
+    import h5py
+
+    if len(found.attrs) > MOST_OBJECTS:
+        raise SpoiltError(message("it holds more than {n:whole} attributes", n=MOST_OBJECTS))
+    for name in found.attrs:
+        held = h5py.h5a.open(found.id, name.encode())
+        if int(np.prod(held.shape, dtype=float)) > MOST_STRINGS:
+            raise SpoiltError("one of its attributes is too long")
+
+
+def _held(variable: Any) -> int:
+    """Bytes of a variable. Raises SpoiltError where it is none of numbers, days or texts, or lies in another file."""
+    import h5py
+
+    if variable.is_virtual or variable.external:
+        raise SpoiltError("it points into another place")
+    made = variable.id.get_create_plist()
+    if not {made.get_filter(n)[0] for n in range(made.get_nfilters())} <= FILTERS:
+        raise SpoiltError("it is packed in a way that is not ours")
+    kind, size = variable.dtype, float(variable.dtype.itemsize)
+    total = float(np.prod(variable.shape or (), dtype=float)) * size
+    if kind.kind not in "fiub" and (kind.kind == "S" or h5py.check_string_dtype(kind) is not None):
+        if total / size > MOST_STRINGS:
+            raise SpoiltError(message("it holds more than {n:whole} texts", n=MOST_STRINGS))
+        return int(total if kind.kind == "S" else sum(len(text) for text in variable[()].reshape(-1)) + total)
+    # names of dimensions without values, and yes or no, are kinds of their own in netCDF
+    enum = h5py.check_enum_dtype(kind)
+    if kind.kind not in "fiub" or kind.hasobject or not (enum is None or set(enum) <= {"FALSE", "TRUE"}):
+        raise SpoiltError("it holds something other than numbers and texts")
+    return int(total)
