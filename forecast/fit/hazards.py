@@ -37,6 +37,9 @@ Array = NDArray[np.float64]
 MEMORY = 2.0  # of delta and v in log age
 KNOTS = 0.8  # log age between those of v
 ATOM_SD = 1.5  # of d, the same day
+# Of any scale: where nothing ever happens at some ages at which thousands wait, lifted effects would follow their own
+# mean (-variance / 2) without an end.
+WIDEST = 3.0
 DELTA, CHANNEL, CHANNEL_AGE, WALK, SHOCK, OWN_SHOCK = 0.5, 0.4, 0.2, 0.03, 0.15, 0.15  # of half-t4 priors
 YEAR, LEAST_MONTHS, LEAST_A_YEAR = (
     0.15,
@@ -372,7 +375,7 @@ class Hazards:
             n = each.each * each.copies
             if not n:
                 continue
-            new = mode_of_variance(n, each.squares(self.m, self.cov), each.prior)
+            new = min(mode_of_variance(n, each.squares(self.m, self.cov), each.prior), WIDEST**2)
             most = max(most, abs(math.log(new / each.variance)))
             each.variance = new
         if self.many:

@@ -172,3 +172,13 @@ def test_a_crm_of_two_humps_and_many_dated_losses_passes_its_gate(tmp_path: Path
     assert [d["part"] for d in known.diagnostics[:2]] == ["leads to won", "losses before won"]
     ages = [r["p"] for r in known.provenance["predictive"] if r["family"] == "ages"]
     assert min(ages) > 0.01
+
+
+def test_a_sharp_end_of_the_moves_has_an_end():
+    """Thousands wait at ages at which nobody ever moves: the fit comes to rest, with hazards there near nothing."""
+    data = cells(np.random.default_rng(3), 40_000.0)
+    late = data["edges"][:-1] >= 10
+    data["y"][late] = 0.0
+    hazards, found = fitted(data, draws=200)
+    assert hazards.far < 0.05
+    assert (found.log_hazard[:, late].mean(axis=0) < found.log_hazard[:, ~late].mean(axis=(0, 1)) - 2.0).all()
