@@ -311,6 +311,7 @@ def test_every_command_leaves_the_running_period_out(
     with data.open("a", encoding="utf-8") as stream:
         stream.write("2026-07,ppc,900,450,10,2,0,0\n2026-07,seo,0,400,10,2,0,0\n")
     monkeypatch.setattr("forecast.cli._today", lambda: date(2026, 7, 14))
+    monkeypatch.setenv("FORECAST_TRACEBACK", "1")  # the message has a reference alone
     out = ["--out", str(open_study.parent / "out")] if job == "run" else []
     made = CliRunner().invoke(app, [job, str(open_study), "--json", *out])
     if job == "fit":
