@@ -3,6 +3,7 @@
     sealed     a value with `schema` and the checksum of its content under `sha256`
     unsealed   the value of a text, where schema, checksum and shape are right
     amiss      where a value departs from the shape that it should have
+    exact      a value as bytes with its checksum, of which no bit may change; `exactly` reads them
 
 The checksum is over the content in one spelling (sorted keys, no blanks), so that a file may be laid out anew. It finds
 what was damaged or changed by hand, not who changed it. netCDF has the same: `fit.hdf5`.
@@ -76,6 +77,22 @@ def unsealed(text: str | bytes, schema: int, shape: Any) -> dict[str, Any]:
     if wrong := amiss(found, shape):
         raise SpoiltError(wrong)
     return found
+
+
+def exact(value: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """A value of JSON with its checksum, keys in order, laid out in one way."""
+    bare = {key: item for key, item in value.items() if key != SEAL}
+    laid_out = json.dumps(bare | {SEAL: checksum(bare)}, indent=indent, ensure_ascii=False, sort_keys=True)
+    return laid_out.encode()
+
+
+def exactly(content: bytes, indent: int | None = None) -> dict[str, Any] | None:
+    """What `exact` wrote, with its checksum; None where a single bit is another."""
+    try:
+        found = json.loads(content)
+        return found if isinstance(found, dict) and exact(found, indent) == content else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_saved(path: Path, schema: int, shape: Any, remedy: Text) -> dict[str, Any]:

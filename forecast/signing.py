@@ -17,7 +17,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from forecast.amounts import parse_number
 from forecast.errors import DataError, GateError, UsageError
 from forecast.fit import package_versions
 from forecast.progress import Progress, Silent
+from forecast.saved import SEAL, exact, exactly
 from forecast.stopping import scratch
 from forecast.words import FAIL, message, typed
 from forecast.workflow import BACKTEST, run
@@ -35,7 +35,7 @@ RECORD = "plan-of-record.jsonl"
 START = "0" * 64  # before the first entry
 ENTRY = 1
 SHORT = 12  # letters of a hash that people read
-APART = ("seconds", "made")  # of summary.json: when, and how long it took
+APART = ("seconds", "made", SEAL)  # of summary.json: when, how long it took, and the checksum over both
 CURRENT, RECOMMENDED = "current", "recommended"
 Entry = dict[str, Any]
 
@@ -94,8 +94,8 @@ def sign(
 
     def lines(last: bytes) -> Sequence[str]:
         number = json.loads(last)["n"] + 1 if last else 1
-        made[:] = [_sealed({**entry, "n": number, "before": _hash(last) if last else START})]
-        return [_line(made[0])]
+        made[:] = [{**entry, "n": number, "before": _hash(last) if last else START}]
+        return [exact(made[0]).decode()]
 
     try:
         written.append(place, lines)
@@ -314,10 +314,8 @@ def log(place: Path) -> tuple[list[Entry], list[str]]:
 def _entries(place: Path) -> Iterator[Entry]:
     """The entries that can be read."""
     for line in place.read_bytes().split(b"\n") if place.is_file() else []:
-        with suppress(ValueError):
-            found = json.loads(line)
-            if isinstance(found, dict) and _line(_sealed(found)).encode() == line:
-                yield found
+        if (found := exactly(line)) is not None:
+            yield found
 
 
 def _entries_of(folder: Path, place: Path) -> list[Entry]:
@@ -333,25 +331,12 @@ def _chain(place: Path) -> Iterator[str]:
         yield f"{place}: its last line is cut off"
     before = START
     for number, line in enumerate(lines, start=1):
-        try:
-            found = json.loads(line)
-            whole = isinstance(found, dict) and _line(_sealed(found)).encode() == line
-        except ValueError:
-            whole = False
-        if not whole:
+        found = exactly(line)
+        if found is None:
             yield f"{place}:{number}: changed"
         elif found["before"] != before or found["n"] != number:
             yield f"{place}:{number}: does not follow the entry before it"
         before = _hash(line)
-
-
-def _sealed(entry: Entry) -> Entry:
-    rest = {key: value for key, value in entry.items() if key != "sha256"}
-    return rest | {"sha256": _hash(_line(rest).encode())}
-
-
-def _line(entry: Entry) -> str:
-    return json.dumps(entry, ensure_ascii=False, sort_keys=True)
 
 
 def _hash(content: bytes) -> str:
@@ -363,13 +348,13 @@ def _hash(content: bytes) -> str:
 
 def signed_text(entry: Entry, place: Path) -> str:
     """What `sign` says."""
-    return "\n".join((_told(entry), f"Record: {place}", f"Hash of the entry: {_hash(_line(entry).encode())}"))
+    return "\n".join((_told(entry), f"Record: {place}", f"Hash of the entry: {_hash(exact(entry))}"))
 
 
 def log_text(entries: Sequence[Entry], wrong: Sequence[str]) -> str:
     """The record, an entry in some lines, and what is wrong with it."""
     told = [_told(entry) for entry in entries]
-    last = [f"Hash of the last entry: {_hash(_line(entries[-1]).encode())}"] if entries else []
+    last = [f"Hash of the last entry: {_hash(exact(entries[-1]))}"] if entries else []
     return "\n\n".join([*told, "\n".join([*last, *(wrong or ["The chain is whole."])])])
 
 

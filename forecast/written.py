@@ -34,11 +34,12 @@ from typing import Any
 
 from forecast import stopping
 from forecast.errors import UsageError
+from forecast.saved import exact, exactly
 from forecast.words import Message, message
 
 MANIFEST = "manifest.json"
 STAGING = ".forecast-writing"
-SCHEMA = 1
+SCHEMA, LAYOUT = 1, 1  # of a manifest: its form, and the blanks by which it is indented
 WAIT = 120.0  # seconds for another command that writes into the same folder
 _LOCK, _COMMIT, _FILES = "lock", "commit.json", "files"
 _CHANGED = "{folder}: {what}; nothing was written: "
@@ -62,12 +63,8 @@ def manifest_of(folder: Path) -> Manifest | None:
 
 def sealed(content: bytes, path: Path) -> Manifest:
     """A manifest from its bytes, which must be just as they were written. Raises UsageError."""
-    try:
-        found = json.loads(content)
-        whole = isinstance(found, dict) and found.get("forecast") == SCHEMA and seal(found) == content
-    except ValueError:
-        whole = False
-    if not whole:
+    found = exactly(content.removesuffix(b"\n"), LAYOUT) if content.endswith(b"\n") else None
+    if found is None or found.get("forecast") != SCHEMA:
         raise UsageError(
             message(
                 "{path}: damaged, or written by something else, so that it cannot be told which files here are a "
@@ -80,10 +77,7 @@ def sealed(content: bytes, path: Path) -> Manifest:
 
 def seal(found: Manifest) -> bytes:
     """The bytes of a manifest, with a hash of all the rest in it."""
-    rest = {key: value for key, value in found.items() if key != "sha256"}
-    text = json.dumps(rest, indent=1, ensure_ascii=False, sort_keys=True)
-    rest["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    return (json.dumps(rest, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+    return exact(found, LAYOUT) + b"\n"
 
 
 def digest(path: Path) -> str:

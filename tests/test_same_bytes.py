@@ -33,13 +33,18 @@ main()
 
 
 def written(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a run; of summary.json without the seconds that its steps took and its making date."""
+    """SHA-256 of each file of a run; of summary.json without when it was made and how long it took.
+
+    Not of the manifest, which names where the inputs lie and holds the hash of summary.json.
+    """
     found = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(set(folder.iterdir()) - {folder / "manifest.json"}):
         content = path.read_bytes()
         if path.name == "summary.json":
-            summary = json.loads(content)
-            content = json.dumps({k: v for k, v in summary.items() if k not in ("seconds", "made")}).encode()
+            told = json.loads(content)
+            content = json.dumps(
+                {k: v for k, v in told.items() if k not in ("seconds", "made", "sha256")}
+            ).encode()
         found[path.name] = hashlib.sha256(content).hexdigest()
     return found
 
