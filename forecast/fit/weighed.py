@@ -99,6 +99,7 @@ def weighed_draws(
         for _ in range(MOST_MORE):
             if good(certificate) or certificate.ess_effects < HOPELESS:
                 break
+            work.look_closer()
             work.round(ONE_MORE, first=False)
             found, certificate = work.draws(draws)
     return found, certificate
@@ -306,6 +307,10 @@ class _Weighing:
             beside = (APART[1] - APART[0]) * (self.rng.random(many) - 0.5)
             found[:, c] = APART[np.minimum(cell, len(APART) - 1)] + beside
         return found
+
+    def look_closer(self) -> None:
+        """Choose each bent effect among twice as many from now on: a weight that is too large is then one of more."""
+        self.candidates *= 2 if self.latent.bent else 1
 
     def arrived(self) -> bool:
         """Whether the scores' mean lies where the path was settled, in posterior sds."""

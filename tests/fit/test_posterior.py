@@ -264,4 +264,4 @@ def test_damage_anywhere_is_an_error_of_the_data(known: Posterior, tmp_path: Pat
         except DataError:
             continue
         assert again.data.equals(known.data)
-        assert again.provenance == known.provenance
+        assert again.provenance == {k: v for k, v in known.provenance.items() if k != "seconds"}

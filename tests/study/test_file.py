@@ -48,7 +48,7 @@ def test_bounds_of_the_file(tmp_path: Path, more: str, said: str):
         ("budget.change=" + "9" * 5000, "a whole number of thousands of digits"),
         (".".join("a" * 100) + "=1", "more than 20 deep"),
         ("#=1", "unknown key"),
-        ("plan.periods=3\nq=5", "expected one key and its value"),
+        ("plan.periods=3\nq=5", "expected one key=value, and this has a line break in it"),
         ("history.through='2500-01'", "outside the years 1900 to 2200"),
     ],
 )
