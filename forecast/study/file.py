@@ -438,8 +438,6 @@ def _value_of(override: str, text: str) -> Any:
         raise UsageError(
             message("--set {given}: {what}.", given=override[:40], what=_beyond(error))
         ) from None
-    if len(found) > 1:
-        raise UsageError(f"--set {override}: expected one key and its value; give --set once for each key.")
     if _depth(found) > MOST_DEPTH:
         raise UsageError(message("--set {given}: {what}.", given=override[:40], what=TOO_DEEP))
     return _tuples(found["value"])
