@@ -17,8 +17,10 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent by POS
 HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 BUSY = """
 import pathlib, sys, time
+import atexit
 from forecast import stopping, written
 stopping.listen()
+atexit.register(stopping.end)  # as the command does: the main thread may fail over files that vanish, and come first
 home = pathlib.Path(sys.argv[1])
 def ready():
     print("ready", flush=True)
