@@ -145,7 +145,7 @@ def whole(home: Path, args: Sequence[str]) -> float:
 def told(path: Path) -> str:
     """A file as two commands that make the same make it: no dates, no seconds."""
     if path.suffix == ".nc" and path.name != "draws.nc":
-        return content_hash(load_posterior(path))
+        return content_hash(load_posterior(path).data)
     if path.name == "summary.json":
         found = json.loads(path.read_text(encoding="utf-8"))
         return json.dumps({key: value for key, value in found.items() if key not in signing.APART})
