@@ -14,8 +14,9 @@ def _at_once(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line; leaves through SystemExit with the exit code."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _at_once)
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) == usual:
+            signal.signal(number, _at_once)
     import io
     import logging
     import sys

@@ -92,11 +92,12 @@ def _leave(number: int) -> None:
     if free:
         import shutil
 
-        for _ in range(3):  # the main thread may be making a file in there
-            for folder in tuple(_unfinished):
-                shutil.rmtree(folder, ignore_errors=True)
-            if not any(map(os.path.lexists, _unfinished)):
-                break
+        for folder in tuple(_unfinished):
+            away = f"{folder}-gone"  # the main thread may be making files in there: it finds their folder no more
+            with suppress(OSError):
+                os.rename(folder, away)  # noqa: PTH104 - no more modules than needed on the way out
+            for place in (away, folder):
+                shutil.rmtree(place, ignore_errors=True)
         for folder in tuple(_empty):
             with suppress(OSError):
                 os.rmdir(folder)  # noqa: PTH106 - no more modules than needed on the way out
