@@ -15,6 +15,24 @@ from click.exceptions import Exit
 
 from forecast import __version__
 from forecast.errors import FitError, ForecastError, GateError, UsageError
+from forecast.options import (
+    AMOUNT,
+    DRAWS,
+    GO_ON,
+    JSON,
+    NATURAL,
+    OUT,
+    OVERRIDES,
+    PATH,
+    PREVIEW,
+    QUIET,
+    RECORD,
+    RUN_DIR,
+    SAMPLER,
+    SEED,
+    Number,
+    rate,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,46 +148,6 @@ def _unheard(error: BaseException) -> UsageError | None:
     )
 
 
-def parse_share(text: str) -> float:
-    """A share in [0, 1] from what people type: see `amounts.parse_share`."""
-    from forecast import amounts
-
-    return amounts.parse_share(text)
-
-
-class _Path(click.Path):
-    """A path of `pathlib`, which `--help` need not load."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        from pathlib import Path
-
-        return Path(os.fsdecode(super().convert(value, param, ctx)))
-
-
-class _Number(click.ParamType[float]):
-    """A number as people type it; one that can be read in two ways is refused with both."""
-
-    name = "number"
-
-    def __init__(self, least: float | None = None, *, thousands: bool = True) -> None:
-        self.least, self.thousands = least, thousands
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from forecast.amounts import parse_number
-
-        option = param.opts[0] if param is not None else ""
-        try:
-            number = parse_number(str(value), option=option, thousands=self.thousands)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if self.least is not None and number < self.least:
-            self.fail(f"{value} is below {self.least}.", param, ctx)
-        return number
-
-
-PATH = _Path()
-NATURAL = click.IntRange(min=1)
-AMOUNT = _Number(least=0)
 STUDY = click.argument(
     "study",
     type=PATH,
@@ -178,35 +156,6 @@ STUDY = click.argument(
     callback=lambda _context, _argument, given: given or _only_study(),
     help="The study (a TOML file). Default: the only one here or in models/.",
 )
-OUT = click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/NAME/.")
-SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all random numbers.")
-DRAWS = click.option("--draws", type=NATURAL, metavar="N", help="Number of draws.")
-SAMPLER = click.option(
-    "--sampler",
-    type=click.Choice(["auto", "weighed", "nuts", "pymc"]),
-    help="How draws are made: by weights, by chains where weights fail (auto, the default); by weights alone; by "
-    "chains (NUTS); by PyMC's own sampler.",
-)
-OVERRIDES = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    callback=lambda _context, _option, given: list(given),
-    metavar="KEY=VALUE",
-    help="Override a key of the study: plan.periods=6. Repeatable.",
-)
-QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
-JSON = click.option("--json", is_flag=True, help="The result as JSON on stdout.")
-GO_ON = click.option(
-    "--go-on", is_flag=True, help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."
-)
-PREVIEW = click.option(
-    "--preview", is_flag=True, help="A closed-form approximation in place of the fit, for a first look."
-)
-
-
-def _rate(flag: str, text: str, **more: Any) -> Callable[..., Any]:
-    return click.option(flag, type=parse_share, metavar="RATE", help=text, **more)
 
 
 def _only_study() -> Path:
@@ -379,11 +328,11 @@ def _answer(question: Any) -> str | None:
 
 @app.command(short_help="the funnel equation by hand, no history needed")
 @click.option("--visitors", type=AMOUNT, required=True, metavar="N", help="Visitors in a period.")
-@_rate("--conversion", "Visitors -> leads.", required=True)
-@_rate("--qualification", "Leads -> qualified.", required=True)
-@_rate("--close", "Qualified -> customers.", required=True)
+@rate("--conversion", "Visitors -> leads.", required=True)
+@rate("--qualification", "Leads -> qualified.", required=True)
+@rate("--close", "Qualified -> customers.", required=True)
 @click.option("--value", type=AMOUNT, required=True, metavar="MONEY", help="Revenue of a customer.")
-@_rate("--margin", "Gross margin, for the break-even.", default="100%")
+@rate("--margin", "Gross margin, for the break-even.", default="100%")
 @click.option(
     "--market",
     type=click.Choice(["b2b", "b2c", "none"]),
@@ -485,10 +434,10 @@ def _today() -> Any:
 @app.command(short_help="split another budget from the saved fit, without fitting")
 @STUDY
 @click.option("--total", type=AMOUNT, metavar="MONEY", help="Budget over the horizon. Default: the study's.")
-@_rate("--change", "Largest change of a channel, e.g. 30%.")
+@rate("--change", "Largest change of a channel, e.g. 30%.")
 @click.option(
     "--marginal",
-    type=_Number(thousands=False),
+    type=Number(thousands=False),
     metavar="RETURN",
     help="No fixed budget: spend until the next unit brings this back, e.g. 1.5.",
 )
@@ -498,7 +447,7 @@ def _today() -> Any:
     metavar="MONEY",
     help="No fixed budget: customers cost at most this much on average.",
 )
-@_rate("--chance", "The smallest budget that makes the target so likely.")
+@rate("--chance", "The smallest budget that makes the target so likely.")
 @SEED
 @OVERRIDES
 @GO_ON
@@ -636,12 +585,6 @@ def score(json: bool, **options: Any) -> None:
 
     result = _told(workflow.score, **options, today=_today())
     _show(result.summary, _page(score_page, result.made, after=f"Scores: {result.place}"), as_json=json)
-
-
-RUN_DIR = click.argument("folder", type=PATH, metavar="RUN_DIR", help="The folder that a run wrote.")
-RECORD = click.option(
-    "--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl beside RUN_DIR."
-)
 
 
 @app.command(short_help="put a run on record as the plan: hashes, verdict, who, when")

@@ -26,7 +26,7 @@ FLOORS = """
     report
     planning checking
     proposing workflow
-    signing
+    signing options
     cli
     __main__
 """

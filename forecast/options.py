@@ -1,0 +1,89 @@
+"""Options and arguments that several commands share, each declared once, and how what is typed is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def parse_share(text: str) -> float:
+    """A share in [0, 1] from what people type: see `amounts.parse_share`."""
+    from forecast import amounts
+
+    return amounts.parse_share(text)
+
+
+class _Path(click.Path):
+    """A path of `pathlib`, which `--help` need not load."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+class Number(click.ParamType[float]):
+    """A number as people type it; one that can be read in two ways is refused with both."""
+
+    name = "number"
+
+    def __init__(self, least: float | None = None, *, thousands: bool = True) -> None:
+        self.least, self.thousands = least, thousands
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; click's own error where it is none."""
+        from forecast.amounts import parse_number
+
+        option = param.opts[0] if param is not None else ""
+        try:
+            number = parse_number(str(value), option=option, thousands=self.thousands)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if self.least is not None and number < self.least:
+            self.fail(f"{value} is below {self.least}.", param, ctx)
+        return number
+
+
+PATH = _Path()
+NATURAL = click.IntRange(min=1)
+AMOUNT = Number(least=0)
+OUT = click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/NAME/.")
+SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all random numbers.")
+DRAWS = click.option("--draws", type=NATURAL, metavar="N", help="Number of draws.")
+SAMPLER = click.option(
+    "--sampler",
+    type=click.Choice(["auto", "weighed", "nuts", "pymc"]),
+    help="How draws are made: by weights, by chains where weights fail (auto, the default); by weights alone; by "
+    "chains (NUTS); by PyMC's own sampler.",
+)
+OVERRIDES = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    callback=lambda _context, _option, given: list(given),
+    metavar="KEY=VALUE",
+    help="Override a key of the study: plan.periods=6. Repeatable.",
+)
+QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+JSON = click.option("--json", is_flag=True, help="The result as JSON on stdout.")
+GO_ON = click.option(
+    "--go-on", is_flag=True, help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."
+)
+PREVIEW = click.option(
+    "--preview", is_flag=True, help="A closed-form approximation in place of the fit, for a first look."
+)
+RUN_DIR = click.argument("folder", type=PATH, metavar="RUN_DIR", help="The folder that a run wrote.")
+RECORD = click.option(
+    "--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl beside RUN_DIR."
+)
+
+
+def rate(flag: str, text: str, **more: Any) -> Callable[..., Any]:
+    """An option that takes a share."""
+    return click.option(flag, type=parse_share, metavar="RATE", help=text, **more)
