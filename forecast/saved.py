@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from forecast.bounds import MOST_JSON
@@ -30,6 +31,10 @@ NUMBER = (int, float)
 OR_NONE = (int, float, type(None))
 CHANGED = "its content does not fit its checksum: it was damaged, or changed by hand"
 UNSEALED = "it has no checksum: written by another version, or by hand"
+
+
+class Unknown:
+    """In a shape beside the numbers: NaN is one of them, for what is not known."""
 
 
 class SpoiltError(ValueError):
@@ -116,7 +121,8 @@ def amiss(value: Any, shape: Any, place: str = "") -> Text:
 
     shape: a type or several; a dict, of which each key must be there (of one whose name ends with "?", only if it is);
     {str: shape}, whatever the keys; [shape] for a list, all of whose items have that shape; a set of texts, of which it
-    is one; object, anything. Numbers must be finite.
+    is one; object, anything; a function of the value and its place, which gives what is amiss. Numbers must be finite,
+    but for NaN where `Unknown` is among the types.
 
     >>> str(amiss({"a": [1, None]}, {"a": [int]}))
     'a.2 is not what it should be (NoneType)'
@@ -126,7 +132,10 @@ def amiss(value: Any, shape: Any, place: str = "") -> Text:
 
 def _departures(value: Any, shape: Any, place: str) -> Iterator[Message]:
     kinds = shape if isinstance(shape, tuple) else (shape,)
-    if object in kinds:
+    if object in kinds or (Unknown in kinds and isinstance(value, float) and math.isnan(value)):
+        return
+    if isinstance(shape, FunctionType):
+        yield from shape(value, place)
         return
     if isinstance(shape, dict | list | set):
         if not isinstance(value, str if isinstance(shape, set) else type(shape)) or (

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from forecast.backtest import baselines
+from forecast.backtest import baselines, scores
 from forecast.backtest.jobs import pool, run_jobs
 from forecast.backtest.origin import WARM_UP, Origin, Setup, one_origin, origin_at, origins_of
 from forecast.backtest.summary import summary_of
@@ -24,16 +24,42 @@ from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION
 from forecast.history import History
 from forecast.periods import period_label
 from forecast.progress import Progress, Silent
+from forecast.saved import NUMBER, Unknown, amiss
 from forecast.study import Study
-from forecast.words import message, typed
+from forecast.words import Message, message, typed
 from forecast.written import cut_off
+
+NAMES = ("period", "channel", "measure")
+VALUES = ("mean", *scores.QUANTILES, "crps", "wis", "pit")
+COLUMNS = (*NAMES, "came", *VALUES)
+
+
+def _columns(value: Any, place: str) -> Iterator[Message]:
+    """What is amiss in the names of the columns of a record."""
+    if value != list(COLUMNS):
+        yield message("{place} are not those of this version", place=place)
+
+
+def _cells(value: Any, place: str) -> Iterator[Message]:
+    """What is amiss in the cells of a record: three names a row, and then numbers."""
+    if not isinstance(value, list) or not value:
+        yield message("{place} is not what it should be", place=place)
+        return
+    n = len(NAMES)
+    for number, row in enumerate(value, start=1):
+        here = f"{place}.{number}"
+        if not isinstance(row, list) or len(row) != len(COLUMNS):
+            yield message("{place} is no row of a table", place=here)
+        elif wrong := amiss(row[:n], [str], here) or amiss(row[n:], [(*NUMBER, Unknown)], here):
+            yield message("{wrong}", wrong=wrong)
+
 
 RECORD = {  # of an origin, read again: `backtest.origin.scored`
     "origin": str,
     "known": int,
-    "columns": [str],
-    "cells": [[object]],
-    "baselines": {str: {str: {str: {str: object}}}},
+    "columns": _columns,
+    "cells": _cells,
+    "baselines": {str: {str: {str: dict.fromkeys(VALUES, (*NUMBER, Unknown))}}},
     "sampling": dict,
 }
 DRAWS = 1000  # posterior draws an origin: the edges of an 80 % band to about a fortieth of its width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posterior_fixture import changed_after, history, study
 
-from forecast.backtest import jobs
+from forecast.backtest import jobs, running
 from forecast.backtest.origin import Origin, Setup, one_origin, origin_at, origins_of
 from forecast.backtest.running import run_backtest
 from forecast.backtest.summary import FORECAST, calibration_of, tidy
@@ -27,6 +28,7 @@ from forecast.errors import DataError, FitError, UsageError
 from forecast.history import History, read_history
 from forecast.report import backtest_page, terminal_text
 from forecast.results import Past
+from forecast.saved import amiss
 from forecast.study import GUESSES, Study, load_study
 from forecast.words import text
 
@@ -426,3 +428,28 @@ def test_a_past_without_money_is_forecast_in_units(small: tuple[Study, History])
     origin = origin_at(loaded, replace(now, counts=counts), 14, SETUP)
     assert "revenue" not in origin.came
     assert "won" in {cell[2] for cell in one_origin(origin)["cells"]}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("columns", ["period"]),
+        ("cells", []),
+        ("cells", [["2026-01"]]),
+        ("cells", [["2026-01", "ppc", "won", *["a"] * 12]]),
+        ("baselines", {"total": {"won": {"drift": {"crps": 1.0}}}}),
+    ],
+)
+def test_a_record_of_another_shape_is_told(place, value):
+    """A line whose checksum fits may still hold what no backtest wrote: it is refused before it is used."""
+    row = ["2026-01", "ppc", "won", math.nan, *range(11)]
+    sound = {
+        "origin": "2025-12",
+        "known": 12,
+        "columns": list(running.COLUMNS),
+        "cells": [row],
+        "baselines": {},
+    }
+    sound["sampling"] = {}
+    assert not amiss(sound, running.RECORD)
+    assert amiss(sound | {place: value}, running.RECORD)
