@@ -17,11 +17,13 @@ from forecast import __version__
 from forecast.errors import FitError, ForecastError, GateError, UsageError
 from forecast.options import (
     AMOUNT,
+    CSV_LOCALE,
     DRAWS,
     GO_ON,
     JSON,
     NATURAL,
     OUT,
+    OUTPUTS,
     OVERRIDES,
     PATH,
     PREVIEW,
@@ -207,10 +209,18 @@ def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
     raise Exit(FitError.exit_code)
 
 
-def _show_run(result: Any, *, as_json: bool, go_on: bool = False) -> None:
+def _show_run(
+    result: Any, *, as_json: bool, go_on: bool = False, outputs: tuple[str, ...] | None = None
+) -> None:
+    from forecast.outputs import files_of
     from forecast.report import summary_page
 
-    places = f"Report: {result.place / 'report.pdf'}\nTables: {result.place}/"
+    paper = "report.pdf" in files_of(outputs)
+    places = (
+        f"Report: {result.place / 'report.pdf'}\nTables: {result.place}/"
+        if paper
+        else f"Outputs: {result.place}/"
+    )
     said = _page(summary_page, result.made, after=places)
     _show({**result.summary, "folder": result.place}, said, as_json=as_json)
     where = f"The outputs are in {result.place}/, stamped FAIL."
@@ -229,6 +239,8 @@ def _told(job: Callable[..., Any], *given: Any, quiet: bool, **options: Any) -> 
 @click.option("--out", type=PATH, metavar="DIR", help="Write here, not to reports/demo/.")
 @SEED
 @DRAWS
+@OUTPUTS
+@CSV_LOCALE
 @QUIET
 @JSON
 def demo(json: bool, **options: Any) -> None:
@@ -238,7 +250,7 @@ def demo(json: bool, **options: Any) -> None:
     """
     from forecast import workflow
 
-    _show_run(_told(workflow.demo, **options), as_json=json)
+    _show_run(_told(workflow.demo, **options), as_json=json, outputs=options["outputs"])
 
 
 @app.command(short_help="a study from your own files, or a planning folder with sample data")
@@ -408,6 +420,8 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
 @OVERRIDES
 @GO_ON
 @PREVIEW
+@OUTPUTS
+@CSV_LOCALE
 @QUIET
 @JSON
 def run(go_on: bool, json: bool, **options: Any) -> None:
@@ -422,7 +436,7 @@ def run(go_on: bool, json: bool, **options: Any) -> None:
     from forecast import workflow
 
     result = _told(workflow.run, **options, go_on=go_on, today=_today())
-    _show_run(result, as_json=json, go_on=go_on)
+    _show_run(result, as_json=json, go_on=go_on, outputs=options["outputs"])
 
 
 def _today() -> Any:
@@ -520,14 +534,15 @@ def scenarios(go_on: bool, json: bool, **options: Any) -> None:
 @DRAWS
 @OVERRIDES
 @PREVIEW
+@CSV_LOCALE
 @QUIET
 @JSON
 def backtest(baseline: tuple[str, ...], gate: bool, json: bool, **options: Any) -> None:
     """Forecast the past from what was known then, and score it by what came, beside simple methods.
 
-    Every origin is fitted anew to its own past. What is not given follows [backtest] in the study. Writes backtest.json
-    and backtest.csv into reports/NAME/; the next run shows them in its report and its verdict. A backtest that is
-    stopped goes on where it was.
+    Every origin is fitted anew to its own past. What is not given follows [backtest] in the study. Writes
+    backtest.json, backtest.csv and backtest_totals.csv into reports/NAME/; the next run shows them in its report and
+    its verdict. A backtest that is stopped goes on where it was.
     """
     from forecast import workflow
     from forecast.report import backtest_page
@@ -544,6 +559,7 @@ def backtest(baseline: tuple[str, ...], gate: bool, json: bool, **options: Any) 
 @OUT
 @SEED
 @OVERRIDES
+@CSV_LOCALE
 @QUIET
 @JSON
 def rank(json: bool, **options: Any) -> None:

@@ -109,7 +109,11 @@ def _gain(measure: str) -> str:
 
 BAND = "mean q10 q50 q90"
 EVERY = "q05 q10 q25 q50 q75 q90 q95"
-_FORECAST = _columns((PERIOD, "period"), "channel measure", (by_measure, f"mean sd {EVERY}"))
+TOTAL = ("total",)  # what stands in a row that sums up others
+_CHANNEL = Column("channel", sums=TOTAL)
+_FORECAST = _columns(
+    Column("period", PERIOD, sums=TOTAL), _CHANNEL, "measure", (by_measure, f"mean sd {EVERY}")
+)
 _BELOW = Column("p_below", SHARE, "P(below benchmark)")
 _LEARNT = Column("learnt", SHARE, "learnt from the data (share)")
 _MARGINAL = Column("marginal", RATIO, "next unit of money brings")
@@ -120,16 +124,21 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "forecast": ("Forecast", _FORECAST),
     "forecast_recommended": ("Forecast recommended", _FORECAST),
     "known": ("Taken as known", _columns("name moves channels when", (RATIO, "q10 q50 q90"), "source")),
-    "bridge": ("Bridge", _columns("item", (COUNT, "won_mean"), (CURRENCY, BAND))),
+    "bridge": (
+        "Bridge",
+        _columns(
+            Column("item", sums=("revenue inside the horizon",)), (COUNT, "won_mean"), (CURRENCY, BAND)
+        ),
+    ),
     "history": ("History", _columns((PERIOD, "period"), "measure", (by_measure, "value"))),
     "funnel": (
         "Funnel",
         _columns(
-            "channel stage", (SHARE, BAND), (SHARE, "history", "seen in the data"),
+            _CHANNEL, "stage", (SHARE, BAND), (SHARE, "history", "seen in the data"),
             (SHARE, "benchmark_low benchmark_high"), _BELOW,
         ),
     ),
-    "economics": ("Unit economics", _columns("channel measure unit", (by_unit, BAND))),
+    "economics": ("Unit economics", _columns(_CHANNEL, "measure unit", (by_unit, BAND))),
     "allocation": (
         "Budget",
         _columns(
@@ -151,7 +160,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "benchmarks": (
         "Against the market",
         _columns(
-            "channel stage", (SHARE, BAND), (SHARE, "benchmark_low benchmark_high"), _BELOW,
+            _CHANNEL, "stage", (SHARE, BAND), (SHARE, "benchmark_low benchmark_high"), _BELOW,
             (SHARE, "p_above", "P(above benchmark)"), "position aim", (SHARE, "aim_rate"), (COUNT, _gain("won")),
             (CURRENCY, _gain("revenue")), "source",
         ),
@@ -192,9 +201,14 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
     "sensitivity": (
         "Sensitivity",
-        _columns("lever stage", (LABEL, "change"), "channel measure", (by_measure, BAND), (RATIO, "elasticity")),
+        _columns("lever stage", (LABEL, "change"), _CHANNEL, "measure", (by_measure, BAND), (RATIO, "elasticity")),
     ),
-    "variance": ("Variance", _columns("source", (CURRENCY, "variance"), (SHARE, "share error"))),
+    "variance": (
+        "Variance",
+        _columns(
+            Column("source", sums=("total", "forecast")), (CURRENCY, "variance"), (SHARE, "share error")
+        ),
+    ),
     "scenarios": ("Scenarios", _columns("scenario measure unit", (by_unit, BAND))),
     "goals": (
         "Goals",
@@ -211,7 +225,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
     "rates": (
         "Segment rates",
-        _columns("segment channel stage", (WHOLE, "entered moved"), (SHARE, BAND)),
+        _columns("segment", _CHANNEL, "stage", (WHOLE, "entered moved"), (SHARE, BAND)),
     ),
     "worth": (
         "Segments",
@@ -225,7 +239,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         "Segment shifts",
         _columns("segment", (WHOLE, "leads_moved"), (RATIO, _banded("won")), (CURRENCY, _banded("revenue"))),
     ),
-    "flow": ("Flowing back", _columns("channel", (COUNT, _banded("coming_back", "moving_on")))),
+    "flow": ("Flowing back", _columns(_CHANNEL, (COUNT, _banded("coming_back", "moving_on")))),
     "checks": ("Checks", _columns("name value threshold status advice")),
     # Seconds are left out: they differ from run to run, and the outputs must not.
     "sampling": (

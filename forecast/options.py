@@ -50,6 +50,39 @@ class Number(click.ParamType[float]):
         return number
 
 
+class Kinds(click.ParamType[tuple[str, ...]]):
+    """Kinds of outputs, with commas between."""
+
+    name = "kinds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The kinds; click's own error where one is none."""
+        from forecast.outputs import chosen
+
+        try:
+            return chosen(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CsvLocale(click.ParamType[str]):
+    """A locale that Babel knows."""
+
+    name = "locale"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The locale as it was typed; click's own error where it is none."""
+        from forecast.outputs import csv_form
+
+        try:
+            csv_form(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 PATH = _Path()
 NATURAL = click.IntRange(min=1)
 AMOUNT = Number(least=0)
@@ -69,6 +102,19 @@ OVERRIDES = click.option(
     callback=lambda _context, _option, given: list(given),
     metavar="KEY=VALUE",
     help="Override a key of the study: plan.periods=6. Repeatable.",
+)
+OUTPUTS = click.option(
+    "--outputs",
+    type=Kinds(),
+    metavar="KINDS",
+    help="Write these only, with commas between: pdf, xlsx, csv, draws. Default: all. summary.json is always written.",
+)
+CSV_LOCALE = click.option(
+    "--csv-locale",
+    type=CsvLocale(),
+    metavar="LOCALE",
+    help="Decimal mark and delimiter of CSV files, as a spreadsheet of this locale takes them: fi, de, en. Default: "
+    "the study's, else point and comma.",
 )
 QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 JSON = click.option("--json", is_flag=True, help="The result as JSON on stdout.")

@@ -79,6 +79,7 @@ from forecast.outlook import (
     with_recycling,
 )
 from forecast.outlook import told as lifetime_told
+from forecast.outputs import csv_form
 from forecast.periods import period_label
 from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
@@ -183,9 +184,13 @@ class Forecast(Results):
         """Any number of plans (period, channel) on common random numbers."""
         return simulate(self.case, plans, rng=np.random.default_rng(_streams(self.seed)[1]))
 
-    def write(self, folder: Path | str) -> Path:
-        """Write the files of a run into `folder`: see `report.write_outputs`."""
-        write_outputs(Path(folder), self, self.draws, self.told(), inputs=self.case.study.inputs)
+    def write(
+        self, folder: Path | str, *, outputs: Sequence[str] | None = None, csv_locale: str | None = None
+    ) -> Path:
+        """Write the files of a run into `folder`: see `report.write_outputs`, `outputs.KINDS`, `outputs.csv_form`."""
+        form = csv_form(self.case.study.outputs.csv_locale if csv_locale is None else csv_locale)
+        inputs = self.case.study.inputs
+        write_outputs(Path(folder), self, self.draws, self.told(), inputs=inputs, kinds=outputs, form=form)
         return Path(folder)
 
     def told(self, *, seconds: Mapping[str, float] | None = None, fitted: bool = False) -> dict[str, Any]:
@@ -365,7 +370,7 @@ class Forecast(Results):
 
     @cached_property
     def _study_hash(self) -> str:
-        whole = self.case.study.model_dump_json(exclude={"folder", "path"})
+        whole = self.case.study.model_dump_json(exclude={"folder", "path", "outputs"})
         return hashlib.sha256(whole.encode()).hexdigest()
 
     @cached_property

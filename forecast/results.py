@@ -294,7 +294,8 @@ def summarise(draws: Array, levels: Mapping[str, float] = LEVELS, *, sd: bool = 
 
 
 def forecast_table(outlook: xr.Dataset, plan: str, labels: list[str], stages: list[str]) -> pd.DataFrame:
-    """forecast.csv for one plan: period, channel, measure, mean, sd and quantiles, with totals.
+    """forecast.csv and totals.csv for one plan: period, channel, measure, mean, sd and quantiles; `Table.data` and
+    `Table.sums` tell them apart.
 
     `revenue_after_horizon` has no period inside the horizon and comes with period `total` only; the total of `waiting`
     over the periods is who waits at their end.

@@ -282,6 +282,7 @@ def _remade(folder: Path, progress: Progress | None) -> Iterator[str]:
             today=None if asked["today"] is None else date.fromisoformat(asked["today"]),
             progress=progress,
             **{key: asked[key] for key in ("seed", "draws", "sampler", "overrides", "go_on", "preview")},
+            **{key: asked.get(key) for key in ("outputs", "csv_locale")},
         )
         then, made = _outputs(manifest), _outputs(written.manifest_of(again) or {"files": {}})
         for name in sorted(then.keys() | made.keys()):

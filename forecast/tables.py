@@ -4,6 +4,9 @@
     column    name (of the frame and of files), heading, unit; the unit may follow from the row
     table     a frame, its columns in the order in which every hand shows them, and the sheet it fills
 
+A row that sums others up names that in one of its columns ("total"); files and sheets keep such rows apart from the
+rest (`Table.data`, `Table.sums`), so that whoever adds up or filters a column counts nothing twice.
+
 Numbers are raw (currency units, rates in [0, 1]); workbook, files and pages take headings and formats from here.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +82,7 @@ class Column:
     """A column of a table: its name, its unit (or what finds it from a row), its heading.
 
     heading: of a sheet; the name with spaces where it is not given. total: rows may be added up. in_files: CSV files
-    have it too.
+    have it too. sums: what stands in a row that sums up others over this column.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Column:
     heading: str = ""
     total: bool = False
     in_files: bool = True
+    sums: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -114,6 +118,20 @@ class Table:
         """The declared columns that the frame has, in the order of the declaration."""
         return [column for column in self.columns if column.name in self.frame]
 
+    @property
+    def data(self) -> Table:
+        """The rows that are no sums of others: what a CSV and the table of a sheet hold."""
+        return replace(self, frame=self.frame[~self._summed])
+
+    @property
+    def sums(self) -> Table:
+        """The rows that sum up others: over channels, over the horizon, or all."""
+        return replace(self, frame=self.frame[self._summed])
+
+    @property
+    def _summed(self) -> pd.Series[bool]:
+        return summed(self.frame, {column.name: column.sums for column in self.shown if column.sums})
+
     def totals(self) -> dict[str, float]:
         """The sums of the columns whose rows may be added up."""
         return {c.name: float(self.frame[c.name].sum()) for c in self.shown if c.total}
@@ -121,6 +139,16 @@ class Table:
     def for_files(self) -> pd.DataFrame:
         """The frame as CSV files have it."""
         return self.frame[[column.name for column in self.shown if column.in_files]]
+
+
+def summed(frame: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> pd.Series[bool]:
+    """Which rows of a frame sum up others: `words` has by column what stands in those."""
+    import pandas as pd
+
+    found = pd.Series(False, index=frame.index)
+    for column, said in words.items():
+        found |= frame[column].isin(list(said))
+    return found
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from forecast import results, written
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
 from forecast.budget import Budget, Fixed, firmness
 from forecast.checking import Done, bundled, read_asked
+from forecast.columns import TOTAL
 from forecast.errors import GateError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
@@ -33,12 +34,10 @@ from forecast.fit import (
 )
 from forecast.history import History, read_history
 from forecast.leads import rank_leads, read_lead_table, with_returns
+from forecast.outputs import LEFT_OUT_FILE, CsvForm, csv_form, files_of
 from forecast.planning import Forecast, check_compared, forecast, gain_check, judge
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
-    FILES,
-    LEFT_OUT_FILE,
-    LEVER_FILES,
     figure_svg,
     recommendation,
     scoring_figure,
@@ -49,11 +48,11 @@ from forecast.results import Levers, Past, Results, StudyFacts
 from forecast.saved import BACKTEST as SCHEMA
 from forecast.saved import sealed
 from forecast.study import Study, load_study
-from forecast.tables import json_text, plain
+from forecast.tables import json_text, plain, summed
 from forecast.threads import alone
 
 BACKTEST = "backtest.json"  # read again by the next run
-TIDY, SCORE = "backtest.csv", "score.json"
+TIDY, TIDY_TOTALS, SCORE = "backtest.csv", "backtest_totals.csv", "score.json"
 RANKING = ("ranking.csv", "reliability.svg", "scoring.json")
 
 
@@ -113,13 +112,16 @@ def run(
     today: date | None = None,
     saved: Path | None = None,
     preview: bool = False,
+    outputs: Sequence[str] | None = None,
+    csv_locale: str | None = None,
 ) -> Done:
     """The whole job: read, fit unless a saved fit still holds, forecast, recommend, write all outputs to a folder.
 
     `saved`: where the posterior is kept (default: NAME.nc beside the study). `preview`: the instant posterior in closed
     form in place of a fit, whether or not one is saved; none is written, and the outputs say so. `go_on`: with a fit
     that failed its diagnostics the numbers are the fit's all the same, not the preview's. `sampler`: as of `fit`; where
-    none is asked for, a saved fit holds whichever made it.
+    none is asked for, a saved fit holds whichever made it. `outputs`: kinds of `outputs.KINDS` (None: all).
+    `csv_locale`: whose marks CSV files have, in place of the study's.
     """
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
@@ -129,7 +131,8 @@ def run(
     inputs = [*loaded.inputs, place]
     read = {path: written.digest(path) for path in loaded.inputs}
     _sweep(loaded.folder)
-    written.check(folder, _files_of(loaded, history), inputs=inputs)
+    form = _form(loaded, csv_locale)
+    written.check(folder, _files_of(loaded, history, outputs), inputs=inputs)
     past = saved_backtest(folder, loaded, history)
     asked = _seed(seed), draws or DEFAULT_DRAWS
     if preview:
@@ -162,6 +165,8 @@ def run(
         "overrides": list(overrides),
         "go_on": go_on,
         "preview": preview,
+        "outputs": None if outputs is None else list(outputs),
+        "csv_locale": csv_locale,
         "today": None if today is None else today.isoformat(),
     }
     facts = {
@@ -176,7 +181,9 @@ def run(
         **_made_from(loaded, folder, read),
     }
     seconds = {"seconds": dict(clock.seconds)}
-    write_outputs(folder, made, made.draws, summary | seconds, inputs=inputs, facts=facts)
+    write_outputs(
+        folder, made, made.draws, summary | seconds, inputs=inputs, facts=facts, kinds=outputs, form=form
+    )
     clock.stop()
     return Done(summary | {"seconds": dict(clock.seconds)}, folder, made)
 
@@ -328,9 +335,10 @@ def backtest(
     seed: int | None = None,
     draws: int | None = None,
     today: date | None = None,
+    csv_locale: str | None = None,
     **options: Any,
 ) -> Done:
-    """`run_backtest` on a study file, with its `options`; writes backtest.json and backtest.csv.
+    """`run_backtest` on a study file, with its `options`; writes backtest.json, backtest.csv and backtest_totals.csv.
 
     Origins that are finished lie there too, so that a backtest that was stopped goes on where it was.
     """
@@ -338,13 +346,17 @@ def backtest(
     history = read_history(loaded, today=today)
     folder = _folder(out, loaded)
     _sweep(loaded.folder)
-    written.check(folder, (BACKTEST, TIDY), inputs=loaded.inputs)
+    form = _form(loaded, csv_locale)
+    written.check(folder, (BACKTEST, TIDY, TIDY_TOTALS), inputs=loaded.inputs)
     options |= {"draws": draws} if draws else {}
     records, summary = run_backtest(loaded, history, seed=_seed(seed), results=folder, **options)
+    table = tidy(records)
+    sums = summed(table, {"period": TOTAL, "channel": TOTAL})
     written.write(
         folder,
         {
-            TIDY: lambda path: write_csv(tidy(records), path),
+            TIDY: lambda path: write_csv(table[~sums], path, form),
+            TIDY_TOTALS: lambda path: write_csv(table[sums], path, form),
             BACKTEST: lambda path: path.write_bytes(json_text(sealed(plain(summary), SCHEMA)).encode()),
         },
         command="backtest",
@@ -418,6 +430,7 @@ def rank(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     today: date | None = None,
+    csv_locale: str | None = None,
 ) -> Done:
     """Rank the open leads of a study; writes ranking.csv, scoring.json and reliability.svg.
 
@@ -429,6 +442,7 @@ def rank(
     history = read_history(loaded, today=today)
     folder = _folder(out, loaded)
     _sweep(loaded.folder)
+    form = _form(loaded, csv_locale)
     written.check(folder, RANKING, inputs=loaded.inputs)
     table = with_returns(loaded, read_lead_table(loaded))
     made = rank_leads(loaded, history, table, seed=_seed(seed), progress=teller)
@@ -438,7 +452,7 @@ def rank(
     )
     told = json_text(made.summary, indent=1)
     makers = (
-        lambda path: write_csv(made.table, path),
+        lambda path: write_csv(made.table, path, form),
         lambda path: path.write_bytes(figure_svg(drawn).encode()),
         lambda path: path.write_bytes(told.encode()),
     )
@@ -454,8 +468,9 @@ def demo(
     seed: int | None = None,
     draws: int | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Done:
-    """`run` on the bundled company, from any folder; the posterior is kept in the report's folder."""
+    """`run` on the bundled company, with its `options`, from any folder; the posterior is kept in the report's."""
     folder = out or Path("reports") / "demo"
     return run(
         bundled("demo.toml"),
@@ -464,6 +479,7 @@ def demo(
         draws=draws,
         progress=progress,
         saved=folder / "posterior.nc",
+        **options,
     )
 
 
@@ -471,11 +487,17 @@ def _folder(out: Path | None, study: Study) -> Path:
     return out or Path("reports") / study.name
 
 
-def _files_of(study: Study, history: History) -> list[str]:
+def _form(study: Study, asked: str | None) -> CsvForm:
+    """The form of CSV files that was asked for, else the study's."""
+    return csv_form(study.outputs.csv_locale if asked is None else asked)
+
+
+def _files_of(study: Study, history: History, kinds: Sequence[str] | None) -> list[str]:
     """The files that a run of a study will write, as far as they are known before it."""
-    tables = [name for name in LEVER_FILES if getattr(study, name.removesuffix(".csv"), True)]
-    left_out = any(out.n for file in history.files for out in file.left_out)
-    return [*FILES, *tables, *([LEFT_OUT_FILE] if left_out else [])]
+    never = {f"{name}.csv" for name in ("scenarios", "goals") if not getattr(study, name)}
+    if not any(out.n for file in history.files for out in file.left_out):
+        never.add(LEFT_OUT_FILE)
+    return sorted(files_of(kinds) - never)
 
 
 def _sweep(folder: Path) -> None:

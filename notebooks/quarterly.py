@@ -73,7 +73,8 @@ checks = made.checks
 checks[checks["status"] != "PASS"].reset_index(drop=True)
 
 # %%
-totals = made.forecast[(made.forecast["period"] == "total") & (made.forecast["channel"] == "total")]
+totals = made.table("forecast").sums.frame
+totals = totals[(totals["period"] == "total") & (totals["channel"] == "total")]
 totals.set_index("measure")[["mean", "q10", "q50", "q90"]].round(0)
 
 # %%

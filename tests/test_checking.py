@@ -15,7 +15,7 @@ from conftest import ROOT, STUDY, listing
 from forecast import checking, workflow
 from forecast.cli import app
 from forecast.errors import StudyError, UsageError
-from forecast.report import FILES, LEVER_FILES
+from forecast.outputs import FILES, LEVER_FILES, LEVER_TOTALS
 
 HEAVY = (
     "matplotlib",
@@ -123,7 +123,12 @@ def test_a_quarter_can_be_planned_inside_the_new_folder(
     made = CliRunner().invoke(app, again)
     assert made.exit_code == 0, made.stderr
     assert "Report: reports/demo/report.pdf" in made.stdout
-    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == {*FILES, *LEVER_FILES, "manifest.json"}
+    assert set(listing(tmp_path / "plan" / "reports" / "demo")) == {
+        *FILES,
+        *LEVER_FILES,
+        *LEVER_TOTALS,
+        "manifest.json",
+    }
 
 
 def test_init_overwrites_nothing(tmp_path: Path):

@@ -438,6 +438,8 @@ def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_
         "overrides": ["plan.periods=6", "name=x"],
         "go_on": False,
         "preview": False,
+        "outputs": None,
+        "csv_locale": None,
     }
 
 

@@ -19,7 +19,7 @@ from conftest import DemoRun, command
 
 from forecast import workflow
 from forecast.cli import app
-from forecast.report import FILES, LEVER_FILES
+from forecast.outputs import FILES, LEVER_FILES, LEVER_TOTALS
 
 STAGES = ["visitors", "leads", "qualified", "won"]
 BRIDGE = ["won_from_pipeline", "won_from_new", "revenue_from_pipeline", "revenue_from_new"]
@@ -72,10 +72,15 @@ needs_poppler = pytest.mark.skipif(
 )
 
 
+def rows_of(run: DemoRun, name: str) -> pd.DataFrame:
+    """A table of the demo, with its periods as text."""
+    return pd.read_csv(run.folder / name, dtype={"period": str})
+
+
 @pytest.fixture
 def forecast_csv(demo_run: DemoRun) -> pd.DataFrame:
-    """forecast.csv of the demo."""
-    return pd.read_csv(demo_run.folder / "forecast.csv", dtype={"period": str})
+    """forecast.csv and totals.csv of the demo, one below the other."""
+    return pd.concat([rows_of(demo_run, name) for name in ("forecast.csv", "totals.csv")], ignore_index=True)
 
 
 @pytest.fixture
@@ -112,10 +117,11 @@ def test_the_demo_runs_and_says_where_its_report_lies(demo_run: DemoRun):
 
 
 def test_all_files_are_there_and_nothing_else(demo_run: DemoRun):
-    """The six files of the contract and the demo's posterior; no temporary file, nothing beside the folder."""
+    """The files of the contract and the demo's posterior; no temporary file, nothing beside the folder."""
     assert {path.name for path in demo_run.folder.iterdir()} == {
         *FILES,
         *LEVER_FILES,
+        *LEVER_TOTALS,
         "posterior.nc",
         "manifest.json",
     }
@@ -136,6 +142,24 @@ def test_forecast_csv_has_the_columns_and_rows_of_the_contract(forecast_csv: pd.
     assert len(forecast_csv) == (len(MEASURES) - 1) * 4 * 8 + 8
     assert set(forecast_csv.loc[forecast_csv["measure"] == "revenue_after_horizon", "period"]) == {"total"}
     assert forecast_csv.notna().all(axis=None)
+
+
+def test_no_total_stands_among_the_data(demo_run: DemoRun):
+    """Added up, forecast.csv gives what totals.csv says; no CSV but those of totals has a row that sums up others."""
+    tidy, totals = rows_of(demo_run, "forecast.csv"), rows_of(demo_run, "totals.csv")
+    assert list(tidy) == list(totals)
+    whole = totals[(totals["period"] == "total") & (totals["channel"] == "total")].set_index("measure")[
+        "mean"
+    ]
+    added = tidy.groupby("measure")["mean"].sum()
+    assert set(whole.index) - set(added.index) == {"revenue_after_horizon"}  # of no period
+    for measure, mean in added.items():
+        assert mean == pytest.approx(whole[measure], rel=1e-8), measure
+    for path in demo_run.folder.glob("*.csv"):
+        summed = pd.read_csv(path, dtype=str).isin(["total"]).any(axis=1)
+        assert (
+            summed.all() if "totals" in path.name and path.name != "variance_totals.csv" else not summed.any()
+        )
 
 
 def test_identities_of_forecast_csv(forecast_csv: pd.DataFrame):
@@ -304,8 +328,9 @@ def test_the_report_says_the_headline_on_at_least_four_pages(demo_run: DemoRun, 
     assert "300 000 EUR" in pages[0].replace("\u202f", " ").replace("\xa0", " ")
 
 
-def test_the_workbook_opens_with_the_same_numbers(demo_run: DemoRun, forecast_csv: pd.DataFrame):
+def test_the_workbook_opens_with_the_same_numbers(demo_run: DemoRun):
     """The forecast sheet holds forecast.csv, cell by cell."""
+    forecast_csv = rows_of(demo_run, "forecast.csv")
     book = openpyxl.load_workbook(demo_run.folder / "report.xlsx", read_only=True)
     assert book.sheetnames[0] == "Headline"
     rows = list(book["Forecast"].iter_rows(min_row=2, values_only=True))
@@ -325,7 +350,7 @@ def test_another_plan_takes_the_saved_fit(demo_study: Path):
     made = workflow.run(demo_study, out=demo_study.parent / "out", overrides=["plan.periods=4"])
     assert made.summary["provenance"]["fitted_now"] is False
     table = pd.read_csv(made.place / "forecast.csv")
-    assert set(table["period"]) == {"2026-11", "2026-12", "2027-01", "2027-02", "total"}
+    assert set(table["period"]) == {"2026-11", "2026-12", "2027-01", "2027-02"}
 
 
 def test_the_same_study_gives_the_same_bytes(demo_run: DemoRun, demo_study: Path, tmp_path: Path):

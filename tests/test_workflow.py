@@ -24,13 +24,16 @@ from forecast.errors import DataError, StudyError, UsageError
 from forecast.fit import load_posterior
 from forecast.history import read_history
 from forecast.lab import make_leads
-from forecast.report import FILES, ranking_page, score_page, terminal_text
+from forecast.outputs import FILES
+from forecast.report import ranking_page, score_page, terminal_text
 from forecast.study import load_study
 
 ALWAYS = (
     "manifest.json",
     "sensitivity.csv",
+    "sensitivity_totals.csv",
     "variance.csv",
+    "variance_totals.csv",
 )  # scenarios and goals only where the study has them
 
 
@@ -236,7 +239,7 @@ def test_channel_names_are_text_and_nothing_else(small_study: Path):
     save_by_hand(small_study)
     out = workflow.run(small_study, out=small_study.parent / "out").place
     channels = set(pd.read_csv(out / "forecast.csv")["channel"])
-    assert channels == {f"'{names['ppc']}", names["seo"], "total"}
+    assert channels == {f"'{names['ppc']}", names["seo"]}
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert [row["channel"] for row in summary["allocation"]] == [names["ppc"]]
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
@@ -389,7 +392,7 @@ def test_a_stopped_backtest_ends_with_the_same_bytes(small_study: Path, tmp_path
         run_backtest(*small, results=tmp_path / "parts", job=stops, **options)
     assert not (tmp_path / "parts" / "backtest.json").exists()
     workflow.backtest(small_study, out=tmp_path / "parts", **options)
-    for name in ("backtest.json", "backtest.csv"):
+    for name in ("backtest.json", "backtest.csv", "backtest_totals.csv"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     lines = next((tmp_path / "parts").glob("origins-*.jsonl")).read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3

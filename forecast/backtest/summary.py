@@ -129,7 +129,8 @@ def summary_of(
 
 
 def tidy(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """backtest.csv: a row per origin, period (or "total"), channel (or "total") and measure.
+    """backtest.csv and, of totals, backtest_totals.csv: a row per origin, period (or "total"), channel (or "total") and
+    measure.
 
     horizon: periods ahead, of the total all of them. crps_<baseline>: of the total of the horizon, where it was made.
     Rows of which nothing came are left out.

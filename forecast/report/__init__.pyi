@@ -1,9 +1,6 @@
 from .document import Page as Page
 from .figures import figure_svg as figure_svg
 from .figures import plot_fan as plot_fan
-from .files import FILES as FILES
-from .files import LEFT_OUT_FILE as LEFT_OUT_FILE
-from .files import LEVER_FILES as LEVER_FILES
 from .files import write_csv as write_csv
 from .files import write_outputs as write_outputs
 from .pages.budget import plot_budget as plot_budget

@@ -172,8 +172,8 @@ def plot_fan(
 ) -> Axes:  # fmt: skip
     """Draw the past of a measure as a line and its forecast as bands of 50, 80 and 90 %.
 
-    `history`: period, measure, value. `table`: forecast.csv; the rows with channel "total" are drawn, the row of the
-    whole horizon is not. `target`: of one period, a dashed line.
+    `history`: period, measure, value. `table`: of the forecast; its rows with channel "total" are drawn, the row of
+    the whole horizon is not. `target`: of one period, a dashed line.
     """
     past = history[history["measure"] == measure].tail(recent)
     rows = table[(table["measure"] == measure) & (table["channel"] == "total") & (table["period"] != "total")]

@@ -6,7 +6,7 @@ in XLSX by writing them as strings. Same tables, same bytes: the only date in an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,16 @@ import pandas as pd
 import xarray as xr
 
 from forecast.fit import netcdf
+from forecast.outputs import (
+    LEFT_OUT_FILE,
+    LEVER_FILES,
+    LEVER_TOTALS,
+    PROGRAMS,
+    RUN_FILES,
+    SUMMARY_FILE,
+    CsvForm,
+    files_of,
+)
 from forecast.periods import parse_period, shift
 from forecast.results import Results
 from forecast.saved import OUTLOOK, SUMMARY, sealed
@@ -25,14 +35,6 @@ from forecast.words import Message, clean, message, typed
 from forecast.written import write
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-FILES = ("forecast.csv", "allocation.csv", "report.xlsx", "report.pdf", "draws.nc", "summary.json")
-LEVER_FILES = (
-    "sensitivity.csv",
-    "variance.csv",
-    "scenarios.csv",
-    "goals.csv",
-)  # each where its table is made
-LEFT_OUT_FILE = "left_out.csv"  # where rows were left out
 
 
 def write_outputs(
@@ -43,36 +45,59 @@ def write_outputs(
     *,
     inputs: Iterable[Path] = (),
     facts: Mapping[str, Any] | None = None,
+    kinds: Sequence[str] | None = None,
+    form: CsvForm = PROGRAMS,
 ) -> None:
-    """Write every output of a run into `folder`, all or none; files of other names there are left alone.
+    """Write the outputs of a run into `folder`, all or none; files of other names there are left alone.
 
-    inputs: what it was made from, never written over. facts: what the folder's manifest says of the run. A table of an
-    earlier run that this one does not have goes. Raises UsageError where the disk says no, or a file there is not ours
-    (`written.check`).
+    inputs: what it was made from, never written over. facts: what the folder's manifest says of the run. kinds: which
+    outputs beside the summary (`outputs.KINDS`; None: all). form: of CSV. A file of an earlier run that this one does
+    not write goes, so that nothing old stands beside what is new. Raises UsageError where the disk says no, or a file
+    there is not ours (`written.check`).
     """
-    from forecast.report.pdf import report_pdf  # typst, matplotlib and xlsxwriter, loaded where they write
-    from forecast.report.workbook import write_workbook
-
     stamp = timestamp(made)
-    written: dict[str, Callable[[Path], object]] = {
-        "forecast.csv": lambda path: write_csv(made.table("forecast"), path),
-        "allocation.csv": lambda path: write_csv(made.table("allocation"), path),
-        "report.xlsx": lambda path: write_workbook(made, path, created=datetime.fromtimestamp(stamp, UTC)),
-        "report.pdf": lambda path: path.write_bytes(report_pdf(made, timestamp=stamp)),
-        "summary.json": lambda path: path.write_bytes(json_text(sealed(plain(summary), SUMMARY)).encode()),
+    makers: dict[str, Callable[[Path], object]] = {
+        "report.xlsx": lambda path: _workbook(made, path, stamp),
+        "report.pdf": lambda path: path.write_bytes(_pdf(made, stamp)),
+        SUMMARY_FILE: lambda path: path.write_bytes(json_text(sealed(plain(summary), SUMMARY)).encode()),
+    }
+    if outlook is not None:
+        makers["draws.nc"] = lambda path: write_draws(outlook, path)
+    for name, table in _tables(made).items():
+        makers[name] = partial(write_csv, table, form=form)
+    wanted = files_of(kinds)
+    files = {name: makers[name] for name in RUN_FILES if name in makers and name in wanted}
+    write(folder, files, command="run", stale=RUN_FILES, inputs=inputs, facts=facts)
+
+
+def _tables(made: Results) -> dict[str, Table | pd.DataFrame]:
+    """What stands in each CSV: rows that sum up others have a file of their own."""
+    forecast = made.table("forecast")
+    files: dict[str, Table | pd.DataFrame] = {
+        "forecast.csv": forecast.data,
+        "totals.csv": forecast.sums,
+        "allocation.csv": made.table("allocation"),
     }
     for name in LEVER_FILES:
         key = name.removesuffix(".csv")
         if getattr(made.levers, key, None) is not None:
-            written[name] = partial(write_csv, made.table(key))
-    if outlook is not None:
-        written["draws.nc"] = lambda path: write_draws(outlook, path)
+            files[name] = made.table(key).data
+            if (totals := f"{key}_totals.csv") in LEVER_TOTALS:
+                files[totals] = made.table(key).sums
     rows = left_out_rows(made)
-    if len(rows):
-        written[LEFT_OUT_FILE] = partial(write_csv, rows)
-    sometimes = (*LEVER_FILES, LEFT_OUT_FILE)
-    files = {name: written[name] for name in (*sometimes, *FILES) if name in written}
-    write(folder, files, command="run", stale=sometimes, inputs=inputs, facts=facts)
+    return files | ({LEFT_OUT_FILE: rows} if len(rows) else {})
+
+
+def _workbook(made: Results, path: Path, stamp: int) -> None:
+    from forecast.report.workbook import write_workbook  # xlsxwriter, loaded where it writes
+
+    write_workbook(made, path, created=datetime.fromtimestamp(stamp, UTC))
+
+
+def _pdf(made: Results, stamp: int) -> bytes:
+    from forecast.report.pdf import report_pdf  # typst and matplotlib, loaded where they write
+
+    return report_pdf(made, timestamp=stamp)
 
 
 def left_out_rows(made: Results) -> pd.DataFrame:
@@ -114,17 +139,25 @@ def _one_line(cell: Any) -> Any:
     return clean(cell) if isinstance(cell, str) else clean(typed(cell)) if isinstance(cell, Message) else cell
 
 
-def write_csv(table: Table | pd.DataFrame, path: Path) -> None:
+def write_csv(table: Table | pd.DataFrame, path: Path, form: CsvForm = PROGRAMS) -> None:
     """A table as UTF-8 CSV: ten significant digits, empty where there is no number, text clean and guarded.
 
-    Labels of our own ("+10 %") are as they are.
+    Labels of our own ("+10 %") are as they are. form: decimal mark and delimiter; no number has marks of thousands.
     """
     safe = table.for_files() if isinstance(table, Table) else table.copy()
     ours = {c.name for c in table.shown if c.unit == LABEL} if isinstance(table, Table) else set()
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
         if column not in ours:
             safe[column] = safe[column].map(lambda cell: guarded(_one_line(cell)))
-    safe.to_csv(path, index=False, float_format="%.10g", lineterminator="\n", encoding="utf-8")
+    safe.to_csv(
+        path,
+        index=False,
+        float_format="%.10g",
+        decimal=form.decimal,
+        sep=form.delimiter,
+        lineterminator="\n",
+        encoding=form.encoding,
+    )
 
 
 def write_draws(outlook: xr.Dataset, path: Path) -> None:

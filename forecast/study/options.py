@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from forecast.outputs import csv_form
 from forecast.periods import parse_period
 from forecast.study.file import (
     Delay,
@@ -112,6 +113,22 @@ class BacktestSpec(Table):
     least: Annotated[int, Field(ge=2)] = 12
     spend: Literal["actual", "planned", "last year"] = "actual"
     gate: GateSpec = GateSpec()
+
+
+# ------------------------------------------------------------------------------------------------------------ files
+
+
+def _locale(written: str) -> str:
+    csv_form(written)
+    return written
+
+
+class OutputsSpec(Table):
+    """How files are written, which no number depends on. `csv_locale`: whose decimal mark and delimiter CSV files have
+    ("fi", "de-CH"); None: those of programs.
+    """
+
+    csv_locale: Annotated[str, AfterValidator(_locale)] | None = None
 
 
 # ----------------------------------------------------------------------------------------------------- single leads

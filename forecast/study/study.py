@@ -47,6 +47,7 @@ from forecast.study.options import (
     LiftTestSpec,
     MarginalSpread,
     NurturingSpec,
+    OutputsSpec,
     ScoringSpec,
     SegmentsSpec,
 )
@@ -331,6 +332,7 @@ class Study(Table):
     priors: PriorsSpec = PriorsSpec()
     lift_tests: tuple[LiftTestSpec, ...] = Field(default=(), alias="lift_test")
     backtest: BacktestSpec = BacktestSpec()
+    outputs: OutputsSpec = OutputsSpec()
     scoring: ScoringSpec | None = None
     segments: SegmentsSpec | None = None
     nurturing: NurturingSpec | None = None

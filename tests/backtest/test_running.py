@@ -162,7 +162,7 @@ def test_totals_are_those_of_the_draws_and_what_came_is_the_history(
 
 
 def test_the_summary_is_what_the_table_says(made: tuple[list[dict[str, Any]], dict[str, Any]]) -> None:
-    """Scores of the headline by hand from backtest.csv; overlapping origins are worth fewer."""
+    """Scores of the headline by hand from the rows of its totals; overlapping origins are worth fewer."""
     records, summary = made
     frame = tidy(records)
     mine = frame[
@@ -384,7 +384,7 @@ def test_killed_while_it_fits_and_taken_up_again(small: tuple[Study, History], t
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     for out in (killed, whole):
         assert start(small[0].path, out).wait() == 0
-    for name in ("backtest.json", "backtest.csv"):
+    for name in ("backtest.json", "backtest.csv", "backtest_totals.csv"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 

@@ -21,6 +21,7 @@ import xarray as xr
 
 from forecast.columns import TABLES
 from forecast.errors import UsageError
+from forecast.outputs import FILES
 from forecast.report import files as export
 from forecast.report.workbook import write_workbook
 from forecast.results import Levers
@@ -53,20 +54,27 @@ def hashes(folder) -> dict[str, str]:
 
 
 def test_all_files_are_written_and_nothing_else(written):
-    """The six files of the contract, no temporary folder left."""
+    """The files of the contract, no temporary folder left."""
     folder, _ = written
-    assert {*export.FILES, "manifest.json"} == {p.name for p in folder.iterdir()}
+    assert {*FILES, "manifest.json"} == {p.name for p in folder.iterdir()}
 
 
 def test_forecast_csv_holds_the_table(written):
-    """Columns in order, ten significant digits, every row."""
+    """Columns in order, ten significant digits, every row; those of totals in a file of their own."""
     folder, tables = written
-    back = pd.read_csv(folder / "forecast.csv")
+    parts = [pd.read_csv(folder / name) for name in ("forecast.csv", "totals.csv")]
+    assert [set(part["period"].eq("total") | part["channel"].eq("total")) for part in parts] == [
+        {False},
+        {True},
+    ]
+    back, whole = pd.concat(parts), tables.table("forecast")
     columns = ["period", "channel", "measure", "mean", "sd", "q05", "q10", "q25", "q50", "q75", "q90", "q95"]
     assert columns == list(back)
-    np.testing.assert_allclose(back[columns[3:]], tables.forecast[columns[3:]], rtol=1e-9)
+    frame = pd.concat([whole.data.frame, whole.sums.frame])
+    assert len(frame) == len(tables.forecast)
+    np.testing.assert_allclose(back[columns[3:]], frame[columns[3:]], rtol=1e-9)
     names = [c.removeprefix("'") for c in back["channel"]]
-    assert tables.forecast["channel"].map(clean).tolist() == names
+    assert frame["channel"].map(clean).tolist() == names
     assert b"\r" not in (folder / "forecast.csv").read_bytes()
 
 
@@ -230,7 +238,7 @@ def test_draws_come_back_as_they_were(written):
 
 @pytest.mark.slow
 def test_same_tables_same_bytes_in_any_process(tmp_path):
-    """Another process, time zone, hash seed and locale write the same six files."""
+    """Another process, time zone, hash seed and locale write the same files."""
     code = (
         "import sys, pathlib; from tests.tables_fixture import plausible_tables, plausible_outlook;"
         "from forecast.report.files import write_outputs; t = plausible_tables(channels=('seo', 'ppc'));"
@@ -243,7 +251,7 @@ def test_same_tables_same_bytes_in_any_process(tmp_path):
         env = os.environ | extra | {"PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, env=env)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
-    assert {*export.FILES, "manifest.json"} == set(hashes(tmp_path / "one"))
+    assert {*FILES, "manifest.json"} == set(hashes(tmp_path / "one"))
 
 
 def small(**given):
@@ -259,9 +267,7 @@ def test_a_second_run_replaces_the_first_and_leaves_other_files(tmp_path, no_pap
     export.write_outputs(folder, small(seed=9), None, {"run": 2})
     assert json.loads((folder / "summary.json").read_text())["run"] == 2
     assert "mine" == (folder / "notes.txt").read_text()
-    assert set(export.FILES) - {"draws.nc"} | {"notes.txt", "manifest.json"} == {
-        p.name for p in folder.iterdir()
-    }
+    assert set(FILES) - {"draws.nc"} | {"notes.txt", "manifest.json"} == {p.name for p in folder.iterdir()}
 
 
 def test_a_table_that_the_study_no_longer_asks_for_goes(tmp_path, no_paper):

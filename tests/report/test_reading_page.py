@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from forecast.history import DataRead, History, dataset, what_was_read
+from forecast.outputs import LEFT_OUT_FILE
 from forecast.periods import period_range
 from forecast.read import FileRead, LeftOut, Outcome
-from forecast.report import LEFT_OUT_FILE, audit_page, terminal_text, write_outputs, write_workbook
+from forecast.report import audit_page, terminal_text, write_outputs, write_workbook
 from forecast.report.contents import report_of
 from forecast.study import load_study
 from forecast.words import message

@@ -86,9 +86,11 @@ def test_a_run_writes_what_the_command_says(with_levers: Path, no_paper: None, t
     assert [row["mean"] for row in summary["scenarios"]] == pytest.approx(list(asked["mean"]), nan_ok=True)
     written = pd.read_csv(out / "scenarios.csv")
     assert written["mean"].to_numpy() == pytest.approx(asked["mean"].to_numpy(), nan_ok=True)
-    assert pd.read_csv(out / "variance.csv").set_index("source").loc["total", "share"] == 1.0
+    assert pd.read_csv(out / "variance_totals.csv").set_index("source").loc["total", "share"] == 1.0
+    assert pd.read_csv(out / "variance.csv")["share"].sum() == pytest.approx(1.0)
     assert pd.read_csv(out / "goals.csv")["amount"].tolist() == [40.0]
-    assert set(pd.read_csv(out / "sensitivity.csv")["channel"]) == {"ppc", "seo", "total"}
+    assert set(pd.read_csv(out / "sensitivity.csv")["channel"]) == {"ppc", "seo"}
+    assert set(pd.read_csv(out / "sensitivity_totals.csv")["channel"]) == {"total"}
 
 
 def test_a_study_without_scenarios_is_told_how_to_write_one(fitted_study: Path):
