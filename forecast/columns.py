@@ -53,7 +53,9 @@ _BY_UNIT = {
 
 
 def unit_of(measure: str) -> Unit:
-    """What a measure is counted in: money, or a number of units."""
+    """What a measure is counted in: money, or a number of units. Spend is planned, so every unit of it counts."""
+    if measure == "spend":
+        return AMOUNT
     return CURRENCY if measure.startswith(_MONEYS) else COUNT
 
 
@@ -121,6 +123,11 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "forecast_recommended": ("Forecast recommended", _FORECAST),
     "known": ("Taken as known", _columns("name moves channels when", (RATIO, "q10 q50 q90"), "source")),
     "bridge": ("Bridge", _columns("item", (COUNT, "won_mean"), (CURRENCY, BAND))),
+    "windows": ("Past windows", _columns((PERIOD, "first last"), "measure", (by_measure, "value"))),
+    "comparison": (
+        "Against the past",
+        _columns("against", (PERIOD, "first last"), "measure item", (by_measure, "amount")),
+    ),
     "history": ("History", _columns((PERIOD, "period"), "measure", (by_measure, "value"))),
     "funnel": (
         "Funnel",
@@ -165,7 +172,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
     "evidence": (
         "Elasticities",
-        _columns("channel", (RATIO, "elasticity_mean q10 q90"), (SHARE, "evidence"), "sentence"),
+        _columns("channel", (RATIO, "elasticity_mean q10 q90"), (SHARE, "evidence"), (YES_NO, "assumed"), "sentence"),
     ),
     "optimum": ("Best budget by draw", _columns("channel", (AMOUNT, "q10 q50 q90"))),
     "tests": (
