@@ -28,9 +28,10 @@ COMPARISON_NOTE = message(
     "The rows add up. Chance: what came then beside what the funnel of that time made likely. Bars are named by the "
     "first period that they hold."
 )
+BARS_NOTE = message("Bars are named by the first period that they hold.")
 PLAN_NOTE = message(
-    "Brings: expected eventual contribution, gross margin times eventual revenue less the spend. Nearly as good: inside "
-    "it the result hardly depends on the amount."
+    "Brings: expected eventual contribution, gross margin times eventual revenue less the spend. Nearly as good: there "
+    "the result hardly depends on the amount."
 )
 SIGN = message(
     'The command "forecast sign" puts on record which plan is followed, by whom, and why where it is another.'
@@ -114,6 +115,45 @@ def outlook(study: StudyFacts, head: Mapping[str, Any]) -> Message:
         text = "{x:number}~{cur} of it are paid by earlier customers (recurring revenue)."
         parts.append(message(text, x=head["recurring_mean"], cur=study.currency))
     return parts[0] if len(parts) == 1 else together(*parts)
+
+
+def against(study: StudyFacts, comparison: pd.DataFrame) -> Text:
+    """The forecast against what came just before, and a year before."""
+    if comparison.empty:
+        return message(
+            "No earlier periods of the same number are known whole: there is nothing to compare with."
+        )
+    wide = comparison.pivot(index="against", columns="item", values="amount")
+    rows = comparison.drop_duplicates("against").set_index("against")
+    unit = unit_of(study, str(comparison["measure"].iloc[0]))
+    parts: list[Text] = []
+    for name in rows.index:
+        came, now = float(wide.loc[name, "came"]), float(wide.loc[name, "forecast"])
+        year = name != "before"
+        said = _AGAINST[year, now >= came]
+        ends = {"first": rows.loc[name, "first"], "last": rows.loc[name, "last"]}
+        parts.append(message(said, x=abs(now - came), came=came, unit=unit, **ends))
+    return together(*parts)
+
+
+_AGAINST = {
+    (
+        False,
+        True,
+    ): "Expected is {x:number}~{unit} more than came in {first} to {last} just before ({came:number}).",
+    (
+        False,
+        False,
+    ): "Expected is {x:number}~{unit} less than came in {first} to {last} just before ({came:number}).",
+    (
+        True,
+        True,
+    ): "Against the same periods a year before ({came:number}~{unit}) it is {x:number}~{unit} more.",
+    (
+        True,
+        False,
+    ): "Against the same periods a year before ({came:number}~{unit}) it is {x:number}~{unit} less.",
+}
 
 
 def target(study: StudyFacts, head: Mapping[str, Any]) -> Message:

@@ -85,7 +85,10 @@ def _by_period(made: Results, measure: str) -> Listing:
         return said(head, lambda row: unit_of(name).said(row["by"][name]["mean"]))
 
     def spread(low: str, high: str, head: Text) -> Any:
-        return said(head, lambda row: unit.band(row["by"][measure][low], row["by"][measure][high]), width="3")
+        def cell(row: Record) -> Text:
+            return unit.band(row["by"][measure][low], row["by"][measure][high], narrow=True)
+
+        return said(head, cell, width="2")
 
     columns = [said(message("Period, {cur}", cur=made.study.currency), period, "l", "a")]
     columns += [mean(name, stage_word(name)) for name in asked if name != measure]

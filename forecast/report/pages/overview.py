@@ -17,9 +17,9 @@ from forecast.report.document import (
     Shown,
     Tile,
     adding_up,
-    band,
     listing,
     named,
+    said,
     value,
 )
 from forecast.report.figures import BLUE, INK, ORANGE, SKY, area, house, legend, line, panels, scale_of
@@ -155,9 +155,10 @@ def _against(made: Results) -> list[Part]:
     return [
         Part(
             "The forecast beside the past",
+            lead=sentences.against(made.study, made.comparison),
             figure=Picture(drawn, alt),
             listings=listings,
-            note=sentences.COMPARISON_NOTE if listings else "",
+            note=sentences.COMPARISON_NOTE if listings else sentences.BARS_NOTE,
             beside=share if listings else 0.0,
         )
     ]
@@ -267,7 +268,11 @@ def _budget(made: Results) -> list[Part]:
         value("current", "Current", AMOUNT),
         value("recommended", f"Recom{SOFT}mended", AMOUNT),
         value("moved", "Change", CHANGE),
-        band("Nearly as good", CURRENCY, "a", low="low", high="high"),
+        said(
+            "Nearly as good",
+            lambda row: CURRENCY.band(row["low"], row["high"], narrow=True) if "low" in row else "",
+            width="2",
+        ),
         value("expected_contribution_current", "Brings now"),
         value("expected_contribution_recommended", "Would bring"),
         value("gain", "Gain", CHANGE),
