@@ -34,7 +34,7 @@ def horizon_page(made: Results) -> Page:
         Part("What is assumed", listings=[_assumptions(made)]),
         Part("Last time, and what next", points=_next(made)),
     ]
-    return Page("The forecast period by period", parts, alone=True)
+    return Page("The forecast period by period", parts)
 
 
 # ----------------------------------------------------------------------------------------------------- by period
@@ -154,8 +154,11 @@ def spend_less(made: Results) -> Text:
     if not spent[0] <= at <= spent[-1]:
         return ""
     less, same = (float(np.interp(x, spent, brings)) for x in (at, min(current, spent[-1])))
-    said_of = "With a fifth less money, best divided, {x:number}~{cur} less contribution comes in the end."
-    return message(said_of, x=max(same - less, 0.0), cur=made.study.currency) if same > less else ""
+    return message(
+        "A fifth less money, best divided, would bring {less:number}~{cur} of contribution in the end; as much money as "
+        "now, best divided, {same:number}~{cur}.",
+        less=less, same=same, cur=made.study.currency,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- what is assumed
