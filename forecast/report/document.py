@@ -113,7 +113,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the report, as long as its parts are; sheets: its tables in full. alone: on a sheet of its own; what follows begins another."""
+    """A page of the report, as long as its parts are; sheets: its tables in full. alone: what follows begins a new sheet."""
 
     title: Text = ""
     parts: Sequence[Part] = ()

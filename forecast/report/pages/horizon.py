@@ -155,8 +155,8 @@ def spend_less(made: Results) -> Text:
         return ""
     less, same = (float(np.interp(x, spent, brings)) for x in (at, min(current, spent[-1])))
     return message(
-        "A fifth less money, best divided, would bring {less:number}~{cur} of contribution in the end; as much money as "
-        "now, best divided, {same:number}~{cur}.",
+        "A fifth less money, best divided, would bring {less:number}~{cur} of contribution in the end; as much as now, "
+        "best divided, {same:number}~{cur}.",
         less=less, same=same, cur=made.study.currency,
     )  # fmt: skip
 
