@@ -53,7 +53,9 @@ _BY_UNIT = {
 
 
 def unit_of(measure: str) -> Unit:
-    """What a measure is counted in: money, or a number of units."""
+    """What a measure is counted in: money, or a number of units. Spend is planned, so every unit of it counts."""
+    if measure == "spend":
+        return AMOUNT
     return CURRENCY if measure.startswith(_MONEYS) else COUNT
 
 
@@ -130,6 +132,11 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("item", sums=("revenue inside the horizon",)), (COUNT, "won_mean"), (CURRENCY, BAND)
         ),
     ),
+    "windows": ("Past windows", _columns((PERIOD, "first last"), "measure", (by_measure, "value"))),
+    "comparison": (
+        "Against the past",
+        _columns("against", (PERIOD, "first last"), "measure", Column("item", sums=("forecast",)), (by_measure, "amount")),
+    ),
     "history": ("History", _columns((PERIOD, "period"), "measure", (by_measure, "value"))),
     "funnel": (
         "Funnel",
@@ -174,7 +181,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
     "evidence": (
         "Elasticities",
-        _columns("channel", (RATIO, "elasticity_mean q10 q90"), (SHARE, "evidence"), "sentence"),
+        _columns("channel", (RATIO, "elasticity_mean q10 q90"), (SHARE, "evidence"), (YES_NO, "assumed"), "sentence"),
     ),
     "optimum": ("Best budget by draw", _columns("channel", (AMOUNT, "q10 q50 q90"))),
     "tests": (

@@ -23,7 +23,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from forecast import results
-from forecast.backtest import calibration_of
+from forecast.backtest import calibration_of, compared_with
 from forecast.budget import (
     BEYOND_SEEN,
     Budget,
@@ -245,6 +245,7 @@ class Forecast(Results):
             draws=self.case.posterior.draws * REPLICATES,
             limits=_limits(study, self.case.plan),
             lifetime=lifetime_told(study),
+            spend_plan=_spend_plan(study, given=self._planned is None),
         )
 
     @cached_property
@@ -258,6 +259,7 @@ class Forecast(Results):
             deals=deal_law(self.case.history),
             calibration=calibration_of(self._past),
             plausible=self._plausible,
+            evidence=self.evidence,
         )
 
     @cached_property
@@ -279,6 +281,23 @@ class Forecast(Results):
     def history(self) -> pd.DataFrame:
         """Totals of the past."""
         return results.history_table(self.case.history)
+
+    @cached_property
+    def windows(self) -> pd.DataFrame:
+        """Past periods, as many at a time as the horizon has."""
+        return results.windows_table(self.case.history, self.case.horizon)
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """The forecast beside what came just before, and a year before, with the reasons for the difference."""
+        if not self.case.history.attributed:
+            return results.framed("comparison")
+        names = ("revenue", "refunds", "recurring") if "revenue" in self.draws else ("won",)
+        totals = {
+            name: results.total_draws(self.draws, "given", name) for name in names if name in self.draws
+        }
+        rows = compared_with(self.case, {name: float(draws.mean()) for name, draws in totals.items()})
+        return results.framed("comparison", rows)
 
     @cached_property
     def forecast(self) -> pd.DataFrame:
@@ -574,6 +593,7 @@ def judge(
 
     With a budget that was divided, its `allocation`, and whether its gain is `plausible`.
     """
+    divided = None if allocation is None else list(allocation["channel"])
     return verdict(
         posterior,
         results.framed("audit"),
@@ -581,7 +601,21 @@ def judge(
         results.framed("allocation") if allocation is None else allocation,
         deals=deal_law(history),
         plausible=plausible,
+        evidence=None if divided is None else results.evidence_table(study, history, posterior, divided),
     )
+
+
+def _spend_plan(study: Study, *, given: bool) -> Text:
+    """Where the planned spend comes from."""
+    if given:
+        return "given by hand"
+    if isinstance(study.plan.spend, dict):
+        return "amounts of the study file"
+    known = {
+        "current": "goes on as in the last three periods",
+        "last year": "as in the same periods a year before, at the recent level",
+    }
+    return known.get(study.plan.spend) or message("from {file:clean}", file=study.plan.spend)
 
 
 def _limits(study: Study, plan: NDArray[np.float64]) -> Message:

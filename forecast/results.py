@@ -24,7 +24,7 @@ from forecast.budget import Allocation, Curves, Firmness
 from forecast.columns import TABLES, origins
 from forecast.equations import surprise
 from forecast.errors import UsageError
-from forecast.fit import Posterior, channel_priors, delay_prior, lift_data
+from forecast.fit import EVIDENCE_LEARNT, Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import DataRead, History
 from forecast.outlook import REPLICATES, UNITS, Flow, chances, in_total, largest, ratio, unit_measures
 from forecast.periods import DAYS_PER_PERIOD, period_label
@@ -67,6 +67,7 @@ class StudyFacts:
     draws: int | None = None
     limits: Text = ""
     lifetime: Text = ""
+    spend_plan: Text = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,16 +184,19 @@ class Results:
 
     What is given here is all there is; `planning.Forecast` makes the same when it is asked for.
 
-    forecast_recommended: the forecast under the recommended plan. evidence: of the response to spend. sampling: how
-    each part of the model was sampled. decision: where a budget is recommended. levers: what would change the
-    forecast. known: events and changes in it. segments, recycling: where the study asks for them. backtest: where one
-    belongs to these data. read: what was read of which files.
+    forecast_recommended: the forecast under the recommended plan. windows: past periods, as many at a time as the
+    horizon has. comparison: the forecast beside the last of them, and that of the year before, with reasons.
+    evidence: of the response to spend. sampling: how each part of the model was sampled. decision: where a budget
+    is recommended. levers: what would change the forecast. known: events and changes in it. segments, recycling:
+    where the study asks for them. backtest: where one belongs to these data. read: what was read of which files.
     """
 
     study: StudyFacts
     verdict: Verdict = field(default_factory=Verdict)
     headline: Mapping[str, Any] = field(default_factory=dict)
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    windows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparison: pd.DataFrame = field(default_factory=pd.DataFrame)
     forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
     forecast_recommended: pd.DataFrame = field(default_factory=pd.DataFrame)
     known: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -384,6 +388,25 @@ def history_table(history: History) -> pd.DataFrame:
     return framed("history", rows)
 
 
+WINDOWS = 8  # past windows that stand beside the forecast
+
+
+def windows_table(history: History, horizon: int) -> pd.DataFrame:
+    """Totals of the last windows of the history, each as long as the horizon; one that is not known whole is left out.
+
+    A row for each window and measure (revenue, where there is any, and wins): first, last, measure, value.
+    """
+    rows, n = list[dict[str, Any]](), history.periods.size
+    for end in range(n, 0, -horizon)[:WINDOWS][::-1]:
+        start = end - horizon
+        for measure in (name for name in ("revenue", "won") if start >= 0 and name in history.counts):
+            value = float(history.came(measure)[start:end].sum())
+            if np.isfinite(value):
+                ends = {"first": history.labels[start], "last": history.labels[end - 1]}
+                rows.append(ends | {"measure": measure, "value": value})
+    return framed("windows", rows)
+
+
 def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
     """Rates of the horizon's cohorts by channel and in total, beside what history shows and the market's range."""
     rows = []
@@ -531,20 +554,25 @@ def evidence_table(study: Study, history: History, posterior: Posterior, names: 
         spread = float(np.log(paid).std()) if len(paid) > 1 else 0.0
         tests = int((measured["lift_channel"] == i).sum())
         band = _scalars(draws)
-        told = {"evidence": evidence, "sentence": _evidence_of(evidence, spread, tests)}
+        assumed = evidence < EVIDENCE_LEARNT
+        told = {
+            "evidence": evidence,
+            "assumed": assumed,
+            "sentence": _evidence_of(spread, tests, assumed=assumed),
+        }
         rows.append(band | {"channel": name, "elasticity_mean": band["mean"]} | told)
     return framed("evidence", rows)
 
 
-def _evidence_of(evidence: float, spread: float, tests: int) -> Message:
+def _evidence_of(spread: float, tests: int, *, assumed: bool) -> Message:
     """What an elasticity rests on, in words."""
-    counted: Text = ""
     if tests:
-        one = tests == 1
-        counted = message(" and 1 lift test counted" if one else " and {n} lift tests counted", n=tests)
-    verb = "is learnt mostly from the data" if evidence >= 0.5 else "is mostly the prior"
-    said = "spend varied by about {spread:.0%} from period to period{counted}: the elasticity {verb}"
-    return message(said, spread=spread, counted=counted, verb=verb)
+        prior = "spend varied by about {spread:.0%} from period to period, lift tests: {n}; mostly assumed"
+        data = "spend varied by about {spread:.0%} from period to period, lift tests: {n}; mostly your data"
+    else:
+        prior = "spend varied by about {spread:.0%} from period to period; mostly assumed"
+        data = "spend varied by about {spread:.0%} from period to period; mostly your data"
+    return message(prior if assumed else data, spread=spread, n=tests)
 
 
 def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -> dict[str, Any]:
@@ -559,7 +587,7 @@ def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -
     if target is not None and target.measure in outlook:
         draws = total_draws(outlook, "given", target.measure)
         result |= {"p_target": float((draws >= target.amount).mean())}
-        result |= {"gap": float(target.amount - np.quantile(draws, 0.5))}
+        result |= {"gap": float(target.amount - draws.mean())}
         if "recommended" in outlook["plan"].values:
             moved = total_draws(outlook, "recommended", target.measure)
             result["p_target_recommended"] = float((moved >= target.amount).mean())

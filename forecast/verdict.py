@@ -34,10 +34,11 @@ from numpy.typing import NDArray
 from scipy.special import digamma, gammaln, ndtr
 
 from forecast.backtest import region
-from forecast.fit import GATE, Posterior
+from forecast.fit import EVIDENCE_LEARNT, GATE, Posterior
 from forecast.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
+from forecast.tables import records
 from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together, worst
 
 Array = NDArray[np.float64]
@@ -67,8 +68,10 @@ PREVIEW = Check(
     value="closed form",
     threshold="a sampled fit",
     advice="a closed-form approximation, no sampling: bands are approximate; run without --preview before you decide",
+    plain="These numbers are a quick approximation: run the fit (without --preview) before you decide.",
 )
 STANDS_IN = "it stands in for the fit that failed: bands are approximate"
+STANDS_IN_PLAIN = "The fit failed; a quick approximation stands in for it, with bands that are approximate."
 PREVIEW_SENTENCE = "PREVIEW: closed-form approximation, no sampling; bands are approximate."
 FALLBACK_SENTENCE = (
     "The fit failed its checks; the numbers shown are the PREVIEW in closed form, not the fit."
@@ -78,6 +81,9 @@ MISSED_MONEY = (
     "revenue of the last periods is not wins times the mean deal: write wins and money into the channel and period in "
     "which the deal was won (Revenue and wins agree, above or in forecast check), or start after a change of price "
     "(history.from)"
+)
+FIT_FAILED = (
+    "The fit did not pass its own checks: give longer history or merge small channels, then fit again."
 )
 DO_NOT_USE = "do not use the numbers: give longer history or merge small channels, then fit again"
 
@@ -98,11 +104,13 @@ def verdict(
     deals: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
     plausible: Sequence[Check] = (),
+    evidence: pd.DataFrame | None = None,
 ) -> Verdict:
     """PASS, REVIEW or FAIL with the checks behind it; the worst check decides.
 
-    plausible: of `plausible_total` and `plausible_gain`. deals: what `deal_law` found. calibration: of a backtest, how
-    many outcomes lay `inside` their 80 % band, of how many (`outcomes`).
+    evidence: of the response to spend, by channel (`results.evidence_table`). plausible: of `plausible_total` and
+    `plausible_gain`. deals: what `deal_law` found. calibration: of a backtest, how many outcomes lay `inside` their
+    80 % band, of how many (`outcomes`).
     """
     known = posterior.provenance
     failures: Sequence[Text] = known.get("failures", [])
@@ -110,24 +118,39 @@ def verdict(
     weighed = known.get("sensitivity", [])
     # Of the fit that failed, where a preview stands in for it.
     checks = [
-        replace(c, advice=DO_NOT_USE) if c.status == FAIL else c for c in GATE.checks(posterior.diagnostics)
+        replace(c, advice=DO_NOT_USE, plain=FIT_FAILED) if c.status == FAIL else c
+        for c in GATE.checks(posterior.diagnostics)
     ]
     if preview:
-        checks.insert(0, replace(PREVIEW, advice=STANDS_IN) if failures else PREVIEW)
+        checks.insert(0, replace(PREVIEW, advice=STANDS_IN, plain=STANDS_IN_PLAIN) if failures else PREVIEW)
     if failures and not any(c.status == FAIL for c in checks):
         checks.append(
-            _check("sampling", together(*failures[:3], between="; "), "all parts pass", FAIL, DO_NOT_USE)
+            _check(
+                "sampling",
+                together(*failures[:3], between="; "),
+                "all parts pass",
+                FAIL,
+                DO_NOT_USE,
+                FIT_FAILED,
+            )
         )
     checks += [
         *_predictive(known.get("predictive", [])),
         *plausible,
         *_priors(weighed, delays),
-        *_elasticities(weighed, allocation),
+        *_elasticities(evidence, allocation),
     ]
     checks += [_delay(row) for row in delays.to_dict("records")]
     checks += [] if deals is None else [_deals(deals)]
     checks += [
-        Check(message("data: {name}", name=row["check"]), row["status"], row["evidence"], row["advice"], PASS)
+        Check(
+            message("data: {name}", name=row["check"]),
+            row["status"],
+            row["evidence"],
+            row["advice"],
+            PASS,
+            message("In the data: {evidence}.", evidence=row["evidence"]),
+        )
         for row in audit[audit["status"] != PASS].to_dict("records")
     ]
     checks += [*_extrapolation(allocation)]
@@ -137,9 +160,9 @@ def verdict(
     return Verdict(status, together(stands_for if preview else "", SENTENCES[status]), checks)
 
 
-def _check(name: Text, value: Text, threshold: Text, wrong: str, advice: Text) -> Check:
-    """A check that has the status `wrong` ("" for PASS); a check that passed has no advice."""
-    return Check(name, wrong or PASS, value, advice if wrong else "", threshold)
+def _check(name: Text, value: Text, threshold: Text, wrong: str, advice: Text, plain: Text = "") -> Check:
+    """A check that has the status `wrong` ("" for PASS); a check that passed has no advice, and nothing to be told."""
+    return Check(name, wrong or PASS, value, advice if wrong else "", threshold, plain if wrong else "")
 
 
 # family -> (name of the check, what to do)
@@ -208,7 +231,12 @@ def _predictive(records: Records) -> list[Check]:
             )  # fmt: skip
         named = message("model and history: {name}", name=name)
         far = MISSED_MONEY if least["part"] == "revenue" else MISSED
-        checks.append(_check(named, value, _AT_LEAST, wrong, far if missed else remedy))
+        plain = message(
+            "{place}: {remedy}.",
+            place=[t for t in (least["part"], least["channel"]) if t],
+            remedy=far if missed else remedy,
+        )
+        checks.append(_check(named, value, _AT_LEAST, wrong, far if missed else remedy, plain))
     return checks
 
 
@@ -258,6 +286,7 @@ def _priors(records: Records, delays: pd.DataFrame) -> list[Check]:
             LEARNT,
             REVIEW if weak else "",
             "these rates are the market's, not what you have seen: give longer history, or a range in funnel.rate",
+            message("Some rates are the market's, not your own: {weak:parts.3}.", weak=weak),
         ),
         *(
             _check(
@@ -266,6 +295,7 @@ def _priors(records: Records, delays: pd.DataFrame) -> list[Check]:
                 message("below {least:exact}, or the data's above", least=SENSITIVE),
                 REVIEW if _mostly_prior(r) else "",
                 "the forecast rests on assumptions more than on data: state rates, delays and values that you trust",
+                message("The forecast rests on assumptions more than on your data."),
             )
             for r in records
             if r["quantity"] == "headline"
@@ -285,8 +315,12 @@ def _conflict(found: Records) -> Check:
     above, below = "{name}: {x:.1f} sd above the prior", "{name}: {x:.1f} sd below the prior"
     far = [message(above if r["surprise"] > 0 else below, name=_named(r), x=abs(r["surprise"])) for r in odd]
     advice = together(*dict.fromkeys(_WHY_ODD[_kind(r)] for r in odd), between="; ")
+    plain = message(
+        "Far from what is usual for such companies: {names:list.4}. Check that it is what the study takes it for.",
+        names=[_named(r) for r in odd],
+    )
     value = together(*far, between="; ") if far else _p(min(p, default=1.0))
-    return _check("priors and data agree", value, _AT_LEAST, REVIEW if odd else "", advice)
+    return _check("priors and data agree", value, _AT_LEAST, REVIEW if odd else "", advice, plain)
 
 
 _WHY_ODD = {
@@ -312,25 +346,28 @@ def _mostly_prior(record: Mapping[str, Any]) -> bool:
     return bool(record["prior"] > SENSITIVE > record["likelihood"])
 
 
-def _elasticities(records: Records, allocation: pd.DataFrame) -> list[Check]:
-    """Channels whose money is moved on an elasticity that the data did not teach."""
-    asked = {str(r["channel"]): r for r in records if r["quantity"] == "elasticity"}
-    if not asked or not len(allocation):
+def _elasticities(evidence: pd.DataFrame | None, allocation: pd.DataFrame) -> list[Check]:
+    """Channels whose response to spend is assumed (`results.evidence_table`): REVIEW where money of one is moved."""
+    if evidence is None or not len(evidence) or not len(allocation):
         return []
     total = float(allocation["current"].sum())
-    move = (allocation["recommended"] - allocation["current"]).abs() > MOVE_THAT_MATTERS * total
-    weak = [
-        _pulled(c, asked[c])
-        for c in allocation.loc[move, "channel"]
-        if c in asked and _mostly_prior(asked[c])
-    ]
+    far = (allocation["recommended"] - allocation["current"]).abs() > MOVE_THAT_MATTERS * total
+    moved = set(allocation.loc[far, "channel"])
+    rows = records(evidence[evidence["assumed"]])
+    weak = [message("{channel:clean} ({evidence:percent})", **row) for row in rows]
+    names = [str(row["channel"]) for row in rows]
     return [
         _check(
             "response to spend learnt",
-            message("{weak}", weak=weak) if weak else "wherever money is moved",
-            LEARNT,
-            REVIEW if weak else "",
-            "the move rests on what is usual for such channels: move in steps, and vary spend on purpose to learn",
+            message("assumed in {weak}", weak=weak) if weak else "in every channel",
+            message("at least {half:percent} learnt where money is moved", half=EVIDENCE_LEARNT),
+            REVIEW if moved & set(names) else "",
+            "the move rests on what is usual for such channels: move in steps",
+            message(
+                "How traffic answers to spend in {names:list} is assumed from what is usual for such channels: your "
+                "data hardly tell. Move money there in steps.",
+                names=names,
+            ),
         )
     ]
 
@@ -342,9 +379,13 @@ def _extrapolation(allocation: pd.DataFrame) -> list[Check]:
     beyond = list(allocation.loc[allocation["extrapolated"] > BEYOND_SEEN, "channel"])
     advice = "part of the recommendation lies above any spend seen so far: move there in steps"
     most = message("at most {most:exact_percent} of a channel", most=BEYOND_SEEN)
-    return (
-        [_check("extrapolation", message("{beyond}", beyond=beyond), most, REVIEW, advice)] if beyond else []
+    plain = message(
+        "The recommendation spends more on {beyond:list} than was ever spent there: go there in steps.",
+        beyond=beyond,
     )
+    if not beyond:
+        return []
+    return [_check("extrapolation", message("{beyond}", beyond=beyond), most, REVIEW, advice, plain)]
 
 
 def _delay(row: Mapping[Any, Any]) -> Check:
@@ -354,6 +395,11 @@ def _delay(row: Mapping[Any, Any]) -> Check:
         message("at least {least:.0%}", least=DELAY_LEARNT),
         REVIEW if row["learnt"] < DELAY_LEARNT else "",
         "counts do not tell the delay: give lead dates, or a delay you trust in funnel.delay",
+        message(
+            "How long it takes into {stage:stage} is assumed, your counts do not tell: give the dates of leads, or a "
+            "delay that you trust.",
+            stage=row["stage"],
+        ),
     )
 
 
@@ -367,7 +413,13 @@ def _deals(found: Mapping[str, Any]) -> Check:
         "the model sums gamma deals: with few wins the low end of the revenue band is too low, and large deals are "
         "rarer and larger than it has them; means hold"
     )
-    return _check("law of the deals", value, "gamma, or a cv of at most 1", REVIEW if wide else "", advice)
+    plain = message(
+        "Your deals differ more in size than the model has it: take the low end of the revenue band as too low where "
+        "few deals are won."
+    )
+    return _check(
+        "law of the deals", value, "gamma, or a cv of at most 1", REVIEW if wide else "", advice, plain
+    )
 
 
 def _calibration(found: Mapping[str, Any]) -> Check:
@@ -391,6 +443,13 @@ def _calibration(found: Mapping[str, Any]) -> Check:
         message(bar, low=low, high=high, worth=worth),
         "" if low - 1e-9 <= share <= high + 1e-9 else REVIEW,
         narrow if share < low else wide,
+        message(
+            "Forecasts of the past had bands that were too narrow: {inside} of {n} outcomes lay inside."
+            if share < low
+            else "Forecasts of the past had bands that were too wide: {inside} of {n} outcomes lay inside.",
+            inside=inside,
+            n=n,
+        ),
     )
 
 
@@ -481,6 +540,7 @@ def plausible_total(study: Study, history: History, plan: Array, draws: Array, m
             "nothing in the plan explains such a step, so look for a fault in the data: wins, money and spend of the "
             "same channels in the same rows, cells that are empty in most channels, units (cents, thousands); if the "
             "company did change, start the history after it (history.from)",
+            message("The forecast is out of all proportion to the past: {value}.", value=value),
         )
     ]
 
@@ -509,6 +569,7 @@ def plausible_gain(study: Study, history: History, plan: Array, gain: float, bes
             FAIL if gain > most else "",
             "no split of a budget earns as much again as the whole company: do not move money on it; look for channels "
             "whose spend and wins are not in the same rows, and for wins that are empty in most channels",
+            message("The gain of the new budget cannot be true: {value}.", value=value),
         )
     ]
 

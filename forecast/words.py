@@ -186,13 +186,17 @@ def _plain(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Check:
-    """One named question, what was found, what was expected, and what to do; status PASS, REVIEW, FAIL or UNKNOWN."""
+    """One named question, what was found, what was expected, and what to do; status PASS, REVIEW, FAIL or UNKNOWN.
+
+    plain: what was found in the words of who decides, where it did not pass; for a front page.
+    """
 
     name: Text
     status: str
     value: Text
     advice: Text = ""
     threshold: Text = ""
+    plain: Text = ""
 
     @property
     def expected(self) -> Text:

@@ -226,7 +226,8 @@ def _small(
             "q10": b - 0.16,
             "q90": b + 0.17,
             "evidence": e,
-            "sentence": sentence[int(e < 0.4)],
+            "assumed": e < 0.5,
+            "sentence": sentence[int(e < 0.5)],
         }
         for c, b, e in zip(
             channels, rng.uniform(0.3, 0.8, len(channels)), rng.uniform(0.05, 0.9, len(channels)), strict=True
@@ -248,7 +249,7 @@ def _small(
          "divergences": 0, "draws": 4000, "seconds": 3.1 + k}
         for k, p in enumerate(parts)
     ]  # fmt: skip
-    columns = ["channel", "elasticity_mean", "q10", "q90", "evidence", "sentence"]
+    columns = ["channel", "elasticity_mean", "q10", "q90", "evidence", "assumed", "sentence"]
     return {
         "delays": pd.DataFrame(delays),
         "evidence": pd.DataFrame(evidence if spend else [], columns=columns),
@@ -351,7 +352,9 @@ def plausible_tables(
         "seed": 20261101, "data_sha256": {"demo.csv": "9f2c" * 16}, "study_sha256": "51ab" * 16, "fitted": "",
         "command": "forecast run models/demo.toml",
     }  # fmt: skip
+    windows, comparison = _beside_the_past(history, forecast, horizon, "revenue" if revenue else "won")
     return Results(
+        windows=windows, comparison=comparison,
         study=study, verdict=_verdict(status), headline=_headline(forecast, bridge, target, spend, revenue, material),
         history=history if spend else history[history["measure"] != "spend"], forecast=forecast,
         forecast_recommended=_forecast(rng, periods, channels, measures), bridge=bridge,
@@ -359,6 +362,31 @@ def plausible_tables(
         allocation=allocation if spend else allocation.iloc[:0], response=response if spend else response.iloc[:0],
         provenance=provenance, **_small(rng, channels, stages, spend),
     )  # fmt: skip
+
+
+def _beside_the_past(
+    history: pd.DataFrame, forecast: pd.DataFrame, horizon: int, measure: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Past windows as long as the horizon, and reasons that add up to the difference from the last of them."""
+    past = history[history["measure"] == measure].reset_index(drop=True)
+    rows = []
+    for end in range(len(past), horizon - 1, -horizon)[:8][::-1]:
+        part = past.iloc[end - horizon : end]
+        ends = {"first": part["period"].iloc[0], "last": part["period"].iloc[-1]}
+        rows.append(ends | {"measure": measure, "value": float(part["value"].sum())})
+    windows = pd.DataFrame(rows, columns=["first", "last", "measure", "value"])
+    whole = (
+        (forecast["period"] == "total") & (forecast["channel"] == "total") & (forecast["measure"] == measure)
+    )
+    mean = float(forecast.loc[whole, "mean"].iloc[0])
+    told = []
+    for row in rows[-1:]:
+        apart = mean - row["value"]
+        shares = {"season": 0.1, "traffic": 0.5, "rates": -0.3, "open pipeline": 0.5, "chance": 0.2}
+        amounts = {"came": row["value"], **{k: x * apart for k, x in shares.items()}, "forecast": mean}
+        ends = {"against": "before", "first": row["first"], "last": row["last"], "measure": measure}
+        told += [ends | {"item": item, "amount": x} for item, x in amounts.items()]
+    return windows, pd.DataFrame(told, columns=["against", "first", "last", "measure", "item", "amount"])
 
 
 def _bridge(forecast: pd.DataFrame, revenue: bool) -> pd.DataFrame:

@@ -296,12 +296,16 @@ def test_rates_that_are_the_benchmark_matter_by_their_share():
 
 def test_an_elasticity_that_is_assumed_matters_where_money_is_moved():
     """ppc gets half as much again, seo next to nothing: only ppc's elasticity is asked about."""
-    blind = {"prior": 0.12, "likelihood": 0.01}
     name = "response to spend learnt"
-    found = judged({"sensitivity": [weighed("elasticity", "ppc", **blind)]}, allocation=SPLIT)
-    assert check(found, name)["value"] == "ppc (0.01)"
+
+    def answers(*assumed: str) -> pd.DataFrame:
+        rows = [{"channel": c, "evidence": 0.1, "assumed": c in assumed} for c in ("ppc", "seo")]
+        return pd.DataFrame(rows)
+
+    found = judged(allocation=SPLIT, evidence=answers("ppc"))
+    assert check(found, name)["value"] == "assumed in ppc (10 %)"
     assert check(found, name)["status"] == "REVIEW"
-    found = judged({"sensitivity": [weighed("elasticity", "seo", **blind)]}, allocation=SPLIT)
+    found = judged(allocation=SPLIT, evidence=answers("seo"))
     assert check(found, name)["status"] == "PASS"
 
 

@@ -1,6 +1,7 @@
 from .actuals import read_run as read_run
 from .actuals import score_outlook as score_outlook
 from .baselines import BASELINES as BASELINES
+from .comparison import compared_with as compared_with
 from .jobs import Job as Job
 from .jobs import Record as Record
 from .jobs import finished as finished

@@ -120,15 +120,16 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
 def losses_of(posterior: Posterior) -> dict[str, tuple[Array, Array]]:
     """Mean share lost with a date and mean law of its delay, of one draw, by stage where losses are dated."""
     dated = {s: n for s, n in posterior.provenance["ages"].items() if f"loss_logit_{s}" in posterior.data}
-    laws = _delays(posterior, dated, "loss_")
-    return {s: (_mean_rate(posterior, f"loss_logit_{s}")[None], law[None]) for s, law in laws.items()}
+    laws = delays_of(posterior, dated, "loss_")
+    return {s: (mean_rate(posterior, f"loss_logit_{s}")[None], law[None]) for s, law in laws.items()}
 
 
-def _mean_rate(posterior: Posterior, name: str) -> Array:
+def mean_rate(posterior: Posterior, name: str) -> Array:
+    """Mean over draws of a rate (period, channel), from its logit."""
     return np.asarray(expit(posterior.array(name)).mean(axis=0))
 
 
-def _delays(posterior: Posterior, ages: Mapping[str, int], kind: str = "") -> dict[str, Array]:
+def delays_of(posterior: Posterior, ages: Mapping[str, int], kind: str = "") -> dict[str, Array]:
     """Mean law of the delay into each stage, by age; of `kind` "loss_" that of losses before it."""
     found = {}
     for stage, n in ages.items():
@@ -208,12 +209,12 @@ def _as_forecast(study: Study, past: History, posterior: Posterior, spend: Array
     inside, _ = case.traffic()
     rates = {
         stage: np.concatenate(
-            [_mean_rate(posterior, f"logit_rate_{stage}"), case.future.rates[stage].mean(axis=0)]
+            [mean_rate(posterior, f"logit_rate_{stage}"), case.future.rates[stage].mean(axis=0)]
         )
         for stage in posterior.stages
     }
     value = case.future.value.mean(axis=(0, 1)) if case.valued else None
-    delays = _delays(posterior, posterior.provenance["ages"])
+    delays = delays_of(posterior, posterior.provenance["ages"])
     return Known(inside.mean(axis=0), rates, delays, value, losses_of(posterior))
 
 
@@ -226,8 +227,8 @@ def _as_it_came(
     entry = [past.counted[i] for i in past.entry]
     cells = [now.filled(stage)[later, c] for stage, c in zip(entry, place, strict=True)]
     traffic = np.stack(cells, axis=1)
-    rates = {s: _mean_rate(posterior, f"logit_rate_{s}")[: known + horizon, place] for s in then.rates}
-    delays = _delays(posterior, {s: len(f) for s, f in then.delays.items()})
+    rates = {s: mean_rate(posterior, f"logit_rate_{s}")[: known + horizon, place] for s in then.rates}
+    delays = delays_of(posterior, {s: len(f) for s, f in then.delays.items()})
     value = then.value
     if value is not None and "revenue" in now.counts:
         won, revenue = (each[later][:, place].sum(axis=0) for each in now.paid_wins)

@@ -10,6 +10,7 @@ from .dated import months_of as months_of
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .fitting import preview as preview
+from .gate import EVIDENCE_LEARNT as EVIDENCE_LEARNT
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
 from .hdf5 import content_hash as content_hash

@@ -8,6 +8,8 @@ from typing import Any
 
 from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, message, together, typed
 
+EVIDENCE_LEARNT = 0.5  # of an elasticity by the data: with less it is called assumed, wherever that is said
+
 Diagnosis = Mapping[str, Any]  # of one part, as `fit.sampling.diagnose` tells it
 
 LEAST_TOLD = 5  # divergences of a part below which they tell nothing of where they sit

@@ -41,7 +41,7 @@ HEALTHY = 3.0
 MATERIAL = 0.02  # of all spend
 
 ADVICE = {
-    "Channel chosen before strategy": "Ask of this money what else it could do; move it in steps, or test it first.",
+    "Channel chosen before strategy": "Ask of this money what else it could do; move it in steps.",
     "Target group too loose": "Narrow the target group or the offer until those who come can become customers.",
     "Leads measured by number, not quality": "Judge a channel by what its customers cost, not by what its leads cost.",
     "Marketing and sales share no criteria": "Write down together what makes a lead qualified, and keep to it.",

@@ -1,14 +1,16 @@
-"""The contents of a report: its pages in their order, the front page first, the past before the evidence."""
+"""The contents of a report: two pages to decide on, then chapters, the past before the evidence, words last."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forecast.report.document import Report
+from forecast.report.document import Page, Part, Report
 from forecast.report.pages.budget import budget_page, firmness_page
 from forecast.report.pages.economics import customers_page, funnel_page, market_page, mistakes_page
 from forecast.report.pages.evidence import evidence_page
 from forecast.report.pages.forecast import forecast_page
+from forecast.report.pages.glossary import glossary_page
+from forecast.report.pages.horizon import horizon_page
 from forecast.report.pages.leads import leads_page
 from forecast.report.pages.overview import overview_page
 from forecast.report.pages.past import past_page
@@ -20,17 +22,20 @@ if TYPE_CHECKING:
 
 PAGES = (
     overview_page,
+    horizon_page,
+    lambda _: Page("Contents", [Part(contents=True)]),
     forecast_page,
     funnel_page,
     budget_page,
+    firmness_page,
     customers_page,
     market_page,
     mistakes_page,
-    firmness_page,
     scenarios_page,
     leads_page,
     past_page,
     evidence_page,
+    glossary_page,
 )
 
 

@@ -2,7 +2,7 @@
 
     Report   title, and the pages in their order; the first is the front page
     Page     title, parts, and the tables that stand behind it in full (sheets)
-    Part     any of heading, verdict, tiles, leading sentence, figure, text, listings, note, points
+    Part     any of heading, verdict, tiles, leading sentence, figure, text, listings, note, points, lines to sign
     Listing  rows of cells under heads, declared by columns over records:
 
         listing(rows, [named("channel", "Channel"), value("mean", "Expected", COUNT), band("Band", COUNT)])
@@ -13,7 +13,8 @@ here is formatted, cut or laid out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a page; what is not given is left out. note: small print of the listings."""
+    """A piece of a page; what is not given is left out. note: small print of the listings.
+
+    beside: the share of the width that the figure takes, its listings to the right; 0 sets them below it. signing: what
+    is signed, and the lines to be filled in by hand. contents: the chapters that follow with their pages stand here.
+    """
 
     title: Text = ""
     verdict: Verdict | None = None
@@ -101,15 +106,19 @@ class Part:
     listings: Sequence[Listing] = ()
     note: Text = ""
     points: Sequence[Text] = ()
+    beside: float = 0.0
+    signing: Sequence[Text] = ()
+    contents: bool = False
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the report, as long as its parts are; sheets: its tables in full."""
+    """A page of the report, as long as its parts are; sheets: tables in full. alone: what follows begins a new sheet."""
 
     title: Text = ""
     parts: Sequence[Part] = ()
     sheets: Sequence[Table] = ()
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,6 +212,26 @@ def nested(rows: Iterable[Record], outer: str, inner: str) -> dict[str, dict[str
     for row in rows:
         by.setdefault(str(row[outer]), {})[str(row[inner])] = row
     return by
+
+
+def adding_up(column: Mapping[str, float], first: str = "came", last: str = "forecast") -> dict[str, float]:
+    """A first amount, changes and a last one, rounded so that they still add up: to three digits of the largest end.
+
+    What rounding leaves goes to the changes whose own rounding took the most away (largest remainder).
+
+    >>> adding_up({"came": 100_400.0, "a": 300.0, "b": 300.0, "forecast": 101_000.0})
+    {'came': 100000.0, 'a': 1000.0, 'b': 0.0, 'forecast': 101000.0}
+    """
+    largest = max(abs(column[first]), abs(column[last]), 1e-9)
+    step = 10.0 ** (math.floor(math.log10(largest)) - 2)
+    whole = {name: round(amount / step) for name, amount in column.items()}
+    changes = [name for name in column if name not in (first, last)]
+    left = whole[last] - whole[first] - sum(whole[name] for name in changes)
+    sign = 1 if left > 0 else -1
+    by_remainder = sorted(changes, key=lambda name: -sign * (column[name] / step - whole[name]))
+    for name in by_remainder[: abs(left)]:
+        whole[name] += sign
+    return {name: units * step for name, units in whole.items()}
 
 
 def listing(

@@ -65,18 +65,23 @@ def house[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
     return styled
 
 
-def blank(height: float, **grid: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of the report's width, and the array of its axes."""
+def blank(height: float, *, share: float = 1.0, **grid: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of the report's width, or a share of it, and the array of its axes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height))
+    figure = Figure(figsize=(WIDTH * share, height))
     return figure, np.asarray(figure.subplots(squeeze=False, **grid))
 
 
 @house
-def panels(height: float, *plots: Callable[[Axes], object], ratios: Sequence[float] | None = None) -> Figure:
-    """A figure of the report's width with a plot on each of its axes, side by side."""
-    figure, axes = blank(height, ncols=len(plots), width_ratios=ratios)
+def panels(
+    height: float,
+    *plots: Callable[[Axes], object],
+    ratios: Sequence[float] | None = None,
+    share: float = 1.0,
+) -> Figure:
+    """A figure of the report's width, or a share of it, with a plot on each of its axes, side by side."""
+    figure, axes = blank(height, share=share, ncols=len(plots), width_ratios=ratios)
     for plot, ax in zip(plots, axes[0], strict=True):
         plot(ax)
     return figure
@@ -187,9 +192,9 @@ def plot_fan(
     for low, high, colour in BANDS:
         bottom, top = (np.repeat(rows[q].to_numpy() / factor, 2) for q in (low, high))
         drawn.append(ax.fill_between(edges, bottom, top, color=colour, linewidth=0))
-    (middle,) = ax.plot(edges, np.repeat(rows["q50"].to_numpy() / factor, 2), color=BLUE)
+    (middle,) = ax.plot(edges, np.repeat(rows["mean"].to_numpy() / factor, 2), color=BLUE)
     ax.axvline(len(past) - 0.5, color=GREY, linewidth=0.6)
-    handles, labels = [middle, *drawn[::-1]], ["median", "50 %", "80 %", "90 %"]
+    handles, labels = [middle, *drawn[::-1]], ["expected", "50 %", "80 %", "90 %"]
     if target is not None:
         handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3))))
         labels.append("target a period, on average")
@@ -224,7 +229,7 @@ def plot_total(
     factor, label = scale_of([row["q95"], target or 0.0], unit or stage_word(measure))
     for low, high, colour in BANDS:
         ax.bar(0, (row[high] - row[low]) / factor, bottom=row[low] / factor, width=0.6, color=colour)
-    ax.plot([-0.3, 0.3], [row["q50"] / factor] * 2, color=BLUE)
+    ax.plot([-0.3, 0.3], [row["mean"] / factor] * 2, color=BLUE)
     ends = [row["q05"], row["q95"]]
     if target is not None:
         ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3)))

@@ -33,7 +33,7 @@ TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"  # DejaVu Sans: the same face in text and figures
 FACES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
 STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
-MOST_FAILING = 5  # checks on page 1; all of them stand among the evidence
+MOST_FAILING = 4  # checks on page 1; all of them stand among the evidence
 SIZES = ((12, 14.0), (16, 11.0), (10_000, 8.6))  # fewer letters than that in a tile: their size in points
 _log = logging.getLogger(__name__)
 
@@ -116,6 +116,8 @@ def document(report: Report) -> dict[str, Any]:
             "footer": _said(together(sentences.BANDS, sentences.run_of(report.run))),
             "fail_mark": _said("FAIL: not for decisions"),
             "fail_line": _said("Do not use these numbers for a decision."),
+            "page": _said("Page"),
+            "of": _said("of"),
         },
         "pages": [_page(page) for page in report.pages],
     }
@@ -127,7 +129,7 @@ def _said(words: Text) -> str:
 
 
 def _page(page: Page) -> dict[str, Any]:
-    return {"title": _said(page.title), "parts": [_part(part) for part in page.parts]}
+    return {"title": _said(page.title), "parts": [_part(part) for part in page.parts], "alone": page.alone}
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -144,6 +146,9 @@ def _part(part: Part) -> dict[str, Any]:
         "tables": [_table(listing) for listing in part.listings],
         "note": _said(part.note),
         "points": [_said(point) for point in part.points],
+        "beside": part.beside,
+        "signing": [_said(label) for label in part.signing],
+        "contents": part.contents,
     }
 
 
@@ -175,7 +180,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     """The verdict with the checks that did not pass, FAIL before REVIEW."""
     failing = verdict.failing
     left = len(failing) - MOST_FAILING
-    more = message("{left} more under Evidence, Checks behind the verdict.", left=left)
+    more = message("{left} more in the chapter Evidence: Checks behind the verdict.", left=left)
     return {
         "status": verdict.status,
         "sentence": _said(verdict.sentence),
@@ -185,12 +190,15 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _failing(check: Check) -> dict[str, str]:
-    expected = message(", expected {threshold}", threshold=check.threshold)
+    """A check that did not pass, in plain words where it has any: what was found and asked stands under Evidence."""
+    if check.plain:
+        return {
+            "status": check.status,
+            "name": "",
+            "said": _said(message("{plain:sentence}", plain=check.plain)),
+        }
     said = message(
-        "{value}{expected}. {advice:sentence}",
-        value=check.value,
-        expected=expected if check.expected else "",
-        advice=check.advice,
+        "{advice:sentence}" if check.advice else "{value}.", value=check.value, advice=check.advice
     )
     name = message("{name}:", name=check.name)
     return {"status": check.status, "name": _said(name), "said": _said(said).strip()}

@@ -21,9 +21,22 @@ if TYPE_CHECKING:
 # ------------------------------------------------------------------------------------- notes that never change
 
 HOW_TO_READ = message(
-    "The expected value is the mean of all simulated futures and adds up over channels and periods; the median is the "
-    "middle one; bands do not add up. Every table is in full in report.xlsx, every simulated future in draws.nc."
+    "Expected: the mean of all simulated futures, which adds up over channels and periods; bands do not add up. Every "
+    "table is in full in report.xlsx, every simulated future in draws.nc."
 )
+COMPARISON_NOTE = message(
+    "The rows add up. Chance: what came then beside what the funnel of that time made likely. Bars are named by the "
+    "first period that they hold."
+)
+BARS_NOTE = message("Bars are named by the first period that they hold.")
+PLAN_NOTE = message(
+    "Brings: expected eventual contribution, gross margin times eventual revenue less the spend. Nearly as good: there "
+    "the result hardly depends on the amount."
+)
+SIGN = message(
+    'The command "forecast sign" puts on record which plan is followed, by whom, and why where it is another.'
+)
+SIGNED: tuple[Text, ...] = ("Plan", "recommended", "current", "other", "Approved by", "Date", "Signature")
 KNOWN_LEAD = message(
     "The study states these, and the forecast holds them in every plan: simulated futures, budget and the worth of a "
     "customer alike. Times: the factor on what is moved while it lasts."
@@ -104,6 +117,45 @@ def outlook(study: StudyFacts, head: Mapping[str, Any]) -> Message:
     return parts[0] if len(parts) == 1 else together(*parts)
 
 
+def against(study: StudyFacts, comparison: pd.DataFrame) -> Text:
+    """The forecast against what came just before, and a year before."""
+    if comparison.empty:
+        return message(
+            "No earlier periods of the same number are known whole: there is nothing to compare with."
+        )
+    wide = comparison.pivot(index="against", columns="item", values="amount")
+    rows = comparison.drop_duplicates("against").set_index("against")
+    unit = unit_of(study, str(comparison["measure"].iloc[0]))
+    parts: list[Text] = []
+    for name in rows.index:
+        came, now = float(wide.loc[name, "came"]), float(wide.loc[name, "forecast"])
+        year = name != "before"
+        said = _AGAINST[year, now >= came]
+        ends = {"first": rows.loc[name, "first"], "last": rows.loc[name, "last"]}
+        parts.append(message(said, x=abs(now - came), came=came, unit=unit, **ends))
+    return together(*parts)
+
+
+_AGAINST = {
+    (
+        False,
+        True,
+    ): "Expected is {x:number}~{unit} more than came in {first} to {last} just before ({came:number}).",
+    (
+        False,
+        False,
+    ): "Expected is {x:number}~{unit} less than came in {first} to {last} just before ({came:number}).",
+    (
+        True,
+        True,
+    ): "Against the same periods a year before ({came:number}~{unit}) it is {x:number}~{unit} more.",
+    (
+        True,
+        False,
+    ): "Against the same periods a year before ({came:number}~{unit}) it is {x:number}~{unit} less.",
+}
+
+
 def target(study: StudyFacts, head: Mapping[str, Any]) -> Message:
     """P(target) and the gap in words."""
     if not known(study.target) or not known(head.get("p_target")):
@@ -116,8 +168,8 @@ def target(study: StudyFacts, head: Mapping[str, Any]) -> Message:
         )
     ]  # fmt: skip
     if known(head.get("gap")):
-        short = "The middle forecast is {gap:number}~{unit} short of it."
-        above = "The middle forecast is {gap:number}~{unit} above it."
+        short = "The expected value is {gap:number}~{unit} short of it."
+        above = "The expected value is {gap:number}~{unit} above it."
         gap = float(head["gap"])
         parts.append(message(short if gap > 0 else above, gap=abs(gap), unit=unit))
     then = head.get("p_target_recommended")
@@ -320,8 +372,8 @@ def response(table: pd.DataFrame) -> Text:
 
 def caveats(study: StudyFacts, evidence: pd.DataFrame) -> list[Message]:
     """What the reader of a recommendation must know, as a list of sentences."""
-    weak = [str(c) for c in evidence.loc[evidence["evidence"] < 0.4, "channel"]] if len(evidence) else []
-    prior = "The response to spend is mostly assumed, not seen in your data, in {weak:listed}."
+    weak = [str(c) for c in evidence.loc[evidence["assumed"], "channel"]] if len(evidence) else []
+    prior = "The response to spend is mostly assumed, not seen in your data, in {weak:list}."
     kept = "Limits used: {limits}" if study.limits else (
         "The split keeps to the total and the limits that the study sets."
     )  # fmt: skip

@@ -16,6 +16,7 @@ from forecast.words import PASS, Check, Text, Verdict, clean, message, text, typ
 MOST_CHECKS = 8  # of a verdict; the report has all of them
 GAP = "   "
 _HEAD = re.compile(r"\s*((PASS|REVIEW|FAIL|UNKNOWN) +|-> |- )?")
+LINES = 3  # of a part to be signed: who, when, signature
 LINE = 80  # signs of a line, where a listing may fold
 
 
@@ -56,6 +57,8 @@ def _part(part: Part) -> Iterator[str]:
     if part.note:
         yield _said(part.note)
     yield from (f"- {_said(point)}" for point in part.points)
+    if part.signing:
+        yield "   ".join(f"{_said(label)}: ____" for label in part.signing[-LINES:])
 
 
 def _verdict(verdict: Verdict) -> Iterator[str]:

@@ -47,7 +47,7 @@ def test_fan_draws_history_and_the_three_bands(ax):
         assert colour == to_hex(area.get_facecolor()[0])
     assert any(np.allclose(line.get_ydata(), 64.0) for line in ax.lines)
     assert "thousand EUR" == ax.get_ylabel()
-    assert ["median", "50 %", "80 %", "90 %", "target a period, on average"] == [
+    assert ["expected", "50 %", "80 %", "90 %", "target a period, on average"] == [
         t.get_text() for t in ax.get_legend().get_texts()
     ]
     assert 0.0 == ax.get_ylim()[0]
@@ -155,7 +155,7 @@ def every_figure(tables) -> list[Figure]:
     tables = replace(tables, study=replace(tables.study, currency="$"))
     parts = [part for made in report_of(tables).pages for part in made.parts]
     drawn = [part.figure.draw() for part in parts if part.figure]
-    assert len(drawn) == 6
+    assert len(drawn) == 7
     return drawn
 
 

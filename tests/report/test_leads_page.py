@@ -52,8 +52,8 @@ def test_the_page_stands_where_it_is_asked_for_and_nowhere_else(tables):
     ]
     assert leads_page(plausible_tables()) is None
     titles = [page.title for page in report_of(tables).pages]
-    assert titles[:2] == ["", "Revenue over the horizon"]
-    assert titles[-2:] == ["Leads: segments and nurturing", "Evidence"]
+    assert titles[:4] == ["", "The forecast period by period", "Contents", "Where it comes from"]
+    assert titles[-3:] == ["Leads: segments and nurturing", "Evidence", "Words"]
 
 
 def test_sentences_say_what_the_tables_hold(tables):

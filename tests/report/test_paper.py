@@ -66,11 +66,12 @@ def test_any_cluster_makes_a_document(monkeypatch):
     """Emoji sequences, scripts from right to left and syllables of India in text and figures are a PDF/A."""
     part = dict.fromkeys(("title", "lead", "text", "note"), "")
     part |= {"verdict": None, "tiles": [], "tables": [], "points": [pdf._said(name) for name in CLUSTERS]}
+    part |= {"beside": 0.0, "signing": [], "contents": False}
     part["figure"] = {"svg": in_figure(figure_svg(drawn(CLUSTERS))), "alt": "names"}
     told = {
         "title": "t", "status": "PASS", "colours": ["#0072B2", "#D55E00", "#222222"],
-        "words": dict.fromkeys(("as_of", "kicker", "footer", "fail_mark", "fail_line"), "x"),
-        "pages": [{"title": "P", "parts": [part]}],
+        "words": dict.fromkeys(("as_of", "kicker", "footer", "fail_mark", "fail_line", "page", "of"), "x"),
+        "pages": [{"title": "P", "parts": [part], "alone": False}],
     }  # fmt: skip
     monkeypatch.setattr(pdf, "report_of", lambda made: made)
     monkeypatch.setattr(pdf, "document", lambda report: report)

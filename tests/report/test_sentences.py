@@ -90,7 +90,7 @@ def test_the_bridge_says_the_share_of_the_open_pipeline():
 def test_caveats_name_the_channels_whose_elasticity_is_prior():
     """Weak evidence is named by channel; attribution is always said."""
     tables = plausible_tables(channels=("seo", "ppc"))
-    evidence = tables.evidence.assign(evidence=[0.1, 0.9])
+    evidence = tables.evidence.assign(assumed=[True, False])
     said = [plain(each) for each in sentences.caveats(tables.study, evidence)]
     assert said[0].startswith("Attributed is not incremental")
     assert any("mostly assumed" in s and "seo" in s and "ppc" not in s for s in said)

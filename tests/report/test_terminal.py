@@ -94,8 +94,9 @@ def test_every_page_of_a_report_can_be_typed():
         assert said
         assert not set(said) & set("\u00a0\u202f\u2212\u2013\u00ad")
     front = terminal_text(report_of(plausible_tables()).pages[0])
-    assert "Probability of the target: 41 %, target 192 000 EUR" in front
-    assert "The whole horizon, stage by stage" in front
+    assert "Probability of the target: 41 %, target 192 000 EUR: " in front
+    assert "Conversion and close rates" in front
+    assert "Approved by: ____" in front
 
 
 def test_a_fifth_hand_needs_nothing_but_the_page():

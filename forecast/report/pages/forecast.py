@@ -1,4 +1,4 @@
-"""Revenue over the horizon: the fan with its target, where it comes from, luck against ignorance."""
+"""Where the forecast comes from: pipeline and new leads, stages, channels, luck against ignorance."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecast.columns import unit_of
+from forecast.columns import by_measure, unit_of
 from forecast.report import sentences
-from forecast.report.document import Page, Part, Picture, band, listing, named, said, text, value
-from forecast.report.figures import (
-    BLUE,
-    INK,
-    ORANGE,
-    house,
-    name_rows,
-    panels,
-    plot_fan,
-    plot_total,
-    scale_of,
+from forecast.report.document import (
+    Listing,
+    Page,
+    Part,
+    Picture,
+    Shown,
+    band,
+    listing,
+    named,
+    said,
+    text,
+    value,
 )
+from forecast.report.figures import BLUE, INK, ORANGE, house, name_rows, panels, scale_of
 from forecast.report.pages.overview import total
-from forecast.tables import COUNT, RATIO, Record, records
-from forecast.words import Text, known, message, together
+from forecast.tables import COUNT, CURRENCY, RATIO, Record, records
+from forecast.words import Text, known, message, stage_word
+
+MOST_CHANNELS = 20  # channels in the table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,18 +37,20 @@ if TYPE_CHECKING:
 
 
 def forecast_page(made: Results) -> Page:
-    """The fan with its target and table, the bridge with its own, and luck against ignorance."""
-    measure = main_measure(made)
-    parts = [*_fan(made, measure), _bridge(made)]
+    """The bridge, totals by stage and channel, luck against ignorance."""
+    parts = [
+        _bridge(made),
+        Part("Stage by stage", listings=[_totals(made)], note=sentences.HOW_TO_READ),
+        _by_channel(made),
+    ]
     points = [p for p in (sentences.luck(made.headline), sentences.eventual(made.study, made.headline)) if p]
     if points:
         parts.append(Part("Luck, ignorance, and what comes later", points=points))
-    names = ["forecast", "forecast_recommended", "bridge", "history"]
+    names = ["forecast", "forecast_recommended", "bridge", "history", "windows", "comparison"]
     if len(made.known):
         parts.append(_known(made.known))
         names.append("known")
-    sheets = [made.table(name) for name in names]
-    return Page(f"{'Revenue' if measure == 'revenue' else 'Wins'} over the horizon", parts, sheets)
+    return Page("Where it comes from", parts, [made.table(name) for name in names])
 
 
 def _known(table: pd.DataFrame) -> Part:
@@ -61,54 +67,6 @@ def _known(table: pd.DataFrame) -> Part:
     return Part("Taken as known", lead=sentences.KNOWN_LEAD, listings=[listing(records(table), columns)])
 
 
-def main_measure(made: Results) -> str:
-    """What the fan shows: the target's measure, or revenue, or wins where no revenue is known."""
-    if made.study.target_measure:
-        return made.study.target_measure
-    return "revenue" if known(total(made.forecast, "revenue").get("mean")) else "won"
-
-
-def _fan(made: Results, measure: str) -> list[Part]:
-    """The fan, its sentence and its table."""
-    study, whole, unit = made.study, total(made.forecast, measure), unit_of(measure)
-    cur = study.currency if measure == "revenue" else ""
-    aim = study.target if known(study.target) else None
-    alt = message(
-        "{stage:stage} by period: the past as a line, the forecast as bands of 50, 80 and 90 percent, and the "
-        "80 percent band of the whole horizon, {ends:band}{unit}.",
-        stage=measure, ends=(whole["q10"], whole["q90"]), unit=message("~{cur}", cur=cur) if cur else "",
-    )  # fmt: skip
-    if aim is not None:
-        line = " A dashed line marks the target of {aim:whole}~{unit}."
-        alt = together(alt, message(line, aim=aim, unit=cur or "wins"), between="")
-
-    each = None if aim is None else aim / len(study.horizon)
-    drawn = partial(
-        panels,
-        2.6,
-        lambda ax: plot_fan(made.history, made.forecast, ax, measure=measure, unit=cur, target=each),
-        lambda ax: plot_total(made.forecast, ax, measure=measure, unit=cur, target=aim),
-        ratios=(5, 1),
-    )
-
-    def period(row: Record) -> Text:
-        return "whole horizon" if row["period"] == "total" else str(row["period"])
-
-    chosen = (made.forecast["measure"] == measure) & (made.forecast["channel"] == "total")
-    columns = [
-        said(message("Period, {cur}", cur=cur) if cur else "Period", period, "l", "a"),
-        value("mean", "Expected", unit),
-        value("q50", "Median", unit),
-        *(
-            band(message("{p}~% band", p=p), unit, "2", low=low, high=high)
-            for p, low, high in ((50, "q25", "q75"), (80, "q10", "q90"), (90, "q05", "q95"))
-        ),
-    ]
-    rows = listing(records(made.forecast[chosen]), columns, strong=lambda row: row["period"] == "total")
-    lead = together(sentences.target(study, made.headline), sentences.fan(study, whole, measure))
-    return [Part(lead=lead, figure=Picture(drawn, alt)), Part(listings=[rows])]
-
-
 def _bridge(made: Results) -> Part:
     """The waterfall and its table: in money, or in wins where no revenue is known."""
     cur, frame = made.study.currency, made.bridge
@@ -116,7 +74,7 @@ def _bridge(made: Results) -> Part:
     lead = sentences.bridge(made.study, frame)
     columns = [text("item", "Where it comes from"), value("won_mean", "Wins", COUNT)]
     if in_money:
-        columns += [value("mean", message("Expected, {cur}", cur=cur)), value("q50", "Median")]
+        columns += [value("mean", message("Expected, {cur}", cur=cur))]
         columns += [band(message("80~% band"))]
     alt = message(
         "Waterfall of what falls inside the horizon, by origin, and of what lands after it. {lead}", lead=lead
@@ -125,7 +83,66 @@ def _bridge(made: Results) -> Part:
         panels, 0.6 + 0.26 * len(frame), lambda ax: plot_bridge(frame, ax, unit=cur if in_money else "wins")
     )
     rows = listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
-    return Part("Where it comes from", lead=lead, figure=Picture(drawn, alt), listings=[rows])
+    return Part(lead=lead, figure=Picture(drawn, alt), listings=[rows])
+
+
+def _totals(made: Results) -> Listing:
+    """Each measure over all channels and the whole horizon, with its bands."""
+    every = ("spend", *made.study.stages, "revenue", "revenue_gross", "refunds", "recurring", "contribution")
+    rows = [row for measure in every if known((row := total(made.forecast, measure)).get("mean"))]
+
+    def measured(row: Record) -> Text:
+        said_by = "{stage:stage}, {cur}" if unit_of(row["measure"]) is CURRENCY else "{stage:stage}"
+        return message(said_by, stage=row["measure"], cur=made.study.currency)
+
+    def spread(low: str, high: str, head: str) -> Shown:
+        def cell(row: Record) -> Text:
+            planned = row["q05"] == row["q95"]  # not forecast
+            return "as planned" if planned else unit_of(row["measure"]).band(row[low], row[high])
+
+        return said(message(head), cell, width="2")
+
+    columns = [
+        said("Measure", measured, "l", "2"),
+        value("mean", "Expected", by_measure),
+        spread("q25", "q75", "50~% band"),
+        spread("q10", "q90", "80~% band"),
+        spread("q05", "q95", "90~% band"),
+    ]
+    return listing(rows, columns, strong=lambda row: row["measure"] in ("won", "revenue"))
+
+
+def _by_channel(made: Results) -> Part:
+    """The largest channels: spend, the stage after the first, wins and revenue with their bands."""
+    by, stages = _totals_by_channel(made), made.study.stages
+    asked = dict.fromkeys(("spend", stages[min(1, len(stages) - 1)], "won", "revenue"))
+    columns = [named("channel", message("Channel, {cur}", cur=made.study.currency), "2")]
+    for measure in (m for m in asked if any(m in row for row in by)):
+        unit = unit_of(measure)
+        columns.append(value(measure, stage_word(measure), unit))
+        if measure in ("won", "revenue"):
+            ends = {"low": f"{measure}_q10", "high": f"{measure}_q90"}
+            columns.append(band(message("80~% band"), unit, "2", **ends))
+    left = len(by) - MOST_CHANNELS
+    note = "The {most} largest channels; {left} more in report.xlsx."
+    return Part(
+        "Channel by channel",
+        listings=[listing(by[:MOST_CHANNELS], columns)],
+        note=message(note, most=MOST_CHANNELS, left=left) if left > 0 else "",
+    )
+
+
+def _totals_by_channel(made: Results) -> list[dict[str, Any]]:
+    """A row a channel with the total of each measure and its band, the largest (by revenue, or wins) first."""
+    frame = made.forecast
+    frame = frame[(frame["period"] == "total") & (frame["channel"] != "total")]
+    by: dict[str, dict[str, Any]] = {}
+    for row in records(frame):
+        measure = str(row["measure"])
+        mine = by.setdefault(str(row["channel"]), {"channel": row["channel"]})
+        mine |= {measure: row["mean"], f"{measure}_q10": row["q10"], f"{measure}_q90": row["q90"]}
+    measure = "revenue" if known(total(made.forecast, "revenue").get("mean")) else "won"
+    return sorted(by.values(), key=lambda row: -row.get(measure, 0.0))
 
 
 @house

@@ -1,21 +1,52 @@
-"""The front page: verdict, the numbers that count, what is forecast, what to do, the horizon by stage and channel."""
+"""The front page, to decide on: verdict, the numbers that count, the past beside the forecast, the budget, sign-off."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forecast.columns import by_measure, unit_of
+import numpy as np
+
 from forecast.report import sentences
-from forecast.report.document import Listing, Page, Part, Shown, Tile, band, listing, named, said, value
-from forecast.tables import COUNT, CURRENCY, Record, Unit, records
-from forecast.words import Message, Text, known, message, stage_word, together
+from forecast.report.document import (
+    Listing,
+    Page,
+    Part,
+    Picture,
+    Row,
+    Shown,
+    Tile,
+    adding_up,
+    listing,
+    named,
+    said,
+    value,
+)
+from forecast.report.figures import BLUE, INK, ORANGE, SKY, area, house, legend, line, panels, scale_of
+from forecast.tables import AMOUNT, CHANGE, COUNT, CURRENCY, Record, Unit, records
+from forecast.words import SOFT, Message, Text, known, message, together
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from forecast.results import Results
 
 MOST_CHANNELS = 8  # channels in the table
+ITEMS: dict[str, Text] = {
+    "came": "What came then",
+    "season": "Season",
+    "traffic": "Traffic, season aside",
+    "rates": "Conversion and close rates",
+    "value": "Value of a deal",
+    "open pipeline": "Open pipeline at the start",
+    "refunds": "Refunds",
+    "recurring": "Recurring revenue",
+    "chance": "Chance, and the rest",
+    "forecast": "Expected now",
+}
 
 
 def overview_page(made: Results) -> Page:
@@ -23,11 +54,11 @@ def overview_page(made: Results) -> Page:
     return Page(
         parts=[
             Part(verdict=made.verdict, tiles=_tiles(made)),
-            what_is_forecast(made),
-            what_to_do(made),
-            Part("The whole horizon, stage by stage", listings=[_totals(made)], note=sentences.HOW_TO_READ),
-            _by_channel(made),
-        ]
+            *_against(made),
+            *_budget(made),
+            Part("Sign-off", text=sentences.SIGN, signing=sentences.SIGNED),
+        ],
+        alone=True,
     )
 
 
@@ -59,6 +90,13 @@ def total(frame: pd.DataFrame, measure: str) -> dict[str, Any]:
     return next(iter(records(frame[chosen])), {})
 
 
+def main_measure(made: Results) -> str:
+    """What figures show: the target's measure, or revenue, or wins where no revenue is known."""
+    if made.study.target_measure:
+        return made.study.target_measure
+    return "revenue" if known(total(made.forecast, "revenue").get("mean")) else "won"
+
+
 def _tiles(made: Results) -> list[Tile]:
     """The numbers of the page, at most four; those that a study cannot have are left out."""
     study, head = made.study, made.headline
@@ -74,72 +112,188 @@ def _tiles(made: Results) -> list[Tile]:
         tiles.append(Tile("Expected revenue", money("revenue_mean"), spread("revenue", CURRENCY)))
     tiles.append(Tile("Expected wins", COUNT.said(head.get("won_mean")), spread("won", COUNT)))
     if known(head.get("p_target")):
-        aim = message(
-            "target {aim:whole}~{unit}", aim=study.target, unit=sentences.unit_of(study, study.target_measure)
-        )
-        tiles.append(Tile("Probability of the target", message("{p:chance}", p=head["p_target"]), aim))
+        aim, gap = study.target, float(head.get("gap") or 0.0)
+        unit = sentences.unit_of(study, study.target_measure)
+        below = "target {aim:whole}~{unit}: {gap:number} above it" if gap <= 0 else (
+            "target {aim:whole}~{unit}: {gap:number} short of it"
+        )  # fmt: skip
+        below_said = message(below, aim=aim, unit=unit, gap=abs(gap))
+        tiles.append(Tile("Probability of the target", message("{p:chance}", p=head["p_target"]), below_said))
     if known(head.get("gain_mean")) and head.get("material", True):
-        better = message("{p:chance} likely to be above 1~%", p=head["p_gain"])
-        tiles.append(Tile("Gain of the new budget", money("gain_mean"), better))
+        ends = message("{ends} (80~%)", ends=CURRENCY.band(head.get("gain_q10"), head.get("gain_q90")))
+        tiles.append(Tile("Gain of the new budget", money("gain_mean"), ends))
     elif known(head.get("gain_mean")):
         tiles.append(Tile("Budget", "No material change", "keep the current split"))
     return tiles
 
 
-def _totals(made: Results) -> Listing:
-    """Each measure over all channels and the whole horizon, with its bands."""
-    every = ("spend", *made.study.stages, "revenue", "revenue_gross", "refunds", "recurring", "contribution")
-    rows = [row for measure in every if known((row := total(made.forecast, measure)).get("mean"))]
-
-    def measured(row: Record) -> Text:
-        said_by = "{stage:stage}, {cur}" if unit_of(row["measure"]) is CURRENCY else "{stage:stage}"
-        return message(said_by, stage=row["measure"], cur=made.study.currency)
-
-    def spread(low: str, high: str, head: str) -> Shown:
-        def cell(row: Record) -> Text:
-            planned = row["q05"] == row["q95"]  # not forecast
-            return "as planned" if planned else unit_of(row["measure"]).band(row[low], row[high])
-
-        return said(message(head), cell, width="2")
-
-    columns = [
-        said("Measure", measured, "l", "2"),
-        value("mean", "Expected", by_measure),
-        value("q50", "Median", by_measure),
-        spread("q10", "q90", "80~% band"),
-        spread("q05", "q95", "90~% band"),
-    ]
-    return listing(rows, columns, strong=lambda row: row["measure"] in ("won", "revenue"))
+# ------------------------------------------------------------------------------------------------ beside the past
 
 
-def _by_channel(made: Results) -> Part:
-    """The largest channels: spend, the stage after the first, wins and revenue with their bands."""
-    by, stages = _totals_by_channel(made), made.study.stages
-    asked = dict.fromkeys(("spend", stages[min(1, len(stages) - 1)], "won", "revenue"))
-    columns = [named("channel", message("Channel, {cur}", cur=made.study.currency), "2")]
-    for measure in (m for m in asked if any(m in row for row in by)):
-        unit = unit_of(measure)
-        columns.append(value(measure, stage_word(measure), unit))
-        if measure in ("won", "revenue"):
-            ends = {"low": f"{measure}_q10", "high": f"{measure}_q90"}
-            columns.append(band(message("80~% band"), unit, "2", **ends))
-    left = len(by) - MOST_CHANNELS
-    note = "The {most} largest channels; {left} more in report.xlsx."
-    return Part(
-        "The whole horizon, channel by channel",
-        listings=[listing(by[:MOST_CHANNELS], columns)],
-        note=message(note, most=MOST_CHANNELS, left=left) if left > 0 else "",
+def _against(made: Results) -> list[Part]:
+    """The last windows beside the forecast, and why it differs from what came just before and a year before."""
+    measure, head = main_measure(made), made.headline
+    past = made.windows[made.windows["measure"] == measure] if len(made.windows) else made.windows
+    if past.empty:
+        return [Part("What is forecast", text=together(sentences.outlook(made.study, head)))]
+    unit = made.study.currency if measure == "revenue" else "wins"
+    whole = total(made.forecast, measure)
+    listings = _reasons(made)
+    share = 0.47 if listings else 1.0
+    drawn = partial(
+        panels,
+        2.45,
+        lambda ax: plot_windows(
+            past, whole, ax, unit=unit, target=made.study.target, ahead=made.study.horizon
+        ),
+        share=share,
     )
+    alt = message(
+        "{measure:stage} of the last {n} times {periods} periods as bars, and the forecast with its 80 percent band.",
+        measure=measure, n=len(past), periods=len(made.study.horizon),
+    )  # fmt: skip
+    return [
+        Part(
+            "The forecast beside the past",
+            lead=sentences.against(made.study, made.comparison),
+            figure=Picture(drawn, alt),
+            listings=listings,
+            note=sentences.COMPARISON_NOTE if listings else sentences.BARS_NOTE,
+            beside=share if listings else 0.0,
+        )
+    ]
 
 
-def _totals_by_channel(made: Results) -> list[dict[str, Any]]:
-    """A row a channel with the total of each measure and its band, the largest (by revenue, or wins) first."""
-    frame = made.forecast
-    frame = frame[(frame["period"] == "total") & (frame["channel"] != "total")]
-    by: dict[str, dict[str, Any]] = {}
+def _reasons(made: Results) -> list[Listing]:
+    """Why the forecast differs from what came in earlier windows: rows that add up, a column for each window."""
+    frame = made.comparison
+    if frame.empty:
+        return []
+    cells: dict[str, dict[str, float]] = {}
+    heads: dict[str, Text] = {}
     for row in records(frame):
-        measure = str(row["measure"])
-        mine = by.setdefault(str(row["channel"]), {"channel": row["channel"]})
-        mine |= {measure: row["mean"], f"{measure}_q10": row["q10"], f"{measure}_q90": row["q90"]}
-    measure = "revenue" if known(total(made.forecast, "revenue").get("mean")) else "won"
-    return sorted(by.values(), key=lambda row: -row.get(measure, 0.0))
+        cells.setdefault(str(row["against"]), {})[str(row["item"])] = float(row["amount"])
+        heads[str(row["against"])] = (
+            message("{first} to {last}", **row) if row["first"] != row["last"] else str(row["first"])
+        )
+    items = [item for item in ITEMS if any(item in column for column in cells.values())]
+    columns = {name: adding_up(column) for name, column in cells.items()}
+
+    def cell(name: str, item: str) -> Text:
+        amount = columns[name].get(item)
+        ends = item in ("came", "forecast")
+        return "" if amount is None else message("{x:number}" if ends else "{x:signed}", x=amount)
+
+    rows = [
+        Row([ITEMS[item], *(cell(name, item) for name in cells)], item in ("came", "forecast"))
+        for item in items
+    ]
+    unit = made.study.currency if str(frame["measure"].iloc[0]) == "revenue" else "wins"
+    n = len(cells)
+    return [
+        Listing([message("{unit}, against", unit=unit), *heads.values()], rows, "l" + "r" * n, "a" + "1" * n)
+    ]
+
+
+@house
+def plot_windows(
+    past: pd.DataFrame,
+    whole: Record,
+    ax: Axes,
+    *,
+    unit: str = "",
+    target: float | None = None,
+    ahead: Sequence[str] = (),
+) -> Axes:
+    """Draw totals of past windows as bars and the forecast beside them, with its 80 % band and the target.
+
+    `past`: first, last, value. `whole`: mean, q10, q90 of the forecast. `ahead`: periods of the horizon.
+    """
+    values = past["value"].to_numpy(float)
+    factor, label = scale_of([*values, whole["q90"], target or 0.0], unit)
+    at = np.arange(len(values))
+    ax.bar(at, values / factor, width=0.7, color=SKY)
+    ax.bar(len(values), whole["mean"] / factor, width=0.7, color=BLUE)
+    ends = [whole["q10"] / factor, whole["q90"] / factor]
+    ax.plot([len(values)] * 2, ends, color=INK, linewidth=1.6, solid_capstyle="butt")
+    labels = [*past["first"], *list(ahead[:1])]
+    step = 1 if len(labels) <= 6 else 2
+    places = list(range(len(labels) - 1, -1, -step))[::-1]
+    ax.set_xticks(places, [str(labels[i]) for i in places])
+    handles = [area(color=SKY), area(color=BLUE), line(color=INK, linewidth=1.6)]
+    names = ["came", "expected", "80 %"]
+    if target is not None:
+        handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3))))
+        names.append("target")
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel(label)
+    ax.grid(axis="y")
+    legend(ax, handles, names, columns=len(names), wide=1.0, handle=1.2)
+    return ax
+
+
+# --------------------------------------------------------------------------------------------------- the budget
+
+
+def _budget(made: Results) -> list[Part]:
+    """What to do, and the current plan beside the recommended one."""
+    part = what_to_do(made)
+    if made.allocation.empty:
+        return [part]
+    material = bool(made.headline.get("material", True))
+    rows = [
+        row
+        | {
+            "moved": row["recommended"] - row["current"],
+            "gain": row["expected_contribution_recommended"] - row["expected_contribution_current"],
+        }
+        for row in records(made.allocation)
+    ]
+    adds = ["current", "recommended", "moved", "gain"]
+    adds += ["expected_contribution_current", "expected_contribution_recommended"]
+
+    def of(name: Text, some: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"channel": name} | {key: sum(row[key] for row in some) for key in adds}
+
+    shown = rows
+    if len(rows) > MOST_CHANNELS + 1:
+        order = sorted(rows, key=lambda row: -abs(row["moved"]) - 1e-9 * row["current"])
+        largest = {str(row["channel"]) for row in order[:MOST_CHANNELS]}
+        shown = [row for row in rows if str(row["channel"]) in largest]
+        rest = [row for row in rows if str(row["channel"]) not in largest]
+        shown = [*shown, of(message("{n} others", n=len(rest)), rest)]
+    whole = of("total", rows)
+    columns = [
+        _names(message("Channel, {cur}", cur=made.study.currency)),
+        value("current", "Current", AMOUNT),
+        value("recommended", f"Recom{SOFT}mended", AMOUNT),
+        value("moved", "Change", CHANGE),
+        said(
+            "Nearly as good",
+            lambda row: CURRENCY.band(row["low"], row["high"], narrow=True) if "low" in row else "",
+            width="2",
+        ),
+        value("expected_contribution_current", "Brings now"),
+        value("expected_contribution_recommended", "Would bring"),
+        value("gain", "Gain", CHANGE),
+    ]
+    listed = listing([*shown, whole], columns, strong=lambda row: row is whole)
+    return [
+        Part(
+            part.title,
+            lead=part.lead,
+            listings=[listed] if material or rows else [],
+            note=sentences.PLAN_NOTE,
+        )
+    ]
+
+
+def _names(head: Text) -> Shown:
+    """Names of channels; the rows of sums have messages in their place."""
+
+    def cells(rows: Any) -> list[Text]:
+        own = named("channel", head).cells([row for row in rows if isinstance(row["channel"], str)])
+        left = iter(own)
+        return [next(left) if isinstance(row["channel"], str) else row["channel"] for row in rows]  # type: ignore[misc]
+
+    return Shown(head, cells, "l", "a")
