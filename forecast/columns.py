@@ -135,7 +135,13 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "windows": ("Past windows", _columns((PERIOD, "first last"), "measure", (by_measure, "value"))),
     "comparison": (
         "Against the past",
-        _columns("against", (PERIOD, "first last"), "measure", Column("item", sums=("forecast",)), (by_measure, "amount")),
+        _columns(
+            "against",
+            (PERIOD, "first last"),
+            "measure",
+            Column("item", sums=("forecast",)),
+            (by_measure, "amount"),
+        ),
     ),
     "history": ("History", _columns((PERIOD, "period"), "measure", (by_measure, "value"))),
     "funnel": (

@@ -113,7 +113,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the report, as long as its parts are; sheets: tables in full. alone: what follows begins a new sheet."""
+    """A page of the report, as long as its parts are. sheets: tables in full. alone: the next begins a new sheet."""
 
     title: Text = ""
     parts: Sequence[Part] = ()
