@@ -240,6 +240,8 @@ class Forecast(Results):
             draws=self.case.posterior.draws * REPLICATES,
             limits=_limits(study, self.case.plan),
             lifetime=lifetime_told(study),
+            language=study.language,
+            locale=study.locale,
         )
 
     @cached_property
@@ -365,7 +367,7 @@ class Forecast(Results):
 
     @cached_property
     def _study_hash(self) -> str:
-        whole = self.case.study.model_dump_json(exclude={"folder", "path"})
+        whole = self.case.study.model_dump_json(exclude={"folder", "path", "language", "locale"})
         return hashlib.sha256(whole.encode()).hexdigest()
 
     @cached_property

@@ -14,6 +14,7 @@ import forecast
 PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
+    speech
     errors amounts bounds periods progress equations saved words tables columns unforeseen threads stopping written
     study
     read

@@ -45,7 +45,8 @@ def report_pdf(made: Results, *, timestamp: int) -> bytes:
     it too, a box stands in its place (see `paper`) and a warning is logged: the standards allow no sign without a
     shape.
     """
-    content = document(report_of(made))
+    with made.study.speaking():
+        content = document(report_of(made))
     for bundled_only in (True, False):
         try:
             return _compile(content, bundled_only, timestamp)
