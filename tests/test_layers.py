@@ -14,8 +14,8 @@ import forecast
 PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
-    speech
-    errors amounts bounds periods progress equations saved words tables columns unforeseen threads stopping written
+    errors amounts bounds periods progress equations saved speech \
+    words tables columns unforeseen threads stopping written
     study
     read
     history funnel
