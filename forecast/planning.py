@@ -493,7 +493,7 @@ class Forecast(Results):
             return found
         told = {
             "measure": measure,
-            "unit": f" {study.currency}" if measure == "revenue" else "",
+            "unit": message(" {cur}", cur=study.currency) if measure == "revenue" else "",
             "usual": usual,
         }
         text = "{value}; with them at what is usual {usual:number}{unit} of {measure} are expected, not {mean:number}"

@@ -32,7 +32,7 @@ from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.speech import ENGLISH
 from forecast.study import Study, rate_range
 from forecast.tables import Table
-from forecast.words import Check, Message, Text, Verdict, message, speaking
+from forecast.words import Check, Message, Text, Verdict, message, plural, speaking
 
 Array = NDArray[np.float64]
 
@@ -545,13 +545,29 @@ def evidence_table(study: Study, history: History, posterior: Posterior, names: 
 
 def _evidence_of(evidence: float, spread: float, tests: int) -> Message:
     """What an elasticity rests on, in words."""
-    counted: Text = ""
-    if tests:
-        one = tests == 1
-        counted = message(" and 1 lift test counted" if one else " and {n} lift tests counted", n=tests)
-    verb = "is learnt mostly from the data" if evidence >= 0.5 else "is mostly the prior"
-    said = "spend varied by about {spread:.0%} from period to period{counted}: the elasticity {verb}"
-    return message(said, spread=spread, counted=counted, verb=verb)
+    learnt = evidence >= 0.5
+    if not tests:
+        return message(
+            "spend varied by about {spread:.0%} from period to period: the elasticity is learnt mostly from the data"
+            if learnt
+            else "spend varied by about {spread:.0%} from period to period: the elasticity is mostly the prior",
+            spread=spread,
+        )
+    if learnt:
+        return plural(
+            "spend varied by about {spread:.0%} from period to period and 1 lift test counted: the elasticity is "
+            "learnt mostly from the data",
+            "spend varied by about {spread:.0%} from period to period and {n} lift tests counted: the elasticity is "
+            "learnt mostly from the data",
+            n=tests, spread=spread,
+        )  # fmt: skip
+    return plural(
+        "spend varied by about {spread:.0%} from period to period and 1 lift test counted: the elasticity is mostly "
+        "the prior",
+        "spend varied by about {spread:.0%} from period to period and {n} lift tests counted: the elasticity is mostly "
+        "the prior",
+        n=tests, spread=spread,
+    )  # fmt: skip
 
 
 def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -> dict[str, Any]:

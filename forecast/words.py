@@ -8,7 +8,8 @@ language changes: a word of ours in it is a message itself. A field of a templat
 
     {x}            a text as it is; a number as `number` has it; a message, rendered; a list, with commas
     {x:percent}    by a writer below: number, count, whole, exact, given, percent, exact_percent, chance, brief, signed,
-                   change, sentence, clean, stage, listed, list, parts; of a pair (low, high): band, count_band,
+                   change, sentence, clean, word (of ours, in the language spoken), stage, stages, listed, list,
+                   parts; of a pair (low, high): band, count_band,
                    percent_band, whole_band, between, and tight, tight_count, tight_percent for narrow columns;
                    period and through (its last day) of the label of a period
     {x:number.2}   the same to so many digits (of a list: at most so many, then "and 3 more")
@@ -54,6 +55,11 @@ _STAGES = {
     "revenue_gross": "revenue before refunds",
     "recurring": "recurring revenue",
 }
+# Names of stages and measures that are ours, as they are read: what a study calls its own stages stays.
+MEASURES = (
+    "visitors", "leads", "qualified", "won", "spend", "revenue", "refunds", "recurring", "contribution",
+    *_STAGES.values(),
+)  # fmt: skip
 _CURRENCIES = ("cur", "currency")  # fields
 _TYPED = str.maketrans({NBSP: " ", THIN: " ", MINUS: "-", DASH: "-", SOFT: None})
 _PYTHON_SPEC = re.compile(r"[<>^]?\+?\d*,?(\.\d+)?[dfgeG%]?")
@@ -139,6 +145,12 @@ class Name(str):
     __slots__ = ()
 
 
+class Period(Name):
+    """The label of a period, as readers of the language write it."""
+
+    __slots__ = ()
+
+
 def together(*parts: Text, between: str = " ") -> Message:
     """Messages one after the other; empty ones are left out.
 
@@ -172,7 +184,7 @@ def text(said: Any) -> str:
     if isinstance(said, Message):
         return _Template().vformat(_template(said), (), said.values)
     if isinstance(said, Name):
-        return str(said)
+        return period(said) if isinstance(said, Period) else str(said)
     return _word(said) if isinstance(said, str) else _plain(said)
 
 
@@ -309,6 +321,16 @@ def formatted(value: Any, spec: str) -> str:
 def _marked(said: str) -> str:
     """A number of Python's own format with the marks of the language."""
     return said.translate(_VOICE.get().marks)
+
+
+def decimals(said: str) -> str:
+    """A number that another hand wrote, with the decimal mark of the language."""
+    return said.replace(".", _marked("."))
+
+
+def spoken_marks() -> bool:
+    """Whether numbers have other marks than this house's own."""
+    return _VOICE.get().marks != HOUSE.marks
 
 
 def _step(values: Iterable[float], digits: int) -> float:
@@ -468,7 +490,7 @@ def signed(value: Any) -> str:
 
 def sentence(said: Any) -> str:
     """A note as a sentence: capital first, full stop last; nothing where there is none."""
-    cleaned = clean(said).strip()
+    cleaned = word(said).strip()
     return cleaned and cleaned[0].upper() + cleaned[1:] + ("" if cleaned[-1] in ".!?:" else ".")
 
 
@@ -482,6 +504,16 @@ def clean(said: Any) -> str:
     """
     said = str(said)
     return said if said.isascii() and said.isprintable() else visible(_BREAKS.sub(" ", said))
+
+
+def word(said: Any) -> str:
+    """A word or a sentence of ours in the language that is spoken; a name as it is."""
+    return clean(_word(said) if isinstance(said, str) and not isinstance(said, Name) else said)
+
+
+def stages(names: Sequence[str]) -> str:
+    """Stages or measures in a row, with commas."""
+    return ", ".join(map(stage_word, names))
 
 
 def blank(said: str) -> bool:
@@ -556,6 +588,11 @@ def periods(n: Any, kind: str) -> Message:
     if kind == "quarter":
         return plural("{n:whole}~quarter", "{n:whole}~quarters", n=n)
     return plural("{n:whole}~month", "{n:whole}~months", n=n)
+
+
+def period_kind(kind: str) -> Message:
+    """One period of a kind: "a month" is "a {kind}" of it."""
+    return {"week": message("week"), "quarter": message("quarter")}.get(kind, message("month"))
 
 
 def horizon_words(labels: Sequence[str], kind: str) -> Message:
@@ -638,6 +675,8 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "tight_percent": _ends(percent_band, narrow=True),
     "sentence": sentence,
     "clean": clean,
+    "word": word,
+    "stages": stages,
     "stage": stage_word,
     "period": period,
     "through": through,

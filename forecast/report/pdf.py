@@ -24,7 +24,7 @@ from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Repor
 from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
 from forecast.report.paper import BOX, boxed, in_figure, on_paper
 from forecast.stopping import scratch
-from forecast.words import Check, Text, Verdict, clean, message, text, together
+from forecast.words import Check, Text, Verdict, clean, message, spoken, text, together
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -45,8 +45,7 @@ def report_pdf(made: Results, *, timestamp: int) -> bytes:
     it too, a box stands in its place (see `paper`) and a warning is logged: the standards allow no sign without a
     shape.
     """
-    with made.study.speaking():
-        content = document(report_of(made))
+    content = spoken_document(made)
     for bundled_only in (True, False):
         try:
             return _compile(content, bundled_only, timestamp)
@@ -105,16 +104,24 @@ def _shapes() -> set[int]:
     return regular & bold | {ord("\n")}  # the SVG of a figure has lines
 
 
+def spoken_document(made: Results) -> dict[str, Any]:
+    """All that the template shows, in the language of the study."""
+    with made.study.speaking():
+        return document(report_of(made))
+
+
 def document(report: Report) -> dict[str, Any]:
     """All that the template shows: text and figures, ready for JSON."""
     return {
         "title": _said(report.title),
+        "language": spoken(),
         "status": report.status,
         "colours": [BLUE, ORANGE, INK],
         "words": {
             "as_of": _said(report.as_of),
             "kicker": _said(report.about),
             "footer": _said(together(sentences.BANDS, sentences.run_of(report.run))),
+            "page": _said("Page {} of {}"),
             "fail_mark": _said("FAIL: not for decisions"),
             "fail_line": _said("Do not use these numbers for a decision."),
         },
@@ -178,20 +185,31 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     left = len(failing) - MOST_FAILING
     more = message("{left} more under Evidence, Checks behind the verdict.", left=left)
     return {
-        "status": verdict.status,
+        "status": _status(verdict.status),
         "sentence": _said(verdict.sentence),
         "failing": [_failing(check) for check in failing[:MOST_FAILING]],
         "more": _said(more) if left > 0 else "",
     }
 
 
+def _status(status: str) -> str:
+    """PASS, REVIEW, FAIL and UNKNOWN as readers of the language have them."""
+    return text(status)
+
+
 def _failing(check: Check) -> dict[str, str]:
-    expected = message(", expected {threshold}", threshold=check.threshold)
     said = message(
-        "{value}{expected}. {advice:sentence}",
+        "{value:word}, expected {threshold:word}. {advice:sentence}"
+        if check.expected
+        else "{value:word}. {advice:sentence}",
         value=check.value,
-        expected=expected if check.expected else "",
+        threshold=check.threshold,
         advice=check.advice,
     )
-    name = message("{name}:", name=check.name)
-    return {"status": check.status, "name": _said(name), "said": _said(said).strip()}
+    name = message("{name:word}:", name=check.name)
+    return {
+        "status": _status(check.status),
+        "tone": check.status,
+        "name": _said(name),
+        "said": _said(said).strip(),
+    }

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast import words
 from forecast.columns import unit_of
 from forecast.report import sentences
-from forecast.report.document import Page, Part, Picture, band, listing, named, said, text, value
+from forecast.report.document import Page, Part, Picture, band, listing, named, period, text, value
 from forecast.report.figures import (
     BLUE,
     INK,
@@ -22,7 +23,7 @@ from forecast.report.figures import (
     scale_of,
 )
 from forecast.report.pages.overview import total
-from forecast.tables import COUNT, RATIO, Record, records
+from forecast.tables import COUNT, RATIO, records
 from forecast.words import Text, known, message, together
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def forecast_page(made: Results) -> Page:
         parts.append(_known(made.known))
         names.append("known")
     sheets = [made.table(name) for name in names]
-    return Page(f"{'Revenue' if measure == 'revenue' else 'Wins'} over the horizon", parts, sheets)
+    title = "Revenue over the horizon" if measure == "revenue" else "Wins over the horizon"
+    return Page(title, parts, sheets)
 
 
 def _known(table: pd.DataFrame) -> Part:
@@ -79,8 +81,8 @@ def _fan(made: Results, measure: str) -> list[Part]:
         stage=measure, ends=(whole["q10"], whole["q90"]), unit=message("~{cur}", cur=cur) if cur else "",
     )  # fmt: skip
     if aim is not None:
-        line = " A dashed line marks the target of {aim:whole}~{unit}."
-        alt = together(alt, message(line, aim=aim, unit=cur or "wins"), between="")
+        line = "A dashed line marks the target of {aim:whole}~{unit}."
+        alt = together(alt, message(line, aim=aim, unit=sentences.unit_of(study, measure)))
 
     each = None if aim is None else aim / len(study.horizon)
     drawn = partial(
@@ -91,12 +93,9 @@ def _fan(made: Results, measure: str) -> list[Part]:
         ratios=(5, 1),
     )
 
-    def period(row: Record) -> Text:
-        return "whole horizon" if row["period"] == "total" else str(row["period"])
-
     chosen = (made.forecast["measure"] == measure) & (made.forecast["channel"] == "total")
     columns = [
-        said(message("Period, {cur}", cur=cur) if cur else "Period", period, "l", "a"),
+        period("period", message("Period, {cur}", cur=cur) if cur else "Period", total="whole horizon"),
         value("mean", "Expected", unit),
         value("q50", "Median", unit),
         *(
@@ -122,21 +121,21 @@ def _bridge(made: Results) -> Part:
         "Waterfall of what falls inside the horizon, by origin, and of what lands after it. {lead}", lead=lead
     )
     drawn = partial(
-        panels, 0.6 + 0.26 * len(frame), lambda ax: plot_bridge(frame, ax, unit=cur if in_money else "wins")
+        panels, 0.6 + 0.26 * len(frame), lambda ax: plot_bridge(frame, ax, unit=cur if in_money else "")
     )
     rows = listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
     return Part("Where it comes from", lead=lead, figure=Picture(drawn, alt), listings=[rows])
 
 
 @house
-def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "") -> Axes:
+def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: Text = "") -> Axes:
     """Draw a waterfall: parts build up to "revenue inside the horizon", later ones are hatched.
 
     `table`: item, mean, q10, q90 (a line at the end of the bar), won_mean (drawn where no revenue is known).
     """
     column = "mean" if table["mean"].notna().any() else "won_mean"
-    factor, label = scale_of(table[column], unit or "wins")
-    at = name_rows(ax, [str(i) for i in table["item"]], 40)
+    factor, label = scale_of(table[column], unit or message("wins"))
+    at = name_rows(ax, [words.text(str(i)) for i in table["item"]], 40)
     base, after_total = 0.0, False
     for y, row in zip(at, table.to_dict("records"), strict=True):
         whole = row["item"] == "revenue inside the horizon"

@@ -8,7 +8,7 @@ from forecast.columns import by_measure, unit_of
 from forecast.report import sentences
 from forecast.report.document import Listing, Page, Part, Shown, Tile, band, listing, named, said, value
 from forecast.tables import COUNT, CURRENCY, Record, Unit, records
-from forecast.words import Message, Text, known, message, stage_word, together
+from forecast.words import Message, Text, known, message, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def _by_channel(made: Results) -> Part:
     columns = [named("channel", message("Channel, {cur}", cur=made.study.currency), "2")]
     for measure in (m for m in asked if any(m in row for row in by)):
         unit = unit_of(measure)
-        columns.append(value(measure, stage_word(measure), unit))
+        columns.append(value(measure, message("{measure:stage}", measure=measure), unit))
         if measure in ("won", "revenue"):
             ends = {"low": f"{measure}_q10", "high": f"{measure}_q90"}
             columns.append(band(message("80~% band"), unit, "2", **ends))
