@@ -59,7 +59,8 @@ ERRORS = re.compile(
     r"expected |is |its |holds |write |call |add it|add the|say |comes |and |so |take |which |leave |column \{|row |"
     r"cells |sheet |read_|cast|timestamp|the lead|a lift|a table|a \{kind\}|the \{kind\}|map |fill in the am|"
     r".*( AS | IS NULL|THEN|EXCLUDE|isfinite)|, |at least \{x:whole\} would|are meant|then what|left before|"
-    r"a (return|prob)|an amount|customers above|the most that|best found|current plan (kept|held)|delete it"
+    r"\{file\}: (\{periods|revenue is there)|\"\{key|\{n:whole\} (leads have|ids stand|pairs)|1 (lead has|id stands)|"
+    r"\"v_|\(\"v_|them where|a (return|prob)|an amount|customers above|the most that|best found|current plan (kept|held)|delete it"
 )
 MAKERS = ("message", "plural")  # whose first arguments are templates, whatever they look like
 LOOKS = {
@@ -193,17 +194,17 @@ QUIET = {"compile", "Literal", "option", "argument", "command", "step", "execute
 NO_TEXT = {
     "Cc", "Cf", "Me", "Mn", "Zs", "Visible", "TIMESTAMP WITH TIME ZONE", "Date", "Glyph .* missing from font",
     "company currency", "home currency", "base currency", "no currency", "(converted) currency", "each channel",
-    'history.bad_rows = "leave out"', 'history.fractions = "round" where conversions were shared out',
+    'history.bad_rows = "leave out"', 'history.fractions = "round" where conversions were shared out', "General",
     "[plan] target = { revenue = 240_000 }, or { won = 45 }", "Print the version and leave.", "Nothing was written.",
-    "  Number (0: leave it open)", "  (empty: leave it open)", "interrupted; no outputs were written",
-    "could not be displayed", "first period", "last period", "a limit",
+    "  Number (0: leave it open)", "  (empty: leave it open)", "interrupted; no outputs were written", "optimal, to",
+    "could not be displayed", "first period", "last period", "a limit", "best found", "current plan kept",
+    "current plan held", "the verdict is FAIL", "the plan is not the recommended one", EXIT_CODES,
     "The report shows boxes for signs that no font here has; report.xlsx holds every name in full.",
-    EXIT_CODES,
-    "the verdict is FAIL", "the plan is not the recommended one",
     "{path}: the record cannot be written ({reason}); give another one with --record",
 }  # fmt: skip
 # Words that stand alone in small letters, in places that show them as they are.
 WORDS = (
+    " to ", "{year:d}-{month:02d}", "{year:d}-{month:02d}-{day:02d}",
     "expected contribution", "expected revenue inside the horizon", "PASS", "REVIEW", "FAIL", "UNKNOWN", "total",
     "preview", "sampling", "divergences", "scatter", "written", "columns", "periods", "currency", "outcome", "joined",
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
