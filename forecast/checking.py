@@ -28,6 +28,7 @@ from forecast.history import (
 )
 from forecast.outlook import lifetime_of
 from forecast.periods import period_label, period_range, shift
+from forecast.speech import ENGLISH
 from forecast.study import Study, load_study
 from forecast.tables import check_table
 from forecast.words import worst
@@ -36,11 +37,15 @@ from forecast.written import place
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """What a job made: what `--json` says, where its files lie, and what its page is made from."""
+    """What a job made: what `--json` says, where its files lie, what its page is made from, and how that is spoken.
+
+    spoken: language and locale of the study.
+    """
 
     summary: dict[str, Any]
     place: Path | None
     made: Any
+    spoken: tuple[str, str] = (ENGLISH, "")
 
 
 def read_asked(
@@ -92,7 +97,12 @@ def check(study: Path, *, overrides: Sequence[str] = (), today: date | None = No
         "audit": audit.to_dict("records"),
         "mistakes": found.to_dict("records"),
     }
-    return Done(summary, None, (audit, found, read))
+    return Done(summary, None, (audit, found, read), spoken_by(loaded))
+
+
+def spoken_by(study: Study) -> tuple[str, str]:
+    """Language and locale of a study."""
+    return study.language, study.locale
 
 
 def check_levers(study: Study, history: History, periods: int) -> None:

@@ -21,6 +21,7 @@ from forecast.options import (
     DRAWS,
     GO_ON,
     JSON,
+    LANGUAGE,
     NATURAL,
     OUT,
     OUTPUTS,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from forecast.budget import Budget
     from forecast.report import Page
-    from forecast.words import Verdict
+    from forecast.words import Text, Verdict
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
@@ -186,15 +187,47 @@ def _show(result: Any, said: Callable[[], str], *, as_json: bool) -> None:
     _say(json_text(result) if as_json else said() + "\n", nl=False)
 
 
-def _page(make: Callable[..., Page], *made: Any, after: str = "") -> Callable[[], str]:
-    """What a page says, and a last line; made when it is asked for."""
+def _page(
+    make: Callable[..., Page], *made: Any, spoken: tuple[str, str] = ("en", ""), after: Text = ""
+) -> Callable[[], str]:
+    """What a page says, and a last line; made when it is asked for. spoken: language and locale."""
     import shutil
     import sys
 
     from forecast.report import terminal_text
+    from forecast.words import speaking, text
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return lambda: "\n\n".join(part for part in (terminal_text(make(*made), width), after) if part)
+
+    def said() -> str:
+        with speaking(*spoken):
+            parts = terminal_text(make(*made), width), text(after)
+            return "\n\n".join(part for part in parts if part)
+
+    return said
+
+
+def _spoken(language: str | None) -> tuple[str, str]:
+    """How a command speaks that has no study."""
+    return language or "en", ""
+
+
+def _spoken_in(language: str | None, say: Callable[..., str], *given: Any) -> Callable[[], str]:
+    """What is said without a page, in a language; made when it is asked for."""
+
+    def said() -> str:
+        from forecast.words import speaking
+
+        with speaking(*_spoken(language)):
+            return say(*given)
+
+    return said
+
+
+def _in_language(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a job, in which the language that was asked for stands above the study's."""
+    language = options.pop("language", None)
+    return options | {"overrides": [*options["overrides"], f"language={language}"]} if language else options
 
 
 def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
@@ -214,14 +247,17 @@ def _show_run(
 ) -> None:
     from forecast.outputs import files_of
     from forecast.report import summary_page
+    from forecast.words import message
 
     paper = "report.pdf" in files_of(outputs)
     places = (
-        f"Report: {result.place / 'report.pdf'}\nTables: {result.place}/"
+        message(
+            "Report: {report}\nTables: {folder}/", report=result.place / "report.pdf", folder=result.place
+        )
         if paper
-        else f"Outputs: {result.place}/"
+        else message("Outputs: {folder}/", folder=result.place)
     )
-    said = _page(summary_page, result.made, after=places)
+    said = _page(summary_page, result.made, spoken=result.spoken, after=places)
     _show({**result.summary, "folder": result.place}, said, as_json=as_json)
     where = f"The outputs are in {result.place}/, stamped FAIL."
     _stop_at_fail(result.made.verdict, where, go_on=go_on)
@@ -232,7 +268,7 @@ def _told(job: Callable[..., Any], *given: Any, quiet: bool, **options: Any) -> 
     from forecast.progress import progress
 
     with progress(quiet=quiet) as teller:
-        return job(*given, **options, progress=teller)
+        return job(*given, **_in_language(options), progress=teller)
 
 
 @app.command(short_help="the whole job on a synthetic company that comes along")
@@ -242,6 +278,7 @@ def _told(job: Callable[..., Any], *given: Any, quiet: bool, **options: Any) -> 
 @OUTPUTS
 @CSV_LOCALE
 @QUIET
+@LANGUAGE
 @JSON
 def demo(json: bool, **options: Any) -> None:
     """The whole job on a synthetic company that comes with the package.
@@ -351,8 +388,9 @@ def _answer(question: Any) -> str | None:
     default="b2b",
     help="Whose benchmark ranges to show.",
 )
+@LANGUAGE
 @JSON
-def funnel(market: Any, margin: float, json: bool, **given: float) -> None:
+def funnel(market: Any, margin: float, json: bool, language: str | None, **given: float) -> None:
     """The funnel equation by hand: visitors x conversion x qualification x close rate x value.
 
     Rates are written as 3% or 0.03. Needs no history; benchmark ranges stand beside your rates.
@@ -365,12 +403,13 @@ def funnel(market: Any, margin: float, json: bool, **given: float) -> None:
     from forecast.report import by_hand_page
 
     result = equation.summary(equation.Funnel(**given), market=market, margin=margin)
-    _show(result, _page(by_hand_page, result), as_json=json)
+    _show(result, _page(by_hand_page, result, spoken=_spoken(language)), as_json=json)
 
 
 @app.command(short_help="validate the study and its data, say what was read")
 @STUDY
 @OVERRIDES
+@LANGUAGE
 @JSON
 def check(json: bool, **options: Any) -> None:
     """Read and validate the study and its data; say what was read, for each file, with totals to lay beside the books.
@@ -382,8 +421,8 @@ def check(json: bool, **options: Any) -> None:
     from forecast import checking
     from forecast.report import audit_page
 
-    result = checking.check(**options, today=_today())
-    _show(result.summary, _page(audit_page, *result.made), as_json=json)
+    result = checking.check(**_in_language(options), today=_today())
+    _show(result.summary, _page(audit_page, *result.made, spoken=result.spoken), as_json=json)
 
 
 @app.command(short_help="fit the model and save it")
@@ -394,6 +433,7 @@ def check(json: bool, **options: Any) -> None:
 @OVERRIDES
 @GO_ON
 @QUIET
+@LANGUAGE
 @JSON
 def fit(go_on: bool, json: bool, **options: Any) -> None:
     """Fit the model of every stage, check the fit and save it as NAME.nc beside the study.
@@ -403,12 +443,14 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
     """
     from forecast import workflow
     from forecast.report import summary_page
+    from forecast.words import message
 
     result = _told(workflow.fit, **options, today=_today())
-    said = _page(summary_page, result.made, after=f"Posterior: {result.place}")
+    where = message("Posterior: {path}", path=result.place)
+    said = _page(summary_page, result.made, spoken=result.spoken, after=where)
     _show({**result.summary, "path": result.place}, said, as_json=json)
-    where = f"The posterior is saved as {result.place}, marked as failed."
-    _stop_at_fail(result.made.verdict, where, go_on=go_on)
+    saved = f"The posterior is saved as {result.place}, marked as failed."
+    _stop_at_fail(result.made.verdict, saved, go_on=go_on)
 
 
 @app.command(short_help="the whole job: fit, forecast, budget, report")
@@ -423,6 +465,7 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
 @OUTPUTS
 @CSV_LOCALE
 @QUIET
+@LANGUAGE
 @JSON
 def run(go_on: bool, json: bool, **options: Any) -> None:
     """The whole job: check, fit, forecast, recommend a budget, write report and tables.
@@ -466,6 +509,7 @@ def _today() -> Any:
 @OVERRIDES
 @GO_ON
 @QUIET
+@LANGUAGE
 @JSON
 def allocate(go_on: bool, json: bool, **options: Any) -> None:
     """Split the budget anew from the saved fit: another total, limits or objective. Does not fit.
@@ -478,7 +522,7 @@ def allocate(go_on: bool, json: bool, **options: Any) -> None:
 
     budget = _budget(**{name: options.pop(name) for name in ("total", "marginal", "cac", "chance")})
     result = _told(workflow.allocate, budget=budget, **options, go_on=go_on, today=_today())
-    _show(result.summary, _page(split_page, result.made), as_json=json)
+    _show(result.summary, _page(split_page, result.made, spoken=result.spoken), as_json=json)
     _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
@@ -502,6 +546,7 @@ def _budget(total: float | None, marginal: float | None, cac: float | None, chan
 @OVERRIDES
 @GO_ON
 @QUIET
+@LANGUAGE
 @JSON
 def scenarios(go_on: bool, json: bool, **options: Any) -> None:
     """Compare the [[scenario]] tables of the study with the plan as it is, from the saved fit. Does not fit.
@@ -512,7 +557,7 @@ def scenarios(go_on: bool, json: bool, **options: Any) -> None:
     from forecast.report import compared_page
 
     result = _told(workflow.scenarios, **options, go_on=go_on, today=_today())
-    _show(result.summary, _page(compared_page, result.made), as_json=json)
+    _show(result.summary, _page(compared_page, result.made, spoken=result.spoken), as_json=json)
     _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
@@ -536,6 +581,7 @@ def scenarios(go_on: bool, json: bool, **options: Any) -> None:
 @PREVIEW
 @CSV_LOCALE
 @QUIET
+@LANGUAGE
 @JSON
 def backtest(baseline: tuple[str, ...], gate: bool, json: bool, **options: Any) -> None:
     """Forecast the past from what was known then, and score it by what came, beside simple methods.
@@ -546,9 +592,11 @@ def backtest(baseline: tuple[str, ...], gate: bool, json: bool, **options: Any) 
     """
     from forecast import workflow
     from forecast.report import backtest_page
+    from forecast.words import message
 
     result = _told(workflow.backtest, **options, names=baseline or None, today=_today())
-    said = _page(backtest_page, result.made, after=f"Tables: {result.place}/backtest.csv")
+    where = message("Tables: {folder}/backtest.csv", folder=result.place)
+    said = _page(backtest_page, result.made, spoken=result.spoken, after=where)
     _show({**result.summary, "folder": result.place}, said, as_json=json)
     if gate:
         workflow.check_gate(result.summary)
@@ -561,6 +609,7 @@ def backtest(baseline: tuple[str, ...], gate: bool, json: bool, **options: Any) 
 @OVERRIDES
 @CSV_LOCALE
 @QUIET
+@LANGUAGE
 @JSON
 def rank(json: bool, **options: Any) -> None:
     """Score single leads from their features: P(win) and expected value of each open lead, best first.
@@ -571,10 +620,11 @@ def rank(json: bool, **options: Any) -> None:
     """
     from forecast import workflow
     from forecast.report import ranking_page
+    from forecast.words import message
 
     result = _told(workflow.rank, **options, today=_today())
-    where = f"Ranking: {result.place}/ranking.csv"
-    said = _page(ranking_page, result.summary, result.made.table, after=where)
+    where = message("Ranking: {folder}/ranking.csv", folder=result.place)
+    said = _page(ranking_page, result.summary, result.made.table, spoken=result.spoken, after=where)
     _show({**result.summary, "folder": result.place}, said, as_json=json)
 
 
@@ -589,6 +639,7 @@ def rank(json: bool, **options: Any) -> None:
 )
 @OVERRIDES
 @QUIET
+@LANGUAGE
 @JSON
 def score(json: bool, **options: Any) -> None:
     """Score a saved run by what came since, and say which part of the funnel the miss came from.
@@ -598,9 +649,12 @@ def score(json: bool, **options: Any) -> None:
     """
     from forecast import workflow
     from forecast.report import score_page
+    from forecast.words import message
 
     result = _told(workflow.score, **options, today=_today())
-    _show(result.summary, _page(score_page, result.made, after=f"Scores: {result.place}"), as_json=json)
+    where = message("Scores: {path}", path=result.place)
+    said = _page(score_page, result.made, spoken=result.spoken, after=where)
+    _show(result.summary, said, as_json=json)
 
 
 @app.command(short_help="put a run on record as the plan: hashes, verdict, who, when")
@@ -615,8 +669,9 @@ def score(json: bool, **options: Any) -> None:
     "--override", default="", metavar="REASON", help="Why another plan is followed, or a FAIL is signed."
 )
 @RECORD
+@LANGUAGE
 @JSON
-def sign(json: bool, folder: Path, record: Path | None, **options: Any) -> None:
+def sign(json: bool, language: str | None, folder: Path, record: Path | None, **options: Any) -> None:
     """Append a run to the plan of record: hashes of study, data, posterior and outputs, verdict, who and when.
 
     The record only grows, and each entry holds the hash of the one before. A plan other than the recommended one, and a
@@ -625,7 +680,8 @@ def sign(json: bool, folder: Path, record: Path | None, **options: Any) -> None:
     from forecast import signing
 
     entry = signing.sign(folder, record=record, **options)
-    _show(entry, lambda: signing.signed_text(entry, record or signing.record_of(folder)), as_json=json)
+    said = _spoken_in(language, signing.signed_text, entry, record or signing.record_of(folder))
+    _show(entry, said, as_json=json)
 
 
 @app.command(short_help="whether anything has changed: inputs, posterior, outputs, record")
@@ -633,8 +689,9 @@ def sign(json: bool, folder: Path, record: Path | None, **options: Any) -> None:
 @click.option("--remake", is_flag=True, help="Make the run again, and compare byte for byte.")
 @RECORD
 @QUIET
+@LANGUAGE
 @JSON
-def verify(json: bool, **options: Any) -> None:
+def verify(json: bool, language: str | None, **options: Any) -> None:
     """Compare a run, what it was made from and the record with their hashes; ends with 5 where anything differs.
 
     Each difference is a line. With --remake the run is made again from the same study, data and posterior, in a folder
@@ -643,7 +700,7 @@ def verify(json: bool, **options: Any) -> None:
     from forecast import signing
 
     found = _told(signing.verify, **options)
-    _show(found, lambda: signing.verified_text(found), as_json=json)
+    _show(found, _spoken_in(language, signing.verified_text, found), as_json=json)
     if found["differences"]:
         raise Exit(GateError.exit_code)
 
@@ -653,14 +710,16 @@ def verify(json: bool, **options: Any) -> None:
     "folder", type=PATH, metavar="[DIR]", required=False, help="Where it lies. Default: reports/."
 )
 @click.option("--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl in DIR.")
+@LANGUAGE
 @JSON
-def log(json: bool, folder: Path | None, record: Path | None) -> None:
+def log(json: bool, language: str | None, folder: Path | None, record: Path | None) -> None:
     """List the plan of record; ends with 5 where the chain of its entries is broken."""
     from pathlib import Path
 
     from forecast import signing
 
     entries, wrong = signing.log(record or (folder or Path("reports")) / signing.RECORD)
-    _show({"entries": entries, "differences": wrong}, lambda: signing.log_text(entries, wrong), as_json=json)
+    said = _spoken_in(language, signing.log_text, entries, wrong)
+    _show({"entries": entries, "differences": wrong}, said, as_json=json)
     if wrong:
         raise Exit(GateError.exit_code)

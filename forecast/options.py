@@ -116,6 +116,25 @@ CSV_LOCALE = click.option(
     help="Decimal mark and delimiter of CSV files, as a spreadsheet of this locale takes them: fi, de, en. Default: "
     "the study's, else point and comma.",
 )
+
+
+def _language(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given:
+        from forecast.speech import check_language
+
+        try:
+            check_language(given)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return given
+
+
+LANGUAGE = click.option(
+    "--language",
+    metavar="CODE",
+    callback=_language,
+    help="Language of report, workbook and terminal: en or fi. Default: the study's.",
+)
 QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 JSON = click.option("--json", is_flag=True, help="The result as JSON on stdout.")
 GO_ON = click.option(

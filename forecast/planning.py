@@ -246,6 +246,8 @@ class Forecast(Results):
             limits=_limits(study, self.case.plan),
             lifetime=lifetime_told(study),
             spend_plan=_spend_plan(study, given=self._planned is None),
+            language=study.language,
+            locale=study.locale,
         )
 
     @cached_property
@@ -389,7 +391,7 @@ class Forecast(Results):
 
     @cached_property
     def _study_hash(self) -> str:
-        whole = self.case.study.model_dump_json(exclude={"folder", "path", "outputs"})
+        whole = self.case.study.model_dump_json(exclude={"folder", "path", "outputs", "language", "locale"})
         return hashlib.sha256(whole.encode()).hexdigest()
 
     @cached_property
@@ -515,7 +517,7 @@ class Forecast(Results):
             return found
         told = {
             "measure": measure,
-            "unit": f" {study.currency}" if measure == "revenue" else "",
+            "unit": message(" {cur}", cur=study.currency) if measure == "revenue" else "",
             "usual": usual,
         }
         text = "{value}; with them at what is usual {usual:number}{unit} of {measure} are expected, not {mean:number}"
@@ -608,12 +610,12 @@ def judge(
 def _spend_plan(study: Study, *, given: bool) -> Text:
     """Where the planned spend comes from."""
     if given:
-        return "given by hand"
+        return message("given by hand")
     if isinstance(study.plan.spend, dict):
-        return "amounts of the study file"
+        return message("amounts of the study file")
     known = {
-        "current": "goes on as in the last three periods",
-        "last year": "as in the same periods a year before, at the recent level",
+        "current": message("goes on as in the last three periods"),
+        "last year": message("as in the same periods a year before, at the recent level"),
     }
     return known.get(study.plan.spend) or message("from {file:clean}", file=study.plan.spend)
 

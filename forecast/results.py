@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -28,9 +29,10 @@ from forecast.fit import EVIDENCE_LEARNT, Posterior, channel_priors, delay_prior
 from forecast.history import DataRead, History
 from forecast.outlook import REPLICATES, UNITS, Flow, chances, in_total, largest, ratio, unit_measures
 from forecast.periods import DAYS_PER_PERIOD, period_label
+from forecast.speech import ENGLISH
 from forecast.study import Study, rate_range
 from forecast.tables import Table
-from forecast.words import Check, Message, Text, Verdict, message
+from forecast.words import Check, Message, Text, Verdict, message, speaking
 
 Array = NDArray[np.float64]
 
@@ -68,6 +70,12 @@ class StudyFacts:
     limits: Text = ""
     lifetime: Text = ""
     spend_plan: Text = ""
+    language: str = ENGLISH
+    locale: str = ""
+
+    def speaking(self) -> AbstractContextManager[None]:
+        """Everything inside is rendered in the language of the study, with the marks of its locale."""
+        return speaking(self.language, self.locale)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast.words import Check, Message, typed, visible
+from forecast.words import Check, Message, filed, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,12 +168,14 @@ def check_table(checks: Sequence[Check], asked: str = "check") -> pd.DataFrame:
 
 
 def plain(value: Any) -> Any:
-    """The same value in types that JSON knows: numpy's numbers are numbers, frames lists of rows, messages text.
+    """The same value in types that JSON knows: numpy's numbers are numbers, frames lists of rows, messages texts.
+
+    A message is in English, whatever is spoken.
 
     What JSON has no word for (NaN, infinity) is null; paths are text.
     """
     if isinstance(value, Message):
-        value = typed(value)
+        value = filed(value)
     elif callable(told := getattr(value, "told", None)):  # what says itself how files have it
         value = told()
     elif is_dataclass(value) and not isinstance(value, type):

@@ -144,12 +144,12 @@ def verdict(
     checks += [] if deals is None else [_deals(deals)]
     checks += [
         Check(
-            message("data: {name}", name=row["check"]),
+            message("data: {name:word}", name=row["check"]),
             row["status"],
             row["evidence"],
             row["advice"],
             PASS,
-            message("In the data: {evidence}.", evidence=row["evidence"]),
+            message("In the data: {evidence:word}.", evidence=row["evidence"]),
         )
         for row in audit[audit["status"] != PASS].to_dict("records")
     ]
@@ -229,7 +229,7 @@ def _predictive(records: Records) -> list[Check]:
                 place=[t for t in (least["part"], least["channel"]) if t],
                 seen=_short(least["seen"]), expected=_short(least["expected"]), p=_p(p),
             )  # fmt: skip
-        named = message("model and history: {name}", name=name)
+        named = message("model and history: {name:word}", name=name)
         far = MISSED_MONEY if least["part"] == "revenue" else MISSED
         plain = message(
             "{place}: {remedy}.",
@@ -405,9 +405,11 @@ def _delay(row: Mapping[Any, Any]) -> Check:
 
 def _deals(found: Mapping[str, Any]) -> Check:
     wide = found["difference"] > CLEARLY and found["cv"] > 1.0
+    gamma = "gamma fits better (AIC by {apart:whole}), {deals:whole} single deals, cv {cv:number.2}"
+    lognormal = "lognormal fits better (AIC by {apart:whole}), {deals:whole} single deals, cv {cv:number.2}"
     value = message(
-        "{better} fits better (AIC by {apart:whole}), {deals:whole} single deals, cv {cv:number.2}",
-        better=found["better"], apart=abs(found["difference"]), deals=found["deals"], cv=found["cv"],
+        lognormal if found["better"] == "lognormal" else gamma,
+        apart=abs(found["difference"]), deals=found["deals"], cv=found["cv"],
     )  # fmt: skip
     advice = (
         "the model sums gamma deals: with few wins the low end of the revenue band is too low, and large deals are "
@@ -434,11 +436,13 @@ def _calibration(found: Mapping[str, Any]) -> Check:
     narrow = "in the past the bands were too narrow: read them so"
     wide = "in the past the bands were too wide: read them so"
     name = "calibration in the backtest"
+    if found.get("method") == "preview":
+        name = "calibration in the backtest (closed form)"
     bar = "{low} to {high}"
     if worth != n:
-        bar += " of {worth}, which these overlapping ones are worth"
+        bar = "{low} to {high} of {worth}, which these overlapping ones are worth"
     return _check(
-        f"{name} (closed form)" if found.get("method") == "preview" else name,
+        name,
         message("{inside} of {n} outcomes inside their {band:.0%} band", inside=inside, n=n, band=BAND),
         message(bar, low=low, high=high, worth=worth),
         "" if low - 1e-9 <= share <= high + 1e-9 else REVIEW,

@@ -1,15 +1,20 @@
 r"""How numbers, names and messages become text: the only place where they do, and the last moment at which they do.
 
 A `Message` is an English template with its values; a check, a verdict, a limit or an error carries it, and `text`
-renders it where it is shown. A template is also its own key in the catalogue of another language: a second language
-adds a catalogue and touches no call. A field of a template is written as its spec says:
+renders it where it is shown. A template is also its own key in the catalogue of another language (`speech`): a further
+language adds a catalogue and touches no call. So a template is a whole sentence or a whole label, never a piece of one;
+where a number decides about singular and plural it is `plural(one, many, n=...)`. What a field holds is data, which no
+language changes: a word of ours in it is a message itself. A field of a template is written as its spec says:
 
     {x}            a text as it is; a number as `number` has it; a message, rendered; a list, with commas
     {x:percent}    by a writer below: number, count, whole, exact, given, percent, exact_percent, chance, brief, signed,
-                   change, sentence, clean, stage, listed, list, parts; of a pair (low, high): band, count_band,
-                   percent_band, whole_band, between, and tight, tight_count, tight_percent for narrow columns
+                   change, sentence, clean, word (of ours, in the language spoken), stage, stages, listed, list,
+                   parts; of a pair (low, high): band, count_band,
+                   percent_band, whole_band, between, and tight, tight_count, tight_percent for narrow columns;
+                   period and through (its last day) of the label of a period
     {x:number.2}   the same to so many digits (of a list: at most so many, then "and 3 more")
     {x:,.0f}       as Python's own spec has it, with the marks of the language
+    {cur}          a currency: its code, or its symbol where that language puts it behind the number; so {currency}
     ~              a space at which no line breaks: "{x:number}~{currency}", "80~% band"
 
 Numbers come in raw (currency units, rates in [0, 1]); percent, thin spaces and rounding exist only from here on. A
@@ -30,15 +35,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any, TypeGuard
 
-NBSP = "\N{NO-BREAK SPACE}"
-THIN = "\N{NARROW NO-BREAK SPACE}"
-MINUS = "\N{MINUS SIGN}"
+from forecast.speech import ENGLISH, HOUSE, MEASURE, MINUS, NBSP, THIN, Voice, voice
+
 DASH = "\N{EN DASH}"
 SOFT = "\N{SOFT HYPHEN}"
 MISSING = DASH
-ENGLISH = "en"
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 # Signs that act instead of being seen, or that no file of text may hold: control characters (C0, DEL, C1), those that
 # turn the direction of writing and hold on to it, surrogates, and what Unicode says is no character.
@@ -51,28 +55,46 @@ _STAGES = {
     "revenue_gross": "revenue before refunds",
     "recurring": "recurring revenue",
 }
-_PLURAL = {"month": "months", "week": "weeks", "quarter": "quarters"}
+# Names of stages and measures that are ours, as they are read: what a study calls its own stages stays.
+MEASURES = (
+    "visitors", "leads", "qualified", "won", "spend", "revenue", "refunds", "recurring", "contribution",
+    *_STAGES.values(),
+)  # fmt: skip
+_CURRENCIES = ("cur", "currency")  # fields
 _TYPED = str.maketrans({NBSP: " ", THIN: " ", MINUS: "-", DASH: "-", SOFT: None})
 _PYTHON_SPEC = re.compile(r"[<>^]?\+?\d*,?(\.\d+)?[dfgeG%]?")
 
-# By language: English template (or word of a writer, such as "to") -> that of the language. English needs none.
-CATALOGUES: dict[str, Mapping[str, str]] = {ENGLISH: {}}
-_LANGUAGE = ContextVar("language", default=ENGLISH)
+_VOICE: ContextVar[Voice] = ContextVar("voice", default=HOUSE)
 
 
 @contextmanager
-def speaking(language: str) -> Iterator[None]:
-    """Render everything inside in a language of the catalogue: pages, sheets and terminal alike."""
-    token = _LANGUAGE.set(language)
+def speaking(language: str = ENGLISH, locale: str = "") -> Iterator[None]:
+    """Render everything inside in a language, with the marks of a locale: pages, sheets and terminal alike.
+
+    Raises ValueError where there is no catalogue of the language, or no such locale.
+    """
+    with heard(voice(language, locale)):
+        yield
+
+
+@contextmanager
+def heard(spoken: Voice) -> Iterator[None]:
+    """Render everything inside in a voice."""
+    token = _VOICE.set(spoken)
     try:
         yield
     finally:
-        _LANGUAGE.reset(token)
+        _VOICE.reset(token)
+
+
+def spoken() -> str:
+    """The language that is spoken now."""
+    return _VOICE.get().language
 
 
 def _word(english: str) -> str:
     """A template or a word in the language that is spoken."""
-    return CATALOGUES[_LANGUAGE.get()].get(english, english)
+    return _VOICE.get().catalogue.gettext(english) if english else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- messages
@@ -80,10 +102,14 @@ def _word(english: str) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """Something to say: an English template, and the values of its fields, as they are (see the module)."""
+    """Something to say: an English template, and the values of its fields, as they are (see the module).
+
+    many: the template for another number than one of `n`, where there are two.
+    """
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
+    many: str = ""
 
     def __str__(self) -> str:
         return text(self)
@@ -102,6 +128,27 @@ def message(template: str, /, **values: Any) -> Message:
     'ppc: 25\xa0% of 1\u202f200'
     """
     return Message(template, values)
+
+
+def plural(one: str, many: str, /, *, n: Any, **values: Any) -> Message:
+    """A message by its number: `one` where `n` is 1, else `many`; each a whole template. Further forms: the catalogue.
+
+    >>> [str(plural("{n:whole} row", "{n:whole} rows", n=n)) for n in (1, 2)]
+    ['1 row', '2 rows']
+    """
+    return Message(one, {"n": n, **values}, many)
+
+
+class Name(str):
+    """A text that someone typed, or that a machine reads: the same in every language."""
+
+    __slots__ = ()
+
+
+class Period(Name):
+    """The label of a period, as readers of the language write it."""
+
+    __slots__ = ()
 
 
 def together(*parts: Text, between: str = " ") -> Message:
@@ -135,8 +182,19 @@ def _written_out(found: re.Match[str]) -> str:
 def text(said: Any) -> str:
     """A message (or a text, or a number) as it is read in the language that is spoken (`speaking`)."""
     if isinstance(said, Message):
-        return _Template().vformat(_word(said.template), (), said.values)
+        return _Template().vformat(_template(said), (), said.values)
+    if isinstance(said, Name):
+        return period(said) if isinstance(said, Period) else str(said)
     return _word(said) if isinstance(said, str) else _plain(said)
+
+
+def _template(said: Message) -> str:
+    """The template in the language that is spoken, by its number where it has two."""
+    if not said.many:
+        return _word(said.template)
+    n = said.values["n"]
+    n = int(n) if known(n) and float(n).is_integer() else 2  # 1.5 are several
+    return _VOICE.get().catalogue.ngettext(said.template, said.many, n)
 
 
 def typed(said: Any) -> str:
@@ -148,6 +206,12 @@ def typed(said: Any) -> str:
     return visible(text(said)).translate(_TYPED)
 
 
+def filed(said: Any) -> str:
+    """The same as files have it (JSON, CSV): in English, whatever is spoken."""
+    with heard(HOUSE):
+        return typed(said)
+
+
 class _Template(string.Formatter):
     """Python's own templates, whose fields are written by the writers of this module."""
 
@@ -155,6 +219,11 @@ class _Template(string.Formatter):
         """The pieces of a template, with ~ as the space that does not break."""
         for literal, name, spec, conversion in super().parse(format_string):
             yield literal.replace("~", NBSP), name, spec, conversion
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The value of a field; a currency as its readers write it."""
+        value, key = super().get_field(field_name, args, kwargs)
+        return (currency(value) if field_name in _CURRENCIES and isinstance(value, str) else value), key
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """A field by its name; those of `together` are numbered."""
@@ -206,7 +275,7 @@ class Check:
     def told(self) -> dict[str, str]:
         """The check as plain text, for files."""
         names = ("name", "value", "threshold", "status", "advice")
-        return {name: typed(getattr(self, name)) for name in names}
+        return {name: filed(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True)
@@ -225,7 +294,7 @@ class Verdict:
     def told(self) -> dict[str, Any]:
         """The verdict as plain text, for files."""
         checks = [check.told() for check in self.checks]
-        return {"status": self.status, "sentence": typed(self.sentence), "checks": checks}
+        return {"status": self.status, "sentence": filed(self.sentence), "checks": checks}
 
 
 def worst(statuses: Iterable[str]) -> str:
@@ -250,7 +319,22 @@ def formatted(value: Any, spec: str) -> str:
     """
     if not known(value):
         return MISSING
-    return format(value, spec).replace(",", THIN).replace("-", MINUS).replace("%", f"{NBSP}%")
+    return _marked(format(value, spec))
+
+
+def _marked(said: str) -> str:
+    """A number of Python's own format with the marks of the language."""
+    return said.translate(_VOICE.get().marks)
+
+
+def decimals(said: str) -> str:
+    """A number that another hand wrote, with the decimal mark of the language."""
+    return said.replace(".", _marked("."))
+
+
+def spoken_marks() -> bool:
+    """Whether numbers have other marks than this house's own."""
+    return _VOICE.get().marks != HOUSE.marks
 
 
 def _step(values: Iterable[float], digits: int) -> float:
@@ -267,8 +351,8 @@ def _step(values: Iterable[float], digits: int) -> float:
 def _written(value: float, step: float) -> str:
     """A number rounded to `step`, thousands kept apart by thin spaces."""
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    said = f"{abs(round(value / step) * step):,.{decimals}f}".replace(",", THIN)
-    return (MINUS if value < 0 and said.strip("0.") else "") + said
+    said = f"{abs(round(value / step) * step):,.{decimals}f}"
+    return _marked(("-" if value < 0 and said.strip("0.") else "") + said)
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -303,8 +387,8 @@ def exact(value: Any) -> str:
         return MISSING
     if abs(value) >= 100:
         return whole(value)
-    said = formatted(value, ".2f" if abs(value) >= 1 else ".3g")
-    return said.rstrip("0").rstrip(".") if "." in said and "e" not in said else said
+    said = format(value, ".2f" if abs(value) >= 1 else ".3g")
+    return _marked(said.rstrip("0").rstrip(".") if "." in said and "e" not in said else said)
 
 
 def given(value: Any) -> str:
@@ -320,7 +404,12 @@ def money(value: Any, currency: str, *, exact: bool = False) -> str:
     """An amount with its currency: 181 000 EUR; `exact` keeps every unit, for amounts that someone decides."""
     if not known(value):
         return MISSING
-    return f"{whole(value) if exact else number(value)}{NBSP}{currency}"
+    return f"{whole(value) if exact else number(value)}{NBSP}{_VOICE.get().symbol(currency)}"
+
+
+def currency(code: str) -> str:
+    """A currency as it stands behind a number: EUR, or its symbol where the language has one there."""
+    return _VOICE.get().symbol(clean(code))
 
 
 def band(low: Any, high: Any, unit: str = "", digits: int = 3) -> str:
@@ -328,17 +417,27 @@ def band(low: Any, high: Any, unit: str = "", digits: int = 3) -> str:
     if not (known(low) and known(high)):
         return MISSING
     step = _step([float(low), float(high)], digits)
-    said = f"{_written(float(low), step)}{_between()}{_written(float(high), step)}"
-    return f"{said}{NBSP}{unit}" if unit else said
+    said = _range(_written(float(low), step), _written(float(high), step))
+    if unit == "%":
+        return said + _marked("%")
+    return f"{said}{NBSP}{currency(unit)}" if unit else said
+
+
+def _range(low: str, high: str) -> str:
+    """Both ends of a range: 2 to 3; a dash that stands beside a minus has room."""
+    between = _between()
+    return f"{low}{NBSP}{DASH} {high}" if between == DASH and MINUS in low + high else low + between + high
 
 
 def _between() -> str:
-    return f" {_word('to')} "
+    """What stands between the ends of a range."""
+    said = _word(" to ")
+    return f" {said} " if said.isalpha() else said
 
 
 def whole_band(low: Any, high: Any) -> str:
     """A band of amounts to the unit: 12 867 to 14 200."""
-    return f"{whole(low)}{_between()}{whole(high)}" if known(low) and known(high) else MISSING
+    return _range(whole(low), whole(high)) if known(low) and known(high) else MISSING
 
 
 def tight(spread: str) -> str:
@@ -350,7 +449,7 @@ def percent(share: Any, digits: int = 2) -> str:
     """A rate or share as percent: 3.1 %."""
     if not known(share):
         return MISSING
-    return f"{number(100 * float(share), max(digits, 3) if abs(float(share)) >= 0.9995 else digits)}{NBSP}%"
+    return f"{number(100 * float(share), max(digits, 3) if abs(float(share)) >= 0.9995 else digits)}{_marked('%')}"
 
 
 def exact_percent(share: Any) -> str:
@@ -359,7 +458,7 @@ def exact_percent(share: Any) -> str:
     >>> exact_percent(0.03), exact_percent(0.024)
     ('3\xa0%', '2.4\xa0%')
     """
-    return f"{formatted(100 * share, '.1f').removesuffix('.0')}{NBSP}%" if known(share) else MISSING
+    return _marked(f"{100 * share:.1f}".removesuffix(".0") + "%") if known(share) else MISSING
 
 
 def change(share: Any) -> str:
@@ -378,10 +477,10 @@ def chance(p: Any, *, brief: bool = False) -> str:
     """A probability for people, never a false certainty: 41 %, below 1 %, above 99 %; `brief` is for tables."""
     if not known(p):
         return MISSING
+    if 0.01 <= float(p) <= 0.99:
+        return _marked(f"{round(100 * float(p))}%")
     below, above = ("<", ">") if brief else (_word("below"), _word("above"))
-    if float(p) < 0.01:
-        return f"{below}{NBSP}1{NBSP}%"
-    return f"{above}{NBSP}99{NBSP}%" if float(p) > 0.99 else f"{round(100 * float(p))}{NBSP}%"
+    return f"{below}{NBSP}{_marked('1%')}" if float(p) < 0.01 else f"{above}{NBSP}{_marked('99%')}"
 
 
 def signed(value: Any) -> str:
@@ -395,7 +494,7 @@ def signed(value: Any) -> str:
 
 def sentence(said: Any) -> str:
     """A note as a sentence: capital first, full stop last; nothing where there is none."""
-    cleaned = clean(said).strip()
+    cleaned = word(said).strip()
     return cleaned and cleaned[0].upper() + cleaned[1:] + ("" if cleaned[-1] in ".!?:" else ".")
 
 
@@ -409,6 +508,16 @@ def clean(said: Any) -> str:
     """
     said = str(said)
     return said if said.isascii() and said.isprintable() else visible(_BREAKS.sub(" ", said))
+
+
+def word(said: Any) -> str:
+    """A word or a sentence of ours in the language that is spoken; a name as it is."""
+    return clean(_word(said) if isinstance(said, str) and not isinstance(said, Name) else said)
+
+
+def stages(names: Sequence[str]) -> str:
+    """Stages or measures in a row, with commas."""
+    return ", ".join(map(stage_word, names))
 
 
 def blank(said: str) -> bool:
@@ -441,15 +550,16 @@ def short_names(names: Iterable[str], width: int = 24) -> dict[str, str]:
 
 
 def stage_word(stage: str) -> str:
-    """A stage as it is read: site_visits is "site visits"."""
-    return _STAGES.get(stage, clean(stage).replace("_", " "))
+    """A stage or a measure as it is read: site_visits is "site visits"; one of ours in the language that is spoken."""
+    english = _STAGES.get(stage, clean(stage).replace("_", " "))
+    return _VOICE.get().catalogue.pgettext(MEASURE, english)
 
 
 def listed(names: Sequence[Any], most: int = 4) -> str:
     """Names in a row, with "and": a, b and c; longer lists end with "and 3 more"."""
     shown = [clean(n) for n in names[:most]]
     if len(names) > most:
-        shown.append(f"{len(names) - most}{NBSP}{_word('more')}")
+        shown.append(text(message("{n}~more", n=len(names) - most)))
     if len(shown) < 2:
         return shown[0] if shown else _word("none")
     return f"{', '.join(shown[:-1])} {_word('and')} {shown[-1]}"
@@ -461,8 +571,9 @@ def in_a_row(names: Sequence[Any], most: int = 1_000_000, between: str = ", ") -
     >>> in_a_row(["a", "b", "c"]), in_a_row(["a", "b", "c"], 2)
     ('a, b, c', 'a, b and 1 more')
     """
-    more = f" {_word('and')} {len(names) - most} {_word('more')}" if len(names) > most else ""
-    return between.join(map(clean, names[:most])) + more
+    row = between.join(map(clean, names[:most]))
+    left = len(names) - most
+    return text(message("{row} and {left} more", row=row, left=left)) if left > 0 else row
 
 
 def in_parts(names: Sequence[Any], most: int = 1_000_000) -> str:
@@ -470,10 +581,66 @@ def in_parts(names: Sequence[Any], most: int = 1_000_000) -> str:
     return in_a_row(names, most, "; ")
 
 
-def horizon_words(labels: Sequence[str], kind: str) -> str:
+def periods(n: Any, kind: str) -> Message:
+    r"""A number of periods: "1 month", "3 months".
+
+    >>> str(periods(1, "week")), str(periods(3, "month"))
+    ('1\xa0week', '3\xa0months')
+    """
+    if kind == "week":
+        return plural("{n:whole}~week", "{n:whole}~weeks", n=n)
+    if kind == "quarter":
+        return plural("{n:whole}~quarter", "{n:whole}~quarters", n=n)
+    return plural("{n:whole}~month", "{n:whole}~months", n=n)
+
+
+def period_kind(kind: str) -> Message:
+    """One period of a kind: "a month" is "a {kind}" of it."""
+    return {"week": message("week"), "quarter": message("quarter")}.get(kind, message("month"))
+
+
+def horizon_words(labels: Sequence[str], kind: str) -> Message:
     """The horizon: "2026-11 to 2027-01 (3 months)"."""
-    n = f"{len(labels)}{NBSP}{_word(kind if len(labels) == 1 else _PLURAL.get(kind, kind + 's'))}"
-    return f"{labels[0]} ({n})" if len(labels) == 1 else f"{labels[0]}{_between()}{labels[-1]} ({n})"
+    n = periods(len(labels), kind)
+    if len(labels) == 1:
+        return message("{first:period} ({n})", first=labels[0], n=n)
+    return message("{first:period} to {last:period} ({n})", first=labels[0], last=labels[-1], n=n)
+
+
+_LABEL = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d\d)|-W(?P<week>\d\d)|Q(?P<quarter>[1-4]))")
+
+
+def period(label: Any) -> str:
+    """A period by its label: 2026-03, 2026-W09, 2026Q1; as readers of the language write it (3/2026, Q1/2026).
+
+    Anything else as it is.
+    """
+    found = None if spoken() == ENGLISH else _LABEL.fullmatch(str(label))
+    if found is None:
+        return clean(label)
+    told = {name: int(digits) for name, digits in found.groupdict().items() if digits}
+    if "month" in told:
+        return text(message("{year:d}-{month:02d}", **told))
+    return text(message("{year:d}-W{week:02d}" if "week" in told else "{year:d}Q{quarter:d}", **told))
+
+
+def through(label: Any) -> str:
+    """The last day of a period: 31.3.2026; in English its label."""
+    found = None if spoken() == ENGLISH else _LABEL.fullmatch(str(label))
+    if found is None:
+        return clean(label)
+    year = int(found["year"])
+    if found["week"]:
+        last = date.fromisocalendar(year, int(found["week"]), 7)
+    else:
+        month = int(found["month"] or 3 * int(found["quarter"]))
+        last = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
+    return text(day(last))
+
+
+def day(when: date) -> Message:
+    """A day: 2026-03-31."""
+    return message("{year:d}-{month:02d}-{day:02d}", year=when.year, month=when.month, day=when.day)
 
 
 def _brief(p: Any) -> str:
@@ -512,7 +679,11 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "tight_percent": _ends(percent_band, narrow=True),
     "sentence": sentence,
     "clean": clean,
+    "word": word,
+    "stages": stages,
     "stage": stage_word,
+    "period": period,
+    "through": through,
     "listed": listed,
     "list": in_a_row,
     "parts": in_parts,

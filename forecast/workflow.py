@@ -15,7 +15,7 @@ from typing import Any
 from forecast import results, written
 from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
 from forecast.budget import Budget, Fixed, firmness
-from forecast.checking import Done, bundled, read_asked
+from forecast.checking import Done, bundled, read_asked, spoken_by
 from forecast.columns import TOTAL
 from forecast.errors import GateError, UsageError
 from forecast.fit import (
@@ -50,6 +50,7 @@ from forecast.saved import sealed
 from forecast.study import Study, load_study
 from forecast.tables import json_text, plain, summed
 from forecast.threads import alone
+from forecast.words import speaking
 
 BACKTEST = "backtest.json"  # read again by the next run
 TIDY, TIDY_TOTALS, SCORE = "backtest.csv", "backtest_totals.csv", "score.json"
@@ -95,7 +96,7 @@ def fit(
         "diagnostics": list(posterior.diagnostics),
         "provenance": posterior.provenance,
     }
-    return Done(summary, path, made)
+    return Done(summary, path, made, spoken_by(loaded))
 
 
 @alone
@@ -185,7 +186,7 @@ def run(
         folder, made, made.draws, summary | seconds, inputs=inputs, facts=facts, kinds=outputs, form=form
     )
     clock.stop()
-    return Done(summary | {"seconds": dict(clock.seconds)}, folder, made)
+    return Done(summary | {"seconds": dict(clock.seconds)}, folder, made, spoken_by(loaded))
 
 
 def _made_from(study: Study, folder: Path, read: Mapping[Path, str]) -> dict[str, Any]:
@@ -278,11 +279,11 @@ def allocate(
         "allocation": table.to_dict("records"),
         "decision": firm.told(),
     }
-    return Done(summary, None, made)
+    return Done(summary, None, made, spoken_by(loaded))
 
 
 def _facts(study: Study) -> StudyFacts:
-    return StudyFacts(study.name, study.currency)
+    return StudyFacts(study.name, study.currency, language=study.language, locale=study.locale)
 
 
 def _saved(study: Study, history: History, *, seed: int, go_on: bool) -> Forecast:
@@ -323,7 +324,7 @@ def scenarios(
         "verdict": made.verdict.told(),
         "scenarios": table.to_dict("records"),
     }
-    return Done(summary, None, made)
+    return Done(summary, None, made, spoken_by(loaded))
 
 
 @alone
@@ -362,7 +363,7 @@ def backtest(
         command="backtest",
         inputs=loaded.inputs,
     )
-    return Done(summary, folder, Past.of(summary))
+    return Done(summary, folder, Past.of(summary), spoken_by(loaded))
 
 
 def saved_backtest(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
@@ -418,7 +419,7 @@ def score(
         command="score",
         inputs=loaded.inputs,
     )
-    return Done(summary, folder / SCORE, summary)
+    return Done(summary, folder / SCORE, summary, spoken_by(loaded))
 
 
 @alone
@@ -447,18 +448,21 @@ def rank(
     table = with_returns(loaded, read_lead_table(loaded))
     made = rank_leads(loaded, history, table, seed=_seed(seed), progress=teller)
     worked = made.summary["threshold"]["worked_a_period"]
-    drawn = scoring_figure(
-        made.reliability, made.curve, worked=worked, money=made.valued, currency=loaded.currency
-    )
+    with speaking(*spoken_by(loaded)):
+        drawn = figure_svg(
+            scoring_figure(
+                made.reliability, made.curve, worked=worked, money=made.valued, currency=loaded.currency
+            )
+        )
     told = json_text(made.summary, indent=1)
     makers = (
         lambda path: write_csv(made.table, path, form),
-        lambda path: path.write_bytes(figure_svg(drawn).encode()),
+        lambda path: path.write_bytes(drawn.encode()),
         lambda path: path.write_bytes(told.encode()),
     )
     files = dict(zip(RANKING, makers, strict=True))
     written.write(folder, files, command="rank", inputs=loaded.inputs)
-    return Done(made.summary, folder, made)
+    return Done(made.summary, folder, made, spoken_by(loaded))
 
 
 @alone
@@ -467,6 +471,7 @@ def demo(
     out: Path | None = None,
     seed: int | None = None,
     draws: int | None = None,
+    overrides: Sequence[str] = (),
     progress: Progress | None = None,
     **options: Any,
 ) -> Done:
@@ -477,6 +482,7 @@ def demo(
         out=folder,
         seed=seed,
         draws=draws,
+        overrides=overrides,
         progress=progress,
         saved=folder / "posterior.nc",
         **options,

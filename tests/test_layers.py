@@ -14,7 +14,8 @@ import forecast
 PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
-    errors amounts bounds periods progress equations saved words tables columns outputs unforeseen threads stopping written
+    errors amounts bounds periods progress equations saved speech \
+    words tables columns outputs unforeseen threads stopping written
     study
     read
     history funnel
@@ -29,7 +30,7 @@ FLOORS = """
     signing options
     cli
     __main__
-"""  # noqa: E501
+"""
 RANK = {room: floor for floor, line in enumerate(FLOORS.strip().splitlines()) for room in line.split()}
 ONLY = {
     "fit": {"pymc", "pytensor", "nutpie", "numba", "arviz", "arviz_stats"},

@@ -24,7 +24,7 @@ from forecast.backtest import scores
 from forecast.errors import DataError
 from forecast.saved import BACKTEST, NUMBER, OR_NONE, SpoiltError, read_saved, spoilt
 from forecast.study import BASELINE_NAMES, GUESSES, GateSpec
-from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, typed, worst
+from forecast.words import FAIL, PASS, REVIEW, Check, Text, filed, message, worst
 
 Array = NDArray[np.float64]
 Judged = tuple[Check, bool]  # and whether a threshold was missed
@@ -121,7 +121,7 @@ def summary_of(
         "rows": _rows(frame, judged),
         "gate": {
             "status": worst(check.status for check, _ in checks),
-            "missed": [typed(check.name) for check, missed in checks if missed],
+            "missed": [filed(check.name) for check, missed in checks if missed],
             "checks": [check.told() | {"missed": missed} for check, missed in checks],
         },
         "sampling": _sampling(records),

@@ -256,7 +256,7 @@ class Allocation:
     extrapolated: Array
     price: float
     unspent: float
-    reason: str
+    reason: Text
     plan: Array
     certificate: Certificate
     allowed: bool = True
@@ -482,7 +482,7 @@ def _beyond(spend: Array, seen: Array) -> Array:
 
 def _why_unspent(
     unspent: float, split: Array, objective: Objective, limits: Limits, holding: dict[Row, float]
-) -> str:
+) -> Text:
     if unspent <= AT_LIMIT * max(limits.total, 1.0):
         return ""
     tight = [
@@ -490,10 +490,10 @@ def _why_unspent(
         for row in limits.rows()
         if row.kind is Kind.RULE and row.weights @ split >= row.most - AT_LIMIT * abs(row.most)
     ]
-    reasons = {
-        "every channel is at its upper limit": bool(np.all(split >= limits.high * (1 - AT_LIMIT))),
-        "what is left is less than a lot": limits.lots is not None and unspent < limits.lots.max(),
-        f"other limits hold it back: {', '.join(tight)}": bool(tight),
-        "sales cannot take more (economics.capacity)": any(row.kind is Kind.CAPACITY for row in holding),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), objective.spent)
+    reasons: list[tuple[Text, bool]] = [
+        ("every channel is at its upper limit", bool(np.all(split >= limits.high * (1 - AT_LIMIT)))),
+        ("what is left is less than a lot", limits.lots is not None and bool(unspent < limits.lots.max())),
+        (message("other limits hold it back: {tight}", tight=tight), bool(tight)),
+        ("sales cannot take more (economics.capacity)", any(row.kind is Kind.CAPACITY for row in holding)),
+    ]
+    return next((reason for reason, holds in reasons if holds), objective.spent)

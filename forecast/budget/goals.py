@@ -31,7 +31,7 @@ from forecast.history import History
 from forecast.outlook import Base, Outcome, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
 from forecast.study import GoalSpec, Study
-from forecast.words import message, typed
+from forecast.words import filed, message
 
 Array = NDArray[np.float64]
 
@@ -88,7 +88,7 @@ def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64])
 def name_of(goal: GoalSpec) -> str:
     """How a goal is called: its name, or what it says."""
     said = message("{amount:exact} {measure} by {by}", amount=goal.amount, measure=goal.measure, by=goal.by)
-    return goal.name or typed(said)
+    return goal.name or filed(said)
 
 
 def goal_tables(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> dict[str, pd.DataFrame]:

@@ -37,7 +37,7 @@ from forecast.budget.response import Curves, between
 from forecast.columns import TABLES
 from forecast.fit import kept_draws
 from forecast.tables import records
-from forecast.words import Text, message
+from forecast.words import Text, message, plural
 
 Array = NDArray[np.float64]
 
@@ -277,7 +277,7 @@ def advice(tests_table: pd.DataFrame, currency: str) -> Text:
         "Test {channel}: {swing:exact_percent} more and {swing:exact_percent} less spend, {long} in all. It would take "
         "away {learnt:percent} of the doubt about its response, is worth {worth:number}~{currency} over the horizon "
         "(the most it may cost), and loses about {cost:number}~{currency} of margin.",
-        long=message("{n:whole} periods" if row["periods"] > 1 else "{n:whole} period", n=row["periods"]),
+        long=plural("{n:whole} period", "{n:whole} periods", n=row["periods"]),
         currency=currency,
         **row,
     )

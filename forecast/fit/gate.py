@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, message, together, typed
+from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, filed, message, together
 
 EVIDENCE_LEARNT = 0.5  # of an elasticity by the data: with less it is called assumed, wherever that is said
 
@@ -141,7 +141,7 @@ class Gate:
         found = ((bar, bar.worst([part])) for bar in self.bars(part["asked"]) if bar.holds_for(part))
         text = "{part}: {said} (must be {must})"
         return [
-            typed(message(text, part=part["part"], said=message(b.sentence, x=x, **part), must=b.must))
+            filed(message(text, part=part["part"], said=message(b.sentence, x=x, **part), must=b.must))
             for b, x in found
             if not b.passes(x)
         ]

@@ -27,7 +27,7 @@ from forecast.history.unattributed import attribution
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import Study
-from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, together
+from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, periods, together
 
 FEW_PERIODS = 3
 FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 30, 0.10, 3.0, 0.25
@@ -146,21 +146,19 @@ def _last_period(history: History) -> Check:
 
 def _length(history: History, study: Study) -> Check:
     n, kind, labels = history.periods.size, history.period, history.labels
-    fine = message("{n} {kind}s, {first} to {last}", n=n, kind=kind, first=labels[0], last=labels[-1])
+    fine = message("{n}, {first} to {last}", n=periods(n, kind), first=labels[0], last=labels[-1])
     needed = math.ceil(MIN_MONTHS_FOR_SEASON * PERIODS_PER_YEAR[history.period] / 12)
-    advice = "With fewer than {needed} {kind}s the season cannot be learnt; expect wide bands."
+    advice = "With fewer than {needed} the season cannot be learnt; expect wide bands."
     if n < FEW_PERIODS:
-        advice = (
-            "So short a history teaches nothing: what is forecast are the benchmarks. Add earlier {kind}s."
-        )
-        return Check("Length of the history", FAIL, fine, message(advice, kind=kind))
+        none = "So short a history teaches nothing: what is forecast are the benchmarks. Add earlier periods."
+        return Check("Length of the history", FAIL, fine, none)
     found = "" if history.has_season or study.priors.season == "none" else fine
-    return _check("Length of the history", found, fine, message(advice, needed=needed, kind=kind))
+    return _check("Length of the history", found, fine, message(advice, needed=periods(needed, kind)))
 
 
 def _wins(history: History) -> Check:
     won = int(history.filled("won").sum())
-    fine = message("{won:whole} won in {n} {kind}s", won=won, n=history.periods.size, kind=history.period)
+    fine = message("{won:whole} won in {n}", won=won, n=periods(history.periods.size, history.period))
     advice = (
         "With few wins the close rate rests on the benchmark; add older periods or another stage before won."
     )
@@ -190,13 +188,18 @@ def _revenue(history: History, study: Study) -> Check:
         )
         remedy = together(unknown if absent else "", nothing if free else "")
         return _check(name, found if parts else "", "revenue is recorded", remedy)
-    zero = " beside a win" if "revenue" in history.counts else ""  # a column of zeros, or money nobody won
+    beside = "revenue" in history.counts  # a column of zeros, or money nobody won
     if study.funnel.value is not None:
-        text = "{value:whole} {currency} a deal is assumed; no revenue is recorded{zero}"
-        value = message(text, value=study.funnel.value, currency=study.currency, zero=zero)
+        text = "{value:whole} {currency} a deal is assumed; no revenue is recorded"
+        if beside:
+            text = "{value:whole} {currency} a deal is assumed; no revenue is recorded beside a win"
+        value = message(text, value=study.funnel.value, currency=study.currency)
         return Check(name, REVIEW, value, "Record revenue: an assumed value has no band of its own.")
     advice = "Record revenue, or give an assumed deal value: funnel.value. Until then nothing can be said in money."
-    return Check(name, REVIEW, message("no revenue is recorded{zero} and none is assumed", zero=zero), advice)
+    none = "no revenue is recorded and none is assumed"
+    if beside:
+        none = "no revenue is recorded beside a win and none is assumed"
+    return Check(name, REVIEW, none, advice)
 
 
 def _late_channels(history: History) -> Check:
@@ -338,17 +341,19 @@ def _big_deal(history: History, study: Study) -> Check | None:
         return None
     year = PERIODS_PER_YEAR[history.period]
     if history.counting == "leads":
-        which = "the largest deal"
+        text = "the largest deal, {amount:whole} {currency}, is {share:.0%} of the revenue of the last {n} periods"
         recent = history.priced.amount[history.priced.period >= history.periods.size - year]
         total, biggest = float(recent.sum()), float(recent.max(initial=0.0))
     else:  # the size of a deal is known only where it was the one won
-        which = "the largest deal that was the only one of its row"
+        text = (
+            "the largest deal that was the only one of its row, {amount:whole} {currency}, is {share:.0%} of the "
+            "revenue of the last {n} periods"
+        )
         revenue = history.filled("revenue")[-year:]
         total = float(revenue.sum())
         biggest = float(np.where(history.counts["won"].values[-year:] == 1, revenue, 0.0).max())
     share = biggest / total if total else 0.0
-    told = {"which": which, "amount": biggest, "currency": study.currency, "share": share}
-    text = "{which}, {amount:whole} {currency}, is {share:.0%} of the revenue of the last {n} periods"
+    told = {"amount": biggest, "currency": study.currency, "share": share}
     said = message(text, n=min(year, history.periods.size), **told)
     advice = "One such deal moves every average: look at the forecast with and without it."
     return _check("No single deal dominates", said if share > BIG_DEAL else "", said, advice)

@@ -116,8 +116,11 @@ def value_of_a_deal(history: History) -> Check | None:
                         each=each, n=float(deals.sum()))  # fmt: skip
         return Check(VALUE, PASS, value)
     text = "{after:number} a deal from {from} on, {before:number} before, at the same mix of channels"
-    drifts = abs(along) - SURE_DRIFT > abs(sharpest) - SURE_STEP
-    text += "; it moves steadily" if drifts else ""
+    if abs(along) - SURE_DRIFT > abs(sharpest) - SURE_STEP:
+        text = (
+            "{after:number} a deal from {from} on, {before:number} before, at the same mix of channels; it moves "
+            "steadily"
+        )
     advice = (
         "Ask whether prices, products or customers changed. The forecast follows with today's value of a deal; a "
         "change of price that you know, its period and its size belong in the study (change.price)."

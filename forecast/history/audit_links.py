@@ -24,7 +24,7 @@ from forecast.history.audit_rates import Steps, steps_of
 from forecast.history.audit_rows import DELAY_CV, mean_delay
 from forecast.history.history import History
 from forecast.study import Study
-from forecast.words import PASS, REVIEW, Check, message
+from forecast.words import PASS, REVIEW, Check, message, periods
 
 Array = NDArray[np.float64]
 
@@ -71,10 +71,16 @@ def late_drop(history: History, study: Study) -> Check | None:
     share = POWER * math.sqrt(max(came, 1.0)) / max(young, 1e-9)
     if share < MATTERS:
         return None
-    small = "a fall by {share:percent} or less in the last {late} {kind}s could not show yet in {stage}"
-    text = small if share < 1 else "no fall in the last {late} {kind}s could show yet in {stage}"
-    text += "; about {young:whole} of those that entered {before} then would be there: ask sales how the others stand"
-    told = {"share": share, "late": late, "kind": history.period, "young": young}
+    text = (
+        "a fall by {share:percent} or less in the last {late} could not show yet in {stage}; about {young:whole} of "
+        "those that entered {before} then would be there: ask sales how the others stand"
+    )
+    if share >= 1:
+        text = (
+            "no fall in the last {late} could show yet in {stage}; about {young:whole} of those that entered {before} "
+            "then would be there: ask sales how the others stand"
+        )
+    told = {"share": share, "late": periods(late, history.period), "young": young}
     return Check(LATE, PASS, message(text, stage=stage, before=before, **told))
 
 

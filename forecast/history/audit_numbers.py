@@ -24,7 +24,7 @@ from forecast.history.audit_recurring import beyond_value, steady_share
 from forecast.history.history import BESIDE, MONEY, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, message, together
+from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, message, plural, together
 
 Array = NDArray[np.float64]
 
@@ -212,10 +212,13 @@ def money_and_wins(history: History, study: Study) -> Check | None:
         return None
     revenue, won = (history.counts[name].values for name in ("revenue", "won"))
     name, fine = "Revenue and wins agree", "revenue comes with wins, wins with revenue"
-    sum_of = ": {money:whole} {currency} ({share:percent} of all), {cells}"
     kinds = {
-        "revenue without a win" + sum_of: (revenue > 0) & (won == 0),
-        "revenue where won is empty" + sum_of: (revenue > 0) & np.isnan(won),
+        "revenue without a win: {money:whole} {currency} ({share:percent} of all), {cells}": (revenue > 0)
+        & (won == 0),
+        "revenue where won is empty: {money:whole} {currency} ({share:percent} of all), {cells}": (
+            revenue > 0
+        )
+        & np.isnan(won),
         "wins without revenue: {wins:whole} of {all_wins:whole}, {cells}": (revenue == 0) & (won > 0),
     }
     parts: list[Text] = []
@@ -263,11 +266,8 @@ def _cells(history: History, where: NDArray[np.bool_]) -> Message:
         message("{channel} in {period}", channel=history.channels[j], period=history.labels[i])
         for i, j in np.argwhere(where)
     ]
-    return message(
-        "{n:whole} {word}: {first:list.3}",
-        n=len(first),
-        word="cell" if len(first) == 1 else "cells",
-        first=first,
+    return plural(
+        "{n:whole} cell: {first:list.3}", "{n:whole} cells: {first:list.3}", n=len(first), first=first
     )
 
 

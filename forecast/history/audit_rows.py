@@ -21,7 +21,7 @@ from forecast.history.history import History
 from forecast.periods import DAYS_PER_PERIOD, PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import DEFAULT_DELAY_DAYS, OTHER_DELAY_DAYS, Study
-from forecast.words import FAIL, REVIEW, Check, Text, message
+from forecast.words import FAIL, REVIEW, Check, Text, message, period_kind, periods
 
 Array = NDArray[np.float64]
 
@@ -65,8 +65,10 @@ def counted_otherwise(history: History, study: Study) -> Check | None:
         stage = max(found, key=lambda name: found[name])
         if found[stage] <= SURE:
             return None
-        text = "the last rows of {stage} fall off ({last:list}) where the ones before hold {usual:count} a {kind}, and "
-        text += "{above} do not: so look counts by cohort"
+        text = (
+            "the last rows of {stage} fall off ({last:list}) where the ones before hold {usual:count} a {kind}, and "
+            "{above} do not: so look counts by cohort"
+        )
         advice = (
             'Set history.counting = "cohort" if a row counts what became of its leads; else wins are missing.'
         )
@@ -77,15 +79,19 @@ def counted_otherwise(history: History, study: Study) -> Check | None:
         )
         if found[stage] >= -SURE:
             return None
-        text = "the last rows of {stage} ({last:list}) do not fall off from {usual:count} a {kind}, though much of "
-        text += "what becomes of those {above} is yet to come: so look counts by calendar"
+        text = (
+            "the last rows of {stage} ({last:list}) do not fall off from {usual:count} a {kind}, though much of what "
+            "becomes of those {above} is yet to come: so look counts by calendar"
+        )
         advice, status = (
             'Set history.counting = "calendar" if a row counts what happened in its period.',
             REVIEW,
         )
     total = np.nan_to_num(history.total(stage))
     told = {"stage": stage, "last": [int(n) for n in total[-3:]], "usual": float(total[:-3].mean())}
-    return Check(name, status, message(text, above=_entry(history), kind=history.period, **told), advice)
+    return Check(
+        name, status, message(text, above=_entry(history), kind=period_kind(history.period), **told), advice
+    )
 
 
 def _entry(history: History) -> str:
@@ -239,7 +245,8 @@ def many_channels(history: History) -> Check | None:
     ids = len(names) > 20 and numeric > 0.8 * len(names) and rows < FEW_ROWS * len(names)
     if len(names) <= MOST_CHANNELS and not ids:
         return None
-    text = "{n:whole} channels, {rows:number.2} {kind}s each, such as {names:list.3}"
+    text = "{n:whole} channels, {each} each, such as {names:list.3}"
     advice = "Is it a campaign or an ad in the column of channels? Add rows up by channel: so few counts teach nothing."
-    told = {"n": len(names), "rows": rows / len(names), "names": names[:3], "kind": history.period}
+    each = periods(round(rows / len(names), 1), history.period)
+    told = {"n": len(names), "each": each, "names": names[:3]}
     return Check("Number of channels", REVIEW, message(text, **told), advice)

@@ -9,7 +9,7 @@ import numpy as np
 from forecast.history.history import CURRENT_PERIODS, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import LAST_YEAR, Study
-from forecast.words import PASS, REVIEW, Check, message
+from forecast.words import PASS, REVIEW, Check, message, periods
 
 MISSED = 0.10  # mean relative miss of the current plan below which no other is worth a word
 CLEARER = 0.67  # share of that miss which last year's plan may leave
@@ -37,9 +37,9 @@ def seasonal_spend(history: History, study: Study) -> Check | None:
     if not missed:
         return None
     now, then = np.expm1(np.mean(missed, axis=0))
-    told = {"n": len(missed), "ahead": ahead, "kind": history.period, "now": float(now), "then": float(then)}
+    told = {"n": len(missed), "ahead": periods(ahead, history.period), "now": float(now), "then": float(then)}
     tried = message(
-        "the spend of the next {ahead} {kind}s was missed by {now:percent} by the mean of the last three, by "
+        "the spend of the next {ahead} was missed by {now:percent} by the mean of the last three, by "
         "{then:percent} by the same ones a year before ({n} times tried)",
         **told,
     )

@@ -27,7 +27,7 @@ from forecast.history.audit_rates import JUMP, OPPOSITE
 from forecast.history.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study, rate_range
-from forecast.words import PASS, REVIEW, Check, Message, Text, message, together
+from forecast.words import PASS, REVIEW, Check, Message, Text, filed, message, periods, together
 
 UNKNOWN = "UNKNOWN"
 Found = tuple[str, Text]  # status, evidence
@@ -91,8 +91,9 @@ def _seen(found: Sequence[Text], fine: Text, after: Text = "") -> Found:
 def _best_use(allocation: pd.DataFrame | None, study: Study) -> Found:
     """Spend above what nine in ten draws' best splits give the channel."""
     if allocation is None or allocation.empty:
-        when = "only a fit can tell" if allocation is None else "no budget is recommended"
-        return UNKNOWN, f"what else the money could do: {when}"
+        if allocation is None:
+            return UNKNOWN, "what else the money could do: only a fit can tell"
+        return UNKNOWN, "what else the money could do: no budget is recommended"
     rows = allocation[allocation["optimum_high"].notna()]
     over = (rows["current"] - rows["optimum_high"]).clip(lower=0.0)
     text = (
@@ -124,7 +125,7 @@ def _loose(history: History, study: Study, funnel: pd.DataFrame | None) -> Found
     else:
         rows = funnel[(funnel["stage"] == "qualified") & (funnel["channel"] != "total")]
         rates = rows[["channel", "q90"]].rename(columns={"q90": "rate"})
-        text += " at most ({sure:.0%} sure)"
+        text = "{channel}: {rate:.1%} of the leads qualify at most ({sure:.0%} sure)"
     market: Text = ""
     if published:
         text_of = "the market's range is {low:.0%} to {high:.0%}"
@@ -176,7 +177,10 @@ def _costs(economics: pd.DataFrame, channel: str, prefix: str = "") -> dict[str,
     """What a lead and a customer of a channel cost on average."""
     own = economics[economics["channel"] == channel].set_index("measure")["mean"]
     names = ("cpl", "cac")
-    return {prefix + name: message("{x:whole}", x=own[name]) if name in own else "unknown" for name in names}
+    return {
+        prefix + name: message("{x:whole}", x=own[name]) if name in own else message("unknown")
+        for name in names
+    }
 
 
 def _criteria(audit: Sequence[Check]) -> Found:
@@ -184,7 +188,7 @@ def _criteria(audit: Sequence[Check]) -> Found:
     asked = {check.name: check for check in audit if check.name in (JUMP, OPPOSITE)}
     if OPPOSITE not in asked:
         return UNKNOWN, "the history is too short, or qualified leads are not recorded"
-    found = [c.value for c in asked.values() if c.status != PASS and "qualified" in str(c.value)]
+    found = [c.value for c in asked.values() if c.status != PASS and "qualified" in filed(c.value)]
     fine = "the qualification rate neither jumps nor moves against the close rate ({rates})"
     return _seen(found, message(fine, rates=asked[OPPOSITE].value))
 
@@ -202,7 +206,7 @@ def _nurturing(history: History) -> Found:
     if total < FEW_QUALIFIED:
         return UNKNOWN, message("only {total} leads of old enough cohorts have qualified", total=total)
     after = int(grown[late + 1 :].sum())
-    when = f"{late} {history.period}{'s' if late > 1 else ''}"
+    when = periods(late, history.period)
     text = "of {total:whole} leads that qualified, {after:whole} ({share:.1%}) did so later than {when} after they came"
     said = message(text, total=total, after=after, share=after / total, when=when)
     return (REVIEW if after < LATE_SHARE * total else PASS), said

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from forecast.tables import CURRENCY, SHARE, Record, Table, Unit, Units, unit_in
-from forecast.words import MISSING, Check, Text, Verdict, known, message, short_names
+from forecast.words import MISSING, Check, Name, Period, Text, Verdict, known, message, short_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -154,16 +154,31 @@ def said(head: Text, write: Callable[[Record], Cell], align: str = "r", width: s
 
 
 def text(key: str, head: Text, width: str = "a") -> Shown:
-    """A text as it is."""
+    """A text of ours: a label, a sentence, a message."""
     return said(head, lambda row: _text(row[key]), "l", width)
 
 
-def named(key: str, head: Text, width: str = "a") -> Shown:
-    """A name that fits and still differs from the others of its column."""
+def name(key: str, head: Text, width: str = "a") -> Shown:
+    """A text that someone typed, as it is in every language."""
+    return said(head, lambda row: "" if row[key] is None else Name(row[key]), "l", width)
+
+
+def period(key: str, head: Text, width: str = "a", *, total: Text = "total") -> Shown:
+    """The label of a period; total: what stands for all of them."""
+    return said(head, lambda row: total if row[key] == "total" else period_cell(row[key]), "l", width)
+
+
+def period_cell(label: Any) -> Text:
+    """A period by its label, as readers of the language write it."""
+    return Period(label)
+
+
+def named(key: str, head: Text, width: str = "a", *, total: Text = "total") -> Shown:
+    """A name that fits and still differs from the others of its column; total: what stands for all of them."""
 
     def cells(rows: Sequence[Record]) -> Sequence[Cell]:
         short = short_names(str(row[key]) for row in rows)
-        return [short[str(row[key])] for row in rows]
+        return [total if row[key] == "total" else Name(short[str(row[key])]) for row in rows]
 
     return Shown(head, cells, "l", width)
 

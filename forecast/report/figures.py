@@ -20,7 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecast.words import clean, formatted, short_names, stage_word, visible
+from forecast.words import (
+    Message,
+    Text,
+    currency,
+    decimals,
+    formatted,
+    message,
+    period,
+    short_names,
+    spoken_marks,
+    text,
+    visible,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +103,7 @@ def panels(
 def figure_svg(figure: Figure) -> str:
     """The figure as SVG text: no date, no random ids, the same bytes for the same figure."""
     buffer = io.StringIO()
+    _localised(figure)
     with warnings.catch_warnings():
         # A name may hold signs that the font lacks; they stay in the file as text (see the module's first lines).
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
@@ -103,14 +116,35 @@ def figure_svg(figure: Figure) -> str:
     return visible(buffer.getvalue())  # what is no character of XML is written out
 
 
-def scale_of(values: Any, unit: str) -> tuple[float, str]:
-    """Divisor and axis label that keep tick labels short: (1000, "thousand EUR")."""
+def _localised(figure: Figure) -> None:
+    """Tick labels that matplotlib writes by itself, with the marks that are spoken."""
+    if not spoken_marks():
+        return
+    from matplotlib.ticker import ScalarFormatter
+
+    class Localised(ScalarFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return decimals(super().__call__(x, pos))
+
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            if type(axis.get_major_formatter()) is ScalarFormatter:
+                axis.set_major_formatter(Localised())
+
+
+def scale_of(values: Any, unit: Text) -> tuple[float, str]:
+    """Divisor and axis label that keep tick labels short: (1000, "thousand EUR"). unit: a currency, or a message."""
     finite = np.abs(np.asarray(values, dtype=float).ravel())
     largest = float(finite[np.isfinite(finite)].max(initial=0.0))
-    for factor, word in ((1e9, "billion "), (1e6, "million "), (1e4, "thousand ")):
-        if largest >= factor:
-            return (1e3 if word == "thousand " else factor), f"{word}{clean(unit)}"
-    return 1.0, clean(unit)
+    label = text(unit) if isinstance(unit, Message) else currency(unit)
+    for least, factor, scaled in (
+        (1e9, 1e9, message("billion {unit}", unit=label)),
+        (1e6, 1e6, message("million {unit}", unit=label)),
+        (1e4, 1e3, message("thousand {unit}", unit=label)),
+    ):
+        if largest >= least:
+            return factor, text(scaled)
+    return 1.0, label
 
 
 def written(axis: Axis, write: Callable[[float], str] = lambda x: formatted(x, ",.6g")) -> None:
@@ -156,7 +190,7 @@ def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
 def legend(
     ax: Axes,
     handles: Sequence[Any],
-    labels: Sequence[str],
+    labels: Sequence[Text],
     *,
     columns: int,
     wide: float | None = None,
@@ -164,7 +198,14 @@ def legend(
 ) -> None:
     """A legend above the axes, its texts given outright: names that begin with "_" would vanish otherwise."""
     room: dict[str, Any] = {"columnspacing": wide, "handlelength": handle}
-    ax.legend(list(handles), list(labels), loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **room)
+    ax.legend(
+        list(handles),
+        [text(label) for label in labels],
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        **room,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- the fan
@@ -172,7 +213,7 @@ def legend(
 
 @house
 def plot_fan(
-    history: pd.DataFrame, table: pd.DataFrame, ax: Axes, *, measure: str = "revenue", unit: str = "",
+    history: pd.DataFrame, table: pd.DataFrame, ax: Axes, *, measure: str = "revenue", unit: Text = "",
     target: float | None = None, recent: int = 36,
 ) -> Axes:  # fmt: skip
     """Draw the past of a measure as a line and its forecast as bands of 50, 80 and 90 %.
@@ -184,7 +225,7 @@ def plot_fan(
     rows = table[(table["measure"] == measure) & (table["channel"] == "total") & (table["period"] != "total")]
     x = len(past) + np.arange(len(rows))
     everything = [past["value"].to_numpy(), rows["q95"].to_numpy(), np.array([target or 0.0])]
-    factor, label = scale_of(np.concatenate(everything), unit or stage_word(measure))
+    factor, label = scale_of(np.concatenate(everything), unit or message("{measure:stage}", measure=measure))
     ax.plot(np.arange(len(past)), past["value"] / factor, color=INK, marker="o", markersize=2)
     # One period has no width: bands are drawn as steps around each period, which says "per period" as well.
     edges = np.repeat(x, 2) + np.tile([-0.5, 0.5], len(x))
@@ -194,7 +235,8 @@ def plot_fan(
         drawn.append(ax.fill_between(edges, bottom, top, color=colour, linewidth=0))
     (middle,) = ax.plot(edges, np.repeat(rows["mean"].to_numpy() / factor, 2), color=BLUE)
     ax.axvline(len(past) - 0.5, color=GREY, linewidth=0.6)
-    handles, labels = [middle, *drawn[::-1]], ["expected", "50 %", "80 %", "90 %"]
+    handles = [middle, *drawn[::-1]]
+    labels: list[Text] = [message("expected"), "50 %", "80 %", "90 %"]
     if target is not None:
         handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3))))
         labels.append("target a period, on average")
@@ -213,20 +255,23 @@ def _period_ticks(ax: Axes, labels: Sequence[str], most: int = 12) -> None:
     at = np.arange(len(labels) - 1, -1, -step)[::-1]
     crowded = len(at) > 8
     ax.set_xticks(
-        at, [labels[i] for i in at], rotation=40 if crowded else 0, ha="right" if crowded else "center"
+        at,
+        [period(labels[i]) for i in at],
+        rotation=40 if crowded else 0,
+        ha="right" if crowded else "center",
     )
     ax.set_xlim(-0.7, len(labels) - 0.3)
 
 
 @house
 def plot_total(
-    table: pd.DataFrame, ax: Axes, *, measure: str = "revenue", unit: str = "", target: float | None = None
+    table: pd.DataFrame, ax: Axes, *, measure: str = "revenue", unit: Text = "", target: float | None = None
 ) -> Axes:
     """Draw the bands of the whole horizon as one column, with the target across it."""
     row = table[
         (table["measure"] == measure) & (table["channel"] == "total") & (table["period"] == "total")
     ].iloc[0]
-    factor, label = scale_of([row["q95"], target or 0.0], unit or stage_word(measure))
+    factor, label = scale_of([row["q95"], target or 0.0], unit or message("{measure:stage}", measure=measure))
     for low, high, colour in BANDS:
         ax.bar(0, (row[high] - row[low]) / factor, bottom=row[low] / factor, width=0.6, color=colour)
     ax.plot([-0.3, 0.3], [row["mean"] / factor] * 2, color=BLUE)
@@ -237,7 +282,7 @@ def plot_total(
     room = 0.15 * (max(ends) - min(ends)) or 1.0
     ax.set_ylim(max(0.0, (min(ends) - room) / factor), (max(ends) + room) / factor)
     ax.set_xlim(-0.7, 0.7)
-    ax.set_xticks([0], ["whole horizon"])
+    ax.set_xticks([0], [text("whole horizon")])
     few_ticks(ax.yaxis, 6)
     ax.set_ylabel(label)
     ax.grid(axis="y")

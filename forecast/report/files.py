@@ -31,7 +31,7 @@ from forecast.periods import parse_period, shift
 from forecast.results import Results
 from forecast.saved import OUTLOOK, SUMMARY, sealed
 from forecast.tables import LABEL, Table, json_text, plain
-from forecast.words import Message, clean, message, typed
+from forecast.words import Message, clean, filed, message
 from forecast.written import write
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -108,10 +108,10 @@ def left_out_rows(made: Results) -> pd.DataFrame:
     rows: list[tuple[str, int | None, str]] = []
     for file in () if made.read is None else made.read.files:
         for out in (out for out in file.left_out if out.rows):
-            rows += [(file.file, row, typed(out.reason)) for row in out.rows]
+            rows += [(file.file, row, filed(out.reason)) for row in out.rows]
             if out.n > len(out.rows):
                 more = message("{n:whole} more: {reason}", n=out.n - len(out.rows), reason=out.reason)
-                rows.append((file.file, None, typed(more)))
+                rows.append((file.file, None, filed(more)))
     return pd.DataFrame(rows, columns=["file", "row", "reason"]).astype({"row": "Int64"})
 
 
@@ -136,7 +136,7 @@ def guarded(cell: Any) -> Any:
 
 def _one_line(cell: Any) -> Any:
     """A text, or a message, in signs that steer nothing; a number as it is."""
-    return clean(cell) if isinstance(cell, str) else clean(typed(cell)) if isinstance(cell, Message) else cell
+    return clean(cell) if isinstance(cell, str) else clean(filed(cell)) if isinstance(cell, Message) else cell
 
 
 def write_csv(table: Table | pd.DataFrame, path: Path, form: CsvForm = PROGRAMS) -> None:

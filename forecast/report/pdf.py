@@ -24,7 +24,7 @@ from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Repor
 from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
 from forecast.report.paper import BOX, boxed, in_figure, on_paper
 from forecast.stopping import scratch
-from forecast.words import Check, Text, Verdict, clean, message, text, together
+from forecast.words import Check, Text, Verdict, clean, message, spoken, text, together
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -45,7 +45,7 @@ def report_pdf(made: Results, *, timestamp: int) -> bytes:
     it too, a box stands in its place (see `paper`) and a warning is logged: the standards allow no sign without a
     shape.
     """
-    content = document(report_of(made))
+    content = spoken_document(made)
     for bundled_only in (True, False):
         try:
             return _compile(content, bundled_only, timestamp)
@@ -104,20 +104,26 @@ def _shapes() -> set[int]:
     return regular & bold | {ord("\n")}  # the SVG of a figure has lines
 
 
+def spoken_document(made: Results) -> dict[str, Any]:
+    """All that the template shows, in the language of the study."""
+    with made.study.speaking():
+        return document(report_of(made))
+
+
 def document(report: Report) -> dict[str, Any]:
     """All that the template shows: text and figures, ready for JSON."""
     return {
         "title": _said(report.title),
+        "language": spoken(),
         "status": report.status,
         "colours": [BLUE, ORANGE, INK],
         "words": {
             "as_of": _said(report.as_of),
             "kicker": _said(report.about),
             "footer": _said(together(sentences.BANDS, sentences.run_of(report.run))),
+            "page": _said("Page {} of {}"),
             "fail_mark": _said("FAIL: not for decisions"),
             "fail_line": _said("Do not use these numbers for a decision."),
-            "page": _said("Page"),
-            "of": _said("of"),
         },
         "pages": [_page(page) for page in report.pages],
     }
@@ -182,23 +188,25 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     left = len(failing) - MOST_FAILING
     more = message("{left} more in the chapter Evidence: Checks behind the verdict.", left=left)
     return {
-        "status": verdict.status,
+        "status": _status(verdict.status),
         "sentence": _said(verdict.sentence),
         "failing": [_failing(check) for check in failing[:MOST_FAILING]],
         "more": _said(more) if left > 0 else "",
     }
 
 
+def _status(status: str) -> str:
+    """PASS, REVIEW, FAIL and UNKNOWN as readers of the language have them."""
+    return text(status)
+
+
 def _failing(check: Check) -> dict[str, str]:
     """A check that did not pass, in plain words where it has any: what was found and asked stands under Evidence."""
+    told = {"status": _status(check.status), "tone": check.status, "name": ""}
     if check.plain:
-        return {
-            "status": check.status,
-            "name": "",
-            "said": _said(message("{plain:sentence}", plain=check.plain)),
-        }
+        return told | {"said": _said(message("{plain:sentence}", plain=check.plain))}
     said = message(
-        "{advice:sentence}" if check.advice else "{value}.", value=check.value, advice=check.advice
+        "{advice:sentence}" if check.advice else "{value:word}.", value=check.value, advice=check.advice
     )
-    name = message("{name}:", name=check.name)
-    return {"status": check.status, "name": _said(name), "said": _said(said).strip()}
+    name = message("{name:word}:", name=check.name)
+    return told | {"name": _said(name), "said": _said(said).strip()}

@@ -87,9 +87,9 @@ def run_of(run_id: str) -> Text:
     return message("Run {run}.", run=run_id[:RUN_LETTERS]) if run_id else ""
 
 
-def unit_of(study: StudyFacts, measure: str | None) -> str:
+def unit_of(study: StudyFacts, measure: str | None) -> Message:
     """The unit of a measure: the currency, or wins."""
-    return "wins" if measure == "won" else study.currency
+    return message("wins") if measure == "won" else message("{cur}", cur=study.currency)
 
 
 def outlook(study: StudyFacts, head: Mapping[str, Any]) -> Message:
@@ -140,11 +140,11 @@ _AGAINST = {
     (
         False,
         True,
-    ): "Expected is {x:number}~{unit} more than came in {first} to {last} just before ({came:number}).",
+    ): "Expected is {x:number}~{unit} more than came in {first:period} to {last:period} just before ({came:number}).",
     (
         False,
         False,
-    ): "Expected is {x:number}~{unit} less than came in {first} to {last} just before ({came:number}).",
+    ): "Expected is {x:number}~{unit} less than came in {first:period} to {last:period} just before ({came:number}).",
     (
         True,
         True,
@@ -194,13 +194,16 @@ def recommendation(made: Results) -> Message:
     asked: Text = ""
     if mode:
         total = table["recommended"].sum()
-        said = "The {mode}: {total:whole}~{cur} over the horizon."
+        said = "The {mode:word}: {total:whole}~{cur} over the horizon."
         asked = message(said, mode=mode, total=total, cur=study.currency)
     elif not head.get("material", True):
         aim = made.decision.certificate.get("objective", "profit") if made.decision is not None else "profit"
         said = "No material change: keep the current split. The best split that the model finds would add {worth}."
         if aim != "profit":
-            said = said.replace("change:", "change of the {aim}:", 1)
+            said = (
+                "No material change of the {aim:word}: keep the current split. The best split that the model finds "
+                "would add {worth}."
+            )
         return message(said, worth=worth, aim=OBJECTIVES[aim].words)
     elif not head.get("current_allowed", True):
         asked = message("The current plan does not keep the limits of the budget.")
@@ -225,7 +228,7 @@ def move(study: StudyFacts, head: Mapping[str, Any], table: pd.DataFrame) -> Mes
         parts.append(message(above if total > 0 else below, total=abs(total), cur=cur))
     if known(unspent) and float(unspent) > least:
         reason = head.get("unspent_reason") or "no channel brings back the next unit of money"
-        said = "{left:number}~{cur} stays unspent: {reason}."
+        said = "{left:number}~{cur} stays unspent: {reason:word}."
         parts.append(message(said, left=unspent, cur=cur, reason=reason))
     return together(*parts)
 
@@ -253,7 +256,7 @@ def fan(study: StudyFacts, total: Mapping[str, Any], measure: str) -> Text:
     return message(
         "Plan for {low:number}~{unit} as the cautious case and {high:number}~{unit} as the good one: one horizon in "
         "ten ends below the first, one in ten above the second.",
-        low=low, high=high, unit=study.currency if measure == "revenue" else "wins",
+        low=low, high=high, unit=unit_of(study, measure),
     )  # fmt: skip
 
 
@@ -265,9 +268,10 @@ def bridge(study: StudyFacts, table: pd.DataFrame) -> Text:
     later = by.get("lands after the horizon")
     if not known(inside) or not known(pipeline) or not inside:
         return ""
-    what = "revenue" if in_money else "wins"
-    said = "{share:percent} of the {what} inside the horizon comes from leads already in the pipeline."
-    parts = [message(said, share=pipeline / inside, what=what)] if pipeline >= 0 else []
+    said = "{share:percent} of the wins inside the horizon comes from leads already in the pipeline."
+    if in_money:
+        said = "{share:percent} of the revenue inside the horizon comes from leads already in the pipeline."
+    parts = [message(said, share=pipeline / inside)] if pipeline >= 0 else []
     if known(later) and later < 0:
         text = "{x:number}~{cur} more is paid back after it than lands then from leads that are in the funnel by then."
         parts.append(message(text, x=-later, cur=study.currency))
@@ -374,7 +378,7 @@ def caveats(study: StudyFacts, evidence: pd.DataFrame) -> list[Message]:
     """What the reader of a recommendation must know, as a list of sentences."""
     weak = [str(c) for c in evidence.loc[evidence["assumed"], "channel"]] if len(evidence) else []
     prior = "The response to spend is mostly assumed, not seen in your data, in {weak:list}."
-    kept = "Limits used: {limits}" if study.limits else (
+    kept = "Limits used: {limits:word}" if study.limits else (
         "The split keeps to the total and the limits that the study sets."
     )  # fmt: skip
     return [

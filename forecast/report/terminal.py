@@ -11,12 +11,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Tile
-from forecast.words import PASS, Check, Text, Verdict, clean, message, text, typed
+from forecast.words import FAIL, PASS, REVIEW, Check, Text, Verdict, clean, message, text, typed
 
 MOST_CHECKS = 8  # of a verdict; the report has all of them
 GAP = "   "
-_HEAD = re.compile(r"\s*((PASS|REVIEW|FAIL|UNKNOWN) +|-> |- )?")
 LINES = 3  # of a part to be signed: who, when, signature
+STATUSES = (PASS, REVIEW, FAIL, "UNKNOWN")
 LINE = 80  # signs of a line, where a listing may fold
 
 
@@ -29,8 +29,7 @@ def terminal_text(page: Page, width: int | None = None) -> str:
 
 def _fitted(line: str, width: int) -> str:
     """A line of prose on as many lines as it needs, each below its first word; a row of a table as it is."""
-    head = _HEAD.match(line)
-    start = head[0] if head else ""
+    start = _start(line)
     if len(line) <= width or GAP in line[len(start) :] or len(start) > width // 2:
         return line
     below = " " * len(start)
@@ -38,6 +37,13 @@ def _fitted(line: str, width: int) -> str:
         line[len(start) :], width, initial_indent=start, subsequent_indent=below,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
+
+
+def _start(line: str) -> str:
+    """What a line begins with before its first word: a status, an arrow, a dash."""
+    statuses = "|".join(_said(status) for status in STATUSES)
+    head = re.match(rf"\s*((?:{statuses}) +|-> |- )?", line)
+    return head[0] if head else ""
 
 
 def _said(words: Text) -> str:
@@ -63,7 +69,7 @@ def _part(part: Part) -> Iterator[str]:
 
 def _verdict(verdict: Verdict) -> Iterator[str]:
     """The sentence of a verdict, and each check that it did not pass with what to do; the worst first."""
-    yield _said(message("{status}. {sentence}", status=verdict.status, sentence=verdict.sentence))
+    yield _said(message("{status:word}. {sentence:word}", status=verdict.status, sentence=verdict.sentence))
     yield from (f"  {line}" for line in _lines(verdict.failing[:MOST_CHECKS]))
     left = len(verdict.failing) - MOST_CHECKS
     if left > 0:
@@ -72,16 +78,20 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
 
 def _lines(checks: Sequence[Check]) -> Iterator[str]:
     """A line for each check, and below it the advice where something is to be done."""
+    wide = max(len(_said(status)) for status in STATUSES)
     for check in checks:
-        bar = message(" (expected {threshold})", threshold=check.threshold) if check.expected else ""
-        said = message("{name}: {value}{bar}", name=check.name, value=check.value, bar=bar)
-        yield f"{check.status:<7} {_said(said)}"
+        said = "{name:word}: {value:word}"
+        if check.expected:
+            said = "{name:word}: {value:word} (expected {threshold:word})"
+        yield f"{_said(check.status):<{wide}} {_said(message(said, **vars(check)))}"
         if check.advice and check.status not in (PASS, "UNKNOWN"):
-            yield f"        -> {_said(check.advice)}"
+            yield f"{' ' * wide} -> {_said(check.advice)}"
 
 
 def _tile(tile: Tile) -> str:
-    return _said(message("{name}: {value}, {below}", name=tile.name, value=tile.value, below=tile.below))
+    return _said(
+        message("{name:word}: {value:word}, {below:word}", name=tile.name, value=tile.value, below=tile.below)
+    )
 
 
 def _tables(listing: Listing) -> Iterator[str]:

@@ -50,6 +50,11 @@ MOST_SIGNS = 16_000  # of a cell; Excel takes 32,767 halves of a sign
 
 def write_workbook(made: Results, path: Path, *, created: datetime) -> None:
     """Write the workbook; `created` is the only date in it, so that the same results give the same bytes."""
+    with made.study.speaking():
+        path.write_bytes(_book(made, created))
+
+
+def _book(made: Results, created: datetime) -> bytes:
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     file = io.BytesIO()  # so that a full disk is an OSError of ours, not one of the writer's own kind
     sheets = [table for page in report_of(made).pages for table in page.sheets]
@@ -64,7 +69,7 @@ def write_workbook(made: Results, path: Path, *, created: datetime) -> None:
             for sheet in book.worksheets():
                 sheet.set_header(f"&C&B{FAILED}")
                 sheet.set_tab_color(ORANGE)
-    path.write_bytes(file.getvalue())
+    return file.getvalue()
 
 
 class _Styles:

@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from forecast import periods
 from forecast.errors import StudyError
+from forecast.speech import ENGLISH, check_language, check_locale
 from forecast.study.crm import PRESETS
 from forecast.study.file import (
     Label,
@@ -323,6 +332,8 @@ class Study(Table):
 
     name: str
     currency: Annotated[str, Field(min_length=1, max_length=8)] = "EUR"
+    language: Annotated[str, AfterValidator(check_language)] = ENGLISH
+    locale: Annotated[str, AfterValidator(check_locale)] = ""
     history: HistorySpec
     funnel: FunnelSpec = FunnelSpec()
     channels: dict[str, ChannelSpec] = Field(default_factory=dict)
@@ -393,7 +404,7 @@ class Study(Table):
         """What the fit depends on besides the content of the data: ready for JSON, to be hashed.
 
         Holds how the history is read, funnel, channel kinds, priors, gross margin, lift tests, events and changes; not
-        plan, budget, name, currency, locks, nor file names (`History.fingerprint` stands for the data themselves).
+        plan, budget, name, currency, language, locks, nor file names (`History.fingerprint` stands for the data).
         `last`: of the history, after which a change is none of the fit's.
         """
         history = self.history.model_dump(

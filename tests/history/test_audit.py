@@ -64,7 +64,7 @@ EVERY = [(m, c) for m in range(14) for c in ("ppc", "seo")]
 TRACES: dict[str, tuple[dict[tuple[int, str], dict[int, Any]], str, str]] = {
     "Stages measured": ({key: {1: ""} for key in EVERY}, "REVIEW", "not recorded: visitors; the funnel starts at"),
     "Counts fall along the funnel": ({(m, "seo"): {3: 60} for m in range(14)}, "REVIEW", "seo: 840 qualified of 700"),
-    "Enough wins": ({key: {4: 1, 5: 5000} for key in EVERY}, "REVIEW", "28 won in 14 months"),
+    "Enough wins": ({key: {4: 1, 5: 5000} for key in EVERY}, "REVIEW", "28 won in 14\xa0months"),
     "Spend recorded": ({key: {0: ""} for key in EVERY}, "REVIEW", "no spend is recorded"),
     "Deal value known": ({key: {5: ""} for key in EVERY}, "REVIEW", "no revenue is recorded and none is assumed"),
     "Periods with zero spend": ({(3, "ppc"): {0: 0}}, "REVIEW", "ppc in 2025-04"),
@@ -132,7 +132,7 @@ def test_short_and_partial_histories(tmp_path: Path) -> None:
     """Less than a year is told; so is a last month that had not ended, with the way to keep it."""
     found = audited(tmp_path, rows(6), today=dt.date(2025, 6, 12))
 
-    assert found.loc["Length of the history", "evidence"] == "5 months, 2025-01 to 2025-05"
+    assert found.loc["Length of the history", "evidence"] == "5\xa0months, 2025-01 to 2025-05"
     assert found.loc["Last period complete", "evidence"].startswith(
         "2025-06 was not complete and is left out"
     )

@@ -83,6 +83,6 @@ def test_what_a_late_fall_of_the_close_rate_would_show_is_said_where_it_matters(
         for times in (1, 200)
     )
     said = checked(late_drop(few, slow), "PASS")
-    assert said.startswith("no fall in the last 3 months could show yet in won")
+    assert said.startswith("no fall in the last 3\xa0months could show yet in won")
     assert late_drop(many, slow) is None
     assert late_drop(few, quick) is None

@@ -163,7 +163,7 @@ def test_campaigns_in_the_column_of_channels_are_said() -> None:
     said = text(
         of_cells({"leads": many, "won": many}, [f"c{i}" for i in range(300)])["Number of channels"].value
     )
-    assert said == "300 channels, 2.0 months each, such as c0, c1, c2"
+    assert said == "300 channels, 2\xa0months each, such as c0, c1, c2"
 
     ids = [str(1_200_000 + i) for i in range(40)]
     assert "Number of channels" in of_cells({"leads": many[:, :40], "won": many[:, :40]}, ids)

@@ -107,7 +107,7 @@ def test_the_sentence_names_cost_worth_chance_and_payback():
         "A customer costs 3000 EUR in marketing (80 % band 2400 to 3600 EUR). It is worth 9000 EUR: LTV / CAC is 3.0 "
         "(2.5 to 3.8), at least 3 with a probability of 50 %. The cost is back after 10 months."
     )
-    assert months(0.0) == "the first payment"
+    assert str(months(0.0)) == "the first payment"
 
 
 def test_points_name_money_that_is_lost_and_cheap_leads():

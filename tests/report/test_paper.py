@@ -69,10 +69,9 @@ def test_any_cluster_makes_a_document(monkeypatch):
     part |= {"beside": 0.0, "signing": [], "contents": False}
     part["figure"] = {"svg": in_figure(figure_svg(drawn(CLUSTERS))), "alt": "names"}
     told = {
-        "title": "t", "status": "PASS", "colours": ["#0072B2", "#D55E00", "#222222"],
-        "words": dict.fromkeys(("as_of", "kicker", "footer", "fail_mark", "fail_line", "page", "of"), "x"),
+        "language": "en", "title": "t", "status": "PASS", "colours": ["#0072B2", "#D55E00", "#222222"],
+        "words": dict.fromkeys(("as_of", "kicker", "footer", "fail_mark", "fail_line"), "x") | {"page": "{} {}"},
         "pages": [{"title": "P", "parts": [part], "alone": False}],
     }  # fmt: skip
-    monkeypatch.setattr(pdf, "report_of", lambda made: made)
-    monkeypatch.setattr(pdf, "document", lambda report: report)
+    monkeypatch.setattr(pdf, "spoken_document", lambda made: made)
     assert pdf.report_pdf(told, timestamp=0).startswith(b"%PDF")  # type: ignore[arg-type]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
-import pytest
 
 from forecast.report import audit_page, terminal_text
 from forecast.report.contents import report_of
 from forecast.report.document import Bar, Listing, Over, Page, Part, Row, Tile, checklist
-from forecast.words import CATALOGUES, Check, Verdict, message, speaking
+from forecast.speech import English, Voice
+from forecast.words import Check, Verdict, heard, message
 from tests.tables_fixture import HOSTILE, plausible_tables
 
 
@@ -110,17 +110,22 @@ def test_a_fifth_hand_needs_nothing_but_the_page():
     )
 
 
-def test_another_language_is_a_catalogue_and_touches_no_call(monkeypatch: pytest.MonkeyPatch):
+def test_another_language_is_a_catalogue_and_touches_no_call():
     """The same page in another language: templates and the words of writers come from its catalogue, the rest stays."""
     finnish = {
         "Revenue of {ends:band}~{cur}, {p:chance} of more.": "Liikevaihto {ends:band}~{cur}, yli {p:chance}."
     }
-    monkeypatch.setitem(CATALOGUES, "fi", finnish | {"to": "-", "below": "alle"})
+    words = finnish | {" to ": "–", "below": "alle"}
+
+    class Made(English):
+        def gettext(self, message: str) -> str:
+            return words.get(message, message)
+
     said = message(
         "Revenue of {ends:band}~{cur}, {p:chance} of more.", ends=(950.0, 1500.0), cur="EUR", p=0.001
     )
     page = Page(parts=[Part(lead=said)])
     assert terminal_text(page).strip() == "Revenue of 950 to 1 500 EUR, below 1 % of more."
-    with speaking("fi"):
-        assert terminal_text(page).strip() == "Liikevaihto 950 - 1 500 EUR, yli alle 1 %."
+    with heard(Voice("fi", Made())):
+        assert terminal_text(page).strip() == "Liikevaihto 950-1 500 EUR, yli alle 1 %."
     assert terminal_text(page).strip() == "Revenue of 950 to 1 500 EUR, below 1 % of more."

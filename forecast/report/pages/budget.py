@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast import words
 from forecast.budget import OBJECTIVES
 from forecast.report import sentences
 from forecast.report.document import (
@@ -42,7 +43,7 @@ from forecast.report.figures import (
 )
 from forecast.report.pages.overview import what_to_do
 from forecast.tables import AMOUNT, CHANGE, CURRENCY, RATIO, SHARE, Record, records
-from forecast.words import SOFT, Message, Text, known, message, short_names, together
+from forecast.words import SOFT, Message, Name, Text, known, message, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from forecast.results import Results
 
 ROUGH = replace(CURRENCY, one="number.2")  # known no better
+_LABELS = (message("current"), message("recommended"), message("nearly as good"))
 SHOWN = 7  # rows of the frontier's table
 FRONTIER_NOTE = message(
     "Best contribution within the other limits of the study, for every budget; marginal: what the next unit of money "
@@ -68,7 +70,8 @@ LEDGER_NOTE = message(
     "that it has there."
 )
 STATUS = {
-    "optimal": "Under the model no split within the limits has a higher {aim}{gap}.",
+    "optimal": "Under the model no split within the limits has a higher {aim}.",
+    "optimal, to": "Under the model no split within the limits has a higher {aim}, to {gap:number.1}~{cur}.",
     "best found": "Of several searches this split has the highest {aim}.",
     "current plan kept": "Under the model no split within the limits is better than the current plan.",
     "current plan held": "This is the current plan as it is; its {aim} is all that is said.",
@@ -118,10 +121,12 @@ def _split(made: Results) -> Listing:
     moved = sums["recommended"] - sums["current"]
     rows = [row | {"moved": row["recommended"] - row["current"]} for row in table]
 
-    def names(rows: Sequence[Record]) -> list[Cell]:
+    def names(rows: Sequence[Record]) -> Sequence[Cell]:
         short = short_names(str(row["channel"]) for row in rows)
-        pairs = [(short[str(row["channel"])], row.get("locked")) for row in rows]
-        return [message("{name} (locked)", name=each) if locked else each for each, locked in pairs]
+        pairs = [(short[str(row["channel"])], row.get("locked")) for row in rows if row is not total]
+        return [message("{name} (locked)", name=each) if locked else Name(each) for each, locked in pairs] + [
+            "total"
+        ]
 
     def beyond(row: Record) -> Text:
         return beyond_seen(row["extrapolated"]) if "extrapolated" in row else ""
@@ -144,7 +149,7 @@ def _split(made: Results) -> Listing:
 
 def beyond_seen(share: Any) -> Text:
     """How far a recommendation lies beyond the data: "no", or the share that does."""
-    return "no" if known(share) and float(share) <= 0 else SHARE.said(share)
+    return message("no") if known(share) and float(share) <= 0 else SHARE.said(share)
 
 
 # ---------------------------------------------------------------------------------------------------- how firm it is
@@ -188,10 +193,11 @@ def certainty(firm: Firmness, currency: str, *, material: bool = True) -> Messag
     Where no change is `material` all of it is of the best split, which is then not the recommended one.
     """
     made = firm.certificate
-    gap: Text = ""
-    if known(made["gap"]) and made["gap"] >= 1:
-        gap = message(", to {x:number.1}~{cur}", x=made["gap"], cur=currency)
-    best = message(STATUS[made["status"]], aim=OBJECTIVES[made["objective"]].words, gap=gap)
+    status = str(made["status"])
+    if status == "optimal" and known(made["gap"]) and made["gap"] >= 1:
+        status = "optimal, to"
+    aim = message(OBJECTIVES[made["objective"]].words)
+    best = message(STATUS[status], aim=aim, gap=made["gap"], cur=currency)
     of = "" if material else "What follows is of the best split, which is not recommended."
     regret = message(
         "Not knowing the response better costs {regret:number.2}~{cur} with it over the horizon, and "
@@ -289,8 +295,8 @@ def plot_budget(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
     (now,) = ax.plot(table["current"] / factor, at, markersize=5, **NOW)
     (then,) = ax.plot(table["recommended"] / factor, at, markersize=5, **THEN)
     ax.set_xlim(left=0)
-    ax.set_xlabel(f"{label} over the horizon")
-    legend(ax, [now, then, area(color=PALE)], ["current", "recommended", "nearly as good"], columns=3)
+    ax.set_xlabel(words.text(message("{unit} over the horizon", unit=label)))
+    legend(ax, [now, then, area(color=PALE)], _LABELS, columns=3)
     return ax
 
 
@@ -335,9 +341,13 @@ def response_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
     axes[0, 0].set_ylim(0, (1.05 * table["q90"].max() / y) or 1.0)
     for ax in axes.ravel()[len(names) :]:
         ax.set_visible(False)
-    figure.supxlabel(f"spend over the horizon, {x_label}", fontsize=7.5)
-    figure.supylabel(f"contribution, {y_label}", fontsize=7.5)
+    figure.supxlabel(words.text(message("spend over the horizon, {unit}", unit=x_label)), fontsize=7.5)
+    figure.supylabel(_contribution(y_label), fontsize=7.5)
     return figure
+
+
+def _contribution(unit: str) -> str:
+    return words.text(message("contribution, {unit}", unit=unit))
 
 
 @house
@@ -356,8 +366,8 @@ def plot_budget_frontier(
     best = np.interp([current, recommended], spent, table["contribution"]) / y
     (now,) = ax.plot(current / x, best[0], markersize=4.5, **NOW)
     (then,) = ax.plot(recommended / x, best[1], markersize=4.5, **THEN)
-    ax.set_xlabel(f"budget over the horizon, {x_label}")
-    ax.set_ylabel(f"contribution, {y_label}")
+    ax.set_xlabel(words.text(message("budget over the horizon, {unit}", unit=x_label)))
+    ax.set_ylabel(_contribution(y_label))
     labels = ["best split", "today's total", "recommended", "pays up to here"]
     legend(ax, [line, now, then, edge], labels, columns=2, wide=1.0, handle=1.4)
     return ax
@@ -376,8 +386,8 @@ def plot_risk_frontier(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> 
     for plan, look in (("current", NOW), ("recommended", THEN)):
         row = table[table["plan"] == plan]
         handles += ax.plot(row["cvar"] / y, row["contribution"] / y, markersize=4.5, **look)
-    ax.set_xlabel(f"mean of the worst draws, {y_label}")
-    ax.set_ylabel(f"contribution, {y_label}")
+    ax.set_xlabel(words.text(message("mean of the worst draws, {unit}", unit=y_label)))
+    ax.set_ylabel(_contribution(y_label))
     ax.margins(0.15)
-    legend(ax, handles, ["mean to safest", "current", "recommended"], columns=2, wide=1.0, handle=1.4)
+    legend(ax, handles, ["mean to safest", *_LABELS[:2]], columns=2, wide=1.0, handle=1.4)
     return ax

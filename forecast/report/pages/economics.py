@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast import words
 from forecast.funnel import RATES
 from forecast.report import sentences
 from forecast.report.document import (
@@ -52,7 +53,6 @@ from forecast.words import (
     REVIEW,
     Message,
     Text,
-    clean,
     formatted,
     known,
     message,
@@ -107,6 +107,17 @@ MARKET_NOTE = message(
     "cohorts alone; others stay as they are. Published ranges are averages over other companies: a comparison, never a "
     "target, and gains of several stages multiply."
 )
+_STANDS = {
+    "below": "{low:exact_percent} to {high:exact_percent}: below",
+    "inside": "{low:exact_percent} to {high:exact_percent}: inside",
+    "above": "{low:exact_percent} to {high:exact_percent}: above",
+}
+_RATE_NAMES = {
+    "conversion": message("conversion"),
+    "qualification": message("qualification"),
+    "close": message("close"),
+}
+_AIMS = {"low end": "{aim_rate:percent} (low end)", "middle": "{aim_rate:percent} (middle)"}
 MISTAKES_NOTE = message("UNKNOWN: the data cannot tell. Advice, not part of the verdict.")
 
 # ----------------------------------------------------------------------------------------------------- the funnel
@@ -211,8 +222,8 @@ def customers_page(made: Results) -> Page | None:
     if "marginal_cac" not in total and "ltv_cac" not in total:
         return None
     picture = _ltv_cac(made, total) if "ltv_cac" in total else None
-    rests = message(" LTV rests on {lifetime}.", lifetime=made.study.lifetime)
-    note = together(COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "", between="")
+    rests = message("LTV rests on {lifetime}.", lifetime=made.study.lifetime)
+    note = together(COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "")
     return Page(
         "Unit economics of a customer",
         [
@@ -255,12 +266,12 @@ def unit_sentence(total: Mapping[str, Record], currency: str) -> Message:
 def months(value: float) -> Text:
     r"""A payback time in words.
 
-    >>> months(0.0), months(math.inf), str(months(10.0))
+    >>> str(months(0.0)), str(months(math.inf)), str(months(10.0))
     ('the first payment', 'never', '10\xa0months')
     """
     if math.isinf(value):
-        return "never"
-    return "the first payment" if value == 0 else message("{x:number.2}~months", x=value)
+        return message("never")
+    return message("the first payment") if value == 0 else message("{x:number.2}~months", x=value)
 
 
 def next_points(by: By, currency: str) -> list[Message]:
@@ -294,7 +305,7 @@ def _ltv_cac(made: Results, total: Mapping[str, Record]) -> Picture:
     shown = [f"{measure}_{q}" for measure in measures for q in ("q10", "q50", "q90")]
     wide = economics_wide(made.economics)[["channel", *shown]].dropna(how="all", subset=shown)
     averages = [
-        message("{name} {x:number.2}", name=name, x=x)
+        message("{name} {x:number.2}", name=message("total") if name == "total" else name, x=x)
         for name, x in zip(wide["channel"], wide["ltv_cac_q50"], strict=True)
         if known(x)
     ]
@@ -325,7 +336,7 @@ def _cost(row: Record | None) -> Cell:
     ends = [row["q10"], row["q90"]]
     if any(math.isinf(v) for v in (row["q50"], *ends)):
         middle, low, high = (
-            "never" if math.isinf(v) else message("{x:number.2}", x=v) for v in (row["q50"], *ends)
+            message("never") if math.isinf(v) else message("{x:number.2}", x=v) for v in (row["q50"], *ends)
         )
         return Over(middle, message("{low} to {high}", low=low, high=high))
     return banded(row, "q50", CURRENCY if row["unit"] == "currency" else RATIO, narrow=True)
@@ -369,7 +380,7 @@ def _market_columns(currency: str, in_money: bool) -> list[Shown]:
         over("mean", "Today", SHARE, "4", narrow=True),
         said("Range", spread, width="4"),
         said("P(below)", lambda row: CHANCE.said(row["p_below"]), width="5"),
-        said("Lifted to", lambda row: message("{aim_rate:percent} ({aim})", **row), width="5"),
+        said("Lifted to", lambda row: message(_AIMS[row["aim"]], **row), width="5"),
         over("won", "Wins in the horizon", COUNT, "4", narrow=True),
         over("won_eventual", "in the end", COUNT, "4", narrow=True),
     ]
@@ -419,7 +430,7 @@ def mistakes_page(made: Results) -> Page | None:
     frame = made.mistakes
     if frame.empty:
         return None
-    found = [str(m).lower() for m in frame.loc[frame["status"] == REVIEW, "mistake"]]
+    found = [words.text(str(m)).lower() for m in frame.loc[frame["status"] == REVIEW, "mistake"]]
     none = "No trace of the seven common mistakes shows in the data."
     lead = message("Traces of {found:listed.7}." if found else none, found=found)
     asked = [
@@ -451,7 +462,7 @@ def by_hand_page(told: Mapping[str, Any]) -> Page:
             market=told["market"].upper(),
         )
         rows: list[Record] = [
-            {"what": "median", "said": CURRENCY.said(ends["q50"])},
+            {"what": message("median"), "said": CURRENCY.said(ends["q50"])},
             {"what": message("central 50~%"), "said": message("{q25:number} to {q75:number}", **ends)},
             {"what": message("central 80~%"), "said": message("{q10:number} to {q90:number}", **ends)},
         ]
@@ -460,16 +471,16 @@ def by_hand_page(told: Mapping[str, Any]) -> Page:
 
 
 def _stages(told: Mapping[str, Any]) -> Listing:
-    rows: list[Record] = [{"stage": "visitors", "units": told["visitors"]}]
+    rows: list[Record] = [{"stage": _stage("visitors"), "units": told["visitors"]}]
     for key, stage in RATES.items():
         place = told["benchmarks"].get(key)
         stands: Text = ""
         if place:
-            stands = message("{low:exact_percent} to {high:exact_percent}: {stands}", **place)
+            stands = message(_STANDS[place["stands"]], **place)
         rate = message("{x:exact_percent}", x=told[key])
-        rows.append({"stage": stage, "rate": rate, "units": told[stage], "place": stands})
+        rows.append({"stage": _stage(stage), "rate": rate, "units": told[stage], "place": stands})
     rate = message("x {x:exact}", x=told["value"])
-    rows.append({"stage": "revenue", "rate": rate, "units": told["revenue"]})
+    rows.append({"stage": _stage("revenue"), "rate": rate, "units": told["revenue"]})
     columns = [
         text("stage", "stage"),
         said("rate", lambda row: row.get("rate", "")),
@@ -481,8 +492,16 @@ def _stages(told: Mapping[str, Any]) -> Listing:
     return listing(rows, columns)
 
 
+def _stage(name: str) -> Message:
+    return message("{stage:stage}", stage=name)
+
+
 def _worth(told: Mapping[str, Any]) -> Listing:
-    names = {"visitor": "a visitor", "lead": "a lead", "qualified": "a qualified lead"}
+    names = {
+        "visitor": message("a visitor"),
+        "lead": message("a lead"),
+        "qualified": message("a qualified lead"),
+    }
     margin = message("break-even cost at margin {margin:exact_percent}", margin=told["margin"])
     columns = [
         text("name", "worth of", "1"),
@@ -502,7 +521,10 @@ def _one_point(told: Mapping[str, Any]) -> Listing:
         said("gain", lambda row: message("+{gain:exact}", **row)),
         said("", lambda row: "" if row["relative"] is None else message("+{relative:exact_percent}", **row)),
     ]
-    rows = [{"name": name, "now": told[name], **raised} for name, raised in told["plus_one_point"].items()]
+    rows = [
+        {"name": _RATE_NAMES.get(name, name), "now": told[name], **raised}
+        for name, raised in told["plus_one_point"].items()
+    ]
     return listing(rows, columns)
 
 
@@ -535,14 +557,19 @@ def rates_figure(table: pd.DataFrame, stages: Sequence[str]) -> Figure:
     figure, axes = blank(0.8 + 0.165 * rows, ncols=len(stages), sharey=True)
     for ax, stage in zip(axes[0], stages, strict=True):
         plot_rates(table[table["stage"] == stage], ax)
-        ax.set_title(f"into {stage_word(stage)}")
+        ax.set_title(words.text(message("into {stage:stage}", stage=stage)))
     looks: tuple[dict[str, Any], ...] = (
         {"color": BLUE, "marker": "o", "linestyle": "", "markersize": 4.5},
         {"color": BLUE, "linewidth": 2.2},
         {"color": ORANGE, "marker": "|", "linestyle": "", "markersize": 7},
     )
     handles = [line(**look) for look in looks]
-    labels = ["mean", "80 % band", "seen in the data", "published range: a starting point, no target"]
+    labels = [
+        words.text(message("mean")),
+        words.text("80 % band"),
+        words.text("seen in the data"),
+        words.text("published range: a starting point, no target"),
+    ]
     every = [*handles, area(color=RANGE)]
     figure.legend(every, labels, loc="outside lower left", ncols=4, columnspacing=1.4, handlelength=1.4)
     return figure
@@ -566,7 +593,7 @@ def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes
     else:
         ax.set_xlim(left=0)
     written(ax.xaxis)
-    ax.set_xlabel(f"{clean(currency)} a lead".strip())
+    ax.set_xlabel(words.text(message("{cur} a lead", cur=currency)).strip())
     return ax
 
 

@@ -21,7 +21,7 @@ from forecast.report.document import (
 from forecast.report.pages.reading import SHEETS as READING
 from forecast.report.pages.reading import reading_evidence, reading_parts
 from forecast.tables import DAYS, RATIO, RHAT, WHOLE, Record, records
-from forecast.words import MISSING, Text, known, message, short_names
+from forecast.words import MISSING, Name, Text, known, message, short_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from forecast.history import DataRead
     from forecast.results import Results
 
+_COUNTING = {
+    "calendar": message("calendar"),
+    "cohort": message("cohort"),
+    "leads": message("leads"),
+}
 SHEETS = ("delays", "evidence", "checks", "sampling", "audit", *READING, "made_from")
 
 
@@ -74,7 +79,7 @@ def _delays(delays: pd.DataFrame) -> Part:
 
 def _elasticities(evidence: pd.DataFrame) -> Part:
     columns = [
-        said("Channel", lambda row: short_names([str(row["channel"])])[str(row["channel"])], "l", "a"),
+        said("Channel", lambda row: Name(short_names([str(row["channel"])])[str(row["channel"])]), "l", "a"),
         value("elasticity_mean", "Elasticity", RATIO, "a"),
         band(message("80~% band"), RATIO, "a"),
         bar("evidence", "Evidence", "a", "l"),
@@ -113,19 +118,21 @@ def _provenance(made: Results) -> Part:
     told, study = made.provenance, made.study
     margin = message("{x:percent.3}", x=study.gross_margin) if known(study.gross_margin) else ""
     versions = [message("{name}~{v}", name=k, v=v) for k, v in sorted(told.get("versions", {}).items())]
-    pairs: list[tuple[str, Text]] = [
+    pairs: list[tuple[Text, Text]] = [
         ("Run", told.get("run_id", "")),
-        ("Command", told.get("command", "")),
+        ("Command", Name(told.get("command", ""))),
         ("Seed", message("{seed}", seed=told["seed"]) if "seed" in told else ""),
         ("Simulated futures", message("{n:whole}", n=study.draws) if study.draws else ""),
-        ("Counting", study.counting),
+        ("Counting", _COUNTING.get(study.counting, study.counting)),
         ("Gross margin", margin),
         ("Study", told.get("study_sha256", "")),
-        *((f"Data: {name}", digest) for name, digest in told.get("data_sha256", {}).items()),
+        *(
+            (message("Data: {name}", name=short_names([name], 26)[name]), digest)
+            for name, digest in told.get("data_sha256", {}).items()
+        ),
         ("Versions", message("{versions}", versions=versions) if versions else ""),
     ]
-    short = short_names((key for key, _ in pairs), 32)
-    rows = [{"what": short[key], "value": said_of} for key, said_of in pairs if said_of not in ("", MISSING)]
+    rows = [{"what": key, "value": said_of} for key, said_of in pairs if said_of not in ("", MISSING)]
     return Part(
         "Provenance",
         listings=[listing(rows, [text("what", "What"), text("value", "Value", "1")])],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast import words
 from forecast.columns import by_measure, unit_of
 from forecast.report import sentences
 from forecast.report.document import (
@@ -25,7 +26,7 @@ from forecast.report.document import (
 from forecast.report.figures import BLUE, INK, ORANGE, house, name_rows, panels, scale_of
 from forecast.report.pages.overview import total
 from forecast.tables import COUNT, CURRENCY, RATIO, Record, records
-from forecast.words import Text, known, message, stage_word
+from forecast.words import Text, known, message
 
 MOST_CHANNELS = 20  # channels in the table
 
@@ -80,7 +81,7 @@ def _bridge(made: Results) -> Part:
         "Waterfall of what falls inside the horizon, by origin, and of what lands after it. {lead}", lead=lead
     )
     drawn = partial(
-        panels, 0.6 + 0.26 * len(frame), lambda ax: plot_bridge(frame, ax, unit=cur if in_money else "wins")
+        panels, 0.6 + 0.26 * len(frame), lambda ax: plot_bridge(frame, ax, unit=cur if in_money else "")
     )
     rows = listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
     return Part(lead=lead, figure=Picture(drawn, alt), listings=[rows])
@@ -119,7 +120,7 @@ def _by_channel(made: Results) -> Part:
     columns = [named("channel", message("Channel, {cur}", cur=made.study.currency), "2")]
     for measure in (m for m in asked if any(m in row for row in by)):
         unit = unit_of(measure)
-        columns.append(value(measure, stage_word(measure), unit))
+        columns.append(value(measure, message("{measure:stage}", measure=measure), unit))
         if measure in ("won", "revenue"):
             ends = {"low": f"{measure}_q10", "high": f"{measure}_q90"}
             columns.append(band(message("80~% band"), unit, "2", **ends))
@@ -146,14 +147,14 @@ def _totals_by_channel(made: Results) -> list[dict[str, Any]]:
 
 
 @house
-def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: str = "") -> Axes:
+def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: Text = "") -> Axes:
     """Draw a waterfall: parts build up to "revenue inside the horizon", later ones are hatched.
 
     `table`: item, mean, q10, q90 (a line at the end of the bar), won_mean (drawn where no revenue is known).
     """
     column = "mean" if table["mean"].notna().any() else "won_mean"
-    factor, label = scale_of(table[column], unit or "wins")
-    at = name_rows(ax, [str(i) for i in table["item"]], 40)
+    factor, label = scale_of(table[column], unit or message("wins"))
+    at = name_rows(ax, [words.text(str(i)) for i in table["item"]], 40)
     base, after_total = 0.0, False
     for y, row in zip(at, table.to_dict("records"), strict=True):
         whole = row["item"] == "revenue inside the horizon"

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from forecast import words
 from forecast.columns import unit_of
 from forecast.report import sentences
-from forecast.report.document import Listing, Page, Part, Picture, Row, band, listing, said, value
+from forecast.report.document import Listing, Page, Part, Picture, Row, band, listing, period, said, value
 from forecast.report.figures import panels, plot_fan, plot_total
 from forecast.report.pages.overview import main_measure, total
-from forecast.report.pages.scenarios import bottleneck_sentence, lever_name, plot_tornado
+from forecast.report.pages.scenarios import CHANGES, bottleneck_sentence, lever_name, plot_tornado
 from forecast.tables import COUNT, CURRENCY, Record, records
-from forecast.words import Message, Text, clean, known, message, stage_word, together
+from forecast.words import Message, Text, known, message, plural, together
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -78,9 +79,6 @@ def _by_period(made: Results, measure: str) -> Listing:
     asked = [m for m in ("spend", *made.study.stages) if all(m in row["by"] for row in shown)]
     unit = unit_of(measure)
 
-    def period(row: Record) -> Text:
-        return "whole horizon" if row["period"] == "total" else str(row["period"])
-
     def mean(name: str, head: Text) -> Any:
         return said(head, lambda row: unit_of(name).said(row["by"][name]["mean"]))
 
@@ -90,9 +88,11 @@ def _by_period(made: Results, measure: str) -> Listing:
 
         return said(head, cell, width="2")
 
-    columns = [said(message("Period, {cur}", cur=made.study.currency), period, "l", "a")]
-    columns += [mean(name, stage_word(name)) for name in asked if name != measure]
-    columns.append(mean(measure, stage_word(measure)))
+    def head(name: str) -> Message:
+        return message("{measure:stage}", measure=name)
+
+    columns = [period("period", message("Period, {cur}", cur=made.study.currency), total="whole horizon")]
+    columns += [mean(name, head(name)) for name in [*(m for m in asked if m != measure), measure]]
     columns += [spread("q10", "q90", message("80~% band")), spread("q05", "q95", message("90~% band"))]
     return listing(shown, columns, strong=lambda row: row["period"] == "total")
 
@@ -107,18 +107,18 @@ def _changes(made: Results) -> list[Part]:
         return [Part("What would change it", text=less)] if less else []
     levers = made.levers
     inside = "revenue" if levers.valued else "won"
-    unit, counted = (made.study.currency, CURRENCY) if levers.valued else ("wins", COUNT)
+    unit, counted = sentences.unit_of(made.study, inside), CURRENCY if levers.valued else COUNT
     frame = levers.sensitivity
     frame = frame[
         (frame["channel"] == "total") & (frame["measure"] == inside) & (frame["change"] != "+1 point")
     ]
     frame = frame.sort_values("mean", ascending=False, kind="stable").head(MOST_LEVERS)
-    names = [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(frame)]
+    names = [words.text(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(frame)]
     columns = [
         said(
             message("Lever, {unit}", unit=unit), lambda row: lever_name(row["lever"], row["stage"]), "l", "a"
         ),
-        said("Change", lambda row: message(str(row["change"]).replace(" %", "~%")), width="a"),
+        said("Change", lambda row: CHANGES.get(str(row["change"]), str(row["change"])), width="a"),
         value("mean", "Brings", counted),
         band(message("80~% band"), counted, "2"),
     ]
@@ -174,12 +174,8 @@ def _assumptions(made: Results) -> Listing:
 
     spend = total(made.forecast, "spend").get("mean")
     if known(spend):
-        add(
-            "Spend",
-            message(
-                "{x:whole}~{cur}, {plan}", x=spend, cur=study.currency, plan=study.spend_plan or "as planned"
-            ),
-        )
+        plan = study.spend_plan or message("as planned")
+        add("Spend", message("{x:whole}~{cur}, {plan:word}", x=spend, cur=study.currency, plan=plan))
     if known(study.gross_margin):
         add("Gross margin", message("{x:percent.3} of revenue", x=study.gross_margin))
     add("Customer lifetime", study.lifetime)
@@ -192,11 +188,17 @@ def _assumptions(made: Results) -> Listing:
         )
     add("Limits of the budget", study.limits)
     if made.read is not None:
-        files = [message("{file:clean} ({n:whole} rows)", file=f.file, n=f.rows) for f in made.read.files]
+        files = [
+            plural("{file:clean} ({n:whole} row)", "{file:clean} ({n:whole} rows)", n=f.rows, file=f.file)
+            for f in made.read.files
+        ]
         add(
             "Data",
             message(
-                "{first} to {last}: {files:list.4}", first=made.read.first, last=made.read.last, files=files
+                "{first:period} to {last:period}: {files:list.4}",
+                first=made.read.first,
+                last=made.read.last,
+                files=files,
             ),
         )
     return Listing(["", ""], rows, "ll", "a1", folds=True)
@@ -238,8 +240,8 @@ def _next(made: Results) -> list[Text]:
         points.append(firm.advice)
     points.append(
         message(
-            'When {last} is complete: "forecast score" lays what came beside this forecast and takes the difference '
-            "apart; then run again.",
+            'When {last:period} is complete: "forecast score" lays what came beside this forecast and takes the '
+            "difference apart; then run again.",
             last=made.study.horizon[-1],
         )
         if made.study.horizon
@@ -258,10 +260,10 @@ def _last_time(made: Results) -> Message:
     rows = list(past.rows)
     inside = sum(1 for row in rows if row["q10"] <= row["came"] <= row["q90"])
     last = rows[-1]
-    unit = made.study.currency if past.measure == "revenue" else "wins"
+    unit = sentences.unit_of(made.study, past.measure)
     return message(
-        "Forecasts of the past: {inside} of {n} outcomes lay inside the 80~% band. The last, for {first} to {end}: "
-        "expected {mean:number}~{unit}, came {came:number}~{unit}.",
+        "Forecasts of the past: {inside} of {n} outcomes lay inside the 80~% band. The last, for {first:period} to "
+        "{end:period}: expected {mean:number}~{unit}, came {came:number}~{unit}.",
         inside=inside, n=len(rows), first=last["first"], end=last["last"], mean=last["mean"], came=last["came"],
         unit=unit,
     )  # fmt: skip

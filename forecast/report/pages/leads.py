@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast import words
 from forecast.report.document import (
     Listing,
     Over,
@@ -18,16 +19,16 @@ from forecast.report.document import (
     band,
     banded,
     listing,
+    name,
     named,
     nested,
     over,
     said,
-    text,
     value,
 )
 from forecast.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, SKY, house, legend, panels, scale_of
 from forecast.tables import COUNT, SHARE, WHOLE, Record, records
-from forecast.words import Message, known, message, short_names, stage_word, together
+from forecast.words import Message, known, message, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,11 +106,14 @@ def segment_sentence(found: Segments, currency: str) -> Message:
     told = {"a": names[str(best["segment"])], "best": of(best)}
     if len(rows) == 1:
         return message("All leads are {a}: {best} each.", **told)
-    most = "A lead is worth most in {a}, {best}, and least in {b}, {worst}{apart}"
+    most = "A lead is worth most in {a}, {best}, and least in {b}, {worst}."
     if not found.valued:
-        most = "A lead wins most often in {a}, {best}, and least in {b}, {worst}{apart}"
-    apart = "." if best[f"{column}_q10"] > worst[f"{column}_q90"] else "; the bands overlap."
-    return message(most, b=names[str(worst["segment"])], worst=of(worst), apart=apart, **told)
+        most = "A lead wins most often in {a}, {best}, and least in {b}, {worst}."
+    if best[f"{column}_q10"] <= worst[f"{column}_q90"]:
+        most = "A lead is worth most in {a}, {best}, and least in {b}, {worst}; the bands overlap."
+        if not found.valued:
+            most = "A lead wins most often in {a}, {best}, and least in {b}, {worst}; the bands overlap."
+    return message(most, b=names[str(worst["segment"])], worst=of(worst), **told)
 
 
 def _worth(found: Segments, currency: str) -> Listing:
@@ -144,7 +148,7 @@ def _rates(frame: pd.DataFrame) -> Listing:
 
 
 def _shift(found: Segments, currency: str) -> Listing:
-    wins = "{won_mean:+.2f} ({won_q10:+.2f} to {won_q90:+.2f})"
+    gained_wins = "{won_mean:+.2f} ({won_q10:+.2f} to {won_q90:+.2f})"
 
     def gained(row: Record) -> Over:
         spread = message("{revenue_q10:signed} to {revenue_q90:signed}", **row)
@@ -153,7 +157,7 @@ def _shift(found: Segments, currency: str) -> Listing:
     columns = [
         named("segment", "More of"),
         value("leads_moved", "Leads moved a period", COUNT),
-        said(message("Wins a period, 80~%"), lambda row: message(wins, **row), width="2"),
+        said(message("Wins a period, 80~%"), lambda row: message(gained_wins, **row), width="2"),
     ]
     if found.valued:
         columns.append(said(message("Revenue a period, {cur}", cur=currency), gained))
@@ -168,15 +172,15 @@ def _flow(made: Results) -> list[Part]:
         return []
     *channels, total = records(made.recycling.flow)
     stage = str(made.recycling.facts["stage"])
-    head = message("of them {stage}", stage=stage_word(stage).lower())
+    head = message("of them {stage:stage}", stage=stage.lower())
     columns = [
-        named("channel", "Channel"),
+        named("channel", "Channel", total="All channels"),
         value("coming_back_mean", "Coming back", COUNT),
         band(message("80~% band"), COUNT, low="coming_back_q10", high="coming_back_q90"),
         value("moving_on_mean", head, COUNT),
         band(message("80~% band"), COUNT, low="moving_on_q10", high="moving_on_q90"),
     ]
-    whole = total | {"channel": "All channels"}
+    whole = total | {"channel": "total"}
     rows = listing([*channels, whole], columns, strong=lambda row: row is whole)
     return [Part("Leads that flow back", lead=flow_sentence(made.recycling), listings=[rows], note=FLOW_NOTE)]
 
@@ -184,7 +188,7 @@ def _flow(made: Results) -> list[Part]:
 def flow_sentence(made: FlowBack) -> Message:
     """Rate and delay of the flow back, where they come from, and what it brings over the horizon."""
     told, total = made.facts, records(made.flow)[-1]
-    assumed = "assumed by the study; the data do not show it"
+    assumed = message("assumed by the study; the data do not show it")
     learnt = message("learnt from {back:whole} that have, of {out:whole}", back=told["back"], out=told["out"])
     parts = [
         message(
@@ -197,9 +201,8 @@ def flow_sentence(made: FlowBack) -> Message:
     if known(total["moving_on_mean"]):
         parts.append(
             message(
-                "Over the horizon that is {back:count} leads, and {on:count} that are {stage}.",
-                back=total["coming_back_mean"], on=total["moving_on_mean"],
-                stage=stage_word(str(told["stage"])).lower(),
+                "Over the horizon that is {back:count} leads, and {on:count} that are {stage:stage}.",
+                back=total["coming_back_mean"], on=total["moving_on_mean"], stage=str(told["stage"]).lower(),
             )
         )  # fmt: skip
     return together(*parts)
@@ -216,7 +219,7 @@ def ranking_page(told: Mapping[str, Any], ranking: pd.DataFrame) -> Page:
     made = message(
         "{leads:whole} leads, {open:whole} open on {as_of}; features: {features}",
         leads=told["leads"], open=told["open"], as_of=told["as_of"],
-        features=[f["feature"] for f in told["features"]] or "none",
+        features=[f["feature"] for f in told["features"]] or message("none"),
     )  # fmt: skip
     parts = [
         Part(lead=made, points=[_sign(sign) for sign in told["signs_of_leakage"]]),
@@ -226,9 +229,9 @@ def ranking_page(told: Mapping[str, Any], ranking: pd.DataFrame) -> Page:
     if ranking.empty:
         return Page(parts=[*parts, Part(text="No lead is open.")])
     columns = [
-        text("lead_id", "Lead"),
-        text("channel", "Channel"),
-        text("created", "Created"),
+        name("lead_id", "Lead"),
+        name("channel", "Channel"),
+        name("created", "Created"),
         value("p_win", "P(win)", SHARE),
         band(message("80~% band"), SHARE, low="p_low", high="p_high"),
         said(
@@ -242,7 +245,7 @@ def ranking_page(told: Mapping[str, Any], ranking: pd.DataFrame) -> Page:
 def _sign(sign: Mapping[str, Any]) -> Message:
     out = "{feature}: left out: {sign} ({evidence})"
     kept = "{feature}: kept, but look: {sign} ({evidence})"
-    return message(out if sign["left_out"] else kept, **sign)
+    return message(out if sign["left_out"] else kept, **{**sign, "sign": message(sign["sign"])})
 
 
 def _test(test: Mapping[str, Any] | None) -> Part:
@@ -272,11 +275,14 @@ def threshold_sentence(told: Mapping[str, Any], currency: str) -> Message:
         none = "Threshold: none; every lead brings more than it costs, and sales can take {per}."
         return message(none, per=per)
     level = "{level:percent}" if told["unit"] == "P(win)" else "{level:whole}~{cur}"
-    holds = message(", which hold {share_of_wins:percent} of the wins", **told)
-    what = message(
-        "Threshold: {unit} of {at} ({limited_by} sets it): work {per}{holds}",
-        at=message(level, cur=currency, **told), per=per, holds="" if told["share_of_wins"] is None else holds, **told,
-    )  # fmt: skip
+    words = {**told, "unit": message(told["unit"]), "limited_by": message(told["limited_by"])}
+    text = "Threshold: {unit} of {at} ({limited_by} sets it): work {per}"
+    if told["share_of_wins"] is not None:
+        text = (
+            "Threshold: {unit} of {at} ({limited_by} sets it): work {per}, which hold {share_of_wins:percent} of the "
+            "wins"
+        )
+    what = message(text, **(words | {"at": message(level, cur=currency, **told), "per": per}))
     if told["contribution_a_period"] is None:
         wins = "{what}; {wins_a_period:count} wins, {wins_as_they_come:count} if worked as they come."
         return message(wins, what=what, **told)
@@ -305,7 +311,8 @@ def plot_segment_worth(table: pd.DataFrame, ax: Axes, *, valued: bool, currency:
     ax.set_yticks(at, [short[str(name)] for name in table["segment"]])
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlim(left=0.0)
-    ax.set_xlabel(f"worth of a lead, {label}" if valued else "P(win) of a lead, %")
+    worth_of = message("worth of a lead, {unit}", unit=label)
+    ax.set_xlabel(words.text(worth_of if valued else "P(win) of a lead, %"))
     return ax
 
 
@@ -316,17 +323,23 @@ def plot_segment_mix(table: pd.DataFrame, ax: Axes) -> Axes:
     names = [str(name) for name in wide.columns]
     short = short_names(names, 16)
     base = np.zeros(len(wide))
-    for i, name in enumerate(names):
-        share = 100 * wide[name].to_numpy(dtype=float)
+    for i, segment in enumerate(names):
+        share = 100 * wide[segment].to_numpy(dtype=float)
         colour = COLOURS[i % len(COLOURS)]
         ax.bar(
-            np.arange(len(wide)), share, bottom=base, width=1.0, color=colour, linewidth=0, label=short[name]
+            np.arange(len(wide)),
+            share,
+            bottom=base,
+            width=1.0,
+            color=colour,
+            linewidth=0,
+            label=short[segment],
         )
         base += share
     step = max(1, len(wide) // 4)
-    ax.set_xticks(np.arange(len(wide))[::step], [str(period) for period in wide.index[::step]])
+    ax.set_xticks(np.arange(len(wide))[::step], [words.period(label) for label in wide.index[::step]])
     ax.set_ylim(0, 100)
-    ax.set_ylabel("share of leads, %")
+    ax.set_ylabel(words.text("share of leads, %"))
     legend(ax, *ax.get_legend_handles_labels(), columns=3, wide=1.0, handle=1.0)
     return ax
 
@@ -343,8 +356,8 @@ def plot_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.plot(100 * table["chance"], 100 * table["won"], "o", color=BLUE, markersize=4.5)
     ax.set_xlim(0, most)
     ax.set_ylim(0, most)
-    ax.set_xlabel("chance given, %")
-    ax.set_ylabel("won, %")
+    ax.set_xlabel(words.text("chance given, %"))
+    ax.set_ylabel(words.text("won, %"))
     return ax
 
 
@@ -355,14 +368,15 @@ def plot_threshold(curve: pd.DataFrame, ax: Axes, *, worked: float, money: bool,
     `curve`: worked, contribution, q10, q90, wins.
     """
     column = "contribution" if money else "wins"
-    scale, label = scale_of(curve[column], currency) if money else (1.0, "a period")
+    scale, label = scale_of(curve[column], currency) if money else (1.0, "")
     if money:
         ax.fill_between(curve["worked"], curve["q10"] / scale, curve["q90"] / scale, color=PALE, linewidth=0)
     ax.plot(curve["worked"], curve[column] / scale, color=BLUE)
     at = float(np.interp(worked, curve["worked"], curve[column])) / scale
     ax.plot(worked, at, "o", color=ORANGE, markersize=4.5)
-    ax.set_xlabel("leads worked a period, the best first")
-    ax.set_ylabel(f"contribution a period, {label}" if money else "wins a period")
+    ax.set_xlabel(words.text("leads worked a period, the best first"))
+    earned = message("contribution a period, {unit}", unit=label)
+    ax.set_ylabel(words.text(earned if money else "wins a period"))
     return ax
 
 

@@ -24,7 +24,7 @@ from forecast.report.document import (
 )
 from forecast.report.figures import BLUE, INK, ORANGE, SKY, area, house, legend, line, panels, scale_of
 from forecast.tables import AMOUNT, CHANGE, COUNT, CURRENCY, Record, Unit, records
-from forecast.words import SOFT, Message, Text, known, message, together
+from forecast.words import SOFT, Message, Text, known, message, period, plural, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +136,7 @@ def _against(made: Results) -> list[Part]:
     past = made.windows[made.windows["measure"] == measure] if len(made.windows) else made.windows
     if past.empty:
         return [Part("What is forecast", text=together(sentences.outlook(made.study, head)))]
-    unit = made.study.currency if measure == "revenue" else "wins"
+    unit = sentences.unit_of(made.study, measure)
     whole = total(made.forecast, measure)
     listings = _reasons(made)
     share = 0.47 if listings else 1.0
@@ -149,8 +149,8 @@ def _against(made: Results) -> list[Part]:
         share=share,
     )
     alt = message(
-        "{measure:stage} of the last {n} times {periods} periods as bars, and the forecast with its 80 percent band.",
-        measure=measure, n=len(past), periods=len(made.study.horizon),
+        "{measure:stage} of earlier windows as long as the horizon as bars, and the forecast with its 80 percent band.",
+        measure=measure,
     )  # fmt: skip
     return [
         Part(
@@ -173,9 +173,8 @@ def _reasons(made: Results) -> list[Listing]:
     heads: dict[str, Text] = {}
     for row in records(frame):
         cells.setdefault(str(row["against"]), {})[str(row["item"])] = float(row["amount"])
-        heads[str(row["against"])] = (
-            message("{first} to {last}", **row) if row["first"] != row["last"] else str(row["first"])
-        )
+        said_of = "{first:period} to {last:period}" if row["first"] != row["last"] else "{first:period}"
+        heads[str(row["against"])] = message(said_of, **row)
     items = [item for item in ITEMS if any(item in column for column in cells.values())]
     columns = {name: adding_up(column) for name, column in cells.items()}
 
@@ -188,7 +187,7 @@ def _reasons(made: Results) -> list[Listing]:
         Row([ITEMS[item], *(cell(name, item) for name in cells)], item in ("came", "forecast"))
         for item in items
     ]
-    unit = made.study.currency if str(frame["measure"].iloc[0]) == "revenue" else "wins"
+    unit = sentences.unit_of(made.study, str(frame["measure"].iloc[0]))
     n = len(cells)
     return [
         Listing([message("{unit}, against", unit=unit), *heads.values()], rows, "l" + "r" * n, "a" + "1" * n)
@@ -201,7 +200,7 @@ def plot_windows(
     whole: Record,
     ax: Axes,
     *,
-    unit: str = "",
+    unit: Text = "",
     target: float | None = None,
     ahead: Sequence[str] = (),
 ) -> Axes:
@@ -219,12 +218,12 @@ def plot_windows(
     labels = [*past["first"], *list(ahead[:1])]
     step = 1 if len(labels) <= 6 else 2
     places = list(range(len(labels) - 1, -1, -step))[::-1]
-    ax.set_xticks(places, [str(labels[i]) for i in places])
+    ax.set_xticks(places, [period(labels[i]) for i in places])
     handles = [area(color=SKY), area(color=BLUE), line(color=INK, linewidth=1.6)]
-    names = ["came", "expected", "80 %"]
+    names: list[Text] = [message("came"), message("expected"), "80 %"]
     if target is not None:
         handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3))))
-        names.append("target")
+        names.append(message("target"))
     ax.set_ylim(bottom=0)
     ax.set_ylabel(label)
     ax.grid(axis="y")
@@ -261,7 +260,7 @@ def _budget(made: Results) -> list[Part]:
         largest = {str(row["channel"]) for row in order[:MOST_CHANNELS]}
         shown = [row for row in rows if str(row["channel"]) in largest]
         rest = [row for row in rows if str(row["channel"]) not in largest]
-        shown = [*shown, of(message("{n} others", n=len(rest)), rest)]
+        shown = [*shown, of(plural("1 other", "{n} others", n=len(rest)), rest)]
     whole = of("total", rows)
     columns = [
         _names(message("Channel, {cur}", cur=made.study.currency)),

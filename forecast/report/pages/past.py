@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast import words
 from forecast.columns import by_measure, unit_of
 from forecast.report.document import (
     Listing,
@@ -18,6 +19,8 @@ from forecast.report.document import (
     band,
     checklist,
     listing,
+    period,
+    period_cell,
     said,
     text,
     value,
@@ -25,7 +28,7 @@ from forecast.report.document import (
 from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, few_ticks, house, legend, panels, scale_of
 from forecast.study import GUESSES
 from forecast.tables import SHARE, WHOLE, Record
-from forecast.words import MISSING, Message, Text, known, message, stage_word, together
+from forecast.words import MISSING, Message, Name, Text, known, message, periods, plural, together
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,29 +76,28 @@ def backtest_page(past: Past) -> Page:
 # ----------------------------------------------------------------------------------------------------- in sentences
 
 
-def headline_unit(past: Past) -> str:
+def headline_unit(past: Past) -> Message:
     """The unit of the headline: the currency, or what is counted."""
-    return past.currency if past.measure == "revenue" else {"won": "wins"}.get(past.measure, past.measure)
+    if past.measure == "revenue":
+        return message("{cur}", cur=past.currency)
+    return message("wins") if past.measure == "won" else message("{measure}", measure=past.measure)
 
 
 def span(past: Past) -> Message:
     """How the backtest was laid out."""
     first, last = past.origins[0], past.origins[-1]
-    origins = "{n} origins, {first} to {last}" if len(past.origins) > 1 else "one origin, {first}"
-    ahead = "{n} {period}s ahead" if past.horizon > 1 else "{n} {period} ahead"
-    came = ", with the spend that came"
-    then = (
-        ", with the spend of a year before"
-        if past.spend == "last year"
-        else ", with the current plan of then"
-    )
-    return message(
-        "{origins}, {ahead}{spend}{quick}.",
-        origins=message(origins, n=len(past.origins), first=first, last=last),
-        ahead=message(ahead, n=past.horizon, period=past.period),
-        spend=(came if past.spend == "actual" else then) if past.paid else "",
-        quick="; closed form, no sampling" if past.method == "preview" else "",
+    origins = plural(
+        "one origin, {first:period}", "{n} origins, {first:period} to {last:period}",
+        n=len(past.origins), first=first, last=last,
     )  # fmt: skip
+    text = "{origins}, {ahead} ahead."
+    if past.paid:
+        text = {
+            "actual": "{origins}, {ahead} ahead, with the spend that came.",
+            "last year": "{origins}, {ahead} ahead, with the spend of a year before.",
+        }.get(past.spend, "{origins}, {ahead} ahead, with the current plan of then.")
+    laid_out = message(text, origins=origins, ahead=periods(past.horizon, past.period))
+    return together(laid_out, "Closed form, no sampling." if past.method == "preview" else "")
 
 
 def held(past: Past) -> Message:
@@ -111,17 +113,24 @@ def worth(past: Past) -> Message:
     if inside["independent"] < 4:
         if n == 1:
             return message("One outcome cannot tell a good band from a bad one.")
-        few = "too few to tell a good band from a bad one"
-        said_as = "The {n} horizons are worth about {size:.1f} independent outcomes: {few}."
-        return message(said_as, n=n, size=past.independent, few=few)
-    overlap = "The {n} horizons overlap and are worth about {size:.1f} independent outcomes; a"
-    apart = "The horizons do not overlap; a"
+        return message(
+            "The {n} horizons are worth about {size:.1f} independent outcomes: too few to tell a good band from a bad "
+            "one.",
+            n=n, size=past.independent,
+        )  # fmt: skip
+    overlap = (
+        "The {n} horizons overlap and are worth about {size:.1f} independent outcomes; a band that is right holds "
+        "{least} to {most} of {of} in 95 cases of 100, so this can show that bands are far off, not that they are "
+        "exactly right."
+    )
+    apart = (
+        "The horizons do not overlap; a band that is right holds {least} to {most} of {of} in 95 cases of 100, so this "
+        "can show that bands are far off, not that they are exactly right."
+    )
     least, most = (round(inside[k] * inside["independent"]) for k in ("least", "most"))
     return message(
-        "{overlap} band that is right holds {least} to {most} of {of} in 95 cases of 100, so this can show that bands "
-        "are far off, not that they are exactly right.",
-        overlap=message(overlap if past.independent < n else apart, n=n, size=past.independent),
-        least=least, most=most, of=int(inside["independent"]),
+        overlap if past.independent < n else apart,
+        n=n, size=past.independent, least=least, most=most, of=int(inside["independent"]),
     )  # fmt: skip
 
 
@@ -131,10 +140,19 @@ def against(past: Past) -> Message:
     if not best:
         return message("No baseline could be made at every origin.")
     skill = best["skill"] or 0.0
-    error = message(" (standard error {se:.0%})", se=best["skill_se"]) if known(best["skill_se"]) else ""
-    below = "Its error (CRPS) is {share:.0%} below that of the best baseline here, {name}{error}."
-    above = "Its error (CRPS) is {share:.0%} above that of the best baseline here, {name}{error}."
-    return message(below if skill > 0 else above, share=abs(skill), name=best["method"], error=error)
+    below = "Its error (CRPS) is {share:.0%} below that of the best baseline here, {name}."
+    above = "Its error (CRPS) is {share:.0%} above that of the best baseline here, {name}."
+    if known(best["skill_se"]):
+        below = (
+            "Its error (CRPS) is {share:.0%} below that of the best baseline here, {name} "
+            "(standard error {se:.0%})."
+        )
+        above = (
+            "Its error (CRPS) is {share:.0%} above that of the best baseline here, {name} "
+            "(standard error {se:.0%})."
+        )
+    said_as = below if skill > 0 else above
+    return message(said_as, share=abs(skill), name=method_word(best["method"]), se=best["skill_se"])
 
 
 def fair(past: Past) -> Text:
@@ -148,10 +166,28 @@ def fair(past: Past) -> Text:
     parts = []
     for row in guesses:
         apart = 1.0 - row["crps"] / best["crps"] if best["crps"] else 0.0
-        plan = str(row["method"]).removeprefix("forecast, ")
-        parts.append(message(below if apart > 0 else above, name=f"with {plan}", share=abs(apart)))
-    without = message(" Without it its error is, {parts:listed}.", parts=parts) if parts else ""
-    return message("{terms}{without}", terms=terms, without=without)
+        parts.append(message(below if apart > 0 else above, name=WITH[str(row["method"])], share=abs(apart)))
+    without = message("Without it its error is, {parts:listed}.", parts=parts) if parts else ""
+    return together(terms, without)
+
+
+def method_word(method: Any) -> Text:
+    """A method in words: names of ours in the language that is spoken."""
+    return METHODS.get(str(method), Name(method))
+
+
+WITH = {
+    "forecast, spend planned then": message("with spend planned then"),
+    "forecast, spend as last year": message("with spend as last year"),
+}
+METHODS: dict[str, Text] = {
+    FORECAST: message("forecast"),
+    "forecast, spend planned then": message("forecast, spend planned then"),
+    "forecast, spend as last year": message("forecast, spend as last year"),
+    "spreadsheet": message("spreadsheet"),
+    "seasonal naive": message("seasonal naive"),
+    "drift": message("drift"),
+}
 
 
 def _best_simple(past: Past, own: Record) -> Record:
@@ -191,7 +227,11 @@ def sampling(past: Past) -> Text:
 
 def _when(row: Record) -> Text:
     """The periods of a horizon."""
-    return row["first"] if row["first"] == row["last"] else message("{first} to {last}", **row)
+    return (
+        period_cell(row["first"])
+        if row["first"] == row["last"]
+        else message("{first:period} to {last:period}", **row)
+    )
 
 
 def _error(row: Record) -> Text:
@@ -208,7 +248,7 @@ def _origins(past: Past) -> Listing:
     """A row per origin; those outside their 80 % band stand out."""
     unit = unit_of(past.measure)
     columns = [
-        text("origin", "Known to"),
+        period("origin", "Known to"),
         said("Forecast for", _when, "l", "a"),
         value("mean", message("Expected, {unit}", unit=headline_unit(past)), unit),
         band(message("80~% band"), unit, "2"),
@@ -239,7 +279,7 @@ def _skill(row: Record) -> Text:
 def _methods(past: Past) -> Listing:
     """The forecast and each baseline."""
     columns = [
-        text("method", "Method"),
+        said("Method", lambda row: method_word(row["method"]), "l", "a"),
         value("outcomes", "Origins", WHOLE),
         value("crps", "CRPS"),
         *_shares(),
@@ -254,11 +294,16 @@ def _stages(past: Past) -> Listing:
     rows = [row for row in past.scores if row["method"] == FORECAST]
     best = {own["measure"]: _best_simple(past, own) for own in rows}
     columns = [
-        said("Measure", lambda row: stage_word(str(row["measure"])), "l", "a"),
+        said("Measure", lambda row: message("{measure:stage}", **row), "l", "a"),
         value("crps", "CRPS"),
         value("relative", "of what came", SHARE),
         *_shares(),
-        said("Best simple method", lambda row: best[row["measure"]].get("method", MISSING), "l", "2"),
+        said(
+            "Best simple method",
+            lambda row: method_word(best[row["measure"]].get("method", MISSING)),
+            "l",
+            "2",
+        ),
         said("of what came", lambda row: SHARE.said(best[row["measure"]].get("relative"))),
     ]
     return listing(rows, columns, strong=lambda row: row["measure"] == past.measure)
@@ -286,7 +331,7 @@ def _scores(told: Mapping[str, Any]) -> Listing:
     rows = [row for row in told["scores"] if (row["period"], row["channel"]) == ("total", "total")]
 
     columns = [
-        said("Measure", lambda row: stage_word(str(row["measure"])), "l", "a"),
+        said("Measure", lambda row: message("{measure:stage}", **row), "l", "a"),
         value("mean", "Expected", by_measure),
         band(message("80~% band"), by_measure),
         value("came", "Came", by_measure),
@@ -335,7 +380,7 @@ def _together(blocks: Sequence[Record], key: str) -> Message:
 
 
 @house
-def plot_backtest(rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: str = "") -> Axes:
+def plot_backtest(rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: Text = "") -> Axes:
     """Draw what was forecast at each origin (bands of 50, 80, 90 % and the median) and what came, as dots.
 
     `rows`: of backtest.json: origin, q05 to q95, came, first, last. A dot outside its 80 % band is orange.
@@ -355,14 +400,19 @@ def plot_backtest(rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: str = ""
         ax.plot(at[m], came[m], "o", color=c, markersize=4.5)[0]
         for m, c in ((inside, INK), (~inside, ORANGE))
     ]
-    names = [r["first"] if r["first"] == r["last"] else f"{r['first']}\nto {r['last']}" for r in rows]
+    names = [
+        words.period(r["first"])
+        if r["first"] == r["last"]
+        else words.text(message("{first:period} to {last:period}", **r)).replace(" ", "\n", 1)
+        for r in rows
+    ]
     step = max(1, -(-len(rows) // 8))
     shown = at[::-1][::step][::-1]
     ax.set_xticks(shown, [names[int(i)] for i in shown], fontsize=6.5)
     ax.set_ylim(bottom=0)
     ax.set_ylabel(label)
     ax.grid(axis="y")
-    labels = ["median", "50 %", "80 %", "90 %", "what came", "outside 80 %"]
+    labels: list[Text] = [message("median"), "50 %", "80 %", "90 %", "what came", "outside 80 %"]
     legend(ax, [lines, *handles[::-1], *dots], labels, columns=6, wide=1.0, handle=1.2)
     return ax
 
@@ -376,6 +426,6 @@ def plot_pit(counts: Sequence[int], ax: Axes) -> Axes:
     ax.set_xlim(0, 1)
     ax.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     few_ticks(ax.yaxis, 4, integer=True)
-    ax.set_xlabel("forecast below what came")
-    ax.set_ylabel("outcomes")
+    ax.set_xlabel(words.text("forecast below what came"))
+    ax.set_ylabel(words.text(message("outcomes")))
     return ax

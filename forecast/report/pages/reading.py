@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.report.document import Listing, Part, Row, Shown, listing, named, text, value
 from forecast.tables import WHOLE, Table, records
-from forecast.words import Text, message, short_names, together
+from forecast.words import Name, Text, message, periods, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 SHEETS = ("data_read", "data_totals")
 MOST_CHANNELS = 20  # shown one by one; the others are a row of their own
+_MEANING = {
+    "won": message("won"),
+    "lost": message("lost"),
+    "open": message("open"),
+    "not understood": message("not understood"),
+}
 MOST_ROWS = 8  # row numbers of a reason
 TOTALS_NOTE = "Totals are plain sums of the rows used; a blank is in none of them."
 
@@ -90,12 +96,12 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
         yield "left out", _left_out(out.n, out.reason, out.rows)
     if "first period" in found:
         first, last, n = found["first period"]["name"], found["last period"]["name"], found["periods"]["rows"]
-        span = "{first} to {last} ({n} {kind}s)" if n > 1 else "{first}"
-        yield "periods", message(span, first=first, last=last, n=int(n), kind=read.period)
+        span = "{first:period} to {last:period} ({n})" if n > 1 else "{first:period}"
+        yield "periods", message(span, first=first, last=last, n=periods(int(n), read.period))
     if "currency" in found:
         yield "currency", read.currency
     for each in sorted(file.outcomes, key=lambda each: -each.n):
-        told = {"value": each.value or "(blank)", "n": each.n, "meaning": each.meaning}
+        told = {"value": each.value or message("(blank)"), "n": each.n, "meaning": _MEANING[each.meaning]}
         yield "outcome", message("{value:clean}: {n:whole}, {meaning}", **told)
     yield from (("joined", fact["value"]) for fact in read.facts(file, "joined"))
 
@@ -106,14 +112,14 @@ def _written(file: FileRead) -> Text:
 
 
 def _left_out(n: int, reason: Text, rows: tuple[int, ...]) -> Text:
-    where: Text = ""
     if rows:
         shown = [str(row) for row in rows[:MOST_ROWS]]
         left = n - len(shown)
-        many = message(" and {left:whole} more", left=left) if left > 0 else ""
-        head = "row" if n == 1 else "rows"
-        where = message(" ({head} {shown:list}{many})", head=head, shown=shown, many=many)
-    return message("{n:whole}: {reason}{where}", n=n, reason=reason, where=where)
+        one, several = "{n:whole}: {reason} (row {shown:list})", "{n:whole}: {reason} (rows {shown:list})"
+        if left > 0:
+            several = "{n:whole}: {reason} (rows {shown:list} and {left:whole} more)"
+        return message(one if n == 1 else several, n=n, reason=reason, shown=shown, left=left)
+    return message("{n:whole}: {reason}", n=n, reason=reason)
 
 
 # ------------------------------------------------------------------------------------------------------------ totals
@@ -125,7 +131,9 @@ def _totals(read: DataRead, file: FileRead, *, channels: bool = True) -> Listing
     if frame.empty:
         return None
     measures = list(dict.fromkeys(frame["measure"]))
-    rows = [(f"in {year}", cells) for year, cells in _wide(frame, "year", measures).items()]
+    rows: list[tuple[Text, dict[str, float]]] = [
+        (message("in {year}", year=year), cells) for year, cells in _wide(frame, "year", measures).items()
+    ]
     if channels:
         rows += _channels(_wide(frame, "channel", measures))
     total = _wide(frame, "all", measures)[""]
@@ -135,10 +143,13 @@ def _totals(read: DataRead, file: FileRead, *, channels: bool = True) -> Listing
         m: any(np.isfinite(cells[m]) and abs(cells[m] - round(cells[m])) >= 0.005 for _, cells in rows)
         for m in measures
     }
-    short = short_names(name for name, _ in rows)
+    short = short_names(name for name, _ in rows if isinstance(name, Name))
     shown = [
         Row(
-            [short[name], *(_exact(cells[m], cents=cents[m]) for m in measures)],
+            [
+                Name(short[name]) if isinstance(name, Name) else name,
+                *(_exact(cells[m], cents=cents[m]) for m in measures),
+            ],
             strong=name == "total" and i == len(rows) - 1,
         )
         for i, (name, cells) in enumerate(rows)
@@ -157,10 +168,10 @@ def _wide(frame: pd.DataFrame, by: str, measures: list[str]) -> dict[str, dict[s
     return made
 
 
-def _channels(by: dict[str, dict[str, float]]) -> list[tuple[str, dict[str, float]]]:
+def _channels(by: dict[str, dict[str, float]]) -> list[tuple[Text, dict[str, float]]]:
     """The channels; of very many the largest, and the others in one row."""
     if len(by) <= MOST_CHANNELS:
-        return list(by.items())
+        return [(Name(name), cells) for name, cells in by.items()]
     cells = np.array([list(row.values()) for row in by.values()])
     whole = np.nansum(np.abs(cells), axis=0)
     size = np.nansum(np.abs(cells) / np.where(whole > 0, whole, 1.0), axis=1)
@@ -169,7 +180,7 @@ def _channels(by: dict[str, dict[str, float]]) -> list[tuple[str, dict[str, floa
     rest = np.setdiff1d(np.arange(len(names)), kept)
     sums = np.where(np.isfinite(cells[rest]).any(axis=0), np.nansum(cells[rest], axis=0), np.nan)
     more = dict(zip(by[names[0]], np.round(sums, 6), strict=True))
-    return [*((names[i], by[names[i]]) for i in kept), (f"and {len(rest)} more", more)]
+    return [*((Name(names[i]), by[names[i]]) for i in kept), (message("and {n} more", n=len(rest)), more)]
 
 
 def _exact(total: float, *, cents: bool) -> Text:
@@ -187,5 +198,6 @@ def _blanks(read: DataRead, file: FileRead) -> Text:
         message("{n:whole} of {m:stage}", n=n, m=m)
         for m, n in zip(part["measure"], part["blank"], strict=True)
     ]
-    what = "deals won without an amount" if file.role in ("leads", "deals") else "blank cells"
-    return message("In no total: {what}: {cells:list}.", what=what, cells=cells)
+    blank = "In no total: blank cells: {cells:list}."
+    unpriced = "In no total: deals won without an amount: {cells:list}."
+    return message(unpriced if file.role in ("leads", "deals") else blank, cells=cells)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast import words
 from forecast.report.document import (
     Listing,
     Over,
@@ -28,7 +29,7 @@ from forecast.report.document import (
 )
 from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, house, panels, scale_of
 from forecast.tables import CHANCE, CHANGE, COUNT, CURRENCY, RATIO, SHARE, Record, records
-from forecast.words import Message, Text, clean, known, message, short_names, stage_word, together
+from forecast.words import Message, Text, clean, known, message, plural, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,33 @@ if TYPE_CHECKING:
 Cells = Mapping[str, Record]  # by measure
 
 GAINED = replace(CURRENCY, one="signed")  # over a band as that of any amount
-RATES = {"leads": "conversion", "qualified": "qualification", "won": "close rate"}
+RATES = {
+    "leads": message("conversion"),
+    "qualified": message("qualification"),
+    "won": message("close rate"),
+}
+LEVERS = {
+    "traffic": message("traffic"),
+    "value": message("deal value"),
+    "capacity": message("room of sales"),
+    "budget": message("budget"),
+    "best budget": message("best budget"),
+}
+SOURCES = {
+    "traffic": message("traffic"),
+    "deal value": message("deal value"),
+    "refunds": message("refunds"),
+    "recurring revenue": message("recurring revenue"),
+    "delay": message("delay"),
+    "open pipeline": message("open pipeline"),
+    "chance: open pipeline": message("chance: open pipeline"),
+    "chance: new units": message("chance: new units"),
+}
+CHANGES = {
+    "+10 %": message("+10~%"),
+    "-10 %": message("-10~%"),
+    "+1 point": message("+1 point"),
+}
 LEVER_NOTE = message(
     "One lever at a time, in all channels at once; rates and delays of units that enter the stage before within the "
     "horizon. In the end: all revenue of the horizon's cohorts. Left: +10 % each, delays -10 %, with 80 % bands. "
@@ -71,20 +98,19 @@ def compared_page(made: Results) -> Page:
     return Page(parts=[*_scenarios(made), Part(verdict=made.verdict)])
 
 
-def lever_name(lever: str, stage: str) -> str:
+def lever_name(lever: str, stage: str) -> Message:
     """A lever in words."""
-    names = {"traffic": "traffic", "value": "deal value", "capacity": "room of sales"}
-    if lever in names:
-        return names[lever]
+    if lever in LEVERS:
+        return LEVERS[lever]
     if lever == "rate":
-        return RATES.get(stage, f"rate into {stage_word(stage)}")
-    return f"delay into {stage_word(stage)}"
+        return RATES.get(stage) or message("rate into {stage:stage}", stage=stage)
+    return message("delay into {stage:stage}", stage=stage)
 
 
-def source_name(source: str) -> str:
+def source_name(source: str) -> Text:
     """A source of variance in words."""
     kind, _, stage = source.partition(": ")
-    return lever_name(kind, stage) if kind == "rate" else source
+    return lever_name(kind, stage) if kind == "rate" else SOURCES.get(source, source)
 
 
 # ------------------------------------------------------------------------------------------------- sensitivity
@@ -92,7 +118,7 @@ def source_name(source: str) -> str:
 
 def _levers(made: Results, levers: Levers) -> list[Part]:
     inside, eventual = ("revenue", "revenue_eventual") if levers.valued else ("won", "won_eventual")
-    unit = made.study.currency if levers.valued else "wins"
+    unit = unit_word(made.study.currency if levers.valued else None)
     total = levers.sensitivity[levers.sensitivity["channel"] == "total"]
     now = total[(total["measure"] == inside) & (total["change"] != "+1 point")]
     now = now.sort_values("mean", ascending=False, kind="stable")
@@ -100,8 +126,8 @@ def _levers(made: Results, levers: Levers) -> list[Part]:
     doubts = doubts.sort_values("share", ascending=False, kind="stable")
     lead, told = bottleneck_sentence(made, levers), variance_sentence(doubts)
 
-    names = [clean(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(now)]
-    sources = [clean(source_name(str(source))) for source in doubts["source"]]
+    names = [clean(words.text(lever_name(str(r["lever"]), str(r["stage"])))) for r in records(now)]
+    sources = [clean(words.text(source_name(str(source)))) for source in doubts["source"]]
     drawn = partial(
         panels,
         0.9 + 0.22 * max(len(now), len(doubts)),
@@ -129,7 +155,7 @@ def bottleneck_sentence(made: Results, levers: Levers) -> Message:
                 "Of traffic and rates, 10~% more {name} brings the most inside the horizon: {x:number}~{unit} "
                 "({ends:band}, 80~% band).",
                 name=lever_name(str(found["lever"]), str(found["stage"])), x=found["mean"],
-                ends=(found["q10"], found["q90"]), unit=made.study.currency if levers.valued else "wins",
+                ends=(found["q10"], found["q90"]), unit=unit_word(made.study.currency if levers.valued else None),
             )
         )  # fmt: skip
     if len(frame) and "position" in frame:
@@ -156,7 +182,12 @@ def variance_sentence(doubts: pd.DataFrame) -> Text:
     )  # fmt: skip
 
 
-def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: str) -> Listing:
+def unit_word(currency: str | None) -> Message:
+    """The unit of a gain: the currency, or wins where there is none."""
+    return message("wins") if currency is None else message("{cur}", cur=currency)
+
+
+def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: Text) -> Listing:
     keyed = {(r["lever"], r["stage"], r["change"], r["measure"]): r for r in records(total)}
     rows = [row for (*_, measure), row in keyed.items() if measure == inside]
     counted = CURRENCY if inside == "revenue" else COUNT
@@ -168,7 +199,7 @@ def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: str) -
         said(
             message("Lever, {unit}", unit=unit), lambda row: lever_name(row["lever"], row["stage"]), "l", "a"
         ),
-        said("Change", lambda row: message(str(row["change"]).replace(" %", "~%")), width="a"),
+        said("Change", lambda row: CHANGES.get(str(row["change"]), str(row["change"])), width="a"),
         value("mean", "Inside", counted),
         band(message("80~% band"), counted, "2"),
         said("Elasticity", lambda row: RATIO.said(row["elasticity"]) if known(row["elasticity"]) else ""),
@@ -246,7 +277,7 @@ def _in_money(by: Mapping[str, Cells], unit: str) -> Listing:
 
     def after(row: Record) -> Text:
         n = row["payback_periods"]["q50"]
-        return message("{n:whole} periods" if n > 1 else "{n:whole} period", n=n) if known(n) else "later"
+        return plural("{n:whole} period", "{n:whole} periods", n=n) if known(n) else message("later")
 
     columns = [
         named("scenario", message("Scenario, {unit}", unit=unit), "2"),
@@ -283,8 +314,8 @@ def _goals(made: Results, levers: Levers) -> list[Part]:
         return said(head, lambda row: CHANGE.said(-row[key]))
 
     columns = [
-        text("goal", "Goal", "2"),
-        said("Periods", lambda row: message("{from} to {by}", **row), width="2"),
+        said("Goal", lambda row: row["goal"], "l", "2"),
+        said("Periods", lambda row: message("{from:period} to {by:period}", **row), width="2"),
         said(
             "Amount",
             lambda row: message("{amount:whole}~{unit}", unit=_goal_unit(row, cur), **row),
@@ -306,8 +337,10 @@ def _goals(made: Results, levers: Levers) -> list[Part]:
     return [*parts, Part(listings=[_ways(ways, cur)], note=GOAL_NOTE)] if ways else parts
 
 
-def _goal_unit(goal: Record, currency: str) -> str:
-    return currency if goal["measure"] == "revenue" else stage_word(str(goal["measure"])).lower()
+def _goal_unit(goal: Record, currency: str) -> Message:
+    if goal["measure"] == "revenue":
+        return message("{cur}", cur=currency)
+    return message("{measure:stage}", measure=str(goal["measure"]).lower())
 
 
 def goal_sentence(goal: Record, ways: Sequence[Record], currency: str) -> Message:
@@ -320,15 +353,18 @@ def goal_sentence(goal: Record, ways: Sequence[Record], currency: str) -> Messag
         gap = message("{x:number}~{unit}", x=goal["gap_chance"], unit=_goal_unit(goal, currency))
         short = "{goal}: {p:chance}; {gap} short of {chance:percent}, and no single lever closes that."
         return message(short, gap=gap, **told)
-    would = [message("{name} {change:change}", name=_way_name(way), change=way["change"]) for way in able[:2]]
-    return message(
-        "{goal}: {p:chance}; {chance:percent} likely with {would}.",
-        would=together(*would, between=" or "), **told,
-    )  # fmt: skip
+    one, *other = [
+        message("{name} {change:change}", name=_way_name(way), change=way["change"]) for way in able[:2]
+    ]
+    if not other:
+        return message("{goal}: {p:chance}; {chance:percent} likely with {one}.", one=one, **told)
+    either = "{goal}: {p:chance}; {chance:percent} likely with {one} or {other}."
+    return message(either, one=one, other=other[0], **told)
 
 
-def _way_name(way: Record) -> str:
-    return lever_name("rate", str(way["stage"])) if way["lever"] == "rate" else str(way["lever"])
+def _way_name(way: Record) -> Text:
+    lever = str(way["lever"])
+    return lever_name("rate", str(way["stage"])) if lever == "rate" else LEVERS.get(lever, lever)
 
 
 def _ways(ways: Sequence[Record], currency: str) -> Listing:
@@ -357,14 +393,16 @@ def _ways(ways: Sequence[Record], currency: str) -> Listing:
 
 
 @house
-def plot_tornado(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: str = "") -> Axes:
+def plot_tornado(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: Text = "") -> Axes:
     """Draw what each lever brings inside the horizon as bars with 80 % bands, the largest on top.
 
     `table`: mean, q10, q90, a row per name, in the order of `names`.
     """
     factor, label = scale_of(table[["mean", "q90"]].to_numpy(float), currency)
     mean, low, high = (table[column].to_numpy(float) / factor for column in ("mean", "q10", "q90"))
-    return _bars(ax, mean, low, high, names, BLUE, f"more inside the horizon, {label}")
+    return _bars(
+        ax, mean, low, high, names, BLUE, words.text(message("more inside the horizon, {unit}", unit=label))
+    )
 
 
 @house
@@ -372,7 +410,9 @@ def plot_parts(table: pd.DataFrame, ax: Axes, *, names: Sequence[str]) -> Axes:
     """Draw the share of the variance by source, in percent, with one Monte Carlo error to both sides."""
     colours = [ORANGE if str(source).startswith("chance") else BLUE for source in table["source"]]
     share, error = 100 * table["share"].to_numpy(float), 100 * table["error"].to_numpy(float)
-    return _bars(ax, share, share - error, share + error, names, colours, "share of the variance, %")
+    return _bars(
+        ax, share, share - error, share + error, names, colours, words.text("share of the variance, %")
+    )
 
 
 def _bars(
@@ -389,7 +429,7 @@ def _bars(
 
 
 @house
-def plot_scenarios(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: str = "") -> Axes:
+def plot_scenarios(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: Text = "") -> Axes:
     """Draw the contribution of each scenario with its 80 % band; `table`: mean, q10, q90, a row per name."""
     factor, label = scale_of(table[["q10", "mean", "q90"]].abs().to_numpy(float), currency)
     at = np.arange(len(table))[::-1]
@@ -398,5 +438,5 @@ def plot_scenarios(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], curre
     ax.axvline(0.0, color=GREY, linewidth=0.8)
     ax.set_yticks(at, list(names))
     ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.set_xlabel(f"contribution more than without, in the end, {label}")
+    ax.set_xlabel(words.text(message("contribution more than without, in the end, {unit}", unit=label)))
     return ax
