@@ -95,7 +95,9 @@ def _columns(*declared: Declared) -> tuple[Column, ...]:
 
 
 def _level(name: str) -> str:
-    """The heading of a quantile: its level; of anything else its name."""
+    """The heading of a quantile: its level; of a mean what it is; of anything else its name."""
+    if name == "mean":
+        return "expected"
     if name == "q50":
         return "median"
     return f"{int(name[1:])} %" if name[0] == "q" and name[1:].isdigit() else ""
@@ -129,7 +131,8 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "bridge": (
         "Bridge",
         _columns(
-            Column("item", sums=("revenue inside the horizon",)), (COUNT, "won_mean"), (CURRENCY, BAND)
+            Column("item", sums=("revenue inside the horizon",)), (COUNT, "won_mean", "wins, expected"),
+            (CURRENCY, BAND),
         ),
     ),
     "windows": ("Past windows", _columns((PERIOD, "first last"), "measure", (by_measure, "value"))),
@@ -187,7 +190,11 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
     "evidence": (
         "Elasticities",
-        _columns("channel", (RATIO, "elasticity_mean q10 q90"), (SHARE, "evidence"), (YES_NO, "assumed"), "sentence"),
+        _columns(
+            "channel", (RATIO, "elasticity_mean", "elasticity, expected"), (RATIO, "q10", "elasticity, 10 %"),
+            (RATIO, "q90", "elasticity, 90 %"), (SHARE, "evidence", "learnt from the data (share)"),
+            (YES_NO, "assumed"), "sentence",
+        ),
     ),
     "optimum": ("Best budget by draw", _columns("channel", (AMOUNT, "q10 q50 q90"))),
     "tests": (
@@ -219,7 +226,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "variance": (
         "Variance",
         _columns(
-            Column("source", sums=("total", "forecast")), (CURRENCY, "variance"), (SHARE, "share error")
+            Column("source", sums=("total", "forecast")), (WHOLE, "variance"), (SHARE, "share error")
         ),
     ),
     "scenarios": ("Scenarios", _columns("scenario measure unit", (by_unit, BAND))),

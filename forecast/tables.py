@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast.words import Check, Message, filed, visible
+from forecast.words import Check, Message, Text, filed, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +31,17 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number is: how a cell of a spreadsheet shows it, and which writers of `words` write one, and a band."""
+    """What a number is: how a cell of a spreadsheet shows it, and which writers of `words` write one, and a band.
+
+    money: an amount in the study's currency, which a cell says too.
+    """
 
     name: str
     cell: str = ""
     one: str = "number"
     two: str = "band"
     narrow: str = "tight"
+    money: bool = False
 
     def said(self, value: Any) -> Message:
         """One number of this unit."""
@@ -48,15 +52,18 @@ class Unit:
         return Message(f"{{x:{self.narrow if narrow else self.two}}}", {"x": (low, high)})
 
 
-CURRENCY = Unit("currency", "#,##0")
-AMOUNT = Unit("amount", "#,##0", "whole", "whole_band", "whole_band")  # decided by someone: every unit counts
-CHANGE = Unit("change", "#,##0", "signed")
-PRICE = Unit("price", "#,##0.00")
+CURRENCY = Unit("currency", "#,##0", money=True)
+AMOUNT = Unit(
+    "amount", "#,##0", "whole", "whole_band", "whole_band", money=True
+)  # decided by someone: every unit counts
+CHANGE = Unit("change", "#,##0", "signed", money=True)
+PRICE = Unit("price", "#,##0.00", money=True)
+COINS = Unit("coins", "#,##0.00", ",.2f", money=True)  # an amount to be paid: to the smallest coin
 EXACT = Unit("exact", "#,##0.00", ",.2f")  # a sum of what files hold: every cent counts
 COUNT = Unit("count", "#,##0.0", "count", "count_band", "tight_count")
 WHOLE = Unit("whole", "#,##0", "whole", "whole_band", "whole_band")
 SHARE = Unit("share", "0.0%", "percent", "percent_band", "tight_percent")
-CHANCE = Unit("chance", "0.0%", "brief", "percent_band", "tight_percent")
+CHANCE = Unit("chance", '[>0.99]">99%";[<0.01]"<1%";0%', "brief", "percent_band", "tight_percent")
 RATIO = Unit("ratio", "0.00", "number.2", "band.2", "tight.2")
 DAYS = Unit("days", "0.0", "number.2", "band.2", "tight.2")
 MONTHS = Unit("months", "0.0", "number.2", "band.2", "tight.2")
@@ -87,13 +94,13 @@ class Column:
 
     name: str
     unit: Units = TEXT
-    heading: str = ""
+    heading: Text = ""
     total: bool = False
     in_files: bool = True
     sums: tuple[str, ...] = ()
 
     @property
-    def title(self) -> str:
+    def title(self) -> Text:
         """What stands above the column."""
         return self.heading or self.name.replace("_", " ")
 

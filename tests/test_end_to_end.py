@@ -156,10 +156,8 @@ def test_no_total_stands_among_the_data(demo_run: DemoRun):
     for measure, mean in added.items():
         assert mean == pytest.approx(whole[measure], rel=1e-8), measure
     for path in demo_run.folder.glob("*.csv"):
-        summed = pd.read_csv(path, dtype=str).isin(["total"]).any(axis=1)
-        assert (
-            summed.all() if "totals" in path.name and path.name != "variance_totals.csv" else not summed.any()
-        )
+        summed = pd.read_csv(path, dtype=str).isin(["total", "forecast"]).any(axis=1)
+        assert summed.all() if "totals" in path.name else not summed.any(), path.name
 
 
 def test_identities_of_forecast_csv(forecast_csv: pd.DataFrame):
@@ -329,14 +327,13 @@ def test_the_report_says_the_headline_on_at_least_four_pages(demo_run: DemoRun, 
 
 
 def test_the_workbook_opens_with_the_same_numbers(demo_run: DemoRun):
-    """The forecast sheet holds forecast.csv, cell by cell."""
+    """Its table of the forecast holds forecast.csv, cell by cell; periods are dates."""
     forecast_csv = rows_of(demo_run, "forecast.csv")
     book = openpyxl.load_workbook(demo_run.folder / "report.xlsx", read_only=True)
-    assert book.sheetnames[0] == "Headline"
     rows = list(book["Forecast"].iter_rows(min_row=2, values_only=True))
-    assert [row[:3] for row in rows] == list(
-        forecast_csv[["period", "channel", "measure"]].itertuples(index=False, name=None)
-    )
+    named = forecast_csv[["channel", "measure"]].itertuples(index=False, name=None)
+    assert [row[1:3] for row in rows] == list(named)
+    assert [f"{row[0]:%Y-%m}" for row in rows] == list(forecast_csv["period"])
     np.testing.assert_allclose([row[3] for row in rows], forecast_csv["mean"], rtol=1e-8)
     book.close()
 

@@ -11,7 +11,7 @@ import pandas as pd
 from forecast.columns import TABLES
 from forecast.report import write_csv
 from forecast.results import Levers
-from forecast.tables import AMOUNT, SHARE, YES_NO, Column, Table, json_text, plain, unit_in
+from forecast.tables import AMOUNT, CHANCE, SHARE, YES_NO, Column, Table, json_text, plain, unit_in
 from forecast.words import message
 from tests.tables_fixture import plausible_tables
 
@@ -43,7 +43,7 @@ def test_a_unit_may_follow_from_the_row():
     assert [unit_in(mean.unit, {"measure": m}).name for m in ("revenue", "won")] == ["currency", "count"]
     unit = units["economics"]["mean"].unit
     assert unit_in(unit, {"measure": "cpl", "unit": "currency"}).cell == "#,##0.00"
-    assert unit_in(unit, {"measure": "p_ltv_cac_3", "unit": "probability"}).cell == "0.0%"
+    assert unit_in(unit, {"measure": "p_ltv_cac_3", "unit": "probability"}) == CHANCE
     assert unit_in(units["ways"]["value"].unit, {"lever": "rate"}).cell == "0.0%"
 
 

@@ -14,6 +14,7 @@ from openpyxl import load_workbook
 from posterior_fixture import PLAN, RATES, TWO, case, history, posterior, study
 
 from forecast.budget import Budget, Firmness, Fixed, Hold, Target, decide, firmness
+from forecast.columns import TABLES
 from forecast.report import recommendation, terminal_text
 from forecast.report.pages.budget import (
     binding,
@@ -71,18 +72,16 @@ def test_the_chapter_holds_the_numbers_of_the_decision(standard):
 
 
 def test_the_workbook_holds_the_tables_of_the_decision(standard, tmp_path):
-    """Each table of the decision has its sheet, with its rows."""
+    """Each table of the decision has its rows on a sheet; what is told by channel stands side by side."""
     write_workbook(standard, tmp_path / "book.xlsx", created=datetime(2026, 1, 1, tzinfo=UTC))
     book = load_workbook(tmp_path / "book.xlsx", data_only=True)
-    for key, name in (
-        ("tests", "Worth of tests"),
-        ("ledger", "Beyond spend seen"),
-        ("budget_frontier", "Budget frontier"),
-    ):
+    for key, name in (("tests", "How firm"), ("ledger", "How firm"), ("budget_frontier", "Budget frontier")):
         head, *rows = book[name].iter_rows(values_only=True)
         table = getattr(standard.decision, key)
         assert list(head[:1]) == [str(table.columns[0]).replace("_", " ")]
         assert len(rows) == len(table)
+        shown = {str(column.title) for column in TABLES[key][1] if column.name in table}
+        assert shown <= set(head)
 
 
 def test_there_is_no_chapter_without_a_decision():

@@ -8,13 +8,10 @@ import math
 import os
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import h5netcdf
 import numpy as np
-import openpyxl
 import pandas as pd
 import pytest
 import xarray as xr
@@ -23,11 +20,10 @@ from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.outputs import FILES
 from forecast.report import files as export
-from forecast.report.workbook import write_workbook
 from forecast.results import Levers
 from forecast.tables import Table
-from forecast.words import clean, visible
-from tests.tables_fixture import CHANNELS, FOREIGN, HOSTILE, STEERING, plausible_outlook, plausible_tables
+from forecast.words import clean
+from tests.tables_fixture import FOREIGN, HOSTILE, STEERING, plausible_outlook, plausible_tables
 
 SUMMARY = {
     "verdict": {"status": "REVIEW"},
@@ -165,47 +161,6 @@ def test_blank_numbers_are_empty_cells(tmp_path):
         pd.DataFrame({"channel": ["a", "b"], "mean": [math.nan, -0.123456789012]}), tmp_path / "t.csv"
     )
     assert "channel,mean\na,\nb,-0.123456789\n" == (tmp_path / "t.csv").read_text()
-
-
-def test_no_cell_of_the_workbook_is_a_formula_or_link(written):
-    """Hostile names are strings in every sheet, and the file holds no formula element."""
-    folder, _ = written
-    book = openpyxl.load_workbook(folder / "report.xlsx")
-    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
-    assert not [c for c in cells if c.data_type == "f" or c.hyperlink]
-    assert {*HOSTILE, *FOREIGN, *map(clean, STEERING)} <= {c.value for c in cells}
-    assert all(visible(c.value) == c.value for c in cells if isinstance(c.value, str))
-    with zipfile.ZipFile(folder / "report.xlsx") as parts:
-        assert not any(b"<f>" in parts.read(n) or b"hyperlink" in parts.read(n) for n in parts.namelist())
-
-
-def test_the_workbook_has_the_sheets_and_formats_for_finance(tmp_path):
-    """Headline first, one sheet a table, frozen headings, numbers as numbers in their format."""
-    tables = plausible_tables()
-    write_workbook(tables, tmp_path / "report.xlsx", created=datetime(2026, 11, 1, tzinfo=UTC))
-    book = openpyxl.load_workbook(tmp_path / "report.xlsx")
-    wanted = "Headline Forecast Budget Funnel|Unit economics Bridge Delays Diagnostics Audit Provenance"
-    assert set(wanted.replace("|", " ").replace("Unit economics", "Unit_economics").split()) <= {
-        n.replace(" ", "_") for n in book.sheetnames
-    }
-    assert "Headline" == book.sheetnames[0]
-    words = " ".join(str(c.value) for row in book["Headline"].iter_rows() for c in row if c.value is not None)
-    for said in (
-        "REVIEW:",
-        "Revenue inside the horizon",
-        "P(target)",
-        "four cases out of five",
-        "never added",
-    ):
-        assert said in words, said
-    budget, funnel = book["Budget"], book["Funnel"]
-    assert "B2" == budget.freeze_panes
-    assert list(CHANNELS) == [r[0].value for r in budget.iter_rows(min_row=2)]
-    assert budget["C2"].value == pytest.approx(tables.allocation["recommended"].iloc[0], rel=1e-12)
-    assert "#,##0" == budget["C2"].number_format
-    assert "0.0%" == funnel["C2"].number_format
-    assert funnel["C2"].value == pytest.approx(tables.funnel["mean"].iloc[0])
-    assert "seconds" not in [c.value for c in book["Diagnostics"][1]]
 
 
 def test_summary_is_strict_json_in_its_order(written):
