@@ -230,12 +230,11 @@ def in_coins(spend: np.ndarray, decimals: int) -> np.ndarray:
 
 def _joined(tables: Sequence[Table]) -> Table:
     """Tables by channel side by side."""
-    frame, columns = tables[0].frame, list(tables[0].shown)
-    for table in tables[1:]:
+    names = dict.fromkeys(name for table in tables for name in table.frame["channel"])
+    frame, columns = pd.DataFrame({"channel": list(names)}), list(tables[0].shown[:1])
+    for table in tables:
         new = [column for column in table.shown if column.name not in {c.name for c in columns}]
-        frame = frame.merge(
-            table.frame[["channel", *(c.name for c in new)]], on="channel", how="outer", sort=False
-        )
+        frame = frame.merge(table.frame[["channel", *(c.name for c in new)]], on="channel", how="left")
         columns += new
     texts = [column for column in columns[1:] if column.unit == TEXT]
     ordered = [columns[0], *(column for column in columns[1:] if column not in texts), *texts]
