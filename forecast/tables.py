@@ -57,6 +57,7 @@ AMOUNT = Unit(
     "amount", "#,##0", "whole", "whole_band", "whole_band", money=True
 )  # decided by someone: every unit counts
 CHANGE = Unit("change", "#,##0", "signed", money=True)
+GAIN = Unit("gain", "#,##0", "plus", money=True)  # a difference that is expected
 PRICE = Unit("price", "#,##0.00", money=True)
 COINS = Unit("coins", "#,##0.00", ",.2f", money=True)  # an amount to be paid: to the smallest coin
 EXACT = Unit("exact", "#,##0.00", ",.2f")  # a sum of what files hold: every cent counts

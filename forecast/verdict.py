@@ -532,8 +532,8 @@ def plausible_total(study: Study, history: History, plan: Array, draws: Array, m
     near = min(windows, key=beyond)
     unit = message("~{cur}", cur=study.currency) if measure == "revenue" else ""
     value = message(
-        "{middle:number}{unit} of {measure:stage} expected, {came:number}{unit} came in {first} to {last}",
-        unit=unit, middle=middle, measure=measure, came=near.came, first=near.first, last=near.last,
+        "{mean:number}{unit} of {measure:stage} expected, {came:number}{unit} came in {first} to {last}",
+        unit=unit, mean=float(draws.mean()), measure=measure, came=near.came, first=near.first, last=near.last,
     )  # fmt: skip
     return [
         _check(

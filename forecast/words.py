@@ -8,7 +8,7 @@ language changes: a word of ours in it is a message itself. A field of a templat
 
     {x}            a text as it is; a number as `number` has it; a message, rendered; a list, with commas
     {x:percent}    by a writer below: number, count, whole, exact, given, percent, exact_percent, chance, brief, signed,
-                   change, sentence, clean, word (of ours, in the language spoken), stage, stages, listed, list,
+                   plus, change, sentence, clean, word (of ours, in the language spoken), stage, stages, listed, list,
                    parts; of a pair (low, high): band, count_band,
                    percent_band, whole_band, between, and tight, tight_count, tight_percent for narrow columns;
                    period and through (its last day) of the label of a period
@@ -319,7 +319,7 @@ def formatted(value: Any, spec: str) -> str:
     """
     if not known(value):
         return MISSING
-    return _marked(format(value, spec))
+    return _marked(format(value, f"z{spec}" if spec[-1:] in ("f", "%", "g") else spec))
 
 
 def _marked(said: str) -> str:
@@ -487,6 +487,17 @@ def signed(value: Any) -> str:
     """A change with its sign: +1 200, −800, 0."""
     said = whole(value)
     return f"+{said}" if known(value) and value >= 0.5 else said
+
+
+def plus(value: Any) -> str:
+    r"""A difference of forecasts with its sign, rounded as any number, to the unit at most: +26 300, −800, 0.
+
+    >>> plus(26281.4), plus(-19464.2), plus(0.4)
+    ('+26\u202f300', '−19\u202f500', '0')
+    """
+    if not known(value) or abs(float(value)) < 100:
+        return signed(value)
+    return f"+{number(value)}" if value > 0 else number(value)
 
 
 # ------------------------------------------------------------------------------------------------------------- names
@@ -668,6 +679,7 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "chance": chance,
     "brief": _brief,
     "signed": signed,
+    "plus": plus,
     "change": change,
     "band": _ends(band),
     "count_band": _ends(count_band),

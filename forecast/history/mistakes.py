@@ -237,8 +237,8 @@ def _profit(history: History, study: Study, economics: pd.DataFrame | None, life
         if "ltv_cac" not in rows:
             return REVIEW, "LTV/CAC cannot be told"
         at, p = rows["ltv_cac"], float(rows["p_ltv_cac_3"]["mean"])
-        text = "LTV/CAC {q50:.1f} ({band:.0%} band {q10:.1f} to {q90:.1f}), at least 3 with {p:.0%}"
-        said = message(text, q10=at["q10"], q50=at["q50"], q90=at["q90"], band=0.8, p=p)
+        text = "LTV/CAC {x:number.2} (80~% band {ends:band.2}), at least 3 with a probability of {p:chance}"
+        said = message(text, x=at["mean"], ends=(at["q10"], at["q90"]), p=p)
         return (PASS if p >= 0.5 else REVIEW), together(said, once, between="; ")
     spend, won = (float(history.filled(name).sum()) for name in ("spend", "won"))
     if not (spend > 0 and won > 0):

@@ -208,6 +208,8 @@ def banded(row: Record, key: str, unit: Unit, *, narrow: bool = False) -> Cell:
     middle = row.get(key, row.get(f"{start}mean"))
     if not known(middle):
         return MISSING
+    if middle == row.get(f"{start}q10") == row.get(f"{start}q90"):
+        return unit.said(middle)  # a band without width is none
     return Over(unit.said(middle), unit.band(row.get(f"{start}q10"), row.get(f"{start}q90"), narrow=narrow))
 
 

@@ -106,7 +106,10 @@ def test_a_healthy_ltv_to_cac_is_likely_3(p, status):
     """At least an even chance of 3; the band and the chance are told."""
     row = asked(company(), {"economics": economics(ltv_cac=3.1, p_ltv_cac_3=p)}).loc[PROFIT]
     assert row["status"] == status
-    assert f"LTV/CAC 3.1 (80{NBSP}% band 2.5 to 3.7), at least 3 with {100 * p:.0f}{NBSP}%" in row["evidence"]
+    assert (
+        f"LTV/CAC 3.1 (80{NBSP}% band 2.5 to 3.7), at least 3 with a probability of {100 * p:.0f}{NBSP}%"
+        in row["evidence"]
+    )
 
 
 def test_9000_over_3000_is_healthy_and_what_is_not_known_is_told():

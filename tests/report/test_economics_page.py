@@ -86,7 +86,8 @@ def test_a_cost_that_never_comes_back_says_so():
     tables = made({"leads": 0.05, "qualified": 0.4, "won": 0.01})
     (customers,) = written(customers_page(tables))
     cells = customers["parts"][1]["tables"][0]["rows"][0]["cells"]
-    assert {"t": "never", "s": "never to never"} in cells
+    assert "never" in [cell if isinstance(cell, str) else cell.get("t") for cell in cells]
+    assert "never to never" not in str(cells)
     assert "does not come back within the lifetime" in customers["parts"][0]["lead"]
 
 
@@ -97,9 +98,9 @@ def test_there_are_no_pages_without_their_tables():
 
 def test_the_sentence_names_cost_worth_chance_and_payback():
     """The guide's healthy company in words; without sales cost it says that it is marketing alone."""
-    band = {"q10": 2_400.0, "q50": 3_000.0, "q90": 3_600.0}
+    band = {"q10": 2_400.0, "mean": 3_000.0, "q90": 3_600.0}
     rows = {
-        "cac": band, "ltv": {"q50": 9_000.0}, "ltv_cac": {"q10": 2.5, "q50": 3.0, "q90": 3.75},
+        "cac": band, "ltv": {"mean": 9_000.0}, "ltv_cac": {"q10": 2.5, "mean": 3.0, "q90": 3.75},
         "p_ltv_cac_3": {"mean": 0.5}, "payback_months": {"q50": 10.0},
     }  # fmt: skip
     said = text(unit_sentence(rows, "EUR")).replace("\u202f", "").replace("\xa0", " ")
@@ -115,7 +116,7 @@ def test_points_name_money_that_is_lost_and_cheap_leads():
     by = {
         "one": {"marginal_ltv_cac": {"q90": 0.9}, "p_cheap_but_dear": {"mean": 0.95}},
         "two": {"marginal_ltv_cac": {"q90": 1.4}, "p_cheap_but_dear": {"mean": 0.1}},
-        "total": {"marginal_cac": {"q50": 4_000.0}, "cac": {"q50": 2_000.0}},
+        "total": {"marginal_cac": {"mean": 4_000.0}, "cac": {"mean": 2_000.0}},
     }
     points = [text(point) for point in next_points(by, "EUR")]
     assert len(points) == 3

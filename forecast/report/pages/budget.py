@@ -42,7 +42,7 @@ from forecast.report.figures import (
     scale_of,
 )
 from forecast.report.pages.overview import what_to_do
-from forecast.tables import AMOUNT, CHANGE, CURRENCY, RATIO, SHARE, Record, records
+from forecast.tables import AMOUNT, CHANGE, CURRENCY, GAIN, RATIO, SHARE, Record, records
 from forecast.words import SOFT, Message, Name, Text, known, message, short_names, together
 
 if TYPE_CHECKING:
@@ -276,9 +276,9 @@ def _ledger(beyond: Sequence[Record], currency: str) -> Listing:
         value("highest_seen", "Highest seen", AMOUNT),
         value("peak", "Highest planned", AMOUNT),
         value("beyond", "Beyond", SHARE),
-        value("gain", "Gain", CHANGE),
-        value("gain_beyond", "of it beyond", CHANGE),
-        value("gain_if_saturating", "If it saturates", CHANGE),
+        value("gain", "Gain", GAIN),
+        value("gain_beyond", "of it beyond", GAIN),
+        value("gain_if_saturating", "If it saturates", GAIN),
     ]
     return listing(beyond, columns)
 

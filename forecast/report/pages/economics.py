@@ -96,11 +96,12 @@ HEADS = {
     "marginal_cac": ("Next customer costs", "5"),
 }
 COSTS_NOTE = message(
-    "Medians, with the 80~% band beneath. Cost of a customer (CAC): spend over those who are won in the end. "
-    "Worth (LTV): margin over the whole relationship. Payback: months from the win until the margin, earned evenly "
-    "over each renewal period, has paid the cost; never: not within the lifetime. A lead may cost: break-even over the "
-    "lifetime, sales paid. Next: what the next lead or customer costs at today's spend, without the sales team; the "
-    "average hides that the first ones came cheap or for nothing."
+    "Expected values, with the 80~% band beneath; payback, which may be never, by its median. Cost of a customer "
+    "(CAC): spend over those who are won in the end. Worth (LTV): margin over the whole relationship. Payback: months "
+    "from the win until the margin, earned evenly over each renewal period, has paid the cost; at once: with the first "
+    "payment; never: not within the lifetime. A lead may cost: break-even over the lifetime, sales paid. Next: what "
+    "the next lead or customer costs at today's spend, without the sales team; the average hides that the first ones "
+    "came cheap or for nothing."
 )
 MARKET_NOTE = message(
     "In brackets: 80~% band. Lifted: every channel that lies below it has this rate, from now on and for new "
@@ -233,6 +234,11 @@ def customers_page(made: Results) -> Page | None:
     )
 
 
+def middle(row: Record) -> float:
+    """The expected value; the median where some futures never pay, so that there is no mean."""
+    return float(row["mean"] if known(row.get("mean")) else row["q50"])
+
+
 def unit_sentence(total: Mapping[str, Record], currency: str) -> Message:
     """What a customer costs and is worth, LTV / CAC with its chance, and when the cost is back."""
     key = "cac_with_sales" if "cac_with_sales" in total else "cac"
@@ -244,7 +250,7 @@ def unit_sentence(total: Mapping[str, Record], currency: str) -> Message:
                 "A customer costs {x:number}~{cur} with the cost of sales (80~% band {ends:band}~{cur})."
                 if key == "cac_with_sales"
                 else "A customer costs {x:number}~{cur} in marketing (80~% band {ends:band}~{cur}).",
-                x=cac["q50"], ends=(cac["q10"], cac["q90"]), cur=currency,
+                x=middle(cac), ends=(cac["q10"], cac["q90"]), cur=currency,
             )
         )  # fmt: skip
     if "ltv_cac" in total:
@@ -253,7 +259,7 @@ def unit_sentence(total: Mapping[str, Record], currency: str) -> Message:
             message(
                 "It is worth {ltv:number}~{cur}: LTV / CAC is {at:number.2} ({ends:band.2}), at least 3 with a "
                 "probability of {p:chance}.",
-                ltv=total["ltv"]["q50"], cur=currency, at=at["q50"], ends=(at["q10"], at["q90"]),
+                ltv=middle(total["ltv"]), cur=currency, at=middle(at), ends=(at["q10"], at["q90"]),
                 p=total["p_ltv_cac_3"]["mean"],
             )
         )  # fmt: skip
@@ -279,7 +285,7 @@ def next_points(by: By, currency: str) -> list[Message]:
     total = by.get("total", {})
     points = []
     if "marginal_cac" in total and "cac" in total:
-        then, now = total["marginal_cac"]["q50"], total["cac"]["q50"]
+        then, now = middle(total["marginal_cac"]), middle(total["cac"])
         points.append(
             message(
                 "The next customer costs {x:number}~{cur} of marketing, {times:number.2} times the average: the "
@@ -302,11 +308,11 @@ def next_points(by: By, currency: str) -> list[Message]:
 def _ltv_cac(made: Results, total: Mapping[str, Record]) -> Picture:
     """The figure, with the averages in words."""
     measures = [measure for measure in ("ltv_cac", "marginal_ltv_cac") if measure in total]
-    shown = [f"{measure}_{q}" for measure in measures for q in ("q10", "q50", "q90")]
+    shown = [f"{measure}_{q}" for measure in measures for q in ("q10", "mean", "q90")]
     wide = economics_wide(made.economics)[["channel", *shown]].dropna(how="all", subset=shown)
     averages = [
         message("{name} {x:number.2}", name=message("total") if name == "total" else name, x=x)
-        for name, x in zip(wide["channel"], wide["ltv_cac_q50"], strict=True)
+        for name, x in zip(wide["channel"], wide["ltv_cac_mean"], strict=True)
         if known(x)
     ]
     alt = (
@@ -328,18 +334,34 @@ def _costs(by: By, currency: str) -> Listing:
 
 
 def _cost(row: Record | None) -> Cell:
-    """A median over its band, a chance alone."""
+    """A number over its band, a chance alone, a time of payback in words; a band without width is said once."""
     if row is None:
         return MISSING
     if row["unit"] == "probability":
         return CHANCE.said(row["mean"])
     ends = [row["q10"], row["q90"]]
-    if any(math.isinf(v) for v in (row["q50"], *ends)):
-        middle, low, high = (
-            message("never") if math.isinf(v) else message("{x:number.2}", x=v) for v in (row["q50"], *ends)
-        )
-        return Over(middle, message("{low} to {high}", low=low, high=high))
-    return banded(row, "q50", CURRENCY if row["unit"] == "currency" else RATIO, narrow=True)
+    if row["unit"] == "months":
+        return _over(*(_payback(value) for value in (row["q50"], *ends)))
+    if any(math.isinf(v) for v in (middle(row), *ends)):
+        unit = _unit(row)
+        return _over(*(message("never") if math.isinf(v) else unit.said(v) for v in (middle(row), *ends)))
+    return banded({**row, "mean": middle(row)}, "mean", _unit(row), narrow=True)
+
+
+def _unit(row: Record) -> Unit:
+    return CURRENCY if row["unit"] == "currency" else RATIO
+
+
+def _over(said: Text, low: Text, high: Text) -> Cell:
+    """Words over the ends of a band; once, where all are the same."""
+    return said if said == low == high else Over(said, message("{low} to {high}", low=low, high=high))
+
+
+def _payback(value: float) -> Text:
+    """Months until a cost is back, for a cell."""
+    if math.isinf(value):
+        return message("never")
+    return message("at once") if value == 0 else message("{x:number.2}", x=value)
 
 
 # --------------------------------------------------------------------------------------------- against the market
@@ -613,13 +635,13 @@ def _dots(
 def plot_ltv_cac(wide: pd.DataFrame, ax: Axes) -> Axes:
     """Draw LTV / CAC with its 80 % band, on average and of the next customer; on a log scale, with marks at 1 and 3.
 
-    `wide`: channel, ltv_cac_q10, ltv_cac_q50, ltv_cac_q90 and, where there are any, the same of marginal_ltv_cac.
+    `wide`: channel, ltv_cac_q10, ltv_cac_mean, ltv_cac_q90 and, where there are any, the same of marginal_ltv_cac.
     """
     looks = {
         "ltv_cac": (BLUE, "o", 0.14, "average customer"),
         "marginal_ltv_cac": (ORANGE, "s", -0.14, "next customer"),
     }
-    _dots(wide, ax, "q50", {name: look for name, look in looks.items() if f"{name}_q50" in wide})
+    _dots(wide, ax, "mean", {name: look for name, look in looks.items() if f"{name}_mean" in wide})
     for mark in MARKS:
         ax.axvline(mark, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     ax.set_xscale("log")

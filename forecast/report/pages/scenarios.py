@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, house, panels, scale_of
-from forecast.tables import CHANCE, CHANGE, COUNT, CURRENCY, RATIO, SHARE, Record, records
+from forecast.tables import CHANCE, COUNT, CURRENCY, GAIN, RATIO, SHARE, Record, records
 from forecast.words import Message, Text, clean, known, message, plural, short_names, together
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 Cells = Mapping[str, Record]  # by measure
 
-GAINED = replace(CURRENCY, one="signed")  # over a band as that of any amount
 RATES = {
     "leads": message("conversion"),
     "qualified": message("qualification"),
@@ -212,8 +210,8 @@ def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: Text) 
 def _doubts(doubts: pd.DataFrame) -> Listing:
     columns = [
         said("Source of doubt", lambda row: source_name(str(row["source"])), "l", "a"),
-        value("share", "Share of the variance", SHARE),
-        said("Monte Carlo error", lambda row: message("±{error:percent}", **row)),
+        said("Share of the variance", lambda row: message("{share:.1%}", **row)),
+        said("Monte Carlo error", lambda row: message("±{error:.1%}", **row)),
     ]
     return listing(records(doubts), columns)
 
@@ -269,7 +267,7 @@ def _rows(by: Mapping[str, Cells]) -> list[Record]:
 
 def _in_money(by: Mapping[str, Cells], unit: str) -> Listing:
     def gained(measure: str, head: Text) -> Shown:
-        return said(head, lambda row: banded(row[measure], "mean", GAINED), width="2")
+        return said(head, lambda row: banded(row[measure], "mean", GAIN), width="2")
 
     def pays(row: Record) -> Over:
         by_end = message("{p:brief} by the end", p=row["p_payback_horizon"]["mean"])
@@ -311,7 +309,7 @@ def _goals(made: Results, levers: Levers) -> list[Part]:
     cur, goals, ways = made.study.currency, records(levers.goals), records(levers.ways)
 
     def ahead(key: str, head: Text) -> Shown:
-        return said(head, lambda row: CHANGE.said(-row[key]))
+        return said(head, lambda row: GAIN.said(-row[key]))
 
     columns = [
         said("Goal", lambda row: row["goal"], "l", "2"),
