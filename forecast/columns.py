@@ -131,7 +131,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "bridge": (
         "Bridge",
         _columns(
-            Column("item", sums=("revenue inside the horizon",)), (COUNT, "won_mean", "wins, expected"),
+            Column("item", LABEL, sums=("revenue inside the horizon",)), (COUNT, "won_mean", "wins, expected"),
             (CURRENCY, BAND),
         ),
     ),
@@ -142,7 +142,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             "against",
             (PERIOD, "first last"),
             "measure",
-            Column("item", sums=("forecast",)),
+            Column("item", LABEL, sums=("forecast",)),
             (by_measure, "amount"),
         ),
     ),

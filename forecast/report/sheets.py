@@ -18,7 +18,7 @@ import pandas as pd
 
 from forecast.columns import TABLES, unit_of
 from forecast.report.contents import report_of
-from forecast.report.pages.forecast import main_measure
+from forecast.report.pages.overview import main_measure
 from forecast.tables import AMOUNT, COINS, PERIOD, TEXT, Column, Table
 from forecast.words import Text, message
 
@@ -47,6 +47,11 @@ ABOUT: Mapping[str, tuple[str, Text]] = {
         FORECAST,
         "Where revenue inside the horizon comes from, and what lands later, with its chart.",
     ),
+    "comparison": (
+        FORECAST,
+        "The forecast beside the last periods and those of a year before, with the reasons.",
+    ),
+    "windows": (FORECAST, "What came in earlier horizons as long as this one."),
     "history": (FORECAST, "What came, by period and measure, over all channels."),
     "known": (FORECAST, "Events and changes that the study states and the forecast holds."),
     "funnel": (

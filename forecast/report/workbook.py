@@ -90,9 +90,10 @@ def write_workbook(made: Results, path: Path, *, created: datetime) -> None:
         _headline(book, made)
 
     failed = made.verdict.status == FAIL
-    path.write_bytes(
-        _bytes(title, _about(made), sheets, created, made.study.currency, first=headline, failed=failed)
-    )
+    with made.study.speaking():
+        path.write_bytes(
+            _bytes(title, _about(made), sheets, created, made.study.currency, first=headline, failed=failed)
+        )
 
 
 def write_tables(
@@ -154,7 +155,7 @@ class _Styles:
     def __init__(self, book: Workbook, currency: str) -> None:
         self._book = book
         self._numbers: dict[tuple[str, bool], Format] = {}
-        coin = clean(currency).replace('"', "").replace("\\", "")
+        coin = clean(typed(message("{cur}", cur=currency))).replace('"', "").replace("\\", "")
         self._coin = f" [${coin}]" if coin.isalpha() and coin.isascii() else f'\\ "{coin}"' if coin else ""
         self.head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
         over = {"bold": True, "bottom": 1, "text_wrap": True, "valign": "top", "align": "right", "indent": 2}
@@ -442,6 +443,12 @@ class _Block:
             told.append(max(NARROWEST, min(max(signs, default=0), WIDEST), min(word, WIDEST)))
         return [*told, 3, max(told)] if self._across else told
 
+    def _words(self, column: Column, row: Record) -> str:
+        """A text of a cell: words of ours as they are spoken, a name as it is."""
+        value = row[column.name]
+        ours = isinstance(value, Message) or unit_in(column.unit, row) == LABEL or value in column.sums
+        return clean(typed(value) if ours else value)
+
     def _shown(self, column: Column, row: Record) -> str:
         """About the text that a cell shows."""
         value = row[column.name]
@@ -449,7 +456,7 @@ class _Block:
             return "FALSE"
         if isinstance(value, int | float | np.number):
             return self.book.style.sample(float(value), unit_in(column.unit, row))
-        return DATE if unit_in(column.unit, row) == PERIOD else _words(value)
+        return DATE if unit_in(column.unit, row) == PERIOD else self._words(column, row)
 
     def write(self, sheet: Worksheet, start: int, widths: Mapping[int, int]) -> int:
         """Write it from a row on; returns the row after it."""
@@ -484,10 +491,10 @@ class _Block:
                 sheet.write_boolean(row, at, bool(value), style.top)
             elif not isinstance(value, str | Message):
                 _cell(sheet, row, at, value, style.number(unit, bold=bold))
-            elif unit == PERIOD and isinstance(value, str):
+            elif unit == PERIOD and isinstance(value, str) and value not in column.sums:
                 _period(self.book, sheet, row, at, value, bold=bold)
             else:
-                words = _words(value)
+                words = self._words(column, values)
                 if len(words) > widths[at]:
                     lines = max(lines, len(textwrap.wrap(words, widths[at])))
                 wraps = len(words) > widths[at]
