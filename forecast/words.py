@@ -159,7 +159,7 @@ def together(*parts: Text, between: str = " ") -> Message:
     """
     said = [part for part in parts if part]
     return Message(
-        between.join(f"{{{i}}}" for i in range(len(said))), {str(i): p for i, p in enumerate(said)}
+        between.join(f"{{{i}:word}}" for i in range(len(said))), {str(i): p for i, p in enumerate(said)}
     )
 
 

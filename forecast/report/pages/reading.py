@@ -68,7 +68,7 @@ def reading_evidence(read: DataRead, sheets: Sequence[Table]) -> list[Part]:
 
 def _file(read: DataRead, file: FileRead) -> Iterator[Part]:
     rows = [Row([head, said]) for head, said in _facts(read, file) if said]
-    title = message("Read: {file:clean} ({role})", file=file.file, role=file.role)
+    title = message("Read: {file:clean} ({role:word})", file=file.file, role=file.role)
     facts = Listing(["", ""], rows, "ll", "a1", folds=True)
     yield Part(title, listings=[facts], points=file.notes)
     totals = _totals(read, file)
@@ -107,7 +107,9 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
 
 
 def _written(file: FileRead) -> Text:
-    said = [message("{name}~{value}", name=name, value=value) for name, value in file.dialect.items()]
+    said = [
+        message("{name:word}~{value:word}", name=name, value=value) for name, value in file.dialect.items()
+    ]
     return message("{said:list}", said=said) if said else ""
 
 
