@@ -60,10 +60,16 @@ ERRORS = re.compile(
     r"cells |sheet |read_|cast|timestamp|the lead|a lift|a table|a \{kind\}|the \{kind\}|map |fill in the am|"
     r".*( AS | IS NULL|THEN|EXCLUDE|isfinite)|, |at least \{x:whole\} would|are meant|then what|left before|"
     r"\{file\}: (\{periods|revenue is there)|\"\{key|\{n:whole\} (leads have|ids stand|pairs)|1 (lead has|id stands)|"
-    r"\"v_|\(\"v_|them where|a (return|prob)|an amount|customers above|the most that|best found|"
-    r"current plan (kept|held)|delete it"
+    r"\"v_|\(\"v_|them where|a (return|prob)|an amount|customers above|the most that|best found|delete it|"
+    r"current plan (kept|held)"
 )
 MAKERS = ("message", "plural")  # whose first arguments are templates, whatever they look like
+# Where a text stands among the arguments of what takes one as it is: heads of columns, titles, names of checks.
+PLACES = {
+    **dict.fromkeys(("said", "band", "Part", "Page", "Check", "_check"), (0,)),
+    **dict.fromkeys(("text", "named", "value", "over", "bar", "name", "period"), (1,)),
+    "Tile": (0, 1, 2),
+}
 LOOKS = {
     "color",
     "linestyle",
@@ -128,6 +134,12 @@ def in_file(path: Path) -> Iterator[Found]:
                 for constant in _constants(node.args[0]):
                     given.add(id(constant))
                     if re.search(r"[^\W\d_]", _FIELD.sub("", constant.value)):
+                        yield Found(constant.value, name)
+        elif isinstance(node, ast.Call) and id(node) not in hidden:
+            for at in PLACES.get(_called(node), ()):
+                for constant in _constants(node.args[at]) if at < len(node.args) else ():
+                    given.add(id(constant))
+                    if re.search(r"[^\W\d_]", constant.value) and constant.value not in NO_TEXT:
                         yield Found(constant.value, name)
     for node in ast.walk(tree):
         text = node.value if isinstance(node, ast.Constant) else None

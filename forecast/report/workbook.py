@@ -148,7 +148,7 @@ def _single_numbers(sheet: Worksheet, style: _Styles, made: Results, row: int) -
 
 def _sheet(book: Workbook, style: _Styles, table: Table) -> None:
     """One table with frozen headings, a filter, and widths that fit."""
-    sheet = book.add_worksheet(table.sheet)
+    sheet = book.add_worksheet(typed(table.sheet)[:31])
     columns, rows = table.shown, list(table)
     for at, column in enumerate(columns):
         title = typed(column.title)
