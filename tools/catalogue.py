@@ -205,7 +205,7 @@ WHEN = datetime(2020, 2, 2, tzinfo=UTC)  # the only date in the files: the same 
 QUIET = {"compile", "Literal", "option", "argument", "command", "step", "execute", "sql", "TypeVar", "rate"}
 # Constants that read as a text and are none: marks, keys, what a terminal asks by itself, keys of backtest.json.
 NO_TEXT = {
-    "Cc", "Cf", "Me", "Mn", "Zs", "Visible", "TIMESTAMP WITH TIME ZONE", "Date", "Glyph .* missing from font",
+    "Cc", "Cf", "Me", "Mn", "Zs", "Visible", "TIMESTAMP WITH TIME ZONE", "Glyph .* missing from font",
     "company currency", "home currency", "base currency", "no currency", "(converted) currency", "each channel",
     'history.bad_rows = "leave out"', 'history.fractions = "round" where conversions were shared out', "General",
     "[plan] target = { revenue = 240_000 }, or { won = 45 }", "Print the version and leave.", "Nothing was written.",
@@ -223,7 +223,7 @@ WORDS = (
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
     "P(win)", "P(below)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet", "header",
     "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
-    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "(default)",
+    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "(default)", "other",
 )  # fmt: skip
 
 

@@ -251,7 +251,7 @@ def _turned(
         raise DataError(message(said, file=grid.file, row=twice[0]))
     header = ("period", *(grid.header[at] for at in kept), *columns)
     rows = [(*key, *(place.get(name) for name in columns)) for key, place in cells.items()]
-    notes: list[Text] = [message("{n} stood across as columns", n=periods(len(across), ask.kind))]
+    notes: list[Text] = [message("{n} stood across as columns", n=periods(len(across), ask.kind or "month"))]
     if unknown:
         notes.append(message("rows of other measures are not read: {names:list.8}", names=sorted(unknown)))
     return Grid(

@@ -165,7 +165,7 @@ def outside(said: str) -> str:
 
 def unmarked(texts: list[str]) -> set[str]:
     """Texts with words outside of the marks that no data brought."""
-    data = {*CHANNELS, "EUR", "demo", "to"}
+    data = {*CHANNELS, "EUR", "demo", "to", "CAC", "CPL", "LTV"}
     return {
         said
         for said in texts
