@@ -163,6 +163,26 @@ def together(*parts: Text, between: str = " ") -> Message:
     )
 
 
+def kept(said: Any) -> Any:
+    """A text as data, from which `recalled` has it again in any language: a message by its template and values."""
+    if isinstance(said, Message):
+        values = {name: kept(value) for name, value in said.values.items()}
+        return {"template": said.template, "many": said.many, "values": values}
+    return [kept(item) for item in said] if isinstance(said, list | tuple) else said
+
+
+def recalled(said: Any) -> Any:
+    r"""A text from what was `kept` of it.
+
+    >>> str(recalled(kept(message("{n:whole} of {all}", n=3, all=message("{n:whole}", n=1200)))))
+    '3 of 1\u202f200'
+    """
+    if isinstance(said, Mapping):
+        values = {name: recalled(value) for name, value in said["values"].items()}
+        return Message(said["template"], values, said["many"])
+    return [recalled(item) for item in said] if isinstance(said, list) else said
+
+
 def visible(said: str) -> str:
     r"""Text in which no sign steers a terminal or a page: control characters and turns of direction are written out.
 

@@ -60,7 +60,8 @@ def reading_evidence(read: DataRead, sheets: Sequence[Table]) -> list[Part]:
             title = message("Totals of {file:clean}", file=file.file)
             parts.append(Part(title, listings=[totals], note=_blanks(read, file)))
     where = message(
-        "By channel, and every column: {sheets:listed} of report.xlsx.", sheets=[s.sheet for s in sheets]
+        "By channel, and every column: {sheets:listed} of report.xlsx.",
+        sheets=[message(s.sheet) for s in sheets],
     )
     parts[-1] = replace(parts[-1], note=together(parts[-1].note, TOTALS_NOTE, where))
     return parts
