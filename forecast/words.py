@@ -627,17 +627,21 @@ def horizon_words(labels: Sequence[str], kind: str) -> Message:
     return message("{first:period} to {last:period} ({n})", first=labels[0], last=labels[-1], n=n)
 
 
-_LABEL = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d\d)|-W(?P<week>\d\d)|Q(?P<quarter>[1-4]))")
+_LABEL = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d))?|-W(?P<week>\d\d)|Q(?P<quarter>[1-4]))"
+)
 
 
 def period(label: Any) -> str:
-    """A period by its label: 2026-03, 2026-W09, 2026Q1; as readers of the language write it (3/2026, Q1/2026).
+    """A period or a day by its label: 2026-03, 2026-W09, 2026Q1; as readers of the language write it (3/2026, Q1/2026).
 
     Anything else as it is.
     """
     found = None if spoken() == ENGLISH else _LABEL.fullmatch(str(label))
     if found is None:
         return clean(label)
+    if found["day"]:
+        return text(day(date.fromisoformat(str(label))))
     told = {name: int(digits) for name, digits in found.groupdict().items() if digits}
     if "month" in told:
         return text(message("{year:d}-{month:02d}", **told))
@@ -647,8 +651,8 @@ def period(label: Any) -> str:
 def through(label: Any) -> str:
     """The last day of a period: 31.3.2026; in English its label."""
     found = None if spoken() == ENGLISH else _LABEL.fullmatch(str(label))
-    if found is None:
-        return clean(label)
+    if found is None or found["day"]:
+        return period(label)
     year = int(found["year"])
     if found["week"]:
         last = date.fromisocalendar(year, int(found["week"]), 7)

@@ -223,7 +223,7 @@ WORDS = (
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
     "P(win)", "P(below)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet", "header",
     "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
-    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
+    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other", "yes",
     "(default)", "all",
     "spend planned then", "spend as last year",
 )  # fmt: skip
