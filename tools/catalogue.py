@@ -223,8 +223,8 @@ WORDS = (
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
     "P(win)", "P(below)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet", "header",
     "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
-    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other", "yes",
-    "(default)", "all",
+    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
+    "(default)", "all", "yes",
     "spend planned then", "spend as last year",
 )  # fmt: skip
 
