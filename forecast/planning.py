@@ -624,13 +624,13 @@ def _limits(study: Study, plan: NDArray[np.float64]) -> Message:
     """The limits of the budget in one sentence."""
     rules = study.budget
     total = float(plan.sum()) if rules.total == "current" else float(rules.total)
-    seen = "no channel above {times} times the highest spend seen in a period"
+    seen = "no channel above {times:exact} times the highest spend seen in a period"
     parts: list[Text] = [
         message("at most {total:whole}~{cur} over the horizon", total=total, cur=study.currency),
         message("each channel within {change:.0%} of the current plan", change=rules.change)
         if rules.change is not None
         else "",
-        message(seen, times=str(BEYOND_SEEN)),
+        message(seen, times=BEYOND_SEEN),
         message("own limits for {names:list}", names=sorted(rules.limits)) if rules.limits else "",
     ]
     locked = sorted(name for name, spec in study.channels.items() if spec.locked)

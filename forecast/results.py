@@ -32,7 +32,7 @@ from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.speech import ENGLISH
 from forecast.study import Study, rate_range
 from forecast.tables import Table
-from forecast.words import Check, Message, Text, Verdict, message, speaking
+from forecast.words import Check, Message, Text, Verdict, message, recalled, speaking
 
 Array = NDArray[np.float64]
 
@@ -166,7 +166,10 @@ class Past:
         """From the content of backtest.json."""
         told = {item.name: summary[item.name] for item in fields(cls) if item.name in summary}
         keys = ("name", "status", "value", "advice", "threshold")
-        gate = [Check(**{key: check[key] for key in keys}) for check in summary["gate"]["checks"]]
+        gate = [
+            Check(**{key: recalled(check.get("texts", {}).get(key, check[key])) for key in keys})
+            for check in summary["gate"]["checks"]
+        ]
         return cls(**told | {"scores": summary["methods"], "gate": gate})
 
     @property

@@ -28,7 +28,7 @@ from forecast.fit import package_versions
 from forecast.progress import Progress, Silent
 from forecast.saved import SEAL, exact, exactly
 from forecast.stopping import scratch
-from forecast.words import FAIL, message, typed
+from forecast.words import FAIL, message, text, typed
 from forecast.workflow import BACKTEST, run
 
 RECORD = "plan-of-record.jsonl"
@@ -349,14 +349,17 @@ def _hash(content: bytes) -> str:
 
 def signed_text(entry: Entry, place: Path) -> str:
     """What `sign` says."""
-    return "\n".join((_told(entry), f"Record: {place}", f"Hash of the entry: {_hash(exact(entry))}"))
+    record = text(message("Record: {place}", place=place))
+    return "\n".join(
+        (_told(entry), record, text(message("Hash of the entry: {sha}", sha=_hash(exact(entry)))))
+    )
 
 
 def log_text(entries: Sequence[Entry], wrong: Sequence[str]) -> str:
     """The record, an entry in some lines, and what is wrong with it."""
     told = [_told(entry) for entry in entries]
-    last = [f"Hash of the last entry: {_hash(exact(entries[-1]))}"] if entries else []
-    return "\n\n".join([*told, "\n".join([*last, *(wrong or ["The chain is whole."])])])
+    last = [text(message("Hash of the last entry: {sha}", sha=_hash(exact(entries[-1]))))] if entries else []
+    return "\n\n".join([*told, "\n".join([*last, *(wrong or [text("The chain is whole.")])])])
 
 
 def _told(entry: Entry) -> str:
@@ -387,5 +390,5 @@ def _told(entry: Entry) -> str:
 
 def verified_text(found: Mapping[str, Any]) -> str:
     """What `verify` says: each difference on a line, then the notes."""
-    said = found["differences"] or [f"{found['run']}: as it was written ({str(found['run_id'])[:SHORT]})"]
-    return "\n".join([*said, *found["notes"]])
+    whole = message("{run}: as it was written ({id})", run=found["run"], id=str(found["run_id"])[:SHORT])
+    return "\n".join([*(found["differences"] or [text(whole)]), *map(text, found["notes"])])

@@ -159,8 +159,28 @@ def together(*parts: Text, between: str = " ") -> Message:
     """
     said = [part for part in parts if part]
     return Message(
-        between.join(f"{{{i}}}" for i in range(len(said))), {str(i): p for i, p in enumerate(said)}
+        between.join(f"{{{i}:word}}" for i in range(len(said))), {str(i): p for i, p in enumerate(said)}
     )
+
+
+def kept(said: Any) -> Any:
+    """A text as data, from which `recalled` has it again in any language: a message by its template and values."""
+    if isinstance(said, Message):
+        values = {name: kept(value) for name, value in said.values.items()}
+        return {"template": said.template, "many": said.many, "values": values}
+    return [kept(item) for item in said] if isinstance(said, list | tuple) else said
+
+
+def recalled(said: Any) -> Any:
+    r"""A text from what was `kept` of it.
+
+    >>> str(recalled(kept(message("{n:whole} of {all}", n=3, all=message("{n:whole}", n=1200)))))
+    '3 of 1\u202f200'
+    """
+    if isinstance(said, Mapping):
+        values = {name: recalled(value) for name, value in said["values"].items()}
+        return Message(said["template"], values, said["many"])
+    return [recalled(item) for item in said] if isinstance(said, list) else said
 
 
 def visible(said: str) -> str:
@@ -618,17 +638,21 @@ def horizon_words(labels: Sequence[str], kind: str) -> Message:
     return message("{first:period} to {last:period} ({n})", first=labels[0], last=labels[-1], n=n)
 
 
-_LABEL = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d\d)|-W(?P<week>\d\d)|Q(?P<quarter>[1-4]))")
+_LABEL = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d))?|-W(?P<week>\d\d)|Q(?P<quarter>[1-4]))"
+)
 
 
 def period(label: Any) -> str:
-    """A period by its label: 2026-03, 2026-W09, 2026Q1; as readers of the language write it (3/2026, Q1/2026).
+    """A period or a day by its label: 2026-03, 2026-W09, 2026Q1; as readers of the language write it (3/2026, Q1/2026).
 
     Anything else as it is.
     """
     found = None if spoken() == ENGLISH else _LABEL.fullmatch(str(label))
     if found is None:
         return clean(label)
+    if found["day"]:
+        return text(day(date.fromisoformat(str(label))))
     told = {name: int(digits) for name, digits in found.groupdict().items() if digits}
     if "month" in told:
         return text(message("{year:d}-{month:02d}", **told))
@@ -638,8 +662,8 @@ def period(label: Any) -> str:
 def through(label: Any) -> str:
     """The last day of a period: 31.3.2026; in English its label."""
     found = None if spoken() == ENGLISH else _LABEL.fullmatch(str(label))
-    if found is None:
-        return clean(label)
+    if found is None or found["day"]:
+        return period(label)
     year = int(found["year"])
     if found["week"]:
         last = date.fromisocalendar(year, int(found["week"]), 7)

@@ -60,10 +60,16 @@ ERRORS = re.compile(
     r"cells |sheet |read_|cast|timestamp|the lead|a lift|a table|a \{kind\}|the \{kind\}|map |fill in the am|"
     r".*( AS | IS NULL|THEN|EXCLUDE|isfinite)|, |at least \{x:whole\} would|are meant|then what|left before|"
     r"\{file\}: (\{periods|revenue is there)|\"\{key|\{n:whole\} (leads have|ids stand|pairs)|1 (lead has|id stands)|"
-    r"\"v_|\(\"v_|them where|a (return|prob)|an amount|customers above|the most that|best found|"
-    r"current plan (kept|held)|delete it"
+    r"\"v_|\(\"v_|them where|a (return|prob)|an amount|customers above|the most that|best found|delete it|"
+    r"current plan (kept|held)"
 )
 MAKERS = ("message", "plural")  # whose first arguments are templates, whatever they look like
+# Where a text stands among the arguments of what takes one as it is: heads of columns, titles, names of checks.
+PLACES = {
+    **dict.fromkeys(("said", "band", "Part", "Page", "Check", "_check"), (0,)),
+    **dict.fromkeys(("text", "named", "value", "over", "bar", "name", "period"), (1,)),
+    "Tile": (0, 1, 2),
+}
 LOOKS = {
     "color",
     "linestyle",
@@ -129,6 +135,12 @@ def in_file(path: Path) -> Iterator[Found]:
                     given.add(id(constant))
                     if re.search(r"[^\W\d_]", _FIELD.sub("", constant.value)):
                         yield Found(constant.value, name)
+        elif isinstance(node, ast.Call) and id(node) not in hidden:
+            for at in PLACES.get(_called(node), ()):
+                for constant in _constants(node.args[at]) if at < len(node.args) else ():
+                    given.add(id(constant))
+                    if re.search(r"[^\W\d_]", constant.value) and constant.value not in NO_TEXT:
+                        yield Found(constant.value, name)
     for node in ast.walk(tree):
         text = node.value if isinstance(node, ast.Constant) else None
         if isinstance(text, str) and id(node) not in hidden | given and _reads_as_text(text):
@@ -193,7 +205,7 @@ WHEN = datetime(2020, 2, 2, tzinfo=UTC)  # the only date in the files: the same 
 QUIET = {"compile", "Literal", "option", "argument", "command", "step", "execute", "sql", "TypeVar", "rate"}
 # Constants that read as a text and are none: marks, keys, what a terminal asks by itself, keys of backtest.json.
 NO_TEXT = {
-    "Cc", "Cf", "Me", "Mn", "Zs", "Visible", "TIMESTAMP WITH TIME ZONE", "Date", "Glyph .* missing from font",
+    "Cc", "Cf", "Me", "Mn", "Zs", "Visible", "TIMESTAMP WITH TIME ZONE", "Glyph .* missing from font",
     "company currency", "home currency", "base currency", "no currency", "(converted) currency", "each channel",
     'history.bad_rows = "leave out"', 'history.fractions = "round" where conversions were shared out', "General",
     "[plan] target = { revenue = 240_000 }, or { won = 45 }", "Print the version and leave.", "Nothing was written.",
@@ -209,7 +221,11 @@ WORDS = (
     "expected contribution", "expected revenue inside the horizon", "PASS", "REVIEW", "FAIL", "UNKNOWN", "total",
     "preview", "sampling", "divergences", "scatter", "written", "columns", "periods", "currency", "outcome", "joined",
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
-    "P(win)",
+    "P(win)", "P(below)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet", "header",
+    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
+    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
+    "(default)", "all", "yes",
+    "spend planned then", "spend as last year",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from forecast.backtest import scores
 from forecast.errors import DataError
 from forecast.saved import BACKTEST, NUMBER, OR_NONE, SpoiltError, read_saved, spoilt
 from forecast.study import BASELINE_NAMES, GUESSES, GateSpec
-from forecast.words import FAIL, PASS, REVIEW, Check, Text, filed, message, worst
+from forecast.words import FAIL, PASS, REVIEW, Check, Text, filed, kept, message, worst
 
 Array = NDArray[np.float64]
 Judged = tuple[Check, bool]  # and whether a threshold was missed
@@ -122,10 +122,17 @@ def summary_of(
         "gate": {
             "status": worst(check.status for check, _ in checks),
             "missed": [filed(check.name) for check, missed in checks if missed],
-            "checks": [check.told() | {"missed": missed} for check, missed in checks],
+            "checks": [
+                check.told() | {"missed": missed, "texts": kept_check(check)} for check, missed in checks
+            ],
         },
         "sampling": _sampling(records),
     }
+
+
+def kept_check(check: Check) -> dict[str, Any]:
+    """The texts of a check as data, for a reader of another language."""
+    return {name: kept(getattr(check, name)) for name in ("name", "value", "threshold", "advice")}
 
 
 def tidy(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -287,7 +294,7 @@ def _unknown(asked: str, judged: str, known: int, origins: int) -> Judged:
     """What came is not known whole at some origins: a sum with a part of it missing is none."""
     text = "{asked:stage} of {known} of {n} origins is known whole"
     if judged != asked:
-        text += "; judged by {judged:stage}"
+        text = "{asked:stage} of {known} of {n} origins is known whole; judged by {judged:stage}"
     advice = "fill in the amounts of the deals, and the cells, that are empty: a part is not what came"
     value = message(text, asked=asked, known=known, n=origins, judged=judged)
     return _check("what came is known", value, "all", REVIEW, advice)
@@ -314,13 +321,13 @@ def _coverage(band: Mapping[str, Any], gate: GateSpec) -> Judged:
     level = band["level"] if bar is None else bar
     p = bdtr(math.floor(hits + 1e-9), size, level) if low else bdtrc(math.ceil(hits - 1e-9) - 1, size, level)
     status = PASS if not missed else FAIL if p < HARDLY else REVIEW
-    way = "narrow: what was called four cases in five was not" if low else "wide"
+    narrow = "in the past the bands were too narrow: what was called four cases in five was not"
     return _check(
         message("coverage of the 80~% band"),
         message("{inside:whole} of {outcomes:whole} inside", **band),
         message("{least:.0%} to {most:.0%}", least=least, most=most),
         status,
-        f"in the past the bands were too {way}",
+        narrow if low else "in the past the bands were too wide",
         missed=missed,
     )
 
@@ -328,7 +335,8 @@ def _coverage(band: Mapping[str, Any], gate: GateSpec) -> Judged:
 def _skill(methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> Judged:
     """Skill against the study's baseline, with its standard error."""
     found = next((m for m in methods if m["method"] == gate.against), None)
-    name, bar = f"skill against {gate.against}", message("at least {least:.2f}", least=gate.skill)
+    name = message("skill against {against:word}", against=gate.against)
+    bar = message("at least {least:.2f}", least=gate.skill)
     if found is None or not math.isfinite(found["skill"]):
         return _check(name, "not known", bar, REVIEW, "the baseline could not be made at these origins")
     value, error = found["skill"], found["skill_se"]
@@ -336,9 +344,8 @@ def _skill(methods: Sequence[Mapping[str, Any]], gate: GateSpec) -> Judged:
     clear = math.isfinite(error) and value + CLEARLY * error < gate.skill
     status = PASS if not missed else FAIL if clear else REVIEW
     said = "{value:.2f} ± {error:.2f}" if math.isfinite(error) else "{value:.2f}"
-    advice = (
-        f"totals were forecast no better than by {gate.against}: use the forecast for what it takes apart"
-    )
+    worse = "totals were forecast no better than by {against:word}: use the forecast for what it takes apart"
+    advice = message(worse, against=gate.against)
     return _check(name, message(said, value=value, error=error), bar, status, advice, missed=missed)
 
 

@@ -18,7 +18,7 @@ from forecast.read.sheets import plain_cell, read_workbook
 from forecast.read.text import SAMPLE, SUM_UP, binary, form_of, read_text, table_rows
 from forecast.read.titles import folded, tiers, title_key
 from forecast.study import nearest
-from forecast.words import Message, Text, message
+from forecast.words import Message, Text, message, period_kind, periods
 
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
@@ -214,7 +214,7 @@ def _unpivoted(grid: Grid, ask: Ask) -> Grid:
     if not beside:
         return turned
     said = "columns that are no {kind} are not read: {titles:list.8}"
-    note = message(said, kind=ask.kind, titles=[grid.title(at) for at in beside])
+    note = message(said, kind=period_kind(ask.kind), titles=[grid.title(at) for at in beside])
     return replace(turned, notes=(*turned.notes, note))
 
 
@@ -251,7 +251,7 @@ def _turned(
         raise DataError(message(said, file=grid.file, row=twice[0]))
     header = ("period", *(grid.header[at] for at in kept), *columns)
     rows = [(*key, *(place.get(name) for name in columns)) for key, place in cells.items()]
-    notes: list[Text] = [message("{n} {kind}s stood across as columns", n=len(across), kind=ask.kind)]
+    notes: list[Text] = [message("{n} stood across as columns", n=periods(len(across), ask.kind or "month"))]
     if unknown:
         notes.append(message("rows of other measures are not read: {names:list.8}", names=sorted(unknown)))
     return Grid(

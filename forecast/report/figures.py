@@ -179,7 +179,7 @@ def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
     """Put names on the y axis, the first on top, and return their heights."""
     at = np.arange(len(names))[::-1].astype(float)
     short = short_names(names, width)
-    ax.set_yticks(at, [short[n] for n in names])
+    ax.set_yticks(at, [text("total") if n == "total" else short[n] for n in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Tile
-from forecast.words import FAIL, PASS, REVIEW, Check, Text, Verdict, clean, message, text, typed
+from forecast.words import FAIL, PASS, REVIEW, Check, Name, Text, Verdict, clean, message, text, typed
 
 MOST_CHECKS = 8  # of a verdict; the report has all of them
 GAP = "   "
@@ -123,7 +123,7 @@ def _wrapped(listing: Listing, width: int) -> list[list[str]]:
             clean(text(row.cells[1])),
         )  # its spaces that do not break are kept
         lines = textwrap.wrap(said, LINE - width - len(GAP), break_on_hyphens=False) or [""]
-        made += [[head if head != last and i == 0 else "", typed(line)] for i, line in enumerate(lines)]
+        made += [[head if head != last and i == 0 else "", typed(Name(line))] for i, line in enumerate(lines)]
         last = head
     return made
 

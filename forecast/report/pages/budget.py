@@ -43,7 +43,7 @@ from forecast.report.figures import (
 )
 from forecast.report.pages.overview import what_to_do
 from forecast.tables import AMOUNT, CHANGE, CURRENCY, GAIN, RATIO, SHARE, Record, records
-from forecast.words import SOFT, Message, Name, Text, known, message, short_names, together
+from forecast.words import Message, Name, Text, known, message, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +134,7 @@ def _split(made: Results) -> Listing:
     columns = [
         Shown(message("Channel, {cur}", cur=made.study.currency), names, "l", "a"),
         value("current", "Current spend", AMOUNT),
-        value("recommended", f"Recom{SOFT}mended", AMOUNT),
+        value("recommended", "Recom\u00admended", AMOUNT),
         value("moved", "Change", CHANGE),
         *([] if made.headline.get("material", True) else [value("best", "Best split", AMOUNT)]),
         band("Nearly as good", CURRENCY, "a", low="low", high="high"),

@@ -223,7 +223,7 @@ def customers_page(made: Results) -> Page | None:
     if "marginal_cac" not in total and "ltv_cac" not in total:
         return None
     picture = _ltv_cac(made, total) if "ltv_cac" in total else None
-    rests = message("LTV rests on {lifetime}.", lifetime=made.study.lifetime)
+    rests = message("LTV rests on {lifetime:word}.", lifetime=made.study.lifetime)
     note = together(COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "")
     return Page(
         "Unit economics of a customer",

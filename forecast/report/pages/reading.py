@@ -60,7 +60,8 @@ def reading_evidence(read: DataRead, sheets: Sequence[Table]) -> list[Part]:
             title = message("Totals of {file:clean}", file=file.file)
             parts.append(Part(title, listings=[totals], note=_blanks(read, file)))
     where = message(
-        "By channel, and every column: {sheets:listed} of report.xlsx.", sheets=[s.sheet for s in sheets]
+        "By channel, and every column: {sheets:listed} of report.xlsx.",
+        sheets=[message(s.sheet) for s in sheets],
     )
     parts[-1] = replace(parts[-1], note=together(parts[-1].note, TOTALS_NOTE, where))
     return parts
@@ -68,7 +69,7 @@ def reading_evidence(read: DataRead, sheets: Sequence[Table]) -> list[Part]:
 
 def _file(read: DataRead, file: FileRead) -> Iterator[Part]:
     rows = [Row([head, said]) for head, said in _facts(read, file) if said]
-    title = message("Read: {file:clean} ({role})", file=file.file, role=file.role)
+    title = message("Read: {file:clean} ({role:word})", file=file.file, role=file.role)
     facts = Listing(["", ""], rows, "ll", "a1", folds=True)
     yield Part(title, listings=[facts], points=file.notes)
     totals = _totals(read, file)
@@ -107,7 +108,9 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
 
 
 def _written(file: FileRead) -> Text:
-    said = [message("{name}~{value}", name=name, value=value) for name, value in file.dialect.items()]
+    said = [
+        message("{name:word}~{value:word}", name=name, value=value) for name, value in file.dialect.items()
+    ]
     return message("{said:list}", said=said) if said else ""
 
 

@@ -227,7 +227,7 @@ def _scenarios(made: Results) -> list[Part]:
     if not all("contribution" in cells for cells in by.values()):
         return [Part("Scenarios", listings=[_in_wins(by)], note=SCENARIO_NOTE)]
     ordered = dict(sorted(by.items(), key=lambda item: -item[1]["contribution"]["mean"]))
-    short, unit = short_names(ordered), made.study.currency
+    short, unit = short_names(ordered), unit_word(made.study.currency)
     lead = scenario_sentence(ordered, short, unit)
 
     frame = made.levers.scenarios.query("measure == 'contribution'").set_index("scenario").loc[list(ordered)]
@@ -247,7 +247,7 @@ def _scenarios(made: Results) -> list[Part]:
     ]
 
 
-def scenario_sentence(ordered: Mapping[str, Cells], short: Mapping[str, str], unit: str) -> Message:
+def scenario_sentence(ordered: Mapping[str, Cells], short: Mapping[str, str], unit: Text) -> Message:
     """The scenario with the largest contribution, whether it pays, and what waiting costs."""
     best, cells = next(iter(ordered.items()))
     money = cells["contribution"]
@@ -265,7 +265,7 @@ def _rows(by: Mapping[str, Cells]) -> list[Record]:
     return [{"scenario": scenario, **cells} for scenario, cells in by.items()]
 
 
-def _in_money(by: Mapping[str, Cells], unit: str) -> Listing:
+def _in_money(by: Mapping[str, Cells], unit: Text) -> Listing:
     def gained(measure: str, head: Text) -> Shown:
         return said(head, lambda row: banded(row[measure], "mean", GAIN), width="2")
 
