@@ -20,8 +20,9 @@ from forecast.history import read_plan
 from forecast.outlook import base_of, compare_scenarios
 from forecast.planning import Forecast, forecast
 from forecast.report import whatif_page
+from forecast.speech import languages
 from forecast.study import load_study
-from forecast.words import clean, message, text
+from forecast.words import clean, message, speaking, text
 from tests.tables_fixture import CLUSTERS, HOSTILE, STEERING
 
 pytestmark = [pytest.mark.outside, needs_browser]
@@ -122,19 +123,37 @@ def test_at_the_plan_it_says_what_the_report_says(chromium, demo, file):
 
 
 def test_every_period_of_the_figure_is_the_run_at_the_plan(chromium, demo, file):
-    """The table behind the fan has the forecast's means, medians and bands."""
+    """The table behind the fan has the forecast's means and bands."""
     with Opened(chromium, file, **WIDE) as opened:
         opened.page.click("summary")
         told = opened.page.inner_text("#numbers")
     rows = demo.forecast[(demo.forecast["channel"] == "total") & (demo.forecast["measure"] == "revenue")]
     for row in rows[rows["period"] != "total"].to_dict("records"):
         ends = row["q10"], row["q90"]
-        for said in (
-            message("{x:number}", x=row["mean"]),
-            message("{x:number}", x=row["q50"]),
-            message("{x:band}", x=ends),
-        ):
+        for said in (message("{x:number}", x=row["mean"]), message("{x:band}", x=ends)):
             assert text(said) in told
+
+
+@pytest.mark.parametrize("language", languages())
+def test_numbers_are_written_as_each_language_writes_them(chromium, demo, tmp_path, language):
+    """What the script writes is what `words` writes: marks, ranges, currency; the TOML keeps its point."""
+    head, cost = demo.headline, demo.told()["economics"]
+    with speaking(language):
+        place = written(demo, tmp_path)
+        said = [
+            text(message("{x:number}~{cur}", x=head["revenue_mean"], cur="EUR")),
+            text(message("{x:band} (80~%)", x=(head["revenue_q10"], head["revenue_q90"]))),
+            text(message("{x:chance}", x=head["p_target"])),
+            text(message("{x:number}", x=cost["ltv_cac"]["mean"])),
+            text(message("Expected revenue")),
+        ]
+    with Opened(chromium, place, **WIDE) as opened:
+        tiles = opened.page.inner_text("#tiles")
+        assert [each for each in said if each not in tiles] == []
+        opened.run("() => { const one = whatIf.levers[0]; one.set(one.plan + 0.5); whatIf.update(); }")
+        assert tomllib.loads(opened.page.input_value("#toml"))["plan"]["periods"] == 3
+        assert opened.run("() => document.documentElement.lang") == language
+        assert opened.said == []
 
 
 def test_a_move_takes_less_than_a_frame(chromium, file):

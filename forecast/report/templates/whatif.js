@@ -618,8 +618,8 @@ const whatIf = (() => {
       for (const [a, b, name] of [["q05", "q95", "wide"], ["q10", "q90", "middle"], ["q25", "q75", "narrow"]]) {
         add("rect", { x: from, width: each, y: y(q[b]), height: Math.max(y(q[a]) - y(q[b]), 0), class: name });
       }
-      add("line", { x1: from, x2: from + each, y1: y(q.q50), y2: y(q.q50), class: "median" });
-      const px = from + each / 2, py = y(plan[h].q50);
+      add("line", { x1: from, x2: from + each, y1: y(q.mean), y2: y(q.mean), class: "expected" });
+      const px = from + each / 2, py = y(plan[h].mean);
       add("path", { d: `M${px} ${py - 4.5}L${px + 4.5} ${py}L${px} ${py + 4.5}L${px - 4.5} ${py}Z`, class: "plan" });
     });
     if (aim) add("line", { x1: left, x2: wide - right, y1: y(aim), y2: y(aim), class: "aim" });
@@ -638,7 +638,7 @@ const whatIf = (() => {
     svg.replaceChildren(...parts);
   }
   const numbers = D.periods.map((label) => {
-    const row = [put("td"), put("td"), put("td")];
+    const row = [put("td"), put("td")];
     $("numbers").append(put("tr", {}, put("th", { scope: "row", text: label }), ...row));
     return row;
   });
@@ -702,7 +702,7 @@ const whatIf = (() => {
     draw(now);
     now[measure].slice(0, H).forEach((q, h) => {
       const write = money ? [number, band] : [count, countBand];
-      numbers[h].forEach((td, n) => { td.textContent = [write[0](q.mean), write[0](q.q50), write[1](q.q10, q.q90)][n]; });
+      numbers[h].forEach((td, n) => { td.textContent = [write[0](q.mean), write[1](q.q10, q.q90)][n]; });
     });
     $("toml").value = toml();
     $("copied").textContent = "";
