@@ -20,8 +20,8 @@ test: $(READY) ## the fast tests, on two cores
 test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 	$(PY) -m pytest -m slow
 
-test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a notebook's kernel
-	@sh tools/outside.sh
+test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a browser, a notebook's kernel
+	@sh tools/outside.sh $(PY)
 	$(PY) -m pytest -m "outside and not slow"
 
 fuzz: $(READY) ## damaged files through every reader, ten minutes (FUZZ_SECONDS, FUZZ_SEED; more: tests/fuzz/fuzz.py)
@@ -56,7 +56,7 @@ $(READY): pyproject.toml constraints.txt tools/make-environment.sh tools/find-py
 
 constraints: ## take up new versions of all dependencies (needs uv)
 	@uv=$$(command -v uv || echo $(VENV)/bin/uv); UV_PYTHON_DOWNLOADS=never $$uv pip compile pyproject.toml \
-		--extra dev --extra notebook --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
+		--extra dev --extra notebook --extra browser --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
 
 # The same sources give the same bytes: files are dated by this number alone (2020-02-02), wherever and whenever built.
 wheel sdist: export SOURCE_DATE_EPOCH := 1580601600

@@ -107,7 +107,8 @@ OUTPUTS = click.option(
     "--outputs",
     type=Kinds(),
     metavar="KINDS",
-    help="Write these only, with commas between: pdf, xlsx, csv, draws. Default: all. summary.json is always written.",
+    help="Write these only, with commas between: pdf, xlsx, csv, whatif, draws. Default: all. summary.json is always "
+    "written.",
 )
 CSV_LOCALE = click.option(
     "--csv-locale",

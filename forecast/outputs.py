@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "pdf": ("report.pdf",),
     "xlsx": ("report.xlsx",),
     "csv": (*TABLE_FILES, *LEVER_FILES, *LEVER_TOTALS, LEFT_OUT_FILE),
+    "whatif": ("whatif.html",),
     "draws": ("draws.nc",),
 }
 RUN_FILES = (*(name for names in KINDS.values() for name in names), SUMMARY_FILE)

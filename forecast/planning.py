@@ -63,6 +63,7 @@ from forecast.outlook import (
     Base,
     Case,
     Flow,
+    Ingredients,
     base_of,
     bottleneck,
     case_of,
@@ -70,6 +71,7 @@ from forecast.outlook import (
     customer_measures,
     flow_of,
     gap_table,
+    ingredients_of,
     known_table,
     lifetime_of,
     sensitivity,
@@ -475,6 +477,11 @@ class Forecast(Results):
         lifetime = lifetime_of(self.case.study)
         others = [lifetime.read] if lifetime.read else []
         return what_was_read(self.case.history, self.case.study, plan=self._planned, others=others)
+
+    @cached_property
+    def ingredients(self) -> Ingredients:
+        """What the page to try things on needs."""
+        return ingredients_of(self.case, self.draws, self._flow, self.plans, seed=self.seed)
 
     # ------------------------------------------------------------------------------------------ what these stand on
 

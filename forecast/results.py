@@ -27,7 +27,17 @@ from forecast.equations import surprise
 from forecast.errors import UsageError
 from forecast.fit import EVIDENCE_LEARNT, Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import DataRead, History
-from forecast.outlook import REPLICATES, UNITS, Flow, chances, in_total, largest, ratio, unit_measures
+from forecast.outlook import (
+    REPLICATES,
+    UNITS,
+    Flow,
+    Ingredients,
+    chances,
+    in_total,
+    largest,
+    ratio,
+    unit_measures,
+)
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.speech import ENGLISH
 from forecast.study import Study, rate_range
@@ -200,6 +210,7 @@ class Results:
     evidence: of the response to spend. sampling: how each part of the model was sampled. decision: where a budget
     is recommended. levers: what would change the forecast. known: events and changes in it. segments, recycling:
     where the study asks for them. backtest: where one belongs to these data. read: what was read of which files.
+    ingredients: of the what-if page.
     """
 
     study: StudyFacts
@@ -229,6 +240,7 @@ class Results:
     recycling: FlowBack | None = None
     backtest: Past | None = None
     read: DataRead | None = None
+    ingredients: Ingredients | None = None
 
     @property
     def checks(self) -> pd.DataFrame:

@@ -111,7 +111,8 @@ def counts(*, cohort: bool = False) -> str:
 
 @pytest.fixture
 def no_paper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs without drawing: in report.pdf and report.xlsx stands the forecast as CSV, all other files are real.
+    """Outputs without drawing: in report.pdf, report.xlsx and whatif.html stands the forecast as CSV, all other
+    files are real.
 
     For tests of what is written when and where; what stands on paper is for tests/report and the demo.
     """
@@ -122,7 +123,11 @@ def no_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     def workbook(made: Results, path: Path, *, created: object) -> None:
         path.write_bytes(made.forecast.to_csv().encode())
 
+    def page(made: Results) -> bytes:
+        return made.forecast.to_csv().encode()
+
     monkeypatch.setattr("forecast.report.pdf.report_pdf", pdf)
+    monkeypatch.setattr("forecast.report.whatif.whatif_page", page)
     monkeypatch.setattr("forecast.report.workbook.write_workbook", workbook)
 
 

@@ -34,7 +34,7 @@ def test_kinds_as_they_are_typed():
     assert chosen("json") == ()
     assert chosen("all") == tuple(KINDS)
     for wrong in ("", "pdf;csv", "docx", "pdf,", "all,pdf"):
-        with pytest.raises(ValueError, match=r"there is no kind .* pdf, xlsx, csv, draws"):
+        with pytest.raises(ValueError, match=r"there is no kind .* pdf, xlsx, csv, whatif, draws"):
             chosen(wrong)
 
 

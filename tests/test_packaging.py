@@ -27,9 +27,10 @@ def _name(requirement: str) -> str:
 
 
 def test_every_dependency_is_pinned_once():
-    """Each dependency that `make setup` installs has one exact version, or one for each platform."""
+    """Each dependency that `make setup` and `make test-outside` install has one exact version, or one a platform."""
     extras = PROJECT["optional-dependencies"]
-    wanted = {_name(line) for line in [*PROJECT["dependencies"], *extras["dev"], *extras["notebook"]]}
+    lines = [*PROJECT["dependencies"], *extras["dev"], *extras["notebook"], *extras["browser"]]
+    wanted = {_name(line) for line in lines}
     assert wanted <= {_name(line) for line in CONSTRAINTS}
     assert all(re.match(r"[a-z0-9._-]+==[0-9][^ ]*( ; .+)?$", line) for line in CONSTRAINTS)
 

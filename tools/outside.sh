@@ -1,9 +1,26 @@
 #!/bin/sh
-# What `make test-outside` needs beside pip: poppler-utils, which reads a PDF back. Where it cannot be installed, the
-# tests that need it are skipped and say so.
+# outside.sh PYTHON: what `make test-outside` needs beside `make setup`. poppler-utils reads a PDF back; Chromium, driven
+# by playwright, opens the what-if page. Where one cannot be installed, the tests that need it are skipped and say so.
 set -eu
-if ! command -v pdftotext >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends poppler-utils; } >/dev/null 2>&1 ||
-        echo "poppler-utils could not be installed; the tests that read the PDF are skipped"
+python=$1
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+apt_install() { # COMMAND PACKAGE
+    have "$1" && return 0
+    if have apt-get && [ "$(id -u)" = 0 ]; then
+        export DEBIAN_FRONTEND=noninteractive
+        { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$2"; } >/dev/null 2>&1 && return 0
+    fi
+    echo "$2 could not be installed; the tests that need it are skipped"
+}
+
+apt_install pdftotext poppler-utils
+have chromium-browser || have google-chrome || apt_install chromium chromium
+
+# The package alone: playwright's own browsers are not downloaded.
+if ! "$python" -c 'import playwright' >/dev/null 2>&1; then
+    { have uv && uv pip install --quiet --python "$python" -c constraints.txt playwright; } >/dev/null 2>&1 ||
+        "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt playwright >/dev/null 2>&1 ||
+        echo "playwright could not be installed; the tests that need it are skipped"
 fi

@@ -15,6 +15,9 @@ from .expectation import earned as earned
 from .expectation import in_the_end as in_the_end
 from .expectation import inside_share as inside_share
 from .expectation import outcome as outcome
+from .ingredients import DELAYS as DELAYS
+from .ingredients import Ingredients as Ingredients
+from .ingredients import ingredients_of as ingredients_of
 from .lifetime import lifetime_of as lifetime_of
 from .lifetime import table_hash as table_hash
 from .lifetime import told as told
@@ -25,6 +28,7 @@ from .open_pipeline import open_units as open_units
 from .open_pipeline import scheduled_before as scheduled_before
 from .open_pipeline import waiting_with as waiting_with
 from .queue import LATEST as LATEST
+from .queue import PATIENCE as PATIENCE
 from .queue import fluid_queue as fluid_queue
 from .queue import let_through as let_through
 from .recycling import with_recycling as with_recycling

@@ -215,7 +215,7 @@ class Case:
         path = (np.concatenate([past, spend]) / future.reference)[:, channels]
         acting = acting_spend(posterior.array("carry")[:, channels], lagged(path, lags, skip=skip))
         beta, base = (posterior.array(name)[:, None, channels] for name in ("elasticity", "base"))
-        answer = response(acting, beta, base, _saturates(posterior.draws), future.now[channels])
+        answer = response(acting, beta, base, saturates(posterior.draws), future.now[channels])
         return np.where(future.responds[channels], answer, 1.0)
 
     def traffic(self, spend: Array | None = None) -> tuple[Array, Array]:
@@ -240,6 +240,6 @@ class Case:
         return inside, later
 
 
-def _saturates(draws: int) -> NDArray[np.bool_]:
+def saturates(draws: int) -> NDArray[np.bool_]:
     """Which draws take the saturating form, (draw, 1, 1): every other one, however the draws are thinned."""
     return (np.arange(draws) * 0.6180339887498949 % 1.0 < 0.5)[:, None, None]

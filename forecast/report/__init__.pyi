@@ -21,4 +21,5 @@ from .pages.scenarios import compared_page as compared_page
 from .pdf import report_pdf as report_pdf
 from .sentences import recommendation as recommendation
 from .terminal import terminal_text as terminal_text
+from .whatif import whatif_page as whatif_page
 from .workbook import write_workbook as write_workbook

@@ -63,6 +63,8 @@ def write_outputs(
     }
     if outlook is not None:
         makers["draws.nc"] = lambda path: write_draws(outlook, path)
+    if made.ingredients is not None:
+        makers["whatif.html"] = lambda path: path.write_bytes(_whatif(made))
     for name, table in _tables(made).items():
         makers[name] = partial(write_csv, table, form=form)
     wanted = files_of(kinds)
@@ -98,6 +100,12 @@ def _pdf(made: Results, stamp: int) -> bytes:
     from forecast.report.pdf import report_pdf  # typst and matplotlib, loaded where they write
 
     return report_pdf(made, timestamp=stamp)
+
+
+def _whatif(made: Results) -> bytes:
+    from forecast.report.whatif import whatif_page
+
+    return whatif_page(made)
 
 
 def left_out_rows(made: Results) -> pd.DataFrame:
