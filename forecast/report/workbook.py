@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,26 @@ def _book(made: Results, created: datetime) -> bytes:
                 sheet.set_header(f"&C&B{FAILED}")
                 sheet.set_tab_color(ORANGE)
     return file.getvalue()
+
+
+def write_tables(
+    title: Text, lines: Sequence[Text], tables: Sequence[Table], path: Path, *, created: datetime
+) -> None:
+    """A workbook of a first sheet with what is said in `lines`, and of tables; `created` is the only date in it."""
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, options | {"in_memory": True}) as book:
+        book.set_properties({"title": _words(title), "created": created.replace(tzinfo=None)})
+        style = _Styles(book)
+        sheet = book.add_worksheet("Summary")
+        sheet.set_column(0, 0, 100)
+        sheet.write_string(0, 0, _words(title), style.title)
+        for row, line in enumerate(lines, start=2):
+            sheet.write_string(row, 0, _words(line), style.text)
+        _for_print(sheet)
+        for table in tables:
+            _sheet(book, style, table)
+    path.write_bytes(file.getvalue())
 
 
 class _Styles:
