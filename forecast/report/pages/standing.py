@@ -236,7 +236,8 @@ def _past(told: Told) -> Page | None:
     )
     drawn = partial(panels, 2.4, lambda ax: plot_backtest(rows, ax, unit=unit))
     alt = message("Bands of each forecast with what came as dots. {lead}", lead=lead)
-    parts = [Part(lead=lead, figure=Picture(drawn, alt), listings=[forecast_then(told)], note=made_by(told))]
+    figure = Picture(drawn, alt) if len(rows) > 1 else None
+    parts = [Part(lead=lead, figure=figure, listings=[forecast_then(told)], note=made_by(told))]
     frame = pd.DataFrame(rows)
     sheet = Table("earlier", "Earlier forecasts", origins(measure), frame)
     return Page(so_many(told, len(rows)), parts, [sheet])
