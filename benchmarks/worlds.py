@@ -8,7 +8,7 @@
 Each world is drawn from one of the families of benchmarks/world_families.py, most of which break an assumption of the
 model. Asked: total revenue of the three months after the as-of date, with spend at the current plan. Told, by family
 and in all: CRPS relative to the mean of the reachable forecast, coverage of the central 50, 80 and 90 % bands with its
-standard error, and the bias of the mean. Resumable: a second call goes on where the first one stopped.
+standard error, and the bias: what came less the mean. Resumable: a second call goes on where the first one stopped.
 
 The study gives each delay as a user would, wrong by a factor of exp(0.3 z). All baselines together need the extra
 `bench`; --baselines leaves some out.
@@ -178,7 +178,7 @@ def table(records: list[dict[str, Any]]) -> pd.DataFrame:
             "worlds": len(found),
             "CRPS/mean": relative.mean(),
             "s.e.": relative.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan,
-            "bias": np.mean([(s["mean"] - came) / mean for s, came, mean in found]),
+            "bias": np.mean([(came - s["mean"]) / mean for s, came, mean in found]),
         }
         for band in BANDS:
             low, high = f"q{100 * (1 - band) / 2:g}", f"q{100 * (1 + band) / 2:g}"

@@ -628,7 +628,7 @@ def rank(json: bool, **options: Any) -> None:
     _show({**result.summary, "folder": result.place}, said, as_json=json)
 
 
-@app.command(short_help="a saved run beside what came, and where the miss came from")
+@app.command(short_help="plan and actual of a saved run, the difference taken apart")
 @click.argument("folder", type=PATH, metavar="RUN_DIR", help="The folder that a run wrote.")
 @STUDY
 @click.option(
@@ -637,22 +637,33 @@ def rank(json: bool, **options: Any) -> None:
     default="given",
     help="Which of its plans was followed.",
 )
+@click.option(
+    "--blocks",
+    type=click.IntRange(1, 40),
+    default=8,
+    metavar="N",
+    help="So many horizons as forecast then, this one among them; forecast anew in closed form where no backtest lies "
+    "beside the run.",
+)
 @OVERRIDES
 @QUIET
+@CSV_LOCALE
 @LANGUAGE
 @JSON
 def score(json: bool, **options: Any) -> None:
-    """Score a saved run by what came since, and say which part of the funnel the miss came from.
+    """Plan and actual of a saved run: the difference taken apart, and what it means for what is still to come.
 
     Reads the history of the study as it is now. Shares of spend, traffic, rates, delay, deal value and chance add up to
-    what came less what was expected. Writes score.json into RUN_DIR.
+    actual less plan. Where a part of the horizon has come: what is open, the chance of the target now, and how far the
+    next forecast is likely to move. Writes score.pdf, score.xlsx, score.csv, score_totals.csv and score.json into
+    RUN_DIR; the run's own files stay as they are.
     """
     from forecast import workflow
     from forecast.report import score_page
     from forecast.words import message
 
     result = _told(workflow.score, **options, today=_today())
-    where = message("Scores: {path}", path=result.place)
+    where = message("Report: {path}\nTables: {folder}/", path=result.place / "score.pdf", folder=result.place)
     said = _page(score_page, result.made, spoken=result.spoken, after=where)
     _show(result.summary, said, as_json=json)
 

@@ -287,6 +287,26 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
 }  # fmt: skip
 
+_SCORED = _columns(
+    Column("period", PERIOD, sums=TOTAL), _CHANNEL, "measure", (by_measure, "plan actual difference"),
+    (SHARE, "share", "difference, share of plan"), (by_measure, EVERY), (SHARE, "pit", "futures below the actual"),
+    (YES_NO, "inside80", "inside 80 %"),
+)  # fmt: skip
+# The tables of a run that is scored, by name: the sheet, and the columns.
+SCORED: dict[str, tuple[str, tuple[Column, ...]]] = {
+    "score": ("Plan and actual", _SCORED),
+    "attribution": ("Where it came from", _columns(_CHANNEL, "measure block", (by_measure, "amount"))),
+    "blocks": ("As planned and as it came", _columns("block stage unit", (RATIO, "then now"))),
+    "ahead": (
+        "Still to come",
+        _columns(
+            "part", (PERIOD, "first last"), "measure", (by_measure, f"so_far {BAND}"), (by_measure, "target"),
+            (CHANCE, "p", "P(target)"),
+        ),
+    ),
+    "checks": ("Checks", _columns("name status value threshold advice")),
+}  # fmt: skip
+
 
 def origins(measure: str) -> tuple[Column, ...]:
     """The columns of a backtest by origin, whose numbers are those of its headline."""

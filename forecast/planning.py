@@ -42,6 +42,7 @@ from forecast.fit import (
     SAMPLER,
     Posterior,
     check_posterior,
+    checked,
     content_hash,
     package_versions,
     preview,
@@ -87,8 +88,8 @@ from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
 from forecast.tables import Table, check_table, plain
-from forecast.verdict import deal_law, plausible_gain, plausible_total, verdict
-from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
+from forecast.verdict import PREVIEW, deal_law, plausible_gain, plausible_total, verdict
+from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together
 
 Array = NDArray[np.float64]
 
@@ -206,6 +207,7 @@ class Forecast(Results):
             "as_of": self.study.as_of,
             "horizon": self.study.horizon,
             "currency": self.study.currency,
+            "target": _aim(self.study),
             "verdict": self.verdict.told(),
             "headline": {**self.headline, "recommendation": recommendation(self)},
             "totals": totals.drop(columns=["period", "channel"]).to_dict("records"),
@@ -625,6 +627,21 @@ def _spend_plan(study: Study, *, given: bool) -> Text:
         "last year": message("as in the same periods a year before, at the recent level"),
     }
     return known.get(study.plan.spend) or message("from {file:clean}", file=study.plan.spend)
+
+
+def to_look_at(study: Study, history: History, posterior: Posterior, seed: int) -> list[Check]:
+    """The checks that a history and a preview of it do not pass now, FAIL first: the audit's, then those of the fit.
+
+    They are those of `forecast check` and of the verdict of a run; that a preview is one is not said again.
+    """
+    judged = judge(study, history, checked(study, history, posterior, seed)).checks
+    found = [*audit_history(history, study), *(c for c in judged if c.name != PREVIEW.name)]
+    return sorted((c for c in found if c.status in (FAIL, REVIEW)), key=lambda c: c.status != FAIL)
+
+
+def _aim(study: StudyFacts) -> dict[str, Any] | None:
+    """The target of the horizon, which whoever scores the run asks for; None without one."""
+    return None if study.target is None else {"measure": study.target_measure, "amount": study.target}
 
 
 def _limits(study: Study, plan: NDArray[np.float64]) -> Message:

@@ -26,7 +26,8 @@ from forecast.words import Message, Text, message
 SEAL, SCHEMA = "sha256", "schema"
 OUTLOOK = 1  # schema of draws.nc
 SUMMARY = 1  # of summary.json
-BACKTEST = 2  # of backtest.json and of the lines of its origins
+BACKTEST = 3  # of backtest.json
+ORIGINS = 2  # of the lines of its origins
 NUMBER = (int, float)
 OR_NONE = (int, float, type(None))
 CHANGED = "its content does not fit its checksum: it was damaged, or changed by hand"

@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from forecast import results, written
-from forecast.backtest import belongs, read_run, read_summary, run_backtest, score_outlook, tidy
+from forecast.backtest import (
+    BLOCKS,
+    account_of,
+    belongs,
+    check_scored,
+    earlier,
+    read_run,
+    read_summary,
+    run_backtest,
+    score_outlook,
+    tidy,
+)
+from forecast.backtest import DRAWS as FEWER
 from forecast.budget import Budget, Fixed, firmness
 from forecast.checking import Done, bundled, read_asked, spoken_by
 from forecast.columns import TOTAL
@@ -35,14 +47,16 @@ from forecast.fit import (
 from forecast.history import History, read_history
 from forecast.leads import rank_leads, read_lead_table, with_returns
 from forecast.outputs import LEFT_OUT_FILE, CsvForm, csv_form, files_of
-from forecast.planning import Forecast, check_compared, forecast, gain_check, judge
+from forecast.planning import Forecast, check_compared, forecast, gain_check, judge, to_look_at
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
+    SCORE_FILES,
     figure_svg,
     recommendation,
     scoring_figure,
     write_csv,
     write_outputs,
+    write_score,
 )
 from forecast.results import Levers, Past, Results, StudyFacts
 from forecast.saved import BACKTEST as SCHEMA
@@ -53,7 +67,7 @@ from forecast.threads import alone
 from forecast.words import speaking
 
 BACKTEST = "backtest.json"  # read again by the next run
-TIDY, TIDY_TOTALS, SCORE = "backtest.csv", "backtest_totals.csv", "score.json"
+TIDY, TIDY_TOTALS = "backtest.csv", "backtest_totals.csv"
 RANKING = ("ranking.csv", "reliability.svg", "scoring.json")
 
 
@@ -392,34 +406,44 @@ def score(
     study: Path,
     *,
     plan: str = "given",
+    blocks: int = BLOCKS,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     today: date | None = None,
+    csv_locale: str | None = None,
 ) -> Done:
-    """Score the run in `folder` by the history of `study` as it is now; writes score.json beside the run.
+    """Score the run in `folder` by the history of `study` as it is now; writes `SCORE_FILES` beside the run.
 
-    plan: which of its two plans was followed. Raises DataError where `folder` holds no run, or nothing of its horizon
-    has come yet.
+    plan: which of its two plans was followed. blocks: so many horizons are shown as forecast then, the run's own among
+    them. Raises DataError where `folder` holds no run, or nothing of its horizon has come yet.
     """
-    teller = progress or Silent()
-    teller.step("reading the run and the history")
+    clock = Clock(progress or Silent())
+    clock.step("read", "reading the run and the history")
     if folder.is_dir():
-        written.check(folder, (SCORE,))
+        written.check(folder, SCORE_FILES)
     outlook, made = read_run(folder)
     if plan not in outlook["plan"].values:
         raise UsageError(f'--plan: the run has {", ".join(map(str, outlook["plan"].values))}; got "{plan}"')
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
-    teller.step("comparing with what came")
-    found = score_outlook(loaded, history, outlook.sel(plan=plan), str(made["as_of"]))
-    summary = {"run": folder.as_posix(), "plan": plan} | found
-    written.write(
-        folder,
-        {SCORE: lambda path: path.write_bytes(json_text(summary).encode())},
-        command="score",
-        inputs=loaded.inputs,
-    )
-    return Done(summary, folder / SCORE, summary, spoken_by(loaded))
+    form = _form(loaded, csv_locale)
+    clock.step("compare", "comparing with what came")
+    followed, seed = outlook.sel(plan=plan), DEFAULT_SEED
+    check_scored(history, followed, str(made["as_of"]))
+    saved = saved_backtest(folder, loaded, history)
+    now = preview(loaded, history, seed=seed, draws=FEWER)
+    found = score_outlook(loaded, history, followed, str(made["as_of"]), seed=seed, posterior=now)
+    told = {"run": folder.as_posix(), "run_id": str(made.get("run_id", "")), "plan": plan} | found
+    clock.step("ahead", "looking at what is still to come")
+    told |= account_of(loaded, history, now, made, followed, told, seed=seed)
+    clock.step("earlier", "looking at earlier horizons")
+    told["earlier"] = earlier(loaded, history, told, saved, blocks=blocks, seed=seed)
+    told["checks"] = to_look_at(loaded, history, now, seed)
+    clock.step("write", "writing the report")
+    spoken = spoken_by(loaded)
+    write_score(folder, told, inputs=loaded.inputs, form=form, spoken=spoken)
+    clock.stop()
+    return Done(plain(told), folder, told, spoken)
 
 
 @alone

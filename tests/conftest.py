@@ -126,8 +126,16 @@ def no_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     def page(made: Results) -> bytes:
         return made.forecast.to_csv().encode()
 
+    def plain(report: object, *, timestamp: int) -> bytes:
+        return b"%PDF-"
+
+    def tables(title: object, lines: object, made: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"xlsx")
+
     monkeypatch.setattr("forecast.report.pdf.report_pdf", pdf)
     monkeypatch.setattr("forecast.report.whatif.whatif_page", page)
+    monkeypatch.setattr("forecast.report.pdf.pdf_of", plain)
+    monkeypatch.setattr("forecast.report.workbook.write_tables", tables)
     monkeypatch.setattr("forecast.report.workbook.write_workbook", workbook)
 
 

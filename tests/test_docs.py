@@ -4,6 +4,8 @@ Blocks are marked by what stands after their language:
 
     console run        each `$ forecast ...` prints just what is shown, and ends well
     console run=3      the same for a command that ends with that exit code; its message is shown
+    console run slow   the same among the slow tests; commands of a block follow each other in one folder, and what is
+                       shown as `...` alone is not compared
     csv file=NAME      (any language) the block is a file, there for the commands of the page
     toml               a study, or a part of one: it loads
     pycon run          lines at the Python prompt, checked as one doctest a page
@@ -17,6 +19,7 @@ import shlex
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import cli_reference
 import pytest
@@ -40,7 +43,7 @@ from forecast.study import (
 ROOT = Path(forecast.__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "models" / "README.md", *sorted(DOCS.glob("*.md"))]
-RUNNABLE = re.compile(r"^```console run(?:=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUNNABLE = re.compile(r"^```console run(?:=(\d+))?( slow)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPTS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,14 +57,19 @@ def _name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-def _examples() -> list[tuple[str, str, str, int]]:
-    """(page, command, shown output, exit code) of each block that opens with ```console run."""
+def _examples() -> list[Any]:
+    """(page, commands with what they show, exit code) of each block that opens with ```console run."""
     found = []
     for page in PAGES:
-        for code, block in RUNNABLE.findall(_text(page)):
-            for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-                command, _, output = part.replace("\\\n", " ").partition("\n")
-                found.append((_name(page), command, output, int(code or 0)))
+        for code, slow, block in RUNNABLE.findall(_text(page)):
+            parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+            shown = [part.replace("\\\n", " ").partition("\n")[::2] for part in parts]
+            marks = [pytest.mark.slow] if slow else []
+            found.append(
+                pytest.param(
+                    _name(page), shown, int(code or 0), id=f"{_name(page)} {shown[0][0]}", marks=marks
+                )
+            )
     return found
 
 
@@ -83,27 +91,34 @@ def test_the_reference_is_up_to_date():
 
 def test_there_are_examples_to_run():
     """The README shows the funnel with its output."""
-    assert [command for page, command, *_ in EXAMPLES if page == "README.md" and "forecast funnel" in command]
+    shown = [
+        command
+        for page, block, _ in (each.values for each in EXAMPLES)
+        if page == "README.md"
+        for command, _ in block
+    ]
+    assert any("forecast funnel" in command for command in shown)
 
 
-@pytest.mark.parametrize(("page", "command", "shown", "code"), EXAMPLES)
-def test_shown_output_is_real(page, command, shown, code, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("page", "block", "code"), EXAMPLES)
+def test_shown_output_is_real(page, block, code, tmp_path, monkeypatch, capsys):
     """Each example prints, from a folder with the files of its page, exactly what the page shows.
 
     In this process, whose start would cost more than most examples: what a process of its own adds to the command is
     tested with the command (tests/test_cli.py, tests/test_end_to_end.py).
     """
-    program, *args = shlex.split(command)
-    assert program == "forecast", "only our own command is run from a page"
     for name, content in FILES.findall(_text(ROOT / page)):
         (tmp_path / name).write_text(content, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [program, *args])
-    with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-        main()
-    said = capsys.readouterr()
-    assert (ended.value.code or 0) == code, said.err
-    assert (said.err if code else said.out) == shown
+    for command, shown in block:
+        program, *args = shlex.split(command)
+        assert program == "forecast", "only our own command is run from a page"
+        monkeypatch.setattr(sys, "argv", [program, *args])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert (ended.value.code or 0) == code, said.err
+        assert shown in ("...\n", said.err if code else said.out)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if PROMPTS.search(_text(page))], ids=_name)

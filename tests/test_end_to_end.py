@@ -44,6 +44,7 @@ SUMMARY = [
     "as_of",
     "horizon",
     "currency",
+    "target",
     "verdict",
     "headline",
     "totals",

@@ -21,11 +21,13 @@ from forecast.backtest import Origin, one_origin, run_backtest
 from forecast.budget import Fixed
 from forecast.cli import app
 from forecast.errors import DataError, StudyError, UsageError
-from forecast.fit import load_posterior
+from forecast.fit import load_posterior, preview
 from forecast.history import read_history
 from forecast.lab import make_leads
 from forecast.outputs import FILES
-from forecast.report import ranking_page, score_page, terminal_text
+from forecast.planning import forecast
+from forecast.report import SCORE_FILES, ranking_page, score_page, terminal_text
+from forecast.signing import verify
 from forecast.study import load_study
 
 ALWAYS = (
@@ -462,21 +464,71 @@ def test_the_command_and_its_gate(small_study: Path, tmp_path: Path):
 # Scores
 
 
-def test_part_of_a_horizon_is_scored(fitted_study: Path, no_paper: None, tmp_path: Path):
-    """Two of three months have come: those are scored, and it says so; the file lies beside the run."""
+def test_a_horizon_is_scored_as_it_comes(
+    fitted_study: Path, no_paper: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Two of three months, then all: files lie beside the run, which stays whole; parts add up to the totals."""
+    monkeypatch.setattr(workflow, "FEWER", 200)
+    monkeypatch.setattr("forecast.backtest.attribution.DRAWS", 200)
     folder = tmp_path / "run"
-    workflow.run(fitted_study, out=folder, overrides=["history.through='2026-04'"], preview=True)
-    result = workflow.score(folder, fitted_study)
-    assert result.summary["come"] == ["2026-05", "2026-06"]
-    assert json.loads((folder / "score.json").read_text(encoding="utf-8"))["name"] == "small"
-    assert "2 of 3 months have come" in terminal_text(score_page(result.summary))
+    workflow.run(fitted_study, out=folder, overrides=["history.through='2026-03'"], preview=True, draws=200)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+    result = workflow.score(folder, fitted_study, blocks=0, overrides=["history.through='2026-05'"])
+    told = json.loads((folder / "score.json").read_text(encoding="utf-8"))
+    assert told == result.summary
+    assert told["come"] == ["2026-04", "2026-05"]
+    assert told["target"]["amount"] == 40_000
+    assert told["running"]["left"] == ["2026-06"]
+    assert 0 <= told["running"]["p_now"] <= 1
+    said = terminal_text(score_page(result.made))
+    assert "2 of 3 months have come" in said
+    assert terminal_text(score_page(told)) == said  # read again it says the same
+    assert "The verdict of the run was FAIL" in terminal_text(score_page({**told, "status": "FAIL"}))
+    assert {path.name for path in folder.iterdir()} - set(before) == {*SCORE_FILES, "manifest.json"}
+
+    told = workflow.score(folder, fitted_study, blocks=0).summary
+    assert all((folder / name).read_bytes() == content for name, content in before.items())
+    assert verify(folder)["differences"] == []
+    parts, totals = (pd.read_csv(folder / name) for name in ("score.csv", "score_totals.csv"))
+    assert not ((parts["period"] == "total") | (parts["channel"] == "total")).any()
+    assert ((totals["period"] == "total") | (totals["channel"] == "total")).all()
+    whole = totals[(totals["period"] == "total") & (totals["channel"] == "total")].set_index("measure")
+    for name in ("plan", "actual", "difference"):
+        summed = parts.groupby("measure")[name].sum()
+        assert summed.to_dict() == pytest.approx(whole[name].to_dict(), abs=1e-5)
+    assert whole.loc["revenue", "difference"] == pytest.approx(told["headline"]["difference"])
+    assert "spend" in whole.index
+    assert told["running"] is None
+    assert told["target"]["met"] == (told["headline"]["actual"] >= 40_000)
+
+
+def test_what_cannot_be_scored_is_refused(fitted_study: Path, no_paper: None, tmp_path: Path):
+    """Nothing has come, other data, a file that somebody put there, draws that are damaged: before anything is made."""
+    folder = tmp_path / "run"
+    workflow.run(fitted_study, out=folder, overrides=["history.through='2026-04'"], preview=True, draws=200)
     with pytest.raises(DataError, match="nothing of it has come yet"):
         workflow.score(folder, fitted_study, overrides=["history.through='2026-04'"])
     with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
         workflow.score(folder, fitted_study, overrides=["history.through='2026-03'"])
+    (folder / "score.csv").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"score\.csv"):
+        workflow.score(folder, fitted_study)
+    (folder / "score.csv").unlink()
     (folder / "draws.nc").write_bytes(b"not a netCDF file")
     with pytest.raises(DataError, match=r"it is no netCDF file of ours .*or run it again"):
         workflow.score(folder, fitted_study)
+
+
+@pytest.mark.slow
+def test_a_run_of_the_python_api_is_scored(small_study: Path, tmp_path: Path):
+    """`Forecast.write` leaves a folder that can be scored, on paper too."""
+    study = load_study(small_study, ["history.through='2026-03'"])
+    history = read_history(study)
+    made = forecast(study, history, preview(study, history, seed=1, draws=200))
+    folder = made.write(tmp_path / "by hand")
+    told = workflow.score(folder, small_study, blocks=2)
+    assert told.summary["headline"]["measure"] == "revenue"
+    assert (folder / "score.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_a_folder_without_a_run_is_refused(fitted_study: Path, tmp_path: Path):

@@ -1,5 +1,9 @@
+from .actuals import check_scored as check_scored
 from .actuals import read_run as read_run
 from .actuals import score_outlook as score_outlook
+from .ahead import look_ahead as look_ahead
+from .ahead import revision as revision
+from .attribution import DRAWS as DRAWS
 from .baselines import BASELINES as BASELINES
 from .comparison import compared_with as compared_with
 from .jobs import Job as Job
@@ -14,6 +18,9 @@ from .origin import scored as scored
 from .running import belongs as belongs
 from .running import run_backtest as run_backtest
 from .scores import region as region
+from .standing import BLOCKS as BLOCKS
+from .standing import account_of as account_of
+from .standing import earlier as earlier
 from .summary import calibration_of as calibration_of
 from .summary import read_summary as read_summary
 from .summary import tidy as tidy

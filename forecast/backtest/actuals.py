@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from forecast.backtest import attribution, scores
 from forecast.bounds import MOST
 from forecast.errors import DataError
-from forecast.fit import DEFAULT_SEED, read_netcdf
+from forecast.fit import DEFAULT_SEED, Posterior, read_netcdf
 from forecast.history import History
 from forecast.outlook import in_total
 from forecast.periods import KINDS, parse_period, period_label, shift
@@ -97,30 +97,48 @@ def _labels(outlook: xr.Dataset, kind: str) -> list[str]:
     return [period_label(day, kind) for day in outlook["period"].values.astype("datetime64[D]")]
 
 
-def score_outlook(
-    study: Study, history: History, outlook: xr.Dataset, as_of: str, *, seed: int = DEFAULT_SEED
-) -> dict[str, Any]:
-    """Scores and attribution of an outlook (draw, period, channel) made as of `as_of`."""
+def check_scored(history: History, outlook: xr.Dataset, as_of: str) -> None:
+    """Whether a history can score an outlook made as of `as_of`, before anything is computed. Raises DataError."""
     if as_of not in history.labels:
         raise DataError(
             f"the run was made as of {as_of}, and the history now has {history.labels[0]} to {history.labels[-1]}: "
             "read it from the same beginning (history.from)"
         )
-    known = history.labels.index(as_of) + 1
     horizon = [period_label(p, history.period) for p in outlook["period"].values.astype("datetime64[D]")]
-    come = len([label for label in horizon if label in history.labels])
-    if not come:
+    if not set(horizon) & set(history.labels):
         raise DataError(
             f"the run looks at {horizon[0]} to {horizon[-1]}, and the history ends with {history.labels[-1]}: nothing "
             "of it has come yet"
         )
-    past = history.as_of(history.periods[known - 1])
+    past = history.as_of(as_of)
     channels = [str(name) for name in outlook["channel"].values]
     if channels != past.channels:
         raise DataError(
             f"the run forecast the channels {', '.join(channels)}, and as of {as_of} the history now has "
             f"{', '.join(past.channels)}: score it with the data that it was made from, and what came since"
         )
+
+
+def score_outlook(
+    study: Study,
+    history: History,
+    outlook: xr.Dataset,
+    as_of: str,
+    *,
+    seed: int = DEFAULT_SEED,
+    posterior: Posterior | None = None,
+) -> dict[str, Any]:
+    """Scores and attribution of an outlook (draw, period, channel) made as of `as_of`.
+
+    Differences and shares of the miss are what came less what was expected. posterior: the preview of the history of
+    now, where it is there already.
+    """
+    check_scored(history, outlook, as_of)
+    known = history.labels.index(as_of) + 1
+    horizon = [period_label(p, history.period) for p in outlook["period"].values.astype("datetime64[D]")]
+    come = len([label for label in horizon if label in history.labels])
+    past = history.as_of(history.periods[known - 1])
+    channels = [str(name) for name in outlook["channel"].values]
     part = outlook.isel(period=slice(0, come))
     later = slice(known, known + come)
     measures = [m for m in (*past.stages, "revenue") if m in part and m in history.counts]
@@ -131,7 +149,7 @@ def score_outlook(
         outcomes = np.column_stack([cells[m][:, place], history.came(m)[later]])
         rows += _scored(m, part[m].values.astype(float), outcomes, channels, horizon[:come])
     planned = np.asarray(part["spend"].values, dtype=float).mean(axis=0)
-    shares, blocks = attribution.attribute(study, past, history, planned, seed=seed)
+    shares, blocks = attribution.attribute(study, past, history, planned, seed=seed, posterior=posterior)
     parts = []
     whole = [m for m in cells if np.isfinite(history.came(m)[later]).all()]  # a part is not what came
     if "revenue" in shares:
@@ -177,6 +195,7 @@ def _scored(
     for i, j in np.argwhere(np.isfinite(outcomes)):
         row: dict[str, Any] = {"measure": measure, "period": periods[i], "channel": names[j]}
         row |= {key: float(values[i, j]) for key, values in found.items()}
+        row["difference"] = row["came"] - row["mean"]
         row |= {b: bool(row[low] <= row["came"] <= row[high]) for b, (low, high) in scores.BANDS.items()}
         rows.append(row)
     return rows

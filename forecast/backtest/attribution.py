@@ -139,14 +139,21 @@ def delays_of(posterior: Posterior, ages: Mapping[str, int], kind: str = "") -> 
 
 
 def attribute(
-    study: Study, past: History, now: History, planned: Array, *, seed: int
+    study: Study,
+    past: History,
+    now: History,
+    planned: Array,
+    *,
+    seed: int,
+    posterior: Posterior | None = None,
 ) -> tuple[dict[str, dict[str, Array]], list[dict[str, Any]]]:
     """Shares of the miss by measure and block (each by channel of `past`), and what each block was then and now.
 
-    planned: spend of the plan by period of the horizon that has come, and channel.
+    planned: spend of the plan by period of the horizon that has come, and channel. posterior: the preview of `now`,
+    where it is there already.
     """
     then_posterior = preview(study, past, seed=seed, draws=DRAWS)
-    now_posterior = preview(study, now, seed=seed, draws=DRAWS)
+    now_posterior = preview(study, now, seed=seed, draws=DRAWS) if posterior is None else posterior
     known, horizon = len(past.periods), len(planned)
     place = [now.channels.index(name) for name in past.channels]
     later = slice(known, known + horizon)

@@ -19,7 +19,7 @@ from typing import Any
 from forecast import threads
 from forecast.bounds import MOST_JSON
 from forecast.errors import DataError, UsageError
-from forecast.saved import BACKTEST, SpoiltError, amiss, sealed, spoilt, unsealed
+from forecast.saved import ORIGINS, SpoiltError, amiss, sealed, spoilt, unsealed
 from forecast.stopping import shelter
 from forecast.words import message
 from forecast.written import append
@@ -101,7 +101,7 @@ def finished(path: Path, settings: Mapping[str, Any], shape: Any = object) -> di
             if number == 1:
                 _check_settings(path, line, settings)
                 continue
-            record = unsealed(line, BACKTEST, {"key": str})
+            record = unsealed(line, ORIGINS, {"key": str})
             wrong = amiss({name: value for name, value in record.items() if name != "key"}, shape)
             if wrong:
                 raise SpoiltError(wrong)
@@ -156,7 +156,7 @@ def run_jobs(
         record: Record = {"error": f"{type(error).__name__}: {error}"} if error else future.result()
         records[key] = record
         if results is not None and error is None:
-            _append(results, sealed({"key": key, **record}, BACKTEST), settings or {})
+            _append(results, sealed({"key": key, **record}, ORIGINS), settings or {})
         if done is not None:
             done(key, record)
 

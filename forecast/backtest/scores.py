@@ -4,7 +4,7 @@
     WIS         weighted interval score of the 50, 80 and 90 % bands and the median; the CRPS seen through quantiles
     coverage    share of outcomes inside a central band, beside the exact binomial region of a share that is right
     PIT         share of draws below what came (half of those equal): uniform over many outcomes where bands are right
-    bias        sum of (mean - came) over sum of came
+    bias        sum of (came - mean) over sum of came: below 0 where forecasts were too high
     skill       1 - CRPS / CRPS of a baseline on the same origins: above 0 is better than the baseline
 
 Outcomes of overlapping horizons are not independent. n origins, `every` periods apart, of a horizon of H periods tell
@@ -121,10 +121,10 @@ def coverage(inside: Array, level: float, worth: float | None = None) -> dict[st
 
 
 def bias(mean: Array, came: Array) -> float:
-    """Sum of errors over the sum of what came; NaN where nothing came."""
+    """What came less what was forecast, over what came, all together; NaN where nothing came."""
     known = np.isfinite(came)
     total = float(came[known].sum())
-    return float((mean - came)[known].sum()) / total if total else math.nan
+    return float((came - mean)[known].sum()) / total if total else math.nan
 
 
 def skill(crps: Array, baseline: Array, worth: float | None = None) -> dict[str, float]:

@@ -374,7 +374,7 @@ def _bias(own: Mapping[str, Any], bar: float) -> Judged:
     missed = bool(not abs(value) <= bar)
     p = 2 * ndtr((bar - abs(value)) / error) if math.isfinite(error) and error > 0 else 1.0
     status = PASS if not missed else FAIL if p < 2 * ndtr(-CLEARLY) else REVIEW
-    way = "above" if value > 0 else "below"
+    way = "below" if value > 0 else "above"
     advice = f"forecasts lay {way} what came: take that off, and find out which stage it is (forecast score)"
     said, within = message("{x:+.1%}", x=value), message("within {x:exact_percent}", x=bar)
     return _check("bias", said, within, status, advice, missed=missed)

@@ -31,7 +31,6 @@ from forecast.history import History
 from forecast.outlook import Base, Outcome, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
 from forecast.study import GoalSpec, Study
-from forecast.words import filed, message
 
 Array = NDArray[np.float64]
 
@@ -83,12 +82,6 @@ def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64])
                 f"{study.place(f'goal.{number + 1}.revenue')}: asks for revenue, and the data have none: add the "
                 "column revenue, give an assumed deal value (funnel.value), or set the goal in customers: won = 45"
             )
-
-
-def name_of(goal: GoalSpec) -> str:
-    """How a goal is called: its name, or what it says."""
-    said = message("{amount:exact} {measure} by {by}", amount=goal.amount, measure=goal.measure, by=goal.by)
-    return goal.name or filed(said)
 
 
 def goal_tables(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> dict[str, pd.DataFrame]:
@@ -153,7 +146,7 @@ class _Look:
         kind = base.case.history.period
         label = period_label(parse_period(goal.from_, kind), kind) if goal.from_ else base.case.labels[0]
         return {
-            "goal": name_of(goal),
+            "goal": goal.title,
             "measure": goal.measure,
             "from": label,
             "by": period_label(parse_period(goal.by, kind), kind),
@@ -213,7 +206,7 @@ class _Look:
             if high / low < 1.001:
                 break
         return {
-            "goal": name_of(self.goal),
+            "goal": self.goal.title,
             "lever": lever,
             "stage": stage,
             "reached": reached,
@@ -248,7 +241,7 @@ def _rate(base: Base, before: str, stage: str) -> float:
 def smallest(base: Base, goal: GoalSpec, needed: float, *, seed: int) -> list[dict[str, Any]]:
     """The smallest budget that the solver finds for a goal over the whole horizon, free to move money; or how far."""
     now = float(base.case.plan.sum())
-    told = {"goal": name_of(goal), "lever": "best budget", "stage": "", "value_now": now}
+    told = {"goal": goal.title, "lever": "best budget", "stage": "", "value_now": now}
     try:
         made = decide(base.case, Target(chance=goal.chance, **{goal.measure: needed}), seed=seed).allocation
     except UsageError:

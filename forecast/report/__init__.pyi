@@ -16,9 +16,11 @@ from .pages.opening import opening_page as opening_page
 from .pages.overview import summary_page as summary_page
 from .pages.past import backtest_page as backtest_page
 from .pages.past import past_page as past_page
-from .pages.past import score_page as score_page
 from .pages.scenarios import compared_page as compared_page
+from .pages.standing import score_page as score_page
 from .pdf import report_pdf as report_pdf
+from .score_files import SCORE_FILES as SCORE_FILES
+from .score_files import write_score as write_score
 from .sentences import recommendation as recommendation
 from .terminal import terminal_text as terminal_text
 from .whatif import whatif_page as whatif_page

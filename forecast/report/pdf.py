@@ -39,13 +39,17 @@ _log = logging.getLogger(__name__)
 
 
 def report_pdf(made: Results, *, timestamp: int) -> bytes:
-    """The report as bytes of a PDF/A-2a, PDF/UA-1; `timestamp` (seconds since 1970) is the only date in the file.
+    """The report of a run as bytes: see `pdf_of`."""
+    return pdf_of(spoken_document(made), timestamp=timestamp)
+
+
+def pdf_of(content: dict[str, Any], *, timestamp: int) -> bytes:
+    """A `document` as bytes of a PDF/A-2a, PDF/UA-1; `timestamp` (seconds since 1970) is the only date in the file.
 
     A sign that the bundled font lacks (Chinese, some emoji) is looked for in the fonts of the machine. Where they lack
     it too, a box stands in its place (see `paper`) and a warning is logged: the standards allow no sign without a
     shape.
     """
-    content = spoken_document(made)
     for bundled_only in (True, False):
         try:
             return _compile(content, bundled_only, timestamp)

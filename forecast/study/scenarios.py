@@ -24,7 +24,7 @@ from forecast.study.file import (
     repeated,
     window_problems,
 )
-from forecast.words import message
+from forecast.words import message, typed
 
 Z80 = 1.2815515655446004  # of a normal: a central range of 80 % reaches so many sd to both sides
 LEVERS = ("rate", "delay", "traffic", "spend", "value", "capacity", "recover")
@@ -222,6 +222,14 @@ class GoalSpec(Table):
     def amount(self) -> float:
         """The number to reach."""
         return next(iter(self._asked().values()))
+
+    @property
+    def title(self) -> str:
+        """How it is called: its name, or what it says."""
+        said = message(
+            "{amount:exact} {measure} by {by}", amount=self.amount, measure=self.measure, by=self.by
+        )
+        return self.name or typed(said)
 
 
 def scenario_problems(

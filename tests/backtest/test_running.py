@@ -170,7 +170,7 @@ def test_the_summary_is_what_the_table_says(made: tuple[list[dict[str, Any]], di
     ]
     own = next(m for m in summary["methods"] if (m["method"], m["measure"]) == (FORECAST, "revenue"))
     assert own["crps"] == pytest.approx(mine["crps"].mean())
-    assert own["bias"] == pytest.approx(mine["mean"].sum() / mine["came"].sum() - 1)
+    assert own["bias"] == pytest.approx(1 - mine["mean"].sum() / mine["came"].sum())
     assert own["inside80"]["inside"] == int(mine["inside80"].sum())
     assert summary["independent"] == pytest.approx(2.5)
     row = next(m for m in summary["methods"] if (m["method"], m["measure"]) == ("spreadsheet", "revenue"))

@@ -124,12 +124,12 @@ def test_no_outcome_at_all() -> None:
 
 
 def test_skill_and_bias_by_hand() -> None:
-    """Half the error is a skill of one half; a forecast a tenth too high has that bias."""
+    """Half the error is a skill of one half; a forecast a tenth too high has that bias, below 0."""
     ours, theirs = np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0])
     found = skill(ours, theirs)
     assert found["skill"] == pytest.approx(0.5)
     assert found["se"] == pytest.approx(np.std([1, 2, 3], ddof=1) / math.sqrt(3) / 4)
     assert skill(theirs, ours)["skill"] == pytest.approx(-1.0)
     came = np.array([100.0, 300.0, np.nan])
-    assert bias(came * 1.1, came) == pytest.approx(0.1)
+    assert bias(came * 1.1, came) == pytest.approx(-0.1)
     assert histogram(np.array([0.0, 0.1, 0.5, 1.0, np.nan])) == [2, 0, 1, 0, 1]

@@ -88,7 +88,7 @@ def test_thresholds_of_the_study_hold() -> None:
     high = gate_of(records_of(20, 20, off=3.0), skill=0.95, bias=0.01)
     assert high["skill against spreadsheet"]["status"] == "FAIL"
     assert high["bias"]["status"] == "FAIL"
-    assert high["bias"]["value"].startswith("+3")
+    assert high["bias"]["value"].startswith("-3")
     assert high["summary"]["gate"]["status"] == "FAIL"
     none = gate_of(records_of(16, 20), against="drift")
     assert none["skill against drift"]["value"] == "not known"

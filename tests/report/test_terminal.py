@@ -66,8 +66,8 @@ def test_cells_stand_in_columns():
     ]
 
 
-def test_prose_wraps_at_words_and_tables_stay():
-    """Where the room is known: below the first word of a check or a point, and no row of a table is torn."""
+def test_prose_wraps_at_words_and_tables_fold():
+    """Where the room is known: below the first word of a check or a point; columns without room go on below."""
     checks = [Check("a name", "REVIEW", "one two three four five six seven", "do this and then that at once")]
     rows = [Row(["a channel", "1 234 567", "1 234 567", "1 234 567"])]
     parts = [
@@ -75,16 +75,47 @@ def test_prose_wraps_at_words_and_tables_stay():
         Part(listings=[Listing(["Name", "one", "two", "three"], rows, "lrrr", "a111")]),
     ]
     page = Page(parts=parts)
-    assert terminal_text(page, 40).splitlines()[:7] == [
+    assert terminal_text(page, 40).splitlines() == [
         "REVIEW  a name: one two three four five",
         "        six seven",
         "        -> do this and then that at once",
         "- a point of more words than a line of",
         "  it can hold",
         "",
-        "Name              one         two       three",
+        "Name              one         two",
+        "a channel   1 234 567   1 234 567",
+        "",
+        "Name            three",
+        "a channel   1 234 567",
     ]
     assert terminal_text(page, 200) == terminal_text(page)
+
+
+def test_heads_then_texts_go_onto_several_lines():
+    """Before a table is folded: numbers stay whole, and no word is broken."""
+    rows = [Row(["something said in words", "1 234 567"]), Row(["short", "8"])]
+    page = Page(parts=[Part(listings=[Listing(["Name", "a long head of many words"], rows, "lr", "a1")])])
+    assert terminal_text(page, 40).splitlines() == [
+        "                          a long head of",
+        "Name                          many words",
+        "something said in words        1 234 567",
+        "short                                  8",
+    ]
+    assert terminal_text(page, 30).splitlines() == [
+        "                        a long",
+        "                       head of",
+        "                          many",
+        "Name                     words",
+        "something said in    1 234 567",
+        "words",
+        "short                        8",
+    ]
+
+
+def test_every_page_fits_a_narrow_terminal():
+    """Of a whole report, no line is longer than 80 signs."""
+    for page in report_of(plausible_tables()).pages:
+        assert max(map(len, terminal_text(page, 80).split("\n"))) <= 80
 
 
 def test_every_page_of_a_report_can_be_typed():

@@ -365,6 +365,14 @@ def test_money(tmp_path: Path):
         )
 
 
+def test_revisions(tmp_path: Path):
+    """Wins and revenue of one company: most changes lie in their band."""
+    said = run("revisions", "--companies", 1, cwd=tmp_path)
+    found = re.findall(r"^ *(\w+)  (\d) of (\d) in their", said, re.MULTILINE)
+    assert [name for name, *_ in found] == ["won", "revenue"]
+    assert all(int(inside) >= 2 for _, inside, _ in found)
+
+
 def test_verdict_alarms(tmp_path: Path):
     """A line for each way of counting, and for each harm; a gap never passes."""
     said = run("verdict_alarms", "--companies", 1, "--harmed", 1, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The past: as it was forecast then beside what came, against simple methods; and a run scored by what came since."""
+"""The past: as it was forecast then beside what came, against simple methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forecast import words
-from forecast.columns import by_measure, unit_of
+from forecast.columns import unit_of
 from forecast.report.document import (
     Listing,
     Page,
@@ -22,7 +22,6 @@ from forecast.report.document import (
     period,
     period_cell,
     said,
-    text,
     value,
 )
 from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, few_ticks, house, legend, panels, scale_of
@@ -64,7 +63,8 @@ def backtest_page(past: Past) -> Page:
     parts = [
         Part(message(title, many=many), lead=lead, figure=Picture(drawn, alt)),
         Part(
-            listings=[_origins(past)], note=together(span(past), worth(past), left_out(past), sampling(past))
+            listings=[origin_rows(past.rows, past.measure, headline_unit(past))],
+            note=together(span(past), worth(past), left_out(past), sampling(past)),
         ),
         Part(message(beside, stage=past.measure), listings=[_methods(past)], note=NOTE),
         Part("Stage by stage, all channels, whole horizon", listings=[_stages(past)]),
@@ -234,29 +234,29 @@ def _when(row: Record) -> Text:
     )
 
 
-def _error(row: Record) -> Text:
-    """How far the expectation was from what came."""
-    return message("{x:change}", x=row["mean"] / row["came"] - 1) if row["came"] else MISSING
+def _difference(row: Record) -> Text:
+    """How far what came was from what was expected, as a share of that: below 0 where the forecast was too high."""
+    return message("{x:+.1%}", x=row["came"] / row["mean"] - 1) if row["mean"] else MISSING
 
 
-def _inside(row: Record) -> Text:
+def inside_of(row: Record) -> Text:
     """Whether what came lies in the 80 % band, or on which side of it."""
     return "yes" if row["inside80"] else "below" if row["came"] < row["q10"] else "above"
 
 
-def _origins(past: Past) -> Listing:
+def origin_rows(rows: Sequence[Record], measure: str, counted_in: Text) -> Listing:
     """A row per origin; those outside their 80 % band stand out."""
-    unit = unit_of(past.measure)
+    unit = unit_of(measure)
     columns = [
         period("origin", "Known to"),
         said("Forecast for", _when, "l", "a"),
-        value("mean", message("Expected, {unit}", unit=headline_unit(past)), unit),
+        value("mean", message("Expected, {unit}", unit=counted_in), unit),
         band(message("80~% band"), unit, "2"),
         value("came", "Came", unit),
-        said("Error", _error),
-        said("Inside", _inside),
+        said("Difference", _difference),
+        said("Inside", inside_of),
     ]
-    return listing(past.rows, columns, strong=lambda row: not row["inside80"])
+    return listing(rows, columns, strong=lambda row: not row["inside80"])
 
 
 def _shares() -> list[Shown]:
@@ -309,81 +309,17 @@ def _stages(past: Past) -> Listing:
     return listing(rows, columns, strong=lambda row: row["measure"] == past.measure)
 
 
-# ------------------------------------------------------------------------------------------------- a run, scored
-
-
-def score_page(told: Mapping[str, Any]) -> Page:
-    """Each measure as forecast and as it came, and where the miss came from; `told`: the content of score.json."""
-    come, horizon = told["come"], told["horizon"]
-    some = message(
-        " ({come} of {n} {period}s have come)", come=len(come), n=len(horizon), period=told["period"]
-    )
-    title = message(
-        "{name} as forecast as of {as_of}, {span}{left}",
-        name=told["name"], as_of=told["as_of"],
-        span=come[0] if len(come) == 1 else message("{first} to {last}", first=come[0], last=come[-1]),
-        left=some if len(come) < len(horizon) else "",
-    )  # fmt: skip
-    return Page(title, [Part(listings=[_scores(told)]), Part(listings=[_attribution(told)])])
-
-
-def _scores(told: Mapping[str, Any]) -> Listing:
-    rows = [row for row in told["scores"] if (row["period"], row["channel"]) == ("total", "total")]
-
-    columns = [
-        said("Measure", lambda row: message("{measure:stage}", **row), "l", "a"),
-        value("mean", "Expected", by_measure),
-        band(message("80~% band"), by_measure),
-        value("came", "Came", by_measure),
-        said("Error", _error),
-        said("Inside", _inside),
-        value("crps", "CRPS"),
-    ]
-    return listing(rows, columns)
-
-
-def _attribution(told: Mapping[str, Any]) -> Listing:
-    """Blocks in the order of the funnel: what each was expected to be, is now, and moved."""
-    parts = [part for part in told["attribution"] if part["channel"] == "total"]
-    moved = {(part["block"], part["measure"]): part["amount"] for part in parts}
-    found: dict[str, list[Record]] = {}
-    for block in told["blocks"]:
-        found.setdefault(block["block"], []).append(block)
-    measures = list(dict.fromkeys(part["measure"] for part in told["attribution"]))
-
-    def blocks(key: str, head: Text) -> Shown:
-        return said(head, lambda row: _together(found.get(row["block"], []), key))
-
-    def amount(measure: str) -> Shown:
-        money = measure == "revenue"
-        head = message("{m:stage}, {cur}" if money else "{m:stage}", m=measure, cur=told["currency"])
-        return said(head, lambda row: message("{x:signed}" if money else "{x:+,.1f}", x=row[measure]))
-
-    names = dict.fromkeys(block for block, _ in moved)
-    rows: list[Record] = [{"block": b} | {m: moved.get((b, m), 0.0) for m in measures} for b in names]
-    sums = {m: sum(row[m] for row in rows) for m in measures}
-    columns = [
-        text("block", "Where the miss came from"),
-        blocks("then", "As forecast"),
-        blocks("now", "As it came"),
-    ]
-    return listing([*rows, {"block": "came less expected"} | sums], [*columns, *map(amount, measures)])
-
-
-def _together(blocks: Sequence[Record], key: str) -> Message:
-    units = {"share": "{x:percent.3}", "days": "{x:.0f} days into {stage:stage}"}
-    each = (message(units.get(block["unit"], "{x:number}"), x=block[key], **block) for block in blocks)
-    return together(*each, between=", ")
-
-
 # -------------------------------------------------------------------------------------------------------- figures
 
 
 @house
-def plot_backtest(rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: Text = "") -> Axes:
+def plot_backtest(
+    rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: Text = "", keyed: bool = True
+) -> Axes:
     """Draw what was forecast at each origin (bands of 50, 80, 90 % and the median) and what came, as dots.
 
-    `rows`: of backtest.json: origin, q05 to q95, came, first, last. A dot outside its 80 % band is orange.
+    `rows`: of backtest.json: q05 to q95, came, first, last, inside80. A dot outside its 80 % band is orange.
+    keyed: with a legend.
     """
     at = np.arange(len(rows), dtype=float)
     factor, label = scale_of([[r["q95"], r["came"]] for r in rows], unit)
@@ -413,7 +349,8 @@ def plot_backtest(rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: Text = "
     ax.set_ylabel(label)
     ax.grid(axis="y")
     labels: list[Text] = [message("median"), "50 %", "80 %", "90 %", "what came", "outside 80 %"]
-    legend(ax, [lines, *handles[::-1], *dots], labels, columns=6, wide=1.0, handle=1.2)
+    if keyed:
+        legend(ax, [lines, *handles[::-1], *dots], labels, columns=6, wide=1.0, handle=1.2)
     return ax
 
 
