@@ -334,12 +334,18 @@ def known(value: Any) -> TypeGuard[float]:
 def formatted(value: Any, spec: str) -> str:
     r"""A number by Python's own spec, with this house's marks: thin spaces between thousands, a true minus.
 
-    >>> formatted(-1234.5, ",.1f"), formatted(0.25, ".0%")
-    ('−1\u202f234.5', '25\xa0%')
+    >>> formatted(-1234.5, ",.1f"), formatted(0.25, ".0%"), formatted(-0.0001, "+.1%")
+    ('−1\u202f234.5', '25\xa0%', '+0.0\xa0%')
     """
     if not known(value):
         return MISSING
-    return _marked(format(value, f"z{spec}" if spec[-1:] in ("f", "%", "g") else spec))
+    if spec[-1:] in (
+        "f",
+        "%",
+        "g",
+    ):  # no zero with a minus; the mark for that stands behind the one for signs
+        spec = f"+z{spec[1:]}" if spec[0] == "+" else f"z{spec}"
+    return _marked(format(value, spec))
 
 
 def _marked(said: str) -> str:

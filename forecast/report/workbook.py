@@ -210,6 +210,7 @@ class _Book:
     def __init__(self, book: Workbook, style: _Styles, *, failed: bool) -> None:
         self.book, self.style, self._failed = book, style, failed
         self._taken: set[str] = set()
+        self._tables: dict[str, int] = {}
 
     def add(self, name: Text, group: str) -> Worksheet:
         """A sheet, set for print: A4, landscape, one page wide, its name above and the number of the page below."""
@@ -223,6 +224,12 @@ class _Book:
         sheet.set_footer(f"&R{typed(message('Page {at} of {all}', at='&P', all='&N'))}")
         sheet.set_tab_color(ORANGE if self._failed else TABS[group])
         return sheet
+
+    def table_name(self, table: str) -> str:
+        """A name for a table of Excel's, no two alike."""
+        self._tables[table] = self._tables.get(table, 0) + 1
+        again = f"_{self._tables[table]}" if self._tables[table] > 1 else ""
+        return f"{table}_table{again}"
 
     def _free(self, name: str) -> str:
         tried, k = name, 2
@@ -429,6 +436,8 @@ class _Block:
         self.book, self.table, self.columns, self._across = book, table, table.shown, across
         self.heads = heads_of(self.columns)
         self.rows, self.sums = list(table.data), list(table.sums)
+        if not self.rows:  # nothing but sums: they are the table
+            self.rows, self.sums = self.sums, []
         if added := table.totals():
             self.sums = [{self.columns[0].name: message("total")} | added]
 
@@ -464,7 +473,7 @@ class _Block:
         looks = [style.head if column.unit in WORDED else style.over for column in self.columns]
         told = [{"header": h, "header_format": look} for h, look in zip(self.heads, looks, strict=True)]
         last = start + len(self.rows)
-        named = {"name": f"{self.table.name}_table", "style": LOOK, "columns": told}
+        named = {"name": self.book.table_name(self.table.name), "style": LOOK, "columns": told}
         sheet.add_table(start, 0, last, len(self.columns) - 1, named)
         lines = [len(textwrap.wrap(head, max(widths[at] - 4, 4))) for at, head in enumerate(self.heads)]
         sheet.set_row(start, LINE * max(lines))
