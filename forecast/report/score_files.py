@@ -49,7 +49,8 @@ def write_score(
             report = score_report(told)
             tables = [table for page in report.pages for table in page.sheets if len(table)]
             created = datetime.fromtimestamp(stamp, UTC)
-            write_tables(report.title, summary_lines(told), tables, path, created=created)
+            lines, cur = summary_lines(told), str(told["currency"])
+            write_tables(report.title, lines, tables, path, created=created, currency=cur)
 
     def paper() -> bytes:
         with speaking(*spoken):

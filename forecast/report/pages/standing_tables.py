@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -286,13 +285,8 @@ def score_tables(told: Told) -> list[Table]:
 
 
 def sheets(told: Told, *names: str) -> list[Table]:
-    """Some of them as sheets of the workbook: rows that sum up others have a sheet of their own."""
-    made: list[Table] = []
-    for table in score_tables(told):
-        if table.name in names:
-            sums = table.sums
-            made += [table.data, replace(sums, sheet=f"{table.sheet}, in all")] if len(sums) else [table]
-    return made
+    """Some of them, for the workbook, which sets rows that sum up others apart."""
+    return [table for table in score_tables(told) if table.name in names]
 
 
 def _frame(name: str, rows: Sequence[Record]) -> pd.DataFrame:
