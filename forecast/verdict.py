@@ -53,7 +53,7 @@ SENSITIVE = 0.05  # power-scaling sensitivity (Kallioinen et al. 2024)
 LEARNT = message("the data's pull above {least:exact}", least=SENSITIVE)
 SHARE_THAT_MATTERS = 0.1  # of what today's traffic brings
 MOVE_THAT_MATTERS = 0.02  # of the total spend
-BEYOND_SEEN = 0.05  # of a recommended amount, above any spend seen
+EXTRAPOLATED = 0.05  # of a recommended amount, above any spend seen
 CLEARLY = 10.0  # difference of AIC
 BAND = 0.8
 LEAST_DEALS = 20
@@ -376,9 +376,9 @@ def _extrapolation(allocation: pd.DataFrame) -> list[Check]:
     """Channels whose recommended spend lies beyond any that was seen; nothing where none does."""
     if not len(allocation):
         return []
-    beyond = list(allocation.loc[allocation["extrapolated"] > BEYOND_SEEN, "channel"])
+    beyond = list(allocation.loc[allocation["extrapolated"] > EXTRAPOLATED, "channel"])
     advice = "part of the recommendation lies above any spend seen so far: move there in steps"
-    most = message("at most {most:exact_percent} of a channel", most=BEYOND_SEEN)
+    most = message("at most {most:exact_percent} of a channel", most=EXTRAPOLATED)
     plain = message(
         "The recommendation spends more on {beyond:list} than was ever spent there: go there in steps.",
         beyond=beyond,

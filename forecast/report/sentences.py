@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from forecast.budget import OBJECTIVES
 from forecast.fit import GATE
+from forecast.verdict import EXTRAPOLATED
 from forecast.words import Message, Text, horizon_words, known, message, together
 
 if TYPE_CHECKING:
@@ -360,15 +361,16 @@ def budget_title(head: Mapping[str, Any]) -> str:
 
 
 def response(table: pd.DataFrame) -> Text:
-    """Beside the response curves: which recommendations lie beyond the spend that history has seen."""
+    """Beside the response curves: which recommendations lie clearly beyond the spend seen (`verdict.EXTRAPOLATED`)."""
     if table.empty:
         return ""
     first = table.groupby("channel", sort=False).first()
-    beyond = [str(c) for c in first.index[first["recommended"] > first["observed_max"]]]
+    seen = (1.0 - EXTRAPOLATED) * first["recommended"] <= first["observed_max"]
+    beyond = [str(c) for c in first.index[~seen]]
     if not beyond:
-        return message("Every recommended amount lies within the spend that history has seen.")
+        return message("No recommended amount lies more than a little above the spend that history has seen.")
     return message(
-        "Beyond the highest spend ever seen (hatched), where the curve is an assumption: {beyond:listed}. "
+        "Clearly beyond the highest spend ever seen (hatched), where the curve is an assumption: {beyond:list}. "
         "Go there in steps.",
         beyond=beyond,
     )

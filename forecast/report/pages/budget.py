@@ -43,6 +43,7 @@ from forecast.report.figures import (
 )
 from forecast.report.pages.overview import what_to_do
 from forecast.tables import AMOUNT, CHANGE, CURRENCY, GAIN, RATIO, SHARE, Record, records
+from forecast.verdict import EXTRAPOLATED
 from forecast.words import Message, Name, Text, known, message, short_names, together
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def firmness_page(made: Results) -> Page | None:
         Part(listings=[_frontier(firm, cur)], note=FRONTIER_NOTE),
         Part("What is worth knowing", lead=firm.advice, listings=[_tests(firm, cur)], note=TEST_NOTE),
     ]
-    beyond = records(firm.ledger[firm.ledger["beyond"] > 0])
+    beyond = records(firm.ledger[firm.ledger["beyond"] > EXTRAPOLATED])
     if beyond:
         parts.append(Part("Beyond the spend ever seen", listings=[_ledger(beyond, cur)], note=LEDGER_NOTE))
     prices = binding(firm, cur)

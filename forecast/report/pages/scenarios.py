@@ -320,12 +320,11 @@ def _goals(made: Results, levers: Levers) -> list[Part]:
             width="2",
         ),
         said(
-            "Median, band",
-            lambda row: Over(message("{q50:number}", **row), CURRENCY.band(row["q10"], row["q90"])),
+            message("Expected, 80~% band"),
+            lambda row: Over(message("{mean:number}", **row), CURRENCY.band(row["q10"], row["q90"])),
             width="3",
         ),
         value("p", "Probability", CHANCE, "2"),
-        ahead("gap_50", message("Ahead, 50~%")),
         ahead("gap_chance", "Ahead, asked"),
     ]
     points = [
