@@ -124,7 +124,7 @@ const whatIf = (() => {
   // Units of the open pipeline (0) and of the horizon (1) by channel and slot; the slot after the horizon is the last.
   let units = [0, 1].map(() => D.channels.map(() => cells(H + 1)));
   let landed = [0, 1].map(() => D.channels.map(() => cells(H + 1)));
-  const rates = cells(H + 1), seen = cell();
+  const rates = cells(H + 1), moving = cell(), ONES = cell().fill(1);
 
   function flowIn(stage) {
     const flow = F[`inflow_${stage}`];
@@ -139,7 +139,10 @@ const whatIf = (() => {
     const lags = delayed(k, s.delays[k]);
     for (let c = 0; c < C; c++) {
       const fixed = D.at_once[k][c], times = fixed ? 1 : s.rates[k];
-      for (let t = 0; t < H; t++) for (let i = 0; i < N; i++) rates[t][i] = Math.min(rate[t * C + c][i] * times, 1);
+      for (let t = 0; t < H; t++) {
+        const now = rates[t], own = rate[t * C + c];
+        for (let i = 0; i < N; i++) now[i] = Math.min(own[i] * times, 1);
+      }
       for (let i = 0; i < N; i++) {
         rates[H][i] = after ? Math.min(rates[H - 1][i] * after[c][i], 1) : rates[H - 1][i];
         tails[c][i] *= rates[H][i];
@@ -154,15 +157,16 @@ const whatIf = (() => {
         for (let t = 0; t < H; t++) to[t].fill(0);
         for (let i = 0; i < N; i++) to[H][i] = from[H][i] * rates[H][i];
         for (let h = 0; h < H; h++) {
-          seen.fill(0);
+          const entered = from[h], own = rates[h], beyond = to[H];
+          for (let i = 0; i < N; i++) beyond[i] += moving[i] = entered[i] * own[i];
           for (let a = 0; a < H - h; a++) {
             const law = lags[ALIKE[k] ? a : (h * H + a) * C + c], there = to[h + a];
             for (let i = 0; i < N; i++) {
-              there[i] += from[h][i] * rates[h][i] * law[i];
-              seen[i] += law[i];
+              const now = moving[i] * law[i];
+              there[i] += now;
+              beyond[i] -= now;
             }
           }
-          for (let i = 0; i < N; i++) to[H][i] += from[h][i] * rates[h][i] * (1 - seen[i]);
         }
         if (kind === 0 && pipeline) {
           for (let t = 0; t <= H; t++) for (let i = 0; i < N; i++) to[t][i] += pipeline[t * C + c][i];
@@ -213,7 +217,7 @@ const whatIf = (() => {
   // s: spend (channel, period); traffic, value, rates (stage), delays (stage) as factors.
   function expected(s) {
     const made = { revenue: cells(H), won: cells(H), eventual: cell(), customers: cell(), worth: cell(), spend: 0 };
-    const tails = [], customers = cells(C);
+    const tails = [], customers = cells(C), won = cell();
     for (let c = 0; c < C; c++) {
       const { inside, tail } = arriving(c, s.spend[c]);
       tails.push(tail.map((x) => x * s.traffic));
@@ -221,13 +225,13 @@ const whatIf = (() => {
       units[1][c][H].fill(0);
       for (let t = 0; t < H; t++) {
         made.spend += s.spend[c][t];
-        for (let i = 0; i < N; i++) {
-          let n = units[1][c][t][i] = inside[t][i] * s.traffic;
-          for (let k = 0; k < STAGES.length; k++) {
-            n *= Math.min(F[`rate_${STAGES[k]}`][t * C + c][i] * (D.at_once[k][c] ? 1 : s.rates[k]), 1);
-          }
-          customers[c][i] += n;
+        const entered = units[1][c][t], from = inside[t];
+        for (let i = 0; i < N; i++) won[i] = entered[i] = from[i] * s.traffic;
+        for (let k = 0; k < STAGES.length; k++) {
+          const rate = F[`rate_${STAGES[k]}`][t * C + c], times = D.at_once[k][c] ? 1 : s.rates[k];
+          for (let i = 0; i < N; i++) won[i] *= Math.min(rate[i] * times, 1);
         }
+        for (let i = 0; i < N; i++) customers[c][i] += won[i];
       }
     }
     flowIn(D.stages[0]);
@@ -236,24 +240,32 @@ const whatIf = (() => {
       move(k, tails, s);
     }
     const back = F.refund_share, law = F.refund_law, share = cells(H);
+    const wins = cell(), brought = cell();
     for (let c = 0; c < C; c++) {
-      for (let i = 0; i < N; i++) {
-        const kept = back ? 1 - back[c][i] : 1;
-        let wins = 0, brought = 0;
-        for (let t = 0; t <= H; t++) {
-          const old = units[0][c][t][i], fresh = units[1][c][t][i];
-          const value = !money ? 1 : s.value * (t < H ? F.log_value[t * C + c][i] : F.log_later_value[c][i]);
-          wins += fresh;
-          brought += fresh * value;
-          if (t === H) continue;
-          made.won[t][i] += old + fresh;
-          made.revenue[t][i] += (old + fresh) * value;
-          if (back) share[t][i] += (old + fresh) * value * back[c][i];
+      wins.fill(0);
+      brought.fill(0);
+      for (let t = 0; t <= H; t++) {
+        const old = units[0][c][t], fresh = units[1][c][t];
+        const value = money ? (t < H ? F.log_value[t * C + c] : F.log_later_value[c]) : ONES;
+        for (let i = 0; i < N; i++) {
+          wins[i] += fresh[i];
+          brought[i] += fresh[i] * value[i] * s.value;
         }
-        const later = money ? s.value * F.log_later_value[c][i] : 1;
-        made.eventual[i] += kept * (brought + tails[c][i] * later);
-        made.customers[i] += customers[c][i];
-        made.worth[i] += customers[c][i] * kept * (wins > 0 ? brought / wins : later);
+        if (t === H) continue;
+        const count = made.won[t], revenue = made.revenue[t];
+        for (let i = 0; i < N; i++) {
+          const all = old[i] + fresh[i], worth = all * value[i] * s.value;
+          count[i] += all;
+          revenue[i] += worth;
+          if (back) share[t][i] += worth * back[c][i];
+        }
+      }
+      const later = money ? F.log_later_value[c] : ONES, mine = customers[c];
+      for (let i = 0; i < N; i++) {
+        const kept = back ? 1 - back[c][i] : 1, last = later[i] * s.value;
+        made.eventual[i] += kept * (brought[i] + tails[c][i] * last);
+        made.customers[i] += mine[i];
+        made.worth[i] += mine[i] * kept * (wins[i] > 0 ? brought[i] / wins[i] : last);
       }
     }
     for (let h = 0; back && h < H; h++) {
@@ -269,27 +281,53 @@ const whatIf = (() => {
     spend: spendOf(D.plans[name]), traffic: 1, value: 1, rates: STAGES.map(() => 1), delays: STAGES.map(() => 1),
   });
   const base = expected(atPlan("given"));
-  const mean = (draws) => draws.reduce((a, b) => a + b, 0) / draws.length;
-  // A draw's chance is that of its total at the plan, about zero over all draws; it grows with the root of what is
-  // expected, as that of counts does.
-  function simulated(made) {
-    const draws = { revenue: cells(H), won: cells(H), eventual: cell() };
-    const one = (to, now, then, came, fixed) => {
-      const off = mean(came) - mean(then) - (fixed ? mean(fixed) : 0);
-      for (let i = 0; i < N; i++) {
-        const luck = came[i] - (fixed ? fixed[i] : 0) - then[i] - off;
-        const scale = then[i] > 0 ? Math.sqrt(Math.max(now[i], 0) / then[i]) : 1;
-        to[i] = Math.max(now[i] + luck * scale, 0) + (fixed ? fixed[i] : 0);
-      }
-    };
-    for (let t = 0; t < H; t++) {
-      one(draws.won[t], made.won[t], base.won[t], F.chance_won[t]);
-      if (money) one(draws.revenue[t], made.revenue[t], base.revenue[t], F.chance_revenue[t], beside[t]);
-    }
-    if (money) one(draws.eventual, made.eventual, base.eventual, F.chance_eventual[0]);
-    return draws;
+  // The chance of a draw is how far the root of its simulated total lies from the root of the expected one at the plan:
+  // of counts, and of sums of deals, that spreads alike whatever is expected. It says nothing of what is not known, so
+  // each expected total meets the chance of several draws, its own first: ends of bands rest on more than N numbers.
+  const gcd = (a, b) => (b ? gcd(b, a % b) : a);
+  const meets = [1];
+  for (let m = 1; meets.length < Math.min(8, N); m++) {
+    let one = Math.floor(N * ((m * 0.6180339887498949) % 1)) + 1;
+    while (gcd(one, N) > 1) one++;
+    meets.push(one % N || 1);
   }
-  const sum = (rows) => rows[0].map((_, i) => rows.reduce((all, row) => all + row[i], 0));
+  const partners = meets.map((step, m) => Int32Array.from({ length: N }, (_, i) => (i * step + 17 * m) % N));
+  const lucks = (then, came, fixed) => {
+    return then.map((x, i) => Math.sqrt(Math.max(came[i] - (fixed ? fixed[i] : 0), 0)) - Math.sqrt(Math.max(x, 0)));
+  };
+  const luck = {
+    won: base.won.map((then, t) => lucks(then, F.chance_won[t])),
+    revenue: money ? base.revenue.map((then, t) => lucks(then, F.chance_revenue[t], beside[t])) : [],
+    eventual: money ? lucks(base.eventual, F.chance_eventual[0]) : null,
+  };
+  function simulated(made) {
+    const one = (now, chance, fixed) => {
+      const to = new Float64Array(N * meets.length);
+      const root = now.map((x) => Math.sqrt(Math.max(x, 0)));
+      partners.forEach((partner, m) => {
+        for (let i = 0; i < N; i++) {
+          const x = Math.max(root[i] + chance[partner[i]], 0);
+          to[m * N + i] = x * x + (fixed ? fixed[i] : 0);
+        }
+      });
+      return to;
+    };
+    return {
+      won: made.won.map((now, t) => one(now, luck.won[t])),
+      revenue: money ? made.revenue.map((now, t) => one(now, luck.revenue[t], beside[t])) : [],
+      eventual: money ? one(made.eventual, luck.eventual) : null,
+    };
+  }
+  const sum = (rows) => {
+    const all = new Float64Array(rows[0].length);
+    for (const row of rows) for (let i = 0; i < all.length; i++) all[i] += row[i];
+    return all;
+  };
+  const mean = (draws) => {
+    let all = 0;
+    for (let i = 0; i < draws.length; i++) all += draws[i];
+    return all / draws.length;
+  };
   const LEVELS = { q05: 0.05, q10: 0.1, q25: 0.25, q50: 0.5, q75: 0.75, q90: 0.9, q95: 0.95 };
   function spread(draws, expects = draws) { // the mean is that of what is expected, where that is known
     const line = Float64Array.from(draws).sort(), told = { mean: mean(expects) };
@@ -308,7 +346,7 @@ const whatIf = (() => {
       const whole = sum(draws[measure]);
       told[measure].push(spread(whole, sum(expects)));
       if (D.target && D.target.measure === measure) {
-        told.target = whole.reduce((n, x) => n + (x >= D.target.amount ? 1 : 0), 0) / N;
+        told.target = whole.reduce((n, x) => n + (x >= D.target.amount ? 1 : 0), 0) / whole.length;
       }
     }
     if (money) told.eventual = [spread(draws.eventual, made.eventual)];
