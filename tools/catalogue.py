@@ -205,6 +205,7 @@ WHEN = datetime(2020, 2, 2, tzinfo=UTC)  # the only date in the files: the same 
 QUIET = {"compile", "Literal", "option", "argument", "command", "step", "execute", "sql", "TypeVar", "rate"}
 # Constants that read as a text and are none: marks, keys, what a terminal asks by itself, keys of backtest.json.
 NO_TEXT = {
+    "Table Style Light 1", "mmm 2026  ", "mmm yyyy",
     "Cc", "Cf", "Me", "Mn", "Zs", "Visible", "TIMESTAMP WITH TIME ZONE", "Glyph .* missing from font",
     "company currency", "home currency", "base currency", "no currency", "(converted) currency", "each channel",
     'history.bad_rows = "leave out"', 'history.fractions = "round" where conversions were shared out', "General",
@@ -221,8 +222,8 @@ WORDS = (
     "expected contribution", "expected revenue inside the horizon", "PASS", "REVIEW", "FAIL", "UNKNOWN", "total",
     "preview", "sampling", "divergences", "scatter", "written", "columns", "periods", "currency", "outcome", "joined",
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
-    "P(win)", "P(below)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet", "header",
-    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
+    "P(win)", "P(below)", "P(target)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet",
+    "header",    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
     "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
     "(default)", "all", "yes",
     "spend planned then", "spend as last year",
