@@ -340,7 +340,7 @@ def test_files_are_english_in_every_language(tables: Results):
 def test_the_workbook_speaks_and_keeps_its_numbers(
     tables: Results, monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
-    """Names of sheets, heads, labels are marked; codes, names of cells and what was typed are not; numbers are the same."""
+    """Names of sheets, heads, labels are marked, codes and what was typed are not; numbers are the same."""
     import openpyxl
 
     books = []
