@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -258,17 +258,27 @@ def catalogue(language: str) -> Catalog:
     return made
 
 
+def _key(message: Message) -> tuple[str, str]:
+    one = message.id if isinstance(message.id, str) else message.id[0]
+    return one, message.context or ""
+
+
 def updated(language: str) -> Catalog:
-    """The catalogue of a language with every template of the code, translations kept, and no others."""
+    """The catalogue of a language with every template of the code, and no others; translations are kept.
+
+    Those of templates that are gone stay at the end, marked as obsolete: one that comes back finds its translation.
+    """
     path = CATALOGUES / language / f"{DOMAIN}.po"
     made = catalogue(language)
     if path.is_file():
         with path.open("rb") as file:
             old = read_po(file, locale=language)
+        memory = {_key(message): message for message in (*old.obsolete.values(), *old) if message.id}
         for message in made:
-            known = old.get(message.id, context=message.context) if message.id else None
-            if known is not None and message.id:
+            known = memory.pop(_key(message), None) if message.id else None
+            if known is not None and isinstance(known.id, str) == isinstance(message.id, str):
                 message.string = known.string
+        made.obsolete.update({str(key): gone for key, gone in sorted(memory.items()) if gone.string})
         made.mime_headers  # noqa: B018 - sets the plural forms
     return made
 
