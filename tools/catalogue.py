@@ -240,7 +240,7 @@ WORDS = (
     "P(win)", "P(below)", "P(target)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet",
     "header",    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
     "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
-    "(default)", "all", "yes",
+    "(default)", "all", "yes", "chance",
     "spend planned then", "spend as last year",
 )  # fmt: skip
 
