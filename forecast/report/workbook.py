@@ -118,7 +118,7 @@ def _about(made: Results) -> list[Text]:
     first, last = study.horizon[0], study.horizon[-1]
     about = message(when, first=first, last=last, as_of=study.as_of, currency=study.currency)
     return [
-        message("{status}: {sentence}", status=made.verdict.status, sentence=made.verdict.sentence),
+        message("{status:word}: {sentence}", status=made.verdict.status, sentence=made.verdict.sentence),
         about,
     ]
 
