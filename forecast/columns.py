@@ -233,7 +233,8 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "goals": (
         "Goals",
         _columns(
-            "goal measure", (PERIOD, "from by"), (by_measure, f"amount so_far {BAND}"), (CHANCE, "chance p"),
+            "goal measure", (PERIOD, "from by"), (by_measure, f"amount so_far {BAND}"),
+            (CHANCE, "chance", "chance asked"), (CHANCE, "p"),
             (by_measure, "gap_50 gap_chance"),
         ),
     ),

@@ -226,14 +226,14 @@ def _predictive(records: Records) -> list[Check]:
         if wrong:
             value = message(
                 "{place}: {seen} seen, {expected} expected ({p})",
-                place=[t for t in (least["part"], least["channel"]) if t],
+                place=[t for t in (part_word(str(least["part"])), least["channel"]) if t],
                 seen=_short(least["seen"]), expected=_short(least["expected"]), p=_p(p),
             )  # fmt: skip
         named = message("model and history: {name:word}", name=name)
         far = MISSED_MONEY if least["part"] == "revenue" else MISSED
         plain = message(
-            "{place}: {remedy}.",
-            place=[t for t in (least["part"], least["channel"]) if t],
+            "{place}: {remedy:word}.",
+            place=[t for t in (part_word(str(least["part"])), least["channel"]) if t],
             remedy=far if missed else remedy,
         )
         checks.append(_check(named, value, _AT_LEAST, wrong, far if missed else remedy, plain))
@@ -339,7 +339,34 @@ def _kind(record: Mapping[str, Any]) -> str:
 
 
 def _named(record: Mapping[str, Any]) -> Message:
-    return message("{names}", names=[t for t in (str(record["quantity"]), str(record["channel"])) if t])
+    names = [part_word(str(record["quantity"])), str(record["channel"])]
+    return message("{names}", names=[name for name in names if name])
+
+
+def part_word(name: str) -> Text:
+    """A part or a quantity of the fit in words; the name of a stage, or of anything else, as it is."""
+    kind, into, stage = name.partition(" into ")
+    if into and kind in _INTO:
+        return message(_INTO[kind], stage=stage)
+    before, to, after = name.partition(" to ")
+    if to and " " not in name.replace(" to ", "", 1):
+        return message("{before} to {stage}", before=before, stage=after)
+    if name.startswith("losses before "):
+        return message("losses before {stage}", stage=name.removeprefix("losses before "))
+    return _QUANTITIES.get(name, name)
+
+
+_INTO = {
+    "rate": "rate into {stage}",
+    "delay": "delay into {stage}",
+    "cv of the delay": "cv of the delay into {stage}",
+}
+_QUANTITIES = {
+    name: message("{stage:stage}", stage=name) for name in ("revenue", "leads", "qualified", "won")
+} | {
+    "elasticity": message("elasticity"),
+    "visitors": message("{stage:stage}", stage="visitors"),
+}
 
 
 def _mostly_prior(record: Mapping[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -202,16 +202,32 @@ def _hidden(tree: ast.AST) -> set[int]:
 
 
 WHEN = datetime(2020, 2, 2, tzinfo=UTC)  # the only date in the files: the same texts, the same bytes
-QUIET = {"compile", "Literal", "option", "argument", "command", "step", "execute", "sql", "TypeVar", "rate"}
+QUIET = {
+    *(
+        "compile",
+        "Literal",
+        "option",
+        "argument",
+        "command",
+        "step",
+        "execute",
+        "sql",
+        "TypeVar",
+        "rate",
+        "startswith",
+    ),
+    *("endswith", "removeprefix", "removesuffix", "partition", "split"),
+}
 # Constants that read as a text and are none: marks, keys, what a terminal asks by itself, keys of backtest.json.
 NO_TEXT = {
+    "Table Style Light 1", "mmm 2026  ", "mmm yyyy",
     "Cc", "Cf", "Me", "Mn", "Zs", "Visible", "TIMESTAMP WITH TIME ZONE", "Glyph .* missing from font",
     "company currency", "home currency", "base currency", "no currency", "(converted) currency", "each channel",
     'history.bad_rows = "leave out"', 'history.fractions = "round" where conversions were shared out', "General",
     "[plan] target = { revenue = 240_000 }, or { won = 45 }", "Print the version and leave.", "Nothing was written.",
     "  Number (0: leave it open)", "  (empty: leave it open)", "interrupted; no outputs were written", "optimal, to",
     "could not be displayed", "first period", "last period", "a limit", "best found", "current plan kept",
-    "current plan held", "the verdict is FAIL", "the plan is not the recommended one", EXIT_CODES,
+    "current plan held", "cv of the delay", "the verdict is FAIL", "the plan is not the recommended one", EXIT_CODES,
     "The report shows boxes for signs that no font here has; report.xlsx holds every name in full.",
     "{path}: the record cannot be written ({reason}); give another one with --record",
 }  # fmt: skip
@@ -221,10 +237,10 @@ WORDS = (
     "expected contribution", "expected revenue inside the horizon", "PASS", "REVIEW", "FAIL", "UNKNOWN", "total",
     "preview", "sampling", "divergences", "scatter", "written", "columns", "periods", "currency", "outcome", "joined",
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
-    "P(win)", "P(below)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet", "header",
-    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
+    "P(win)", "P(below)", "P(target)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet",
+    "header",    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
     "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
-    "(default)", "all", "yes",
+    "(default)", "all", "yes", "chance",
     "spend planned then", "spend as last year",
 )  # fmt: skip
 
@@ -242,17 +258,27 @@ def catalogue(language: str) -> Catalog:
     return made
 
 
+def _key(message: Message) -> tuple[str, str]:
+    one = message.id if isinstance(message.id, str) else message.id[0]
+    return one, message.context or ""
+
+
 def updated(language: str) -> Catalog:
-    """The catalogue of a language with every template of the code, translations kept, and no others."""
+    """The catalogue of a language with every template of the code, and no others; translations are kept.
+
+    Those of templates that are gone stay at the end, marked as obsolete: one that comes back finds its translation.
+    """
     path = CATALOGUES / language / f"{DOMAIN}.po"
     made = catalogue(language)
     if path.is_file():
         with path.open("rb") as file:
             old = read_po(file, locale=language)
+        memory = {_key(message): message for message in (*old.obsolete.values(), *old) if message.id}
         for message in made:
-            known = old.get(message.id, context=message.context) if message.id else None
-            if known is not None and message.id:
+            known = memory.pop(_key(message), None) if message.id else None
+            if known is not None and isinstance(known.id, str) == isinstance(message.id, str):
                 message.string = known.string
+        made.obsolete.update({str(key): gone for key, gone in sorted(memory.items()) if gone.string})
         made.mime_headers  # noqa: B018 - sets the plural forms
     return made
 

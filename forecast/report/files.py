@@ -105,7 +105,8 @@ def _pdf(made: Results, stamp: int) -> bytes:
 def _whatif(made: Results) -> bytes:
     from forecast.report.whatif import whatif_page
 
-    return whatif_page(made)
+    with made.study.speaking():
+        return whatif_page(made)
 
 
 def left_out_rows(made: Results) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from forecast.report.document import (
 from forecast.report.pages.reading import SHEETS as READING
 from forecast.report.pages.reading import reading_evidence, reading_parts
 from forecast.tables import DAYS, RATIO, RHAT, WHOLE, Record, records
+from forecast.verdict import part_word
 from forecast.words import MISSING, Name, Text, known, message, short_names
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _sampling(sampling: pd.DataFrame) -> Part:
         return RATIO.said(row["min_bfmi"]) if known(row.get("min_bfmi")) else ""
 
     columns: list[Shown] = [
-        text("part", "Part of the model"),
+        said("Part of the model", lambda row: part_word(str(row["part"])), "l", "a"),
         value("max_rhat", "Largest R-hat", RHAT),
         value("min_ess_bulk", "Smallest bulk ESS", WHOLE),
         value("min_ess_tail", "Smallest tail ESS", WHOLE),
