@@ -527,7 +527,9 @@ def heads_of(columns: Iterable[Column]) -> list[str]:
     heads: list[str] = []
     taken: set[str] = set()
     for at, column in enumerate(columns, start=1):
-        said = re.sub(r"_(x[0-9A-Fa-f]{4}_)", r"\1", _words(column.title)).replace("<r>", "< r>").strip()
+        said = (
+            re.sub(r"_(x[0-9A-Fa-f]{4}_)", r"\1", clean(typed(column.title))).replace("<r>", "< r>").strip()
+        )
         head = said = said[:MOST_HEAD] or str(at)
         k = 2
         while (alike := unicodedata.normalize("NFKC", head).casefold()) in taken:
