@@ -192,7 +192,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         "Elasticities",
         _columns(
             "channel", (RATIO, "elasticity_mean", "elasticity, expected"), (RATIO, "q10", "elasticity, 10 %"),
-            (RATIO, "q90", "elasticity, 90 %"), (SHARE, "evidence", "learnt from the data (share)"),
+            (RATIO, "q90", "elasticity, 90 %"), (SHARE, "evidence", "elasticity learnt (share)"),
             (YES_NO, "assumed"), "sentence",
         ),
     ),
@@ -200,7 +200,8 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "tests": (
         "Worth of tests",
         _columns(
-            "channel", (CURRENCY, "worth_of_knowing error"), (WHOLE, "periods"), (SHARE, "swing"), _LEARNT,
+            "channel", (CURRENCY, "worth_of_knowing error"), (WHOLE, "periods"), (SHARE, "swing"),
+            (SHARE, "learnt", "a test teaches (share)"),
             (CURRENCY, "worth cost"), (YES_NO, "advised"),
         ),
     ),

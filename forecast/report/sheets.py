@@ -25,7 +25,7 @@ from forecast.words import Text, message
 if TYPE_CHECKING:
     from forecast.results import Results
 
-SUMMARY, FORECAST, BUDGET, EVIDENCE = "Summary", "Forecast", "Budget", "Evidence"
+SUMMARY, FORECAST, BUDGET, EVIDENCE = "Summary", "Forecast", "Budget", "What it rests on"
 GROUPS = (SUMMARY, FORECAST, BUDGET, EVIDENCE)
 RECENT = 36  # periods of the past beside the forecast
 # By table, in the order of the sheets: the group, and what the sheet is.

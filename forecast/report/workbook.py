@@ -497,7 +497,7 @@ class _Block:
                 continue
             unit = unit_in(column.unit, values)
             if unit == YES_NO:
-                sheet.write_boolean(row, at, bool(value), style.top)
+                sheet.write_boolean(row, at, bool(value))  # in no format: in one, some programs show 1 and 0
             elif not isinstance(value, str | Message):
                 _cell(sheet, row, at, value, style.number(unit, bold=bold))
             elif unit == PERIOD and isinstance(value, str) and value not in column.sums:

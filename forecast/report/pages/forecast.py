@@ -25,7 +25,7 @@ from forecast.report.document import (
 )
 from forecast.report.figures import BLUE, INK, ORANGE, house, name_rows, panels, scale_of
 from forecast.report.pages.overview import total
-from forecast.tables import COUNT, CURRENCY, RATIO, Record, records
+from forecast.tables import COUNT, RATIO, Record, records
 from forecast.words import Text, known, message
 
 MOST_CHANNELS = 20  # channels in the table
@@ -93,7 +93,7 @@ def _totals(made: Results) -> Listing:
     rows = [row for measure in every if known((row := total(made.forecast, measure)).get("mean"))]
 
     def measured(row: Record) -> Text:
-        said_by = "{stage:stage}, {cur}" if unit_of(row["measure"]) is CURRENCY else "{stage:stage}"
+        said_by = "{stage:stage}, {cur}" if unit_of(row["measure"]).money else "{stage:stage}"
         return message(said_by, stage=row["measure"], cur=made.study.currency)
 
     def spread(low: str, high: str, head: str) -> Shown:

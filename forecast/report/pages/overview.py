@@ -23,7 +23,7 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import BLUE, INK, ORANGE, SKY, area, house, legend, line, panels, scale_of
-from forecast.tables import AMOUNT, CHANGE, COUNT, CURRENCY, Record, Unit, records
+from forecast.tables import AMOUNT, CHANGE, COUNT, CURRENCY, GAIN, Record, Unit, records
 from forecast.words import SOFT, Message, Text, known, message, period, plural, together
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _budget(made: Results) -> list[Part]:
         ),
         value("expected_contribution_current", "Brings now"),
         value("expected_contribution_recommended", "Would bring"),
-        value("gain", "Gain", CHANGE),
+        value("gain", "Gain", GAIN),
     ]
     listed = listing([*shown, whole], columns, strong=lambda row: row is whole)
     return [
