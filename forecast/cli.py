@@ -227,7 +227,11 @@ def _spoken_in(language: str | None, say: Callable[..., str], *given: Any) -> Ca
 def _in_language(options: dict[str, Any]) -> dict[str, Any]:
     """The options of a job, in which the language that was asked for stands above the study's."""
     language = options.pop("language", None)
-    return options | {"overrides": [*options["overrides"], f"language={language}"]} if language else options
+    return (
+        options | {"overrides": [*options.get("overrides", []), f"language={language}"]}
+        if language
+        else options
+    )
 
 
 def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:

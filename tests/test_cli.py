@@ -11,6 +11,7 @@ import sys
 import tomllib
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_reference import command_names
@@ -476,3 +477,23 @@ def test_a_closed_pipe_is_quiet():
         )
     assert result.stderr == ""
     assert result.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "fit", "allocate", "scenarios", "check", "backtest", "rank"]
+)
+def test_a_language_reaches_every_job(command, monkeypatch):
+    """--language is an override of the study, whatever else a command takes."""
+    asked: dict[str, Any] = {}
+
+    def job(*_given: Any, **options: Any) -> Any:
+        asked.update(options)
+        raise errors.UsageError("far enough")
+
+    where = "forecast.checking.check" if command == "check" else f"forecast.workflow.{command}"
+    monkeypatch.setattr(where, job)
+    result = CliRunner().invoke(
+        cli.app, [command, *([] if command == "demo" else ["some.toml"]), "--language", "fi"]
+    )
+    assert "far enough" in result.stderr
+    assert "language=fi" in asked["overrides"]
