@@ -316,9 +316,9 @@ def _stages(past: Past) -> Listing:
 def plot_backtest(
     rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: Text = "", keyed: bool = True
 ) -> Axes:
-    """Draw what was forecast at each origin (bands of 50, 80, 90 % and the median) and what came, as dots.
+    """Draw what was forecast at each origin (bands of 50, 80, 90 % and the expected value) and what came, as dots.
 
-    `rows`: of backtest.json: q05 to q95, came, first, last, inside80. A dot outside its 80 % band is orange.
+    `rows`: of backtest.json: mean, q05 to q95, came, first, last, inside80. A dot outside its 80 % band is orange.
     keyed: with a legend.
     """
     at = np.arange(len(rows), dtype=float)
@@ -328,7 +328,7 @@ def plot_backtest(
         bottom = np.array([r[low] for r in rows]) / factor
         height = np.array([r[high] for r in rows]) / factor - bottom
         handles.append(ax.bar(at, height, bottom=bottom, width=0.62, color=colour, linewidth=0))
-    middle = np.array([r["q50"] for r in rows]) / factor
+    middle = np.array([r["mean"] for r in rows]) / factor
     lines = ax.hlines(middle, at - 0.31, at + 0.31, color=BLUE, linewidth=1.4)
     came = np.array([r["came"] for r in rows]) / factor
     inside = np.array([bool(r["inside80"]) for r in rows])
@@ -348,7 +348,7 @@ def plot_backtest(
     ax.set_ylim(bottom=0)
     ax.set_ylabel(label)
     ax.grid(axis="y")
-    labels: list[Text] = [message("median"), "50 %", "80 %", "90 %", "what came", "outside 80 %"]
+    labels: list[Text] = [message("expected"), "50 %", "80 %", "90 %", "what came", "outside 80 %"]
     if keyed:
         legend(ax, [lines, *handles[::-1], *dots], labels, columns=6, wide=1.0, handle=1.2)
     return ax

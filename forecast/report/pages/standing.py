@@ -154,7 +154,7 @@ def _front(told: Told) -> Page:
             panels,
             2.3,
             lambda ax: plot_backtest(bands, ax, unit=unit),
-            lambda ax: plot_backtest(whole, ax, keyed=False),
+            lambda ax: plot_backtest(whole, ax, unit=unit, keyed=False),
             ratios=(max(len(bands), 3), 1),
         )
         alt = message("Bands of the plan, and what came as dots. {ended}", ended=ended(told))

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CHANNELS = 12  # of the blocks by channel on paper; the workbook has all
-SPENT = {"Spend planned": "plan", "recorded": "actual", "difference": "difference"}
+SPENT = {
+    "plan": message("Spend planned"),
+    "actual": message("Spend recorded"),
+    "difference": message("Spend, actual less plan"),
+}
+ENDS = {"plan": message("Plan"), "actual": message("Actual")}  # of the waterfall
 
 
 def _plan_columns(measure: Callable[[Record], str]) -> list[Shown]:
@@ -126,7 +131,7 @@ def channels(told: Told) -> Listing | None:
 
     columns = [
         named("channel", "Channel"),
-        *(paid(head, key) for head, key in SPENT.items() if spend),
+        *(paid(head, key) for key, head in SPENT.items() if spend),
         said(message("Plan, {unit}", unit=unit), lambda r: one(measure, r["plan"])), actual, moved, share,
         said("Inside", inside_of),
     ]  # fmt: skip
@@ -301,7 +306,7 @@ def plot_waterfall(rows: Sequence[Record], ax: Axes, *, unit: Text = "") -> Axes
     `rows`: of `waterfall`. The axis begins near the lowest bar where all changes are small beside the whole.
     """
     factor, label = scale_of([r["start"] + r["amount"] for r in rows], unit)
-    at = name_rows(ax, [words.text(r["item"]) for r in rows], 40)
+    at = name_rows(ax, [words.text(ENDS.get(r["item"], r["item"])) for r in rows], 40)
     ends = np.array([[r["start"], r["start"] + r["amount"]] for r in rows if not r["whole"]]).ravel()
     ends = np.append(ends, [r["amount"] for r in rows if r["whole"]]) / factor
     low, high = float(ends.min()), float(ends.max())
