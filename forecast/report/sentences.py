@@ -197,6 +197,10 @@ def recommendation(made: Results) -> Message:
         total = table["recommended"].sum()
         said = "The {mode:word}: {total:whole}~{cur} over the horizon."
         asked = message(said, mode=mode, total=total, cur=study.currency)
+    elif not head.get("material", True) and abs(head["gain_mean"]) < 0.5:
+        return message(
+            "No material change: keep the current split. The model finds no better one within the limits."
+        )
     elif not head.get("material", True):
         aim = made.decision.certificate.get("objective", "profit") if made.decision is not None else "profit"
         said = "No material change: keep the current split. The best split that the model finds would add {worth}."
