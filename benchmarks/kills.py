@@ -34,12 +34,14 @@ import numpy as np
 from command import parser_of
 
 from forecast import signing, written
+from forecast.__main__ import at_once
 from forecast.__main__ import main as forecast
 from forecast.fit import content_hash, load_posterior
 from forecast.lab import make_leads
 
 HERE = Path(__file__).parents[1]
 ENDS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}  # exit codes; below 0 as Python has them
+HEARD = (signal.SIGTERM, signal.SIGINT)
 STUDY = """\
 name = "small"
 [history]
@@ -104,12 +106,15 @@ def start(
         return subprocess.Popen(
             [sys.executable, "-m", "forecast", *args], cwd=home, env=env, stdout=said, stderr=said
         ).pid
+    # Held back until the process is where a command begins: before its first line nothing of ours can answer.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", DeprecationWarning
         )  # threads of the linear algebra, which are at rest
         child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         return child
     os.chdir(home)
     said = os.open("said", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
@@ -118,7 +123,9 @@ def start(
     sys.argv = ["forecast", *args]
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in HEARD:
+            signal.signal(number, at_once)  # which is what its first line does
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         if before is not None:
             before()
         forecast()

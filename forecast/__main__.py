@@ -6,7 +6,7 @@ import os
 import signal
 
 
-def _at_once(number: int, _: object) -> None:
+def at_once(number: int, _: object) -> None:
     """Before anything is loaded, nothing is to be tidied up."""
     os.write(2, b"interrupted; no outputs were written\n")
     os._exit(128 + number)
@@ -16,7 +16,7 @@ def main() -> None:
     """Run the command line; leaves through SystemExit with the exit code."""
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) == usual:
-            signal.signal(number, _at_once)
+            signal.signal(number, at_once)
     import io
     import logging
     import sys

@@ -38,6 +38,10 @@ class Unknown:
     """In a shape beside the numbers: NaN is one of them, for what is not known."""
 
 
+class Boundless:
+    """In a shape beside the numbers: any of them, NaN and the infinite ones too."""
+
+
 class SpoiltError(ValueError):
     """What is wrong with something that was saved, for the middle of a message."""
 
@@ -123,7 +127,7 @@ def amiss(value: Any, shape: Any, place: str = "") -> Text:
     shape: a type or several; a dict, of which each key must be there (of one whose name ends with "?", only if it is);
     {str: shape}, whatever the keys; [shape] for a list, all of whose items have that shape; a set of texts, of which it
     is one; object, anything; a function of the value and its place, which gives what is amiss. Numbers must be finite,
-    but for NaN where `Unknown` is among the types.
+    but for NaN where `Unknown` is among the types, and for any where `Boundless` is.
 
     >>> str(amiss({"a": [1, None]}, {"a": [int]}))
     'a.2 is not what it should be (NoneType)'
@@ -133,7 +137,9 @@ def amiss(value: Any, shape: Any, place: str = "") -> Text:
 
 def _departures(value: Any, shape: Any, place: str) -> Iterator[Message]:
     kinds = shape if isinstance(shape, tuple) else (shape,)
-    if object in kinds or (Unknown in kinds and isinstance(value, float) and math.isnan(value)):
+    if object in kinds or (isinstance(value, float) and Boundless in kinds):
+        return
+    if Unknown in kinds and isinstance(value, float) and math.isnan(value):
         return
     if isinstance(shape, FunctionType):
         yield from shape(value, place)

@@ -314,7 +314,8 @@ def _conflict(found: Records) -> Check:
     odd.sort(key=lambda r: -abs(r["surprise"]))
     above, below = "{name}: {x:.1f} sd above the prior", "{name}: {x:.1f} sd below the prior"
     far = [message(above if r["surprise"] > 0 else below, name=_named(r), x=abs(r["surprise"])) for r in odd]
-    advice = together(*dict.fromkeys(_WHY_ODD[_kind(r)] for r in odd), between="; ")
+    why = dict.fromkeys(_WHY_ODD[kind] for kind in map(_kind, odd) if kind in _WHY_ODD)
+    advice = together(*why, between="; ")
     plain = message(
         "Far from what is usual for such companies: {names:list.4}. Check that it is what the study takes it for.",
         names=[_named(r) for r in odd],

@@ -230,7 +230,8 @@ def _posterior(
     if path.is_file():
         saved = load_posterior(path)
         by = sampler or str(saved.provenance.get("method", SAMPLER))
-        if saved.provenance.get("fit_hash") == fit_hash(study, history, seed, draws, by):
+        made_as = {"seed": seed, "draws": draws, "fit_hash": fit_hash(study, history, seed, draws, by)}
+        if made_as.items() <= saved.provenance.items():
             return saved, False
     check_place(path)
     posterior = fit_posterior(
@@ -304,8 +305,8 @@ def _saved(study: Study, history: History, *, seed: int, go_on: bool) -> Forecas
     """The forecast of a study with its saved posterior, if that is of what it says. Raises DataError, UsageError."""
     posterior = load_posterior(posterior_path(study))
     known = posterior.provenance
-    made_as = int(known["seed"]), int(known["draws"]), str(known.get("method", SAMPLER))
-    if known.get("fit_hash") != fit_hash(study, history, *made_as):
+    made_as = int(known.get("seed", 0)), int(known.get("draws", 0)), str(known.get("method", SAMPLER))
+    if not known.keys() >= {"seed", "draws"} or known.get("fit_hash") != fit_hash(study, history, *made_as):
         raise UsageError(
             f"{posterior_path(study)}: fitted on other data, funnel or priors than the study has now; "
             "run `forecast fit` first"

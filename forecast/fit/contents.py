@@ -6,13 +6,15 @@ period and number is as a fit makes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from forecast.bounds import MOST
 from forecast.history import History
+from forecast.saved import NUMBER, Boundless, amiss
 from forecast.words import Message, Text, message
 
 DIMS = {
@@ -85,6 +87,70 @@ WHOLE = {
 WHOLE |= {"free_share", "free_spread", "refund_share", "refund_delay", "refund_size"}
 WHOLE |= {"recurring_level", "recurring_growth", "recurring_drift", "recurring_noise"}
 ENDS = ("traffic", "value")  # of moved_..., beside the stages
+
+
+def _diagnosis(value: Any, place: str) -> Iterator[Text]:
+    """What is amiss in what is told of the sampling of a part: what every bar of the gate asks of it is there."""
+    known = value if isinstance(value, dict) else {}
+    by = next((each for each in ("k_hat", "settled") if each in known), "")
+    shape = PART | dict.fromkeys(MADE_BY[by], FIGURE)
+    shape |= DIVERGENT if "divergent_end" in known else {}
+    yield from filter(None, [amiss(value, shape, place) or _too_few(known, place)])
+
+
+def _too_few(known: Mapping[str, Any], place: str) -> Text:
+    return "" if known["draws"] > 0 else message("{name} holds no draws", name=place)
+
+
+def _weighed(value: Any, place: str) -> Iterator[Text]:
+    """What is amiss in a record of how far a number rests on its prior: one of a channel has its share."""
+    share = {"share": FIGURE} if isinstance(value, dict) and value.get("channel") else {}
+    yield from filter(None, [amiss(value, WEIGHED | share, place)])
+
+
+def _predicted(value: Any, place: str) -> Iterator[Text]:
+    """What is amiss in a record of a predictive check: sums of the last periods are told of all channels too."""
+    family = value.get("family") if isinstance(value, dict) else None
+    overall = {"overall": FIGURE} if family in ("recent", "latest") else {}
+    yield from filter(None, [amiss(value, PREDICTED | overall, place)])
+
+
+# What a posterior tells of itself: shapes of `saved.amiss`.
+FIGURE = (*NUMBER, Boundless)  # R-hat may be infinite, a k-hat unknown
+MADE_BY = {
+    "": ("max_rhat", "min_ess_bulk", "min_ess_tail", "divergences", "min_bfmi", "at_depth"),
+    "k_hat": ("k_hat", "ess_scales", "ess_effects"),
+    "settled": ("settled",),
+}
+PART = {
+    **dict.fromkeys(("part", "worst?", "least?"), str),
+    **dict.fromkeys(("draws", "asked"), int),
+    **dict.fromkeys([f"{name}?" for names in MADE_BY.values() for name in names], FIGURE),
+    "normal_k_hat?": FIGURE,
+}
+DIVERGENT = {"divergent_end": str, "divergent_scale": str, "divergent_share": FIGURE}
+WEIGHED = {
+    **dict.fromkeys(("quantity", "part", "channel"), str),
+    **dict.fromkeys(("prior", "likelihood", "share?", "surprise?"), FIGURE),
+}
+PREDICTED = {
+    **dict.fromkeys(("family", "part", "channel"), str),
+    **dict.fromkeys(("p", "seen", "expected", "overall?"), FIGURE),
+}
+DIAGNOSES = [_diagnosis]
+PROVENANCE = {
+    "stages": [str],
+    "ages": {str: int},
+    "seed?": int,
+    "draws?": int,
+    "method?": str,
+    "fit_hash?": str,
+    "failures?": [str],
+    "versions?": {str: str},
+    "data_sha256?": {str: str},
+    "sensitivity?": [_weighed],
+    "predictive?": [_predicted],
+}
 
 
 def problem_of(data: xr.Dataset, stages: list[str], chains: int) -> Text:

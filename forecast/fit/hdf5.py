@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,12 @@ PACKED = (
     300  # times the bytes of a file that its values may take: draws are compressed, and counts are often zero
 )
 SMALL = 64_000_000  # bytes that they may take in any case
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+HEAP, HEAD = (
+    b"GCOL\x01",
+    16,
+)  # of HDF5: how a heap of texts begins, and bytes before it and before each of its pieces
+WIDTHS = b"\x08\x08"  # of HDF5: bytes of an address and of a length
 FILTERS = {1, 2, 3}  # of HDF5: deflate, shuffle, checksum
 DEPTH = 3
 
@@ -115,6 +123,7 @@ def _look(path: Path) -> None:
     """Raise SpoiltError where a file holds more, or other things, than draws have."""
     import h5py
 
+    check_heaps(path)
     size = path.stat().st_size
     most = min(MOST_SAVED, max(SMALL, PACKED * size))
     held = 0
@@ -127,6 +136,30 @@ def _look(path: Path) -> None:
                 held += _held(found)
             if held > most:
                 raise SpoiltError(message("it says that it holds more than {n:whole} bytes", n=most))
+
+
+def check_heaps(path: Path) -> None:
+    """Raise SpoiltError where HDF5 would walk through a heap of texts without end: a step there that leads nowhere.
+
+    HDF5 (2.0 too) goes from piece to piece by the sizes that stand in the file; a free piece of size 0 holds it for
+    ever, in a place where no bound of time reaches it. ValueError where the file is none of HDF5.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        widths = held[13:15] if held[8:9] < b"\x02" else held[9:11]
+        if held[:8] != SIGNATURE or widths != WIDTHS:
+            raise ValueError("not laid out as ours")
+        for found in re.finditer(re.escape(HEAP), held):
+            at = found.start()
+            end = at + int.from_bytes(held[at + 8 : at + HEAD], "little")
+            at += HEAD
+            while at + HEAD <= end <= len(held):
+                number, size = (
+                    int.from_bytes(held[at + low : at + high], "little") for low, high in ((0, 2), (8, 16))
+                )
+                step = size if number == 0 else HEAD + (size + 7) // 8 * 8
+                if not 0 < step < 1 << 63:
+                    raise SpoiltError("its texts lead nowhere")
+                at += step
 
 
 def _all(group: Any, depth: int) -> Iterator[Any]:

@@ -67,8 +67,8 @@ from scipy.special import expit
 
 from forecast import written
 from forecast.errors import DataError, UsageError
-from forecast.fit.contents import difference, problem_of
-from forecast.fit.hdf5 import netcdf, read_netcdf
+from forecast.fit.contents import DIAGNOSES, PROVENANCE, difference, problem_of
+from forecast.fit.hdf5 import check_heaps, netcdf, read_netcdf
 from forecast.history import History
 from forecast.saved import SpoiltError, amiss
 from forecast.words import message
@@ -79,19 +79,6 @@ DEFAULT_SEED = 1
 DEFAULT_DRAWS = 4000
 PACKAGES = ("growth-forecast", "numpy", "scipy", "xarray", "pymc", "nutpie", "typst")
 OWN = ("posterior", "paths")  # groups that are read into `data`
-PROVENANCE = {
-    "stages": [str],
-    "ages": {str: int},
-    "seed?": int,
-    "draws?": int,
-    "method?": str,
-    "fit_hash?": str,
-    "failures?": [str],
-    "versions?": {str: str},
-    "data_sha256?": dict,
-    "sensitivity?": list,
-    "predictive?": list,
-}
 MEASURED = ("spend",)  # constant data that stand in the history, and not among the variables
 CERTAIN = 30.0  # logit of a rate of one, to the last digit that matters
 Array = NDArray[np.float64]
@@ -153,20 +140,30 @@ class Posterior:
 
 
 def _flat(tree: xr.DataTree) -> xr.Dataset:
-    """The draws of all chains in one row: the other way round of `Posterior.tree`."""
+    """The draws of all chains in one row: the other way round of `Posterior.tree`.
+
+    Raises SpoiltError where its variables have other dimensions, or do not fit together.
+    """
     apart = tree["posterior"].to_dataset()
-    draws = {
-        name: (values.dims[1:], values.values.reshape(-1, *values.shape[2:]), values.attrs)
-        for name, values in apart.data_vars.items()
+    n = apart.sizes["chain"] * apart.sizes["draw"]
+    draws = {}
+    for name, values in apart.data_vars.items():
+        if values.dims[:2] != ("chain", "draw"):
+            said = "{name} has the dimensions {came}, expected {dims}"
+            told = {"came": [str(dim) for dim in values.dims], "dims": ["chain", "draw"]}
+            raise SpoiltError(message(said, name=str(name), **told))
+        draws[name] = (values.dims[1:], values.values.reshape(n, *values.shape[2:]), values.attrs)
+    coords = {
+        name: values for name, values in apart.coords.items() if not {"chain", "draw"} & {name, *values.dims}
     }
-    coords = {name: values for name, values in apart.coords.items() if name not in ("chain", "draw")}
-    data = xr.Dataset(draws, coords=coords)
-    for group in ("paths", "constant_data"):
-        if group in tree:
-            found = tree[group].to_dataset()
-            data = data.assign(
-                {n: found[n] for n in found.data_vars if group == "paths" or n not in MEASURED}
-            )
+    groups = [(group, tree[group].to_dataset()) for group in ("paths", "constant_data") if group in tree]
+    try:
+        data = xr.Dataset(draws, coords=coords)
+        for group, found in groups:
+            of_it = [name for name in found.data_vars if group == "paths" or name not in MEASURED]
+            data = data.assign({name: found[name] for name in of_it})
+    except ValueError as error:  # sizes or places that differ between groups
+        raise SpoiltError("its groups do not fit together") from error
     return data
 
 
@@ -261,6 +258,7 @@ def _is_ours(path: Path) -> bool:
     if path.is_symlink():
         return False
     try:
+        check_heaps(path)
         with h5netcdf.File(path, "r") as file:
             return {"schema", "diagnostics", "provenance"} <= set(file.attrs)
     except (OSError, RuntimeError, ValueError, KeyError):
@@ -304,7 +302,7 @@ def load_posterior(path: Path | str) -> Posterior:
     try:
         tree = read_netcdf(path, SCHEMA)
         diagnostics, provenance = (_told(tree.attrs, name) for name in ("diagnostics", "provenance"))
-        if wrong := amiss(diagnostics, [dict]) or amiss(provenance, PROVENANCE):
+        if wrong := amiss(diagnostics, DIAGNOSES, "diagnostics") or amiss(provenance, PROVENANCE):
             raise SpoiltError(wrong)
         beside = {name: group.to_dataset() for name, group in tree.children.items() if name not in OWN}
         if "posterior" not in tree or not {"chain", "draw"} <= set(tree["posterior"].sizes):

@@ -24,6 +24,12 @@ CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 PARQUET_SUFFIXES = {".parquet", ".pq"}
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 ZONED = "TIMESTAMP WITH TIME ZONE"
+# types of DuckDB that come as cells do: text, number, day, yes or no
+_CELLS = re.compile(
+    r"VARCHAR|ENUM\(.*\)|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN|DATE|"
+    r"TIMESTAMP(_S|_MS|_NS)?|\"NULL\"",
+    re.DOTALL,
+)
 NAMES = {"channel", "lead_id"}  # columns whose cells are taken as they are
 UNMAPPED = {"plan", "retention"}  # files whose columns `history.columns` need not name
 OWN_NAME = "call the one that is meant {ours} in the file."
@@ -148,9 +154,9 @@ def _read_parquet(path: Path, file: str) -> Grid:
             n = connection.execute(f"SELECT count(*) FROM {file_in_sql}", place).fetchall()[0][0]  # noqa: S608
             if wrong := too_wide(file, [str(row[0]) for row in columns], n):
                 raise DataError(wrong)
-            zoned = [quoted(str(row[0])) for row in columns if row[1] == ZONED]
-            texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}" for name in zoned)
-            replaced = f"REPLACE ({texts})" if zoned else ""
+            asked = [_as_cells(quoted(str(name)), kind) for name, kind, *_ in columns]
+            texts = ", ".join(text for text in asked if text)
+            replaced = f"REPLACE ({texts})" if texts else ""
             result = connection.execute(f"SELECT * {replaced} FROM {file_in_sql}", place)  # noqa: S608
             header = tuple(str(column[0]) for column in result.description or ())
             cells = result.fetchall()
@@ -161,6 +167,13 @@ def _read_parquet(path: Path, file: str) -> Grid:
         (row, number) for number, row in enumerate(rows, start=1) if any(cell is not None for cell in row)
     ]
     return Grid(file, header, [row for row, _ in kept], [number for _, number in kept], {"format": "Parquet"})
+
+
+def _as_cells(name: str, kind: str) -> str:
+    """SQL that makes texts of a column of Parquet which holds neither texts, numbers, days nor yes or no; else ""."""
+    if kind == ZONED:
+        return f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}"
+    return "" if _CELLS.fullmatch(kind) else f"CAST({name} AS VARCHAR) AS {name}"
 
 
 def quoted(name: str) -> str:

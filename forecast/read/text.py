@@ -441,11 +441,17 @@ def holds_rows(cell: str, at: int, n: int, delimiter: str) -> bool:
 
     >>> holds_rows("seo;5\n2026-02;seo", 1, 3, ";"), holds_rows("seo\nof ours", 1, 3, ";")
     (True, False)
+    >>> holds_rows("\n2026-02;seo;", 2, 3, ";"), holds_rows("of ours; of theirs", 2, 3, ";")
+    (True, False)
     """
     if delimiter not in cell or n < 3:
         return False
-    first, *inner, last = [line.count(delimiter) for line in cell.splitlines() if line] or [0]
-    return first == n - 1 - at and last == at and all(found == n - 1 for found in inner)
+    first, *inner = re.split(r"\r\n|\r|\n", cell)  # the first and the last may be empty: parts of their rows
+    if not inner:
+        return False
+    *inner, last = inner
+    whole = all(line.count(delimiter) == n - 1 for line in inner if line)
+    return first.count(delimiter) == n - 1 - at and last.count(delimiter) == at and whole
 
 
 def footer(

@@ -12,9 +12,11 @@ import xarray as xr
 from posterior_fixture import history, posterior
 
 from forecast.errors import DataError, UsageError
+from forecast.fit.hdf5 import netcdf
 from forecast.fit.posterior import (
     SCHEMA,
     Posterior,
+    check_place,
     check_posterior,
     load_posterior,
     save_posterior,
@@ -29,7 +31,7 @@ RATES = {"leads": 0.05, "won": 0.25}
 def known() -> Posterior:
     """A small posterior with diagnostics and provenance of every JSON type."""
     plain = posterior(history({"visitors": 100.0, "leads": 5.0, "won": 1.0}), RATES, draws=20)
-    diagnostics = ({"part": "visitors to leads", "max_rhat": 1.0034567890123456, "divergences": 0},)
+    diagnostics = ({"part": "visitors to leads", "settled": 0.0034567890123456, "draws": 400, "asked": 400},)
     return Posterior(plain.data, diagnostics, plain.provenance | {"seed": 7, "seconds": 1.5})
 
 
@@ -177,6 +179,9 @@ def _resaved(known: Posterior, path: Path, change) -> Path:
         (lambda data: data.assign_coords(channel=["one", "one"]), "a channel stands in it twice"),
         (lambda data: data.isel(period=slice(None, None, -1)), "its periods do not follow"),
         (lambda data: data.drop_vars("channel"), "it has no channel"),
+        (lambda data: data.isel(channel=slice(0)), "is empty"),
+        (lambda data: data.isel(period=slice(0)), "is empty"),
+        (lambda data: data.isel(draw=slice(0)), "it holds 0 draws"),
     ],
 )  # fmt: skip
 def test_forged_contents_are_named(known: Posterior, tmp_path: Path, change, said: str):
@@ -184,6 +189,91 @@ def test_forged_contents_are_named(known: Posterior, tmp_path: Path, change, sai
     path = _resaved(known, tmp_path / "forged.nc", change)
     with pytest.raises(DataError, match=f"{said}.*; delete it and run `forecast fit` again"):
         load_posterior(path)
+
+
+@pytest.mark.parametrize(
+    ("group", "change", "said"),
+    [
+        ("posterior", lambda data: data.transpose("channel", "draw", "chain", ...), "has the dimensions channel"),
+        ("posterior", lambda data: data.assign(traffic=data["traffic"].isel(draw=0)), "traffic has the dimensions"),
+        ("paths", lambda data: data.isel(channel=[0]).drop_vars("channel"), "its groups do not fit together"),
+        ("constant_data", lambda data: xr.Dataset({"x": ("period", [1.0])}), "its groups do not fit together"),
+    ],
+)  # fmt: skip
+def test_groups_that_do_not_fit_together(known: Posterior, tmp_path: Path, group: str, change, said: str):
+    """Of a file whose checksum was made to fit: sizes and dimensions that differ between its parts."""
+    paths = known.data["logit_rate_won"].rename(draw="kept").astype(np.float32)
+    data = known.data.assign(log_traffic_path=paths).assign_coords(kept=np.arange(20))
+    tree = replace(known, data=data, beside=seen_by(history({"visitors": 1.0, "spend": 2.0}))).tree
+    groups = {node.path: node.to_dataset(inherit=False) for node in tree.subtree if node.path != "/"}
+    groups[f"/{group}"] = change(groups[f"/{group}"])
+    told = {"schema": SCHEMA, "diagnostics": "[]", "provenance": json.dumps(dict(known.provenance))}
+    forged = xr.DataTree.from_dict(groups)
+    forged.attrs = told
+    (tmp_path / "forged.nc").write_bytes(netcdf(forged))
+    with pytest.raises(DataError, match=f"{said}.*; delete it and run `forecast fit` again"):
+        load_posterior(tmp_path / "forged.nc")
+
+
+SAMPLED = {
+    "part": "x", "draws": 400, "asked": 400, "max_rhat": float("inf"), "min_ess_bulk": 9.0, "min_ess_tail": 9.0,
+    "divergences": 0, "min_bfmi": 0.9, "at_depth": 0.0,
+}  # fmt: skip
+WEIGHED = {
+    "quantity": "rate into won",
+    "part": "x",
+    "channel": "one",
+    "prior": 0.1,
+    "likelihood": float("nan"),
+}
+PREDICTED = {"family": "recent", "part": "x", "channel": "one", "p": 0.5, "seen": 1.0, "expected": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "record", "said"),
+    [
+        ({}, {}, r"diagnostics\.1\.part is missing"),
+        (SAMPLED | {"draws": 0}, {}, "holds no draws"),
+        (SAMPLED | {"at_depth": "low"}, {}, r"diagnostics\.1\.at_depth is not what it should be"),
+        (SAMPLED | {"divergent_end": "low"}, {}, "divergent_scale is missing"),
+        ({"part": "x", "draws": 9, "asked": 9, "k_hat": 0.1}, {}, "ess_scales is missing"),
+        (SAMPLED, {"failures": [3]}, r"failures\.1 is not what"),
+        (SAMPLED, {"sensitivity": [WEIGHED]}, r"sensitivity\.1\.share is missing"),
+        (SAMPLED, {"sensitivity": ["x"]}, r"sensitivity\.1 is not what"),
+        (SAMPLED, {"predictive": [PREDICTED]}, r"predictive\.1\.overall is missing"),
+        (SAMPLED, {"predictive": [PREDICTED | {"overall": 0.0, "p": None}]}, r"predictive\.1\.p is not what"),
+    ],
+)  # fmt: skip
+def test_what_a_fit_tells_of_itself_is_looked_at(
+    known: Posterior, tmp_path: Path, diagnosis, record, said: str
+):
+    """Records that checks and pages read: each has what they ask of it, or the file is refused by name."""
+    path = tmp_path / "forged.nc"
+    save_posterior(replace(known, diagnostics=(diagnosis,), provenance=known.provenance | record), path)
+    with pytest.raises(DataError, match=f"{said}.*; delete it and run `forecast fit` again"):
+        load_posterior(path)
+
+
+def test_numbers_that_are_not_finite_may_be_told(known: Posterior, tmp_path: Path):
+    """An R-hat without bound, a k-hat that is not known: a fit that failed tells them too."""
+    kept = {"sensitivity": [WEIGHED | {"share": 1.0}], "predictive": [PREDICTED | {"overall": 0.1}]}
+    path = tmp_path / "demo.nc"
+    save_posterior(replace(known, diagnostics=(SAMPLED,), provenance=known.provenance | kept), path)
+    assert load_posterior(path).diagnostics == (SAMPLED,)
+
+
+def test_a_heap_of_texts_that_leads_nowhere(known: Posterior, tmp_path: Path):
+    """A piece of no size, on which HDF5 would stay for ever: refused before it is asked, whoever looks at the file."""
+    path = tmp_path / "demo.nc"
+    save_posterior(known, path)
+    whole = bytearray(path.read_bytes())
+    heap = whole.index(b"GCOL\x01") + 16
+    whole[heap : heap + 16] = bytes(16)
+    path.write_bytes(bytes(whole))
+    with pytest.raises(DataError, match=r"its texts lead nowhere.*; delete it"):
+        load_posterior(path)
+    with pytest.raises(UsageError, match="is no fitted posterior"):
+        check_place(path)
 
 
 def test_contents_that_were_changed_are_found(known: Posterior, tmp_path: Path):

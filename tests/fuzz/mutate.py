@@ -388,6 +388,11 @@ def forged(content: bytes, rng: Random) -> bytes:
             made.attrs[key] = rng.choice(
                 ("", "null", "[]", "{}", "[" * 3000, 0, 7, "x" * 70000, '{"stages": 3}')
             )
+        elif rng.random() < 0.4 and (told := {"diagnostics", "provenance"} & set(made.attrs)):
+            key = rng.choice(sorted(told))
+            value = json.loads(made.attrs[key])
+            _another(value, rng)
+            made.attrs[key] = json.dumps(value)
         if rng.random() < 0.7:
             return netcdf(made)
         return bytes(made.to_netcdf(engine="h5netcdf"))
@@ -408,7 +413,18 @@ def retold(content: bytes, rng: Random) -> bytes:
         return flip(content, rng)
     if not isinstance(value, dict):
         return flip(content, rng)
-    here: Any = value
+    _another(value, rng)
+    if rng.random() < 0.7 and isinstance(value.get("schema"), int):
+        value = sealed(value, value["schema"])
+    if whole:
+        return json.dumps(value, indent=2).encode()
+    rows[at] = json.dumps(value)
+    return ("\n".join(rows) + "\n").encode()
+
+
+def _another(value: Any, rng: Random) -> None:
+    """One item of a value of JSON, however deep, replaced or taken out."""
+    here = value
     while isinstance(here, dict | list) and here:
         key = rng.choice(sorted(here)) if isinstance(here, dict) else rng.randrange(len(here))
         inner = here[key]
@@ -420,12 +436,6 @@ def retold(content: bytes, rng: Random) -> bytes:
                 here[key] = rng.choice(odd)
             break
         here = inner
-    if rng.random() < 0.7 and isinstance(value.get("schema"), int):
-        value = sealed(value, value["schema"])
-    if whole:
-        return json.dumps(value, indent=2).encode()
-    rows[at] = json.dumps(value)
-    return ("\n".join(rows) + "\n").encode()
 
 
 def nested(content: bytes, rng: Random) -> bytes:

@@ -109,3 +109,28 @@ def test_columns_beside_months_across_are_said(tmp_path: Path, title: str) -> No
     """A sum is no month, and which columns were not read is told."""
     assert any(title in str(note) for note in across(tmp_path, title).files[0].notes)
     assert len(across(tmp_path, "2026-04").periods) == 4
+
+
+def replaced(folder: Path, odd: str, column: str) -> History:
+    """The history of a file in which one column is another."""
+    name = parquet(folder, 0, "DATE", "counts")
+    with duckdb.connect() as connection:
+        sql = f"SELECT * REPLACE ({odd} AS {column}) FROM read_parquet('{folder / name}')"  # noqa: S608
+        connection.sql(sql).write_parquet(str(folder / "odd.parquet"))
+    return read_history(study_of(folder, {"counts": "odd.parquet"}))
+
+
+@pytest.mark.parametrize(
+    "odd", ["MAP {'a': 1}", "[1, 2]", "{'a': [1]}", r"'\xFF'::BLOB", "uuid()", "INTERVAL 1 DAY"]
+)
+@pytest.mark.parametrize("column", ["period", "spend"])
+def test_a_column_of_parquet_that_holds_no_cells(tmp_path: Path, odd: str, column: str) -> None:
+    """A list, a table in a cell, a span of time where a day or a number is needed: told with column and row."""
+    with pytest.raises(DataError, match=rf"odd\.parquet: column {column}: 6 rows, first: row 1 "):
+        replaced(tmp_path, odd, column)
+
+
+def test_names_that_are_no_texts(tmp_path: Path) -> None:
+    """Bytes, as programs write them that mark no texts, are the same names; a list is the text that it is."""
+    assert replaced(tmp_path, "channel::BLOB", "channel").channels == ["ppc", "seo"]
+    assert replaced(tmp_path, "[channel]", "channel").channels == ["[ppc]", "[seo]"]

@@ -66,6 +66,23 @@ def test_line_breaks_in_cells_are_no_rows(tmp_path: Path) -> None:
     assert read(tmp_path, noted.encode()).fingerprint() == read(tmp_path, text.encode()).fingerprint()
 
 
+def test_a_note_of_lines_beside_a_cell_with_a_delimiter(tmp_path: Path) -> None:
+    """A row of several lines may hold delimiters in any of its cells: none of them is a row."""
+    text = "\n".join(LINES).replace("Käyttö", "a")
+
+    odd = text.replace(";a;", ';"a; b";').replace(";x", ';"first\nsecond"')
+
+    assert read(tmp_path, odd.encode()).channels == ["a; b", "seo"]
+
+
+def test_a_quote_at_the_end_of_each_row(tmp_path: Path) -> None:
+    """Every second row stands in the last cell of the one before: said of the first two."""
+    said = refusal(tmp_path, "\n".join(LINES).replace(";x", ';"').encode())
+
+    assert "rows 2 to 3" in said
+    assert "quote" in said
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp1250"])
 @pytest.mark.parametrize("mark", ["utf-8", "utf-8-sig"])
 def test_a_key_that_would_garble_utf8_is_refused(tmp_path: Path, encoding: str, mark: str) -> None:
