@@ -265,7 +265,7 @@ def test_the_evidence_meter_rises(past: History):
     assert given.loc["ads", "evidence"] > without.loc["ads", "evidence"] + 0.2
     # of another channel as before, within the chance of 2000 draws (seeds differ by up to 0.11)
     assert given.loc["seo", "evidence"] == pytest.approx(without.loc["seo", "evidence"], abs=0.15)
-    assert "1 lift test" in str(given.loc["ads", "sentence"])
+    assert "lift tests: 1" in str(given.loc["ads", "sentence"])
     assert "lift test" not in f"{without.loc['ads', 'sentence']}{given.loc['seo', 'sentence']}"
 
 
