@@ -253,18 +253,6 @@ def _order(ups: Sequence[str], downs: Sequence[str], more: float, less: float, c
 # --------------------------------------------------------------------------------------------- beside the figures
 
 
-def fan(study: StudyFacts, total: Mapping[str, Any], measure: str) -> Text:
-    """Beside the fan: the two ends of the 80 % band as cases to plan for."""
-    low, high = total.get("q10"), total.get("q90")
-    if not (known(low) and known(high)):
-        return ""
-    return message(
-        "Plan for {low:number}~{unit} as the cautious case and {high:number}~{unit} as the good one: one horizon in "
-        "ten ends below the first, one in ten above the second.",
-        low=low, high=high, unit=unit_of(study, measure),
-    )  # fmt: skip
-
-
 def bridge(study: StudyFacts, table: pd.DataFrame) -> Text:
     """Beside the bridge: how much of the horizon rests on leads that are already there."""
     in_money = bool(table["mean"].notna().any())

@@ -62,7 +62,7 @@ def _periods(made: Results) -> list[Part]:
         lambda ax: plot_total(made.forecast, ax, measure=measure, unit=cur, target=aim),
         ratios=(5, 1),
     )
-    lead = together(sentences.outlook(study, made.headline), sentences.fan(study, whole, measure))
+    lead = together(sentences.outlook(study, made.headline), sentences.target(study, made.headline))
     return [Part(lead=lead, figure=Picture(drawn, alt), listings=[_by_period(made, measure)])]
 
 
