@@ -71,7 +71,8 @@ def test_every_chapter_is_there(standard, tmp_path):
     """Fan, bridge, luck, funnel, economics, budget with caveats, evidence: each with its sentence."""
     words = text_of(standard, tmp_path)
     for said in (
-        "The forecast period by period", "What is assumed", "Contents", "Where it comes from", "38 % of the spread (its variance) is luck",
+        "The forecast period by period", "What is assumed", "Contents", "Where it comes from",
+        "38 % of the spread (its variance) is luck",
         "Two moneys, never to be added", "never a target", "overpay", "Recommended budget",
         "Attributed is not incremental", "Learnt from the data", "Response to spend", "Largest R-hat",
         "Audit of the data", "20261101", "9f2c" * 16, "51ab" * 16, "pymc 6.4.0", "published range",
