@@ -21,14 +21,23 @@ from forecast.fit import DEFAULT_SEED, Posterior, read_netcdf
 from forecast.history import History
 from forecast.outlook import in_total
 from forecast.periods import KINDS, parse_period, period_label, shift
-from forecast.saved import OUTLOOK, SUMMARY, SpoiltError, read_saved, spoilt
+from forecast.saved import NUMBER, OUTLOOK, SUMMARY, SpoiltError, amiss, read_saved, spoilt
 from forecast.study import Study
-from forecast.words import Text, message
+from forecast.words import Message, Text, message
 
 Array = NDArray[np.float64]
 
 DIMS = ("plan", "draw", "period", "channel")
-RUN = {"name": str, "as_of": str, "horizon": [str], "currency": str}  # what is asked of a summary
+
+
+def _target(value: Any, place: str) -> Iterator[Message]:
+    """What is amiss in the target of a run, which may have none."""
+    if value is not None and (wrong := amiss(value, {"measure": str, "amount": NUMBER}, place)):
+        yield message("{wrong:word}", wrong=wrong)
+
+
+# What is asked of a summary.
+RUN = {"name": str, "as_of": str, "horizon": [str], "currency": str, "target?": _target}
 
 
 def read_run(folder: Path) -> tuple[xr.Dataset, dict[str, Any]]:

@@ -40,8 +40,9 @@ _CELL = re.compile(  # never past the next cell
 )
 _UNPLACED = re.compile(rb"<(?:\w+:)?c\b(?![^<>]*\br\s*=)")  # a cell that does not say where it stands
 _PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,9})["']""")
-_LETTERS = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})\d""")
-_ROW = re.compile(rb"""\br\s*=\s*["'][A-Za-z]{0,9}(\d{1,19})["']""")  # of a row, or of a cell in whatever row
+# However long what stands there is: its beginning is enough to be too far.
+_LETTERS = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,9})[A-Za-z]*\d""")
+_ROW = re.compile(rb"""\br\s*=\s*["'][A-Za-z]*(\d{1,19})""")  # of a row, or of a cell in whatever row
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</(?:\w+:)?v>|<(?:\w+:)?is>")
 UNTOLD = "cells with an error or a formula without a value come as empty ones from this format; .xlsx tells of them"
 Cells = list[tuple[Any, ...]]

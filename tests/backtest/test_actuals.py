@@ -50,6 +50,15 @@ def test_a_summary_that_is_none(tmp_path: Path, text: str):
         read_run(tmp_path)
 
 
+@pytest.mark.parametrize("target", ["2026-13", {"measure": "won"}, {"measure": "won", "amount": "2026-13"}])
+def test_a_target_that_is_none(tmp_path: Path, target: object):
+    """A sealed summary whose target is no target is refused; one without is not."""
+    for sound in (None, {"measure": "won", "amount": 5}):
+        assert read_run(written(tmp_path, run=RUN | {"target": sound}))[1]["target"] == sound
+    with pytest.raises(DataError, match=r"summary\.json: target"):
+        read_run(written(tmp_path, run=RUN | {"target": target}))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

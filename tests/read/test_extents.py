@@ -72,6 +72,8 @@ SHEET, SHARED = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
     [
         (SHEET, rb'r="C21"', b'r="XFD1048576"', "stands far outside the table .XFD1048576"),
         (SHEET, rb'r="C21"', b"r = 'xfd1048576'", "stands far outside the table .xfd1048576"),
+        (SHEET, rb'r="C21"', b'r="C' + b"9" * 400 + b'"', "stands far outside the table .row 9999999999"),
+        (SHEET, rb'r="C21"', b'r="' + b"Z" * 40 + b'21"', "stands far outside the table"),
         (SHEET, rb'r="C20"', b'r="ZZ900"', ""),
         (SHEET, rb'r="C21"', b'r="C1048576"', ""),  # few columns: it may be read
         (SHARED, rb'uniqueCount="\d+"', b'uniqueCount="99999999999999"', "says that it holds 99"),
