@@ -37,7 +37,14 @@ def _target(value: Any, place: str) -> Iterator[Message]:
 
 
 # What is asked of a summary.
-RUN = {"name": str, "as_of": str, "horizon": [str], "currency": str, "target?": _target}
+RUN = {
+    "name": str,
+    "as_of": str,
+    "horizon": [str],
+    "currency": str,
+    "target?": _target,
+    "verdict?": {"status": str},
+}
 
 
 def read_run(folder: Path) -> tuple[xr.Dataset, dict[str, Any]]:

@@ -57,6 +57,8 @@ def test_a_target_that_is_none(tmp_path: Path, target: object):
         assert read_run(written(tmp_path, run=RUN | {"target": sound}))[1]["target"] == sound
     with pytest.raises(DataError, match=r"summary\.json: target"):
         read_run(written(tmp_path, run=RUN | {"target": target}))
+    with pytest.raises(DataError, match=r"summary\.json: verdict"):
+        read_run(written(tmp_path, run=RUN | {"verdict": 3}))
 
 
 @pytest.mark.parametrize(
