@@ -15,6 +15,10 @@ FIRST_YEAR, LAST_YEAR = 1900, 2200
 # tables
 MOST_CELLS = 6_000_000  # of a sheet, and of a file that is read whole into memory: rows times columns
 SPARSE_CELLS = 4_000_000  # of a sheet; above,
+WIDE, WIDE_CELLS = (
+    2_000,
+    1_000_000,
+)  # the same from fewer cells on where it has more columns: each costs a query
 SPARSE = 50  # no more than so many times the cells that hold something
 MOST_COLUMNS = 16_384  # as many as a sheet has
 MOST_TITLE = 1_000  # characters of a title

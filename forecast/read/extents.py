@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.bounds import MOST_CELLS, MOST_SHARED, MOST_UNZIPPED, SPARSE, SPARSE_CELLS
+from forecast.bounds import MOST_CELLS, MOST_SHARED, MOST_UNZIPPED, SPARSE, SPARSE_CELLS, WIDE, WIDE_CELLS
 from forecast.errors import DataError
 from forecast.words import Message, message
 
@@ -69,7 +69,8 @@ def too_many_cells(
 ) -> Message | None:
     """The message for a sheet that spans too much; None where it may be read. cells: that hold something."""
     span = rows * columns
-    if span <= MOST_CELLS and (span <= SPARSE_CELLS or span <= SPARSE * max(cells, 1)):
+    free = SPARSE_CELLS if columns <= WIDE else WIDE_CELLS
+    if span <= MOST_CELLS and (span <= free or span <= SPARSE * max(cells, 1)):
         return None
     last = far if far and columns > rows // 1000 and columns > 26 else f"row {rows}"
     told = {"file": file, "sheet": sheet, "rows": rows, "columns": columns, "n": MOST_CELLS}

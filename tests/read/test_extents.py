@@ -13,6 +13,7 @@ import xlsxwriter
 
 from forecast.errors import DataError
 from forecast.read import Ask, Grid, Wanted, read_grid
+from forecast.read.extents import too_many_cells
 from forecast.study import ReadsSpec
 
 HEADER = ("period", "channel", "spend")
@@ -172,3 +173,11 @@ def test_marks_are_found_in_linear_time(tmp_path: Path):
     )
     with pytest.raises(DataError):
         read(path)
+
+
+def test_a_wide_and_empty_sheet_is_refused_sooner():
+    """Sixteen thousand columns for one stray cell cost a query each: a few rows of them may pass, hundreds may not."""
+    assert too_many_cells("f", "s", 5, 16_384, 30) is None
+    assert too_many_cells("f", "s", 241, 16_384, 1_900) is not None
+    assert too_many_cells("f", "s", 241, 16_384, 241 * 8_000) is None
+    assert too_many_cells("f", "s", 1_000_000, 3, 60) is None
