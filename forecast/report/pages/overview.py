@@ -239,7 +239,6 @@ def _budget(made: Results) -> list[Part]:
     part = what_to_do(made)
     if made.allocation.empty:
         return [part]
-    material = bool(made.headline.get("material", True))
     rows = [
         row
         | {
@@ -277,14 +276,7 @@ def _budget(made: Results) -> list[Part]:
         value("gain", "Gain", GAIN),
     ]
     listed = listing([*shown, whole], columns, strong=lambda row: row is whole)
-    return [
-        Part(
-            part.title,
-            lead=part.lead,
-            listings=[listed] if material or rows else [],
-            note=sentences.PLAN_NOTE,
-        )
-    ]
+    return [Part(part.title, lead=part.lead, listings=[listed], note=sentences.PLAN_NOTE)]
 
 
 def _names(head: Text) -> Shown:
