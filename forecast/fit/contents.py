@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from forecast.bounds import MOST
+from forecast.equations import SEASONS
 from forecast.history import History
 from forecast.saved import NUMBER, Boundless, amiss
 from forecast.words import Message, Text, message
@@ -177,6 +178,10 @@ def _differences(data: xr.Dataset, counted: list[str], history: History) -> Iter
         first, last = (str(day) for day in periods[[0, -1]]) if len(periods) else ("-", "-")
         told = {"n": len(periods), "first": first, "last": last, "m": len(history.labels)}
         yield message(said, begin=history.labels[0], end=history.labels[-1], **told)
+    for dim, most in (("season_of_year", SEASONS[history.period]), ("month_of_year", SEASONS["month"])):
+        if data.sizes.get(dim, most) != most:
+            said = "its year has {came} seasons; that of the data has {own}"
+            yield message(said, came=data.sizes[dim], own=most)
     if counted != list(history.counted):
         yield message("its stages are {came}; the data count {own}", came=counted, own=list(history.counted))
 

@@ -355,3 +355,13 @@ def test_damage_anywhere_is_an_error_of_the_data(known: Posterior, tmp_path: Pat
             continue
         assert again.data.equals(known.data)
         assert again.provenance == {k: v for k, v in known.provenance.items() if k != "seconds"}
+
+
+def test_a_year_of_other_seasons_is_not_of_these_data():
+    """Effects of two seasons where the data have months: refused before a month is looked up in them."""
+    past = history({"visitors": [1000, 400], "leads": [50, 20], "won": [5, 2]})
+    made = posterior(past, {"leads": 0.05, "won": 0.1}, draws=50)
+    check_posterior(made, past)
+    cut = made.data.isel(season_of_year=slice(2))
+    with pytest.raises(DataError, match="its year has 2 seasons; that of the data has 12"):
+        check_posterior(replace(made, data=cut), past)
