@@ -194,7 +194,7 @@ def score_outlook(
 def _beside(part: xr.Dataset, history: History, later: slice, place: list[int]) -> dict[str, Array]:
     """What refunds and recurring revenue brought more than was expected of them, by channel of the run."""
     found = {}
-    for name, sign in (("refunds", -1.0), ("recurring", 1.0)):
+    for name, sign in attribution.BESIDE.items():
         if name in part and name in history.counts:
             mean = part[name].values.astype(float).mean(axis=0).sum(axis=0)
             found[name] = sign * (history.filled(name)[later][:, place].sum(axis=0) - mean)

@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from forecast.backtest.scores import QUANTILES
 from forecast.errors import DataError, StudyError
 from forecast.fit import Posterior
 from forecast.history import History, read_plan
@@ -30,7 +31,6 @@ Array = NDArray[np.float64]
 
 REPLICATES = 4  # of chance, for each draw of a posterior of a thousand
 MOST_COLUMNS = 100  # of a regression
-LEVELS = {"q05": 0.05, "q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90, "q95": 0.95}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +86,8 @@ def _planned(study: Study, history: History, periods: int) -> tuple[Array, str]:
 
 def band(draws: Array) -> dict[str, float]:
     """Mean and quantiles of draws, by name."""
-    found = np.quantile(draws, list(LEVELS.values()))
-    return {"mean": float(draws.mean())} | {k: float(q) for k, q in zip(LEVELS, found, strict=True)}
+    found = np.quantile(draws, list(QUANTILES.values()))
+    return {"mean": float(draws.mean())} | {k: float(q) for k, q in zip(QUANTILES, found, strict=True)}
 
 
 def revision(made: Ahead, first: int, later: slice, measure: str) -> dict[str, float]:

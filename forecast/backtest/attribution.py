@@ -20,7 +20,7 @@ Both estimates are the preview (`fit.preview`), so that a difference of methods 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from forecast.equations import delay_pmf
 from forecast.fit import Posterior, preview
 from forecast.history import History
 from forecast.outlook import (
+    Case,
     World,
     case_of,
     moves_by_slot,
@@ -46,6 +47,7 @@ from forecast.study import Study
 Array = NDArray[np.float64]
 
 DRAWS = 1000
+BESIDE = {"refunds": -1.0, "recurring": 1.0}  # what stands beside deals in revenue, and with which sign
 CHANCE, NEW = "chance", "new channels"
 NAMES = {"leads": "conversion", "qualified": "qualification", "won": "close rate"}
 
@@ -214,15 +216,32 @@ def _as_forecast(study: Study, past: History, posterior: Posterior, spend: Array
     """The blocks as a posterior of then expects them, given this spend."""
     case = case_of(study, past, posterior, spend, np.random.default_rng([seed, 4]))
     inside, _ = case.traffic()
-    rates = {
-        stage: np.concatenate(
-            [mean_rate(posterior, f"logit_rate_{stage}"), case.future.rates[stage].mean(axis=0)]
-        )
-        for stage in posterior.stages
-    }
+    rates = rates_with_horizon(case)
     value = case.future.value.mean(axis=(0, 1)) if case.valued else None
     delays = delays_of(posterior, posterior.provenance["ages"])
     return Known(inside.mean(axis=0), rates, delays, value, losses_of(posterior))
+
+
+def rates_with_horizon(case: Case) -> dict[str, Array]:
+    """Mean rates by stage (history and horizon, channel)."""
+    return {
+        stage: np.concatenate(
+            [mean_rate(case.posterior, f"logit_rate_{stage}"), case.future.rates[stage].mean(axis=0)]
+        )
+        for stage in case.posterior.stages
+    }
+
+
+def entered(past: History, now: History, part: slice, place: Sequence[int]) -> Array:
+    """Units counted where each channel of `past` enters the funnel, (period, channel); place: of these in `now`."""
+    entry = [past.counted[i] for i in past.entry]
+    return np.stack([now.filled(stage)[part, c] for stage, c in zip(entry, place, strict=True)], axis=1)
+
+
+def mean_deals(now: History, part: slice, place: Sequence[int], usual: Array) -> Array:
+    """Mean deal of some periods by channel, over the wins whose money is known; the usual one where there is none."""
+    won, revenue = (each[part][:, place].sum(axis=0) for each in now.paid_wins)
+    return np.divide(revenue, won, out=usual.copy(), where=won > 0)
 
 
 def _as_it_came(
@@ -231,15 +250,12 @@ def _as_it_came(
     """The blocks as they are known now: counted where they can be counted, else estimated from all data of now."""
     known = len(past.periods)
     later = slice(known, known + horizon)
-    entry = [past.counted[i] for i in past.entry]
-    cells = [now.filled(stage)[later, c] for stage, c in zip(entry, place, strict=True)]
-    traffic = np.stack(cells, axis=1)
+    traffic = entered(past, now, later, place)
     rates = {s: mean_rate(posterior, f"logit_rate_{s}")[: known + horizon, place] for s in then.rates}
     delays = delays_of(posterior, {s: len(f) for s, f in then.delays.items()})
     value = then.value
     if value is not None and "revenue" in now.counts:
-        won, revenue = (each[later][:, place].sum(axis=0) for each in now.paid_wins)
-        value = np.divide(revenue, won, out=value.copy(), where=won > 0)
+        value = mean_deals(now, later, place, value)
     return Known(traffic, rates, delays, value)
 
 

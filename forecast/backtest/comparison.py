@@ -23,7 +23,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.backtest.attribution import CHANCE, Known, delays_of, expected, losses_of, mean_rate
+from forecast.backtest.attribution import (
+    BESIDE,
+    CHANCE,
+    Known,
+    delays_of,
+    entered,
+    expected,
+    losses_of,
+    mean_deals,
+    mean_rate,
+    rates_with_horizon,
+)
 from forecast.history import History
 from forecast.outlook import Case, shapley
 from forecast.periods import PERIODS_PER_YEAR, season_of
@@ -122,10 +133,7 @@ def _ahead(case: Case) -> Blocks:
     """The blocks of the horizon."""
     season = _season(case, case.future.starts)
     inside, _ = case.traffic()
-    rates = {
-        s: np.concatenate([mean_rate(case.posterior, f"logit_rate_{s}"), case.future.rates[s].mean(axis=0)])
-        for s in case.stages[1:]
-    }
+    rates = rates_with_horizon(case)
     value = case.future.value.mean(axis=(0, 1)) / season[1] if case.valued else None
     traffic = inside.mean(axis=0) / season[0][:, None]
     delays = delays_of(case.posterior, case.posterior.provenance["ages"])
@@ -136,20 +144,19 @@ def _as_it_was(case: Case, start: int) -> Blocks:
     """The blocks of the window that begins after `start` periods: counted where counted, rates as fitted."""
     history, part = case.history, slice(start, start + case.horizon)
     season = _season(case, history.periods[part])
-    entry = [history.counted[i] for i in history.entry]
-    counted = np.stack([history.filled(stage)[part, c] for c, stage in enumerate(entry)], axis=1)
+    place = range(len(history.channels))
+    counted = entered(history, history, part, place)
     rates = {s: mean_rate(case.posterior, f"logit_rate_{s}")[: part.stop] for s in case.stages[1:]}
     value = None
     if case.valued:
-        won, revenue = (each[part].sum(axis=0) for each in history.paid_wins)
         usual = case.posterior.array("deal_mean").mean(axis=0)
-        value = np.divide(revenue, won, out=usual.copy(), where=won > 0) / season[1]
+        value = mean_deals(history, part, place, usual) / season[1]
     known = Known(counted / season[0][:, None], rates, {}, value)
     return Blocks(history.as_of(history.periods[start - 1]), known, season)
 
 
 def _beside(history: History, part: slice, mean: Mapping[str, float]) -> Iterator[tuple[str, float]]:
     """What refunds and recurring revenue add to the difference."""
-    for name, sign in (("refunds", -1.0), ("recurring", 1.0)):
+    for name, sign in BESIDE.items():
         if name in mean and name in history.counts:
             yield name, sign * (mean[name] - float(history.filled(name)[part].sum()))

@@ -11,10 +11,10 @@ import pandas as pd
 from forecast import words
 from forecast.columns import unit_of
 from forecast.report import sentences
-from forecast.report.document import Listing, Page, Part, Picture, Row, band, listing, period, said, value
+from forecast.report.document import Listing, Page, Part, Picture, Row, listing, period, said
 from forecast.report.figures import panels, plot_fan, plot_total
 from forecast.report.pages.overview import main_measure, total
-from forecast.report.pages.scenarios import CHANGES, bottleneck_sentence, lever_name, plot_tornado
+from forecast.report.pages.scenarios import bottleneck_sentence, lever_columns, lever_name, plot_tornado
 from forecast.tables import COUNT, CURRENCY, Record, records
 from forecast.words import Message, Text, known, message, plural, together
 
@@ -114,14 +114,7 @@ def _changes(made: Results) -> list[Part]:
     ]
     frame = frame.sort_values("mean", ascending=False, kind="stable").head(MOST_LEVERS)
     names = [words.text(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(frame)]
-    columns = [
-        said(
-            message("Lever, {unit}", unit=unit), lambda row: lever_name(row["lever"], row["stage"]), "l", "a"
-        ),
-        said("Change", lambda row: CHANGES.get(str(row["change"]), str(row["change"])), width="a"),
-        value("mean", "Brings", counted),
-        band(message("80~% band"), counted, "2"),
-    ]
+    columns = lever_columns(unit, counted, message("Brings"))
     told = bottleneck_sentence(made, levers)
     share = 0.45
     drawn = partial(

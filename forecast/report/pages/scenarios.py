@@ -27,7 +27,7 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, house, panels, scale_of
-from forecast.tables import CHANCE, COUNT, CURRENCY, GAIN, RATIO, SHARE, Record, records
+from forecast.tables import CHANCE, COUNT, CURRENCY, GAIN, RATIO, SHARE, Record, Unit, records
 from forecast.words import Message, Text, clean, known, message, plural, short_names, together
 
 if TYPE_CHECKING:
@@ -185,6 +185,18 @@ def unit_word(currency: str | None) -> Message:
     return message("wins") if currency is None else message("{cur}", cur=currency)
 
 
+def lever_columns(unit: Text, counted: Unit, brings: Text) -> list[Shown]:
+    """A lever, by how much it moves, and what that brings with its band."""
+    return [
+        said(
+            message("Lever, {unit}", unit=unit), lambda row: lever_name(row["lever"], row["stage"]), "l", "a"
+        ),
+        said("Change", lambda row: CHANGES.get(str(row["change"]), str(row["change"])), width="a"),
+        value("mean", brings, counted),
+        band(message("80~% band"), counted, "2"),
+    ]
+
+
 def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: Text) -> Listing:
     keyed = {(r["lever"], r["stage"], r["change"], r["measure"]): r for r in records(total)}
     rows = [row for (*_, measure), row in keyed.items() if measure == inside]
@@ -194,12 +206,7 @@ def _lever_listing(total: pd.DataFrame, inside: str, eventual: str, unit: Text) 
         return keyed[row["lever"], row["stage"], row["change"], eventual]
 
     columns = [
-        said(
-            message("Lever, {unit}", unit=unit), lambda row: lever_name(row["lever"], row["stage"]), "l", "a"
-        ),
-        said("Change", lambda row: CHANGES.get(str(row["change"]), str(row["change"])), width="a"),
-        value("mean", "Inside", counted),
-        band(message("80~% band"), counted, "2"),
+        *lever_columns(unit, counted, message("Inside")),
         said("Elasticity", lambda row: RATIO.said(row["elasticity"]) if known(row["elasticity"]) else ""),
         said("In the end", lambda row: counted.said(then(row)["mean"])),
         said(message("80~% band"), lambda row: counted.band(then(row)["q10"], then(row)["q90"]), width="2"),
