@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecast.columns import unit_of
 from forecast.errors import UsageError
-from forecast.report.figures import WIDTH, at_home, dress, house, in_voice
+from forecast.report.figures import WIDTH, at_home, cut_short, dress, house, in_voice
 from forecast.tables import Record, records
 from forecast.words import Message, Text, clean, in_a_row, known, message, text
 
@@ -50,7 +50,8 @@ def drawn(
             ax = house(lambda: own_figure(height, width).add_subplot())()
         elif not at_home():
             house(dress)(ax)
-        house(draw)(ax)
+        place = ax
+        house(lambda: (draw(place), place)[1])()  # that it comes back lets the house see to its labels
         ax.set_title(_capital(title), parse_math=False, fontsize=8)
     in_voice(ax, _language(made))
     return ax
@@ -162,8 +163,10 @@ def measured(made: Results, frame: pd.DataFrame, measure: str | None, channel: s
 
 
 def unit(made: Results, measure: str) -> Text:
-    """What a measure is counted in: the currency, or its own name."""
-    return made.study.currency if unit_of(measure).money else message("{measure:stage}", measure=measure)
+    """What a measure is counted in: the currency, wins, or its own name."""
+    if unit_of(measure).money:
+        return made.study.currency
+    return message("wins") if measure == "won" else message("{measure:stage}", measure=measure)
 
 
 def aim(made: Results, measure: str, channel: str, target: float | None) -> float | None:
@@ -176,7 +179,11 @@ def aim(made: Results, measure: str, channel: str, target: float | None) -> floa
 
 def of(what: Message, channel: str) -> Message:
     """A title, with the channel where it is of one."""
-    return what if channel == TOTAL else message("{what}: {channel:clean}", what=what, channel=channel)
+    return (
+        what
+        if channel == TOTAL
+        else message("{what}: {channel:clean}", what=what, channel=cut_short(channel, 32))
+    )
 
 
 def row_of(frame: pd.DataFrame) -> Record:
