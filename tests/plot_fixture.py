@@ -72,7 +72,10 @@ def _levers(rng: np.random.Generator, made: Results, valued: bool) -> Levers:
         *(["deal value"] if valued else []),
     ]  # fmt: skip
     shares = rng.dirichlet(np.linspace(8.0, 1.0, len(sources)))
-    variance = [{"source": s, "variance": 1e6 * x, "share": x, "error": 0.006} for s, x in zip(sources, shares, strict=True)]  # fmt: skip
+    variance = [
+        {"source": source, "variance": 1e6 * share, "share": share, "error": 0.006}
+        for source, share in zip(sources, shares, strict=True)
+    ]
     variance += [{"source": "total", "variance": 1e6, "share": 1.0, "error": 0.0}]
     names = (
         "Sales training",
@@ -80,7 +83,7 @@ def _levers(rng: np.random.Generator, made: Results, valued: bool) -> Levers:
         "A new landing page with a name that is much too long for a figure",
     )
     scenarios = [
-        {"scenario": name, "measure": measure, "unit": "currency" if valued else "count", **_band(scale * x, scale * 12)}
+        {"scenario": name, "measure": measure, "unit": "currency", **_band(scale * x, scale * 12)}
         for name, x in zip(names, (28.0, 3.0, -1.5), strict=True)
         for measure in (("contribution", "revenue", "cost", "p_payback") if valued else ("won", "won_eventual"))
     ]  # fmt: skip

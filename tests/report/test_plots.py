@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from importlib.resources import files
+from itertools import pairwise
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -135,7 +137,7 @@ def test_rows_do_not_run_into_each_other(channels, size):
         ax.figure.draw_without_rendering()
         boxes = sorted((t.get_window_extent() for t in ax.get_yticklabels()), key=lambda box: box.y0)
         spare = 0.35 * boxes[0].height  # the box of a line is taller than its letters
-        assert all(low.y1 - spare <= high.y0 for low, high in zip(boxes, boxes[1:], strict=False))
+        assert all(low.y1 - spare <= high.y0 for low, high in pairwise(boxes))
 
 
 @pytest.mark.parametrize("kind", ["week", "month", "quarter"])
@@ -169,6 +171,24 @@ def test_without_axes_a_figure_is_made_that_pyplot_shows_where_it_is_in_use(made
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert 0 == done.returncode, done.stderr
     assert done.stdout.startswith(b"\x89PNG")
+
+
+def test_a_notebook_shows_every_figure(tmp_path):
+    """A notebook's backend makes pyplot interactive when the first figure loads it, and it stays so for the next."""
+    (tmp_path / "inline.py").write_text(
+        "import matplotlib\nfrom matplotlib.backends.backend_agg import *\nmatplotlib.interactive(True)\n",
+        encoding="utf-8",
+    )
+    code = (
+        "import sys; sys.path.insert(0, 'tests'); from plot_fixture import rich_tables; import builtins, forecast\n"
+        "builtins.__IPYTHON__ = True; ax = forecast.plot.budget(rich_tables())\n"
+        "import matplotlib.pyplot as plt\n"
+        "sys.exit(not (plt.isinteractive() and plt.get_fignums() == [ax.figure.number]))"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    told = os.environ | {"MPLBACKEND": "module://inline", "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, env=told)
+    assert 0 == done.returncode, done.stderr
 
 
 def test_a_figure_can_be_kept_and_drawn_again(made):
@@ -547,7 +567,7 @@ def test_a_backtest_is_taken_in_every_form_it_comes_in(made):
         (lambda m: plot.windows(m, measure="leads"), 'no measure "leads"; there are revenue'),
         (lambda m: plot.calibration(m, measure="spend"), 'no measure "spend"; there are revenue, leads'),
         (lambda m: plot.comparison(m, against="1999"), 'no window to compare with "1999"; there are before'),
-        (lambda m: plot.plans(m), "forecast.compare"),
+        (plot.plans, "forecast.compare"),
         (lambda m: plot.plans(COMPARED[COMPARED["plan"] == "more"]), "two or more"),
     ],
 )  # fmt: skip
@@ -572,7 +592,7 @@ def test_what_is_not_known_is_named_with_what_there_is(made, ask, said):
         ("backtest", "no backtest stands beside"),
         ("calibration", "no backtest stands beside"),
         ("break_even", "spend, and a value of deals"),
-        ("ltv_cac", "economics.lifetime"),
+        ("ltv_cac", "LTV / CAC is not known"),
     ],
 )
 def test_what_a_forecast_does_not_have_is_said(name, said):
@@ -588,11 +608,11 @@ def test_the_recommended_plan_is_there_only_with_a_budget():
 
 
 def test_the_namespace_lists_what_it_has():
-    """Every name is a function with an `ax`, is told of in the module, and in the page of the API."""
+    """Every name is a function with an `ax`, is told of in the module, and on its page."""
     import inspect
     from pathlib import Path
 
-    page = Path(__file__).parents[2] / "docs" / "api.md"
+    page = Path(__file__).parents[2] / "docs" / "plots.md"
     for name in plot.__all__:
         function = getattr(plot, name)
         assert inspect.signature(function).parameters["ax"].kind is inspect.Parameter.KEYWORD_ONLY

@@ -47,7 +47,7 @@ def drawn(
     """
     with _language(made):
         if ax is None:
-            ax = house(lambda: own_figure(height, width).add_subplot())()
+            ax = house(own_figure(height, width).add_subplot)()
         elif not at_home():
             house(dress)(ax)
         place = ax
@@ -62,7 +62,7 @@ def apart(
 ) -> Axes:  # fmt: skip
     """Draw panels on a figure of their own, and return the first of its axes."""
     with _language(made):
-        figure = house(own_figure)(height)
+        figure = own_figure(height)
         house(draw)(figure)
         figure.suptitle(_capital(title), parse_math=False, fontsize=8.5)
     for ax in figure.axes:
@@ -71,14 +71,21 @@ def apart(
 
 
 def own_figure(height: float, width: float = WIDTH) -> Figure:
-    """A figure of the report's width, or another; of pyplot where that or a notebook is in use, so that it is shown."""
+    """A figure of the report's width, or another; of pyplot where that or a notebook is in use, so that it is shown.
+
+    Made in the caller's settings: pyplot, loaded inside others, would forget that a notebook shows its figures.
+    """
+    from matplotlib.figure import Figure
+
+    size = (width, height)
     if "matplotlib.pyplot" in sys.modules or hasattr(builtins, "__IPYTHON__"):
         import matplotlib.pyplot as plt
 
-        return plt.figure(figsize=(width, height))
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height))
+        figure = plt.figure(figsize=size)
+    else:
+        figure = Figure(figsize=size)
+    figure.set_layout_engine("constrained", w_pad=0.06)
+    return figure
 
 
 def _capital(title: Text) -> str:

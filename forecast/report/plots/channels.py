@@ -113,10 +113,13 @@ def ltv_cac(made: Results, *, channel: str | Sequence[str] | None = None, ax: Ax
 
     `channel`: one or several, "total" among them; default: all. Raises UsageError.
     """
-    missing = (
-        "LTV / CAC is not known: that takes spend, a value of deals, and economics.lifetime in the study"
+    wide = _side_by_side(
+        made,
+        ("ltv_cac",),
+        "LTV / CAC is not known: that takes spend, and a value of deals",
+        channel,
+        also=("marginal_ltv_cac",),
     )
-    wide = _side_by_side(made, ("ltv_cac",), missing, channel, also=("marginal_ltv_cac",))
 
     def draw(place: Axes) -> None:
         plot_ltv_cac(wide, place)
