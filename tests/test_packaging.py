@@ -40,6 +40,23 @@ def test_constraints_name_no_host():
     assert not [line for line in CONSTRAINTS if "/" in line or "@" in line or line.startswith("-")]
 
 
+def test_the_citation_is_of_this_version():
+    """CITATION.cff has what its format asks for, and says what pyproject.toml says; no address or number is made up."""
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    allowed = {"cff-version", "message", "type", "title", "abstract", "version", "license", "authors", "keywords"}
+    assert {"cff-version", "message", "title", "authors"} <= set(told) <= allowed
+    assert told["cff-version"] == "1.2.0"
+    assert told["type"] == "software"
+    assert told["version"] == forecast.__version__ == PROJECT["version"]
+    assert (told["title"], told["license"]) == (PROJECT["name"], PROJECT["license"])
+    assert told["authors"] == PROJECT["authors"]
+    assert told["abstract"] == PROJECT["description"]
+    assert told["keywords"] == PROJECT["keywords"]
+    assert len(set(told["keywords"])) == len(told["keywords"])
+    assert all(isinstance(word, str) and word for word in [*told["keywords"], told["message"]])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the scripts are for a POSIX shell")
 def test_find_python_takes_what_it_is_told():
     """PYTHON=/path names the interpreter."""
@@ -120,6 +137,8 @@ def _copy_sources(home: Path) -> None:
         "Makefile",
         "constraints.txt",
         "CHANGELOG.md",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
         "README.md",
         "LICENSE",
         "pyproject.toml",
