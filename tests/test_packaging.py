@@ -75,8 +75,31 @@ def test_find_python_says_what_to_install():
     assert "apt install python3" in result.stderr
 
 
-def _find_python(python: str) -> subprocess.CompletedProcess[str]:
-    command = ["sh", str(ROOT / "tools" / "find-python.sh")]
+@pytest.mark.skipif(os.name == "nt", reason="the scripts are for a POSIX shell")
+def test_find_python_finds_one_version_alone():
+    """Another one than that which is asked for does not do, and the message names the one that is missing."""
+    own, other = f"3.{sys.version_info[1]}", f"3.{12 + (sys.version_info[1] - 11) % 3}"
+    assert _find_python(sys.executable, own).stdout.strip()
+    result = _find_python(sys.executable, other)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"Python {other} is needed and none was found" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the scripts are for a POSIX shell")
+def test_versions_that_are_not_found_are_skipped_and_said():
+    """None found is a failure: a check of nothing has shown nothing."""
+    command = ["sh", str(ROOT / "tools" / "test-versions.sh")]
+    env = {k: v for k, v in os.environ.items() if k != "PYTHON"} | {"VERSIONS": "3.99"}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [
+        "Python 3.99: not found here, skipped",
+        "passed: none; failed: none; not found: 3.99",
+    ]
+
+
+def _find_python(python: str, *version: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", str(ROOT / "tools" / "find-python.sh"), *version]
     return subprocess.run(
         command, env=os.environ | {"PYTHON": python}, capture_output=True, text=True, check=False
     )
