@@ -44,7 +44,17 @@ def test_the_citation_is_of_this_version():
     """CITATION.cff has what its format asks for, and says what pyproject.toml says; no address or number is made up."""
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    allowed = {"cff-version", "message", "type", "title", "abstract", "version", "license", "authors", "keywords"}
+    allowed = {
+        "cff-version",
+        "message",
+        "type",
+        "title",
+        "abstract",
+        "version",
+        "license",
+        "authors",
+        "keywords",
+    }
     assert {"cff-version", "message", "title", "authors"} <= set(told) <= allowed
     assert told["cff-version"] == "1.2.0"
     assert told["type"] == "software"

@@ -70,9 +70,18 @@ def test_an_installed_package_is_typed_for_strict_users(tmp_path: Path) -> None:
     good = (ROOT / "tests" / "outsider.py").read_text(encoding="utf-8")
     (tmp_path / "good.py").write_text(good, encoding="utf-8")
     (tmp_path / "bad.py").write_text(
-        good.replace("assert_type(study.plan.periods, int)", "assert_type(study.plan.periods, str)"), encoding="utf-8"
+        good.replace("assert_type(study.plan.periods, int)", "assert_type(study.plan.periods, str)"),
+        encoding="utf-8",
     )
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=cache", "--python-executable"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--cache-dir=cache",
+        "--python-executable",
+    ]
     checked = subprocess.run(
         [*command, str(tmp_path / "env" / "bin" / "python"), "good.py", "bad.py"],
         cwd=tmp_path, env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MYPYPATH")},
