@@ -2,7 +2,7 @@
 
     chance      P(measure at or above, or below): of the total, or by period or channel
     cross       a measure by period and channel: its mean, sd or a quantile
-    beside      plans of one simulation beside each other, and each against the first
+    spend_of    a plan of spend from what was given
 
 Everything is counted on draws of the very quantity: sums are taken draw by draw.
 """
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from forecast.errors import UsageError
-from forecast.results import LEVELS, against_first, summarise
+from forecast.results import LEVELS, summarise
 from forecast.study import nearest
 from forecast.words import Text, message
 
@@ -35,10 +35,10 @@ def chance(
     *,
     above: float | None = None,
     below: float | None = None,
+    plan: str = "given",
     by: str | None = None,
     channel: str | None = None,
     period: str | None = None,
-    plan: str = "given",
 ) -> float | pd.Series[float]:
     """P(above <= x < below) of a measure x, one end or both: the share of draws. See `Forecast.p`.
 
@@ -119,11 +119,13 @@ def _one_of(what: str, came: Any, known: Sequence[str]) -> None:
         raise UsageError(message(said, what=what, came=str(came), known=list(known), guess=guess))
 
 
-def beside(outlook: xr.Dataset, stages: Sequence[str]) -> pd.DataFrame:
-    """The plans of one simulation, a row for each plan and measure: see `planning.compare`."""
-    more = ("revenue_gross", "refunds", "recurring")
-    measures = (*stages, "revenue", *more, "revenue_eventual", "contribution", "spend")
-    plans = [str(name) for name in outlook["plan"].values]
-    return pd.DataFrame(
-        [row for name in measures if name in outlook for row in against_first(outlook, name, plans)]
-    )
+def spend_of(name: str, plan: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """A plan as an array (period, channel) of spend, 0 or more."""
+    spend = np.asarray(plan, dtype=float)
+    if spend.shape != shape:
+        raise UsageError(
+            f"{name}: expected spend of {shape[0]} periods and {shape[1]} channels, got {spend.shape}"
+        )
+    if not (np.isfinite(spend) & (spend >= 0)).all():
+        raise UsageError(f"{name}: expected spend of 0 or more in every period and channel")
+    return spend

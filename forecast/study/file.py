@@ -195,7 +195,7 @@ def refuse(found: Iterable[Problem]) -> None:
 
 @dataclass
 class Source:
-    """The values of a study file, where each key stands, and which keys were set from outside: how (`--set`, `replace`).
+    """The values of a study file, where each key stands, and which keys were set from outside, and how.
 
     overrides: the same as `key=value` texts, in order. path: None where there is no file.
     """
@@ -234,7 +234,9 @@ class Source:
             name = ".".join(parts)
             value = _value_in(f"{REPLACED}: {name}", given)
             if (table := made.put(parts, value, REPLACED)) is not None:
-                raise StudyError(f'{REPLACED}: {name}: "{table}" is a value in the study, not a table: give it whole')
+                raise StudyError(
+                    f'{REPLACED}: {name}: "{table}" is a value in the study, not a table: give it whole'
+                )
             made.overrides += (f"{'.'.join(map(named, parts))} = {toml_of(value)}",)
         if large := list(_too_large(made.values)):
             raise StudyError([f"{made.place(key)}: expected a number below 1e15" for key in large])

@@ -465,7 +465,9 @@ class Study(Table):
         """
         names = {name: info.alias or name for name, info in type(self).model_fields.items()}
         asked = {**changes, **tables}
-        return _built(self._as_written().changed({names.get(key, key): v for key, v in asked.items()}), self.folder)
+        return _built(
+            self._as_written().changed({names.get(key, key): v for key, v in asked.items()}), self.folder
+        )
 
     def with_lift_test(
         self,
@@ -483,7 +485,15 @@ class Study(Table):
 
         Raises StudyError where it is none; whether channel and periods are those of the data, `read_history` says.
         """
-        test = {"channel": channel, "from": from_, "to": to, "without": without, "with": with_, "lift": lift, "se": se}
+        test = {
+            "channel": channel,
+            "from": from_,
+            "to": to,
+            "without": without,
+            "with": with_,
+            "lift": lift,
+            "se": se,
+        }
         test |= {"note": note or None}
         told = {key: value for key, value in test.items() if value is not None}
         return self.replace({"lift_test": (*self._as_written().values.get("lift_test", ()), told)})
