@@ -19,6 +19,7 @@ from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
 from .market import KINDS as KINDS
 from .market import OTHER_DELAY_DAYS as OTHER_DELAY_DAYS
 from .market import WIDE as WIDE
+from .market import ChannelPrior as ChannelPrior
 from .market import LogitNormal as LogitNormal
 from .market import Range as Range
 from .market import channel_range as channel_range
