@@ -24,9 +24,9 @@ FLOORS = """
     outlook
     budget backtest lab
     results verdict
-    report
-    planning checking
-    proposing workflow
+    report asking making judging
+    planning checking reviewing
+    proposing workflow comparing
     signing options
     cli
     __main__

@@ -7,9 +7,7 @@ from .crm import YES as YES
 from .crm import Preset as Preset
 from .draft import Draft as Draft
 from .draft import Key as Key
-from .draft import named as named
 from .draft import place_of as place_of
-from .draft import quoted as quoted
 from .file import nearest as nearest
 from .file import only_study as only_study
 from .kinds import kind_named as kind_named
@@ -21,6 +19,7 @@ from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
 from .market import KINDS as KINDS
 from .market import OTHER_DELAY_DAYS as OTHER_DELAY_DAYS
 from .market import WIDE as WIDE
+from .market import ChannelPrior as ChannelPrior
 from .market import LogitNormal as LogitNormal
 from .market import Range as Range
 from .market import channel_range as channel_range
@@ -52,3 +51,5 @@ from .study import HistorySpec as HistorySpec
 from .study import Study as Study
 from .study import TargetSpec as TargetSpec
 from .study import load_study as load_study
+from .toml_text import named as named
+from .toml_text import quoted as quoted
