@@ -59,7 +59,7 @@ from forecast.budget.response import (
 from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.outlook import Case
-from forecast.showing import Card, Shows
+from forecast.showing import Card, Shows, said_band, said_chance
 from forecast.study import TargetSpec
 from forecast.tables import Table
 from forecast.words import Message, Text, known, message, together
@@ -312,8 +312,8 @@ class Decision(Shows):
             {
                 "current": message("{x:whole}", x=float(found.current.sum())),
                 "recommended": message("{x:whole}", x=float(found.recommended.sum())),
-                "gain": message("{x:number} (80~% band {b:band})", x=float(found.gain.mean()), b=(low, high)),
-                "better": message("P = {p:chance}", p=found.p_better),
+                "gain": said_band(float(found.gain.mean()), low, high),
+                "better": said_chance(found.p_better),
             },
             [split] if whole else [],
         )
