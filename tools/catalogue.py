@@ -215,6 +215,7 @@ QUIET = {
         "TypeVar",
         "rate",
         "startswith",
+        "Card",
     ),
     *("endswith", "removeprefix", "removesuffix", "partition", "split"),
 }
