@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON VERSIONS WHAT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs catalogue setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs catalogue images setup constraints wheel sdist clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ docs: $(READY) ## write docs/cli.md from the commands' own help
 
 catalogue: $(READY) ## texts of the code into the catalogues of other languages, compiled
 	$(PY) tools/catalogue.py
+
+images: $(READY) ## the pictures that figures are compared with, drawn anew: look at each before it is committed
+	FORECAST_IMAGES=1 $(PY) -m pytest tests/report/test_plot_images.py -q
 
 setup: $(READY) ## the environment in .venv
 
