@@ -366,13 +366,9 @@ def response(
 
     g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`.
     """
-    if saturates is None:
-        shape = power_law(z, elasticity)
-    else:  # each shape for the draws that take it alone
-        z, beta, at, taken = np.broadcast_arrays(z, elasticity, now, saturates)
-        shape = np.empty(z.shape)
-        shape[~taken] = power_law(z[~taken], beta[~taken])
-        shape[taken] = michaelis_menten(z[taken], beta[taken], at[taken])
+    shape = power_law(z, elasticity)
+    if saturates is not None:
+        shape = np.where(saturates, michaelis_menten(z, elasticity, now), shape)
     return np.asarray(base + (1.0 - base) * shape)
 
 
