@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
@@ -35,9 +36,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
 myst_fence_as_directive = ["math"]
 
-# A page that nothing leads to is an error, so a pattern of the contents may find none: pages come and go with their subject.
-suppress_warnings = ["toc.empty_glob"]
-
+# A page that no contents lead to, a link into nothing, a type that is ours and not there: warnings, and so errors (`make site`).
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages, whose documentation is not here
 
@@ -45,7 +44,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 add_module_names = False
 python_display_short_literal_types = True
-python_maximum_signature_line_length = 88
+python_maximum_signature_line_length = 130  # counted before names of types are made short
+toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "Growth forecast"
@@ -54,11 +54,19 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # it would fetch each page found, which no page from a disk may
 html_additional_pages = {"index": "start.html"}
 templates_path = ["templates"]
 pygments_style = "tango"
 
 
+def without_way_back(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Pages of code lead nowhere back: the way that viewcode makes is wrong for what a face hands on from another file."""
+    if page.startswith("_modules/"):
+        context["body"] = re.sub(r'<a class="viewcode-back".*?</a>', "", context.get("body", ""))
+
+
 def setup(app: Sphinx) -> None:
     """Blocks in the languages of our pages that Pygments has no lexer for are plain text."""
     app.add_lexer("csv", TextLexer)
+    app.connect("html-page-context", without_way_back)

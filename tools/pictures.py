@@ -24,7 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 SHOWN: dict[str, tuple[str, int, tuple[int, int, int, int]]] = {
     "page-1.png": ("report.pdf", 1, (6, 2, 94, 92)),
     "page-2.png": ("report.pdf", 2, (6, 2, 94, 92)),
-    "fan.png": ("report.pdf", 2, (6, 14, 94, 31)),
+    "fan.png": ("report.pdf", 2, (6, 15, 94, 33)),
     "what-if.png": ("whatif.html", 1, (0, 0, 100, 100)),
 }
 DPI = 110

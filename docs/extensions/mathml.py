@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -15,7 +16,10 @@ def _mathml(text: str, *, block: bool) -> str:
         found = tex2mathml(text, as_block=block)
     except SyntaxError as error:  # docutils' MathError is one
         raise ValueError(f"no equation: {text!r}: {error}") from error
-    return found.replace("&ApplyFunction;", "\u2061")
+    # TeX's thin space between a function and what it is taken of, where no bracket stands between them.
+    return re.sub(r"<mo>&ApplyFunction;</mo>(\s*)(?!\s*<mo[^>]*>[(\[])", r'<mspace width="0.17em"/>\1', found).replace(
+        "<mo>&ApplyFunction;</mo>", ""
+    )
 
 
 def _inline(writer: Any, node: nodes.math) -> None:

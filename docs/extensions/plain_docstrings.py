@@ -123,9 +123,15 @@ def _signature(
     return ("", None) if name in GIVEN or model else None
 
 
+def _skipped(app: Sphinx, kind: str, name: str, what: object, skip: bool, options: Any) -> bool | None:
+    """Of a class that pydantic makes, what is pydantic's own."""
+    return True if name.startswith("model_") else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive, and what autodoc asks."""
     app.add_directive("names", Names)
     app.connect("autodoc-process-docstring", _docstring)
     app.connect("autodoc-process-signature", _signature)
+    app.connect("autodoc-skip-member", _skipped)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
