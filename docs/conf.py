@@ -1,8 +1,8 @@
 """The site of the documentation, for Sphinx: `make site`.
 
 Its sources are the pages as they lie in the repository: those of docs/, and what stands elsewhere because it belongs
-there (README, model card, benchmarks, changelog). A link that works on a page as a file works on the site, one to a file
-that is no page (code, a report) gives that file. Nothing is fetched, while building or by a reader.
+there (README, model card, benchmarks, changelog). A link that works on a page as a file works on the site, one to a
+file that is no page (code, a report) gives that file. Nothing is fetched, while building or by a reader.
 """
 
 from __future__ import annotations
@@ -22,12 +22,21 @@ project = "Growth forecast"
 author = "growth-forecast contributors"
 copyright = author  # noqa: A001  # the name that Sphinx gives it
 version = release = re.findall(
-    r'^__version__ = "(.*)"$', (HERE.parent / "forecast" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE
+    r'^__version__ = "(.*)"$',
+    (HERE.parent / "forecast" / "__init__.py").read_text(encoding="utf-8"),
+    re.MULTILINE,
 )[0]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "mathml", "plain_docstrings"]
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "models/README.md", "benchmarks/README.md"]
+include_patterns = [
+    "docs/**.md",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "models/README.md",
+    "benchmarks/README.md",
+]
 exclude_patterns = [".*", "build", "dist", "forecast", "tests"]  # not walked
 source_suffix = {".md": "markdown"}
 
@@ -36,7 +45,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
 myst_fence_as_directive = ["math"]
 
-# A page that no contents lead to, a link into nothing, a type that is ours and not there: warnings, and so errors (`make site`).
+# A page that no contents lead to and a link into nothing are warnings, and warnings are errors (`make site`).
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages, whose documentation is not here
 
@@ -61,7 +70,7 @@ pygments_style = "tango"
 
 
 def without_way_back(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Pages of code lead nowhere back: the way that viewcode makes is wrong for what a face hands on from another file."""
+    """Pages of code lead nowhere back: viewcode errs about names that a face hands on from another file."""
     if page.startswith("_modules/"):
         context["body"] = re.sub(r'<a class="viewcode-back".*?</a>', "", context.get("body", ""))
 

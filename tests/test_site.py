@@ -1,7 +1,7 @@
 """The site of the documentation: what must hold of the pages, and of what is built from them.
 
-What the build itself refuses (a link into nothing, a page outside of all contents, an equation that is none) is not asked
-again: it is built with warnings as errors.
+What the build itself refuses (a link into nothing, a page outside of all contents, an equation that is none) is not
+asked again: it is built with warnings as errors.
 """
 
 from __future__ import annotations
@@ -26,10 +26,19 @@ from forecast.words import number, percent
 
 ROOT = Path(forecast.__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("*/README.md")), *sorted(DOCS.glob("*.md"))]
-CONTENTS = re.findall(r"^```\{toctree\}\n(.*?)^```$", (DOCS / "index.md").read_text(encoding="utf-8"), re.M | re.S)
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted(ROOT.glob("*/README.md")),
+    *sorted(DOCS.glob("*.md")),
+]
+CONTENTS = re.findall(
+    r"^```\{toctree\}\n(.*?)^```$", (DOCS / "index.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
 NAMES = re.findall(
-    r"^```\{names\} (\S+)\n(?::given:\n)?(.*?)^```$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.M | re.S
+    r"^```\{names\} (\S+)\n(?::given:\n)?(.*?)^```$",
+    (DOCS / "reference.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
 )
 needs_sphinx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_parser", "furo")),
@@ -39,8 +48,10 @@ needs_sphinx = pytest.mark.skipif(
 
 def _code(page: Path) -> str:
     """The Python that a page shows."""
-    found = re.findall(r"^```(?:python|pycon)[^\n]*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
-    return re.sub(r"^(?:>>>|\.\.\.) ?", "", "\n".join(found), flags=re.M)
+    found = re.findall(
+        r"^```(?:python|pycon)[^\n]*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return re.sub(r"^(?:>>>|\.\.\.) ?", "", "\n".join(found), flags=re.MULTILINE)
 
 
 def test_every_page_stands_in_the_contents_once():
@@ -57,7 +68,9 @@ def test_the_api_reference_has_every_public_name():
         listed[module] += names.split()
     assert sorted(listed["forecast"]) == sorted(name for name in forecast.__all__ if name != "__version__")
     for page in PAGES:
-        for module, names in re.findall(r"^\s*from (forecast[\w.]*) import \(?([\w, \n]+)\)?$", _code(page), re.M):
+        for module, names in re.findall(
+            r"^\s*from (forecast[\w.]*) import \(?([\w, \n]+)\)?$", _code(page), re.MULTILINE
+        ):
             for name in re.findall(r"\w+", names):
                 assert name in listed.get(module, ()), f"{page.name} imports {name} of {module}"
     for module, names in listed.items():
@@ -66,7 +79,9 @@ def test_the_api_reference_has_every_public_name():
 
 def test_every_picture_says_what_it_shows():
     """Each picture of a page has a text in its place, for whoever cannot see it."""
-    shown = [text for page in PAGES for text in re.findall(r"!\[([^\]]*)\]\(", page.read_text(encoding="utf-8"))]
+    shown = [
+        text for page in PAGES for text in re.findall(r"!\[([^\]]*)\]\(", page.read_text(encoding="utf-8"))
+    ]
     assert shown
     assert all(len(text) > 10 for text in shown)
 
@@ -75,16 +90,27 @@ def test_every_picture_says_what_it_shows():
 def test_pictures_are_those_of_the_sample(name):
     """A picture shows the sample as it is now (`make pictures`), and is small."""
     picture = DOCS / "pictures" / name
-    assert pictures.source_of(picture) == pictures.hash_of(ROOT / "reports" / "sample" / pictures.SHOWN[name][0])
+    assert pictures.source_of(picture) == pictures.hash_of(
+        ROOT / "reports" / "sample" / pictures.SHOWN[name][0]
+    )
     assert picture.stat().st_size < 200_000
 
 
 def test_bands_are_read_on_numbers_of_the_sample():
     """The numbers that docs/bands.md reads aloud are those of the pictures beside them."""
-    headline = json.loads((ROOT / "reports" / "sample" / "summary.json").read_text(encoding="utf-8"))["headline"]
+    headline = json.loads((ROOT / "reports" / "sample" / "summary.json").read_text(encoding="utf-8"))[
+        "headline"
+    ]
     page = (DOCS / "bands.md").read_text(encoding="utf-8")
-    mean, low, high, gain = (number(headline[key]) for key in ("revenue_mean", "revenue_q10", "revenue_q90", "gain_mean"))
-    read = [f"expected {mean}", f"{low} to {high} (80", f"target {percent(headline['p_target'])}", f"gain {gain}"]
+    mean, low, high, gain = (
+        number(headline[key]) for key in ("revenue_mean", "revenue_q10", "revenue_q90", "gain_mean")
+    )
+    read = [
+        f"expected {mean}",
+        f"{low} to {high} (80",
+        f"target {percent(headline['p_target'])}",
+        f"gain {gain}",
+    ]
     assert all(re.sub(r"[\u202f\xa0]", " ", said) in page for said in read)
 
 
@@ -119,7 +145,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site as `make site` builds it, which fails on a warning."""
     folder = tmp_path_factory.mktemp("site") / "site"
     said = subprocess.run(
-        ["sh", "tools/site.sh", sys.executable, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+        ["sh", "tools/site.sh", sys.executable, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert said.returncode == 0, said.stderr
     return folder
@@ -155,9 +185,18 @@ def test_every_link_of_the_site_leads_somewhere(site, pages):
 @pytest.mark.outside
 def test_the_site_asks_nobody_for_anything(site, pages):
     """No page loads a script, a style, a font or an image from elsewhere, nor does a style sheet."""
-    asked = [load for page in pages.values() for load in page.loads if urlsplit(load).scheme or load.startswith("//")]
+    asked = [
+        load
+        for page in pages.values()
+        for load in page.loads
+        if urlsplit(load).scheme or load.startswith("//")
+    ]
     sheets = [sheet.read_text(encoding="utf-8") for sheet in site.rglob("*.css")]
-    asked += [found for sheet in sheets for found in re.findall(r"(?:@import|url\()\s*['\"]?(?:https?:)?//[^)'\"]+", sheet)]
+    asked += [
+        found
+        for sheet in sheets
+        for found in re.findall(r"(?:@import|url\()\s*['\"]?(?:https?:)?//[^)'\"]+", sheet)
+    ]
     assert sheets
     assert not asked
 
@@ -182,10 +221,14 @@ def test_a_browser_opens_the_site_from_a_disk(site):
         page: Any = found.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: said.append(str(error)))
-        for name in ("index", "docs/index", "docs/method", "docs/reference"):
+        page.goto((site / "index.html").as_uri())
+        page.wait_for_url("**/docs/index.html")
+        for name in ("README", "docs/first-forecast", "docs/reference"):
             page.goto((site / f"{name}.html").as_uri())
         page.goto((site / "docs" / "method.html").as_uri())
-        equations = page.evaluate("[...document.querySelectorAll('.equation math')].map(e => e.getBoundingClientRect().height)")
+        equations = page.evaluate(
+            "[...document.querySelectorAll('.equation math')].map(e => e.getBoundingClientRect().height)"
+        )
         page.goto((site / "search.html").as_uri() + "?q=carry-over")
         page.wait_for_selector("#search-results li a")
     assert equations

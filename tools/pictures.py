@@ -47,12 +47,28 @@ def _shot(file: Path, page: int, folder: Path) -> Path:
     """The page of a PDF, or the window of a browser on an HTML file, as a PNG."""
     shot = folder / "shot.png"
     if file.suffix == ".pdf":
-        command = ["pdftoppm", "-png", "-singlefile", "-r", f"{DPI}", "-f", f"{page}", str(file), str(shot.with_suffix(""))]
+        command = [
+            "pdftoppm",
+            "-png",
+            "-singlefile",
+            "-r",
+            f"{DPI}",
+            "-f",
+            f"{page}",
+            str(file),
+            str(shot.with_suffix("")),
+        ]
     elif CHROMIUM is None:
         sys.exit("pictures.py: Chromium is needed for a picture of the what-if page")
     else:
         window = ",".join(map(str, WINDOW))
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={window}"]
+        flags = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            f"--window-size={window}",
+        ]
         command = [CHROMIUM, *flags, f"--screenshot={shot}", file.resolve().as_uri()]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603  # our own command line
     return shot
@@ -61,14 +77,18 @@ def _shot(file: Path, page: int, folder: Path) -> Path:
 def make(run: Path, pictures: Path) -> None:
     """All pictures of a run folder."""
     for name, (file, page, part) in SHOWN.items():
-        with tempfile.TemporaryDirectory() as folder, Image.open(_shot(run / file, page, Path(folder))) as image:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Image.open(_shot(run / file, page, Path(folder))) as image,
+        ):
             across, down = image.size
             box = tuple(round(at * size / 100) for at, size in zip(part, (across, down) * 2, strict=True))
             small = image.convert("RGB").crop(box).quantize(COLOURS, dither=Image.Dither.NONE)
         told = PngImagePlugin.PngInfo()
         told.add_text("source", hash_of(run / file))
         small.save(pictures / name, optimize=True, pnginfo=told)
-        print(f"{pictures / name}: {small.width} x {small.height}, {(pictures / name).stat().st_size:,} bytes")  # noqa: T201
+        said = f"{small.width} x {small.height}, {(pictures / name).stat().st_size:,} bytes"
+        print(f"{pictures / name}: {said}")  # noqa: T201
 
 
 if __name__ == "__main__":

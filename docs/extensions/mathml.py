@@ -17,9 +17,9 @@ def _mathml(text: str, *, block: bool) -> str:
     except SyntaxError as error:  # docutils' MathError is one
         raise ValueError(f"no equation: {text!r}: {error}") from error
     # TeX's thin space between a function and what it is taken of, where no bracket stands between them.
-    return re.sub(r"<mo>&ApplyFunction;</mo>(\s*)(?!\s*<mo[^>]*>[(\[])", r'<mspace width="0.17em"/>\1', found).replace(
-        "<mo>&ApplyFunction;</mo>", ""
-    )
+    return re.sub(
+        r"<mo>&ApplyFunction;</mo>(\s*)(?!\s*<mo[^>]*>[(\[])", r'<mspace width="0.17em"/>\1', found
+    ).replace("<mo>&ApplyFunction;</mo>", "")
 
 
 def _inline(writer: Any, node: nodes.math) -> None:

@@ -1,7 +1,7 @@
-"""The API reference from the code: directive `names`, and docstrings, which are plain text, as paragraphs, lists and examples.
+"""The API reference from the code: a directive, `names`, and docstrings as paragraphs, lists and examples.
 
-Docstrings of this house are written for `help()`: no markup but `code`; formulas and tables are indented; an argument or a
-field begins its line with its name and a colon. Here they become reStructuredText, which Sphinx reads.
+Docstrings of this house are written for `help()`: no markup but `code`; formulas and tables are indented; an argument or
+a field begins its line with its name and a colon. Here they become reStructuredText, which Sphinx reads.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def _options(what: object) -> list[str]:
 
 
 def plain(lines: list[str], names: frozenset[str] = frozenset()) -> list[str]:
-    """A docstring as reStructuredText; lines that begin with one of `names` and a colon are items of a list.
+    r"""A docstring as reStructuredText; lines that begin with one of `names` and a colon are items of a list.
 
     >>> plain(["Rate x*y of a `stage`.", "", "    a_b = c", "", "draws: how many", "of them."], frozenset({"draws"}))
-    ['Rate x\\\\*y of a ``stage``.', '', '::', '', '    a_b = c', '', '* **draws**: how many', '  of them.', '']
+    ['Rate x\\*y of a ``stage``.', '', '::', '', '    a_b = c', '', '* **draws**: how many', '  of them.', '']
     """
     found: list[str] = []
     for block in re.split(r"\n(?:[ \t]*\n)+", "\n".join(lines).strip("\n")):
@@ -87,7 +87,7 @@ def _paragraph(lines: list[str], names: frozenset[str] | None) -> list[str]:
             if found and not inside:
                 found.append("")
             more = f" ({_escaped(item[2])})" if item[2] else ""
-            found.append(f"* **{_escaped(item[1])}**{more}: {_escaped(line[item.end():])}")
+            found.append(f"* **{_escaped(item[1])}**{more}: {_escaped(line[item.end() :])}")
             inside = "  "
         else:
             found.append(inside + _escaped(line.strip()))
