@@ -7,11 +7,13 @@ file that is no page (code, a report) gives that file. Nothing is fetched, while
 
 from __future__ import annotations
 
+import posixpath
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
@@ -75,7 +77,17 @@ def without_way_back(app: Sphinx, page: str, template: str, context: dict[str, A
         context["body"] = re.sub(r'<a class="viewcode-back".*?</a>', "", context.get("body", ""))
 
 
+def by_title(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """A link that reads as a file (data.md) reads as the title of that page, up to a colon."""
+    for link in doctree.findall(nodes.reference):
+        if link.get("internal") and re.fullmatch(r"[\w/-]+\.md", link.astext()):
+            path = link["refuri"].partition("#")[0].removesuffix(".html")
+            title = app.env.titles[posixpath.normpath(posixpath.join(posixpath.dirname(page), path))]
+            link.children = [nodes.inline("", title.astext().partition(":")[0])]
+
+
 def setup(app: Sphinx) -> None:
     """Blocks in the languages of our pages that Pygments has no lexer for are plain text."""
     app.add_lexer("csv", TextLexer)
     app.connect("html-page-context", without_way_back)
+    app.connect("doctree-resolved", by_title)

@@ -1,7 +1,7 @@
 """The API reference from the code: a directive, `names`, and docstrings as paragraphs, lists and examples.
 
-Docstrings of this house are written for `help()`: no markup but `code`; formulas and tables are indented; an argument or
-a field begins its line with its name and a colon. Here they become reStructuredText, which Sphinx reads.
+Docstrings of this house are written for `help()`: no markup but `code`; formulas and tables are indented; an argument
+or a field begins its line with its name and a colon. Here they become reStructuredText, which Sphinx reads.
 """
 
 from __future__ import annotations
