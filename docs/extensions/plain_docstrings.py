@@ -6,16 +6,18 @@ or a field begins its line with its name and a colon. Here they become reStructu
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
+from pkgutil import resolve_name
 from typing import Any
 
 from docutils import nodes
 from pydantic import BaseModel
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+LOGGER = logging.getLogger(__name__)
 GIVEN: set[str] = set()  # classes that nobody makes by hand: what makes one is no news
 ITEM = re.compile(r"^(\w+)(?: \(([^)]*)\))?: ")
 
@@ -23,19 +25,25 @@ ITEM = re.compile(r"^(\w+)(?: \(([^)]*)\))?: ")
 class Names(SphinxDirective):
     """The names in the content, of the module that is the argument, each by what it is.
 
-    Option `given`: classes that are given by functions, shown without what they are made from.
+    Options: `given`, classes that are given by functions, shown without what they are made from; `all`, every public
+    name of the module, in place of a content.
     """
 
     required_arguments = 1
     has_content = True
-    option_spec = {"given": lambda _: True}  # noqa: RUF012  # as docutils declares it
+    option_spec = {"given": lambda _: True, "all": lambda _: True}  # noqa: RUF012  # as docutils declares it
 
     def run(self) -> list[nodes.Node]:
         """Autodoc's directives, read where this one stands."""
         (module,) = self.arguments
         lines = ["```{eval-rst}"]
-        for name in " ".join(self.content).split():
-            what = getattr(importlib.import_module(module), name)
+        place = resolve_name(module)
+        public = [name for name in dir(place) if not name.startswith("_")]
+        for name in public if "all" in self.options else " ".join(self.content).split():
+            what = getattr(place, name, None)
+            if what is None:
+                LOGGER.warning("%s has no %s", module, name, location=self.get_location())
+                continue
             if "given" in self.options:
                 GIVEN.add(f"{module}.{name}")
             lines += ["", f".. {_directive(what)}:: {module}.{name}", *_options(what)]
