@@ -65,8 +65,23 @@ def _options(what: object) -> list[str]:
 def plain(lines: list[str], names: frozenset[str] = frozenset()) -> list[str]:
     r"""A docstring as reStructuredText; lines that begin with one of `names` and a colon are items of a list.
 
-    >>> plain(["Rate x*y of a `stage`.", "", "    a_b = c", "", "draws: how many", "of them."], frozenset({"draws"}))
-    ['Rate x\\*y of a ``stage``.', '', '::', '', '    a_b = c', '', '* **draws**: how many', '  of them.', '']
+    >>> for line in plain(
+    ...     ["Rate x*y of a `stage`.", "", "    a_b = c", "", "draws: how many. seed: of them. Raises", "ValueError."],
+    ...     frozenset({"draws", "seed"}),
+    ... ):
+    ...     print(line)
+    Rate x\*y of a ``stage``.
+    <BLANKLINE>
+    ::
+    <BLANKLINE>
+        a_b = c
+    <BLANKLINE>
+    * **draws**: how many.
+    * **seed**: of them.
+    <BLANKLINE>
+    Raises
+    ValueError.
+    <BLANKLINE>
     """
     found: list[str] = []
     for block in re.split(r"\n(?:[ \t]*\n)+", "\n".join(lines).strip("\n")):
@@ -85,13 +100,24 @@ def plain(lines: list[str], names: frozenset[str] = frozenset()) -> list[str]:
 def _paragraph(lines: list[str], names: frozenset[str] | None) -> list[str]:
     """Lines of text and of a list; names None: every line with a name and a colon begins an item.
 
-    Indented lines among them are shown as they are.
+    Within a list a sentence that begins with a name and a colon is an item too, and one with "Raises" ends the list.
     """
+
+    def item_of(line: str) -> re.Match[str] | None:
+        item = ITEM.match(line)
+        return item if item and (names is None or item[1] in names) else None
+
+    if any(map(item_of, lines)):
+        within = "|".join(names or ()) or r"(?!)"
+        text = re.sub(rf"\. (?=(?:{within})(?: \([^)]*\))?: |Raises\b)", ".\n", "\n".join(lines))
+        lines = text.split("\n")
     found: list[str] = []
     inside = ""
     for line in lines:
-        item = ITEM.match(line)
-        if item and (names is None or item[1] in names):
+        if inside and line.startswith("Raises"):
+            found.append("")
+            inside = ""
+        if item := item_of(line):
             if found and not inside:
                 found.append("")
             more = f" ({_escaped(item[2])})" if item[2] else ""
@@ -126,9 +152,12 @@ def _docstring(app: Sphinx, kind: str, name: str, what: object, options: Any, li
 
 def _signature(
     app: Sphinx, kind: str, name: str, what: object, options: Any, signature: str | None, returns: str | None
-) -> tuple[str, str | None] | None:
+) -> tuple[str | None, str | None]:
     model = inspect.isclass(what) and issubclass(what, BaseModel)
-    return ("", None) if name in GIVEN or model else None
+    if name in GIVEN or model:
+        return "", None
+    # A default that Python cannot read back would leave the whole signature unread.
+    return re.sub(r"<(?:function )?(\w+)>", r"\1", signature or "") or None, returns
 
 
 def _skipped(app: Sphinx, kind: str, name: str, what: object, skip: bool, options: Any) -> bool | None:
