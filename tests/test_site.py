@@ -7,7 +7,6 @@ asked again: it is built with warnings as errors.
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import json
 import re
 import subprocess
@@ -69,15 +68,13 @@ def test_the_api_reference_has_every_public_name():
     for module, every, names in NAMES:
         listed[module] += dir(resolve_name(module)) if every else names.split()
     public = {name for name in forecast.__all__ if name != "__version__"}
-    modules = {name for name in public if inspect.ismodule(getattr(forecast, name))}
-    assert sorted(listed["forecast"]) == sorted(public - modules)
-    assert {f"forecast.{name}" for name in modules} <= set(listed)
+    assert sorted(listed["forecast"]) == sorted(name for name in public if f"forecast.{name}" not in listed)
     for page in PAGES:
         for module, names in IMPORTS.findall(_code(page)):
             for name in re.findall(r"\w+", names):
                 assert name in listed.get(module, ()), f"{page.name} imports {name} of {module}"
     for module, names in listed.items():
-        assert all(hasattr(resolve_name(module), name) for name in names)
+        assert set(names) <= set(dir(resolve_name(module)))
 
 
 def test_every_picture_says_what_it_shows():
