@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON VERSIONS WHAT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs catalogue images setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs site pictures catalogue images setup constraints wheel sdist clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ format: $(READY) ## format the code and mend what can be mended by itself
 
 docs: $(READY) ## write docs/cli.md from the commands' own help
 	$(PY) tools/cli_reference.py docs/cli.md
+
+site: $(READY) ## the documentation as a site in build/site, for a browser
+	@sh tools/site.sh $(PY)
+
+pictures: $(READY) ## the pictures of README and docs from reports/sample (needs poppler-utils and Chromium)
+	$(PY) tools/pictures.py
 
 catalogue: $(READY) ## texts of the code into the catalogues of other languages, compiled
 	$(PY) tools/catalogue.py
