@@ -15,7 +15,7 @@ PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
     errors amounts bounds periods progress equations saved speech \
-    words tables columns outputs unforeseen threads stopping written
+    words tables columns showing outputs unforeseen threads stopping written ending
     study
     read
     history funnel
@@ -24,9 +24,9 @@ FLOORS = """
     outlook
     budget backtest lab
     results verdict
-    report
-    planning checking
-    proposing workflow
+    report asking making judging
+    planning checking reviewing
+    proposing workflow comparing
     signing options
     cli
     __main__

@@ -25,13 +25,14 @@ def move_sizes(draws: Draws, data: Draws) -> Array:
 
 
 def event_path(draws: Draws, data: Draws) -> Array | float:
-    """What events and past changes move a log or logit by, (..., period, channel); 0 where there are none."""
+    """What events, past changes and a term of one's own move a log or logit by, (..., period, channel); 0 for none."""
+    term = draws.get("term", 0.0)
     if "event_offset" not in data:
-        return 0.0
+        return term
     if not len(data["event_sds"]):
-        return data["event_offset"]
+        return np.asarray(data["event_offset"] + term)
     own = (data["event_sds"] * draws["z_event"]) @ _outer(data)
-    return np.asarray(data["event_offset"] + own.reshape(*own.shape[:-1], *data["event_offset"].shape))
+    return np.asarray(data["event_offset"] + own.reshape(*own.shape[:-1], *data["event_offset"].shape) + term)
 
 
 def _outer(data: Draws) -> Array:
@@ -42,10 +43,14 @@ def _outer(data: Draws) -> Array:
 
 def logit_rates(draws: Draws, data: Draws) -> Array:
     """Logit rate of a transition, (..., period, channel)."""
-    mu, tau, w = draws["mu"][..., None], draws["tau"][..., None], data["centred"]
-    level = mu + tau ** (1.0 - w) * (draws["level_raw"] - w * mu) if len(w) > 1 else mu
     common, own = walks(draws, data)
-    return np.asarray(level[..., None, :] + common[..., None] + own + event_path(draws, data))
+    return np.asarray(level_of(draws, data)[..., None, :] + common[..., None] + own + event_path(draws, data))
+
+
+def level_of(draws: Draws, data: Draws) -> Array:
+    """Mean logit rate of each channel over the history, its walks and events aside, (..., channel)."""
+    mu, tau, w = draws["mu"][..., None], draws["tau"][..., None], data["centred"]
+    return np.asarray(mu + tau ** (1.0 - w) * (draws["level_raw"] - w * mu) if len(w) > 1 else mu)
 
 
 def noise_by_channel(draws: Draws) -> Array:
