@@ -126,4 +126,5 @@ def look(made: forecast.Forecast, folder: Path) -> None:
     assert_type(ax, Axes)
     assert_type(forecast.plot.response(made, channel=["ppc", "seo"]), Axes)
     assert_type(forecast.plot.backtest(made, ax=ax), Axes)
-    ax.figure.savefig(folder / "fan.png")
+    if (figure := ax.get_figure(root=True)) is not None:  # as matplotlib types it
+        figure.savefig(folder / "fan.png")
