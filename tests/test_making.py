@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import forecast
 from forecast import reviewing, written
 from forecast.errors import GateError, UsageError
+from forecast.making import by_hand, saved_as
 from forecast.signing import sign, verify
 
 pytestmark = pytest.mark.usefixtures("no_paper")
@@ -45,6 +47,38 @@ def test_a_run_of_python_is_verified_made_again_and_signed(fitted_study: Path, t
     assert any("small.csv: changed" in said for said in verify(folder)["differences"])
 
 
+def test_what_is_by_hand(fitted_study: Path, tmp_path: Path):
+    """A study is its file with what was replaced, and a history what is read of its files as they are now."""
+    study = forecast.load_study(fitted_study, ["plan.periods=2"]).replace({"economics.gross_margin": 0.5})
+    history = forecast.read_history(study)
+    assert by_hand(tmp_path, study, history, None) == ()
+    assert by_hand(tmp_path, study.model_copy(update={"currency": "USD"}), history, None) == ("study",)
+    assert by_hand(tmp_path, study, history.as_of("2026-03"), {"measure": "won"}) == ("history", "backtest")
+    early = study.replace({"history.through": "2026-03"})
+    assert by_hand(tmp_path, early, forecast.read_history(early), None) == ()
+    with fitted_study.with_suffix(".csv").open("a", encoding="utf-8") as stream:
+        stream.write("\n")
+    assert by_hand(tmp_path, study, history, None) == ("history",)
+    fitted_study.write_text(fitted_study.read_text().replace("b2b", "b2c"), encoding="utf-8")
+    assert by_hand(tmp_path, study, history, None) == ("study", "history")
+
+
+def test_where_a_posterior_lies(fitted_study: Path, tmp_path: Path):
+    """Beside the study where that is just it, whatever time it took; else beside the run, as the bytes of its file."""
+    study = forecast.load_study(fitted_study)
+    known = forecast.load_posterior(fitted_study.with_suffix(".nc"))
+    known.provenance["seconds"] = 12.0
+    place, sha, content = saved_as(tmp_path, study, known)
+    assert (place, sha, content) == (fitted_study.with_suffix(".nc"), written.digest(place), None)
+    other = replace(known, provenance=known.provenance | {"seed": 7})
+    place, sha, content = saved_as(tmp_path, study, other)
+    assert content is not None
+    (tmp_path / "posterior.nc").write_bytes(content)
+    assert (place, sha) == (tmp_path / "posterior.nc", written.digest(place))
+    assert forecast.load_posterior(place).provenance["seed"] == 7
+
+
+@pytest.mark.slow
 def test_what_was_replaced_and_a_plan_by_hand_are_made_again(fitted_study: Path, tmp_path: Path):
     """The record of the run holds both; without them it would be another run."""
     path = fitted_study
@@ -64,6 +98,7 @@ def test_what_was_replaced_and_a_plan_by_hand_are_made_again(fitted_study: Path,
         verify(folder, remake=True)
 
 
+@pytest.mark.slow
 def test_a_posterior_that_lies_nowhere_is_kept_beside_the_run(fitted_study: Path, tmp_path: Path):
     """A preview, or a fit that was never saved: the run holds all that it was made from, and is not written twice."""
     study = forecast.load_study(fitted_study)
@@ -78,16 +113,10 @@ def test_a_posterior_that_lies_nowhere_is_kept_beside_the_run(fitted_study: Path
     assert not (folder / "posterior.nc").exists()  # of the earlier run
 
 
-def test_the_time_of_a_fit_is_in_no_file(fitted_study: Path, tmp_path: Path):
-    """A posterior just fitted and saved is the saved one."""
-    study = forecast.load_study(fitted_study)
-    known = forecast.load_posterior(fitted_study.with_suffix(".nc"))
-    known.provenance["seconds"] = 12.0
-    folder = forecast.forecast(study, forecast.read_history(study), known).write(tmp_path / "run", outputs=())
-    assert not (folder / "posterior.nc").exists()
-
-
-@pytest.mark.parametrize("what", ["study", "history", "backtest"])
+@pytest.mark.parametrize(
+    "what",
+    ["history", *(pytest.param(what, marks=pytest.mark.slow) for what in ("study", "backtest"))],
+)
 def test_what_is_in_no_file_is_said_and_not_signed(fitted_study: Path, tmp_path: Path, what: str):
     """A study changed past its checks, a past taken from a history, a backtest given: nobody could make it again."""
     study = forecast.load_study(fitted_study)
@@ -114,6 +143,7 @@ def test_what_is_in_no_file_is_said_and_not_signed(fitted_study: Path, tmp_path:
     assert said.startswith("not made again")
 
 
+@pytest.mark.slow
 def test_a_command_writes_over_what_python_wrote_and_back(fitted_study: Path, tmp_path: Path):
     """The facts are those of the last of them."""
     from forecast import workflow
@@ -127,6 +157,7 @@ def test_a_command_writes_over_what_python_wrote_and_back(fitted_study: Path, tm
     assert "python" not in facts_of(folder)["asked"]
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_from_python_as_by_the_command(
     small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

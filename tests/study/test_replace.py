@@ -11,7 +11,7 @@ import pytest
 from test_study import FULL
 
 from forecast.errors import StudyError
-from forecast.study import Study, load_study
+from forecast.study import Study, load_study, of_the_horizon
 from forecast.study.toml_text import toml_of
 
 
@@ -124,3 +124,26 @@ def test_values_are_written_as_toml_reads_them():
         "t": ["a", 1.5],
     }
     assert tomllib.loads(f"v = {toml_of(value)}")["v"] == value
+
+
+def test_a_study_taken_back_leaves_out_what_its_horizon_has_not(tmp_path: Path):
+    """Scenarios that start outside of it and goals after it: a mistake in the file alone."""
+    more = (
+        '\n[[scenario]]\nname = "page"\nrate.leads = { times = 1.2 }\nstart = "2026-12"\n'
+        '\n[[scenario]]\nname = "training"\nrate.won = { times = 1.2 }\n'
+        '\n[[goal]]\nname = "winter"\nby = "2027-01"\nwon = 30\n\n[[goal]]\nby = "2026-06"\nwon = 30\n'
+    )
+    (tmp_path / "s.toml").write_text(FULL + more, encoding="utf-8")
+    written = load_study(tmp_path / "s.toml")
+    horizon = np.array(["2026-04-01", "2026-05-01", "2026-06-01"], dtype="datetime64[D]")
+    assert of_the_horizon(written, horizon) == (written, ())
+    path = written.path or ""
+    for back in (
+        written.replace({"history.through": "2026-03"}),
+        load_study(path, ["history.through='2026-03'"]),
+    ):
+        kept, left_out = of_the_horizon(back, horizon)
+        assert left_out == ["page", "winter"]
+        assert [each.name for each in kept.scenarios] == ["training"]
+        assert [each.by for each in kept.goals] == ["2026-06"]
+        assert [each.name for each in back.scenarios] == ["page", "training"]
