@@ -26,6 +26,7 @@ from .history import read_plan as read_plan
 from .outlook import Case as Case
 from .planning import Forecast as Forecast
 from .planning import forecast as forecast
+from .report import plot as plot
 from .reviewing import Score as Score
 from .reviewing import score as score
 from .study import Study as Study

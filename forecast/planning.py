@@ -195,7 +195,8 @@ class Forecast(Shows, Results):
 
     def allocate(self, budget: Budget = Fixed()) -> Decision:
         """Divide the study's budget, or another one: see `budget.decide`."""
-        return decide(self.case, budget, seed=self.seed)
+        known = vars(self).get("split")  # what its curves say need not be asked twice
+        return decide(self.case, budget, seed=self.seed, known=known)
 
     def scenarios(self) -> Table:
         """The study's scenarios beside its plan. Raises UsageError where it has none."""
@@ -371,6 +372,14 @@ class Forecast(Shows, Results):
         """Totals of the past."""
         return results.history_table(self.case.history)
 
+    def past(self, measure: str, channel: str = "total") -> pd.DataFrame:
+        """What came of a measure by period, of all channels or one: period, value (NaN where it is not known)."""
+        history = self.case.history
+        if channel == "total" or measure not in history.counts:
+            return super().past(measure, channel)
+        came = history.outcome(measure)[:, history.channels.index(channel)]
+        return pd.DataFrame({"period": history.labels, "value": came})
+
     @cached_property
     def windows(self) -> pd.DataFrame:
         """Past periods, as many at a time as the horizon has."""
@@ -535,7 +544,11 @@ class Forecast(Shows, Results):
     def levers(self) -> Levers:
         """What would change the forecast."""
         study, found = self.case.study, sensitivity(self._base)
-        goals = goal_tables(self._base, self.draws, "given", seed=self.seed) if study.goals else {}
+        goals = (
+            goal_tables(self._base, self.draws, "given", seed=self.seed, known=self.split)
+            if study.goals
+            else {}
+        )
         return Levers(
             sensitivity=found,
             bottleneck=bottleneck(found),
