@@ -3,6 +3,7 @@ from .figures import figure_svg as figure_svg
 from .figures import plot_fan as plot_fan
 from .files import write_csv as write_csv
 from .files import write_outputs as write_outputs
+from .notebook import notebook_page as notebook_page
 from .pages.budget import plot_budget as plot_budget
 from .pages.budget import plot_response as plot_response
 from .pages.budget import split_page as split_page

@@ -20,9 +20,10 @@
 STUDY = "../models/demo.toml"  # from the folder of this notebook
 SEED = 1
 DRAWS = 4000
+SET = []  # keys of the study to override, e.g. ["plan.periods=6"]
+OUT = ""  # where the outputs go; empty: reports/NAME-plan beside the models
 
 # %%
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -32,10 +33,7 @@ from forecast.fit import fit_hash
 from forecast.report import plot_budget, plot_fan, recommendation
 from forecast.tables import check_table
 
-path = Path(STUDY)
-if not path.exists() and "__file__" in globals():  # run as a script from another folder
-    path = Path(__file__).parent / STUDY
-study = forecast.load_study(path)
+study = forecast.load_study(STUDY, SET)
 
 # %% [markdown]
 # ## 1. Read and check the data
@@ -137,5 +135,5 @@ if len(made.allocation):
 # The files of a run: report, workbook, tables, draws, summary.
 
 # %%
-folder = made.write(study.folder.parent / "reports" / f"{study.name}-notebook")
+folder = made.write(OUT or study.folder.parent / "reports" / f"{study.name}-plan")
 sorted(file.name for file in folder.iterdir())
