@@ -60,7 +60,7 @@ $(READY): pyproject.toml constraints.txt tools/make-environment.sh tools/find-py
 
 constraints: ## take up new versions of all dependencies (needs uv)
 	@uv=$$(command -v uv || echo $(VENV)/bin/uv); UV_PYTHON_DOWNLOADS=never $$uv pip compile pyproject.toml \
-		--extra dev --extra notebook --extra jupyter --extra docs --extra browser --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
+		--extra dev --extra notebook --extra jupyter --extra docs --extra browser --extra postgres --extra cluster --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
 
 # The same sources give the same bytes: files are dated by this number alone (2020-02-02), wherever and whenever built.
 wheel sdist: export SOURCE_DATE_EPOCH := 1580601600
