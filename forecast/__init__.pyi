@@ -25,6 +25,7 @@ from .outlook import Case as Case
 from .planning import Forecast as Forecast
 from .planning import compare as compare
 from .planning import forecast as forecast
+from .report import plot as plot
 from .study import Study as Study
 from .study import load_study as load_study
 

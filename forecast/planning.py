@@ -288,6 +288,14 @@ class Forecast(Results):
         """Totals of the past."""
         return results.history_table(self.case.history)
 
+    def past(self, measure: str, channel: str = "total") -> pd.DataFrame:
+        """What came of a measure by period, of all channels or one: period, value (NaN where it is not known)."""
+        history = self.case.history
+        if channel == "total" or measure not in history.counts:
+            return super().past(measure, channel)
+        came = history.outcome(measure)[:, history.channels.index(channel)]
+        return pd.DataFrame({"period": history.labels, "value": came})
+
     @cached_property
     def windows(self) -> pd.DataFrame:
         """Past periods, as many at a time as the horizon has."""

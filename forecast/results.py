@@ -257,6 +257,13 @@ class Results:
         """The row of `benchmarks` whose lift to the middle of the market's range brings the most; empty without any."""
         return largest(self.benchmarks) if len(self.benchmarks) else {}
 
+    def past(self, measure: str, channel: str = "total") -> pd.DataFrame:
+        """What came of a measure by period: period, value; of all channels, as far as that is known whole."""
+        if channel != "total":
+            return pd.DataFrame({"period": [], "value": []}, dtype=object)
+        mine = self.history[self.history["measure"] == measure]
+        return mine[["period", "value"]].reset_index(drop=True)
+
     def table(self, name: str) -> Table:
         """A table of `TABLES` by its name, or the rows of a measure of the forecast; without rows where it is not made.
 

@@ -92,6 +92,11 @@ def spoken() -> str:
     return _VOICE.get().language
 
 
+def current_voice() -> Voice:
+    """The voice that speaks now: kept by what is written later."""
+    return _VOICE.get()
+
+
 def _word(english: str) -> str:
     """A template or a word in the language that is spoken."""
     return _VOICE.get().catalogue.gettext(english) if english else ""

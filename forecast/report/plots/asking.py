@@ -1,0 +1,171 @@
+"""What every figure does with what it is asked: names that must be known, axes given or made, the language."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from forecast.columns import unit_of
+from forecast.errors import UsageError
+from forecast.report.figures import WIDTH, house, in_voice
+from forecast.tables import Record, records
+from forecast.words import Message, Text, clean, in_a_row, known, message, text
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from forecast.results import Results
+
+TOTAL = "total"
+PLANS = ("given", "recommended")
+PER: dict[str, Callable[[Text], Message]] = {
+    "month": lambda what: message("{what} a month", what=what),
+    "week": lambda what: message("{what} a week", what=what),
+    "quarter": lambda what: message("{what} a quarter", what=what),
+}
+
+
+def drawn(
+    made: Results | None, ax: Axes | None, height: float, draw: Callable[[Axes], object], *, title: Text
+) -> Axes:
+    """Draw on `ax`, or on a figure of the house's width and this height, in the language of `made`.
+
+    The title stands where the caller's settings put titles, so that one of the caller's own takes its place.
+    """
+    with _language(made):
+        if ax is None:
+            ax = house(lambda: own_figure(height).add_subplot())()
+        house(draw)(ax)
+        said = message("{x:sentence}", x=title) if isinstance(title, Message) else title
+        ax.set_title(text(said), parse_math=False, fontsize=8)
+    in_voice(ax, _language(made))
+    return ax
+
+
+def apart(
+    made: Results | None, height: float, draw: Callable[[Figure], object], *, title: Text
+) -> Axes:  # fmt: skip
+    """Draw panels on a figure of their own, and return the first of its axes."""
+    with _language(made):
+        figure = house(own_figure)(height)
+        house(draw)(figure)
+        figure.suptitle(text(message("{x:sentence}", x=title)), parse_math=False, fontsize=8.5)
+    for ax in figure.axes:
+        in_voice(ax, _language(made))
+    return figure.axes[0]
+
+
+def own_figure(height: float) -> Figure:
+    """A figure of the report's width; of pyplot where that is in use, or a notebook is, so that it is shown."""
+    if "matplotlib.pyplot" in sys.modules or hasattr(builtins, "__IPYTHON__"):
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=(WIDTH, height))
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH, height))
+
+
+def _language(made: Results | None) -> AbstractContextManager[None]:
+    from contextlib import nullcontext
+
+    return nullcontext() if made is None else made.study.speaking()
+
+
+# ---------------------------------------------------------------------------------------------------------- names
+
+
+def one_of(what: str, asked: str, possible: Iterable[object]) -> str:
+    """A name that is asked for; UsageError with those there are where it is none of them."""
+    there = [str(name) for name in dict.fromkeys(possible)]
+    if asked not in there:
+        raise UsageError(f'there is no {what} "{clean(asked)}"; there are {in_a_row(there, 24)}')
+    return asked
+
+
+def some_of(asked: str | Sequence[str] | None, possible: Iterable[object]) -> list[str]:
+    """The channels that are asked for, in their order in the table: one, several, or (None) all."""
+    there = [str(name) for name in dict.fromkeys(possible)]
+    if asked is None:
+        return there
+    names = [asked] if isinstance(asked, str) else list(asked)
+    if not names:
+        raise UsageError(f"name at least one channel of {in_a_row(there, 24)}")
+    return sorted({one_of("channel", name, there) for name in names}, key=there.index)
+
+
+def there(frame: pd.DataFrame | None, missing: str) -> pd.DataFrame:
+    """A table that has rows; UsageError that says why there are none."""
+    if frame is None or frame.empty:
+        raise UsageError(missing)
+    return frame
+
+
+def forecast_of(made: Results, plan: str) -> pd.DataFrame:
+    """The forecast under a plan, given or recommended."""
+    one_of("plan", plan, PLANS)
+    if plan == "given":
+        return there(made.forecast, "there is no forecast to draw")
+    budget_of(made)
+    return made.forecast_recommended
+
+
+def budget_of(made: Results) -> pd.DataFrame:
+    """The recommended split, by channel."""
+    return there(
+        made.allocation,
+        "no budget is divided: that takes spend by channel, and a value of deals (revenue in the data, or "
+        "economics.deal_value in the study)",
+    )
+
+
+def whole(frame: pd.DataFrame, measure: str, channel: str = TOTAL) -> dict[str, Any]:
+    """The row of a measure over the whole horizon, of all channels or one of them; or nothing."""
+    chosen = (frame["measure"] == measure) & (frame["channel"] == channel) & (frame["period"] == TOTAL)
+    return next(iter(records(frame[chosen])), {})
+
+
+def main_measure(made: Results) -> str:
+    """What figures show: the target's measure, or revenue, or wins where no revenue is known."""
+    if made.study.target_measure:
+        return made.study.target_measure
+    return "revenue" if known(whole(made.forecast, "revenue").get("mean")) else "won"
+
+
+def measured(made: Results, frame: pd.DataFrame, measure: str | None, channel: str) -> str:
+    """The measure that is asked for, and that the frame has of the channel."""
+    one_of("channel", channel, frame["channel"])
+    if measure is None:
+        return main_measure(made)
+    rows = frame[(frame["channel"] == channel) & frame["mean"].notna()]
+    return one_of("measure", measure, rows["measure"])
+
+
+def unit(made: Results, measure: str) -> Text:
+    """What a measure is counted in: the currency, or its own name."""
+    return made.study.currency if unit_of(measure).money else message("{measure:stage}", measure=measure)
+
+
+def aim(made: Results, measure: str, channel: str, target: float | None) -> float | None:
+    """The target of the horizon: the one that is asked for, or the study's where it is of this measure."""
+    if target is not None:
+        return float(target)
+    own = known(made.study.target) and made.study.target_measure == measure and channel == TOTAL
+    return made.study.target if own else None
+
+
+def of(what: Message, channel: str) -> Message:
+    """A title, with the channel where it is of one."""
+    return what if channel == TOTAL else message("{what}: {channel:clean}", what=what, channel=channel)
+
+
+def row_of(frame: pd.DataFrame) -> Record:
+    """The first row of a frame."""
+    return records(frame.head(1))[0]
