@@ -337,7 +337,7 @@ def _propose(first: tuple[Path, ...], places: tuple[Path, ...], *, as_json: bool
     from functools import partial
 
     from forecast import proposing
-    from forecast.asking import answer, files_and_folder
+    from forecast.questions import answer, files_and_folder
     from forecast.report import opening_page
 
     files, folder = files_and_folder(first, places)

@@ -27,7 +27,7 @@ FLOORS = """
     report
     planning checking
     proposing workflow books
-    signing options asking
+    signing options questions
     cli
     __main__
 """
