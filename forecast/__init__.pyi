@@ -4,6 +4,7 @@ from .budget import Efficiency as Efficiency
 from .budget import Fixed as Fixed
 from .budget import Hold as Hold
 from .budget import Target as Target
+from .comparing import compare as compare
 from .errors import DataError as DataError
 from .errors import FitError as FitError
 from .errors import ForecastError as ForecastError
@@ -23,9 +24,10 @@ from .history import read_history as read_history
 from .history import read_plan as read_plan
 from .outlook import Case as Case
 from .planning import Forecast as Forecast
-from .planning import compare as compare
 from .planning import forecast as forecast
 from .report import plot as plot
+from .reviewing import Score as Score
+from .reviewing import score as score
 from .study import Study as Study
 from .study import load_study as load_study
 

@@ -33,6 +33,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "whatif": ("whatif.html",),
     "draws": ("draws.nc",),
 }
+POSTERIOR_FILE = "posterior.nc"  # of a run made in Python, where its posterior lies nowhere else
+BESIDE = (POSTERIOR_FILE,)
 RUN_FILES = (*(name for names in KINDS.values() for name in names), SUMMARY_FILE)
 SOMETIMES = (*LEVER_FILES, *LEVER_TOTALS, LEFT_OUT_FILE)
 FILES = tuple(name for name in RUN_FILES if name not in SOMETIMES)  # of every run of which all is asked

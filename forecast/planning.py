@@ -1,8 +1,6 @@
 """A forecast: one question about one company, and everything a reader is told of it, each made when it is asked for.
 
     forecast   from study, history and posterior to a `Forecast`
-    compare    any number of plans on common random numbers
-    judge      the verdict on a posterior by itself
 
 The Python API of notebooks; `forecast.workflow` adds files and folders for the command line. Loads no sampler.
 """
@@ -13,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from forecast import results
+from forecast import results, written
+from forecast.asking import chance, cross, spend_of
 from forecast.backtest import calibration_of, compared_with
 from forecast.budget import (
     BEYOND_SEEN,
@@ -42,7 +42,6 @@ from forecast.fit import (
     SAMPLER,
     Posterior,
     check_posterior,
-    checked,
     content_hash,
     package_versions,
     preview,
@@ -58,7 +57,9 @@ from forecast.history import (
     what_was_read,
     without_strays,
 )
+from forecast.judging import gain_check
 from forecast.leads import segment_tables
+from forecast.making import by_hand, facts_of, saved_as
 from forecast.outlook import (
     REPLICATES,
     Base,
@@ -82,17 +83,21 @@ from forecast.outlook import (
     with_recycling,
 )
 from forecast.outlook import told as lifetime_told
-from forecast.outputs import csv_form
+from forecast.outputs import POSTERIOR_FILE, csv_form
 from forecast.periods import period_label
 from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
 from forecast.study import Study
 from forecast.tables import Table, check_table, plain
-from forecast.verdict import PREVIEW, deal_law, plausible_gain, plausible_total, verdict
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together
+from forecast.verdict import deal_law, plausible_total, verdict
+from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
 
 Array = NDArray[np.float64]
 
+NO_BELIEF = (  # of a study
+    *("folder", "path", "outputs", "language", "locale", "name", "plan", "budget", "scenarios", "goals"),
+    *("backtest", "scoring", "segments"),
+)
 WEIGHED = 1000  # draws in closed form, for what the forecast would be without a few odd numbers
 SPEND_MOVED = 0.25  # of the planned spend, by odd numbers in what is spent now
 
@@ -121,7 +126,7 @@ def forecast(
     check_posterior(posterior, history)
     read = read_plan(study, history)
     own = np.asarray(read.values, dtype=float)
-    spend = own if plan is None else _spend("plan", plan, own.shape)
+    spend = own if plan is None else spend_of("plan", plan, own.shape)
     case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
     case, recycled = with_recycling(case, seed=seed)
     planned = read if plan is None else None
@@ -187,14 +192,82 @@ class Forecast(Results):
         """Any number of plans (period, channel) on common random numbers."""
         return simulate(self.case, plans, rng=np.random.default_rng(_streams(self.seed)[1]))
 
+    def p(
+        self,
+        measure: str,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        by: str | None = None,
+        channel: str | None = None,
+        period: str | None = None,
+        plan: str = "given",
+    ) -> float | pd.Series[float]:
+        """The chance that a measure reaches `above` (or more), stays below `below`, or lies between the two.
+
+        A share of draws: of the total over horizon and channels, or of one `channel` or `period`; `by` "period" or
+        "channel" gives the chance of each as a Series. A measure is a variable of `draws`, a period one of the horizon
+        as people write it. P(the target) is the number of the first page. Raises UsageError for what is not there.
+        """
+        labels = self.case.labels
+        where = {"by": by, "channel": channel, "period": period}
+        return chance(self.draws, labels, measure, above=above, below=below, plan=plan, **where)
+
+    def frame(self, measure: str, *, of: str = "mean", plan: str = "given") -> pd.DataFrame:
+        """A measure with the periods of the horizon as rows and channels as columns, without totals.
+
+        of: what stands in a cell, "mean", "sd" or a quantile: "q05", "q10", "q25", "q50", "q75", "q90", "q95".
+        """
+        return cross(self.draws, self.case.labels, measure, of=of, plan=plan)
+
     def write(
         self, folder: Path | str, *, outputs: Sequence[str] | None = None, csv_locale: str | None = None
     ) -> Path:
-        """Write the files of a run into `folder`: see `report.write_outputs`, `outputs.KINDS`, `outputs.csv_form`."""
-        form = csv_form(self.case.study.outputs.csv_locale if csv_locale is None else csv_locale)
-        inputs = self.case.study.inputs
-        write_outputs(Path(folder), self, self.draws, self.told(), inputs=inputs, kinds=outputs, form=form)
-        return Path(folder)
+        """Write the files of a run into `folder`: see `report.write_outputs`, `outputs.KINDS`, `outputs.csv_form`.
+
+        It can be scored, signed, verified and made again as a run of the command: its manifest says what it was made
+        from (`forecast.making`), and the posterior is kept beside it where it lies nowhere else.
+        """
+        folder, study, history = Path(folder), self.case.study, self.case.history
+        form = csv_form(study.outputs.csv_locale if csv_locale is None else csv_locale)
+        past = dict(self._past) or None
+        place, sha, content = saved_as(folder, study, self.case.posterior)
+        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        asked = {
+            "python": True,
+            "seed": self.seed,
+            "overrides": list(study.overrides),
+            "plan": None if self._planned is not None else self.case.plan.tolist(),
+            "command": self._command,
+            "outputs": None if outputs is None else list(outputs),
+            "csv_locale": csv_locale,
+        }
+        facts = facts_of(
+            folder,
+            study,
+            {path: written.digest(path) for path in study.inputs if path.is_file()},
+            run_id=self.run_id,
+            made=made,
+            posterior=(place, sha),
+            past=past,
+            asked=asked,
+            by_hand=by_hand(folder, study, history, past),
+        )
+        inputs = [*study.inputs, *([place] if content is None else [])]
+        beside = {} if content is None else {POSTERIOR_FILE: content}
+        told = self.told() | {"made": made}
+        write_outputs(
+            folder,
+            self,
+            self.draws,
+            told,
+            inputs=inputs,
+            facts=facts,
+            kinds=outputs,
+            form=form,
+            beside=beside,
+        )
+        return folder
 
     def told(self, *, seconds: Mapping[str, float] | None = None, fitted: bool = False) -> dict[str, Any]:
         """summary.json. seconds: by step of a run; fitted: whether the posterior was made for it."""
@@ -387,6 +460,14 @@ class Forecast(Results):
         return pd.DataFrame(self.case.posterior.diagnostics)
 
     @cached_property
+    def belief(self) -> str:
+        """sha256 over all that futures are drawn from but the plan: forecasts with one belief differ in that alone."""
+        study, history = self.case.study, self.case.history
+        asked = study.model_dump_json(exclude=set(NO_BELIEF))
+        known = [asked, history.fingerprint(), content_hash(self.case.posterior.data), str(self.seed)]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+    @cached_property
     def run_id(self) -> str:
         """sha256 over what all outputs are made from: study, data, draws of the posterior, backtest, seed, versions."""
         study, history = self.case.study, self.case.history
@@ -554,76 +635,6 @@ class Forecast(Results):
         return compare_scenarios(self._base, seed=self.seed).table
 
 
-def compare(plans: Mapping[str, ArrayLike] | Sequence[ArrayLike], made: Forecast) -> pd.DataFrame:
-    """Plans beside each other on common random numbers, and each against the first of them.
-
-    A row for each plan and measure, over the horizon and all channels: plan, measure, mean, q10, q50, q90, and of the
-    difference to the first plan, draw by draw: difference, difference_q10, difference_q90, p_above (its share of draws
-    above zero). For the draws themselves see `Forecast.simulate`.
-
-    Args:
-        plans: spend (period, channel) in currency; by name, or in an order (then named plan 1, plan 2, ...).
-
-    Raises UsageError where one is not such a table.
-    """
-    named = (
-        plans if isinstance(plans, Mapping) else {f"plan {i}": plan for i, plan in enumerate(plans, start=1)}
-    )
-    spends = {name: _spend(name, plan, made.case.plan.shape) for name, plan in named.items()}
-    draws = made.simulate(spends)
-    rows = []
-    beside = ("revenue_gross", "refunds", "recurring")
-    for measure in (*made.case.stages, "revenue", *beside, "revenue_eventual", "contribution", "spend"):
-        if measure in draws:
-            rows += results.against_first(draws, measure, list(spends))
-    return pd.DataFrame(rows)
-
-
-def _spend(name: str, plan: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """A plan as an array (period, channel) of spend, 0 or more."""
-    spend = np.asarray(plan, dtype=float)
-    if spend.shape != shape:
-        raise UsageError(
-            f"{name}: expected spend of {shape[0]} periods and {shape[1]} channels, got {spend.shape}"
-        )
-    if not (np.isfinite(spend) & (spend >= 0)).all():
-        raise UsageError(f"{name}: expected spend of 0 or more in every period and channel")
-    return spend
-
-
-# -------------------------------------------------------------------------------------------------------- the verdict
-
-
-def gain_check(case: Case, made: Decision) -> list[Check]:
-    """Whether the gain of a split is of the size of what the company earns."""
-    found = made.allocation
-    gain, best = float(found.gain.mean()), float(found.best.sum())
-    return plausible_gain(case.study, case.history, case.plan, gain, best)
-
-
-def judge(
-    study: Study,
-    history: History,
-    posterior: Posterior,
-    allocation: pd.DataFrame | None = None,
-    plausible: Sequence[Check] = (),
-) -> Verdict:
-    """The verdict on a posterior by itself: sampling, model against history, priors, delays, deals; not the audit.
-
-    With a budget that was divided, its `allocation`, and whether its gain is `plausible`.
-    """
-    divided = None if allocation is None else list(allocation["channel"])
-    return verdict(
-        posterior,
-        results.framed("audit"),
-        results.delay_table(study, history, posterior),
-        results.framed("allocation") if allocation is None else allocation,
-        deals=deal_law(history),
-        plausible=plausible,
-        evidence=None if divided is None else results.evidence_table(study, history, posterior, divided),
-    )
-
-
 def _spend_plan(study: Study, *, given: bool) -> Text:
     """Where the planned spend comes from."""
     if given:
@@ -635,16 +646,6 @@ def _spend_plan(study: Study, *, given: bool) -> Text:
         "last year": message("as in the same periods a year before, at the recent level"),
     }
     return known.get(study.plan.spend) or message("from {file:clean}", file=study.plan.spend)
-
-
-def to_look_at(study: Study, history: History, posterior: Posterior, seed: int) -> list[Check]:
-    """The checks that a history and a preview of it do not pass now, FAIL first: the audit's, then those of the fit.
-
-    They are those of `forecast check` and of the verdict of a run; that a preview is one is not said again.
-    """
-    judged = judge(study, history, checked(study, history, posterior, seed)).checks
-    found = [*audit_history(history, study), *(c for c in judged if c.name != PREVIEW.name)]
-    return sorted((c for c in found if c.status in (FAIL, REVIEW)), key=lambda c: c.status != FAIL)
 
 
 def _aim(study: StudyFacts) -> dict[str, Any] | None:

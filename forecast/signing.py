@@ -23,13 +23,19 @@ from typing import Any
 
 from forecast import written
 from forecast.amounts import parse_number
+from forecast.backtest import read_summary
 from forecast.errors import DataError, GateError, UsageError
-from forecast.fit import package_versions
+from forecast.fit import load_posterior, package_versions
+from forecast.history import read_history
+from forecast.making import BACKTEST
+from forecast.outputs import BESIDE
+from forecast.planning import forecast
 from forecast.progress import Progress, Silent
 from forecast.saved import SEAL, exact, exactly
 from forecast.stopping import scratch
-from forecast.words import FAIL, message, text, typed
-from forecast.workflow import BACKTEST, run
+from forecast.study import load_study
+from forecast.words import FAIL, Message, message, text, typed
+from forecast.workflow import run
 
 RECORD = "plan-of-record.jsonl"
 START = "0" * 64  # before the first entry
@@ -63,6 +69,8 @@ def sign(
     if differences := [*_folder(folder), *_chain(place)]:
         raise GateError("not signed, as something has changed:\n  " + "\n  ".join(differences))
     facts, manifest = _facts(folder)
+    if facts.get("by_hand"):
+        raise GateError(text(message("not signed: {why}", why=_by_hand(facts))))
     summary = _summary(folder)
     plan = _plan(summary, chosen or RECOMMENDED)
     fails = summary["verdict"]["status"] == FAIL
@@ -103,6 +111,15 @@ def sign(
         said = "{path}: the record cannot be written ({reason}); give another one with --record"
         raise UsageError(message(said, path=place, reason=error.strerror or str(error))) from error
     return made[0]
+
+
+def _by_hand(facts: Mapping[str, Any]) -> Message:
+    """What of a run that was made in Python is in no file."""
+    said = (
+        "made in Python from what is in no file as it is now: {what:list} (a study is its file with what was replaced, "
+        "a history what is read of its files)"
+    )
+    return message(said, what=list(facts["by_hand"]))
 
 
 def record_of(folder: Path) -> Path:
@@ -178,6 +195,8 @@ def verify(
     differences, notes = list(dict.fromkeys(_folder(folder))), list[str]()
     if not differences:
         facts, manifest = _facts(folder)
+        if facts.get("by_hand"):
+            notes.append(text(_by_hand(facts)))
         if facts["posterior"] is None:
             notes.append("a preview: it has no posterior of its own, all else was compared")
         signed = _entries_of(folder, place)
@@ -268,29 +287,54 @@ def _remade(folder: Path, progress: Progress | None) -> Iterator[str]:
     for name, version in facts["versions"].items():
         if now.get(name) != version:
             yield f"{name}: version {version} then, {now.get(name)} now: other bytes may come of that"
+    if facts.get("by_hand"):
+        yield text(message("not made again: {why}", why=_by_hand(facts)))
+        return
     with scratch() as place:
-        again, saved = Path(place) / "run", Path(place) / "posterior.nc"
+        again = Path(place) / "run"
         again.mkdir()
-        if facts["posterior"] is not None:
-            shutil.copyfile(written.absolute(facts["posterior"]["path"], folder), saved)
         if facts["backtest"]:
             shutil.copyfile(folder / BACKTEST, again / BACKTEST)
-        run(
-            written.absolute(facts["study"]["path"], folder),
-            out=again,
-            saved=saved,
-            today=None if asked["today"] is None else date.fromisoformat(asked["today"]),
-            progress=progress,
-            **{key: asked[key] for key in ("seed", "draws", "sampler", "overrides", "go_on", "preview")},
-            **{key: asked.get(key) for key in ("outputs", "csv_locale")},
-        )
+        (_again_in_python if asked.get("python") else _again)(folder, facts, again, progress)
         then, made = _outputs(manifest), _outputs(written.manifest_of(again) or {"files": {}})
-        for name in sorted(then.keys() | made.keys()):
+        for name in sorted((then.keys() | made.keys()) - set(BESIDE)):
             if name == "summary.json":
                 if _timeless(folder) != _timeless(again):
                     yield f"{name}: made again, it is another"
             elif then.get(name) != made.get(name):
                 yield f"{name}: made again, it is another"
+
+
+def _again(folder: Path, facts: Mapping[str, Any], again: Path, progress: Progress | None) -> None:
+    """A run of the command, made again with the options it was asked with."""
+    asked, saved = facts["asked"], again.parent / "posterior.nc"
+    if facts["posterior"] is not None:
+        shutil.copyfile(written.absolute(facts["posterior"]["path"], folder), saved)
+    run(
+        written.absolute(facts["study"]["path"], folder),
+        out=again,
+        saved=saved,
+        today=None if asked["today"] is None else date.fromisoformat(asked["today"]),
+        progress=progress,
+        **{key: asked[key] for key in ("seed", "draws", "sampler", "overrides", "go_on", "preview")},
+        **{key: asked.get(key) for key in ("outputs", "csv_locale")},
+    )
+
+
+def _again_in_python(folder: Path, facts: Mapping[str, Any], again: Path, _: Progress | None) -> None:
+    """What `Forecast.write` wrote, made again from the study with what was replaced, its files and the posterior."""
+    asked = facts["asked"]
+    study = load_study(written.absolute(facts["study"]["path"], folder), asked["overrides"])
+    made = forecast(
+        study,
+        read_history(study),
+        load_posterior(written.absolute(facts["posterior"]["path"], folder)),
+        plan=asked["plan"],
+        seed=asked["seed"],
+        backtest=read_summary(again / BACKTEST) if facts["backtest"] else None,
+        command=asked["command"],
+    )
+    made.write(again, outputs=asked["outputs"], csv_locale=asked["csv_locale"])
 
 
 def _timeless(folder: Path) -> str:

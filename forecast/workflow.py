@@ -15,17 +15,9 @@ from typing import Any
 from forecast import results, written
 from forecast.backtest import (
     BLOCKS,
-    account_of,
-    belongs,
-    check_scored,
-    earlier,
-    read_run,
-    read_summary,
     run_backtest,
-    score_outlook,
     tidy,
 )
-from forecast.backtest import DRAWS as FEWER
 from forecast.budget import Budget, Fixed, firmness
 from forecast.checking import Done, bundled, read_asked, spoken_by
 from forecast.columns import TOTAL
@@ -40,14 +32,15 @@ from forecast.fit import (
     fit_hash,
     fit_posterior,
     load_posterior,
-    package_versions,
     preview,
     save_posterior,
 )
 from forecast.history import History, read_history
+from forecast.judging import gain_check, judge
 from forecast.leads import rank_leads, read_lead_table, with_returns
+from forecast.making import BACKTEST, facts_of, posterior_path
 from forecast.outputs import LEFT_OUT_FILE, CsvForm, csv_form, files_of
-from forecast.planning import Forecast, check_compared, forecast, gain_check, judge, to_look_at
+from forecast.planning import Forecast, check_compared, forecast
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
     SCORE_FILES,
@@ -56,9 +49,10 @@ from forecast.report import (
     scoring_figure,
     write_csv,
     write_outputs,
-    write_score,
 )
 from forecast.results import Levers, Past, Results, StudyFacts
+from forecast.reviewing import saved_backtest
+from forecast.reviewing import score as score_run
 from forecast.saved import BACKTEST as SCHEMA
 from forecast.saved import sealed
 from forecast.study import Study, load_study
@@ -66,14 +60,8 @@ from forecast.tables import json_text, plain, summed
 from forecast.threads import alone
 from forecast.words import speaking
 
-BACKTEST = "backtest.json"  # read again by the next run
 TIDY, TIDY_TOTALS = "backtest.csv", "backtest_totals.csv"
 RANKING = ("ranking.csv", "reliability.svg", "scoring.json")
-
-
-def posterior_path(study: Study) -> Path:
-    """Where the fitted posterior of a study lies: NAME.nc beside the study file."""
-    return study.folder / f"{study.name}.nc"
 
 
 @alone
@@ -184,34 +172,22 @@ def run(
         "csv_locale": csv_locale,
         "today": None if today is None else today.isoformat(),
     }
-    facts = {
-        "run_id": made.run_id,
-        "made": summary["made"],
-        "versions": package_versions(),
-        "posterior": None if preview else _named(place, folder, written.digest(place)),
-        "backtest": None
-        if past is None
-        else _named(folder / BACKTEST, folder, written.digest(folder / BACKTEST)),
-        "asked": asked_for,
-        **_made_from(loaded, folder, read),
-    }
+    facts = facts_of(
+        folder,
+        loaded,
+        read,
+        run_id=made.run_id,
+        made=summary["made"],
+        posterior=None if preview else (place, written.digest(place)),
+        past=past,
+        asked=asked_for,
+    )
     seconds = {"seconds": dict(clock.seconds)}
     write_outputs(
         folder, made, made.draws, summary | seconds, inputs=inputs, facts=facts, kinds=outputs, form=form
     )
     clock.stop()
     return Done(summary | {"seconds": dict(clock.seconds)}, folder, made, spoken_by(loaded))
-
-
-def _made_from(study: Study, folder: Path, read: Mapping[Path, str]) -> dict[str, Any]:
-    """Study and data of a run as its manifest has them: path as seen from its folder, and hash."""
-    named = {path: _named(path, folder, sha) for path, sha in read.items()}
-    own = named.pop(study.path, None) if study.path is not None else None
-    return {"study": own, "data": list(named.values())}
-
-
-def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
-    return {"path": written.relative(path, folder), "sha256": sha}
 
 
 def _posterior(
@@ -381,18 +357,6 @@ def backtest(
     return Done(summary, folder, Past.of(summary), spoken_by(loaded))
 
 
-def saved_backtest(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
-    """The summary of the backtest in `folder`, if it belongs to this study and these data, or an earlier part of them.
-
-    Raises DataError for a file that is damaged.
-    """
-    path = folder / BACKTEST
-    if not path.is_file():
-        return None
-    summary = read_summary(path)
-    return summary if belongs(summary, study, history) else None
-
-
 def check_gate(summary: Mapping[str, Any]) -> None:
     """Raises GateError where a backtest misses a threshold."""
     missed = [c for c in summary["gate"]["checks"] if c["missed"]]
@@ -418,33 +382,17 @@ def score(
     plan: which of its two plans was followed. blocks: so many horizons are shown as forecast then, the run's own among
     them. Raises DataError where `folder` holds no run, or nothing of its horizon has come yet.
     """
-    clock = Clock(progress or Silent())
-    clock.step("read", "reading the run and the history")
+    teller = progress or Silent()
+    teller.step("reading the run and the history")
     if folder.is_dir():
         written.check(folder, SCORE_FILES)
-    outlook, made = read_run(folder)
-    if plan not in outlook["plan"].values:
-        raise UsageError(f'--plan: the run has {", ".join(map(str, outlook["plan"].values))}; got "{plan}"')
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
-    form = _form(loaded, csv_locale)
-    clock.step("compare", "comparing with what came")
-    followed, seed = outlook.sel(plan=plan), DEFAULT_SEED
-    check_scored(history, followed, str(made["as_of"]))
-    saved = saved_backtest(folder, loaded, history)
-    now = preview(loaded, history, seed=seed, draws=FEWER)
-    found = score_outlook(loaded, history, followed, str(made["as_of"]), seed=seed, posterior=now)
-    told = {"run": folder.as_posix(), "run_id": str(made.get("run_id", "")), "plan": plan} | found
-    clock.step("ahead", "looking at what is still to come")
-    told |= account_of(loaded, history, now, made, followed, told, seed=seed)
-    clock.step("earlier", "looking at earlier horizons")
-    told["earlier"] = earlier(loaded, history, told, saved, blocks=blocks, seed=seed)
-    told["checks"] = to_look_at(loaded, history, now, seed)
-    clock.step("write", "writing the report")
-    spoken = spoken_by(loaded)
-    write_score(folder, told, inputs=loaded.inputs, form=form, spoken=spoken)
-    clock.stop()
-    return Done(plain(told), folder, told, spoken)
+    _form(loaded, csv_locale)
+    found = score_run(folder, loaded, history, plan=plan, blocks=blocks, progress=teller)
+    teller.step("writing the report")
+    found.write(csv_locale=csv_locale)
+    return Done(plain(found.told), folder, dict(found.told), spoken_by(loaded))
 
 
 @alone

@@ -161,8 +161,8 @@ def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
 
     from forecast.fit import DEFAULT_DRAWS, DEFAULT_SEED, fit_hash, save_posterior
     from forecast.history import read_history
+    from forecast.making import posterior_path
     from forecast.study import load_study
-    from forecast.workflow import posterior_path
 
     loaded = load_study(study)
     history = read_history(loaded)

@@ -24,9 +24,9 @@ FLOORS = """
     outlook
     budget backtest lab
     results verdict
-    report
-    planning checking
-    proposing workflow books
+    report asking making judging
+    planning checking reviewing
+    proposing workflow comparing books
     signing options questions
     cli
     __main__

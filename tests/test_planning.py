@@ -18,7 +18,8 @@ from forecast.backtest import score_outlook
 from forecast.budget import Allocation
 from forecast.fit import GATE, Posterior, fit_posterior, fitting, load_posterior, preview
 from forecast.history import read_history
-from forecast.planning import Forecast, judge
+from forecast.judging import judge
+from forecast.planning import Forecast
 from forecast.report import recommendation, report_pdf
 from forecast.results import Results, StudyFacts, gain_of
 from forecast.study import Study, load_study

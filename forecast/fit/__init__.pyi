@@ -33,6 +33,7 @@ from .posterior import check_posterior as check_posterior
 from .posterior import kept_draws as kept_draws
 from .posterior import load_posterior as load_posterior
 from .posterior import package_versions as package_versions
+from .posterior import posterior_bytes as posterior_bytes
 from .posterior import save_posterior as save_posterior
 from .posterior import timeless as timeless
 from .posterior import to_dataset as to_dataset

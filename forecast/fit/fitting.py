@@ -44,6 +44,7 @@ from forecast.fit.paths import (
 from forecast.fit.points import Draws
 from forecast.fit.posterior import (
     CERTAIN,
+    DEFAULT_SEED,
     Posterior,
     Variables,
     coordinates,
@@ -128,7 +129,7 @@ def fit(
 
 
 def preview(
-    study: Study, history: History, *, seed: int, draws: int = 4000, weigh: bool = False
+    study: Study, history: History, *, seed: int = DEFAULT_SEED, draws: int = 4000, weigh: bool = False
 ) -> Posterior:
     """The posterior by the road of `fit`, with fewer points of the scales and no question how far it can be trusted.
 

@@ -273,12 +273,8 @@ def _unwritable(path: Path, reason: str) -> UsageError:
     return UsageError(message(said, path=path, reason=reason))
 
 
-def save_posterior(posterior: Posterior, path: Path) -> None:
-    """Write a posterior, old or new at any moment: no pickle, no half-written file.
-
-    Raises UsageError where it cannot be written, or would replace what is no posterior (`check_place`).
-    """
-    check_place(path)
+def posterior_bytes(posterior: Posterior) -> bytes:
+    """A posterior as the bytes of its file; those of the same fit are the same."""
     tree = posterior.tree
     tree.attrs = {
         "schema": SCHEMA,
@@ -288,8 +284,18 @@ def save_posterior(posterior: Posterior, path: Path) -> None:
             timeless(posterior.provenance)
         ),  # in its own order: tables made from it look alike
     }
+    return netcdf(tree)
+
+
+def save_posterior(posterior: Posterior, path: Path | str) -> None:
+    """Write a posterior, old or new at any moment: no pickle, no half-written file.
+
+    Raises UsageError where it cannot be written, or would replace what is no posterior (`check_place`).
+    """
+    path = Path(path)
+    check_place(path)
     try:
-        written.save(path, netcdf(tree))
+        written.save(path, posterior_bytes(posterior))
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
 

@@ -14,6 +14,7 @@ from .pages.past import backtest_page as backtest_page
 from .pages.past import past_page as past_page
 from .pages.scenarios import compared_page as compared_page
 from .pages.standing import score_page as score_page
+from .pages.standing_tables import score_tables as score_tables
 from .pdf import report_pdf as report_pdf
 from .plots import plot as plot
 from .score_files import SCORE_FILES as SCORE_FILES

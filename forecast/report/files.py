@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import xarray as xr
 
 from forecast.fit import netcdf
 from forecast.outputs import (
+    BESIDE,
     LEFT_OUT_FILE,
     LEVER_FILES,
     LEVER_TOTALS,
@@ -47,13 +49,14 @@ def write_outputs(
     facts: Mapping[str, Any] | None = None,
     kinds: Sequence[str] | None = None,
     form: CsvForm = PROGRAMS,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write the outputs of a run into `folder`, all or none; files of other names there are left alone.
 
     inputs: what it was made from, never written over. facts: what the folder's manifest says of the run. kinds: which
-    outputs beside the summary (`outputs.KINDS`; None: all). form: of CSV. A file of an earlier run that this one does
-    not write goes, so that nothing old stands beside what is new. Raises UsageError where the disk says no, or a file
-    there is not ours (`written.check`).
+    outputs beside the summary (`outputs.KINDS`; None: all). form: of CSV. beside: further files by name. A file of an
+    earlier run that this one does not write goes, so that nothing old stands beside what is new. Raises UsageError
+    where the disk says no, or a file there is not ours (`written.check`).
     """
     stamp = timestamp(made)
     makers: dict[str, Callable[[Path], object]] = {
@@ -69,7 +72,8 @@ def write_outputs(
         makers[name] = partial(write_csv, table, form=form)
     wanted = files_of(kinds)
     files = {name: makers[name] for name in RUN_FILES if name in makers and name in wanted}
-    write(folder, files, command="run", stale=RUN_FILES, inputs=inputs, facts=facts)
+    files |= {name: partial(Path.write_bytes, data=content) for name, content in beside.items()}
+    write(folder, files, command="run", stale=(*RUN_FILES, *BESIDE), inputs=inputs, facts=facts)
 
 
 def _tables(made: Results) -> dict[str, Table | pd.DataFrame]:

@@ -7,9 +7,7 @@ from .crm import YES as YES
 from .crm import Preset as Preset
 from .draft import Draft as Draft
 from .draft import Key as Key
-from .draft import named as named
 from .draft import place_of as place_of
-from .draft import quoted as quoted
 from .file import nearest as nearest
 from .file import only_study as only_study
 from .kinds import kind_named as kind_named
@@ -52,3 +50,5 @@ from .study import HistorySpec as HistorySpec
 from .study import Study as Study
 from .study import TargetSpec as TargetSpec
 from .study import load_study as load_study
+from .toml_text import named as named
+from .toml_text import quoted as quoted

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -106,17 +104,3 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         values[name] = {**values[name], **value}
     else:
         values[name] = value
-
-
-def quoted(text: str) -> str:
-    r"""A text as TOML writes it.
-
-    >>> quoted('a "b"')
-    '"a \\"b\\""'
-    """
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def named(text: str) -> str:
-    """A key as TOML writes it: bare where it may be."""
-    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else quoted(text)

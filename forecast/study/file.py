@@ -11,9 +11,10 @@ import difflib
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -24,9 +25,11 @@ from forecast.bounds import MOST, MOST_DEPTH, MOST_STUDY, no_path
 from forecast.errors import StudyError, UsageError
 from forecast.periods import DAYS_PER_PERIOD, parse_period
 from forecast.study.syntax import syntax_problem
+from forecast.study.toml_text import named, toml_of
 from forecast.words import Text, blank, clean, message, together
 
 Key = tuple[str, ...]
+SET, REPLACED = "--set", "replace"  # how a key was set from outside
 
 TOO_DEEP = message("holds tables or lists inside each other, more than {n} deep", n=MOST_DEPTH)
 TOO_LONG = message("is longer than {n:whole} bytes, and a study is a page or two of text", n=MOST_STUDY)
@@ -192,12 +195,16 @@ def refuse(found: Iterable[Problem]) -> None:
 
 @dataclass
 class Source:
-    """The values of a study file, where each key stands, and which keys were set from outside."""
+    """The values of a study file, where each key stands, and which keys were set from outside, and how.
 
-    path: Path
+    overrides: the same as `key=value` texts, in order. path: None where there is no file.
+    """
+
+    path: Path | None
     values: dict[str, Any]
     lines: dict[str, int] = field(default_factory=dict)
-    overridden: set[str] = field(default_factory=set)
+    overridden: dict[str, str] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
 
     def line(self, key: str) -> int:
         """Line of the key, or of the nearest table around it; 1 when nothing of it is in the file."""
@@ -209,9 +216,44 @@ class Source:
 
     def place(self, key: str) -> str:
         """`study.toml:12: plan.periods`, or `--set: plan.periods` for an override."""
-        if any(key == given or key.startswith(f"{given}.") for given in self.overridden):
-            return f"--set: {key}"
+        for given, how in self.overridden.items():
+            if key == given or key.startswith(f"{given}."):
+                return f"{how}: {key}"
+        if self.path is None:
+            return key or "study"
         return f"{self.path}:{self.line(key)}: {key}" if key else f"{self.path}:1"
+
+    def changed(self, changes: Mapping[str, Any]) -> Source:
+        """The same with keys set from Python: dotted keys and values as TOML gives them; this one stays as it is.
+
+        Raises StudyError for what is no value of TOML, or a key inside a value.
+        """
+        made = Source(self.path, _tables(self.values), self.lines, dict(self.overridden), self.overrides)
+        for key, given in changes.items():
+            parts = _key_of(key.strip())
+            name = ".".join(parts)
+            value = _value_in(f"{REPLACED}: {name}", given)
+            if (table := made.put(parts, value, REPLACED)) is not None:
+                raise StudyError(
+                    f'{REPLACED}: {name}: "{table}" is a value in the study, not a table: give it whole'
+                )
+            made.overrides += (f"{'.'.join(map(named, parts))} = {toml_of(value)}",)
+        if large := list(_too_large(made.values)):
+            raise StudyError([f"{made.place(key)}: expected a number below 1e15" for key in large])
+        return made
+
+    def put(self, parts: Key, value: Any, how: str) -> str | None:
+        """Set a key; the name of a part of it that is a value and no table, where there is one: nothing is set then."""
+        *tables, last = parts
+        values = self.values
+        for table in tables:
+            inner = values.setdefault(table, {})
+            if not isinstance(inner, dict):
+                return table
+            values = inner
+        values[last] = value
+        self.overridden[".".join(parts)] = how
+        return None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -348,6 +390,31 @@ def _read_text(path: Path) -> str:
         raise StudyError(f"{path}:{line}: {text}") from None
 
 
+def _tables(value: Any) -> Any:
+    """The same tables anew, so that a change of one leaves the other; what else there is cannot change."""
+    return {key: _tables(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+def _value_in(place: str, given: Any) -> Any:
+    """A value of Python as TOML would give it. Raises StudyError where TOML has no such value."""
+    if isinstance(given, BaseModel):
+        given = given.model_dump(by_alias=True, exclude_unset=True)
+    if isinstance(given, PathLike):
+        return fspath(given)
+    if hasattr(given, "tolist"):  # numpy's numbers and arrays
+        given = given.tolist()
+    if isinstance(given, Mapping):
+        return {str(key): _value_in(f"{place}.{key}", part) for key, part in given.items()}
+    if isinstance(given, list | tuple):
+        return tuple(_value_in(f"{place}.{n}", part) for n, part in enumerate(given, start=1))
+    if isinstance(given, str | bool | int | float | date):
+        return given
+    if given is None:
+        text = "expected a value, as TOML has them; came None. To leave a key out, give its table without it"
+        raise StudyError(f"{place}: {text}")
+    raise StudyError(f"{place}: expected a value, as TOML has them; came {type(given).__name__}")
+
+
 def _tuples(value: Any) -> Any:
     """TOML's lists as tuples: a study is frozen all the way down."""
     if isinstance(value, dict):
@@ -415,17 +482,12 @@ def _apply(source: Source, override: str) -> None:
             f"--set {override}: write {key}={both[0]} or {key}={both[1]}; it can be read in two ways."
         )
     value = _value_of(override, text)
-    *tables, last = _key_of(name.strip())
-    if len(tables) > MOST_DEPTH:
+    parts = _key_of(name.strip())
+    if len(parts) > MOST_DEPTH + 1:
         raise UsageError(message("--set {key}: {what}.", key=name[:40], what=TOO_DEEP))
-    values = source.values
-    for table in tables:
-        inner = values.setdefault(table, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f'--set {override}: "{table}" is a value in the study, not a table.')
-        values = inner
-    values[last] = value
-    source.overridden.add(".".join((*tables, last)))
+    if (table := source.put(parts, value, SET)) is not None:
+        raise UsageError(f'--set {override}: "{table}" is a value in the study, not a table.')
+    source.overrides += (override,)
 
 
 def _value_of(override: str, text: str) -> Any:

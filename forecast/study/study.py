@@ -7,8 +7,9 @@ Data paths in a study are relative to the folder that the study lies in. A study
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -447,6 +448,63 @@ class Study(Table):
             *(self.folder / name for name in named if name is not None),
         ]
 
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What was set beside the file, as `key=value` texts: with them `load_study` reads this study again."""
+        return () if self._source is None else self._source.overrides
+
+    def replace(self, changes: Mapping[str, Any] = MappingProxyType({}), /, **tables: Any) -> Study:
+        """Another study with other values, checked as the file is; this one stays as it is.
+
+        changes: dotted keys as in the study file, with values as TOML would give them: `{"plan.periods": 6,
+        "channels.ppc.kind": "ppc", "funnel.rate.won": [0.2, 0.3]}`; a table or a list is replaced as a whole. tables:
+        the same by keyword, for keys without a dot: `lift_test=[...]`, `plan={"periods": 6}`.
+
+        What was replaced is part of `overrides`, and so of what a run records. Raises StudyError with every problem,
+        which names the key.
+        """
+        names = {name: info.alias or name for name, info in type(self).model_fields.items()}
+        asked = {**changes, **tables}
+        return _built(
+            self._as_written().changed({names.get(key, key): v for key, v in asked.items()}), self.folder
+        )
+
+    def with_lift_test(
+        self,
+        channel: str,
+        *,
+        from_: str,
+        to: str | None = None,
+        without: float,
+        with_: float,
+        lift: float,
+        se: float,
+        note: str = "",
+    ) -> Study:
+        """Another study with one experiment more, as a [[lift_test]] of the file: see `LiftTestSpec`.
+
+        Raises StudyError where it is none; whether channel and periods are those of the data, `read_history` says.
+        """
+        test = {
+            "channel": channel,
+            "from": from_,
+            "to": to,
+            "without": without,
+            "with": with_,
+            "lift": lift,
+            "se": se,
+        }
+        test |= {"note": note or None}
+        told = {key: value for key, value in test.items() if value is not None}
+        return self.replace({"lift_test": (*self._as_written().values.get("lift_test", ()), told)})
+
+    def _as_written(self) -> Source:
+        """The values as the file has them; of a study made in code, those that were given."""
+        if self._source is not None:
+            return self._source
+        given = self.model_dump(by_alias=True, exclude_unset=True, exclude={"folder", "path"})
+        return Source(self.path, given)
+
     def place(self, key: str) -> str:
         """Where a key stands, as `study.toml:12: key`, for messages about the study's content."""
         return key if self._source is None else self._source.place(key)
@@ -458,18 +516,24 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     Raises StudyError with every problem of the file, and UsageError for an override that is not `key=value`.
     """
     source = read_source(Path(path), overrides)
-    own = [key for key in ("folder", "path") if source.values.pop(key, None) is not None]
+    return _built(source, Path(path).parent)
+
+
+def _built(source: Source, folder: Path) -> Study:
+    """The study of what was written. Raises StudyError with every problem."""
+    values = dict(source.values)
+    own = [key for key in ("folder", "path") if values.pop(key, None) is not None]
     problems = [Problem(key, "unknown key") for key in own]
-    extra = {"folder": source.path.parent, "path": source.path}
+    extra = {"folder": folder, "path": source.path}
     study = None
     try:
-        study = Study.model_validate({**source.values, **extra})
+        study = Study.model_validate({**values, **extra})
     except ValidationError as error:
         problems += explain(error, Study)
         # An unknown key must not hide what checks across keys would find.
-        if drop_unknown(error, source.values):
+        if drop_unknown(error, values):
             try:
-                Study.model_validate({**source.values, **extra})
+                Study.model_validate({**values, **extra})
             except ValidationError as again:
                 problems += [problem for problem in explain(again, Study) if problem not in problems]
     if problems or study is None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from forecast.errors import StudyError
-from forecast.study.draft import Draft, Key, named, quoted
+from forecast.study.draft import Draft, Key
+from forecast.study.toml_text import named, quoted
 
 
 def draft(*keys: Key) -> Draft:

@@ -1,0 +1,128 @@
+"""What a run was made from, as the manifest of its folder says it: for `sign` and `verify`, which hold the run to it.
+
+facts_of      study, data, posterior and backtest by path and hash, versions, and how it was asked
+by_hand       what of a forecast made in Python is in no file, so that nobody can make it again
+saved_as      the posterior of a forecast made in Python: where it lies, or its bytes to be written beside the run
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forecast import written
+from forecast.backtest import read_summary
+from forecast.errors import DataError, ForecastError
+from forecast.fit import Posterior, content_hash, load_posterior, package_versions, posterior_bytes
+from forecast.history import History
+from forecast.outputs import POSTERIOR_FILE
+from forecast.study import Study, load_study
+from forecast.tables import plain
+
+BACKTEST = "backtest.json"  # read again by the next run
+
+
+def posterior_path(study: Study) -> Path:
+    """Where the fitted posterior of a study lies: NAME.nc beside the study file."""
+    return study.folder / f"{study.name}.nc"
+
+
+def facts_of(
+    folder: Path,
+    study: Study,
+    read: Mapping[Path, str],
+    *,
+    run_id: str,
+    made: str,
+    posterior: tuple[Path, str] | None,
+    past: Mapping[str, Any] | None,
+    asked: Mapping[str, Any],
+    by_hand: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The facts of a run in `folder`: paths as seen from there.
+
+    read: the study file and its data, with the hash that each had when it was read. posterior: its file and hash; None
+    for a preview. past: the backtest beside the run. by_hand: of `by_hand`.
+    """
+    named = {path: _named(path, folder, sha) for path, sha in read.items()}
+    own = named.pop(study.path, None) if study.path is not None else None
+    beside = None if past is None or "backtest" in by_hand else folder / BACKTEST
+    return {
+        "run_id": run_id,
+        "made": made,
+        "versions": package_versions(),
+        "posterior": None if posterior is None else _named(posterior[0], folder, posterior[1]),
+        "backtest": None if beside is None else _named(beside, folder, written.digest(beside)),
+        "asked": dict(asked),
+        "study": own,
+        "data": list(named.values()),
+        **({"by_hand": list(by_hand)} if by_hand else {}),
+    }
+
+
+def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
+    return {"path": written.relative(path, folder), "sha256": sha}
+
+
+def by_hand(folder: Path, study: Study, history: History, past: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What of a forecast is in no file as it is now: study, history, backtest.
+
+    A study is its file with what was replaced (`Study.overrides`); a history is what was read of the files; a backtest
+    that of the run's own folder.
+    """
+    found = []
+    if not _is_of_its_file(study):
+        found.append("study")
+    now = {_digest(study.folder / name) for name in history.sources}
+    if not history.files or now != set(history.sources.values()):
+        found.append("history")
+    if past is not None and not _is_beside(folder, past):
+        found.append("backtest")
+    return tuple(found)
+
+
+def _is_of_its_file(study: Study) -> bool:
+    if study.path is None:
+        return False
+    try:
+        return load_study(study.path, study.overrides).model_dump() == study.model_dump()
+    except ForecastError:
+        return False
+
+
+def _digest(path: Path) -> str:
+    try:
+        return written.digest(path)
+    except OSError:
+        return ""
+
+
+def _is_beside(folder: Path, past: Mapping[str, Any]) -> bool:
+    try:
+        return bool(plain(read_summary(folder / BACKTEST)) == plain(past))
+    except (DataError, OSError):
+        return False
+
+
+def saved_as(folder: Path, study: Study, posterior: Posterior) -> tuple[Path, str, bytes | None]:
+    """Where a posterior lies, the hash of that file, and its bytes where it is still to be written: beside the run.
+
+    It lies beside the study where `fit` or `save_posterior` has put it (`posterior_path`), if that is just this one.
+    """
+    place = posterior_path(study)
+    if place.is_file() and _holds(place, posterior):
+        return place, written.digest(place), None
+    content = posterior_bytes(posterior)
+    return folder / POSTERIOR_FILE, hashlib.sha256(content).hexdigest(), content
+
+
+def _holds(path: Path, posterior: Posterior) -> bool:
+    try:
+        saved = load_posterior(path)
+    except DataError:
+        return False
+    return saved.provenance == posterior.provenance and content_hash(saved.data) == content_hash(
+        posterior.data
+    )
