@@ -238,6 +238,7 @@ def _execute(book: Any, name: str, home: Path, progress: Progress) -> None:
             km=kernel,
             timeout=None,
             record_timing=False,
+            extra_arguments=["--InlineBackend.figure_formats={'retina'}"],
             shutdown_kernel="immediate",
             resources={"metadata": {"path": str(home)}},
             on_cell_start=on_start,

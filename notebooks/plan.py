@@ -11,129 +11,133 @@
 # ---
 
 # %% [markdown]
-# # The quarter, step by step
+# # Plan the quarter
 #
-# The same job as `forecast run`, through the Python API: read, check, fit, forecast, divide the budget, write the
-# outputs. Copy this notebook, set `STUDY` to your own study, and run it from top to bottom.
+# From the data to a plan that can be signed: are the data sound, what will come, where does it come from, where should
+# the money go, what would change it. The same job as `forecast run`, step by step.
+#
+# Run it from top to bottom. For your own company copy it and set `STUDY`, or run
+# `forecast notebook plan models/mine.toml`.
 
 # %% tags=["parameters"]
 STUDY = "../models/demo.toml"  # from the folder of this notebook
 SEED = 1
 DRAWS = 4000
 SET = []  # keys of the study to override, e.g. ["plan.periods=6"]
-OUT = ""  # where the outputs go; empty: reports/NAME-plan beside the models
+OUT = ""  # the folder of the outputs; empty: reports/NAME-plan beside the models
 
 # %%
-
-import matplotlib.pyplot as plt
-import pandas as pd
-
 import forecast
-from forecast.fit import fit_hash
-from forecast.report import plot_budget, plot_fan, recommendation
+from forecast import plot
+from forecast.report import recommendation
 from forecast.tables import check_table
 
 study = forecast.load_study(STUDY, SET)
+study
 
 # %% [markdown]
-# ## 1. Read and check the data
+# ## 1. Are the data sound?
 #
 # PASS needs nothing, REVIEW wants a look, FAIL means: mend it before you trust a forecast. A blank is not a zero.
 
 # %%
 history = forecast.read_history(study)
-print(f"{study.name}: {history.labels[0]} to {history.labels[-1]}, {len(history.channels)} channels")
-check_table(forecast.audit_history(history, study)).set_index("check")
+history
+
+# %%
+audit = check_table(forecast.audit_history(history, study))
+audit[audit["status"] != "PASS"] if (audit["status"] != "PASS").any() else f"{len(audit)} checks, all PASS"
 
 # %% [markdown]
-# ## 2. Fit, or take the saved fit
+# ## 2. What do the data teach?
 #
-# The saved fit holds as long as data, funnel, priors, margin, seed and draws are the same.
+# The saved fit is taken where it was made from just these data; else the model is fitted, within a minute, and saved.
 
 # %%
-saved = study.folder / f"{study.name}.nc"
-posterior = forecast.load_posterior(saved) if saved.exists() else None
-asked = fit_hash(study, history, SEED, DRAWS)
-if posterior is None or posterior.provenance["fit_hash"] != asked:
-    posterior = forecast.fit_posterior(study, history, seed=SEED, draws=DRAWS)
-    forecast.save_posterior(posterior, saved)
-pd.DataFrame(posterior.diagnostics).round(3)
+posterior = forecast.fit_or_load(study, history, seed=SEED, draws=DRAWS)
+posterior
 
 # %% [markdown]
-# ## 3. Forecast the plan
+# ## 3. What will come?
 #
-# Everything is made when it is first asked for. The verdict first: it says how far the numbers below can be trusted.
+# Read the verdict first: it says how far the numbers below can be trusted. Then the band, not its middle: in 8 of 10 such
+# quarters what comes lies inside the 80 % band.
 
 # %%
-made = forecast.forecast(study, history, posterior, seed=SEED)
-print(made.verdict.status, "-", made.verdict.sentence)
-checks = made.checks
-checks[checks["status"] != "PASS"].reset_index(drop=True)
+made = forecast.forecast(study, history, posterior, seed=SEED, command="notebook")
+made
 
 # %%
-totals = made.table("forecast").sums.frame
-totals = totals[(totals["period"] == "total") & (totals["channel"] == "total")]
-totals.set_index("measure")[["mean", "q10", "q50", "q90"]].round(0)
-
-# %%
-measure = made.study.target_measure or ("revenue" if made.case.valued else "won")
-unit = study.currency if measure == "revenue" else measure
-figure, ax = plt.subplots(figsize=(8, 3))
-plot_fan(made.history, made.forecast, ax, measure=measure, unit=unit)
-ax.set_title("Past, and forecast with bands of 50, 80 and 90 %")
-plt.show()
+_ = plot.fan(made)
 
 # %% [markdown]
-# Where it comes from: open pipeline, new leads, and what these bring after the horizon.
+# Where it comes from: what is in the pipeline already hardly depends on what you decide now; new leads do.
 
 # %%
-made.bridge.round(0)
+_ = plot.bridge(made)
 
 # %% [markdown]
-# What a lead costs and what it is worth, by channel (means).
+# Why it differs from the months before. A difference that you cannot explain is a reason to look, not to plan.
 
 # %%
-made.economics.pivot_table(index="channel", columns="measure", values="mean", sort=False).round(1)
+_ = plot.comparison(made)
 
 # %% [markdown]
-# ## 4. The budget
+# ## 4. What is a lead worth?
 #
-# The recommended split, other totals, and plans of your own beside each other. All are judged by eventual
-# contribution: margin on the revenue that the horizon's leads bring in the end, less spend.
+# A channel whose leads cost more than may be paid for them loses money at its present rates.
+
+# %%
+_ = plot.break_even(made)
+
+# %%
+_ = plot.rates(made)
+
+# %% [markdown]
+# ## 5. Where should the money go?
+#
+# All splits are judged by eventual contribution: margin on the revenue that the horizon's leads bring in the end, less
+# spend. Look at how firm it is before you move money: the shaded range is nearly as good as the best split.
 
 # %%
 print(recommendation(made))
-made.allocation.round(2)
+made.table("allocation")
 
 # %%
-rows = []
-if made.split is not None:
-    for share in (0.8, 1.0, 1.2):
-        total = share * made.case.plan.sum()
-        split = made.allocate(forecast.Fixed(total)).allocation
-        spent = split.recommended.sum()
-        brings = split.value_recommended.sum() - spent
-        rows.append(
-            {"total": total, "spent": spent, "contribution": brings, "next unit returns": split.price}
-        )
-pd.DataFrame(rows).round(2)
-
-# %%
-more, less = 1.1 * made.case.plan, 0.9 * made.case.plan
-compared = forecast.compare({"as planned": made.case.plan, "10 % more": more, "10 % less": less}, made)
-compared[compared["measure"] == measure].set_index("plan").round(2)
-
-# %%
-if len(made.allocation):
-    figure, ax = plt.subplots(figsize=(8, 3))
-    plot_budget(made.allocation, ax, currency=study.currency)
-    plt.show()
+_ = plot.budget(made)
 
 # %% [markdown]
-# ## 5. Write the outputs
+# Is the total right? Left of the top more money still pays, right of it the next unit brings back less than it costs.
+
+# %%
+_ = plot.frontier(made)
+
+# %% [markdown]
+# Plans of your own, beside each other on the same futures, so that the bands are those of the differences.
+
+# %%
+given = made.case.plan
+compared = forecast.compare({"as planned": given, "10 % more": 1.1 * given, "10 % less": 0.9 * given}, made)
+_ = plot.plans(compared)
+
+# %% [markdown]
+# ## 6. What would change it?
 #
-# The files of a run: report, workbook, tables, draws, summary.
+# The longest bar is the lever to work on. Then the scenarios of the study, and the chance of the target by month.
+
+# %%
+_ = plot.tornado(made)
+
+# %%
+if study.scenarios:
+    _ = plot.scenarios(made)
+
+# %% [markdown]
+# ## 7. Write the outputs
+#
+# A run like any other: it can be signed (`forecast sign`), made again (`forecast verify --remake`), and next quarter the
+# notebook *review* scores it.
 
 # %%
 folder = made.write(OUT or study.folder.parent / "reports" / f"{study.name}-plan")
-sorted(file.name for file in folder.iterdir())
+sorted(file.name for file in folder.iterdir() if file.suffix in (".pdf", ".xlsx", ".html", ".csv"))

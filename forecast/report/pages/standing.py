@@ -51,8 +51,8 @@ from forecast.report.pages.standing_words import (
     made_by,
     of_year,
     off_by,
-    points,
     runs,
+    score_points,
     so_many,
     span,
     spending,
@@ -97,7 +97,7 @@ def score_page(told: Told) -> Page:
             ]
             many = so_many(told, len(rows))
             parts.append(Part(many, listings=[listing(rows, columns)], note=made_by(told)))
-        parts.append(Part("What next", points=points(told)))
+        parts.append(Part("What next", points=score_points(told)))
     return Page(title(told), parts)
 
 
@@ -251,7 +251,7 @@ def _next(told: Told) -> Page | None:
     if "checks" not in told:
         return None
     checks = checks_of(told)
-    parts = [Part(points=points(told))]
+    parts = [Part(points=score_points(told))]
     if checks:
         more = message("{n} more in score.xlsx.", n=len(checks) - MOST_CHECKS)
         parts.append(

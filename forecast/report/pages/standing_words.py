@@ -320,7 +320,7 @@ def made_by(told: Told) -> Text:
     return "No earlier horizon can be forecast: the history is too short, or cannot be taken back."
 
 
-def points(told: Told) -> list[Text]:
+def score_points(told: Told) -> list[Text]:
     """What follows for the next plan."""
     head, made = told.get("headline"), list[Text]()
     if head is not None and not head["inside90"]:

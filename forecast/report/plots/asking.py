@@ -13,7 +13,7 @@ from forecast.columns import unit_of
 from forecast.errors import UsageError
 from forecast.report.figures import WIDTH, house, in_voice
 from forecast.tables import Record, records
-from forecast.words import Message, Text, clean, in_a_row, known, message, text
+from forecast.words import Message, Text, clean, in_a_row, known, message, speaking, text
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,9 +32,7 @@ PER: dict[str, Callable[[Text], Message]] = {
 }
 
 
-def drawn(
-    made: Results | None, ax: Axes | None, height: float, draw: Callable[[Axes], object], *, title: Text
-) -> Axes:
+def drawn(made: Any, ax: Axes | None, height: float, draw: Callable[[Axes], object], *, title: Text) -> Axes:
     """Draw on `ax`, or on a figure of the house's width and this height, in the language of `made`.
 
     The title stands where the caller's settings put titles, so that one of the caller's own takes its place.
@@ -73,10 +71,11 @@ def own_figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height))
 
 
-def _language(made: Results | None) -> AbstractContextManager[None]:
+def _language(made: Any) -> AbstractContextManager[None]:
+    """Of the study of a forecast or of a scored run."""
     from contextlib import nullcontext
 
-    return nullcontext() if made is None else made.study.speaking()
+    return nullcontext() if made is None else speaking(made.study.language, made.study.locale)
 
 
 # ---------------------------------------------------------------------------------------------------------- names
