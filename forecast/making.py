@@ -184,4 +184,4 @@ def kept_or_fitted(
         study, history, seed=seed, draws=draws, progress=progress, sampler=sampler or SAMPLER
     )
     save_posterior(posterior, path)
-    return posterior, True
+    return load_posterior(path), True

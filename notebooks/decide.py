@@ -57,8 +57,8 @@ made.table("evidence")
 # %% [markdown]
 # ## 2. Which test pays?
 #
-# `worth`: what the decision gains once the test has told what it can tell. `cost`: what its swings lose. A test is advised
-# where it is worth twice its cost.
+# `worth`: what the decision gains once the test has told what it can tell. `cost`: what its swings lose. A test is
+# advised where it is worth twice its cost; where none is, decide with what is known.
 
 # %%
 print(made.decision.advice)
@@ -68,3 +68,105 @@ made.table("tests")
 tests = made.table("tests").frame.set_index("channel")
 channel = CHANNEL or tests["worth"].idxmax()
 _ = plot.response(made, channel=channel)
+
+# %% [markdown]
+# ## 3. What would each result change?
+#
+# Before money is spent on a test, look at what its results would do. The three rows are results that are likely by what
+# is known now: little, as expected, much. Where the plan is much the same in all three, the test decides nothing.
+
+# %%
+column = history.channels.index(channel)
+plan = made.case.plan
+less = plan.copy()
+less[:, column] *= 1 - SWING
+brought = (made.case.traffic(plan)[0] - made.case.traffic(less)[0])[:, :, column].mean(axis=1)
+error = SE or 0.2 * brought.mean()
+spend = {"with_": plan[:, column].mean(), "without": less[:, column].mean()}
+when = {"from_": history.labels[-PERIODS], "to": history.labels[-1]}
+
+
+def after(lift, fit):
+    """The forecast once a test has measured a lift."""
+    tested = study.with_lift_test(
+        channel, **when, **spend, lift=round(float(lift), 1), se=round(float(error), 1)
+    )
+    return forecast.forecast(tested, history, fit(tested, history, seed=SEED, draws=DRAWS), seed=SEED)
+
+
+def line(of):
+    """What is known of the channel, and its part of the plan."""
+    known = of.table("evidence").frame.set_index("channel").loc[channel]
+    split = of.allocation.set_index("channel").loc[channel]
+    return {
+        "elasticity": known["elasticity_mean"],
+        "from": known["q10"],
+        "to": known["q90"],
+        "recommended spend": split["recommended"],
+        "of now": split["recommended"] / split["current"],
+    }
+
+
+# %%
+likely = dict(
+    zip(("little", "as expected", "much"), pd.Series(brought).quantile([0.1, 0.5, 0.9]), strict=True)
+)
+rows = {"no test": {"lift": None} | line(after(0, lambda *_, **__: posterior))}
+rows |= {name: {"lift": lift} | line(after(lift, forecast.preview)) for name, lift in likely.items()}
+results = pd.DataFrame(rows).T
+results.style.format("{:,.2f}", na_rep="").format(
+    "{:,.0f}", subset=["lift", "recommended spend"], na_rep=""
+).format("{:.0%}", subset=["of now"])
+
+# %% [markdown]
+# ## 4. The result is in
+#
+# The test goes into the study as a `[[lift_test]]`, the model is fitted anew, and the plan follows. Until `LIFT` is set,
+# this is what it would be with the result that is expected.
+
+# %%
+lift = likely["as expected"] if LIFT is None else LIFT
+tested = after(lift, forecast.fit_posterior)
+print(recommendation(tested))
+
+# %%
+_ = plot.response(tested, channel=channel)
+
+# %%
+_ = plot.budget(tested)
+
+# %% [markdown]
+# What changed, by channel: the spend that is recommended before and after.
+
+# %%
+both = pd.DataFrame(
+    {
+        "current": made.allocation.set_index("channel")["current"],
+        "before the test": made.allocation.set_index("channel")["recommended"],
+        "after it": tested.allocation.set_index("channel")["recommended"],
+    }
+)
+both["change"] = both["after it"] - both["before the test"]
+both.style.format("{:,.0f}")
+
+# %% [markdown]
+# ## 5. Write the outputs
+#
+# The lines for the study, the tables, and the run with the result in it.
+
+# %%
+test = tested.case.study.lift_test[-1]
+print("[[lift_test]]")
+print(*(f"{key} = {value!r}" for key, value in test.model_dump(by_alias=True).items() if value), sep="\n")
+
+# %%
+out = Path(OUT or study.folder.parent / "reports" / f"{study.name}-decide")
+tested.write(out / "run", outputs=("pdf", "csv", "draws"))
+write_tables(
+    out,
+    {
+        "tests": made.table("tests"),
+        "results": results.rename_axis("result").reset_index(),
+        "changes": both.reset_index(),
+    },
+)

@@ -60,8 +60,8 @@ posterior
 # %% [markdown]
 # ## 3. What will come?
 #
-# Read the verdict first: it says how far the numbers below can be trusted. Then the band, not its middle: in 8 of 10 such
-# quarters what comes lies inside the 80 % band.
+# Read the verdict first: it says how far the numbers below can be trusted. Then the band, not its middle: in 8 of 10
+# such quarters what comes lies inside the 80 % band.
 
 # %%
 made = forecast.forecast(study, history, posterior, seed=SEED, command="notebook")
@@ -135,8 +135,8 @@ if study.scenarios:
 # %% [markdown]
 # ## 7. Write the outputs
 #
-# A run like any other: it can be signed (`forecast sign`), made again (`forecast verify --remake`), and next quarter the
-# notebook *review* scores it.
+# A run like any other: it can be signed (`forecast sign`), made again (`forecast verify --remake`), and next quarter
+# the notebook *review* scores it.
 
 # %%
 folder = made.write(OUT or study.folder.parent / "reports" / f"{study.name}-plan")

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("house.mplstyle")
 WIDTH = 6.7  # inches: the text width of the report
+NARROW = 2.0  # inches: axes that stand beside wider ones, whose legend they share
 BLUE, ORANGE, GREEN, INK, GREY = "#0072B2", "#D55E00", "#009E73", "#222222", "#8a8a8a"
 PALE, SKY = "#cfe3f1", "#a3c8e1"  # bands: areas, lines
 # The current plan, and the recommended one.
@@ -184,12 +185,43 @@ def few_ticks(axis: Axis, most: int, **told: Any) -> None:
     """At most so many intervals between ticks."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(most, **told))
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], **told))
 
 
 def width_of(ax: Axes) -> float:
     """Inches across, as far as they are known before the layout."""
     return float(ax.get_window_extent().width / ax.figure.dpi)
+
+
+def grid(ax: Axes, axis: Literal["x", "y"]) -> None:
+    """Lines of a grid, behind what is drawn."""
+    ax.set_axisbelow(True)
+    ax.grid(axis=axis, color="#e2e2e2", linewidth=0.5)
+
+
+def dress(ax: Axes) -> None:
+    """Axes of the caller's in the house style: what was set up with other settings before."""
+    style: dict[str, Any] = dict(_settings())
+    for name, axis in (("xtick", ax.xaxis), ("ytick", ax.yaxis)):
+        axis.set_tick_params(
+            labelsize=style[f"{name}.labelsize"],
+            labelcolor=style[f"{name}.labelcolor"],
+            color=style[f"{name}.color"],
+            width=style[f"{name}.major.width"],
+            length=style[f"{name}.major.size"],
+        )
+        axis.label.set(size=style["axes.labelsize"], color=style["axes.labelcolor"])
+    for name, spine in ax.spines.items():
+        spine.set(edgecolor=style["axes.edgecolor"], linewidth=style["axes.linewidth"])
+        if name in ("top", "right"):
+            spine.set_visible(False)
+
+
+def at_home() -> bool:
+    """Whether the house style is what figures are drawn in now."""
+    from matplotlib import rcParams
+
+    return bool(rcParams["svg.hashsalt"] == _settings()["svg.hashsalt"])
 
 
 def fit_rows(ax: Axes, rows: int) -> None:
@@ -242,7 +274,7 @@ def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
     fit_rows(ax, len(names))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.grid(axis="x")
+    grid(ax, "x")
     return at
 
 
@@ -269,7 +301,8 @@ def legend(
 
 def _legend_width(labels: Sequence[str], columns: int) -> float:
     """Inches of a legend, about: its widest columns at seven points, with handles."""
-    widths = [max(map(len, labels[i::columns]), default=0) for i in range(columns)]
+    filled = np.array_split([len(label) for label in labels], columns)  # as matplotlib fills them
+    widths = [max(part, default=0) for part in filled]
     return sum(0.062 * width + 0.28 for width in widths)
 
 

@@ -77,7 +77,7 @@ def _bridge(made: Results) -> Part:
     alt = message(
         "Waterfall of what falls inside the horizon, by origin, and of what lands after it. {lead}", lead=lead
     )
-    drawn = partial(panels, 0.6 + 0.26 * len(frame), lambda ax: plot.bridge(made, ax=ax))
+    drawn = partial(panels, 0.75 + 0.26 * len(frame), lambda ax: plot.bridge(made, ax=ax))
     rows = listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
     return Part(lead=lead, figure=Picture(drawn, alt), listings=[rows])
 

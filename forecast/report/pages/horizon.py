@@ -111,7 +111,7 @@ def _changes(made: Results) -> list[Part]:
     share = 0.45
     drawn = partial(
         panels,
-        0.75 + 0.2 * len(frame),
+        0.9 + 0.2 * len(frame),
         lambda ax: plot.tornado(made, most=MOST_LEVERS, ax=ax),
         share=share,
     )

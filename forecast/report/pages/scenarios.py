@@ -85,7 +85,7 @@ def _levers(made: Results, levers: Levers) -> list[Part]:
 
     drawn = partial(
         panels,
-        0.9 + 0.22 * max(len(now), len(doubts)),
+        1.05 + 0.22 * max(len(now), len(doubts)),
         lambda ax: plot.tornado(made, ax=ax),
         lambda ax: plot.variance(made, ax=ax),
     )
@@ -194,7 +194,7 @@ def _scenarios(made: Results) -> list[Part]:
     short, unit = short_names(ordered), unit_word(made.study.currency)
     lead = scenario_sentence(ordered, short, unit)
 
-    drawn = partial(panels, 0.8 + 0.26 * len(ordered), lambda ax: plot.scenarios(made, ax=ax))
+    drawn = partial(panels, 0.95 + 0.26 * len(ordered), lambda ax: plot.scenarios(made, ax=ax))
     alt = "Contribution of each scenario more than without it, with 80 percent bands. {lead}"
     return [
         Part(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecast.columns import unit_of
 from forecast.errors import UsageError
-from forecast.report.figures import WIDTH, house, in_voice
+from forecast.report.figures import WIDTH, at_home, dress, house, in_voice
 from forecast.tables import Record, records
 from forecast.words import Message, Text, clean, in_a_row, known, message, speaking, text
 
@@ -32,17 +32,26 @@ PER: dict[str, Callable[[Text], Message]] = {
 }
 
 
-def drawn(made: Any, ax: Axes | None, height: float, draw: Callable[[Axes], object], *, title: Text) -> Axes:
-    """Draw on `ax`, or on a figure of the house's width and this height, in the language of `made`.
+def drawn(
+    made: Any,
+    ax: Axes | None,
+    height: float,
+    draw: Callable[[Axes], object],
+    *,
+    title: Text,
+    width: float = WIDTH,
+) -> Axes:
+    """Draw on `ax`, or on a figure of its own of this size in inches, in the language of `made`.
 
     The title stands where the caller's settings put titles, so that one of the caller's own takes its place.
     """
     with _language(made):
         if ax is None:
-            ax = house(lambda: own_figure(height).add_subplot())()
+            ax = house(lambda: own_figure(height, width).add_subplot())()
+        elif not at_home():
+            house(dress)(ax)
         house(draw)(ax)
-        said = message("{x:sentence}", x=title) if isinstance(title, Message) else title
-        ax.set_title(text(said), parse_math=False, fontsize=8)
+        ax.set_title(_capital(title), parse_math=False, fontsize=8)
     in_voice(ax, _language(made))
     return ax
 
@@ -54,21 +63,27 @@ def apart(
     with _language(made):
         figure = house(own_figure)(height)
         house(draw)(figure)
-        figure.suptitle(text(message("{x:sentence}", x=title)), parse_math=False, fontsize=8.5)
+        figure.suptitle(_capital(title), parse_math=False, fontsize=8.5)
     for ax in figure.axes:
         in_voice(ax, _language(made))
     return figure.axes[0]
 
 
-def own_figure(height: float) -> Figure:
-    """A figure of the report's width; of pyplot where that is in use, or a notebook is, so that it is shown."""
+def own_figure(height: float, width: float = WIDTH) -> Figure:
+    """A figure of the report's width, or another; of pyplot where that or a notebook is in use, so that it is shown."""
     if "matplotlib.pyplot" in sys.modules or hasattr(builtins, "__IPYTHON__"):
         import matplotlib.pyplot as plt
 
-        return plt.figure(figsize=(WIDTH, height))
+        return plt.figure(figsize=(width, height))
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH, height))
+    return Figure(figsize=(width, height))
+
+
+def _capital(title: Text) -> str:
+    """A title begins with a capital, whatever it begins with."""
+    said = text(title)
+    return said[:1].upper() + said[1:]
 
 
 def _language(made: Any) -> AbstractContextManager[None]:

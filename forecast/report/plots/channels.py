@@ -22,7 +22,7 @@ from forecast.report.figures import (
     written,
 )
 from forecast.report.plots.asking import apart, drawn, one_of, some_of, there
-from forecast.words import Text, formatted, in_a_row, message, percent, text
+from forecast.words import Text, exact_percent, formatted, in_a_row, message, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ def rates(
 
     def draw(place: Axes) -> None:
         plot_rates(rows, place, of=before(name, made.study.stages))
-        legend(place, *_legend(rows), columns=2)
+        legend(place, *_legend(rows), columns=4)
 
     title = message("rate into {stage:stage}", stage=name)
     return drawn(made, ax, 1.2 + 0.185 * len(rows), draw, title=title)
@@ -177,7 +177,7 @@ def plot_rates(table: pd.DataFrame, ax: Axes, *, of: str = "") -> Axes:
     ax.hlines(at, table["q10"], table["q90"], color=BLUE, linewidth=2.2)
     ax.plot(table["history"], at, "|", color=ORANGE, markersize=7, markeredgewidth=1.2)
     ax.plot(table["mean"], at, "o", color=BLUE, markersize=4.5)
-    written(ax.xaxis, lambda x: percent(x) if x else "0")
+    written(ax.xaxis, lambda x: exact_percent(x) if x else "0")
     few_ticks(ax.xaxis, 4)
     ax.set_xlim(left=0)
     ax.set_xlabel(text(message("share of {stage:stage}", stage=of)) if of else text("share that moves on"))

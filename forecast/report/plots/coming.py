@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from forecast.report.figures import (
     BLUE,
     GREY,
     INK,
+    NARROW,
     ORANGE,
     SKY,
+    WIDTH,
     area,
     few_ticks,
+    grid,
     legend,
     line,
     scale_of,
@@ -104,9 +107,8 @@ def total(
     def draw(place: Axes) -> None:
         plot_total(row, place, unit=unit(made, name), target=asked)
 
-    return drawn(
-        made, ax, 2.9, draw, title=of(message("{measure:stage}, whole horizon", measure=name), channel)
-    )
+    title = of(message("{measure:stage}, whole horizon", measure=name), channel)
+    return drawn(made, ax, 2.9, draw, title=title, width=0.55 * WIDTH)
 
 
 def windows(
@@ -171,7 +173,7 @@ def plot_fan(
     _period_ticks(ax, [*past["period"], *rows["period"]])
     ax.set_ylim(*_from_zero([rows["q05"].min(), past["value"].min()], factor))
     ax.set_ylabel(text(PER[kind](label)))
-    ax.grid(axis="y")
+    grid(ax, "y")
     legend(ax, handles, labels, columns=len(labels), wide=1.2, handle=1.4)
     return ax
 
@@ -199,12 +201,16 @@ def _period_ticks(ax: Axes, labels: Sequence[str], most: int = 12) -> None:
 def plot_total(row: Record, ax: Axes, *, unit: Text = "", target: float | None = None) -> Axes:
     """Draw the bands of one row (mean and quantiles) as a column, with the target across it."""
     factor, label = scale_of([row["q95"], target or 0.0], unit)
-    for low, high, colour in BANDS:
+    bars = [
         ax.bar(0, (row[high] - row[low]) / factor, bottom=row[low] / factor, width=0.6, color=colour)
-    ax.plot([-0.3, 0.3], [row["mean"] / factor] * 2, color=BLUE)
+        for low, high, colour in BANDS
+    ]
+    handles: list[Any] = [*ax.plot([-0.3, 0.3], [row["mean"] / factor] * 2, color=BLUE), *bars[::-1]]
+    labels: list[Text] = [message("expected"), "50 %", "80 %", "90 %"]
     ends = [row["q05"], row["q95"]]
     if target is not None:
-        ax.axhline(target / factor, color=ORANGE, linestyle=TARGET)
+        handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=TARGET))
+        labels.append(message("target"))
         ends.append(target)
     room = 0.15 * (max(ends) - min(ends)) or 1.0
     low = min(ends) - room
@@ -213,7 +219,9 @@ def plot_total(row: Record, ax: Axes, *, unit: Text = "", target: float | None =
     ax.set_xticks([0], [text("whole horizon")])
     few_ticks(ax.yaxis, 6)
     ax.set_ylabel(label)
-    ax.grid(axis="y")
+    grid(ax, "y")
+    if width_of(ax) > NARROW:
+        legend(ax, handles, labels, columns=len(labels), wide=1.2, handle=1.4)
     return ax
 
 
@@ -248,6 +256,6 @@ def plot_windows(
         names.append(message("target"))
     ax.set_ylim(*_from_zero([*values, whole["q10"]], factor))
     ax.set_ylabel(label)
-    ax.grid(axis="y")
+    grid(ax, "y")
     legend(ax, handles, names, columns=len(names), wide=1.0, handle=1.2)
     return ax

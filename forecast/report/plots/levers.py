@@ -23,6 +23,7 @@ from forecast.report.figures import (
     legend,
     line,
     scale_of,
+    written,
 )
 from forecast.report.plots.asking import TOTAL, drawn, of, one_of, there
 from forecast.report.sentences import lever_name, source_name
@@ -134,8 +135,8 @@ def plans(
         names = [short[str(each)] for each in rows["plan"]]
         factor, label = scale_of(table.abs().to_numpy(float), counted)
         _dots(table, place, factor, names)
-        said = message("{what} more than with {plan:clean}", what=label, plan=short_names([first])[first])
-        place.set_xlabel(text(said).strip())
+        said = message("more than with {plan:clean}, {unit}", unit=label, plan=short_names([first])[first])
+        place.set_xlabel(text(said).removesuffix(", "))
 
     title = message(
         "{measure:stage}: difference to {plan:clean}", measure=name, plan=short_names([first])[first]
@@ -256,5 +257,6 @@ def _dots(table: pd.DataFrame, ax: Axes, factor: float, names: Sequence[str]) ->
     ax.axvline(0.0, color=GREY, linewidth=0.8)
     ax.set_ylim(-0.6, len(table) - 0.4)
     few_ticks(ax.xaxis, 7)
+    written(ax.xaxis)
     handles = [line(color=BLUE, marker="o", linestyle="", markersize=5), line(color=SKY, linewidth=6)]
     legend(ax, handles, [message("expected"), "80 %"], columns=2, wide=1.0, handle=1.4)

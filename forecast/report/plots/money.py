@@ -218,9 +218,12 @@ def response_on(figure: Figure, table: pd.DataFrame, *, currency: str = "", keye
     axes[0, 0].set_ylim(0, (1.05 * table["q90"].max() / y) or 1.0)
     for ax in axes.ravel()[len(names) :]:
         ax.set_visible(False)
-    figure.supxlabel(text(message("spend over the horizon, {unit}", unit=x_label)), fontsize=7.5)
+    spend = text(message("spend over the horizon, {unit}", unit=x_label))
     figure.supylabel(before_spend(y_label), fontsize=7.5)
-    if keyed:
+    if not keyed:
+        figure.supxlabel(spend, fontsize=7.5)
+    else:  # a legend below would lie on it
+        axes[-1, 0].set_xlabel(spend, loc="left")
         handles, labels = _legend(table)
         figure.legend(
             handles, [text(label) for label in labels], loc="outside lower left", ncols=5, handlelength=1.4
@@ -256,7 +259,7 @@ def plot_budget_frontier(
     ax.set_xlabel(text(message("budget over the horizon, {unit}", unit=x_label)))
     ax.set_ylabel(contribution(y_label))
     labels = ["best split", "today's total", "recommended", "pays up to here"]
-    legend(ax, [drawn_line, now, then, edge], labels, columns=2, wide=1.0, handle=1.4)
+    legend(ax, [drawn_line, now, then, edge], labels, columns=4, wide=1.0, handle=1.4)
     return ax
 
 
@@ -277,5 +280,5 @@ def plot_risk_frontier(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> 
     ax.set_xlabel(text(message("mean of the worst draws, {unit}", unit=y_label)))
     ax.set_ylabel(contribution(y_label))
     ax.margins(0.15)
-    legend(ax, handles, ["mean to safest", *PLANS], columns=2, wide=1.0, handle=1.4)
+    legend(ax, handles, ["mean to safest", *PLANS], columns=3, wide=1.0, handle=1.4)
     return ax

@@ -10,7 +10,19 @@ import numpy as np
 from forecast.backtest import tidy
 from forecast.columns import unit_of
 from forecast.errors import UsageError
-from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, few_ticks, legend, scale_of
+from forecast.report.figures import (
+    BANDS,
+    BLUE,
+    GREY,
+    INK,
+    NARROW,
+    ORANGE,
+    few_ticks,
+    grid,
+    legend,
+    scale_of,
+    width_of,
+)
 from forecast.report.plots.asking import TOTAL, drawn, of, one_of, there
 from forecast.results import Past, Results
 from forecast.tables import records
@@ -143,7 +155,7 @@ def plot_backtest(
     ax.set_xticks(shown, [names[int(i)] for i in shown], fontsize=6.5)
     ax.set_ylim(bottom=0)
     ax.set_ylabel(label)
-    ax.grid(axis="y")
+    grid(ax, "y")
     labels: list[Text] = [message("expected"), "50 %", "80 %", "90 %", "what came", "outside 80 %"]
     if keyed:
         legend(ax, [lines, *handles[::-1], *dots], labels, columns=6, wide=1.0, handle=1.2)
@@ -154,7 +166,9 @@ def plot_pit(counts: Sequence[int], ax: Axes) -> Axes:
     """Draw how many outcomes fell into each equal part of their forecasts; even bars where bands are right."""
     edges = np.linspace(0, 1, len(counts) + 1)
     ax.bar(edges[:-1], counts, width=1 / len(counts), align="edge", color=BLUE, edgecolor="white")
-    ax.axhline(sum(counts) / len(counts), color=GREY, linestyle=(0, (5, 3)), linewidth=0.8)
+    even = ax.axhline(sum(counts) / len(counts), color=GREY, linestyle=(0, (5, 3)), linewidth=0.8)
+    if width_of(ax) > NARROW:
+        legend(ax, [even], [message("where bands are right")], columns=1)
     ax.set_xlim(0, 1)
     ax.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     few_ticks(ax.yaxis, 4, integer=True)
