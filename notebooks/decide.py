@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Decide on a test
 #
-# A budget is only as good as what is known of the response to spend. What not knowing costs, which channel to test and for
-# how long, what the plan would be after each result, and the plan once the result is in.
+# A budget is only as good as what is known of the response to spend. What not knowing costs, which channel to test and
+# for how long, what the plan would be after each result, and the plan once the result is in.
 #
 # Run it from top to bottom. For your own company set `STUDY`; when the test is done, set `LIFT` and `SE` to what it
 # measured: `forecast notebook decide models/mine.toml --parameter CHANNEL=ppc --parameter LIFT=310 --parameter SE=90`.
@@ -32,11 +32,14 @@ SET = []  # keys of the study to override, e.g. ["plan.periods=6"]
 OUT = ""  # the folder of the outputs; empty: reports/NAME-decide beside the models
 
 # %%
+from pathlib import Path
 
+import pandas as pd
 
 import forecast
 from forecast import plot
-from forecast.report import recommendation
+from forecast.report import recommendation, write_tables
+from forecast.study import toml_of
 
 study = forecast.load_study(STUDY, SET)
 history = forecast.read_history(study)
@@ -77,52 +80,45 @@ _ = plot.response(made, channel=channel)
 
 # %%
 column = history.channels.index(channel)
-plan = made.case.plan
-less = plan.copy()
-less[:, column] *= 1 - SWING
-brought = (made.case.traffic(plan)[0] - made.case.traffic(less)[0])[:, :, column].mean(axis=1)
-error = SE or 0.2 * brought.mean()
-spend = {"with_": plan[:, column].mean(), "without": less[:, column].mean()}
-when = {"from_": history.labels[-PERIODS], "to": history.labels[-1]}
+spend = made.case.plan[:, column].mean()
+lifts = made.lift(channel, SWING)  # what the test is likely to measure, draw by draw
+test = {
+    "from_": history.labels[-PERIODS],
+    "to": history.labels[-1],
+    "with_": spend,
+    "without": (1 - SWING) * spend,
+}
+test["se"] = SE or round(0.2 * lifts.mean(), 1)
 
 
 def after(lift, fit):
-    """The forecast once a test has measured a lift."""
-    tested = study.with_lift_test(
-        channel, **when, **spend, lift=round(float(lift), 1), se=round(float(error), 1)
-    )
+    """The forecast once the test has measured a lift."""
+    tested = study.with_lift_test(channel, lift=round(float(lift), 1), **test)
     return forecast.forecast(tested, history, fit(tested, history, seed=SEED, draws=DRAWS), seed=SEED)
 
 
-def line(of):
+def known(of):
     """What is known of the channel, and its part of the plan."""
-    known = of.table("evidence").frame.set_index("channel").loc[channel]
-    split = of.allocation.set_index("channel").loc[channel]
+    row = of.table("evidence").frame.set_index("channel").loc[channel]
+    spent = of.allocation.set_index("channel").loc[channel]
     return {
-        "elasticity": known["elasticity_mean"],
-        "from": known["q10"],
-        "to": known["q90"],
-        "recommended spend": split["recommended"],
-        "of now": split["recommended"] / split["current"],
+        "elasticity": f"{row['elasticity_mean']:.2f} ({row['q10']:.2f} to {row['q90']:.2f})",
+        "recommended spend": f"{spent['recommended']:,.0f}",
+        "against now": f"{spent['change']:+.0%}",
     }
 
 
-# %%
-likely = dict(
-    zip(("little", "as expected", "much"), pd.Series(brought).quantile([0.1, 0.5, 0.9]), strict=True)
-)
-rows = {"no test": {"lift": None} | line(after(0, lambda *_, **__: posterior))}
-rows |= {name: {"lift": lift} | line(after(lift, forecast.preview)) for name, lift in likely.items()}
-results = pd.DataFrame(rows).T
-results.style.format("{:,.2f}", na_rep="").format(
-    "{:,.0f}", subset=["lift", "recommended spend"], na_rep=""
-).format("{:.0%}", subset=["of now"])
+likely = pd.Series(lifts).quantile([0.1, 0.5, 0.9]).set_axis(["little", "as expected", "much"])
+rows = {"no test": {"it measures": ""} | known(made)}
+rows |= {name: {"it measures": f"{x:,.0f}"} | known(after(x, forecast.preview)) for name, x in likely.items()}
+results = pd.DataFrame.from_dict(rows, orient="index")
+results
 
 # %% [markdown]
 # ## 4. The result is in
 #
-# The test goes into the study as a `[[lift_test]]`, the model is fitted anew, and the plan follows. Until `LIFT` is set,
-# this is what it would be with the result that is expected.
+# The test goes into the study as a `[[lift_test]]`, the model is fitted anew, and the plan follows. Until `LIFT` is
+# set, this is what it would be with the result that is expected.
 
 # %%
 lift = likely["as expected"] if LIFT is None else LIFT
@@ -155,9 +151,8 @@ both.style.format("{:,.0f}")
 # The lines for the study, the tables, and the run with the result in it.
 
 # %%
-test = tested.case.study.lift_test[-1]
-print("[[lift_test]]")
-print(*(f"{key} = {value!r}" for key, value in test.model_dump(by_alias=True).items() if value), sep="\n")
+entry = tested.case.study.lift_tests[-1].model_dump(mode="json", by_alias=True, exclude={"note"})
+print("[[lift_test]]", *(f"{key} = {toml_of(value)}" for key, value in entry.items()), sep="\n")
 
 # %%
 out = Path(OUT or study.folder.parent / "reports" / f"{study.name}-decide")
