@@ -22,6 +22,8 @@ of all:
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
     slope (draw, channel)           of log traffic a period, at the as-of date; fades ahead (`equations.fading`)
     season (draw, season_of_year)   log effect by season of the year
+    term_<stage>, term_traffic, term_value (draw, ahead, channel)   what a term of one's own (`fit.Extended`) adds in
+                         the periods ahead; what it did before is part of the paths, and not of `traffic`
     moved_<stage> (draw, move_<stage>), moved_traffic, moved_value   sizes of events and past changes, in the
                          order of `history.seen_moves`; they are part of the paths, and not of `traffic`
     elasticity, base, carry, noise_traffic (draw, channel); drift_traffic, own_drift_traffic, shock_traffic (draw)
@@ -48,6 +50,7 @@ chains apart, as ArviZ has it, and is what a file holds.
     /paths           log_traffic_path, deal_path: of the draws `kept` alone, counted over all chains
     /sample_stats    diverging, energy, n_steps, maxdepth_reached (part, chain, draw), from a sampled fit
     /observed_data   counts of every stage, and revenue (period, channel)
+    /log_prior       of the draws `kept`, by parameter and part, up to a constant (`fit.sensitivity`)
     /constant_data   spend (period, channel); waited_<stage> (period, age) of cohort counts
 """
 
@@ -71,6 +74,7 @@ from forecast.fit.contents import DIAGNOSES, PROVENANCE, difference, problem_of
 from forecast.fit.hdf5 import check_heaps, netcdf, read_netcdf
 from forecast.history import History
 from forecast.saved import SpoiltError, amiss
+from forecast.study import Study
 from forecast.words import message
 
 SCHEMA = 5
@@ -137,6 +141,19 @@ class Posterior:
         if rest:
             groups["constant_data"] = groups.get("constant_data", xr.Dataset()).assign(rest)
         return xr.DataTree.from_dict(groups)
+
+    def to_arviz(
+        self,
+        study: Study | None = None,
+        history: History | None = None,
+        groups: Sequence[str] | str = (),
+        *,
+        seed: int = DEFAULT_SEED,
+    ) -> xr.DataTree:
+        """The posterior as ArviZ takes it, with groups that are made on demand: see `fit.to_arviz`."""
+        from forecast.fit import to_arviz
+
+        return to_arviz(self, study, history, groups, seed=seed)
 
 
 def _flat(tree: xr.DataTree) -> xr.Dataset:
