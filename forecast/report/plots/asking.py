@@ -45,6 +45,7 @@ def drawn(
 
     The title stands where the caller's settings put titles, so that one of the caller's own takes its place.
     """
+    _awake()
     with _language(made):
         if ax is None:
             ax = house(lambda: own_figure(height, width).add_subplot())()
@@ -60,6 +61,7 @@ def apart(
     made: Results | None, height: float, draw: Callable[[Figure], object], *, title: Text
 ) -> Axes:  # fmt: skip
     """Draw panels on a figure of their own, and return the first of its axes."""
+    _awake()
     with _language(made):
         figure = house(own_figure)(height)
         house(draw)(figure)
@@ -67,6 +69,12 @@ def apart(
     for ax in figure.axes:
         in_voice(ax, _language(made))
     return figure.axes[0]
+
+
+def _awake() -> None:
+    """In a notebook pyplot is loaded before the settings of the house hold: their end would put it to sleep again."""
+    if hasattr(builtins, "__IPYTHON__"):
+        import matplotlib.pyplot  # noqa: F401, ICN001
 
 
 def own_figure(height: float, width: float = WIDTH) -> Figure:
