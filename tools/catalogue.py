@@ -49,7 +49,15 @@ SPEAKING = (
         "read/sheets.py",
         "read/text.py",
     ),
-    *("report/*.py", "report/pages/*.py", "results.py", "signing.py", "verdict.py", "words.py"),
+    *(
+        "report/*.py",
+        "report/pages/*.py",
+        "report/plots/*.py",
+        "results.py",
+        "signing.py",
+        "verdict.py",
+        "words.py",
+    ),
 )
 # Beside notes and checks these hold errors, which stay English: by how those begin, or what SQL looks like.
 WITH_ERRORS = ("read/", "budget/", "outlook/", "leads/", "history/", "backtest/")
@@ -213,6 +221,9 @@ QUIET = {
         "execute",
         "sql",
         "TypeVar",
+        "there",  # of report/plots: what is refused
+        "one_of",
+        "_side_by_side",
         "rate",
         "startswith",
     ),

@@ -291,8 +291,8 @@ def legend(
     room: dict[str, Any] = {"columnspacing": wide, "handlelength": handle}
     said = [text(label) for label in labels]
     inches = width_of(ax)
-    while columns > 1 and _legend_width(said, columns) > 1.15 * inches:
-        columns -= 1
+    while columns > 1 and _legend_width(said, columns) > 1.05 * inches:
+        columns = 2 if columns == 4 else columns - 1  # four in two even rows
     ax.legend(list(handles), said, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **room)
     over = ax.inset_axes((0, 1, 1, 0))  # titles stand above axes inside, and so above the legend
     over.set_visible(False)

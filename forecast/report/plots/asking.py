@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecast.columns import unit_of
 from forecast.errors import UsageError
-from forecast.report.figures import WIDTH, at_home, dress, house, in_voice
+from forecast.report.figures import WIDTH, at_home, cut_short, dress, house, in_voice
 from forecast.tables import Record, records
 from forecast.words import Message, Text, clean, in_a_row, known, message, speaking, text
 
@@ -48,10 +48,11 @@ def drawn(
     _awake()
     with _language(made):
         if ax is None:
-            ax = house(lambda: own_figure(height, width).add_subplot())()
+            ax = house(own_figure(height, width).add_subplot)()
         elif not at_home():
             house(dress)(ax)
-        house(draw)(ax)
+        place = ax
+        house(lambda: (draw(place), place)[1])()  # that it comes back lets the house see to its labels
         ax.set_title(_capital(title), parse_math=False, fontsize=8)
     in_voice(ax, _language(made))
     return ax
@@ -63,7 +64,7 @@ def apart(
     """Draw panels on a figure of their own, and return the first of its axes."""
     _awake()
     with _language(made):
-        figure = house(own_figure)(height)
+        figure = own_figure(height)
         house(draw)(figure)
         figure.suptitle(_capital(title), parse_math=False, fontsize=8.5)
     for ax in figure.axes:
@@ -78,14 +79,21 @@ def _awake() -> None:
 
 
 def own_figure(height: float, width: float = WIDTH) -> Figure:
-    """A figure of the report's width, or another; of pyplot where that or a notebook is in use, so that it is shown."""
+    """A figure of the report's width, or another; of pyplot where that or a notebook is in use, so that it is shown.
+
+    Made in the caller's settings: pyplot, loaded inside others, would forget that a notebook shows its figures.
+    """
+    from matplotlib.figure import Figure
+
+    size = (width, height)
     if "matplotlib.pyplot" in sys.modules or hasattr(builtins, "__IPYTHON__"):
         import matplotlib.pyplot as plt
 
-        return plt.figure(figsize=(width, height))
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height))
+        figure = plt.figure(figsize=size)
+    else:
+        figure = Figure(figsize=size)
+    figure.set_layout_engine("constrained", w_pad=0.06)
+    return figure
 
 
 def _capital(title: Text) -> str:
@@ -171,8 +179,10 @@ def measured(made: Results, frame: pd.DataFrame, measure: str | None, channel: s
 
 
 def unit(made: Results, measure: str) -> Text:
-    """What a measure is counted in: the currency, or its own name."""
-    return made.study.currency if unit_of(measure).money else message("{measure:stage}", measure=measure)
+    """What a measure is counted in: the currency, wins, or its own name."""
+    if unit_of(measure).money:
+        return made.study.currency
+    return message("wins") if measure == "won" else message("{measure:stage}", measure=measure)
 
 
 def aim(made: Results, measure: str, channel: str, target: float | None) -> float | None:
@@ -185,7 +195,11 @@ def aim(made: Results, measure: str, channel: str, target: float | None) -> floa
 
 def of(what: Message, channel: str) -> Message:
     """A title, with the channel where it is of one."""
-    return what if channel == TOTAL else message("{what}: {channel:clean}", what=what, channel=channel)
+    return (
+        what
+        if channel == TOTAL
+        else message("{what}: {channel:clean}", what=what, channel=cut_short(channel, 32))
+    )
 
 
 def row_of(frame: pd.DataFrame) -> Record:

@@ -94,8 +94,12 @@ def break_even(made: Results, *, channel: str | Sequence[str] | None = None, ax:
 
     `channel`: one or several, "total" among them; default: all. Raises UsageError.
     """
-    missing = "what a lead costs and is worth is not known: that takes spend, and a value of deals"
-    wide = _known(made, ("cpl", "break_even_cpl"), missing, channel)
+    wide = _side_by_side(
+        made,
+        ("cpl", "break_even_cpl"),
+        "what a lead costs and is worth is not known: that takes spend, and a value of deals",
+        channel,
+    )
 
     def draw(place: Axes) -> None:
         plot_break_even(wide, place, currency=made.study.currency)
@@ -109,10 +113,13 @@ def ltv_cac(made: Results, *, channel: str | Sequence[str] | None = None, ax: Ax
 
     `channel`: one or several, "total" among them; default: all. Raises UsageError.
     """
-    missing = (
-        "LTV / CAC is not known: that takes spend, a value of deals, and economics.lifetime in the study"
+    wide = _side_by_side(
+        made,
+        ("ltv_cac",),
+        "LTV / CAC is not known: that takes spend, and a value of deals",
+        channel,
+        also=("marginal_ltv_cac",),
     )
-    wide = _known(made, ("ltv_cac",), missing, channel, also=("marginal_ltv_cac",))
 
     def draw(place: Axes) -> None:
         plot_ltv_cac(wide, place)
@@ -121,7 +128,7 @@ def ltv_cac(made: Results, *, channel: str | Sequence[str] | None = None, ax: Ax
     return drawn(made, ax, 1.0 + 0.2 * len(wide), draw, title=title)
 
 
-def _known(
+def _side_by_side(
     made: Results,
     measures: Sequence[str],
     missing: str,

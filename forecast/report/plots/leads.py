@@ -46,7 +46,7 @@ def mix(made: Results, *, ax: Axes | None = None) -> Axes:
 
 def _segments(made: Results) -> Segments:
     if made.segments is None:
-        raise UsageError("the study has no segments of leads: name a column in leads.segment")
+        raise UsageError("the study has no segments of leads: name their column in [segments]")
     return made.segments
 
 

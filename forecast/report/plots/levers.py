@@ -98,7 +98,7 @@ def scenarios(made: Results, *, measure: str | None = None, ax: Axes | None = No
     rows = counted[counted["measure"] == name].sort_values("mean", ascending=False, kind="stable")
 
     def draw(place: Axes) -> None:
-        short = short_names(str(each) for each in rows["scenario"])
+        short = short_names((str(each) for each in rows["scenario"]), 36)
         names = [short[str(each)] for each in rows["scenario"]]
         plot_scenarios(rows, place, names=names, currency=_counted(made, name), measure=name)
 
@@ -131,11 +131,11 @@ def plans(
     counted = currency if unit_of(name).money else message("{measure:stage}", measure=name)
 
     def draw(place: Axes) -> None:
-        short = short_names(str(each) for each in rows["plan"])
+        short = short_names((str(each) for each in rows["plan"]), 36)
         names = [short[str(each)] for each in rows["plan"]]
         factor, label = scale_of(table.abs().to_numpy(float), counted)
         _dots(table, place, factor, names)
-        said = message("more than with {plan:clean}, {unit}", unit=label, plan=short_names([first])[first])
+        said = message('more than with "{plan:clean}", {unit}', unit=label, plan=short_names([first])[first])
         place.set_xlabel(text(said).removesuffix(", "))
 
     title = message(

@@ -73,7 +73,7 @@ def response(made: Results, *, channel: str | Sequence[str] | None = None, ax: A
             raise UsageError(
                 f"one axes shows one curve: name a channel ({in_a_row(names, 24)}), or leave out ax"
             )
-        height = panels_height(names) + 0.45
+        height = panels_height(names) + 0.7
         return apart(
             made,
             height,
@@ -88,7 +88,7 @@ def response(made: Results, *, channel: str | Sequence[str] | None = None, ax: A
         place.set_ylabel(before_spend(y_label))
         legend(place, *_legend(rows), columns=5, wide=1.2, handle=1.4)
 
-    name = short_names(names, 40)[names[0]]
+    name = short_names(names, 32)[names[0]]
     title = message("How contribution follows spend: {channel:clean}", channel=name)
     return drawn(made, ax, 2.9, draw, title=title)
 
