@@ -1,3 +1,4 @@
+from .backtest import Backtest as Backtest
 from .backtest import run_backtest as run_backtest
 from .budget import Decision as Decision
 from .budget import Efficiency as Efficiency

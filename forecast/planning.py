@@ -73,6 +73,7 @@ from forecast.outlook import (
     customer_measures,
     flow_of,
     gap_table,
+    horizon_of,
     ingredients_of,
     known_table,
     lifetime_of,
@@ -87,7 +88,8 @@ from forecast.outputs import POSTERIOR_FILE, csv_form
 from forecast.periods import period_label
 from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
-from forecast.study import Study
+from forecast.showing import Card, Shows
+from forecast.study import Study, of_the_horizon
 from forecast.tables import Table, check_table, plain
 from forecast.verdict import deal_law, plausible_total, verdict
 from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
@@ -127,10 +129,12 @@ def forecast(
     read = read_plan(study, history)
     own = np.asarray(read.values, dtype=float)
     spend = own if plan is None else spend_of("plan", plan, own.shape)
+    study, left_out = of_the_horizon(study, horizon_of(history, len(spend)))
     case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
     case, recycled = with_recycling(case, seed=seed)
     planned = read if plan is None else None
-    return Forecast(case, seed=seed, recycled=recycled, backtest=backtest, command=command, planned=planned)
+    told = {"backtest": backtest, "command": command, "planned": planned, "left_out": left_out}
+    return Forecast(case, seed=seed, recycled=recycled, **told)
 
 
 def _streams(seed: int) -> list[np.random.SeedSequence]:
@@ -138,7 +142,7 @@ def _streams(seed: int) -> list[np.random.SeedSequence]:
     return np.random.SeedSequence([seed, 1]).spawn(2)
 
 
-class Forecast(Results):
+class Forecast(Shows, Results):
     """A question (`case`) and what a reader is told of it. Every table and number is made when it is first asked for.
 
     Two forecasts with the same case and seed say the same, in whatever order they are asked.
@@ -146,6 +150,9 @@ class Forecast(Results):
 
     case: Case
     seed: int
+    left_out: tuple[
+        str, ...
+    ]  # scenarios and goals of periods that this horizon does not reach: see `of_the_horizon`
 
     def __init__(
         self,
@@ -156,10 +163,10 @@ class Forecast(Results):
         backtest: Mapping[str, Any] | None = None,
         command: str = "",
         planned: xr.DataArray | None = None,
+        left_out: Sequence[str] = (),
     ) -> None:
-        vars(self).update(
-            case=case, seed=seed, _recycled=recycled, _past=backtest or {}, _command=command, _planned=planned
-        )
+        told = {"_recycled": recycled, "_past": backtest or {}, "_command": command, "_planned": planned}
+        vars(self).update(case=case, seed=seed, left_out=tuple(left_out), **told)
 
     # ------------------------------------------------------------------------------------------- what can be asked
 
@@ -316,8 +323,27 @@ class Forecast(Results):
                 "fitted_now": fitted,
                 "draws": self.study.draws,
             },
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
             "seconds": dict(seconds or {}),
         }
+
+    def _card(self, *, whole: bool) -> Card:
+        """Nothing is simulated for a prompt: what was not yet asked for is not there. A notebook asks."""
+        case, there = self.case, {name for name in ("headline", "verdict") if whole or name in vars(self)}
+        facts: dict[str, Any] = {"channels": case.channels, "draws": case.posterior.draws * REPLICATES}
+        facts["spend"] = message(
+            "{x:whole} {currency}", x=float(case.plan.sum()), currency=case.study.currency
+        )
+        if "headline" in there:
+            names = [name for name in ("revenue", "won") if f"{name}_mean" in self.headline]
+            facts |= {name: results.said_band(self.headline, name) for name in names}
+            chance = self.headline["p_target"]
+            facts["target"] = None if chance is None else message("P = {p:chance}", p=chance)
+        if "verdict" in there:
+            facts["verdict"] = self.verdict.status
+        facts["without"] = self.left_out
+        title = f"Forecast {case.study.name}: {case.labels[0]} to {case.labels[-1]}"
+        return Card(title, facts, [self.verdict, self.table("allocation")] if whole else [])
 
     # ------------------------------------------------------------------------------------------ what a reader is told
 

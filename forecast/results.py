@@ -21,8 +21,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from forecast.backtest import summary_tables
 from forecast.budget import Allocation, Curves, Firmness
-from forecast.columns import TABLES, origins
+from forecast.columns import TABLES
 from forecast.equations import surprise
 from forecast.errors import UsageError
 from forecast.fit import EVIDENCE_LEARNT, Posterior, channel_priors, delay_prior, lift_data
@@ -189,14 +190,7 @@ class Past:
 
     def tables(self) -> list[Table]:
         """The headline by origin, and every method's scores."""
-        methods = [
-            {key: found["share"] if isinstance(found, Mapping) else found for key, found in row.items()}
-            for row in self.scores
-        ]
-        return [
-            Table("origins", "Backtest", origins(self.measure), pd.DataFrame(list(self.rows))),
-            Table("methods", *TABLES["methods"], pd.DataFrame(methods)),
-        ]
+        return summary_tables(self.measure, self.rows, self.scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -627,6 +621,12 @@ def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -
         result |= {"parameter_share": known, "process_share": 1.0 - known}
     result |= {"material": False}
     return result if allocation is None else result | gain_of(allocation)
+
+
+def said_band(headline: Mapping[str, Any], name: str) -> Message:
+    """A number of the headline with its band."""
+    mean, low, high = (headline[f"{name}_{end}"] for end in ("mean", "q10", "q90"))
+    return message("{x:number} (80~% band {b:band})", x=mean, b=(low, high))
 
 
 def gain_of(allocation: Allocation) -> dict[str, Any]:

@@ -30,13 +30,14 @@ from forecast.making import BACKTEST
 from forecast.outputs import csv_form
 from forecast.progress import Progress, Silent
 from forecast.report import score_points, score_tables, write_score
+from forecast.showing import Card, Shows
 from forecast.study import Study, load_study
 from forecast.tables import Table
 from forecast.words import message, speaking, text
 
 
-@dataclass(frozen=True, eq=False)
-class Score:
+@dataclass(frozen=True, eq=False, repr=False)
+class Score(Shows):
     """A run beside what came. told: all that is told of it, as score.json has it; folder: of the run."""
 
     told: Mapping[str, Any]
@@ -57,6 +58,21 @@ class Score:
     def speaking(self) -> AbstractContextManager[None]:
         """Texts inside are in the language of the study."""
         return speaking(self.study.language, self.study.locale)
+
+    def _card(self, *, whole: bool) -> Card:
+        told, head = self.told, self.headline
+        facts: dict[str, Any] = {
+            "come": f"{len(told['come'])} of {len(told['horizon'])}",
+            "plan": told["plan"],
+        }
+        if head:
+            band = {"x": head["plan"], "b": (head["q10"], head["q90"])}
+            facts["measure"] = head["measure"]
+            facts["expected"] = message("{x:number} (80~% band {b:band})", **band)
+            facts["came"] = message("{x:exact}", x=head["actual"])
+            facts["inside"] = "yes" if head["inside80"] else "no"
+        title = f"Score of {told['name']}, as of {told['as_of']}"
+        return Card(title, facts, [self.table("score"), self.table("attribution")] if whole else [])
 
     def table(self, name: str) -> Table:
         """One of its tables: score, attribution, blocks, ahead, checks. Raises UsageError for any other name."""

@@ -14,14 +14,14 @@ from forecast.fit import data as inputs
 from forecast.history import History
 
 PERIODS = 10
-KINDS = ("calendar", "cohort", "losses", "traffic", "lifted", "value")
+KINDS = ("calendar", "cohort", "known", "losses", "traffic", "lifted", "value")
 LIFT_TESTS = (
     {"channel": "ads", "from": "2025-04", "to": "2025-06", "without": 2000.0, "with": 3000.0, "lift": 200.0},
     {"channel": "ads", "from": "2025-09", "to": "2025-09", "without": 2000.0, "with": 0.0, "lift": -350.0},
 )
 # Data that say nothing where they are zero.
 SILENCED = (
-    "weight", "by_age", "by_cohort", "deals", "revenue", "deals_log_revenue", "size_cells", "lift_share",
+    "weight", "by_age", "by_cohort", "deals", "revenue", "deals_log_revenue", "size_cells", "lift_share", "known_rates",
 )  # fmt: skip
 
 
@@ -113,7 +113,9 @@ def part_of(kind: str, channels: int = 2) -> Part:
         data = traffic_data(asked, counts(channels), worth, np.full(channels, 0.3))
         return Part("traffic", "visitors", "traffic", data)
     asked = asked_of(channels, leads=0, won="25 days")
-    past = counts(channels) if kind == "calendar" else dated(channels)
+    if kind == "known":
+        asked = asked.replace({"channels.ads.rate.won": [0.05, 0.1]})
+    past = counts(channels) if kind in ("calendar", "known") else dated(channels)
     data, calendar = transition_data(asked, past, "leads", "won")
     if kind != "losses":
         return Part("won", "leads to won", "calendar" if calendar else "cohort", data)

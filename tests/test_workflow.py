@@ -16,7 +16,7 @@ from conftest import STUDY, Notes, counts, listing, save_by_hand
 from lead_fixture import write_study
 from posterior_fixture import changed_after
 
-from forecast import workflow
+from forecast import reviewing, workflow
 from forecast.backtest import Origin, one_origin, run_backtest
 from forecast.budget import Fixed
 from forecast.cli import app
@@ -468,7 +468,7 @@ def test_a_horizon_is_scored_as_it_comes(
     fitted_study: Path, no_paper: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Two of three months, then all: files lie beside the run, which stays whole; parts add up to the totals."""
-    monkeypatch.setattr(workflow, "FEWER", 200)
+    monkeypatch.setattr(reviewing, "FEWER", 200)
     monkeypatch.setattr("forecast.backtest.attribution.DRAWS", 200)
     folder = tmp_path / "run"
     workflow.run(fitted_study, out=folder, overrides=["history.through='2026-03'"], preview=True, draws=200)
@@ -540,7 +540,7 @@ def test_a_folder_without_a_run_is_refused(fitted_study: Path, tmp_path: Path):
 def test_a_plan_that_the_run_has_not(tmp_path: Path, fitted_study: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs without spend have no recommended plan."""
     made = xr.Dataset(coords={"plan": ["given"]}), {"as_of": "2026-12"}
-    monkeypatch.setattr(workflow, "read_run", lambda _: made)
+    monkeypatch.setattr(reviewing, "read_run", lambda _: made)
     with pytest.raises(UsageError, match="the run has given; got"):
         workflow.score(tmp_path, fitted_study, plan="recommended")
 

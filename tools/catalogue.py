@@ -226,6 +226,7 @@ QUIET = {
         "_side_by_side",
         "rate",
         "startswith",
+        "Card",
     ),
     *("endswith", "removeprefix", "removesuffix", "partition", "split"),
 }

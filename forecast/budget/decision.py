@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.budget.certificate import AT_LIMIT, Certificate, binding, evidence, near_optimal, residual
@@ -55,9 +56,12 @@ from forecast.budget.response import (
     response_curves,
     response_of,
 )
+from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.outlook import Case
+from forecast.showing import Card, Shows
 from forecast.study import TargetSpec
+from forecast.tables import Table
 from forecast.words import Message, Text, known, message, together
 
 Array = NDArray[np.float64]
@@ -286,8 +290,8 @@ class Allocation:
         return self.p_gain > MATERIAL_CHANCE
 
 
-@dataclass(frozen=True, eq=False)
-class Decision:
+@dataclass(frozen=True, eq=False, repr=False)
+class Decision(Shows):
     """Everything a decision was made from: what else is asked of it needs no posterior."""
 
     allocation: Allocation
@@ -295,6 +299,24 @@ class Decision:
     objective: Objective
     search: Search
     response: Response
+
+    def _card(self, *, whole: bool) -> Card:
+        found, case = self.allocation, self.response.case
+        low, high = np.quantile(found.gain, (0.1, 0.9))
+        names = ("current", "recommended", "low", "high")
+        columns = {"channel": case.paid_names} | {name: getattr(found, name) for name in names}
+        frame = pd.DataFrame(columns)
+        split = Table("allocation", "", tuple(c for c in TABLES["allocation"][1] if c.name in frame), frame)
+        return Card(
+            f"Decision: {'a change pays' if found.material else 'no material change'} ({case.study.currency})",
+            {
+                "current": message("{x:whole}", x=float(found.current.sum())),
+                "recommended": message("{x:whole}", x=float(found.recommended.sum())),
+                "gain": message("{x:number} (80~% band {b:band})", x=float(found.gain.mean()), b=(low, high)),
+                "better": message("P = {p:chance}", p=found.p_better),
+            },
+            [split] if whole else [],
+        )
 
     @property
     def curves(self) -> Curves:

@@ -30,7 +30,7 @@ from forecast.errors import StudyError, UsageError
 from forecast.history import History
 from forecast.outlook import Base, Outcome, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
-from forecast.study import GoalSpec, Study
+from forecast.study import GoalSpec, Study, ends_beyond, taken_back
 
 Array = NDArray[np.float64]
 
@@ -76,6 +76,8 @@ def window_of(
 def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64]) -> None:
     """Whether every goal lies where it can be judged, before anything is computed. Raises StudyError."""
     for number, goal in enumerate(study.goals):
+        if taken_back(study) and ends_beyond(goal, horizon, history.period):
+            continue  # left out: `study.looking_back`
         window_of(study, history, horizon, number)
         if goal.measure == "revenue" and not history.valued and study.funnel.value is None:
             raise StudyError(

@@ -37,6 +37,7 @@ from forecast.study import (
     CHANNEL_PRIORS,
     DEFAULT_DELAY_DAYS,
     OTHER_DELAY_DAYS,
+    ChannelPrior,
     LogitNormal,
     Study,
     market_prior,
@@ -151,14 +152,34 @@ def rate_prior_of(study: Study, stage: str) -> LogitNormal:
     """Prior of the company-level rate into `stage`: the study's own range, else the market's benchmark."""
     own = study.funnel.rate.get(stage)
     if own is not None:
-        return rate_prior(own[0], own[1], study.priors.range_reads_as, floor=OWN_RANGE_SD)
+        return _own_range(study, own)
     return market_prior(study.funnel.market, stage, study.priors.range_reads_as)
 
 
 def transition_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
     """Data of one transition and whether it counts by calendar period; see `model.transition_model`."""
     data, calendar = _counts_data(study, history, before, stage)
-    return data | move_data(study, history, stage), calendar
+    return data | known_rates(study, history, stage) | move_data(study, history, stage), calendar
+
+
+def known_rates(study: Study, history: History, stage: str) -> dict[str, Array]:
+    """What the study knows of the rates of single channels, beside what the channels tell of each other.
+
+    known_rates (2, channel): mean of the logit rate over the history, and precision, 0 where nothing is known. No key
+    where that holds of all channels.
+    """
+    own, later = study.rates_of(stage), history.enters_later(stage)
+    named = [own.get(name) if not later[i] else None for i, name in enumerate(history.channels)]
+    if not any(named):
+        return {}
+    priors = [None if pair is None else _own_range(study, pair) for pair in named]
+    told = [(0.0, 0.0) if prior is None else (prior.mean, prior.sd**-2) for prior in priors]
+    return {"known_rates": np.array(told).T}
+
+
+def _own_range(study: Study, pair: tuple[float, float]) -> LogitNormal:
+    """A range that the study gives itself, as a prior."""
+    return rate_prior(*pair, study.priors.range_reads_as, floor=OWN_RANGE_SD)
 
 
 def _counts_data(study: Study, history: History, before: str, stage: str) -> tuple[dict[str, Any], bool]:
@@ -284,8 +305,11 @@ def season_table(study: Study, history: History) -> Array:
 
 
 def channel_priors(study: Study, history: History) -> dict[str, Array]:
-    """Priors (mean, sd), logit scale, by channel: elasticity, base, carry; `carries` is 1 where carry-over acts."""
-    priors = [CHANNEL_PRIORS[study.kind_of(name)] for name in history.channels]
+    """Priors (mean, sd), logit scale, by channel: elasticity, base, carry; `carries` is 1 where carry-over acts.
+
+    What the study says of a channel itself stands in place of what its kind says.
+    """
+    priors = [_channel_prior(study, name) for name in history.channels]
     months = 12.0 / periods_per_year(history.period)
     carry = []
     for prior in priors:
@@ -298,6 +322,15 @@ def channel_priors(study: Study, history: History) -> dict[str, Array]:
         "carries": np.array([0.0 if p.carry_over is None else 1.0 for p in priors]),
         "carry_prior": np.array(carry).T,
     }
+
+
+def _channel_prior(study: Study, channel: str) -> ChannelPrior:
+    prior, spec = CHANNEL_PRIORS[study.kind_of(channel)], study.channels.get(channel)
+    if spec is None:
+        return prior
+    own = {name: _own_range(study, pair) for name, pair in spec.response().items()}
+    told = {name: own.get(name, getattr(prior, name)) for name in ("elasticity", "base", "carry_over")}
+    return ChannelPrior(told["elasticity"], told["base"], told["carry_over"], prior.source)
 
 
 def traffic_data(

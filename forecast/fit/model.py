@@ -184,6 +184,7 @@ def transition_model(
     logit pi_tc = b_c + l_t + e_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
     e_t ~ Normal(0, shock), of all channels in period t;   noise_c = noise exp(z_c), z_c as `fit.weighed` finds it
     with one channel b = mu ~ Normal(m, sqrt(s^2 + E tau^2)), and mu, tau no longer chase each other
+    where the study knows the rate of a channel, also b_c ~ Normal(m_c, s_c): two sources, whose densities multiply
 
     calendar:  y_tc ~ BetaBinomial(N*_tc / phi_tc, pi_tc phi_tc),  N* = F n,  F_ts = f_(t-s),  phi = F^2 n / F n (F^2 by
                elements): pi is the rate of those due in period t, phi what of it a unit may bring at once
@@ -211,6 +212,9 @@ def transition_model(
         else:
             level_raw = pm.Normal("level_raw", w * mu, tau**w, dims="channel")
             level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
+        if "known_rates" in data:
+            known, precision = d["known_rates"][0], d["known_rates"][1]
+            pm.Potential("rates_known", -0.5 * pt.sum(precision * (level - known) ** 2))
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(d["noise_apart"])

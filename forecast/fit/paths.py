@@ -43,10 +43,14 @@ def _outer(data: Draws) -> Array:
 
 def logit_rates(draws: Draws, data: Draws) -> Array:
     """Logit rate of a transition, (..., period, channel)."""
-    mu, tau, w = draws["mu"][..., None], draws["tau"][..., None], data["centred"]
-    level = mu + tau ** (1.0 - w) * (draws["level_raw"] - w * mu) if len(w) > 1 else mu
     common, own = walks(draws, data)
-    return np.asarray(level[..., None, :] + common[..., None] + own + event_path(draws, data))
+    return np.asarray(level_of(draws, data)[..., None, :] + common[..., None] + own + event_path(draws, data))
+
+
+def level_of(draws: Draws, data: Draws) -> Array:
+    """Mean logit rate of each channel over the history, its walks and events aside, (..., channel)."""
+    mu, tau, w = draws["mu"][..., None], draws["tau"][..., None], data["centred"]
+    return np.asarray(mu + tau ** (1.0 - w) * (draws["level_raw"] - w * mu) if len(w) > 1 else mu)
 
 
 def noise_by_channel(draws: Draws) -> Array:

@@ -74,6 +74,7 @@ from forecast.fit.contents import DIAGNOSES, PROVENANCE, difference, problem_of
 from forecast.fit.hdf5 import check_heaps, netcdf, read_netcdf
 from forecast.history import History
 from forecast.saved import SpoiltError, amiss
+from forecast.showing import Card, Shows
 from forecast.study import Study
 from forecast.words import message
 
@@ -89,8 +90,8 @@ Array = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], Array]]  # name -> (dims, values)
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
+@dataclass(frozen=True, eq=False, repr=False)
+class Posterior(Shows):
     """Draws (`data`), sampling diagnostics by part, and provenance (hashes, seed, versions, seconds).
 
     data: see the module; the draws of all chains in one row. chains: how many there are (1: draws are independent).
@@ -116,6 +117,25 @@ class Posterior:
     def stages(self) -> list[str]:
         """Destination stages with a fitted rate, in funnel order."""
         return list(self.provenance["stages"])[1:]
+
+    def _card(self, *, whole: bool) -> Card:  # noqa: ARG002 - it is made already
+        known = self.provenance
+        labels = (
+            [str(day)[:10] for day in self.data["period"].values[[0, -1]]] if "period" in self.data else []
+        )
+        chains = f" in {self.chains} chains" if self.chains > 1 else ""
+        return Card(
+            f"Posterior: {self.draws} draws{chains}, {known.get('method', '')}",
+            {
+                "stages": list(known.get("stages", [])),
+                "channels": [str(name) for name in self.data["channel"].values]
+                if "channel" in self.data
+                else [],
+                "periods": " to ".join(labels),
+                "variables": sorted(map(str, self.data.data_vars)),
+                "failed": list(known.get("failures", [])),
+            },
+        )
 
     @property
     def tree(self) -> xr.DataTree:

@@ -23,7 +23,7 @@ from forecast.equations import (
 from forecast.fit.gaussian import Columns, Rows
 from forecast.fit.latent import CHUNK, FARTHEST, Latent, Scale, common_waves
 from forecast.fit.parts import Part
-from forecast.fit.paths import logit_rates
+from forecast.fit.paths import level_of, logit_rates
 from forecast.fit.scales import (
     BEFORE_SD,
     RATE_SPREAD,
@@ -87,6 +87,8 @@ class Rates(Latent):
         self.path = np.zeros((self.channels, many))
         self.path[:, self.events] = logit(np.clip(share, 1e-4, 0.95)) - d["mu_prior"][0]
         self.learnt = np.zeros((self.channels, 0, 0)), np.zeros((self.channels, 0))
+        known = d.get("known_rates", np.zeros((2, self.channels)))
+        self.known, self.precision = known[0] - d["mu_prior"][0], known[1]
 
     def pmf(self, theta: Array) -> Array:
         """Delay by age, (G, age)."""
@@ -163,7 +165,20 @@ class Rates(Latent):
         alike = alike / (1.0 + alike)  # correlation of two units of one cell
         least = LEAST_CURVATURE * trials * inner / (1.0 + np.maximum(trials - 1.0, 0.0) * alike)
         curvature = weight * np.maximum((low - high) / (2.0 * STEP), least)
-        return Rows(rows, curvature, weight * 0.5 * (low + high), *self.learnt)
+        score = weight * 0.5 * (low + high)
+        if not self.precision.any():
+            return Rows(rows, curvature, score, *self.learnt)
+        row = np.zeros((len(rows), self.channels, 1, rows.shape[-1]))
+        row[..., self.events] = 1.0
+        off = self.precision * (self.known - self.path[:, self.events])
+        more = [np.broadcast_to(x[:, None], (len(theta), self.channels, 1)) for x in (self.precision, off)]
+        cells = np.broadcast_arrays(curvature, score)
+        curvature, score = (np.concatenate(pair, axis=2) for pair in zip(cells, more, strict=True))
+        return Rows(np.concatenate([rows, row], axis=2), curvature, score, *self.learnt)
+
+    def _off_known(self, level: Array) -> Array:
+        """Log density of what the study knows of single rates, at levels over the company's prior (..., channel)."""
+        return np.asarray(-0.5 * self.precision * (level - self.known) ** 2)
 
     def _cells(self, theta: Array, counts: Columns, eta: Array, apart: Array) -> Array:
         """Log likelihood by cell at logit rates (D, channel, period), log noises over that of all (D or 1, channel)."""
@@ -179,12 +194,17 @@ class Rates(Latent):
     def log_likelihood(self, theta: Array, counts: Columns, u: Array) -> Array:
         """See `Latent`."""
         eta = self.data["mu_prior"][0] + self.offset + u @ self.unit.T
-        return np.asarray(self._cells(theta, counts, eta, self.apart).sum(axis=2))
+        found = self._cells(theta, counts, eta, self.apart).sum(axis=2)
+        return np.asarray(found + self._off_known(u[:, :, self.events]) if self.precision.any() else found)
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
         """See `Latent`."""
         theta, eta = self._scales_of(draws), logit_rates(draws, self.data).swapaxes(1, 2)
-        return self._at(theta, eta, draws["noise_apart"]), self.told(theta)[:, None]
+        other = self.told(theta)[:, None]
+        if self.precision.any():
+            level = level_of(draws, self.data) - self.data["mu_prior"][0]
+            other = np.concatenate([other, self._off_known(level)], axis=1)
+        return self._at(theta, eta, draws["noise_apart"]), other
 
     def of_paths(self, logit_rate: Array, noise: Array, delay: Mapping[str, Array]) -> tuple[Array, Array]:
         """The same at logit rates (draw, period, channel), noises (draw, channel), and delay_mean, delay_cv, before

@@ -72,6 +72,7 @@ def read_history(study: Study, *, today: date | None = None) -> History:
     """
     history = _from_counts(study, today) if study.history.leads is None else _from_leads(study, today)
     _check_lift_tests(study, history)
+    _check_known_rates(study, history)
     if study.economics.capacity is not None and not history.steps:
         text = (
             "{place}: sales works on what stands before won, and these data count {counted} alone; record the stage "
@@ -458,6 +459,27 @@ def _check_lift_tests(study: Study, history: History) -> None:
                 text = f"expected a period of the history, {known}; came {period_label(start, kind)}"
                 remedy = "take the test out, or let the history reach so far"
                 problems.append(f"{study.place(f'lift_test.{number}.{key}')}: {text}; {remedy}")
+    if problems:
+        raise StudyError(problems)
+
+
+def _check_known_rates(study: Study, history: History) -> None:
+    """Rates of single channels need a stage that is fitted with a rate by channel. Raises StudyError."""
+    problems = []
+    for name, spec in study.channels.items():
+        for stage in spec.rate:
+            why = ""
+            if not history.attributed:
+                why = "sales are in total alone, so no channel has a rate of its own"
+            elif stage in history.by_day:
+                why = (
+                    "leads with days are fitted by how fast they move, not by one rate a channel; the company's own "
+                    "range (funnel.rate) holds for them"
+                )
+            elif stage not in history.counted or history.enters_later(stage)[history.channels.index(name)]:
+                why = "the data count nothing of this channel that leads into it"
+            if why:
+                problems.append(f"{study.place(f'channels.{name}.rate.{stage}')}: {why}: take it out")
     if problems:
         raise StudyError(problems)
 

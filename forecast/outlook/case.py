@@ -24,7 +24,9 @@ from forecast.history import History
 from forecast.outlook.ageing import Pace, ages_by_day, drawn_pace, entering
 from forecast.outlook.beside import recurring_path
 from forecast.periods import log_days, period_label, period_range, season_of, shift
+from forecast.showing import Card, Shows
 from forecast.study import Study
+from forecast.words import message
 
 Array = NDArray[np.float64]
 
@@ -148,8 +150,8 @@ def paid_channels(history: History, plan: Array) -> NDArray[np.int64]:
     return np.flatnonzero(history.paid | (plan.sum(axis=0) > 0))
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
+@dataclass(frozen=True, eq=False, repr=False)
+class Case(Shows):
     """A study, its history, the posterior, the paths of the horizon, and a plan: spend (period, channel), currency."""
 
     study: Study
@@ -182,6 +184,19 @@ class Case:
     def steps(self) -> list[tuple[str, str]]:
         """(stage before, stage) for each step of the funnel."""
         return list(pairwise(self.stages))
+
+    def _card(self, *, whole: bool) -> Card:  # noqa: ARG002 - it is made already
+        return Card(
+            f"Case {self.study.name}: {self.labels[0]} to {self.labels[-1]}",
+            {
+                "history": f"{self.history.labels[0]} to {self.history.labels[-1]}",
+                "channels": self.channels,
+                "spend": message(
+                    "{x:whole} {currency}", x=float(self.plan.sum()), currency=self.study.currency
+                ),
+                "draws": self.posterior.draws,
+            },
+        )
 
     @property
     def valued(self) -> bool:

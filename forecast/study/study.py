@@ -25,6 +25,7 @@ from pydantic import (
 
 from forecast import periods
 from forecast.errors import StudyError
+from forecast.showing import Card, Shows
 from forecast.speech import ENGLISH, check_language, check_locale
 from forecast.study.crm import PRESETS
 from forecast.study.file import (
@@ -242,14 +243,15 @@ class FunnelSpec(Table):
     @model_validator(mode="after")
     def _destinations(self) -> Self:
         refuse(
-            Problem(f"{table}.{stage}", self._not_a_destination(stage))
+            Problem(f"{table}.{stage}", self.not_a_destination(stage))
             for table in ("delay", "rate")
             for stage in getattr(self, table)
             if stage not in self.stages[1:]
         )
         return self
 
-    def _not_a_destination(self, stage: str) -> str:
+    def not_a_destination(self, stage: str) -> str:
+        """What is wrong with a stage that nothing leads into."""
         if stage == self.stages[0]:
             return f'"{stage}" is the first stage, and nothing leads into it: remove the key'
         return f"expected a stage of funnel.stages after the first ({', '.join(self.stages[1:])})" + nearest(
@@ -257,11 +259,39 @@ class FunnelSpec(Table):
         )
 
 
+def _range(pair: tuple[float, float]) -> tuple[float, float]:
+    low, high = pair
+    if not 0 < low <= high < 1:
+        said = "expected [low, high] with 0 < low <= high < 1; came [{low:given}, {high:given}]"
+        raise ValueError(message(said + " (3~% is written 0.03)" * (high >= 1), low=low, high=high))
+    return pair
+
+
+Between = Annotated[tuple[float, float], AfterValidator(_range)]  # as `priors.range_reads_as` has it
+
+
 class ChannelSpec(Table):
-    """What kind a channel is (it sets priors, nothing else), and whether its spend is kept as it is."""
+    """What kind a channel is (it sets priors, nothing else), and whether its spend is kept as it is.
+
+    What is known of this channel itself, each a range as of `funnel.rate`: `elasticity`, `base` and `carry_over` (of a
+    month) of its response to spend, in place of what its kind says; `rate` by destination stage, beside what the other
+    channels tell of it.
+    """
 
     kind: Annotated[str, one_of(KINDS)] = "other"
     locked: bool = False
+    elasticity: Between | None = None
+    base: Between | None = None
+    carry_over: Between | None = None
+    rate: dict[str, Between] = Field(default_factory=dict)
+
+    def response(self) -> dict[str, tuple[float, float]]:
+        """What is known of its response to spend, by parameter."""
+        return {name: getattr(self, name) for name in self.given(("elasticity", "base", "carry_over"))}
+
+    def told(self) -> dict[str, tuple[float, float]]:
+        """All that is known of it, by key."""
+        return self.response() | {f"rate.{stage}": pair for stage, pair in sorted(self.rate.items())}
 
 
 class TargetSpec(Table):
@@ -325,7 +355,7 @@ class PriorsSpec(Table):
     season: Literal["learnt", "none"] = "learnt"
 
 
-class Study(Table):
+class Study(Shows, Table):
     """One forecasting question: history, funnel, channels, economics, plan, budget, priors, lift tests, backtest.
 
     `folder` is where the study lies; paths of data in it are relative to that. `path` is None for a study made in code.
@@ -383,6 +413,12 @@ class Study(Table):
                     "funnel.stages", 'expected the stage "leads" among them, because the history is leads'
                 )
             )
+        found += [
+            Problem(f"channels.{name}.rate.{stage}", self.funnel.not_a_destination(stage))
+            for name, spec in self.channels.items()
+            for stage in spec.rate
+            if stage not in self.funnel.stages[1:]
+        ]
         if self.segments is not None and self.history.spend_columns:
             found.append(Problem("segments", "sales in total alone have no segments: remove the table"))
         for number, test in enumerate(self.lift_tests, start=1):
@@ -414,6 +450,7 @@ class Study(Table):
         if self.history.spend_columns:
             history["spend_columns"] = self.history.spend_columns
         kinds = {name: spec.kind for name, spec in sorted(self.channels.items()) if spec.kind != "other"}
+        own = {name: known for name, spec in sorted(self.channels.items()) if (known := spec.told())}
         tests = [test.model_dump(mode="json", exclude={"note"}) for test in self.lift_tests]
         events = [event.model_dump(mode="json", exclude={"name", "note"}) for event in self.events]
         changes = [
@@ -425,6 +462,7 @@ class Study(Table):
             "history": history,
             "funnel": self.funnel.model_dump(mode="json"),
             "kinds": kinds,
+            **({"channels": own} if own else {}),
             "priors": self.priors.model_dump(mode="json"),
             "gross_margin": self.economics.gross_margin,
             **({"lift_tests": tests} if tests else {}),
@@ -435,6 +473,10 @@ class Study(Table):
     def kind_of(self, channel: str) -> str:
         """The kind of a channel; "other" where the study does not name it."""
         return self.channels.get(channel, ChannelSpec()).kind
+
+    def rates_of(self, stage: str) -> dict[str, tuple[float, float]]:
+        """What is known of the rate into a stage of single channels."""
+        return {name: spec.rate[stage] for name, spec in self.channels.items() if stage in spec.rate}
 
     @property
     def inputs(self) -> list[Path]:
@@ -452,6 +494,10 @@ class Study(Table):
     def overrides(self) -> tuple[str, ...]:
         """What was set beside the file, as `key=value` texts: with them `load_study` reads this study again."""
         return () if self._source is None else self._source.overrides
+
+    def was_set(self, key: str) -> bool:
+        """Whether a key was set beside the file."""
+        return self._source is not None and key in self._source.overridden
 
     def replace(self, changes: Mapping[str, Any] = MappingProxyType({}), /, **tables: Any) -> Study:
         """Another study with other values, checked as the file is; this one stays as it is.
@@ -504,6 +550,27 @@ class Study(Table):
             return self._source
         given = self.model_dump(by_alias=True, exclude_unset=True, exclude={"folder", "path"})
         return Source(self.path, given)
+
+    def _card(self, *, whole: bool) -> Card:  # noqa: ARG002 - a study is read already
+        plan, target = self.plan, self.plan.target
+        goal = (
+            None
+            if target is None
+            else message("{x:exact} {measure}", x=target.amount, measure=target.measure)
+        )
+        spend = plan.spend if isinstance(plan.spend, str) else "amounts by channel"
+        return Card(
+            f"Study {self.name} ({self.currency})",
+            {
+                "file": None if self.path is None else self.path.name,
+                "history": self.history.counts or self.history.leads,
+                "funnel": " > ".join(self.funnel.stages),
+                "channels": sorted(self.channels),
+                "plan": f"{plan.periods} {self.history.period}s, spend {spend}",
+                "target": goal,
+                "changed": list(self.overrides),
+            },
+        )
 
     def place(self, key: str) -> str:
         """Where a key stands, as `study.toml:12: key`, for messages about the study's content."""

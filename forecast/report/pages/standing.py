@@ -21,7 +21,6 @@ from forecast.report.document import Page, Part, Picture, Report, Tile, checklis
 from forecast.report.figures import panels
 from forecast.report.pages.past import inside_of
 from forecast.report.pages.standing_tables import (
-    ENDS,
     attribution,
     by_channel,
     channels,
@@ -33,7 +32,6 @@ from forecast.report.pages.standing_tables import (
     spend_listings,
     still_to_come,
     tight_band,
-    waterfall,
 )
 from forecast.report.pages.standing_words import (
     PREVIEWED,
@@ -47,7 +45,6 @@ from forecast.report.pages.standing_words import (
     fell,
     goal_now,
     largest,
-    lead_measure,
     made_by,
     of_year,
     off_by,
@@ -59,10 +56,10 @@ from forecast.report.pages.standing_words import (
     spent,
     still_open,
     title,
-    unit_word,
     will_move,
 )
 from forecast.report.plots.past import plot_backtest
+from forecast.report.plots.scored import ENDS, lead_measure, unit_word, waterfall
 from forecast.report.plots.steps import plot_steps
 from forecast.tables import Table
 from forecast.words import MISSING, known, message, short_names, together

@@ -45,7 +45,6 @@ def drawn(
 
     The title stands where the caller's settings put titles, so that one of the caller's own takes its place.
     """
-    _awake()
     with _language(made):
         if ax is None:
             ax = house(own_figure(height, width).add_subplot)()
@@ -62,7 +61,6 @@ def apart(
     made: Results | None, height: float, draw: Callable[[Figure], object], *, title: Text
 ) -> Axes:  # fmt: skip
     """Draw panels on a figure of their own, and return the first of its axes."""
-    _awake()
     with _language(made):
         figure = own_figure(height)
         house(draw)(figure)
@@ -70,12 +68,6 @@ def apart(
     for ax in figure.axes:
         in_voice(ax, _language(made))
     return figure.axes[0]
-
-
-def _awake() -> None:
-    """In a notebook pyplot is loaded before the settings of the house hold: their end would put it to sleep again."""
-    if hasattr(builtins, "__IPYTHON__"):
-        import matplotlib.pyplot  # noqa: F401, ICN001
 
 
 def own_figure(height: float, width: float = WIDTH) -> Figure:

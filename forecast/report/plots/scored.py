@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from forecast.columns import unit_of
 from forecast.errors import UsageError
-from forecast.report.pages.standing_tables import ENDS, waterfall
-from forecast.report.pages.standing_words import lead_measure, unit_word
 from forecast.report.plots.asking import TOTAL, drawn, of, one_of
 from forecast.report.plots.past import plot_backtest
 from forecast.report.plots.steps import plot_steps
-from forecast.words import message, text
+from forecast.words import Message, message, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Told = Mapping[str, Any]
+ENDS = {"plan": message("Plan"), "actual": message("Actual")}  # of the waterfall
 
 def scored(
     score: Any, *, measure: str | None = None, channel: str = TOTAL, ax: Axes | None = None
@@ -81,3 +83,33 @@ def earlier(score: Any, *, ax: Axes | None = None) -> Axes:
     unit = unit_word(name, told["currency"])
     title = message("{measure:stage} of the last horizons, as forecast then, and what came", measure=name)
     return drawn(score, ax, 2.8, lambda place: plot_backtest(rows, place, unit=unit), title=title)
+
+
+# ----------------------------------------------------------------------------------------------- of what a score tells
+
+
+def lead_measure(told: Told) -> str:
+    """What the whole is judged by."""
+    head = told.get("headline")
+    return str(told["measure"]) if head is None else str(head["measure"])
+
+
+def unit_word(measure: str, currency: str) -> Message:
+    """What a measure is counted in: the currency, or what is counted."""
+    if unit_of(measure).money:
+        return message("{cur}", cur=currency)
+    return message("wins") if measure == "won" else message("{measure:stage}", measure=measure)
+
+
+def waterfall(told: Told, measure: str) -> list[dict[str, Any]]:
+    """Plan, the blocks, actual: item, amount, and where its bar begins."""
+    parts = [p for p in told["attribution"] if p["channel"] == "total" and p["measure"] == measure]
+    row = next(
+        r for r in told["scores"] if (r["measure"], r["period"], r["channel"]) == (measure, "total", "total")
+    )
+    rows: list[dict[str, Any]] = [{"item": "plan", "amount": row["mean"], "start": 0.0, "whole": True}]
+    at = float(row["mean"])
+    for part in parts:
+        rows.append({"item": part["block"], "amount": part["amount"], "start": at, "whole": False})
+        at += float(part["amount"])
+    return [*rows, {"item": "actual", "amount": at, "start": 0.0, "whole": True}]
