@@ -34,7 +34,6 @@ SPENT = {
 }
 
 
-
 def _plan_columns(measure: Callable[[Record], str]) -> list[Shown]:
     """Plan, actual and difference of rows; `measure`: of a row."""
     return [

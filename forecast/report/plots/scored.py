@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Told = Mapping[str, Any]
 ENDS = {"plan": message("Plan"), "actual": message("Actual")}  # of the waterfall
 
+
 def scored(
     score: Any, *, measure: str | None = None, channel: str = TOTAL, ax: Axes | None = None
 ) -> Axes:  # fmt: skip
