@@ -2,13 +2,13 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-export PYTHON
+export PYTHON VERSIONS WHAT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside fuzz sbc check lint format docs catalogue notebook images setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs site pictures catalogue notebook images setup constraints wheel sdist clean
 
 help: ## what the targets do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the main job on the bundled data: fit, forecast, budget, report in reports/demo/
 	@$(PY) -m compileall -q forecast
@@ -23,6 +23,9 @@ test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a browser, a notebook's kernel
 	@sh tools/outside.sh $(PY)
 	$(PY) -m pytest -m "outside and not slow"
+
+test-versions: ## the fast tests on each Python of VERSIONS ("3.12 3.13 3.14") that is found; TESTS="tests/study" runs these
+	@sh tools/test-versions.sh $(TESTS)
 
 fuzz: $(READY) ## damaged files through every reader, ten minutes (FUZZ_SECONDS, FUZZ_SEED; more: tests/fuzz/fuzz.py)
 	$(PY) tests/fuzz/fuzz.py
@@ -43,6 +46,12 @@ format: $(READY) ## format the code and mend what can be mended by itself
 
 docs: $(READY) ## write docs/cli.md from the commands' own help
 	$(PY) tools/cli_reference.py docs/cli.md
+
+site: $(READY) ## the documentation as a site in build/site, for a browser
+	@sh tools/site.sh $(PY)
+
+pictures: $(READY) ## the pictures of README and docs from reports/sample (needs poppler-utils and Chromium)
+	$(PY) tools/pictures.py
 
 catalogue: $(READY) ## texts of the code into the catalogues of other languages, compiled
 	$(PY) tools/catalogue.py

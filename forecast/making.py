@@ -29,6 +29,7 @@ from forecast.fit import (
     package_versions,
     posterior_bytes,
     save_posterior,
+    timeless,
 )
 from forecast.history import History
 from forecast.outputs import POSTERIOR_FILE
@@ -79,6 +80,37 @@ def facts_of(
 
 def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
     return {"path": written.relative(path, folder), "sha256": sha}
+
+
+def in_python(
+    folder: Path,
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    *,
+    run_id: str,
+    made: str,
+    past: Mapping[str, Any] | None,
+    asked: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The facts of a run that `Forecast.write` writes, and what else is written and left alone with it: `write_outputs`.
+
+    Files are hashed as they are now; where that is not how they were read, `by_hand` says so.
+    """
+    place, sha, content = saved_as(folder, study, posterior)
+    facts = facts_of(
+        folder,
+        study,
+        {path: written.digest(path) for path in study.inputs if path.is_file()},
+        run_id=run_id,
+        made=made,
+        posterior=(place, sha),
+        past=past,
+        asked=asked,
+        by_hand=by_hand(folder, study, history, past),
+    )
+    inputs = study.inputs if content is not None else [*study.inputs, place]
+    return facts, {"inputs": inputs, "beside": {} if content is None else {POSTERIOR_FILE: content}}
 
 
 def by_hand(folder: Path, study: Study, history: History, past: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -142,9 +174,8 @@ def _holds(path: Path, posterior: Posterior) -> bool:
         saved = load_posterior(path)
     except DataError:
         return False
-    return saved.provenance == posterior.provenance and content_hash(saved.data) == content_hash(
-        posterior.data
-    )
+    same = timeless(saved.provenance) == timeless(posterior.provenance)  # how long it took is in no file
+    return same and content_hash(saved.data) == content_hash(posterior.data)
 
 
 def fit_or_load(

@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from forecast import results, written
+from forecast import results
 from forecast.asking import chance, cross, spend_of
 from forecast.backtest import calibration_of, compared_with
 from forecast.budget import (
@@ -59,7 +59,7 @@ from forecast.history import (
 )
 from forecast.judging import gain_check
 from forecast.leads import segment_tables
-from forecast.making import by_hand, facts_of, saved_as
+from forecast.making import in_python
 from forecast.outlook import (
     REPLICATES,
     Base,
@@ -84,11 +84,11 @@ from forecast.outlook import (
     with_recycling,
 )
 from forecast.outlook import told as lifetime_told
-from forecast.outputs import POSTERIOR_FILE, csv_form
+from forecast.outputs import csv_form
 from forecast.periods import period_label
 from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
-from forecast.showing import Card, Shows
+from forecast.showing import Card, Shows, said_band, said_chance
 from forecast.study import Study, of_the_horizon
 from forecast.tables import Table, check_table, plain
 from forecast.verdict import deal_law, plausible_total, verdict
@@ -133,8 +133,15 @@ def forecast(
     case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
     case, recycled = with_recycling(case, seed=seed)
     planned = read if plan is None else None
-    told = {"backtest": backtest, "command": command, "planned": planned, "left_out": left_out}
-    return Forecast(case, seed=seed, recycled=recycled, **told)
+    return Forecast(
+        case,
+        seed=seed,
+        recycled=recycled,
+        backtest=backtest,
+        command=command,
+        planned=planned,
+        left_out=left_out,
+    )
 
 
 def _streams(seed: int) -> list[np.random.SeedSequence]:
@@ -188,7 +195,8 @@ class Forecast(Shows, Results):
 
     def allocate(self, budget: Budget = Fixed()) -> Decision:
         """Divide the study's budget, or another one: see `budget.decide`."""
-        return decide(self.case, budget, seed=self.seed)
+        known = vars(self).get("split")  # what its curves say need not be asked twice
+        return decide(self.case, budget, seed=self.seed, known=known)
 
     def scenarios(self) -> Table:
         """The study's scenarios beside its plan. Raises UsageError where it has none."""
@@ -254,9 +262,6 @@ class Forecast(Shows, Results):
         """
         folder, study, history = Path(folder), self.case.study, self.case.history
         form = csv_form(study.outputs.csv_locale if csv_locale is None else csv_locale)
-        past = dict(self._past) or None
-        place, sha, content = saved_as(folder, study, self.case.posterior)
-        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         asked = {
             "python": True,
             "seed": self.seed,
@@ -266,31 +271,11 @@ class Forecast(Shows, Results):
             "outputs": None if outputs is None else list(outputs),
             "csv_locale": csv_locale,
         }
-        facts = facts_of(
-            folder,
-            study,
-            {path: written.digest(path) for path in study.inputs if path.is_file()},
-            run_id=self.run_id,
-            made=made,
-            posterior=(place, sha),
-            past=past,
-            asked=asked,
-            by_hand=by_hand(folder, study, history, past),
-        )
-        inputs = [*study.inputs, *([place] if content is None else [])]
-        beside = {} if content is None else {POSTERIOR_FILE: content}
+        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        known = {"run_id": self.run_id, "made": made, "past": dict(self._past) or None, "asked": asked}
+        facts, also = in_python(folder, study, history, self.case.posterior, **known)
         told = self.told() | {"made": made}
-        write_outputs(
-            folder,
-            self,
-            self.draws,
-            told,
-            inputs=inputs,
-            facts=facts,
-            kinds=outputs,
-            form=form,
-            beside=beside,
-        )
+        write_outputs(folder, self, self.draws, told, facts=facts, kinds=outputs, form=form, **also)
         return folder
 
     def told(self, *, seconds: Mapping[str, float] | None = None, fitted: bool = False) -> dict[str, Any]:
@@ -336,9 +321,9 @@ class Forecast(Shows, Results):
         )
         if "headline" in there:
             names = [name for name in ("revenue", "won") if f"{name}_mean" in self.headline]
-            facts |= {name: results.said_band(self.headline, name) for name in names}
-            chance = self.headline["p_target"]
-            facts["target"] = None if chance is None else message("P = {p:chance}", p=chance)
+            for name in names:
+                facts[name] = said_band(*(self.headline[f"{name}_{end}"] for end in ("mean", "q10", "q90")))
+            facts["target"] = said_chance(self.headline["p_target"])
         if "verdict" in there:
             facts["verdict"] = self.verdict.status
         facts["without"] = self.left_out
@@ -576,7 +561,11 @@ class Forecast(Shows, Results):
     def levers(self) -> Levers:
         """What would change the forecast."""
         study, found = self.case.study, sensitivity(self._base)
-        goals = goal_tables(self._base, self.draws, "given", seed=self.seed) if study.goals else {}
+        goals = (
+            goal_tables(self._base, self.draws, "given", seed=self.seed, known=self.split)
+            if study.goals
+            else {}
+        )
         return Levers(
             sensitivity=found,
             bottleneck=bottleneck(found),

@@ -623,12 +623,6 @@ def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -
     return result if allocation is None else result | gain_of(allocation)
 
 
-def said_band(headline: Mapping[str, Any], name: str) -> Message:
-    """A number of the headline with its band."""
-    mean, low, high = (headline[f"{name}_{end}"] for end in ("mean", "q10", "q90"))
-    return message("{x:number} (80~% band {b:band})", x=mean, b=(low, high))
-
-
 def gain_of(allocation: Allocation) -> dict[str, Any]:
     """The gain of a recommendation with its band, and what it leaves unspent."""
     gain, base = allocation.gain, float(allocation.value_current.sum() - allocation.current.sum())

@@ -30,7 +30,7 @@ from forecast.making import BACKTEST
 from forecast.outputs import csv_form
 from forecast.progress import Progress, Silent
 from forecast.report import score_points, score_tables, write_score
-from forecast.showing import Card, Shows
+from forecast.showing import Card, Shows, said_band
 from forecast.study import Study, load_study
 from forecast.tables import Table
 from forecast.words import message, speaking, text
@@ -66,9 +66,8 @@ class Score(Shows):
             "plan": told["plan"],
         }
         if head:
-            band = {"x": head["plan"], "b": (head["q10"], head["q90"])}
             facts["measure"] = head["measure"]
-            facts["expected"] = message("{x:number} (80~% band {b:band})", **band)
+            facts["expected"] = said_band(head["plan"], head["q10"], head["q90"])
             facts["came"] = message("{x:exact}", x=head["actual"])
             facts["inside"] = "yes" if head["inside80"] else "no"
         title = f"Score of {told['name']}, as of {told['as_of']}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from forecast.words import MISSING, Message, clean, text, typed
+from forecast.words import MISSING, Message, clean, message, text, typed
 
 WIDTH, LINES = 66, 7  # of a repr: signs of a line, and how many facts
 MOST = 3  # names of a list in a repr
@@ -63,6 +63,16 @@ def html_of(card: Card) -> str:
     facts = [[name, _said(value, most=12)] for name, value in card.facts.items() if _there(value)]
     tables = [table._repr_html_() for table in card.tables if table is not None]
     return f"<p><b>{escape(_said(card.title))}</b></p>" + (grid([], facts) if facts else "") + "".join(tables)
+
+
+def said_band(mean: Any, low: Any, high: Any) -> Message:
+    """A number with its band."""
+    return message("{x:number} (80~% band {b:band})", x=mean, b=(low, high))
+
+
+def said_chance(p: Any) -> Message | None:
+    """A chance; None where there is none."""
+    return None if p is None else message("P = {p:chance}", p=p)
 
 
 def _there(value: Any) -> bool:

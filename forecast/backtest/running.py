@@ -101,7 +101,7 @@ class Backtest(NamedTuple):
                 "measure": told["measure"],
                 "spend": told["spend"],
                 "method": told["method"],
-                "inside": message("{x:percent} in the 80~% band", x=inside.get("share")),
+                "inside": f"{inside.get('inside')} of {inside.get('outcomes')} in the 80 % band",
                 "gate": [f"{check['name']}: {check['value']}" for check in checks] or "held",
             },
             [self.origins, self.methods] if whole else [],

@@ -74,6 +74,7 @@ Array = NDArray[np.float64]
 PREVIEW = "preview"
 PRIOR = "prior"
 TUNE = 100  # of a chain; 400 cost a quarter more gradients and missed the gate as often: measured
+PYMC_TUNE = 1000  # of PyMC's own sampler, which walks on the models as they are written: with 100 every part misses
 RETRY_TUNE = 800
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
 RETRY_ACCEPT = 0.97
@@ -133,7 +134,9 @@ def fit(
         "seconds": round(time.perf_counter() - started, 3),
     }
     if terms:
-        provenance["terms"] = {name: run.extended[name].name for name in run.extended}
+        provenance["terms"] = {
+            name: one.name for name, one in run.extended.items() if f"term_{name}" in terms
+        }
     data = to_dataset(variables | terms, coordinates(history, run.draws) | ahead)
     beside = ({"sample_stats": run.sample_stats()} if run.stats else {}) | seen_by(history)
     beside |= {"log_prior": run.log_prior()} if weigh else {}
@@ -333,7 +336,7 @@ class _Run:
             part,
             seed=seed,
             draws=draws,
-            tune=tune,
+            tune=max(tune, PYMC_TUNE) if self.road == "pymc" else tune,
             target_accept=accept,
             cores=self.cores,
             progress=self.progress,

@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import acting_spend, carry_periods, fading, lagged, response, with_past
+from forecast.equations import (
+    carry_periods,
+    carry_weights,
+    fading,
+    lagged,
+    response,
+    weighed_spend,
+    with_past,
+)
 from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook.ageing import Pace, ages_by_day, drawn_pace, entering
@@ -228,10 +236,15 @@ class Case(Shows):
         lags = carry_periods(self.history.period)
         past = with_past(future.past_spend, lags)[-lags:]
         path = (np.concatenate([past, spend]) / future.reference)[:, channels]
-        acting = acting_spend(posterior.array("carry")[:, channels], lagged(path, lags, skip=skip))
+        acting = weighed_spend(self._carried[..., channels], lagged(path, lags, skip=skip))
         beta, base = (posterior.array(name)[:, None, channels] for name in ("elasticity", "base"))
         answer = response(acting, beta, base, saturates(posterior.draws), future.now[channels])
         return np.where(future.responds[channels], answer, 1.0)
+
+    @cached_property
+    def _carried(self) -> Array:
+        """Weights of spend by age, (lag, draw, channel)."""
+        return carry_weights(self.posterior.array("carry"), carry_periods(self.history.period))
 
     def traffic(self, spend: Array | None = None) -> tuple[Array, Array]:
         """Expected units entering the funnel at the plan, or at another `spend` (period, channel).
