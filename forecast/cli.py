@@ -128,15 +128,19 @@ def _line() -> Line | None:
     return context.obj if context and isinstance(context.obj, Line) else None
 
 
-STUDY_HELP = "The study (a TOML file). Default: the only one here or in models/."
-STUDY = click.argument(
-    "study",
-    type=PATH,
-    metavar="[STUDY]",
-    required=False,
-    callback=lambda _context, _argument, given: given or _only_study(),
-    help=STUDY_HELP,
-)
+def _study(**more: Any) -> Callable[..., Any]:
+    """The argument STUDY."""
+    return click.argument(
+        "study",
+        type=PATH,
+        metavar="[STUDY]",
+        required=False,
+        help="The study (a TOML file). Default: the only one here or in models/.",
+        **more,
+    )
+
+
+STUDY = _study(callback=lambda _context, _argument, given: given or _only_study())
 
 
 def _only_study() -> Path:
@@ -623,7 +627,7 @@ def score(json: bool, **options: Any) -> None:
 @click.argument(
     "name", required=False, metavar="[NAME]", help="plan, review, diagnose or decide, or a file of your own."
 )
-@click.argument("study", type=PATH, required=False, metavar="[STUDY]", help=STUDY_HELP)
+@_study()
 @click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/STUDY-NAME/.")
 @SEED
 @DRAWS

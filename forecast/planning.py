@@ -237,8 +237,7 @@ class Forecast(Shows, Results):
         names = self.case.history.channels
         if channel not in names or not self.case.plan[:, names.index(channel)].any():
             paid = [name for name, spend in zip(names, self.case.plan.sum(axis=0), strict=True) if spend > 0]
-            said = 'lift: expected a channel with spend, one of {names:list}; got "{channel}"'
-            raise UsageError(message(said, names=paid, channel=channel))
+            raise UsageError(f'lift: expected a channel with spend: {", ".join(paid)}; got "{channel}"')
         column = names.index(channel)
         less = self.case.plan.copy()
         less[:, column] *= 1.0 - share

@@ -24,12 +24,12 @@ STUDY = "../models/demo.toml"  # from the folder of this notebook
 CHANNEL = ""  # the channel to test; empty: the one whose test is worth most
 SWING = 0.3  # the share by which the test changes its spend
 PERIODS = 2  # the test is that of the last so many periods of the data
-LIFT = None  # what it measured: units of the first stage a period, with less without; None: not done yet
+LIFT = None  # what it measured, in units of the first stage a period; None: not done yet
 SE = None  # its standard error; None: a fifth of the lift that is expected
 SEED = 1
 DRAWS = 4000
 SET = []  # keys of the study to override, e.g. ["plan.periods=6"]
-OUT = ""  # the folder of the outputs; empty: reports/NAME-decide beside the models
+OUT = ""  # folder of the outputs; empty: ../reports/NAME-decide
 
 # %%
 from pathlib import Path

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Diagnose and extend the model
 #
-# For who knows PyMC and ArviZ: did the fit work, could the model have made these data, which prior still speaks, and what
-# changes with a term of your own in it.
+# For who knows PyMC and ArviZ: did the fit work, could the model have made these data, what was learnt, and what changes
+# with a term of your own in it.
 #
 # Run it from top to bottom, or `forecast notebook diagnose models/mine.toml`.
 
@@ -25,7 +25,7 @@ EXTEND = True  # with a term of its own, which takes a minute to compile and sam
 SEED = 1
 DRAWS = 4000
 SET = []  # keys of the study to override, e.g. ["plan.periods=6"]
-OUT = ""  # the folder of the outputs; empty: reports/NAME-diagnose beside the models
+OUT = ""  # folder of the outputs; empty: ../reports/NAME-diagnose
 
 # %%
 from pathlib import Path
@@ -49,8 +49,8 @@ posterior
 # %% [markdown]
 # ## 1. Did the fit work?
 #
-# The draws are weighed, independent draws wherever that works, else chains. `k_joint` below 0.7 says that the weights are
-# sound; of chains R-hat below 1.01 and an effective sample size above 400 do.
+# Where weights work the draws are independent, elsewhere they are chains. `k joint` below 0.7 says that the weights are
+# sound; of chains R-hat below 1.01 and an effective sample size above 400 say it.
 
 # %%
 made = forecast.forecast(study, history, posterior, seed=SEED)
@@ -63,7 +63,7 @@ az.summary(tree, var_names=[f"rate_now_{STAGE}"], kind="stats").round(3)
 # %% [markdown]
 # ## 2. What was learnt?
 #
-# The rate of each channel today, with its 94 % interval. Where one is as wide as the prior, its data say little.
+# The rate of each channel today, with 50 and 89 % intervals. A wide one rests on few wins.
 
 # %%
 _ = az.plot_forest(tree, var_names=[f"rate_now_{STAGE}"], combined=True)
@@ -71,15 +71,14 @@ _ = az.plot_forest(tree, var_names=[f"rate_now_{STAGE}"], combined=True)
 # %% [markdown]
 # ## 3. Could the model have made these data?
 #
-# Data that the model could have made lie among what it draws. Where the line of what came runs outside the others, the
-# model lacks something: go on to step 4.
+# Data that the model could have made lie among what it draws. Where the black line of what came leaves the others, the
+# model lacks something: go on to step 4. Below, the checks of data, fit and forecast that want a look.
 
 # %%
-_ = az.plot_ppc_dist(tree, var_names=[STAGE], num_samples=50)
+_ = az.plot_ppc_dist(tree, var_names=[STAGE], kind="ecdf", num_samples=50)
 
 # %%
-checks = made.table("checks")
-checks
+made.table("checks").where(status="REVIEW")
 
 # %% [markdown]
 # Leaving each cell out in turn: cells with a high k are those that the model did not see coming.
@@ -91,9 +90,9 @@ left_out
 # %% [markdown]
 # ## 4. A term of your own
 #
-# Each part of the model is a PyMC model, and takes what you add to its predictor. Here deal values get a price term: the
-# price list goes up by `RISE` every January. How much of a rise is passed on to the value of a deal is learnt from the
-# data, from a prior around all of it. Put your own covariate in its place: a holiday on `traffic`, a queue on `won`.
+# Each part of the model is a PyMC model, and takes what you add to its predictor. Here deal values get a price term:
+# the price list goes up by `RISE` every January. How much of a rise is passed on to the value of a deal is learnt from
+# the data, from a prior around all of it. Put your own covariate in its place: a holiday on `traffic`, a queue on `won`.
 
 # %%
 RISE = 0.04

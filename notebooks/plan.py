@@ -24,7 +24,7 @@ STUDY = "../models/demo.toml"  # from the folder of this notebook
 SEED = 1
 DRAWS = 4000
 SET = []  # keys of the study to override, e.g. ["plan.periods=6"]
-OUT = ""  # the folder of the outputs; empty: reports/NAME-plan beside the models
+OUT = ""  # folder of the outputs; empty: ../reports/NAME-plan
 
 # %%
 import forecast

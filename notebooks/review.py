@@ -21,13 +21,13 @@
 
 # %% tags=["parameters"]
 STUDY = "../models/demo.toml"  # from the folder of this notebook
-RUN = ""  # the folder that the run wrote; empty: one as it would have been, BACK periods before the last
-BACK = 3
+RUN = ""  # the folder that the run wrote; empty: one as it would have been
+BACK = 3  # so many periods before the last one
 PLAN = "given"  # which of its plans was followed: given or recommended
 SEED = 1
 DRAWS = 4000
 SET = []  # keys of the study to override, e.g. ["plan.periods=6"]
-OUT = ""  # the folder of the outputs; empty: reports/NAME-review beside the models
+OUT = ""  # folder of the outputs; empty: ../reports/NAME-review
 
 # %%
 from pathlib import Path
@@ -62,13 +62,13 @@ if not RUN:
 
 # %%
 score = forecast.score(RUN or out / "run", study, history, plan=PLAN)
-score
+print(score)
 
 # %%
 _ = plot.scored(score)
 
 # %%
-score.table("score").sums
+score.table("score").where(period="total", channel="total")
 
 # %% [markdown]
 # ## 3. Where the difference came from
