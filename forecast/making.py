@@ -93,7 +93,7 @@ def in_python(
     past: Mapping[str, Any] | None,
     asked: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The facts of a run that `Forecast.write` writes, and what else is written and left alone with it: `write_outputs`.
+    """The facts of a run that `Forecast.write` writes, and what is written and left alone with it: `write_outputs`.
 
     Files are hashed as they are now; where that is not how they were read, `by_hand` says so.
     """

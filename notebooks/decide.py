@@ -97,6 +97,7 @@ def after(lift, fit):
     return forecast.forecast(tested, history, fit(tested, history, seed=SEED, draws=DRAWS), seed=SEED)
 
 
+# %%
 def known(of):
     """What is known of the channel, and its part of the plan."""
     row = of.table("evidence").frame.set_index("channel").loc[channel]

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Diagnose and extend the model
 #
-# For who knows PyMC and ArviZ: did the fit work, could the model have made these data, what was learnt, and what changes
-# with a term of your own in it.
+# For who knows PyMC and ArviZ: did the fit work, what was learnt, could the model have made these data, and what
+# changes with a term of your own in it.
 #
 # Run it from top to bottom, or `forecast notebook diagnose models/mine.toml`.
 
@@ -92,7 +92,7 @@ left_out
 #
 # Each part of the model is a PyMC model, and takes what you add to its predictor. Here deal values get a price term:
 # the price list goes up by `RISE` every January. How much of a rise is passed on to the value of a deal is learnt from
-# the data, from a prior around all of it. Put your own covariate in its place: a holiday on `traffic`, a queue on `won`.
+# the data, from a prior around all of it. Put your own in its place: a holiday on `traffic`, a queue on `won`.
 
 # %%
 RISE = 0.04
