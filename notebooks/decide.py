@@ -80,13 +80,13 @@ _ = plot.response(made, channel=channel)
 
 # %%
 column = history.channels.index(channel)
-spend = made.case.plan[:, column].mean()
+spend = round(float(made.case.plan[:, column].mean()))
 lifts = made.lift(channel, SWING)  # what the test is likely to measure, draw by draw
 test = {
     "from_": history.labels[-PERIODS],
     "to": history.labels[-1],
     "with_": spend,
-    "without": (1 - SWING) * spend,
+    "without": round((1 - SWING) * spend),
 }
 test["se"] = SE or round(0.2 * lifts.mean(), 1)
 
@@ -104,16 +104,16 @@ def known(of):
     spent = of.allocation.set_index("channel").loc[channel]
     return {
         "elasticity": f"{row['elasticity_mean']:.2f} ({row['q10']:.2f} to {row['q90']:.2f})",
-        "recommended spend": f"{spent['recommended']:,.0f}",
+        "recommended spend": spent["recommended"],
         "against now": f"{spent['change']:+.0%}",
     }
 
 
 likely = pd.Series(lifts).quantile([0.1, 0.5, 0.9]).set_axis(["little", "as expected", "much"])
-rows = {"no test": {"it measures": ""} | known(made)}
-rows |= {name: {"it measures": f"{x:,.0f}"} | known(after(x, forecast.preview)) for name, x in likely.items()}
+rows = {"no test": {"it measures": None} | known(made)}
+rows |= {name: {"it measures": x} | known(after(x, forecast.preview)) for name, x in likely.items()}
 results = pd.DataFrame.from_dict(rows, orient="index")
-results
+results.style.format(precision=0, thousands=" ", na_rep="")
 
 # %% [markdown]
 # ## 4. The result is in
@@ -144,7 +144,7 @@ both = pd.DataFrame(
     }
 )
 both["change"] = both["after it"] - both["before the test"]
-both.style.format("{:,.0f}")
+both.style.format(precision=0, thousands=" ")
 
 # %% [markdown]
 # ## 5. Write the outputs
@@ -158,11 +158,5 @@ print("[[lift_test]]", *(f"{key} = {toml_of(value)}" for key, value in entry.ite
 # %%
 out = Path(OUT or study.folder.parent / "reports" / f"{study.name}-decide")
 tested.write(out / "run", outputs=("pdf", "csv", "draws"))
-write_tables(
-    out,
-    {
-        "tests": made.table("tests"),
-        "results": results.rename_axis("result").reset_index(),
-        "changes": both.reset_index(),
-    },
-)
+files = {"tests": made.table("tests"), "results": results.rename_axis("result").reset_index()}
+[path.name for path in write_tables(out, files | {"changes": both.reset_index()})]

@@ -129,7 +129,7 @@ if EXTEND:
     priced = forecast.forecast(study, history, extended, seed=SEED)
     compared = forecast.compare({"as it is": made, "with the price term": priced})
     shown = compared.set_index(["measure", "plan"])[["mean", "q10", "q90", "difference"]]
-    display(shown.loc[["won", "revenue", "contribution"]].style.format("{:,.0f}"))
+    display(shown.loc[["won", "revenue", "contribution"]].style.format(precision=0, thousands=" "))
 
 # %%
 if EXTEND:
@@ -138,7 +138,7 @@ if EXTEND:
 # %%
 if EXTEND:
     before, after = (each.allocation.set_index("channel")["recommended"] for each in (made, priced))
-    display(before.to_frame("as it is").assign(**{"with the price term": after}).style.format("{:,.0f}"))
+    display(before.to_frame("as it is").assign(**{"with the price term": after}).style.format(precision=0, thousands=" "))
 
 # %% [markdown]
 # ## 5. Write the outputs
@@ -153,4 +153,5 @@ names = [
     if name.endswith(f"_{STAGE}") and tree["posterior"][name].ndim < 4
 ]
 summary = az.summary(tree, var_names=names, round_to="none").rename_axis("variable").reset_index()
-write_tables(out, {"sampling": made.table("sampling"), "checks": made.table("checks"), "summary": summary})
+files = {"sampling": made.table("sampling"), "checks": made.table("checks"), "summary": summary}
+[path.name for path in write_tables(out, files)]

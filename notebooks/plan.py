@@ -101,7 +101,6 @@ _ = plot.rates(made)
 
 # %%
 print(recommendation(made))
-made.table("allocation")
 
 # %%
 _ = plot.budget(made)
@@ -123,7 +122,8 @@ _ = plot.plans(compared)
 # %% [markdown]
 # ## 6. What would change it?
 #
-# The longest bar is the lever to work on. Then the scenarios of the study, and the chance of the target by month.
+# What a tenth more of each would bring (of a delay, a tenth less). The longest bar is where to look first for something
+# that can be moved at a price. Then the scenarios of the study, each with what it costs.
 
 # %%
 _ = plot.tornado(made)
