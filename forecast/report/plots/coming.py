@@ -221,7 +221,7 @@ def plot_total(row: Record, ax: Axes, *, unit: Text = "", target: float | None =
     ax.set_ylabel(label)
     grid(ax, "y")
     if width_of(ax) > NARROW:
-        legend(ax, handles, labels, columns=len(labels), wide=1.2, handle=1.4)
+        legend(ax, handles, labels, columns=3, wide=1.2, handle=1.4)
     return ax
 
 
