@@ -87,13 +87,12 @@ def in_python(
     study: Study,
     history: History,
     posterior: Posterior,
-    *,
     run_id: str,
     made: str,
     past: Mapping[str, Any] | None,
     asked: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The facts of a run that `Forecast.write` writes, and what is written and left alone with it: `write_outputs`.
+    """The facts of a run that `Forecast.write` writes, and what else `write_outputs` is to write and to leave alone.
 
     Files are hashed as they are now; where that is not how they were read, `by_hand` says so.
     """

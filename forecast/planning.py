@@ -271,8 +271,8 @@ class Forecast(Shows, Results):
             "csv_locale": csv_locale,
         }
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        known = {"run_id": self.run_id, "made": made, "past": dict(self._past) or None, "asked": asked}
-        facts, also = in_python(folder, study, history, self.case.posterior, **known)
+        known = self.run_id, made, dict(self._past) or None, asked
+        facts, also = in_python(folder, study, history, self.case.posterior, *known)
         told = self.told() | {"made": made}
         write_outputs(folder, self, self.draws, told, facts=facts, kinds=outputs, form=form, **also)
         return folder
