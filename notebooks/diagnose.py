@@ -138,7 +138,11 @@ if EXTEND:
 # %%
 if EXTEND:
     before, after = (each.allocation.set_index("channel")["recommended"] for each in (made, priced))
-    display(before.to_frame("as it is").assign(**{"with the price term": after}).style.format(precision=0, thousands=" "))
+    display(
+        before.to_frame("as it is")
+        .assign(**{"with the price term": after})
+        .style.format(precision=0, thousands=" ")
+    )
 
 # %% [markdown]
 # ## 5. Write the outputs
