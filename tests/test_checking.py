@@ -96,7 +96,7 @@ def test_limits_that_cannot_be_met_are_told_before_the_fit(small_study: Path, jo
 
 
 def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
-    """Study, data and notebook, an empty folder for reports; the study is sound as it stands."""
+    """Study, data and notebooks, an empty folder for reports; the study is sound as it stands."""
     made = checking.init(tmp_path / "plan" / "2027")
     home = tmp_path / "plan" / "2027"
     assert listing(home) == [
@@ -104,13 +104,21 @@ def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
         "models/demo.csv",
         "models/demo.toml",
         "notebooks",
-        "notebooks/quarterly.py",
+        "notebooks/README.md",
+        "notebooks/decide.py",
+        "notebooks/diagnose.py",
+        "notebooks/plan.py",
+        "notebooks/review.py",
         "reports",
     ]
     assert set(made) == {home / name for name in listing(home) if "." in name}
     assert checking.check(home / "models" / "demo.toml").summary["status"] in ("PASS", "REVIEW")
-    notebook = (home / "notebooks" / "quarterly.py").read_text(encoding="utf-8")
-    assert 'STUDY = "../models/demo.toml"' in notebook
+    for name in checking.BOOKS:
+        notebook = (home / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+        assert 'STUDY = "../models/demo.toml"' in notebook
+        assert f"| `{name}.py` | {checking.BOOKS[name]} |" in (home / "notebooks" / "README.md").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_a_quarter_can_be_planned_inside_the_new_folder(
