@@ -151,7 +151,7 @@ def test_a_model_is_drawn(small):
     shown = pm.model_to_mermaid(model)
     assert "holiday --> term" in shown
     assert model.named_vars_to_dims["term"] == ("period", "channel")
-    pytest.importorskip("graphviz", reason="the graphviz package is no dependency of ours")
+    pytest.importorskip("graphviz", reason="the extra `notebook` brings it")
     assert "holiday" in model.to_graphviz().source
 
 
