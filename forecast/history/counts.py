@@ -42,7 +42,7 @@ from forecast.read import (
     to_numbers,
     to_periods,
 )
-from forecast.study import SPEND_WORDS, HistorySpec, Study, nearest
+from forecast.study import SPEND_WORDS, HistorySpec, ReadsSpec, Study, nearest
 from forecast.words import PASS, REVIEW, Check, Message, Text, blank, clean, message
 
 LEAVE_OUT = 'history.bad_rows = "leave out"'
@@ -98,7 +98,9 @@ class Layout:
     there; `columns` maps our names to those in the file; `spare`: the table stands beside leads, and no stage need be
     in it. `spec`: what the study says of how files are read, of blanks, shares, refunds, exchange and bad rows;
     `currency`: the study's, where money may be in several; `deal`: the value of a deal that the study assumes;
-    `media`: columns of spend by channel, where sales are counted in total alone.
+    `media`: columns of spend by channel, where sales are counted in total alone. Of one file of several: `theirs` are
+    further titles by our name, `place` the table of the study that maps its columns, `own` that of its keys of reading,
+    `reads` these keys with those of all files.
     """
 
     key: str
@@ -113,6 +115,10 @@ class Layout:
     currency: str = ""
     deal: float | None = None
     media: Mapping[str, str] = field(default_factory=dict)
+    theirs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    place: str = "history.columns"
+    own: str = ""
+    reads: ReadsSpec | None = None
 
     @property
     def leave_out(self) -> bool:
@@ -128,7 +134,7 @@ class Layout:
         if self.media:
             at = names.index("spend")
             wanted[at] = Wanted("spend", (title_of(self.media),), mapped=True)
-        return Ask(self.key, self.role, self.spec.read, wanted, self.kind)
+        return Ask(self.key, self.role, self.reads or self.spec.read, wanted, self.kind, self.own)
 
 
 def _laid_out(grid: Grid, ask: Ask, layout: Layout) -> Grid:
@@ -146,7 +152,12 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     Raises DataError with every column that is missing, or else every cell that is not what its column holds.
     """
     ask = layout.ask
-    grid = _laid_out(read_grid(path, file, ask), ask, layout)
+    return rows_of(_laid_out(read_grid(path, file, ask), ask, layout), layout)
+
+
+def rows_of(grid: Grid, layout: Layout) -> Rows:
+    """The rows of a table that is open, as `read_rows` gives them."""
+    ask, file = layout.ask, grid.file
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind, row=grid.line)
     sums = apart(grid, found)
     form = number_form(
@@ -345,11 +356,13 @@ def _negative(rows: Rows, below: NDArray[np.bool_]) -> tuple[Text, Text]:
 
 def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     if name not in layout.columns:
-        return Wanted(name, (name,), required)
+        return Wanted(name, (*layout.theirs.get(name, ()), name), required, place=layout.place)
     theirs = layout.columns[name]
-    if layout.spare:  # the study's mapping is for the leads; the activity beside them may use our names too
+    if (
+        layout.spare and layout.place == "history.columns"
+    ):  # the study's mapping is for the leads; the activity beside them may use our names too
         return Wanted(name, (theirs, name), required, spare=True)
-    return Wanted(name, (theirs,), required=True, mapped=True)
+    return Wanted(name, (theirs,), required=True, mapped=True, place=layout.place)
 
 
 def _weeks(grid: Grid, position: int, read: PeriodColumn, layout: Layout) -> list[Text]:
@@ -535,11 +548,11 @@ def _missing_stages(
 def _nothing_in(grid: Grid, layout: Layout) -> Message:
     """The message for a table beside leads that holds none of what it may be read for."""
     text = (
-        "{file}: row {row}: no column of {names}; the file has {there}; name one in the study: history.columns = "
+        "{file}: row {row}: no column of {names}; the file has {there}; name one in the study: {place} = "
         '{{ {first} = "its name in the file" }}, or take the file out.'
     )
     names = (*(name for name in layout.money if name not in BESIDE), *layout.stages)
-    told = {"file": grid.file, "row": grid.line, "names": names, "first": names[0]}
+    told = {"file": grid.file, "row": grid.line, "names": names, "first": names[0], "place": layout.place}
     return message(text, there=[title for at in range(len(grid.header)) if (title := grid.title(at))], **told)
 
 

@@ -20,11 +20,15 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import DataError, StudyError
+from forecast.history.changes import wanted as wanted_changes
+from forecast.history.changes import with_changes
 from forecast.history.currencies import own_sign
 from forecast.history.deals import join
 from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows, literal
 from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, in_any_order, rules_of
+from forecast.history.mapped_leads import by_rules, key_column
 from forecast.history.outcomes import FLAGS, SURVEYED, is_flag, survey
+from forecast.history.rules import Ruled, Rules, mapping_of
 from forecast.read import (
     CSV_SUFFIXES,
     Ask,
@@ -70,7 +74,8 @@ class Leads:
     file has it), `n` leads, `amounts`.
     last_day: the latest date in the file. files: how the leads, and the deals joined to them, were read. reading: what
     the audit asks about currencies and pipelines; found: what is to be known of the rows, for the audit. courses: by
-    day, see `courses.courses_of`, their channels numbered as in `names`.
+    day, see `courses.courses_of`, their channels numbered as in `names`. ruled: what the rules of `history.map` made of
+    them; header: the titles of the file.
     """
 
     groups: pd.DataFrame
@@ -80,6 +85,8 @@ class Leads:
     found: tuple[Check, ...] = ()
     courses: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    ruled: Ruled | None = None
+    header: tuple[str, ...] = ()
 
 
 def read_leads(study: Study, *, today: date | None = None) -> Leads:
@@ -163,7 +170,7 @@ def _line_by_line(opened: _Opened, error: duckdb.Error) -> _Opened:
     Raises DataError where that is of no use.
     """
     spec = opened.study.history
-    names = [name for name in (spec.leads, spec.deals) if name is not None]
+    names = [name for name in (spec.leads, spec.deals, spec.changes) if name is not None]
     if opened.grids or not any(Path(name).suffix.lower() in CSV_SUFFIXES for name in names):
         raise DataError(
             f"{', '.join(names)}: cannot be read ({first_line_of(error)}); export it again."
@@ -242,7 +249,8 @@ def _told(asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str
     noted = (check.value for check in checks if check.status != PASS)
     files = (replace(files[0], notes=(*files[0].notes, *noted)), *files[1:])
     names = tuple(name_text(name) for name in raw)
-    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, checks, courses, names)
+    told = (asked.ruled, asked.header)
+    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, checks, courses, names, *told)
 
 
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -323,8 +331,17 @@ def _of_leads(study: Study, sources: Sequence[_Source]) -> Mapping[str, str]:
     """The names that the study maps, without that of the channel where only the activity can have it."""
     columns = study.history.columns
     there = {folded(title) for source in sources for title in source.file.header}
-    elsewhere = study.history.activity is not None and folded(columns.get("channel", "")) not in there
+    beside = study.history.activity is not None or bool(study.history.sources)
+    elsewhere = beside and folded(columns.get("channel", "")) not in there
+    rules = _rules(study, sources)
+    if rules is not None:  # what they look at first stands for the channel
+        return {**columns, "channel": next(iter(rules.titles.values()))}
     return {name: title for name, title in columns.items() if name != "channel"} if elsewhere else columns
+
+
+def _rules(study: Study, sources: Sequence[_Source]) -> Rules | None:
+    """The rules that say which channel a lead is of, where any holds for the file of leads."""
+    return mapping_of(study, sources[0].file.header) if study.history.maps else None
 
 
 def _found(
@@ -336,10 +353,12 @@ def _found(
     """
     study = opened.study
     columns, preset, stages = _of_leads(study, sources), _preset(study), _stages(study)
-    required = ["channel", "created", *stages[1:]]
+    reached = study.history.reached  # told by the log of changes
+    required = ["channel", "created", *(name for name in stages[1:] if name not in reached)]
     if returns is None:
         returns = study.nurturing is not None
-    names = list(dict.fromkeys([*required, *ENDING, *(["returned"] * returns)]))
+    asked = [*required, *ENDING, *(["returned"] * returns)]
+    names = [name for name in dict.fromkeys(asked) if name not in reached]
     found, problems = _look(sources, names, columns, preset)
     places = {name: (i, at) for i, places in enumerate(found) for name, at in places.items()}
     for flag, dated in (("is_won", "won"), ("is_closed", "closed"), ("is_lost", "lost")):
@@ -445,7 +464,7 @@ def _in_form(opened: _Opened, source: _Source, places: Mapping[str, int]) -> _So
 class _Asked:
     """The rows of leads as they are read, what is known to be wrong, and what is to be said of the files.
 
-    others: titles of the further columns of the file of leads, by their name in the rows.
+    others: titles of the further columns of the file of leads, by their name in the rows. ruled, header: see `Leads`.
     """
 
     checked: Checked
@@ -453,6 +472,8 @@ class _Asked:
     files: tuple[FileRead, ...]
     reading: Mapping[str, str]
     others: Mapping[str, str]
+    ruled: Ruled | None = None
+    header: tuple[str, ...] = ()
 
 
 def _asked(
@@ -465,7 +486,8 @@ def _asked(
     files = [_read(source, places) for source, places in zip(sources, found, strict=True)]
     if study.segments is not None and study.segments.column in files[0].unread:
         files[0] = files[0].taking("segment", study.segments.column)
-    rows = _rows(opened, sources[0], found[0], first, further)
+    rules = _rules(study, sources)
+    rows = _rows(opened, sources[0], found[0], first, further, () if rules is None else tuple(rules.titles))
     problems: Sequence[Text] = ()
     if len(sources) > 1:
         deals = _rows(opened, sources[1], found[1], first, {})
@@ -477,10 +499,19 @@ def _asked(
             notes=(*files[1].notes, *joined.notes),
             rows=joined.rows,
         )
+    ruled: Ruled | None = None
+    if rules is not None:
+        made = by_rules(rows, rules, sources[0].name)
+        rows, ruled = made.rows, made.ruled
+        files[0] = _by_rules(files[0], rules, made.left_out)
     _check_exchange(study, rows, preset)
     header = [title for source in sources for title in source.file.header]
     surveyed = survey(rows, study, preset, first, header)
-    rows = _first_course(surveyed.relation, stages) if "returned" in rows.cells else surveyed.relation
+    rows = surveyed.relation
+    if spec.changes is not None:
+        changed = with_changes(rows, *_changes(opened))
+        rows, files = changed.rows, [*files, changed.read]
+    rows = _first_course(rows, stages) if "returned" in rows.cells else rows
     files[0] = replace(
         files[0],
         left_out=(*files[0].left_out, *surveyed.left_out),
@@ -492,14 +523,37 @@ def _asked(
     today = None if spec.through is not None else opened.today
     terms = Terms(today, spec.window(), spec.net_revenue, surveyed.converts, any_order)
     checked = Checked(rows, stages, rules_of(rows, stages, terms), terms)
-    return _Asked(checked, problems, tuple(files), surveyed.reading, further)
+    there = tuple(sources[0].file.header)
+    return _Asked(checked, problems, tuple(files), surveyed.reading, further, ruled, there)
+
+
+def _changes(opened: _Opened) -> tuple[Relation, str, Study, Ask]:
+    """The log of changes, open, and what is asked of it."""
+    study, name = opened.study, str(opened.study.history.changes)
+    ask = Ask("history.changes", "changes", study.history.read, wanted_changes(study))
+    path = study.folder / name
+    if opened.grids and path.suffix.lower() in CSV_SUFFIXES:
+        return as_grid(opened.connection, path, name, ask, name="changes"), name, study, ask
+    file = open_relation(opened.connection, path, name, ask, opened.folder, name="changes")
+    return file, name, study, ask
+
+
+def _by_rules(read: FileRead, rules: Rules, left_out: Sequence[LeftOut]) -> FileRead:
+    """A file whose channels come from rules over some columns."""
+    titles = list(rules.titles.values())
+    columns = {
+        name: ", ".join(titles) if name == "channel" else title for name, title in read.columns.items()
+    }
+    unread = tuple(title for title in read.unread if title not in titles)
+    return replace(read, columns=columns, unread=unread, left_out=(*read.left_out, *left_out))
 
 
 def _check_exchange(study: Study, rows: LeadRows, preset: Preset) -> None:
     """Raise StudyError where the study has rates, and no file says which currency its amounts are in."""
     spec, amount = study.history, rows.cells.get("amount")
     converted = amount is not None and folded(amount.title) in {folded(name) for name in preset.converted}
-    if spec.exchange and spec.activity is None and "currency" not in rows.cells and not converted:
+    beside = spec.activity is not None or bool(spec.sources)
+    if spec.exchange and not beside and "currency" not in rows.cells and not converted:
         text = (
             '{place}: {file} has no column of currencies; name it: history.columns = {{ currency = "its name in the '
             'file" }}, or remove the key'
@@ -533,11 +587,17 @@ def _further(source: _Source, places: Mapping[str, int]) -> dict[str, str]:
 
 
 def _rows(
-    opened: _Opened, source: _Source, places: Mapping[str, int], first: str, further: Mapping[str, str]
+    opened: _Opened,
+    source: _Source,
+    places: Mapping[str, int],
+    first: str,
+    further: Mapping[str, str],
+    keys: Sequence[int] = (),
 ) -> LeadRows:
-    """The rows of a file, with t_<name>, v_<name> and g_<name> for each of our columns in it."""
+    """The rows of a file, with t_<name>, v_<name> and g_<name> for each of our columns in it, and columns for rules."""
     parts = [f"{source.file.row} AS {source.row}"]
     parts += [f"{source.file.columns[int(name[1:])]} AS {name}" for name in further]
+    parts += [f"{source.file.name(at)} AS {key_column(at)}" for at in keys]
     cells = {}
     for name, at in places.items():
         ours = first if name == "created" else name

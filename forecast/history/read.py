@@ -34,6 +34,7 @@ from forecast.history.counts import (
 )
 from forecast.history.history import BASE, BESIDE, MONEY, History, count_table, recorded_stages
 from forecast.history.lead_history import leads_history
+from forecast.history.mapped import read_sources, sums_of
 from forecast.history.row_checks import (
     check_blanks,
     check_lone,
@@ -43,6 +44,7 @@ from forecast.history.row_checks import (
     without_leading_zeros,
     without_totals,
 )
+from forecast.history.rules import check_columns, rule_checks
 from forecast.periods import (
     PERIODS_PER_YEAR,
     Periods,
@@ -283,8 +285,14 @@ def _from_leads(study: Study, today: date | None) -> History:
     file, own = str(spec.leads), stages[stages.index("leads") :]
     from forecast.history.leads import read_leads  # DuckDB, where there are leads
 
+    before = stages[: len(stages) - len(own)]
+    sources = read_sources(study, before) if spec.sources else None
     leads = read_leads(study, today=today)
-    rows = _read_activity(study, stages[: len(stages) - len(own)], set(leads.groups["channel"]))
+    rows = sources.rows if sources else _read_activity(study, before, set(leads.groups["channel"]))
+    if sources is not None:
+        check_lone(sources.rows, spec.period)
+    if spec.maps:
+        check_columns(study, {file: leads.header, **(sources.headers if sources else {})})
     _check_lead_channels(study, file, leads, rows)
     reading = {"last_day": str(leads.last_day), **leads.reading}
     if today is not None and leads.last_day > np.datetime64(today, "D"):
@@ -294,19 +302,21 @@ def _from_leads(study: Study, today: date | None) -> History:
     n_periods = len(period_range(first, last, spec.period))
     check_span(file, n_periods, int(leads.groups["channel"].nunique()), spec.period, ages=True)
     files = [_leads_read(leads, first, last, spec.period), *leads.files[1:]]
-    if rows is not None:
-        inside = rows.where((rows.starts >= first) & (rows.starts <= last))
-        files.append(_file_read("activity", rows, inside, first, last, spec.period))
+    for part in () if rows is None else sources.parts if sources else (rows,):
+        inside = part.where((part.starts >= first) & (part.starts <= last))
+        read = _file_read("activity", part, inside, first, last, spec.period)
+        files.append(replace(read, sums=sums_of(inside, spec.period)) if sources else read)
+    ruled = [each for each in (leads.ruled, *(sources.ruled if sources else ())) if each is not None]
     return leads_history(
         leads.groups,
         None if rows is None else _activity(rows, first, last, spec.period),
         kind=spec.period,
         stages=stages,
         starts=period_range(first, last, spec.period),
-        sources=_hashes(study, file, spec.deals, spec.activity),
+        sources=_hashes(study, file, *_beside(study)),
         reading=reading,
         files=tuple(files),
-        found=leads.found + (() if rows is None else rows.found),
+        found=(*leads.found, *(() if rows is None else rows.found), *rule_checks(study, ruled)),
         courses=(leads.courses, leads.names),
     )
 
@@ -563,6 +573,12 @@ def _plan_from_file(
     if problems:
         raise DataError(problems)
     return np.nan_to_num(cells), _file_read("plan", rows, kept, starts[0], starts[-1], kind)
+
+
+def _beside(study: Study) -> list[str | None]:
+    """The files beside that of the leads."""
+    spec = study.history
+    return [spec.deals, spec.changes, spec.activity, *(source.file for source in spec.sources)]
 
 
 def _hashes(study: Study, *files: str | None) -> dict[str, str]:

@@ -338,8 +338,9 @@ def find_columns(
         if len(hits) > 1:
             titles = [" ".join(header[at].split()) for at in hits]
             said = "{file}: each of the columns {names} may be {ours}; "
-            said += OWN_NAME if role in UNMAPPED else 'say which: history.columns = {{ {ours} = "{first}" }}.'
-            problems.append(message(said, file=file, names=titles, ours=column.name, first=titles[0]))
+            said += OWN_NAME if role in UNMAPPED else 'say which: {place} = {{ {ours} = "{first}" }}.'
+            told = {"ours": column.name, "first": titles[0], "place": column.place}
+            problems.append(message(said, file=file, names=titles, **told))
         elif hits:
             found[column.name] = hits[0]
             del free[hits[0]]
@@ -360,16 +361,24 @@ def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) ->
 
 
 def _missing_column(column: Wanted, there: Sequence[str], file: str, role: str, row: int) -> Message:
-    told = {"file": file, "ours": column.name, "there": list(there[:20]), "row": row}
+    told = {
+        "file": file,
+        "ours": column.name,
+        "there": list(there[:20]),
+        "row": row,
+        "place": column.place,
+    }
     if column.mapped:
         name = column.theirs[0]
-        text = '{file}: row {row}: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
+        text = (
+            '{file}: row {row}: no column "{name}", which {place}.{ours} names; the file has {there}{guess}'
+        )
         return message(text, name=name, guess=nearest(name, there) or ".", **told)
-    remedy = 'add it, or name it in the study: history.columns = {{ {ours} = "its name in the file" }}{guess}'
+    remedy = 'add it, or name it in the study: {place} = {{ {ours} = "its name in the file" }}{guess}'
     if role in UNMAPPED:
         remedy = "add it, or call it so in the file{guess}"
     elif column.spare:
-        remedy = "call the one that is meant {ours}, or correct history.columns.{ours}{guess}"
+        remedy = "call the one that is meant {ours}, or correct {place}.{ours}{guess}"
     return message(
         "{file}: row {row}: no column {names}; the file has {there}; " + remedy,
         names=" or ".join(f'"{name}"' for name in column.theirs),

@@ -16,6 +16,8 @@ from .kinds import kind_named as kind_named
 from .known import EventSpec as EventSpec
 from .known import FactorSpec as FactorSpec
 from .known import ShiftSpec as ShiftSpec
+from .mapping import MapSpec as MapSpec
+from .mapping import SourceSpec as SourceSpec
 from .market import CHANNEL_PRIORS as CHANNEL_PRIORS
 from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
 from .market import KINDS as KINDS
@@ -52,3 +54,8 @@ from .study import HistorySpec as HistorySpec
 from .study import Study as Study
 from .study import TargetSpec as TargetSpec
 from .study import load_study as load_study
+from .tools import CHANGES as CHANGES
+from .tools import KEYS as KEYS
+from .tools import STATUS_FIELDS as STATUS_FIELDS
+from .tools import TOOLS as TOOLS
+from .tools import Tool as Tool

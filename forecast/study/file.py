@@ -136,6 +136,11 @@ def is_amount(value: object) -> bool:
     return is_number(value) and value >= 0  # type: ignore[operator]
 
 
+def several(value: object) -> object:
+    """A text alone as a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 def one_of(known: Sequence[str]) -> AfterValidator:
     """The check that a text is one of those known."""
 

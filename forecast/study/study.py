@@ -48,6 +48,7 @@ from forecast.study.file import (
     window_problems,
 )
 from forecast.study.known import EventSpec, ShiftSpec, known_problems
+from forecast.study.mapping import MapSpec, Patterns, SourceSpec, mapping_problems
 from forecast.study.market import KINDS
 from forecast.study.money import BudgetSpec, EconomicsSpec
 from forecast.study.options import (
@@ -95,9 +96,10 @@ LEAD_COLUMNS = (
         "closed",
         "pipeline",
     ),
+    *("status", "status_before", "changed"),
     *("period", "spend", "refunds", "recurring"),
 )
-LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
+LEADS_ONLY = ("activity", "preset", "deals", "changes", "pipelines", "won_values", "lost_values", "unmapped")
 LAST_YEAR = "last year"
 UNATTRIBUTED = "base"  # the channel of sales that none is credited with
 SPEND_WORDS = ("current", LAST_YEAR)  # of plan.spend; any other text names a file
@@ -122,6 +124,9 @@ class HistorySpec(Table):
     is read, and money below 0 is meant (refunds, credit notes).
     `spend_columns`: of sales that are counted in total alone, the column of spend of each channel.
     `order` "any": a stage may have been reached before the one before it; it is counted with it then.
+    `sources`: files of spend and visitors, in place of `activity`; `maps`: rules that say which row is which channel;
+    `unmapped`: the channel of rows that none fits (None: they are left out). `changes`: a log of the statuses of leads;
+    `reached`: the statuses by which a lead reached a stage, or was lost.
     """
 
     counts: str | None = None
@@ -145,6 +150,11 @@ class HistorySpec(Table):
     net_revenue: bool = False
     spend_columns: dict[str, str] = Field(default_factory=dict)
     order: Literal["strict", "any"] = "strict"
+    sources: tuple[SourceSpec, ...] = Field(default=(), alias="source")
+    maps: tuple[MapSpec, ...] = Field(default=(), alias="map")
+    unmapped: Name | None = None
+    changes: str | None = None
+    reached: dict[str, Patterns] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -154,9 +164,23 @@ class HistorySpec(Table):
         if self.leads is None:
             text = "belongs to leads, and this history has none: remove it, or give leads"
             found += [Problem(key, text) for key in self.given(LEADS_ONLY)]
+            found += [
+                Problem(key, text) for key, many in (("source", self.sources), ("map", self.maps)) if many
+            ]
             found += [Problem("order", text)] * (self.order == "any")
         elif self.counting == "cohort":
             found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
+        if self.sources and self.activity is not None:
+            found.append(
+                Problem("source", "there is history.activity too: name that file as a source, or remove it")
+            )
+        if self.unmapped is not None and not self.maps:
+            found.append(
+                Problem("unmapped", "is the channel of rows that no rule of history.map fits; there is none")
+            )
+        if (self.changes is None) != (not self.reached):
+            text = "changes (a log of statuses) and reached (which status is which stage) belong together: give both"
+            found.append(Problem("reached" if self.reached else "changes", text))
         if self.spend_columns and (self.leads is not None or self.counting == "cohort"):
             text = "belongs to counts by period, of sales in total alone: remove it"
             found.append(Problem("spend_columns", text))
@@ -395,6 +419,9 @@ class Study(Table):
             for key, came in ahead.items()
             if self.history.period != "week" and came > MOST_AHEAD
         ]
+        found += mapping_problems(
+            self.history.sources, self.history.reached, self.funnel.stages, self.history.period
+        )
         found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
         found += known_problems(self.events, self.changes, self.funnel.stages, self.history.period)
         refuse(found)
@@ -441,7 +468,9 @@ class Study(Table):
         history, spend = self.history, self.plan.spend
         planned = spend if isinstance(spend, str) and spend not in SPEND_WORDS else None
         table = self.economics.retention_table
-        named = (history.counts, history.leads, history.deals, history.activity, planned, table)
+        sources = [source.file for source in history.sources]
+        beside = (history.deals, history.changes, history.activity, *sources)
+        named = (history.counts, history.leads, *beside, planned, table)
         return [
             *([] if self.path is None else [self.path]),
             *(self.folder / name for name in named if name is not None),
