@@ -105,11 +105,12 @@ def made_company(seed: int = 5) -> Company:
     leads: list[Lead] = []
     for day in days:
         for channel in CALLED:
-            for _ in range(int(rng.poisson(0.5))):
+            for _ in range(int(rng.poisson(0.25))):
                 campaign = str(rng.choice(CAMPAIGNS[channel])) if channel in CAMPAIGNS else ""
                 leads.append(_lead(rng, len(leads) + 1001, channel, campaign, day))
     cents, clicks = {}, {}
-    for day in days:
+    told = [day for day in days if day.day % 4 == 1 or (day + timedelta(days=1)).day == 1]  # and nothing between
+    for day in told:
         for names in CAMPAIGNS.values():
             for campaign in names:
                 n = int(rng.poisson(9.0))
@@ -117,7 +118,7 @@ def made_company(seed: int = 5) -> Company:
                     clicks[day, campaign] = n
                     cents[day, campaign] = int(n * rng.integers(40, 260))
     groups = sorted({called[1] for called in CALLED.values()})
-    sessions = {(day, group): int(rng.poisson(60.0)) + 1 for day in days for group in groups}
+    sessions = {(day, group): int(rng.poisson(60.0)) + 1 for day in told for group in groups}
     return Company(tuple(leads), cents, clicks, sessions)
 
 
@@ -162,7 +163,9 @@ def hubspot(company: Company, *, paid: bool = True) -> str:
         times = [f"{day} 09:{lead.id % 60:02d}" if day else "" for day in _lifecycle(lead)]
         source = CALLED[lead.channel][0]
         detail = lead.campaign if paid else ""
-        rows.append((lead.id, "A", f"a{lead.id}@example.com", stage, *times, source, detail, lead.amount or ""))
+        rows.append(
+            (lead.id, "A", f"a{lead.id}@example.com", stage, *times, source, detail, lead.amount or "")
+        )
     return table(rows)
 
 
@@ -180,7 +183,9 @@ def salesforce(company: Company) -> tuple[str, str]:
     log: list[tuple[date, Sequence[object]]] = []
     for lead in company.leads:
         key = f"00Q5e00000{lead.id:05d}AAA"
-        status = "Closed - Not Converted" if lead.lost else "Working - Contacted" if lead.qualified else "Open"
+        status = (
+            "Closed - Not Converted" if lead.lost else "Working - Contacted" if lead.qualified else "Open"
+        )
         deal = ("", "", "")
         if lead.won:
             status, deal = "Closed - Converted", (f"{lead.amount:.2f}", lead.won.isoformat(), "Closed Won")
@@ -214,7 +219,12 @@ ADS_TITLES = {
 
 
 def google_ads(
-    company: Company, language: str = "en", *, delimiter: str = ",", currency: str = "EUR", totals: bool = True
+    company: Company,
+    language: str = "en",
+    *,
+    delimiter: str = ",",
+    currency: str = "EUR",
+    totals: bool = True,
 ) -> str:
     """The report of campaigns by day, as the tool writes it in a language."""
     title, when, whole = ADS[language]
@@ -225,7 +235,12 @@ def google_ads(
         rows.append((_day(day, language), campaign, currency, cost, whole_number(clicks * 31, language),
                      whole_number(clicks, language), each))  # fmt: skip
     cents, clicks = sum(company.cents.values()), sum(company.clicks.values())
-    last = (number(cents, language), whole_number(clicks * 31, language), whole_number(clicks, language), " --")
+    last = (
+        number(cents, language),
+        whole_number(clicks * 31, language),
+        whole_number(clicks, language),
+        " --",
+    )
     below = [(whole, " --", currency, *last)] if totals else []
     return f'{title}\n"{when}"\n' + table([ADS_TITLES[language], *rows, *below], delimiter)
 
@@ -262,7 +277,7 @@ GA4_TITLES = {
 
 
 def ga4(company: Company, language: str = "en", *, delimiter: str = ",") -> str:
-    """An exploration of sessions by date and channel group: comments, a grand total in a cell beyond, days as numbers."""
+    """An exploration of sessions by date and channel group: comments above, a grand total in a cell beyond."""
     dash = "# ----------------------------------------"
     above = [dash, "# Sessions, by channel", "# Free form 1", "# 20250101-20251231", dash, ""]
     group, sessions, engaged, users = GA4_TITLES[language]
@@ -273,7 +288,11 @@ def ga4(company: Company, language: str = "en", *, delimiter: str = ",") -> str:
         (day.strftime("%Y%m%d"), name, value, value // 2, value - 1)
         for (day, name), value in sorted(company.sessions.items())
     ]
-    return "\n".join(above) + "\n" + table([(date_title, group, sessions, engaged, users), total, *rows], delimiter)
+    return (
+        "\n".join(above)
+        + "\n"
+        + table([(date_title, group, sessions, engaged, users), total, *rows], delimiter)
+    )
 
 
 def write(folder: Path, name: str, text: str, encoding: str = "utf-8") -> str:

@@ -9,7 +9,7 @@ a status and did not leave it again, on the last day on which it came there.
 # ruff: noqa: S608 - SQL over names that are made here; texts are quoted
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -62,81 +62,86 @@ def with_changes(rows: LeadRows, file: Relation, name: str, study: Study, ask: A
     Raises DataError where a column is missing, no status of the log is one of `reached`, or no lead of it is among the
     leads.
     """
-    connection, reached = rows.connection, study.history.reached
     at = find_columns(file.header, wanted(study), name, role="changes", row=file.line)
-    file = with_forms(connection, file, [at["changed"]], [], name, ask, name="changes")
-    went = file.text(at["status_before"]) if "status_before" in at else "NULL"
-    kind = f"lower({file.text(at['field'])})" if "field" in at else "NULL"
-    parts = (
-        f'{file.name(at["lead_id"])} AS "key", {file.text(at["status"])} AS came, {went} AS went, '
-        f"{file.day(at['changed'])} AS day, {file.text(at['changed'])} AS said, {kind} AS kind, {file.row} AS at"
-    )
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE changes_read AS SELECT {parts} FROM {file.relation}", file.parameters
-    )
-    listed = ", ".join(map(literal, STATUS_FIELDS))
-    of_status = f"kind IN ({listed})"
-    some = connection.execute(f"SELECT count(*) FROM changes_read WHERE {of_status}").fetchall()[0][0]
-    own = of_status if some else "true"
-    left_out = _unreadable(connection, own, file.header[at["changed"]], name, study)
-    n = connection.execute(f"SELECT count(*) FROM changes_read WHERE {own}").fetchall()[0][0]
-    every = connection.execute("SELECT count(*) FROM changes_read").fetchall()[0][0]
-    _check_statuses(connection, own, name, study)
-    columns = [f'{_date(stage, values)} AS "{stage}"' for stage, values in reached.items()]
-    connection.execute(
-        f'CREATE OR REPLACE TEMP TABLE changes_made AS SELECT "key", {", ".join(columns)} FROM changes_read '
-        f'WHERE {own} AND "key" IS NOT NULL AND day IS NOT NULL GROUP BY "key"'
-    )
+    file = with_forms(rows.connection, file, [at["changed"]], [], name, ask, name="changes")
+    log = _log(rows.connection, file, at, name, study)
     key = rows.cells["lead_id"]
     there = rows.ask(
         f'SELECT count(*) FROM (SELECT DISTINCT "v_lead_id" AS "key" FROM {rows.rows}) '
         'SEMI JOIN changes_made USING ("key")'
     ).fetchall()[0][0]
-    leads = connection.execute("SELECT count(*) FROM changes_made").fetchall()[0][0]
-    title = " ".join(file.header[at["lead_id"]].split())
-    if leads and not there:
-        text = "{file}: no change finds its lead: no value of column {title} stands in column {theirs} of {leads}"
-        told = {"file": name, "title": title, "theirs": key.title, "leads": key.file}
-        raise DataError(message(text, **told))
-    new = [stage for stage in reached if stage not in rows.cells]
-    told = {  # the day that the log tells goes before that of the other files
-        stage: (
-            (f'c."{stage}"', f'c."{stage}" IS NOT NULL')
-            if stage in new
-            else (f'coalesce(c."{stage}", l."v_{stage}")', f'(c."{stage}" IS NOT NULL OR l."g_{stage}")')
-        )
-        for stage in reached
-    }
-    dates = ", ".join(
-        f'{day} AS "v_{stage}", CAST({day} AS VARCHAR) AS "t_{stage}", {given} AS "g_{stage}"'
-        for stage, (day, given) in told.items()
-    )
-    before = ", ".join(f'"{kind}_{stage}"' for stage in reached if stage not in new for kind in "tvg")
-    kept = f"l.* EXCLUDE ({before})" if before else "l.*"
-    sql = f'SELECT {kept}, {dates} FROM {rows.rows} l LEFT JOIN changes_made c ON l."v_lead_id" = c."key"'
-    changed = " ".join(file.header[at["changed"]].split())
-    cells = {**rows.cells, **{stage: Cell(f"{changed} ({name})", key.file) for stage in reached}}
     header = [" ".join(cell.split()) for cell in file.header]
-    columns_read = {ours: header[place] for ours, place in at.items()}
+    if log.leads and not there:
+        text = "{file}: no change finds its lead: no value of column {title} stands in column {theirs} of {leads}"
+        told = {"file": name, "title": header[at["lead_id"]], "theirs": key.title, "leads": key.file}
+        raise DataError(message(text, **told))
+    text = "{n:whole} of {all:whole} leads of this file are among the leads of {leads}"
+    notes: tuple[Text, ...] = (message(text, n=there, all=log.leads, leads=key.file),)
+    for stage, values in study.history.reached.items():
+        notes += (message("{stage}: {values:list}", stage=stage, values=list(values)),)
+    columns = {ours: header[place] for ours, place in at.items()}
     unread = tuple(cell for place, cell in enumerate(header) if cell and place not in at.values())
-    if every > n:
-        left_out = (*left_out, LeftOut(message("no change of the status"), every - n))
-    notes: tuple[Text, ...] = (
-        message(
-            "{n:whole} of {all:whole} leads of this file are among the leads of {leads}",
-            n=there,
-            all=leads,
-            leads=key.file,
-        ),
-        *(
-            message("{stage}: {values:list}", stage=stage, values=list(values))
-            for stage, values in reached.items()
-        ),
+    left_out = (*file.left_out, *log.left_out)
+    read = FileRead("changes", name, dict(file.said), columns, unread, log.rows, left_out, notes)
+    return Changed(_joined(rows, study.history.reached, f"{columns['changed']} ({name})"), read)
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The log in a table "changes_made", a row a lead: how many leads, rows that were used, and rows left out."""
+
+    leads: int
+    rows: int
+    left_out: tuple[LeftOut, ...]
+
+
+def _log(
+    connection: duckdb.DuckDBPyConnection, file: Relation, at: Mapping[str, int], name: str, study: Study
+) -> _Log:
+    """The day of each stage of `history.reached`, by lead."""
+    went = file.text(at["status_before"]) if "status_before" in at else "NULL"
+    kind = f"lower({file.text(at['field'])})" if "field" in at else "NULL"
+    parts = (
+        f'{file.name(at["lead_id"])} AS "key", {file.text(at["status"])} AS came, {went} AS went, '
+        f"{file.day(at['changed'])} AS day, {file.text(at['changed'])} AS said, {kind} AS kind, {file.row} AS place"
     )
-    read = FileRead(
-        "changes", name, dict(file.said), columns_read, unread, int(n), (*file.left_out, *left_out), notes
+    made = f"CREATE OR REPLACE TEMP TABLE changes_read AS SELECT {parts} FROM {file.relation}"
+    connection.execute(made, file.parameters)
+
+    def count(where: str, table: str = "changes_read") -> int:
+        return int(connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchall()[0][0])
+
+    of_status = f"kind IN ({', '.join(map(literal, STATUS_FIELDS))})"
+    own = of_status if count(of_status) else "true"
+    left_out = _unreadable(connection, own, file.header[at["changed"]], name, study)
+    _check_statuses(connection, own, name, study)
+    columns = [f'{_date(stage, values)} AS "{stage}"' for stage, values in study.history.reached.items()]
+    connection.execute(
+        f'CREATE OR REPLACE TEMP TABLE changes_made AS SELECT "key", {", ".join(columns)} FROM changes_read '
+        f'WHERE {own} AND "key" IS NOT NULL AND day IS NOT NULL GROUP BY "key"'
     )
-    return Changed(replace(rows, sql=sql, cells=cells), read)
+    if other := count(f"NOT coalesce({own}, false)"):
+        left_out = (*left_out, LeftOut(message("no change of the status"), other))
+    return _Log(
+        count("true", "changes_made"), count(own) - sum(out.n for out in left_out if out.bad), left_out
+    )
+
+
+def _joined(rows: LeadRows, reached: Iterable[str], title: str) -> LeadRows:
+    """The leads with the days of the log: of a stage that another file dates too, the log's goes before."""
+    told: list[str] = []
+    there = [stage for stage in reached if stage in rows.cells]
+    for stage in reached:
+        day, given = f'c."{stage}"', f'c."{stage}" IS NOT NULL'
+        if stage in there:
+            day, given = f'coalesce({day}, l."v_{stage}")', f'({given} OR l."g_{stage}")'
+        told.append(f'{day} AS "v_{stage}", CAST({day} AS VARCHAR) AS "t_{stage}", {given} AS "g_{stage}"')
+    before = ", ".join(f'"{kind}_{stage}"' for stage in there for kind in "tvg")
+    kept = f"l.* EXCLUDE ({before})" if before else "l.*"
+    sql = f"SELECT {kept}, {', '.join(told)} FROM {rows.rows} l "
+    sql += 'LEFT JOIN changes_made c ON l."v_lead_id" = c."key"'
+    cells = {stage: Cell(title, rows.cells["lead_id"].file) for stage in reached}
+    return replace(rows, sql=sql, cells={**rows.cells, **cells})
 
 
 def _date(stage: str, values: Sequence[str]) -> str:
@@ -156,7 +161,7 @@ def _unreadable(
     connection: duckdb.DuckDBPyConnection, own: str, title: str, name: str, study: Study
 ) -> tuple[LeftOut, ...]:
     """Rows without a day or a lead: refused, or left out where the study says so."""
-    sql = f'SELECT at, said FROM changes_read WHERE {own} AND (day IS NULL OR "key" IS NULL) ORDER BY at'
+    sql = f'SELECT place, said FROM changes_read WHERE {own} AND (day IS NULL OR "key" IS NULL) ORDER BY place'
     found = connection.execute(sql).fetchall()
     if not found:
         return ()

@@ -139,7 +139,7 @@ def _read_one(study: Study, number: int, spec: SourceSpec, stages: tuple[str, ..
     ruled = None
     if rules is not None:
         rows, ruled = _ruled(rows, grid, rules)
-    rows = _of_channels(rows, spec, study.place(f"history.source.{number}.channels"))
+    rows = _of_channels(study, rows, spec, f"history.source.{number}.channels")
     for check in checks:
         rows = rows.told(str(check.name), check.status, check.value, check.advice)
     return _Part(spec, f"history.source.{number}", rows, last, ruled, header)
@@ -311,16 +311,17 @@ def _without_rule(
     return told
 
 
-def _of_channels(rows: Rows, spec: SourceSpec, place: str) -> Rows:
+def _of_channels(study: Study, rows: Rows, spec: SourceSpec, key: str) -> Rows:
     """The rows of the channels that this file is to give."""
     if spec.channels is None:
         return rows
     there = set(map(str, rows.channels))
     if absent := [name for name in spec.channels if name not in there]:
         text = "{place}: {file} has no row of {absent}; it has {there:list.12}"
-        raise StudyError(message(text, place=place, file=rows.file, absent=absent, there=sorted(there)))
+        told = {"file": rows.file, "absent": absent, "there": sorted(there)}
+        raise StudyError(message(text, place=study.place(key), **told))
     out = ~np.isin(rows.channels.astype(str), spec.channels)
-    return _dropped(rows, out, "not among the channels of {place}", place=place) if out.any() else rows
+    return _dropped(rows, out, "not among {key}", key=key) if out.any() else rows
 
 
 def _dropped(rows: Rows, out: NDArray[np.bool_], why: str, **told: object) -> Rows:
@@ -491,7 +492,7 @@ def _long(
         " and ".join(part.rows.file for part in parts),
         np.arange(1, i.size + 1),
         np.asarray(starts)[i],
-        np.array([names[c] for c in j], dtype=object),
+        np.array(names, dtype=np.object_)[j],
         {name: np.round(values[i, j], 6) for name, values in cells.items()},
         in_currency=any(part.rows.in_currency for part in parts),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from forecast.errors import StudyError
-from forecast.read import folded, title_key
+from forecast.read import folded, place_of_key
 from forecast.study import KEYS, MapSpec, Study, nearest
 from forecast.words import PASS, REVIEW, Check, Text, message
 
@@ -21,18 +21,6 @@ NONE_FITS = "{file}: no row fits a rule of history.map: {kinds:list.3}; correct 
 UNRULED = "no rule of history.map fits: {said}"
 MUCH = 0.01  # of the money, or of what is counted, that no rule fits: more is asked about
 NAMED = 20  # rows of one kind that are named, those with most money first
-
-
-def place_of_column(name: str, header: Sequence[str]) -> int | None:
-    """Where the column stands that a rule calls by a name: the file's own title, or one of `KEYS` in any language."""
-    own = [at for at, title in enumerate(header) if title.strip() and folded(title) == folded(name)]
-    if own:
-        return own[0]
-    titles = [title_key(title) for title in header]
-    for known in KEYS.get(title_key(name).replace(" ", "_"), ()):
-        if (key := title_key(known)) in titles:
-            return titles.index(key)
-    return None
 
 
 def pattern_of(text: str) -> re.Pattern[str]:
@@ -89,7 +77,7 @@ def mapping_of(study: Study, header: Sequence[str]) -> Rules | None:
     found = []
     titles: dict[int, str] = {}
     for number, spec in enumerate(study.history.maps, start=1):
-        places = {name: place_of_column(name, header) for name in spec.when}
+        places = {name: place_of_key(name, header) for name in spec.when}
         if None in places.values():
             continue
         titles |= {at: " ".join(header[at].split()) for at in places.values() if at is not None}
@@ -113,7 +101,7 @@ def check_columns(study: Study, headers: Mapping[str, Sequence[str]]) -> None:
         absent = {
             name: study.place(f"history.map.{number}.when.{name}")
             for name in spec.when
-            if all(place_of_column(name, header) is None for header in headers.values())
+            if all(place_of_key(name, header) is None for header in headers.values())
         }
         text = '{place}: no file has a column "{name}" (a title, or one of {keys}); {files:parts}{guess}'
         for name, place in absent.items():
@@ -136,7 +124,7 @@ def check_columns(study: Study, headers: Mapping[str, Sequence[str]]) -> None:
 
 
 def _holds(spec: MapSpec, header: Sequence[str]) -> bool:
-    return all(place_of_column(name, header) is not None for name in spec.when)
+    return all(place_of_key(name, header) is not None for name in spec.when)
 
 
 # ------------------------------------------------------------------------------------------------------ what they made

@@ -14,10 +14,12 @@ from .grids import CSV_SUFFIXES as CSV_SUFFIXES
 from .grids import file_read as file_read
 from .grids import find_columns as find_columns
 from .grids import read_grid as read_grid
+from .joining import joined_keys as joined_keys
 from .lines import in_lines as in_lines
 from .looking import Look as Look
 from .looking import as_activity as as_activity
 from .looking import as_deals as as_deals
+from .looking import as_tool as as_tool
 from .looking import look_at as look_at
 from .looking import proposed as proposed
 from .numbers import ERROR_CELL as ERROR_CELL
@@ -41,4 +43,5 @@ from .relation import with_forms as with_forms
 from .text import holds_rows as holds_rows
 from .titles import folded as folded
 from .titles import means_total as means_total
+from .titles import place_of_key as place_of_key
 from .titles import title_key as title_key

@@ -54,7 +54,10 @@ from .study import HistorySpec as HistorySpec
 from .study import Study as Study
 from .study import TargetSpec as TargetSpec
 from .study import load_study as load_study
+from .tools import ALSO_ADS as ALSO_ADS
+from .tools import BY_CLICK as BY_CLICK
 from .tools import CHANGES as CHANGES
+from .tools import FAMILIES as FAMILIES
 from .tools import KEYS as KEYS
 from .tools import STATUS_FIELDS as STATUS_FIELDS
 from .tools import TOOLS as TOOLS

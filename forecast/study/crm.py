@@ -92,19 +92,21 @@ PRESETS: dict[str, Preset] = {
     # Labels and API names of fields: developer.salesforce.com/docs/atlas.en-us.228.0.sfFieldRef.meta/sfFieldRef/
     # salesforce_field_reference_Opportunity.htm (Closed, IsClosed; Won, IsWon; Opportunity Currency, CurrencyIsoCode);
     # the columns of currencies of an exported report ("Amount Currency", "Amount", "Amount (converted) Currency",
-    # "Amount (converted)"): help.salesforce.com/s/articleView?id=000382314.
+    # "Amount (converted)"): help.salesforce.com/s/articleView?id=000382314. Leads with their opportunity, as a query
+    # exports them: developer.salesforce.com/docs/platform/field-reference (Lead: ConvertedOpportunityId; Opportunity:
+    # Amount, CloseDate, StageName, IsWon, IsClosed).
     "salesforce": Preset(
         columns={
             "lead_id": ("Lead ID", "Opportunity ID", "Id"),
             "channel": ("Lead Source", "LeadSource"),
             "created": ("Create Date", "Created Date", "CreatedDate"),
             "qualified": ("Converted Date", "ConvertedDate"),
-            "amount": ("Amount",),
+            "amount": ("Amount", "ConvertedOpportunity.Amount"),
         },
-        closed=("Close Date", "CloseDate"),
-        outcome=("Stage", "StageName", "Opportunity Stage"),
-        is_won=("Won", "IsWon", "Is Won"),
-        is_closed=("Closed", "IsClosed", "Is Closed"),
+        closed=("Close Date", "CloseDate", "ConvertedOpportunity.CloseDate"),
+        outcome=("Stage", "StageName", "Opportunity Stage", "ConvertedOpportunity.StageName"),
+        is_won=("Won", "IsWon", "Is Won", "ConvertedOpportunity.IsWon"),
+        is_closed=("Closed", "IsClosed", "Is Closed", "ConvertedOpportunity.IsClosed"),
         converted=("Amount (converted)",),
         currency=("Amount Currency", "Opportunity Currency", "CurrencyIsoCode", "Currency ISO Code"),
     ),

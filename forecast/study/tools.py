@@ -59,6 +59,21 @@ KEYS: dict[str, tuple[str, ...]] = {
     "lead_source": ("Lead Source", "LeadSource"),
 }
 
+# One channel by the names that HubSpot ("Original Source": knowledge.hubspot.com/contacts/understand-source-properties,
+# /de/ in German), GA4 (support.google.com/analytics/answer/9756891) and people give it.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "Paid Search": ("Paid Search", "Bezahlte Suche", "Google Ads"),
+    "Organic Search": ("Organic Search", "Organische Suche"),
+    "Paid Social": ("Paid Social", "Bezahlte Social Media"),
+    "Organic Social": ("Organic Social", "Organische Social Media"),
+    "Email": ("Email", "Email Marketing", "E-Mail-Marketing"),
+    "Referral": ("Referral", "Referrals", "Verweise"),
+    "Direct": ("Direct", "Direct Traffic", "Direkter Traffic"),
+}
+BY_CLICK = "Paid Search"  # the family of what is paid by the click
+# groups of GA4 whose sessions come of Google Ads too, by another name than that of search
+ALSO_ADS = ("Cross-network", "Display", "Paid Video", "Paid Shopping", "Demand Gen")
+
 TOOLS: dict[str, Tool] = {
     # The report of campaigns by day, week or month. Columns: support.google.com/google-ads/answer/2454071 in English,
     # ?hl=de ("Klicks", "Kosten") and ?hl=fi ("Klikkaukset", "Hinta"). Two lines stand above the header ("Campaign
@@ -83,7 +98,7 @@ TOOLS: dict[str, Tool] = {
     "ga4": Tool(
         spoken="GA4",
         columns={"visitors": ("Sessions", "Sitzungen", "Istunnot")},
-        keys=("channel_group", "source_medium", "source"),
+        keys=("channel_group", "source_medium"),
         visits="sessions",
         once=True,
     ),
