@@ -376,15 +376,13 @@ def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Answer | No
         draft.notes.append(message("{file}: rows of single days are to be added up by month", file=main.file))
     for look in [look for look in looks if look.role in ("leads", "counts")]:
         _columns(draft, look, ask)
-    if joined:
-        keys, notes = joined_keys(
-            main, [look for look in looks if look.role == "activity"], by_role.get("changes")
-        )
+    if main.role == "leads":
+        beside = [look for look in looks if look.role == "activity"]
+        keys, notes = joined_keys(main, beside, by_role.get("changes"))
         draft.keys += keys
         draft.notes += notes
-    elif (
-        "activity" in by_role
-    ):  # the names of its own columns; that of the channel is the leads' where they need one
+    if "activity" in by_role and not joined:
+        # the names of its own columns; that of the channel is the leads' where they need one
         look = by_role["activity"]
         taken = {*main.guesses, *main.unclear}
         guesses = {name: guess for name, guess in look.guesses.items() if name not in taken}

@@ -109,7 +109,9 @@ def made_company(seed: int = 5) -> Company:
                 campaign = str(rng.choice(CAMPAIGNS[channel])) if channel in CAMPAIGNS else ""
                 leads.append(_lead(rng, len(leads) + 1001, channel, campaign, day))
     cents, clicks = {}, {}
-    told = [day for day in days if day.day % 4 == 1 or (day + timedelta(days=1)).day == 1]  # and nothing between
+    told = [
+        day for day in days if day.day % 4 == 1 or (day + timedelta(days=1)).day == 1
+    ]  # and nothing between
     for day in told:
         for names in CAMPAIGNS.values():
             for campaign in names:

@@ -138,8 +138,8 @@ def _joined(rows: LeadRows, reached: Iterable[str], title: str) -> LeadRows:
         told.append(f'{day} AS "v_{stage}", CAST({day} AS VARCHAR) AS "t_{stage}", {given} AS "g_{stage}"')
     before = ", ".join(f'"{kind}_{stage}"' for stage in there for kind in "tvg")
     kept = f"l.* EXCLUDE ({before})" if before else "l.*"
-    sql = f"SELECT {kept}, {', '.join(told)} FROM {rows.rows} l "
-    sql += 'LEFT JOIN changes_made c ON l."v_lead_id" = c."key"'
+    made = f"SELECT {kept}, {', '.join(told)} FROM {rows.rows} l"
+    sql = f'{made} LEFT JOIN changes_made c ON l."v_lead_id" = c."key"'
     cells = {stage: Cell(title, rows.cells["lead_id"].file) for stage in reached}
     return replace(rows, sql=sql, cells={**rows.cells, **cells})
 
@@ -161,7 +161,9 @@ def _unreadable(
     connection: duckdb.DuckDBPyConnection, own: str, title: str, name: str, study: Study
 ) -> tuple[LeftOut, ...]:
     """Rows without a day or a lead: refused, or left out where the study says so."""
-    sql = f'SELECT place, said FROM changes_read WHERE {own} AND (day IS NULL OR "key" IS NULL) ORDER BY place'
+    sql = (
+        f'SELECT place, said FROM changes_read WHERE {own} AND (day IS NULL OR "key" IS NULL) ORDER BY place'
+    )
     found = connection.execute(sql).fetchall()
     if not found:
         return ()

@@ -38,7 +38,7 @@ from forecast.study import KEYS, TOOLS, ReadSpec, ReadsSpec, SourceSpec, Study
 from forecast.words import PASS, REVIEW, Check, Text, message
 
 BY_RULES = "history.map"  # title of the column that holds what the rules make of a row
-NO_RULE = "(no rule)"
+NO_RULE = f"{BY_RULES}?"
 ONCE = "Counted once"
 TOTALS = "Totals of exports"
 _DASHES = re.compile(r"[\s\-\N{EN DASH}\N{EM DASH}]+")  # what stands where a tool has nothing to tell
@@ -200,19 +200,15 @@ def _agreeing(grid: Grid, totals: Grid, measures: Mapping[str, int], layout: Lay
         if (np.abs(theirs[np.isfinite(theirs)] - total) <= near).any():
             said.append(message(text, title=title, sum=round(total, 6)))
         else:
-            text = "{title}: {row}: {theirs:given}, its rows {sum:given}"
+            text = "{title}: {theirs:given} in row {row}, and {sum:given} in the others"
             most = int(np.nanargmax(theirs))
-            told = {
-                "row": f"row {totals.numbers[most]}",
-                "theirs": float(theirs[most]),
-                "sum": round(total, 6),
-            }
+            told = {"row": totals.numbers[most], "theirs": float(theirs[most]), "sum": round(total, 6)}
             wrong.append(message(text, title=title, **told))
     if wrong:
-        text = "{file}: no row of totals says what its rows add up to: {wrong:parts}"
+        text = "what the rows of {file} add up to stands in no row of totals: {wrong:parts}"
         advice = "Rows are missing, or were taken out: export it again, with all campaigns, removed ones too."
         return [Check(TOTALS, REVIEW, message(text, file=grid.file, wrong=wrong), advice)]
-    text = "{file}: its row of totals says what its rows add up to: {said:list}"
+    text = "the row of totals of {file} says what its rows add up to: {said:list}"
     return [Check(TOTALS, PASS, message(text, file=grid.file, said=said))] if said else []
 
 
@@ -250,9 +246,9 @@ def _given(rows: Rows, spec: SourceSpec, place: str) -> Rows:
     if spec.gives is None:
         return rows
     if absent := [name for name in spec.gives if name not in rows.measures]:
-        text = "{place}: {file} has no column of {absent}; it has {there}"
-        there = [*rows.measures] or ["none of them"]
-        raise StudyError(message(text, place=place, file=rows.file, absent=absent, there=there))
+        text = "{place}: {file} has no column of {absent}; of what may be read it has {there:list}"
+        told = {"file": rows.file, "absent": absent, "there": list(rows.measures)}
+        raise StudyError(message(text, place=place, **told))
     other = [name for name in rows.measures if name not in spec.gives]
     rows = replace(rows, measures={name: rows.measures[name] for name in spec.gives})
     if not other or rows.read is None:
@@ -321,7 +317,8 @@ def _of_channels(study: Study, rows: Rows, spec: SourceSpec, key: str) -> Rows:
         told = {"file": rows.file, "absent": absent, "there": sorted(there)}
         raise StudyError(message(text, place=study.place(key), **told))
     out = ~np.isin(rows.channels.astype(str), spec.channels)
-    return _dropped(rows, out, "not among {key}", key=key) if out.any() else rows
+    why = "channel {name} ({sums:list}): not among {key}"
+    return _dropped(rows, out, why, key=key) if out.any() else rows
 
 
 def _dropped(rows: Rows, out: NDArray[np.bool_], why: str, **told: object) -> Rows:
@@ -331,12 +328,11 @@ def _dropped(rows: Rows, out: NDArray[np.bool_], why: str, **told: object) -> Ro
     for name in sorted(set(map(str, rows.channels[out]))):
         mine = out & (rows.channels == name)
         sums = [
-            message("{name} {sum:given}", name=each, sum=round(float(np.nansum(values[mine])), 6))
+            message("{name:stage} {sum:given}", name=each, sum=round(float(np.nansum(values[mine])), 6))
             for each, values in rows.measures.items()
         ]
-        text = "channel {name} ({sums:list}): " + why
         numbers = tuple(np.unique(rows.numbers[mine]).tolist())
-        left.append(LeftOut(message(text, name=name, sums=sums, **told), len(numbers), numbers))
+        left.append(LeftOut(message(why, name=name, sums=sums, **told), len(numbers), numbers))
     read = kept.read and replace(kept.read, left_out=(*kept.read.left_out, *left))
     return replace(kept, read=read)
 
@@ -373,11 +369,13 @@ def _once(study: Study, parts: Sequence[_Part]) -> tuple[list[_Part], list[Check
                 )
                 problems.append(message(text, place=study.place(f"{part.place}.overlap"), **told))
             elif part.spec.overlap == "add":
-                said.append(message("{measure} of {names:list.6}: {others} and {file}, added up", **told))
+                said.append(
+                    message("{measure:stage} of {names:list.6}: {others} and {file}, added up", **told)
+                )
             else:
                 mine = np.isin(rows.channels.astype(str), names)
                 total = float(np.nansum(rows.measures[measure][mine]))
-                text = "{measure} of {names:list.6}: {others}, and not the {sum:given} of {file}, which are the same"
+                text = "{measure:stage} of {names:list.6}: {others}, and not the {sum:given} of {file}, which are the same"
                 said.append(message(text, sum=round(total, 6), **told))
                 rows = _without(rows, measure, mine)
         for key in own:
@@ -399,7 +397,8 @@ def _without(rows: Rows, measure: str, mine: NDArray[np.bool_]) -> Rows:
     empty = mine & ~np.logical_or.reduce(
         [np.isfinite(values) for values in others] or [np.zeros(mine.size, bool)]
     )
-    told = _dropped(replace(rows, measures=alone), empty, "another file gives it")
+    why = "channel {name} ({sums:list}): another file gives it"
+    told = _dropped(replace(rows, measures=alone), empty, why)
     measures = {**rows.measures, measure: np.where(mine, np.nan, rows.measures[measure])}
     return replace(replace(rows, measures=measures).where(~empty), read=told.read)
 

@@ -161,7 +161,7 @@ def listed(
 
     def sums(kinds: Sequence[str]) -> list[Text]:
         totals = {name: round(sum(found[kind].get(name, 0.0) for kind in kinds), 6) for name in order}
-        return [message("{name} {sum:given}", name=name, sum=total) for name, total in totals.items()]
+        return [message("{name:stage} {sum:given}", name=name, sum=total) for name, total in totals.items()]
 
     for kind in ranked[:NAMED]:
         yield [kind], message("{kind}: {sums:list}", kind=kind, sums=sums([kind]))
@@ -181,11 +181,12 @@ def _unmapped(ruled: Sequence[Ruled]) -> Check:
     told: list[Text] = []
     most = 0.0
     for each in ruled:
+        counted = [name for name, lost in each.lost.items() if lost and name != "rows"]
         for name, lost in each.lost.items():
-            if lost:
+            if name in (counted or ["rows"]) and lost:
                 share = lost / each.whole[name] if each.whole[name] else 0.0
                 most = max(most, share)
-                text = "{file}: {name} {lost:given} of {all:given} ({share:percent})"
+                text = "{file}: {name:stage} {lost:given} of {all:given} ({share:percent})"
                 sums = {"lost": round(lost, 6), "all": round(each.whole[name], 6), "share": share}
                 told.append(message(text, file=each.file, name=name, **sums))
     default = sum(each.rows.get((), 0) for each in ruled) - sum(each.lost.get("rows", 0.0) for each in ruled)

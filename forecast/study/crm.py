@@ -68,14 +68,25 @@ PRESETS: dict[str, Preset] = {
     # Labels of properties, as an export has them in its header: knowledge.hubspot.com/crm-deals/
     # hubspots-default-deal-properties (Amount in company currency, Close date, Create date, Currency, Deal stage, Is
     # closed won, Pipeline ...), and the list of one account's properties with "Is Deal Closed?" and "Is closed lost":
-    # github.com/hairsolutionsco/automations_hub, hubspot/objects/deals/properties.md.
+    # github.com/hairsolutionsco/automations_hub, hubspot/objects/deals/properties.md. Of contacts: "Became a Lead Date"
+    # and its like (knowledge.hubspot.com/properties/hubspots-default-contact-properties), in newer accounts 'Date
+    # entered "Lead (Lifecycle Stage Pipeline)"' (the same repository, hubspot/objects/contacts/properties.md).
     "hubspot": Preset(
         columns={
             "lead_id": ("Record ID", "Contact ID", "Deal ID"),
             "channel": ("Original Traffic Source", "Original Source", "Original Source Type"),
-            "created": ("Became a Lead Date", "Create Date"),
-            "qualified": ("Became a Sales Qualified Lead Date", "Became a Marketing Qualified Lead Date"),
-            "won": ("Became a Customer Date",),
+            "created": (
+                "Became a Lead Date",
+                'Date entered "Lead (Lifecycle Stage Pipeline)"',
+                "Create Date",
+            ),
+            "qualified": (
+                "Became a Sales Qualified Lead Date",
+                'Date entered "Sales Qualified Lead (Lifecycle Stage Pipeline)"',
+                "Became a Marketing Qualified Lead Date",
+                'Date entered "Marketing Qualified Lead (Lifecycle Stage Pipeline)"',
+            ),
+            "won": ("Became a Customer Date", 'Date entered "Customer (Lifecycle Stage Pipeline)"'),
             "amount": ("Amount", "Recent Deal Amount"),
         },
         closed=("Close Date", "Closed Date"),

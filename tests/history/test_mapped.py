@@ -29,7 +29,7 @@ def company() -> made.Company:
 
 def rules(source: str, detail: str, names: Mapping[str, str] | None = None) -> list[Rule]:
     """Rules for a CRM (its source, and where it tells the campaign), the ads and the analytics."""
-    called = names or {own: pattern for own, pattern in SHARED}
+    called = names or dict(SHARED)
     paid = called.get("Paid Search", "Paid Search")
     return [
         ("Brand Search", {"campaign": "Brand*"}),
@@ -110,7 +110,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("written", WRITTEN)
 def test_hubspot_ads_and_analytics_are_the_truth(company: made.Company, tmp_path: Path, written: str):
-    """Counts, sessions and clicks by month and channel, and money to the cent, in whatever language they are written."""
+    """Counts, sessions and clicks by month and channel, and money to the cent, however the files are written."""
     (ads, ads_mark, ads_bytes), (ga4, ga4_mark, ga4_bytes) = WRITTEN[written]
     made.write(tmp_path, "hubspot.csv", made.hubspot(company))
     made.write(tmp_path, "ads.csv", made.google_ads(company, ads, delimiter=ads_mark), ads_bytes)
@@ -123,7 +123,12 @@ def salesforce(folder: Path, company: made.Company, **history: Any) -> Study:
     leads, changes = made.salesforce(company)
     made.write(folder, "leads.csv", leads)
     made.write(folder, "log.csv", changes)
-    names = {"Paid Search": "Google Ads", "Organic Search": "Web", "Email": "Newsletter", "Direct": "Phone Inquiry"}
+    names = {
+        "Paid Search": "Google Ads",
+        "Organic Search": "Web",
+        "Email": "Newsletter",
+        "Direct": "Phone Inquiry",
+    }
     asked = {
         "leads": "leads.csv",
         "preset": "salesforce",
@@ -168,7 +173,10 @@ def test_what_was_read_has_the_totals_of_each_file(company: made.Company, folder
     read = what_was_read(history, study)
     frame = read.data_totals
     whole = {(row.file, row.measure): row.total for row in frame[frame["by"] == "all"].itertuples()}
-    clicks, sessions = sum(company.clicks.values()), sum(n for (_, g), n in company.sessions.items() if g != "Paid Search")
+    clicks, sessions = (
+        sum(company.clicks.values()),
+        sum(n for (_, g), n in company.sessions.items() if g != "Paid Search"),
+    )
     assert whole["ads.csv", "spend"] == sum(company.cents.values()) / 100
     assert (whole["ads.csv", "visitors"], whole["ga4.csv", "visitors"]) == (clicks, sessions)
     assert clicks + sessions == float(np.nansum(history.counts["visitors"].values))
@@ -193,7 +201,9 @@ def checks(history: History) -> dict[str, str]:
 def test_two_files_of_the_same_measure_are_asked_about(folder: Path):
     """Clicks and sessions of one channel: the study says whether they are the same."""
     study = study_of(folder, [ADS, {**GA4, "overlap": "refuse"}], CONTACTS, **HUBSPOT)
-    with pytest.raises(StudyError, match=r"ga4.csv gives visitors of Paid Search, and ads.csv does too") as caught:
+    with pytest.raises(
+        StudyError, match=r"ga4.csv gives visitors of Paid Search, and ads.csv does too"
+    ) as caught:
         read_history(study)
     assert 'overlap = "leave out"' in str(caught.value)
     assert 'overlap = "add"' in str(caught.value)
@@ -234,7 +244,7 @@ def test_rows_that_no_rule_fits_are_listed_with_their_money(company: made.Compan
     maps = [rule for rule in maps if rule != ("Direct", {"original_source": "Direct*"})]
     study = study_of(folder, [ADS, GA4], maps, **HUBSPOT)
     history = read_history(study)
-    generic = [campaign for campaign in made.CAMPAIGNS["Paid Search"]]
+    generic = list(made.CAMPAIGNS["Paid Search"])
     cents = {name: sum(c for (_, own), c in company.cents.items() if own == name) for name in generic}
     clicks = {name: sum(n for (_, own), n in company.clicks.items() if own == name) for name in generic}
     ads = next(read for read in history.files if read.file == "ads.csv")
@@ -284,7 +294,9 @@ def test_the_first_rule_holds_and_it_is_said(company: made.Company, folder: Path
     """A campaign that fits two rules is of the first; a rule that never comes to anything is asked about."""
     maps = [("Paid Search", {"campaign": "?*"}), ("Brand Search", {"campaign": "Brand*"}), *CONTACTS[2:]]
     history = read_history(study_of(folder, [ADS, GA4], maps, **HUBSPOT))
-    assert set(map(str, history.counts["spend"].dropna("channel", how="all")["channel"].values)) == {"Paid Search"}
+    assert set(map(str, history.counts["spend"].dropna("channel", how="all")["channel"].values)) == {
+        "Paid Search"
+    }
     said = checks(history)
     n = sum(campaign.startswith("Brand") for _, campaign in company.cents)
     assert said["Rows that fit several rules"].startswith("PASS")
@@ -311,20 +323,26 @@ def test_a_pattern_is_a_whole_cell_with_stars(folder: Path, pattern: str, fits: 
     history = read_history(study_of(folder, [ADS, GA4], maps, **HUBSPOT))
     company = made.made_company()
     own = sum(cents for (_, campaign), cents in company.cents.items() if campaign in fits)
-    found = "Chosen" in history.channels and float(np.nansum(history.counts["spend"].sel(channel="Chosen").values))
+    found = "Chosen" in history.channels and float(
+        np.nansum(history.counts["spend"].sel(channel="Chosen").values)
+    )
     assert round(100 * found) == own
 
 
 def test_a_renamed_column_is_named(company: made.Company, folder: Path):
     """The rule that names a column which no file has: file, line, and what may be meant."""
-    text = made.hubspot(company).replace("Original Traffic Source Drill-Down 1", "Original Traffic Source Drilldown 1")
+    text = made.hubspot(company).replace(
+        "Original Traffic Source Drill-Down 1", "Original Traffic Source Drilldown 1"
+    )
     made.write(folder, "hubspot.csv", text)
     with pytest.raises(StudyError, match=r"history.map.3.when.*no file has a column") as caught:
         read_history(study_of(folder, [ADS, GA4], CONTACTS, **HUBSPOT))
     assert 'did you mean "Original Traffic Source Drilldown 1"?' in str(caught.value)
     made.write(folder, "hubspot.csv", made.hubspot(company))
     mapped = {**ADS, "columns": {"spend": "Costs"}}
-    with pytest.raises(DataError, match=r'no column "Costs", which history.source.1.columns.spend names') as wrong:
+    with pytest.raises(
+        DataError, match=r'no column "Costs", which history.source.1.columns.spend names'
+    ) as wrong:
         read_history(study_of(folder, [mapped, GA4], CONTACTS, **HUBSPOT))
     assert 'did you mean "Cost"?' in str(wrong.value)
 
@@ -386,7 +404,9 @@ def test_files_that_end_apart_are_asked_about(company: made.Company, folder: Pat
     """Ads that stop two months before the analytics: exported earlier, or nothing spent?"""
     early = replace(company, cents={k: v for k, v in company.cents.items() if k[0] < date(2025, 11, 1)})
     made.write(folder, "ads.csv", made.google_ads(early))
-    with pytest.raises(StudyError, match=r"the rows of ads.csv end with 2025-10, and others go on to 2025-12") as caught:
+    with pytest.raises(
+        StudyError, match=r"the rows of ads.csv end with 2025-10, and others go on to 2025-12"
+    ) as caught:
         read_history(study_of(folder, [ADS, GA4], CONTACTS, **HUBSPOT))
     assert 'through = "2025-12"' in str(caught.value)
     history = read_history(study_of(folder, [{**ADS, "through": "2025-12"}, GA4], CONTACTS, **HUBSPOT))
