@@ -333,6 +333,13 @@ class _Asking(Draft):
     doubts: list[Question] = field(default_factory=list)
     notes: list[Text] = field(default_factory=list)
 
+    def sources(self) -> list[str]:
+        """The files of [[history.source]], in their order."""
+        named = [
+            key.value for key in self.keys if key.table.startswith("history.source#") and key.name == "file"
+        ]
+        return [str(tomllib.loads(f"x = {value}")["x"]) for value in named]
+
 
 def _money(draft: _Asking, looks: Sequence[Look], ask: Answer | None) -> None:
     """The currency: of signs, titles or a column of it; else it is asked for."""
@@ -595,7 +602,7 @@ def _ways_out(
 
 def _ways(draft: _Asking, said: Text, looks: Sequence[Look]) -> list[tuple[str, str]]:
     """Keys with their values in TOML that one message names, those that were not tried before."""
-    ways = [(_own(key, typed(said), looks), value) for key, value in proposed(DataError(said))]
+    ways = [(_own(draft, key, typed(said), looks), value) for key, value in proposed(DataError(said))]
     ways = [(key, value) for found in ways for key, value in _inner(*found)]
     ways = [
         (key, value) for key, value in ways if not key.startswith("history.source.")
@@ -619,12 +626,15 @@ def _names(said: Text) -> list[str]:
     return list(said.values.get("names", ())) if isinstance(said, Message) else []
 
 
-def _own(key: str, text: str, looks: Sequence[Look]) -> str:
+def _own(draft: _Asking, key: str, text: str, looks: Sequence[Look]) -> str:
     """A key of reading as that of the file that it is about, where there are several files."""
     names = [look for look in looks if look.role != "retention" or len(looks) > 1]
     start, _, name = key.rpartition(".")
     if start != "history.read" or len(names) < 2:
         return key
+    sources = draft.sources()
+    if number := next((n for n, file in enumerate(sources, start=1) if text.startswith(f"{file}:")), 0):
+        return f"history.source#{number}.read.{name}"
     role = next((look.role for look in names if text.startswith(f"{look.file}:")), None)
     return f"history.read.{role}.{name}" if role else key
 

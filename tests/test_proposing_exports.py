@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import exports_fixture as made
@@ -69,6 +70,32 @@ def test_contacts_ads_and_analytics_become_one_study(company: made.Company, tmp_
     assert float(np.nansum(read.counts["visitors"].values)) == visits
     assert round(float(np.nansum(read.counts["spend"].values)) * 100) == sum(company.cents.values())
     assert int(read.counts["leads"].sum()) == len(company.leads)
+
+
+def test_what_one_of_several_files_leaves_open_is_asked_for_that_file(company: made.Company, tmp_path: Path):
+    """A German export in which 1.200 may be two things, beside an English one: a key of its source alone."""
+    made.write(tmp_path, "hubspot.csv", made.hubspot(company))
+    made.write(tmp_path, "ads.csv", made.google_ads(company))
+    sessions = {key: 1000 + 10 * n for key, n in company.sessions.items()}
+    german = made.ga4(replace(company, sessions=sessions), "de", delimiter=";").splitlines()
+    keep = [line for line in german if "Grand total" not in line]
+    cells = [line.split(";") for line in keep]
+    marked = [
+        [*row[:2], f"{int(row[2]):,}".replace(",", "."), "1", "1"] if row[0].isdigit() else row
+        for row in cells
+    ]
+    made.write(tmp_path, "ga4.csv", "\n".join(map(";".join, marked)))
+    made_of = proposed(tmp_path, "hubspot.csv", "ads.csv", "ga4.csv")
+    assert [doubt.key for doubt in made_of.doubts] == ["history.source#2.read.thousands"]
+    written = (tmp_path / "hubspot.toml").read_text(encoding="utf-8")
+    assert '# read.thousands = "."' in written
+    settled = written.replace('# read.thousands = "."', 'read.thousands = "."')
+    (tmp_path / "hubspot.toml").write_text(settled, encoding="utf-8")
+    read = read_history(load_study(tmp_path / "hubspot.toml"))
+    visits = sum(n for (_, group), n in sessions.items() if group != "Paid Search") + sum(
+        company.clicks.values()
+    )
+    assert float(np.nansum(read.counts["visitors"].values)) == visits
 
 
 def test_groups_that_ads_bring_too_are_told(company: made.Company, tmp_path: Path):

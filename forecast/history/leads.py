@@ -341,7 +341,7 @@ def _of_leads(study: Study, sources: Sequence[_Source]) -> Mapping[str, str]:
 
 def _rules(study: Study, sources: Sequence[_Source]) -> Rules | None:
     """The rules that say which channel a lead is of, where any holds for the file of leads."""
-    return mapping_of(study, sources[0].file.header) if study.history.maps else None
+    return mapping_of(study, sources[0].name, sources[0].file.header) if study.history.maps else None
 
 
 def _found(

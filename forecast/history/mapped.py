@@ -124,7 +124,7 @@ def _read_one(study: Study, number: int, spec: SourceSpec, stages: tuple[str, ..
     layout = _layout(study, number, spec, stages)
     grid = read_grid(study.folder / spec.file, spec.file, layout.ask)
     header = grid.header
-    rules = mapping_of(study, header)
+    rules = mapping_of(study, spec.file, header)
     if rules is not None:
         layout = replace(layout, columns={**layout.columns, "channel": BY_RULES})
     wanted = [column for column in layout.ask.wanted if rules is None or column.name != "channel"]
@@ -213,20 +213,20 @@ def _agreeing(grid: Grid, totals: Grid, measures: Mapping[str, int], layout: Lay
 
 
 def _last_day(grid: Grid, period: int, layout: Layout) -> np.datetime64:
-    """The last day that a file tells of: of rows of whole periods, the last of the period."""
+    """The last day that a file tells of: of rows of whole periods, the last of the period.
+
+    Rows are of single days where a period has two of them or more.
+    """
     form = date_form(grid, [period], layout.ask, kind=layout.kind)
     column = to_periods(grid, period, layout.kind, form, layout.ask)
-    starts = column.starts[~np.isnat(column.starts)]
-    if not starts.size:
+    told = ~np.isnat(column.starts)
+    if not told.any():
         return np.datetime64("NaT", "D")
-    days = column.days[~np.isnat(column.days)]
-    firsts = np.asarray(days == starts[: days.size]) if days.size == starts.size else np.zeros(1, dtype=bool)
-    single = days.size > 0 and not firsts.all()
-    return (
-        days.max()
-        if single
-        else np.datetime64(shift(starts.max(), 1, layout.kind), "D") - np.timedelta64(1, "D")
-    )
+    days = np.unique(column.days[told & ~np.isnat(column.days)])
+    starts = np.unique(column.starts[told])
+    if days.size > starts.size:
+        return np.datetime64(days.max(), "D")
+    return np.datetime64(shift(starts.max(), 1, layout.kind), "D") - np.timedelta64(1, "D")
 
 
 def _by_rules(grid: Grid, rules: Rules | None) -> Grid:
@@ -375,7 +375,7 @@ def _once(study: Study, parts: Sequence[_Part]) -> tuple[list[_Part], list[Check
             else:
                 mine = np.isin(rows.channels.astype(str), names)
                 total = float(np.nansum(rows.measures[measure][mine]))
-                text = "{measure:stage} of {names:list.6}: {others}, and not the {sum:given} of {file}, which are the same"
+                text = "{measure:stage} of {names:list.6}: {others}, and not the {sum:given} of {file}, the same ones"
                 said.append(message(text, sum=round(total, 6), **told))
                 rows = _without(rows, measure, mine)
         for key in own:

@@ -72,8 +72,10 @@ def by_rules(rows: LeadRows, rules: Rules, file: str) -> RuledLeads:
         counted[fit.rules] += n
         examples.setdefault(fit.rules, rules.said(cells))
         if out:
-            kinds[rules.said(cells)] = sums
-            lonely[rules.said(cells)] = [tuple(raw)]
+            said = rules.said(cells)
+            before = kinds.get(said, {})
+            kinds[said] = {name: value + before.get(name, 0.0) for name, value in sums.items()}
+            lonely.setdefault(said, []).append(tuple(raw))
             lost.update({"rows": n, **sums})
     if whole["rows"] and lost["rows"] == whole["rows"]:
         raise DataError(message(NONE_FITS, file=file, kinds=list(kinds)))

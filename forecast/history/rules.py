@@ -14,12 +14,13 @@ from functools import cached_property
 from forecast.errors import StudyError
 from forecast.read import folded, place_of_key
 from forecast.study import KEYS, MapSpec, Study, nearest
-from forecast.words import PASS, REVIEW, Check, Text, message
+from forecast.words import PASS, REVIEW, Check, Text, clean, message
 
 RULES = "Channels by rules"
 NONE_FITS = "{file}: no row fits a rule of history.map: {kinds:list.3}; correct the patterns, or set history.unmapped."
 UNRULED = "no rule of history.map fits: {said}"
 MUCH = 0.01  # of the money, or of what is counted, that no rule fits: more is asked about
+LONGEST = 80  # signs of a cell that a message shows
 NAMED = 20  # rows of one kind that are named, those with most money first
 
 
@@ -68,17 +69,20 @@ class Rules:
 
     def said(self, cells: tuple[str, ...]) -> str:
         """A row's cells as a message names them: `Campaign "Brand"`."""
-        told = [f'{title} "{cell}"' for title, cell in zip(self.titles.values(), cells, strict=True)]
+        told = [
+            f'{title} "{clean(cell if len(cell) <= LONGEST else cell[:LONGEST] + "...")}"'
+            for title, cell in zip(self.titles.values(), cells, strict=True)
+        ]
         return ", ".join(told)
 
 
-def mapping_of(study: Study, header: Sequence[str]) -> Rules | None:
-    """The rules of a study that hold for a file with this header; None where none does."""
+def mapping_of(study: Study, file: str, header: Sequence[str]) -> Rules | None:
+    """The rules of a study that hold for a file, by its name and its header; None where none does."""
     found = []
     titles: dict[int, str] = {}
     for number, spec in enumerate(study.history.maps, start=1):
         places = {name: place_of_key(name, header) for name in spec.when}
-        if None in places.values():
+        if None in places.values() or spec.file not in (None, file):
             continue
         titles |= {at: " ".join(header[at].split()) for at in places.values() if at is not None}
         asked = tuple(
@@ -98,23 +102,24 @@ def check_columns(study: Study, headers: Mapping[str, Sequence[str]]) -> None:
     problems: list[Text] = []
     every = [title for header in headers.values() for title in header if title.strip()]
     for number, spec in enumerate(study.history.maps, start=1):
+        own = {file: header for file, header in headers.items() if spec.file in (None, file)}
         absent = {
             name: study.place(f"history.map.{number}.when.{name}")
             for name in spec.when
-            if all(place_of_key(name, header) is None for header in headers.values())
+            if all(place_of_key(name, header) is None for header in own.values())
         }
         text = '{place}: no file has a column "{name}" (a title, or one of {keys}); {files:parts}{guess}'
         for name, place in absent.items():
             has = "{file} has {titles:list.12}"
             files = [
                 message(has, file=file, titles=[" ".join(title.split()) for title in header if title.strip()])
-                for file, header in headers.items()
+                for file, header in own.items()
             ]
             told = {"keys": list(KEYS), "files": files}
             problems.append(
                 message(text, place=place, name=name, guess=nearest(name, [*every, *KEYS]) or ".", **told)
             )
-        whole = any(_holds(spec, header) for header in headers.values())
+        whole = any(_holds(spec, header) for header in own.values())
         if not absent and not whole:
             text = "{place}: no file has all of these columns ({names}); a rule holds for files that have them all"
             place = study.place(f"history.map.{number}.when")

@@ -85,7 +85,7 @@ def _rules(leads: Look, files: Sequence[Look]) -> tuple[list[Key], list[Text]]:
             ]
             number += 1
             why = message("every other campaign of {file}", file=look.file)
-            keys += _rule(number, BY_CLICK, key, ["*"], why)
+            keys += _rule(number, BY_CLICK, key, ["?*"], why)
             continue
         counted = _values(look, key)
         if len(counted) > MOST_VALUES:

@@ -99,9 +99,11 @@ def _line(key: Key) -> Iterator[str]:
 def place_of(key: str) -> tuple[str, str]:
     """The table of the file that a dotted key stands in, and its name there.
 
-    >>> place_of("history.read.activity.dates")
-    ('history.read', 'activity.dates')
+    >>> place_of("history.read.activity.dates"), place_of("history.source#2.read.dates")
+    (('history.read', 'activity.dates'), ('history.source#2', 'read.dates'))
     """
+    if several := re.match(r"([\w.]+#\d+)\.(.+)", key):
+        return several[1], several[2]
     table = next(
         (
             t
@@ -123,7 +125,8 @@ def _frozen(value: Any) -> Any:
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *tables, name = key.split(".")
     for table in tables:
-        values = values.setdefault(table, {})
+        whole, several, number = table.partition("#")
+        values = values[whole][int(number) - 1] if several else values.setdefault(table, {})
     if isinstance(value, dict) and isinstance(values.get(name), dict):
         values[name] = {**values[name], **value}
     else:

@@ -38,9 +38,11 @@ class MapSpec(Table):
 
     `when`: patterns by name of column, one or several of which each must fit the whole cell, in any case. `*` stands
     for any text, `?` for one sign; "" is an empty cell. A name is that of the file, or one of `forecast.study.KEYS`.
+    `file`: the only one that it holds for (None: all that have its columns).
     """
 
     channel: Name
+    file: str | None = None
     when: Annotated[dict[str, Patterns], Field(min_length=1)]
 
 
@@ -61,6 +63,14 @@ class SourceSpec(Table):
     through: Label | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     read: ReadSpec | None = None
+
+
+def rule_problems(maps: Sequence[MapSpec], files: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with the files that rules name; `files`: of the study."""
+    for number, spec in enumerate(maps, start=1):
+        if spec.file is not None and spec.file not in files:
+            text = f'expected a file of the history ({", ".join(files)}); came "{spec.file}"'
+            yield Problem(f"history.map.{number}.file", text + nearest(spec.file, files))
 
 
 def mapping_problems(

@@ -48,7 +48,7 @@ from forecast.study.file import (
     window_problems,
 )
 from forecast.study.known import EventSpec, ShiftSpec, known_problems
-from forecast.study.mapping import MapSpec, Patterns, SourceSpec, mapping_problems
+from forecast.study.mapping import MapSpec, Patterns, SourceSpec, mapping_problems, rule_problems
 from forecast.study.market import KINDS
 from forecast.study.money import BudgetSpec, EconomicsSpec
 from forecast.study.options import (
@@ -422,6 +422,8 @@ class Study(Table):
         found += mapping_problems(
             self.history.sources, self.history.reached, self.funnel.stages, self.history.period
         )
+        ruled = [self.history.leads or "", *(source.file for source in self.history.sources)]
+        found += rule_problems(self.history.maps, ruled)
         found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
         found += known_problems(self.events, self.changes, self.funnel.stages, self.history.period)
         refuse(found)

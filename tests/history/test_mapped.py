@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from forecast.errors import DataError, ForecastError, StudyError
-from forecast.history import History, audit_history, read_history, what_was_read
+from forecast.history import History, audit_history, read_history, read_lead_rows, what_was_read
 from forecast.study import Study, load_study
 
 STAGES = ("visitors", "leads", "qualified", "won")
@@ -356,6 +356,49 @@ def test_no_rule_at_all_keeps_the_names_of_the_files(company: made.Company, fold
     is_the_truth(history, company)
 
 
+def test_a_rule_may_hold_for_one_file(company: made.Company, folder: Path):
+    """The same column in two files: a rule that names one of them leaves the other alone."""
+    text = made.hubspot(company).replace("First Name", "Campaign").splitlines()
+    made.write(folder, "hubspot.csv", "\n".join(text))  # every contact has a campaign called "A"
+    asked = {"leads": "hubspot.csv", "preset": "hubspot"}
+    history = read_history(study_of(folder, [ADS, GA4], CONTACTS, **asked))
+    assert float(history.counts["leads"].sel(channel="Paid Search").sum()) == len(company.leads)
+    maps = [{"channel": channel, "when": when} for channel, when in CONTACTS]
+    maps[0] |= {"file": "ads.csv"}
+    maps[1] |= {"file": "ads.csv"}
+    study = study_of(folder, [ADS, GA4], [], **{**asked, "map": tuple(maps)})
+    is_the_truth(read_history(study), company)
+    with pytest.raises(ValueError, match=r'came "add.csv"; did you mean "ads.csv"'):
+        study_of(folder, [ADS, GA4], [], **{**asked, "map": ({**maps[0], "file": "add.csv"},)})
+
+
+def test_files_of_any_size_are_ruled_alike(
+    company: made.Company, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Leads and log as DuckDB reads large files: the same history, and single leads have the channels of the rules."""
+    monkeypatch.setattr("forecast.read.relation.MODERATE", 10)
+    is_the_truth(read_history(salesforce(folder, company)), company)
+    ours, _ = read_lead_rows(salesforce(folder, company))
+    assert ours["channel"].tolist() == [lead.channel for lead in company.leads]
+    qualified = [None if lead.qualified is None else lead.qualified.isoformat() for lead in company.leads]
+    assert [None if str(day) == "NaT" else str(day)[:10] for day in ours["qualified"]] == qualified
+
+
+def test_weeks_and_quarters_are_added_up_too(company: made.Company, folder: Path):
+    """Days come to the periods of the study; what a campaign cost in all is the same."""
+    for period, n in (("week", 53), ("quarter", 4)):
+        history = read_history(study_of(folder, [ADS, GA4], CONTACTS, period=period, **HUBSPOT))
+        assert len(history.labels) in (n, n - 1)  # the last week of the year is not over
+        first = [day for day, _ in company.cents if _before(day, history.labels[-1], period)]
+        cents = sum(value for (day, _), value in company.cents.items() if day in set(first))
+        assert round(float(np.nansum(history.counts["spend"].values)) * 100) == cents
+
+
+def _before(day: date, label: str, period: str) -> bool:
+    year, week, _ = day.isocalendar()
+    return period == "quarter" or f"{year}-W{week:02d}" <= label
+
+
 # ----------------------------------------------------------------------------------------------------- odd and hostile
 
 
@@ -451,6 +494,19 @@ def test_leads_without_a_source_have_no_channel(company: made.Company, folder: P
     history = read_history(study_of(folder, [ADS, GA4], CONTACTS, **HUBSPOT))
     assert float(history.counts["leads"].sel(channel="(blank)").sum()) == 1
     assert checks(history)["Channels by rules"].startswith("PASS")
+
+
+def test_names_that_steer_a_screen_are_shown_as_they_are_written(company: made.Company, folder: Path):
+    """A campaign with signs that act: they are written out in what is said, and never long."""
+    name = "\x1b[31mRed" + "x" * 500
+    made.write(folder, "ads.csv", made.google_ads(company).replace("Competitors", name))
+    maps = [rule for rule in CONTACTS if rule != ("Paid Search", {"campaign": "?*"})]
+    history = read_history(study_of(folder, [ADS, GA4], maps, **HUBSPOT))
+    ads = next(read for read in history.files if read.file == "ads.csv")
+    told = " ".join(str(out.reason) for out in ads.left_out)
+    assert "\\u001b[31mRed" in told
+    assert "\x1b" not in told
+    assert len(told) < 600
 
 
 @pytest.mark.parametrize(
