@@ -105,12 +105,12 @@ def made_company(seed: int = 5) -> Company:
     leads: list[Lead] = []
     for day in days:
         for channel in CALLED:
-            for _ in range(int(rng.poisson(0.25))):
+            for _ in range(int(rng.poisson(0.15))):
                 campaign = str(rng.choice(CAMPAIGNS[channel])) if channel in CAMPAIGNS else ""
                 leads.append(_lead(rng, len(leads) + 1001, channel, campaign, day))
     cents, clicks = {}, {}
     told = [
-        day for day in days if day.day % 4 == 1 or (day + timedelta(days=1)).day == 1
+        day for day in days if day.day % 8 == 1 or (day + timedelta(days=1)).day == 1
     ]  # and nothing between
     for day in told:
         for names in CAMPAIGNS.values():

@@ -238,7 +238,7 @@ WORDS = (
     "preview", "sampling", "divergences", "scatter", "written", "columns", "periods", "currency", "outcome", "joined",
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
     "P(win)", "P(below)", "P(target)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet",
-    "header",    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
+    "header",    "comma", "semicolon", "tab", "counts", "deals", "changes", "activity", "plan", "retention", "year",
     "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
     "(default)", "all", "yes", "chance",
     "spend planned then", "spend as last year",

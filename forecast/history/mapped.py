@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +71,10 @@ class _Part:
     header: tuple[str, ...]
 
 
-def read_sources(study: Study, stages: tuple[str, ...]) -> Sources:
+def read_sources(study: Study, stages: tuple[str, ...], *, today: date | None = None) -> Sources:
     """Read the files of `history.source`; `stages` are those before leads.
+
+    The period of `today` is not over: it is left out, unless `history.through` asks for it.
 
     Raises DataError for what is wrong in a file, and StudyError where two files give the same and the study does not
     say what that means, or where they end in different periods.
@@ -85,9 +88,10 @@ def read_sources(study: Study, stages: tuple[str, ...]) -> Sources:
     if problems:
         raise DataError(problems)
     parts, checks = _once(study, parts)
-    ends = _ends(study, parts)
-    parts = [_until(part, end) for part, end in zip(parts, ends, strict=True)]
-    rows = _joined(parts, ends, study.history.period)
+    ends = _ends(study, parts, today)
+    kind = study.history.period
+    parts = [_until(part, end, kind) for part, end in zip(parts, ends, strict=True)]
+    rows = _joined(parts, ends, kind)
     found = tuple(check for part in parts for check in part.rows.found)
     return Sources(
         replace(rows, found=(*found, *checks)),
@@ -403,7 +407,7 @@ def _without(rows: Rows, measure: str, mine: NDArray[np.bool_]) -> Rows:
     return replace(replace(rows, measures=measures).where(~empty), read=told.read)
 
 
-def _ends(study: Study, parts: Sequence[_Part]) -> list[np.datetime64]:
+def _ends(study: Study, parts: Sequence[_Part], today: date | None) -> list[np.datetime64]:
     """The last period of each file that is used.
 
     Raises StudyError where they differ, and nothing says what a file that ends before the others means.
@@ -411,6 +415,8 @@ def _ends(study: Study, parts: Sequence[_Part]) -> list[np.datetime64]:
     kind, spec = study.history.period, study.history
     _, asked = spec.window()
     days = max(part.last for part in parts)
+    if today is not None:
+        days = min(days, np.datetime64(today, "D") - np.timedelta64(1, "D"))
     last = parse_period(str(days), kind)
     over = days >= np.datetime64(shift(last, 1, kind), "D") - np.timedelta64(1, "D")
     most = last if over or asked == last else np.datetime64(shift(last, -1, kind), "D")
@@ -426,7 +432,7 @@ def _ends(study: Study, parts: Sequence[_Part]) -> list[np.datetime64]:
             end = max(own, end)
         ends.append(min(end, most))
     least = min(ends)
-    wanted = max(ends) if asked is None else asked
+    wanted = max(ends) if asked is None else min(asked, max(ends))
     text = (
         "{place}: the rows of {file} end with {end}, and others go on to {wanted}: where it was exported after that "
         'and nothing came any more, set through = "{wanted}" for this file; else history.through = "{end}" in the study'
@@ -442,14 +448,14 @@ def _ends(study: Study, parts: Sequence[_Part]) -> list[np.datetime64]:
     return ends
 
 
-def _until(part: _Part, end: np.datetime64) -> _Part:
+def _until(part: _Part, end: np.datetime64, kind: str) -> _Part:
     """A file without rows after a period that was not over."""
     late = part.rows.starts > end
     if not late.any():
         return part
     kept = part.rows.where(~late)
     numbers = tuple(np.unique(part.rows.numbers[late]).tolist())
-    why = message("after {edge}: the next period was not over", edge=str(end)[:7])
+    why = message("after {edge}: the next period was not over", edge=period_label(end, kind))
     read = kept.read and replace(
         kept.read, left_out=(*kept.read.left_out, LeftOut(why, len(numbers), numbers))
     )

@@ -286,7 +286,7 @@ def _from_leads(study: Study, today: date | None) -> History:
     from forecast.history.leads import read_leads  # DuckDB, where there are leads
 
     before = stages[: len(stages) - len(own)]
-    sources = read_sources(study, before) if spec.sources else None
+    sources = read_sources(study, before, today=today) if spec.sources else None
     leads = read_leads(study, today=today)
     rows = sources.rows if sources else _read_activity(study, before, set(leads.groups["channel"]))
     if sources is not None:
