@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
-from forecast.history.counts import Layout, Rows, beside, rows_of
+from forecast.history.counts import ROWS_NAMED, Layout, Rows, beside, rows_of
 from forecast.history.history import MONEY
 from forecast.history.rows import sum_tolerance
 from forecast.history.rules import NONE_FITS, UNRULED, Ruled, Rules, listed, mapping_of
@@ -180,7 +180,7 @@ def _without_totals(grid: Grid, period: int) -> tuple[Grid, Grid]:
     rest, totals = of(True), of(False)
     if not totals.rows:
         return rest, totals
-    said = LeftOut("a total of the export", len(totals.rows), tuple(totals.numbers))
+    said = LeftOut(message("a total of the export"), len(totals.rows), tuple(totals.numbers))
     return replace(rest, left_out=(*rest.left_out, said)), totals
 
 
@@ -307,7 +307,7 @@ def _without_rule(
     told: list[LeftOut] = []
     for kinds_of_it, text in listed(kinds, MONEY):
         own = sorted(number for kind in kinds_of_it for number in numbers[kind])
-        told.append(LeftOut(message(UNRULED, said=text), len(own), tuple(own)))
+        told.append(LeftOut(message(UNRULED, said=text), len(own), tuple(own[:ROWS_NAMED])))
     return told
 
 
@@ -336,7 +336,8 @@ def _dropped(rows: Rows, out: NDArray[np.bool_], why: str, **told: object) -> Ro
             for each, values in rows.measures.items()
         ]
         numbers = tuple(np.unique(rows.numbers[mine]).tolist())
-        left.append(LeftOut(message(why, name=name, sums=sums, **told), len(numbers), numbers))
+        reason = message(why, name=name, sums=sums, **told)
+        left.append(LeftOut(reason, len(numbers), numbers[:ROWS_NAMED]))
     read = kept.read and replace(kept.read, left_out=(*kept.read.left_out, *left))
     return replace(kept, read=read)
 
@@ -457,7 +458,7 @@ def _until(part: _Part, end: np.datetime64, kind: str) -> _Part:
     numbers = tuple(np.unique(part.rows.numbers[late]).tolist())
     why = message("after {edge}: the next period was not over", edge=period_label(end, kind))
     read = kept.read and replace(
-        kept.read, left_out=(*kept.read.left_out, LeftOut(why, len(numbers), numbers))
+        kept.read, left_out=(*kept.read.left_out, LeftOut(why, len(numbers), numbers[:ROWS_NAMED]))
     )
     return replace(part, rows=replace(kept, read=read))
 
