@@ -74,8 +74,11 @@ def join(leads: LeadRows, deals: LeadRows, *, leave_out: bool) -> Joined:
         )
     text = "{found:whole} of {all:whole} deals joined to leads of {leads} on {title}"
     note = message(text, found=found, all=n_deals, **told)
-    sql = f'SELECT l.*, d.* EXCLUDE ("key") FROM {leads.rows} l LEFT JOIN joined_deals d ON l."v_lead_id" = d."key"'
-    relation = replace(leads, sql=sql, cells={**deals.cells, **leads.cells})
+    both = f'{leads.rows} LEFT JOIN joined_deals d ON "v_lead_id" = d."key"'
+    sql = f'SELECT leads_read.*, d.* EXCLUDE ("key") FROM {both}'
+    theirs = tuple(name for name in deals.names if not name.endswith("_lead_id"))
+    cells, names = {**deals.cells, **leads.cells}, (*leads.names, *theirs)
+    relation = replace(leads, sql=sql, cells=cells, names=names)
     return Joined(relation, tuple(problems), tuple(left_out), (note,), found)
 
 

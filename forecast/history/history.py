@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,9 @@ from forecast.periods import (
 from forecast.read import FileRead
 from forecast.study import UNATTRIBUTED
 from forecast.words import Check
+
+if TYPE_CHECKING:
+    from forecast.history.snapshots import Snapshots
 
 MONEY = ("spend", "revenue")
 BESIDE = (
@@ -92,6 +95,7 @@ class History:
     likewise no part of the content.
     schedule (leads only): units in the stage before the last of which the date of moving is known in advance, by
     channel, period `entered`, `scheduled`, `ended` (won or lost; NaT: open), whether `won`, and how many (`n`).
+    copies: how earlier days are read, of data that change after the fact (`history.snapshots`); no part of the content.
     attributed: whether units are counted by channel. If not, all stand in the channel BASE; the others have spend.
 
     Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
@@ -112,6 +116,7 @@ class History:
     attributed: bool = True
     schedule: pd.DataFrame = field(default_factory=lambda: no_schedule())  # noqa: PLW0108 - defined below
     courses: Mapping[str, Courses] = field(default_factory=dict)
+    copies: Snapshots | None = None
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
@@ -418,8 +423,11 @@ class History:
     def as_of(self, period: np.datetime64 | str) -> History:
         """The history as it was known at the end of `period` (a start or a label): nothing that came later is in it.
 
-        Raises DataError for a period outside the history, and for cohort counts at any period but the last: what had
-        become of a cohort by then is not in such a table.
+        Where copies of earlier days are kept it is read from the one of that time, so that what was edited later is not
+        in it either. Without them it is what is believed today, less what happened later.
+
+        Raises DataError for a period outside the history, for one of which no copy was made, and for cohort counts
+        without copies at any period but the last: what had become of a cohort by then is not in such a table.
         """
         end = (
             parse_period(period, self.period)
@@ -434,12 +442,20 @@ class History:
             )
         if n == self.periods.size:
             return self
+        if self.copies is not None:
+            day = last_day_of(self.periods[n - 1], self.period).astype(object)
+            return self.copies.past(self.labels[0], self.labels[n - 1], day)
         if self.counting == "cohort":
             raise DataError(
                 f"as of {self.labels[n - 1]}: counts by cohort cannot be taken back to an earlier period, because they "
                 "do not say when each lead became a customer. Use calendar counts or a file of leads for that."
             )
         return self._cut(n)
+
+    def tells(self, period: np.datetime64) -> bool:
+        """Whether `as_of` can say what was known at the end of a period: copies of that time may not be kept."""
+        day = last_day_of(period, self.period).astype(object)
+        return self.copies is None or period == self.last or self.copies.of_period(day) is not None
 
     def _cut(self, n: int) -> History:
         counts = self.counts.isel(period=slice(0, n))
@@ -449,7 +465,8 @@ class History:
         deals = self.deals[self.deals["period"] <= np.datetime64(self.periods[n - 1], "ns")].reset_index(
             drop=True
         )
-        valued = self.counting != "leads" or bool(deals["amount"].notna().any())
+        singly = self.counting == "leads" and len(self.deals)  # amounts may be known as sums alone
+        valued = not singly or bool(deals["amount"].notna().any())
         names = [str(name) for name in counts.data_vars]
         gone = [name for name in names if name not in stages and not any_recorded(counts, name)]
         gone += ["revenue"] if "revenue" in counts and "revenue" not in gone and not valued else []

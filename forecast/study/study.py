@@ -26,6 +26,7 @@ from forecast import periods
 from forecast.errors import StudyError
 from forecast.speech import ENGLISH, check_language, check_locale
 from forecast.study.crm import PRESETS
+from forecast.study.database import HELD, DatabaseSpec, SnapshotsSpec, place_problems
 from forecast.study.file import (
     Label,
     Name,
@@ -38,6 +39,7 @@ from forecast.study.file import (
     as_days,
     drop_unknown,
     explain,
+    files_of,
     is_amount,
     nearest,
     not_one,
@@ -106,6 +108,10 @@ MOST_DELAY = (
     731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
 )
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "refunds", "recurring", "currency")
+KEPT_COLUMNS = {
+    "column": ("exported",),
+    "log": ("field", "changed_at", "value"),
+}  # of snapshots, by how they are kept
 
 
 class HistorySpec(Table):
@@ -122,6 +128,8 @@ class HistorySpec(Table):
     is read, and money below 0 is meant (refunds, credit notes).
     `spend_columns`: of sales that are counted in total alone, the column of spend of each channel.
     `order` "any": a stage may have been reached before the one before it; it is counted with it then.
+    `database`: what is in no file; its names then stand in `counts`, `leads` and `activity`. `snapshots`: how copies of
+    earlier days are kept.
     """
 
     counts: str | None = None
@@ -145,10 +153,12 @@ class HistorySpec(Table):
     net_revenue: bool = False
     spend_columns: dict[str, str] = Field(default_factory=dict)
     order: Literal["strict", "any"] = "strict"
+    database: DatabaseSpec | None = None
+    snapshots: SnapshotsSpec | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources, found = ("counts", "leads"), []
+        sources, found = ("counts", "leads"), list(place_problems(self))
         if wrong := not_one(sources, self.given(sources)):
             found.append(Problem("", wrong))
         if self.leads is None:
@@ -168,6 +178,10 @@ class HistorySpec(Table):
         found += window_problems(self.period, ("from", self.from_), ("through", self.through))
         refuse(found)
         return self
+
+    def stored(self, role: str) -> bool:
+        """Whether what a role reads is in the database, and no file."""
+        return self.database is not None and role in HELD and getattr(self.database, role) is not None
 
     def window(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
         """First days of the first and last period asked for; None where the study leaves it open."""
@@ -367,6 +381,7 @@ class Study(Table):
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:
         own = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
+        own += KEPT_COLUMNS.get("" if self.history.snapshots is None else self.history.snapshots.by, ())
         known = [*own, *(stage for stage in self.funnel.stages if stage not in own)]
         found = [
             Problem(
@@ -441,10 +456,14 @@ class Study(Table):
         history, spend = self.history, self.plan.spend
         planned = spend if isinstance(spend, str) and spend not in SPEND_WORDS else None
         table = self.economics.retention_table
-        named = (history.counts, history.leads, history.deals, history.activity, planned, table)
+        roles = ("counts", "leads", "deals", "activity")
+        named = [getattr(history, role) for role in roles if not history.stored(role)]
+        held = None if history.database is None else history.database.file
+        files = [file for name in (*named, held) if name is not None for file in files_of(self.folder, name)]
         return [
             *([] if self.path is None else [self.path]),
-            *(self.folder / name for name in named if name is not None),
+            *files,
+            *(self.folder / name for name in (planned, table) if name is not None),
         ]
 
     def place(self, key: str) -> str:
