@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,19 +34,24 @@ def _as_another(command: list[str]) -> list[str]:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[dict[str, str]]:
-    """Start it; gives host, port, dbname, user and password. Skips where it is not installed."""
+def server() -> Iterator[dict[str, str]]:
+    """Start it in a folder of its own, which another user may reach; gives host, port, dbname, user and password.
+
+    Skips where it is not installed.
+    """
     pytest.importorskip("psycopg", reason="psycopg is not here: pip install growth-forecast[postgres]")
     where = programs()
     if where is None:
         pytest.skip("no PostgreSQL server is here: apt-get install postgresql")
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         pytest.skip("the server refuses root, and setpriv is not here")
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as place:
+        yield from _running(Path(place), where)
+
+
+def _running(folder: Path, where: Path) -> Iterator[dict[str, str]]:
     data, secret = folder / "data", folder / "password"
     secret.write_text(PASSWORD, encoding="utf-8")
-    for place in (folder, *folder.parents):  # another user is to reach it
-        if place.stat().st_uid == os.geteuid() and place != Path(place.anchor):
-            place.chmod(place.stat().st_mode | 0o055)
     if os.geteuid() == 0:
         folder.chmod(0o777)
         secret.chmod(0o644)

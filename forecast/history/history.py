@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.history.courses import Courses
+from forecast.history.schedules import known_of, no_schedule
 from forecast.periods import (
     PERIODS_PER_YEAR,
     Periods,
@@ -98,8 +99,7 @@ class History:
     copies: how earlier days are read, of data that change after the fact (`history.snapshots`); no part of the content.
     attributed: whether units are counted by channel. If not, all stand in the channel BASE; the others have spend.
 
-    Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
-    `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `spend_now`, `paid`) and won (`priced`).
+    Facts that follow from these are worked out once and kept, read-only too.
     """
 
     counts: xr.Dataset
@@ -114,7 +114,7 @@ class History:
     files: tuple[FileRead, ...] = ()
     found: tuple[Check, ...] = ()
     attributed: bool = True
-    schedule: pd.DataFrame = field(default_factory=lambda: no_schedule())  # noqa: PLW0108 - defined below
+    schedule: pd.DataFrame = field(default_factory=no_schedule)
     courses: Mapping[str, Courses] = field(default_factory=dict)
     copies: Snapshots | None = None
 
@@ -457,6 +457,11 @@ class History:
         day = last_day_of(period, self.period).astype(object)
         return self.copies is None or period == self.last or self.copies.of_period(day) is not None
 
+    @property
+    def believed(self) -> History:
+        """The same without copies of earlier days: its pasts are what is believed of them today."""
+        return self if self.copies is None else replace(self, copies=None)
+
     def _cut(self, n: int) -> History:
         counts = self.counts.isel(period=slice(0, n))
         keep = np.flatnonzero(channels_seen(counts).any(axis=0))
@@ -484,7 +489,7 @@ class History:
             deals=deals,
             sources=self.sources,
             attributed=self.attributed,
-            schedule=_known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
+            schedule=known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
             courses={
                 stage: own.until(last_day_of(self.periods[n - 1], self.period), keep)
                 for stage, own in self.courses.items()
@@ -521,30 +526,6 @@ class History:
             digest.update(b"\nschedule ")
             digest.update(self.schedule.to_csv(index=False).encode())
         return digest.hexdigest()
-
-
-def no_schedule() -> pd.DataFrame:
-    """An empty table of units with a schedule."""
-    days = {name: pd.Series(dtype="datetime64[ns]") for name in ("entered", "scheduled", "ended")}
-    rest = {"won": pd.Series(dtype=bool), "n": pd.Series(dtype="int64")}
-    return pd.DataFrame({"channel": pd.Series(dtype="object"), **days, **rest})
-
-
-def _known_of(schedule: pd.DataFrame, last: np.datetime64) -> pd.DataFrame:
-    """The schedules of units that had entered by the period that starts `last`, and what had become of them."""
-    if not len(schedule):
-        return schedule
-    kept = schedule[schedule["entered"] <= last]
-    later = kept["ended"] > last
-    kept = kept.assign(ended=kept["ended"].mask(later), won=kept["won"] & ~later)
-    return schedule_summed(kept)
-
-
-def schedule_summed(schedule: pd.DataFrame) -> pd.DataFrame:
-    """One row for each kind of course, in order."""
-    names = ["channel", "entered", "scheduled", "ended", "won"]
-    found: pd.DataFrame = schedule.groupby(names, dropna=False, sort=True)[["n"]].sum().reset_index()
-    return found
 
 
 def no_deals() -> pd.DataFrame:

@@ -21,13 +21,12 @@ from forecast.history.history import (
     first_of,
     last_day_of,
     no_deals,
-    no_schedule,
     order_of,
     places_of_deals,
     recorded_stages,
-    schedule_summed,
     triangle,
 )
+from forecast.history.schedules import no_schedule, schedule_summed
 from forecast.periods import (
     Periods,
     period_index,

@@ -32,6 +32,7 @@ from forecast.read import (
     UNCALCULATED,
     LeftOut,
     cells_problem,
+    row_place,
     rows_text,
 )
 from forecast.words import PASS, REVIEW, Check, Text, message
@@ -522,8 +523,8 @@ class Checked:
         """Each row has an id, and none stands twice. Hashes: they fit in memory where the ids would not."""
         if self.relation.server:
             names = ", ".join(map(literal, NO_NAMES))
-            wrong = f'count(*) > 1 OR "v_lead_id" IS NULL OR "v_lead_id" IN ({names})'
-            ids = f'SELECT "v_lead_id" FROM {self.relation.rows} GROUP BY 1 HAVING {wrong} LIMIT 1'
+            broken = f'count(*) > 1 OR "v_lead_id" IS NULL OR "v_lead_id" IN ({names})'
+            ids = f'SELECT "v_lead_id" FROM {self.relation.rows} GROUP BY 1 HAVING {broken} LIMIT 1'
             return not self.relation.ask(ids).fetchall()
         hashes = self._hashes(n_rows)
         none = ", ".join(f"({text})" for text in ("NULL", *map(literal, NO_NAMES)))
@@ -550,7 +551,15 @@ class Checked:
         repeated = self.relation.ask(sql).fetchall()
         if not repeated:
             return ""
-        ids = [message(text, name=name, first=first, last=last) for first, last, name, _ in repeated]
+        ids = [
+            message(
+                text,
+                name=name,
+                first=first if last is None else row_place(first),
+                last=last and row_place(last),
+            )
+            for first, last, name, _ in repeated
+        ]
         n, cell = repeated[0][3], self.relation.cells["lead_id"]
         stand = "1 id stands" if n == 1 else message("{n:whole} ids stand", n=n)
         text = "{file}: column {title}: {stand} in more than one row: {ids}; keep one row per lead."

@@ -27,7 +27,7 @@ from forecast.read import (
     server_relation,
 )
 from forecast.stopping import scratch
-from forecast.study import POSTGRES, Study, files_of
+from forecast.study import Study, files_of, on_server
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 
@@ -52,7 +52,7 @@ class Opened:
     @property
     def server(self) -> bool:
         """Whether the leads lie on a server, where the questions go."""
-        return on_server(self.study)
+        return on_server(self.study, "leads")
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,10 @@ class Source:
     row: str
 
 
-def on_server(study: Study) -> bool:
-    """Whether the leads of a study lie in PostgreSQL."""
-    spec = study.history
-    return spec.database is not None and spec.database.kind == POSTGRES and spec.stored("leads")
-
-
 @contextmanager
 def opened_leads(study: Study, today: date | None = None, known: date | None = None) -> Iterator[Opened]:
     """DuckDB with bounded memory, nothing fetched from outside, and a folder for what does not fit; or the server."""
-    if on_server(study):
+    if on_server(study, "leads"):
         with server_of(study, str(study.history.leads)) as server:
             yield Opened(server, study, Path(), today, known=known)
         return

@@ -28,7 +28,6 @@ from forecast.history.lead_sources import (
     Source,
     line_by_line,
     numbered_else,
-    on_server,
     opened_leads,
     sources_of,
 )
@@ -46,7 +45,7 @@ from forecast.read import (
     travelled,
     with_forms,
 )
-from forecast.study import PRESETS, Preset, Study
+from forecast.study import PRESETS, Preset, Study, on_server
 from forecast.words import PASS, Check, Text, message
 
 TRAVELS = 1_000_000  # bytes of days and amounts that leave a server where the study does not ask for more
@@ -110,7 +109,7 @@ def read_lead_rows(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Raises StudyError for leads on a server: only sums leave it.
     """
-    if on_server(study):
+    if on_server(study, "leads"):
         text = (
             "{place}: what looks at single leads (scoring, segments, nurturing, rank) needs them here, and only sums "
             "leave a PostgreSQL database; export the leads to a file for that (history.leads)"

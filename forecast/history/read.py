@@ -55,7 +55,7 @@ from forecast.periods import (
     shift,
 )
 from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, names_of, read_grid, rows_text
-from forecast.study import LAST_YEAR, POSTGRES, Study, files_of, nearest
+from forecast.study import LAST_YEAR, Study, files_of, nearest, on_server
 from forecast.words import REVIEW, Text, message
 
 if TYPE_CHECKING:
@@ -590,10 +590,10 @@ def _hashes(study: Study, history: History) -> dict[str, str]:
         name = getattr(spec, role)
         if name is None:
             continue
+        if on_server(study, role):
+            found[name] = history.fingerprint()
+            continue
         if spec.stored(role) and spec.database is not None:
-            if spec.database.kind == POSTGRES:
-                found[name] = history.fingerprint()
-                continue
             name = str(spec.database.file)
         paths = files_of(study.folder, name)
         for path, own in zip(paths, names_of(paths, study.folder, name), strict=True):

@@ -67,7 +67,8 @@ class Snapshots:
         if label not in self.made:
             window = {"from_": first, "through": label}
             history = self.study.history.model_copy(update=window)
-            self.made[label] = self.read(self.study.model_copy(update={"history": history}), day)
+            made = self.read(self.study.model_copy(update={"history": history}), day)
+            self.made[label] = replace(made, copies=self)
         return self.made[label]
 
 

@@ -6,7 +6,7 @@ from .cells import Grid as Grid
 from .cells import cells_problem as cells_problem
 from .cells import first_line_of as first_line_of
 from .cells import name_text as name_text
-from .cells import row_text as row_text
+from .cells import row_place as row_place
 from .cells import rows_text as rows_text
 from .database import held_grid as held_grid
 from .database import held_relation as held_relation

@@ -65,14 +65,18 @@ class Grid:
 FILE_STEP = 10**12  # row 5 of the second of several files is number 2 * FILE_STEP + 5
 
 
-def row_text(row: object) -> Text:
+def row_place(row: int) -> Text:
+    """The number of a row; of several files that are read as one `5 of file 2`."""
+    if row < FILE_STEP:
+        return str(row)
+    return message("{row} of file {n}", row=row % FILE_STEP, n=row // FILE_STEP)
+
+
+def row_text(row: object) -> Message:
     """`row 5`, `row 5 of file 2` of several that are read as one, or `lead L5` of a database, where it is called so."""
     if isinstance(row, str):
-        return message("lead {row}", row=row) if row else "a row without an id"
-    number = int(str(row))
-    if number < FILE_STEP:
-        return message("row {row}", row=number)
-    return message("row {row} of file {n}", row=number % FILE_STEP, n=number // FILE_STEP)
+        return message("lead {row}", row=row) if row else message("a row without an id")
+    return message("row {row}", row=row_place(int(str(row))))
 
 
 def rows_text(found: Iterable[tuple[object, object]], total: int | None = None) -> Message:

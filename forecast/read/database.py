@@ -29,7 +29,7 @@ from forecast.read.grids import ZONED, check_file, quoted, too_wide
 from forecast.read.relation import Relation, plausible
 from forecast.read.sheets import plain_cell
 from forecast.study import DUCKDB, POSTGRES, DatabaseSpec, Study, is_query, name_parts, nearest
-from forecast.words import Message, message
+from forecast.words import Message, Text, message
 
 if TYPE_CHECKING:
     import duckdb
@@ -243,10 +243,10 @@ def _connected(study: Study, spec: DatabaseSpec, called: str) -> psycopg.Connect
             "holds no connection string of PostgreSQL (postgresql://... or key=value pairs); it is not shown"
         )
         raise StudyError(f"{place}: the {where} {said}") from None
-    options = {"connect_timeout": PATIENCE, "application_name": "forecast"} | given
+    options: dict[str, Any] = {"connect_timeout": PATIENCE, "application_name": "forecast"} | given
     options |= {"client_encoding": "UTF8", **spec.tls.options(study.folder)}
     try:
-        return psycopg.connect("", **options)
+        return psycopg.connect(psycopg.conninfo.make_conninfo("", **options))
     except psycopg.Error as error:
         said = _without(first_line_of(error), str(given.get("password") or ""), text)
         raise DataError(
@@ -345,9 +345,11 @@ def _attached(
     if wrong := too_wide(called, header):
         raise DataError(wrong)
     types = tuple(str(row[1]) for row in found)
-    said = {"database": "DuckDB"}
+    written: dict[str, Text] = {"database": "DuckDB"}
     columns = tuple(map(quoted, header))
-    return Relation(table, [], header, columns, types, "row_number() OVER ()", said=said, line=0, named=True)
+    return Relation(
+        table, [], header, columns, types, "row_number() OVER ()", said=written, line=0, named=True
+    )
 
 
 @contextmanager
@@ -413,7 +415,7 @@ def _streamed(
             connection.execute(f"INSERT INTO {table} SELECT * FROM streamed_piece")
             connection.unregister("streamed_piece")
     types = ("VARCHAR",) * len(columns)
-    said = {"database": "SQLite"}
+    said: dict[str, Text] = {"database": "SQLite"}
     return Relation(
         table, [], header, tuple(columns), types, "row_number() OVER ()", said=said, line=0, named=True
     )
@@ -455,7 +457,7 @@ def held_grid(study: Study, role: str) -> Grid:
     if not kept:
         raise DataError(f"{called}: has no rows; check the table, or the SELECT.")
     notes = [travelled(bytes_read)] if spec.kind == POSTGRES else []
-    said = {"database": CALLED[spec.kind]}
+    said: dict[str, Text] = {"database": CALLED[spec.kind]}
     return Grid(
         called,
         tuple(header),

@@ -12,6 +12,7 @@ from .database import DatabaseSpec as DatabaseSpec
 from .database import SnapshotsSpec as SnapshotsSpec
 from .database import is_query as is_query
 from .database import name_parts as name_parts
+from .database import on_server as on_server
 from .draft import Draft as Draft
 from .draft import Key as Key
 from .draft import named as named

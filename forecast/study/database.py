@@ -213,3 +213,9 @@ def place_problems(history: Any) -> Iterator[Problem]:
         and history.stored("leads" if history.leads else "counts")
     ):
         yield Problem("snapshots.by", 'a table has no day in its name: by = "column", with a column exported')
+
+
+def on_server(study: Any, role: str) -> bool:
+    """Whether what a role of a study reads lies on a server."""
+    history = study.history
+    return history.stored(role) and history.database.kind == POSTGRES

@@ -380,7 +380,7 @@ class Study(Table):
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:
-        own = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
+        own: tuple[str, ...] = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
         own += KEPT_COLUMNS.get("" if self.history.snapshots is None else self.history.snapshots.by, ())
         known = [*own, *(stage for stage in self.funnel.stages if stage not in own)]
         found = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecast.read import FILE_STEP
+from forecast.read import row_place
 from forecast.report.document import Listing, Part, Row, Shown, listing, named, text, value
 from forecast.tables import WHOLE, Table, records
 from forecast.words import Name, Text, message, periods, short_names, together
@@ -123,22 +123,13 @@ def _left_out(n: int, reason: Text, rows: tuple[int, ...], ids: tuple[str, ...] 
         shown_ids = [message("{id:clean}", id=each or "(blank)") for each in ids]
         return message(several, n=n, reason=reason, shown=shown_ids, left=n - len(ids))
     if rows:
-        shown = [_row(row) for row in rows[:MOST_ROWS]]
+        shown = [row_place(row) for row in rows[:MOST_ROWS]]
         left = n - len(shown)
         one, several = "{n:whole}: {reason} (row {shown:list})", "{n:whole}: {reason} (rows {shown:list})"
         if left > 0:
             several = "{n:whole}: {reason} (rows {shown:list} and {left:whole} more)"
         return message(one if n == 1 else several, n=n, reason=reason, shown=shown, left=left)
     return message("{n:whole}: {reason}", n=n, reason=reason)
-
-
-def _row(row: int) -> Text:
-    """The number of a row; of several files that are read as one, with that of its file."""
-    return (
-        message("{row} of file {n}", row=row % FILE_STEP, n=row // FILE_STEP)
-        if row >= FILE_STEP
-        else str(row)
-    )
 
 
 # ------------------------------------------------------------------------------------------------------------ totals
