@@ -1,6 +1,6 @@
 #!/bin/sh
-# outside.sh PYTHON: what `make test-outside` needs beside `make setup`. poppler-utils reads a PDF back; Chromium, driven
-# by playwright, opens the what-if page. Where one cannot be installed, the tests that need it are skipped and say so.
+# outside.sh PYTHON: what `make test-outside` needs beside `make setup`. poppler-utils reads a PDF back; a PostgreSQL
+# server holds leads; Chromium, driven by playwright, opens the what-if page. Where one cannot be installed, the tests that need it are skipped and say so.
 set -eu
 python=$1
 
@@ -16,6 +16,7 @@ apt_install() { # COMMAND PACKAGE
 }
 
 apt_install pdftotext poppler-utils
+have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || apt_install initdb postgresql
 have chromium-browser || have google-chrome || apt_install chromium chromium
 
 # The package alone: playwright's own browsers are not downloaded.

@@ -229,10 +229,12 @@ def _in_detail(
         courses = checked.courses(kind, raw, most=left)
     if amounts is None or courses is None:
         said = "days and single amounts stayed in the database; {n:whole} bytes of answers left it"
-        why = {} if detail == "periods" else {"most": TRAVELS}
-        if why:
-            said += ' (more than {most:whole} with them: history.database.detail = "days" asks for all)'
-        return found, {}, (message(said, n=server.received, **why),)
+        if detail is None:
+            said = (
+                "days and single amounts stayed in the database; {n:whole} bytes of answers left it (more than "
+                '{most:whole} with them: history.database.detail = "days" asks for all)'
+            )
+        return found, {}, (message(said, n=server.received, most=TRAVELS),)
     found = found.drop(columns=[name for name in ("money", "back", "priced", "won_n") if name in found])
     return _with_amounts(found, amounts, checked.stages[0]), courses, (travelled(server.received),)
 

@@ -367,20 +367,20 @@ def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) ->
 
 def _missing_column(column: Wanted, there: Sequence[str], file: str, role: str, row: int) -> Message:
     told = {"file": file, "ours": column.name, "there": list(there[:20]), "row": row}
-    at, has = (
-        ("{file}: row {row}: ", "the file has") if row else ("{file}: ", "it has")
-    )  # a database has no such row
     if column.mapped:
         name = column.theirs[0]
-        text = at + 'no column "{name}", which history.columns.{ours} names; ' + has + " {there}{guess}"
+        text = '{file}: row {row}: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
+        if not row:  # a table of a database has no row of titles
+            text = '{file}: no column "{name}", which history.columns.{ours} names; it has {there}{guess}'
         return message(text, name=name, guess=nearest(name, there) or ".", **told)
     remedy = 'add it, or name it in the study: history.columns = {{ {ours} = "its name in the file" }}{guess}'
     if role in UNMAPPED:
         remedy = "add it, or call it so in the file{guess}"
     elif column.spare:
         remedy = "call the one that is meant {ours}, or correct history.columns.{ours}{guess}"
+    text = "{file}: row {row}: no column {names}; the file has {there}; "
     return message(
-        at + "no column {names}; " + has + " {there}; " + remedy,
+        (text if row else "{file}: no column {names}; it has {there}; ") + remedy,
         names=" or ".join(f'"{name}"' for name in column.theirs),
         guess=nearest(column.name, there) or ".",
         **told,

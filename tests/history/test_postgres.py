@@ -189,7 +189,9 @@ def test_copies_of_earlier_days_lie_there_too(tmp_path: Path, way: str) -> None:
 
     assert history.fingerprint() == plain.fingerprint()
     assert history.as_of("2024-07").fingerprint() == plain.as_of("2024-07").fingerprint()
-    assert history.as_of("2024-07").counts["won"].sum() < history.believed.as_of("2024-07").counts["won"].sum()
+    assert (
+        history.as_of("2024-07").counts["won"].sum() < history.believed.as_of("2024-07").counts["won"].sum()
+    )
 
 
 def test_activity_beside_leads_of_a_file(tmp_path: Path) -> None:
