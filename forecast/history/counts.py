@@ -155,6 +155,7 @@ def table_of(study: Study, role: str, ask: Ask, known: date | None = None) -> tu
         paths = files_of(study.folder, name)
         grid = read_grids(chosen_files(study, role, paths, known), name, study.folder, ask)
         days = days_kept(paths) if copied(study, role, "name") else ()
+        grid = replace(grid, said={**grid.said, "snapshot": str(known or days[-1])}) if days else grid
     return known_grid(grid, study, ask, known) if copied(study, role, "column") else (grid, days)
 
 

@@ -305,12 +305,12 @@ class Checked:
 
         None where they are more than `most` bytes.
         """
-        first, trunc = self.stages[0], f"CAST(date_trunc('{kind}', {{}}) AS DATE)"
+        first = self.stages[0]
         amount = '"v_amount"' if "amount" in self.relation.cells else "CAST(NULL AS DOUBLE PRECISION)"
         keys = [
             f"coalesce(\"v_channel\", '{BLANK}') AS channel",
-            f'{trunc.format(f""" "v_{first}" """)} AS "{first}"',
-            f"{trunc.format(''' "v_won" ''')} AS won",
+            f'CAST(date_trunc(\'{kind}\', "v_{first}") AS DATE) AS "{first}"',
+            f"CAST(date_trunc('{kind}', \"v_won\") AS DATE) AS won",
             f"{amount} AS amount",
         ]
         deals = f'{self.relation.rows} WHERE "v_won" IS NOT NULL'

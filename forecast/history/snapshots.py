@@ -243,10 +243,10 @@ def _of_log(
     cases = " ".join(f"WHEN {literal(raw)} THEN {literal(ours)}" for raw, ours in fields.items())
     numbers = " ".join(f"WHEN {literal(stage)} THEN {i}" for i, stage in enumerate(stages))
     ours = f"CASE field {cases} END"
-    window = "PARTITION BY id, ours ORDER BY day {way}, stamp {way}, place {way}"
+    of_field = "PARTITION BY id, ours ORDER BY"
     ranked = (
-        f"SELECT id, ours, value, day, place, row_number() OVER ({window.format(way='DESC')}) AS age, "
-        f"row_number() OVER ({window.format(way='ASC')}) AS seq, "
+        f"SELECT id, ours, value, day, place, row_number() OVER ({of_field} day DESC, stamp DESC, place DESC) AS age, "
+        f"row_number() OVER ({of_field} day, stamp, place) AS seq, "
         f"CASE WHEN ours = '{STAGE}' THEN CASE lower(value) {numbers} END END AS k, "
         f"(ours = '{STAGE}' AND lower(value) = '{LOST}') AS gone "
         f"FROM (SELECT *, {ours} AS ours FROM ({changes}) AS changes) AS named WHERE ours IS NOT NULL"

@@ -278,9 +278,8 @@ def server_relation(server: Server, selection: str) -> Relation:
         at: plausible(f"CAST({columns[at]} AS DATE)") if kind in DAYS else "CAST(NULL AS DATE)"
         for at, kind in enumerate(kinds)
     }
-    number = "CAST({} AS DOUBLE PRECISION)"
     amounts = {
-        at: number.format("NULL" if kind == "BOOLEAN" or kind in DAYS else columns[at])
+        at: f"CAST({'NULL' if kind == 'BOOLEAN' or kind in DAYS else columns[at]} AS DOUBLE PRECISION)"
         for at, kind in enumerate(kinds)
         if kind != "VARCHAR"
     }

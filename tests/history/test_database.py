@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from held_fixture import (
     write_sqlite,
 )
 
-from forecast.errors import DataError, StudyError
+from forecast.errors import DataError, StudyError, UsageError
 from forecast.history import audit_history, read_history, read_lead_rows, what_was_read
 from forecast.study import load_study
 
@@ -287,6 +288,14 @@ def test_an_environment_variable_that_is_not_set(tmp_path: Path, monkeypatch: py
     with pytest.raises(StudyError, match="holds no connection string of PostgreSQL") as caught:
         history_in(tmp_path, database=key)
     assert SECRET not in str(caught.value)
+
+
+def test_without_the_extra_it_is_said_how_to_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psycopg comes with an extra."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    key = {"kind": "postgres", "connection": {"env": "FORECAST_DSN"}, "leads": "leads"}
+    with pytest.raises(UsageError, match=r"pip install growth-forecast\[postgres\]"):
+        history_in(tmp_path, database=key)
 
 
 def test_a_table_and_a_file_of_one_kind_are_refused(tmp_path: Path) -> None:
