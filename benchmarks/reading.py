@@ -4,8 +4,8 @@ A CSV of --leads made leads (id, channel, three dates, date of loss, amount; abo
 process of its own, in turn, --times times; told are the median of the seconds, the ratio to DuckDB in the same turn,
 and the peak memory of the process. `ours` checks every rule and every id; DuckDB and pandas only group by channel and
 months. With --with FOLDER a second checkout of this package is read beside (`before`): what a change costs. With
---postgres the same leads are read from a PostgreSQL server of its own too (tests/postgres_fixture.py), by periods alone
-and with days and single amounts, and the bytes are told that its answers had.
+--postgres the same leads are read from a PostgreSQL server of its own too (tests/postgres_fixture.py), as a study does
+that says no more, by `periods` alone, and with `days` and single amounts, and the bytes are told that its answers had.
 
     python benchmarks/reading.py                       # 2 million leads
     python benchmarks/reading.py --leads 10000000 --times 3
@@ -84,7 +84,7 @@ sessions = []
 begun = database.Server.__init__
 database.Server.__init__ = lambda self, *given: (begun(self, *given), sessions.append(self))[0]
 history = read_history(Study.model_validate({{"name": "x", "history": {{"database": {{"kind": "postgres",
-    "connection": {{"env": "BENCHMARK_DSN"}}, "leads": "leads", "detail": "DETAIL"}}}},
+    "connection": {{"env": "BENCHMARK_DSN"}}, "leads": "leads", "detail": DETAIL}}}},
     "funnel": {{"stages": ("leads", "qualified", "won")}}, "folder": Path({folder!r})}}))
 {done}
 assert int(history.counts["leads"].sum()) > 0
@@ -158,9 +158,8 @@ def main(argv: list[str] | None = None) -> None:
     if options.other:
         readers["before"] = (OURS, options.other)
     if options.postgres:
-        readers |= {
-            f"{kind} (PostgreSQL)": (SERVER.replace("DETAIL", kind), ROOT) for kind in ("periods", "days")
-        }
+        details = {"PostgreSQL": "None", "periods": "'periods'", "days": "'days'"}
+        readers |= {name: (SERVER.replace("DETAIL", detail), ROOT) for name, detail in details.items()}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         duckdb.connect().execute(MADE.format(n=options.leads, path=folder / "leads.csv"))

@@ -214,7 +214,7 @@ def server_of(study: Study, called: str) -> Iterator[Server]:
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         server = Server(connection, called)
-        for key, value in (("statement_timeout", str(int(spec.timeout * 1000))), ("timezone", "UTC")):
+        for key, value in (("statement_timeout", str(max(int(spec.timeout * 1000), 1))), ("timezone", "UTC")):
             server.execute("SELECT set_config($1, $2, true)", [key, value])
         server.received = 0
         yield server
