@@ -47,6 +47,7 @@ from forecast.fit import (
 from forecast.history import History, read_history
 from forecast.leads import rank_leads, read_lead_table, with_returns
 from forecast.outputs import LEFT_OUT_FILE, CsvForm, csv_form, files_of
+from forecast.periods import parse_period
 from forecast.planning import Forecast, check_compared, forecast, gain_check, judge, to_look_at
 from forecast.progress import Clock, Progress, Silent
 from forecast.report import (
@@ -61,7 +62,7 @@ from forecast.report import (
 from forecast.results import Levers, Past, Results, StudyFacts
 from forecast.saved import BACKTEST as SCHEMA
 from forecast.saved import sealed
-from forecast.study import Study, load_study
+from forecast.study import Study, load_study, on_server
 from forecast.tables import json_text, plain, summed
 from forecast.threads import alone
 from forecast.words import speaking
@@ -193,7 +194,7 @@ def run(
         if past is None
         else _named(folder / BACKTEST, folder, written.digest(folder / BACKTEST)),
         "asked": asked_for,
-        **_made_from(loaded, folder, read),
+        **_made_from(loaded, history, folder, read),
     }
     seconds = {"seconds": dict(clock.seconds)}
     write_outputs(
@@ -203,11 +204,15 @@ def run(
     return Done(summary | {"seconds": dict(clock.seconds)}, folder, made, spoken_by(loaded))
 
 
-def _made_from(study: Study, folder: Path, read: Mapping[Path, str]) -> dict[str, Any]:
-    """Study and data of a run as its manifest has them: path as seen from its folder, and hash."""
+def _made_from(study: Study, history: History, folder: Path, read: Mapping[Path, str]) -> dict[str, Any]:
+    """Study and data of a run as its manifest has them: path as seen from its folder, and hash.
+
+    `server`: tables that lie on one, with the hash of what they were read to: no file stands for them.
+    """
     named = {path: _named(path, folder, sha) for path, sha in read.items()}
     own = named.pop(study.path, None) if study.path is not None else None
-    return {"study": own, "data": list(named.values())}
+    held = {file.file: history.sources[file.file] for file in history.files if on_server(study, file.role)}
+    return {"study": own, "data": list(named.values()), **({"server": held} if held else {})}
 
 
 def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
@@ -431,6 +436,8 @@ def score(
     clock.step("compare", "comparing with what came")
     followed, seed = outlook.sel(plan=plan), DEFAULT_SEED
     check_scored(history, followed, str(made["as_of"]))
+    if not history.tells(parse_period(str(made["as_of"]), history.period)):
+        history = history.believed  # no copy of that time was kept
     saved = saved_backtest(folder, loaded, history)
     now = preview(loaded, history, seed=seed, draws=FEWER)
     found = score_outlook(loaded, history, followed, str(made["as_of"]), seed=seed, posterior=now)

@@ -138,10 +138,11 @@ def _joined(rows: LeadRows, reached: Iterable[str], title: str) -> LeadRows:
         told.append(f'{day} AS "v_{stage}", CAST({day} AS VARCHAR) AS "t_{stage}", {given} AS "g_{stage}"')
     before = ", ".join(f'"{kind}_{stage}"' for stage in there for kind in "tvg")
     kept = f"l.* EXCLUDE ({before})" if before else "l.*"
-    made = f"SELECT {kept}, {', '.join(told)} FROM {rows.rows} l"
+    made = f"SELECT {kept}, {', '.join(told)} FROM ({rows.sql}) l"
     sql = f'{made} LEFT JOIN changes_made c ON l."v_lead_id" = c."key"'
     cells = {stage: Cell(title, rows.cells["lead_id"].file) for stage in reached}
-    return replace(rows, sql=sql, cells={**rows.cells, **cells})
+    names = (*rows.names, *(f"{kind}_{stage}" for stage in reached if stage not in there for kind in "tvg"))
+    return replace(rows, sql=sql, cells={**rows.cells, **cells}, names=names)
 
 
 def _date(stage: str, values: Sequence[str]) -> str:

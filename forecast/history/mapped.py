@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
-from forecast.history.counts import ROWS_NAMED, Layout, Rows, beside, rows_of
+from forecast.history.counts import ROWS_NAMED, Layout, Rows, beside, read_rows
 from forecast.history.history import MONEY
 from forecast.history.rows import sum_tolerance
 from forecast.history.rules import NONE_FITS, UNRULED, Ruled, Rules, listed, mapping_of
@@ -31,11 +31,11 @@ from forecast.read import (
     means_total,
     name_text,
     number_form,
-    read_grid,
+    read_grids,
     to_numbers,
     to_periods,
 )
-from forecast.study import KEYS, TOOLS, ReadSpec, ReadsSpec, SourceSpec, Study
+from forecast.study import KEYS, TOOLS, ReadSpec, ReadsSpec, SourceSpec, Study, files_of
 from forecast.words import PASS, REVIEW, Check, Text, message
 
 BY_RULES = "history.map"  # title of the column that holds what the rules make of a row
@@ -126,7 +126,7 @@ def _reads(of_all: ReadsSpec, own: ReadSpec | None) -> ReadsSpec:
 
 def _read_one(study: Study, number: int, spec: SourceSpec, stages: tuple[str, ...]) -> _Part:
     layout = _layout(study, number, spec, stages)
-    grid = read_grid(study.folder / spec.file, spec.file, layout.ask)
+    grid = read_grids(files_of(study.folder, spec.file), spec.file, study.folder, layout.ask)
     header = grid.header
     rules = mapping_of(study, spec.file, header)
     if rules is not None:
@@ -138,7 +138,7 @@ def _read_one(study: Study, number: int, spec: SourceSpec, stages: tuple[str, ..
     checks = _agreeing(grid, totals, measures, layout)
     last = _last_day(grid, found["period"], layout)
     rows = _given(
-        rows_of(_by_rules(grid, rules), layout), spec, study.place(f"history.source.{number}.gives")
+        read_rows(_by_rules(grid, rules), layout), spec, study.place(f"history.source.{number}.gives")
     )
     ruled = None
     if rules is not None:

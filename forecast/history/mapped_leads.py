@@ -9,7 +9,7 @@ of activity (`history.rules`).
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -95,9 +95,10 @@ def _joined(rows: LeadRows, keys: list[str]) -> LeadRows:
     given = 'r.ruled_channel IS NOT NULL AS "g_channel"'
     sql = (
         f'SELECT l.* EXCLUDE ({", ".join(keys)}, "t_channel", "v_channel", "g_channel"), {channel}, {given} '
-        f"FROM {rows.rows} l JOIN ruled_kinds r ON {same} WHERE NOT r.ruled_out"
+        f"FROM ({rows.sql}) l JOIN ruled_kinds r ON {same} WHERE NOT r.ruled_out"
     )
-    return LeadRows(rows.connection, sql, rows.parameters, rows.cells)
+    names = tuple(name for name in rows.names if name not in keys)
+    return replace(rows, sql=sql, names=names)
 
 
 def _left_out(
@@ -111,7 +112,7 @@ def _left_out(
         return []
     same = " AND ".join(f"l.{key} IS NOT DISTINCT FROM r.{key}" for key in keys)
     picked = ", ".join(f"l.{key}" for key in keys)
-    sql = f"SELECT {ROW}, {picked} FROM {rows.rows} l JOIN ruled_kinds r ON {same} WHERE r.ruled_out"
+    sql = f"SELECT {ROW}, {picked} FROM ({rows.sql}) l JOIN ruled_kinds r ON {same} WHERE r.ruled_out"
     numbers: dict[tuple[object, ...], list[int]] = {}
     for row, *raw in rows.ask(f"{sql} ORDER BY 1 LIMIT {LISTED}").fetchall():
         numbers.setdefault(tuple(raw), []).append(int(row))

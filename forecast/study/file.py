@@ -227,6 +227,23 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f'; did you mean "{by_lower[close[0]]}"?' if close else ""
 
 
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files that a name in a study means, in order: one, or all that a pattern with * ? [ ] matches.
+
+    A file that is called so is itself; a pattern that matches none stands for itself too.
+    """
+    place = folder / name
+    if no_path(place) or place.exists() or not re.search(r"[*?\[]", name):
+        return [place]
+    base, pattern = (
+        (Path(place.anchor), str(place.relative_to(place.anchor)))
+        if place.is_absolute()
+        else (Path(), str(place))
+    )
+    found = [path for path in base.glob(pattern) if path.is_file()]
+    return sorted(found) or [place]
+
+
 def only_study(folder: Path = Path()) -> Path:
     """The one study in a folder or its models/: a TOML file with [history]. Raises UsageError for none or several."""
     places = sorted(folder.glob("*.toml")) + sorted((folder / "models").glob("*.toml"))

@@ -26,6 +26,7 @@ from forecast import periods
 from forecast.errors import StudyError
 from forecast.speech import ENGLISH, check_language, check_locale
 from forecast.study.crm import PRESETS
+from forecast.study.database import HELD, DatabaseSpec, SnapshotsSpec, place_problems
 from forecast.study.file import (
     Label,
     Name,
@@ -38,6 +39,7 @@ from forecast.study.file import (
     as_days,
     drop_unknown,
     explain,
+    files_of,
     is_amount,
     nearest,
     not_one,
@@ -108,6 +110,10 @@ MOST_DELAY = (
     731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
 )
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "refunds", "recurring", "currency")
+KEPT_COLUMNS = {
+    "column": ("exported",),
+    "log": ("field", "changed_at", "value"),
+}  # of snapshots, by how they are kept
 
 
 class HistorySpec(Table):
@@ -127,6 +133,8 @@ class HistorySpec(Table):
     `sources`: files of spend and visitors, in place of `activity`; `maps`: rules that say which row is which channel;
     `unmapped`: the channel of rows that none fits (None: they are left out). `changes`: a log of the statuses of leads;
     `reached`: the statuses by which a lead reached a stage, or was lost.
+    `database`: what is in no file; its names then stand in `counts`, `leads` and `activity`. `snapshots`: how copies of
+    earlier days are kept.
     """
 
     counts: str | None = None
@@ -155,10 +163,12 @@ class HistorySpec(Table):
     unmapped: Name | None = None
     changes: str | None = None
     reached: dict[str, Patterns] = Field(default_factory=dict)
+    database: DatabaseSpec | None = None
+    snapshots: SnapshotsSpec | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources, found = ("counts", "leads"), []
+        sources, found = ("counts", "leads"), list(place_problems(self))
         if wrong := not_one(sources, self.given(sources)):
             found.append(Problem("", wrong))
         if self.leads is None:
@@ -192,6 +202,10 @@ class HistorySpec(Table):
         found += window_problems(self.period, ("from", self.from_), ("through", self.through))
         refuse(found)
         return self
+
+    def stored(self, role: str) -> bool:
+        """Whether what a role reads is in the database, and no file."""
+        return self.database is not None and role in HELD and getattr(self.database, role) is not None
 
     def window(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
         """First days of the first and last period asked for; None where the study leaves it open."""
@@ -390,7 +404,8 @@ class Study(Table):
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:
-        own = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
+        own: tuple[str, ...] = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
+        own += KEPT_COLUMNS.get("" if self.history.snapshots is None else self.history.snapshots.by, ())
         known = [*own, *(stage for stage in self.funnel.stages if stage not in own)]
         found = [
             Problem(
@@ -470,12 +485,15 @@ class Study(Table):
         history, spend = self.history, self.plan.spend
         planned = spend if isinstance(spend, str) and spend not in SPEND_WORDS else None
         table = self.economics.retention_table
-        sources = [source.file for source in history.sources]
-        beside = (history.deals, history.changes, history.activity, *sources)
-        named = (history.counts, history.leads, *beside, planned, table)
+        roles = ("counts", "leads", "deals", "changes", "activity")
+        named = [getattr(history, role) for role in roles if not history.stored(role)]
+        named += [source.file for source in history.sources]
+        held = None if history.database is None else history.database.file
+        files = [file for name in (*named, held) if name is not None for file in files_of(self.folder, name)]
         return [
             *([] if self.path is None else [self.path]),
-            *(self.folder / name for name in named if name is not None),
+            *files,
+            *(self.folder / name for name in (planned, table) if name is not None),
         ]
 
     def place(self, key: str) -> str:
