@@ -55,6 +55,7 @@ from forecast.study import PRESETS, Preset, Study, files_of, on_server
 from forecast.words import PASS, Check, Text, message
 
 TRAVELS = 1_000_000  # bytes of days and amounts that leave a server where the study does not ask for more
+FEW = 500_000  # leads; of more they never take so little, and asking for them costs the server two looks at all rows
 NO_PRESET = Preset(columns={}, closed=(), outcome=())
 ENDING = (
     "won",
@@ -232,7 +233,8 @@ def _in_detail(
     server = checked.relation.connection
     courses: Mapping[str, pd.DataFrame] | None = None
     left = None if detail == "days" else max(TRAVELS - server.received, 0)
-    amounts = None if detail == "periods" else checked.amounts(kind, most=left)
+    unasked = detail == "periods" or (detail is None and int(found["n"].sum()) > FEW)
+    amounts = None if unasked else checked.amounts(kind, most=left)
     if amounts is not None:
         left = None if detail == "days" else max(TRAVELS - server.received, 0)
         courses = checked.courses(kind, raw, most=left)
@@ -240,10 +242,11 @@ def _in_detail(
         said = "days and single amounts stayed in the database; {n:whole} bytes of answers left it"
         if detail is None:
             said = (
-                "days and single amounts stayed in the database; {n:whole} bytes of answers left it (more than "
-                '{most:whole} with them: history.database.detail = "days" asks for all)'
+                "days and single amounts stayed in the database; {n:whole} bytes of answers left it (unasked they come "
+                "of at most {few:whole} leads and in {most:whole} bytes: "
+                'history.database.detail = "days" asks for them)'
             )
-        return found, {}, (message(said, n=server.received, most=TRAVELS),)
+        return found, {}, (message(said, n=server.received, most=TRAVELS, few=FEW),)
     found = found.drop(columns=[name for name in ("money", "back", "priced", "won_n") if name in found])
     return _with_amounts(found, amounts, checked.stages[0]), courses, (travelled(server.received),)
 

@@ -95,10 +95,12 @@ def test_few_days_travel_unasked_and_many_do_not(tmp_path: Path, monkeypatch: py
     """Where they take less than the bound, they come; else the note names the key that asks for them."""
     whole = history_in(tmp_path, database={**KEY, "leads": "leads"})
     assert whole.by_day
-    monkeypatch.setattr("forecast.history.leads.TRAVELS", 10_000)
-    less = history_in(tmp_path, database={**KEY, "leads": "leads"})
-    assert not less.by_day
-    assert 'history.database.detail = "days"' in str(less.files[0].notes[-1])
+    for bound, at_most in (("TRAVELS", 10_000), ("FEW", 599)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"forecast.history.leads.{bound}", at_most)
+            less = history_in(tmp_path, database={**KEY, "leads": "leads"})
+        assert not less.by_day
+        assert 'history.database.detail = "days"' in str(less.files[0].notes[-1])
 
 
 def test_rows_that_contradict_themselves_are_the_same_ones(tmp_path: Path) -> None:
