@@ -20,7 +20,7 @@ test: $(READY) ## the fast tests, on two cores
 test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 	$(PY) -m pytest -m slow
 
-test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a browser, a notebook's kernel
+test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, PostgreSQL, a browser, a notebook's kernel
 	@sh tools/outside.sh $(PY)
 	$(PY) -m pytest -m "outside and not slow"
 

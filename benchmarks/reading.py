@@ -3,10 +3,13 @@
 A CSV of --leads made leads (id, channel, three dates, date of loss, amount; about 60 bytes a row) is read by each in a
 process of its own, in turn, --times times; told are the median of the seconds, the ratio to DuckDB in the same turn,
 and the peak memory of the process. `ours` checks every rule and every id; DuckDB and pandas only group by channel and
-months. With --with FOLDER a second checkout of this package is read beside (`before`): what a change costs.
+months. With --with FOLDER a second checkout of this package is read beside (`before`): what a change costs. With
+--postgres the same leads are read from a PostgreSQL server of its own too (tests/postgres_fixture.py), as a study does
+that says no more, by `periods` alone, and with `days` and single amounts, and the bytes are told that its answers had.
 
     python benchmarks/reading.py                       # 2 million leads
     python benchmarks/reading.py --leads 10000000 --times 3
+    python benchmarks/reading.py --leads 10000000 --times 1 --postgres --skip pandas
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from command import parser_of
@@ -72,11 +76,28 @@ found = found.groupby(keys, dropna=False)["amount"].agg(["size", "sum"])
 {peak}
 """
 
+SERVER = """
+from pathlib import Path
+from forecast.history import read_history; from forecast.read import database; from forecast.study import Study
+{clock}
+sessions = []
+begun = database.Server.__init__
+database.Server.__init__ = lambda self, *given: (begun(self, *given), sessions.append(self))[0]
+history = read_history(Study.model_validate({{"name": "x", "history": {{"database": {{"kind": "postgres",
+    "connection": {{"env": "BENCHMARK_DSN"}}, "leads": "leads", "detail": DETAIL}}}},
+    "funnel": {{"stages": ("leads", "qualified", "won")}}, "folder": Path({folder!r})}}))
+{done}
+assert int(history.counts["leads"].sum()) > 0
+{peak}
+print(sum(session.received for session in sessions))
+"""
+TABLE = "lead_id text, channel text, created date, qualified date, won date, lost date, amount numeric"
+
 READERS = {"ours": OURS, "DuckDB": PLAIN, "pandas": PANDAS}
 
 
-def run(code: str, folder: Path, root: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of one reader in a process of its own."""
+def run(code: str, folder: Path, root: Path) -> tuple[float, float, float]:
+    """Seconds, peak megabytes, and bytes from a server (0 without one), of one reader in a process of its own."""
     names = {
         "clock": CLOCK,
         "done": DONE,
@@ -94,8 +115,28 @@ def run(code: str, folder: Path, root: Path) -> tuple[float, float]:
     )
     if done.returncode:
         sys.exit(done.stderr[-2000:])
-    seconds, peak = map(float, done.stdout.split()[-2:])  # what came before is a progress bar
-    return seconds, peak
+    told = 3 if code.startswith(SERVER[:40]) and "BENCHMARK_DSN" in code else 2
+    found = [float(each) for each in done.stdout.split()[-told:]]  # what came before is a progress bar
+    return found[0], found[1], found[2] if told == 3 else 0.0
+
+
+def serve(stack: ExitStack, path: Path) -> None:
+    """Start a server with the leads of a CSV; its connection stands in the environment."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import psycopg
+    from postgres_fixture import server
+
+    at = stack.enter_context(server())
+    os.environ["BENCHMARK_DSN"] = psycopg.conninfo.make_conninfo("", **at)
+    with psycopg.connect(os.environ["BENCHMARK_DSN"], autocommit=True) as held:
+        held.execute(f"CREATE TABLE leads ({TABLE})")
+        with (
+            held.cursor().copy("COPY leads FROM STDIN (FORMAT csv, HEADER)") as copy,
+            path.open("rb") as rows,
+        ):
+            while piece := rows.read(1 << 20):
+                copy.write(piece)
+        held.execute("VACUUM ANALYZE leads")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -109,29 +150,39 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--with", dest="other", type=Path, metavar="FOLDER", help="a second checkout, read beside"
     )
+    parser.add_argument("--postgres", action="store_true", help="read the same from a PostgreSQL server too")
     options: argparse.Namespace = parser.parse_args(argv)
     import duckdb
 
     readers = {name: (code, ROOT) for name, code in READERS.items() if name not in options.skip}
     if options.other:
         readers["before"] = (OURS, options.other)
-    with tempfile.TemporaryDirectory() as name:
+    if options.postgres:
+        details = {"PostgreSQL": "None", "periods": "'periods'", "days": "'days'"}
+        readers |= {name: (SERVER.replace("DETAIL", detail), ROOT) for name, detail in details.items()}
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         duckdb.connect().execute(MADE.format(n=options.leads, path=folder / "leads.csv"))
+        if options.postgres:
+            serve(stack, folder / "leads.csv")
         size = (folder / "leads.csv").stat().st_size / 2**20
         turns = [
             {reader: run(code, folder, root) for reader, (code, root) in readers.items()}
             for _ in range(options.times)
         ]
     print(f"{options.leads} leads, {size:.0f} MB, {options.times} turns")
-    print(f"{'reader':>8}  {'seconds':>8}  {'of DuckDB':>9}  {'peak MB':>8}")
+    wide = max(map(len, readers))
+    print(
+        f"{'reader':>{wide}}  {'seconds':>8}  {'of DuckDB':>9}  {'peak MB':>8}  {'bytes from a server':>19}"
+    )
     for reader in readers:
         seconds = statistics.median(turn[reader][0] for turn in turns)
         peak = max(turn[reader][1] for turn in turns)
         ratio = ""
         if "DuckDB" in readers:
             ratio = f"{statistics.median(turn[reader][0] / turn['DuckDB'][0] for turn in turns):.2f}"
-        print(f"{reader:>8}  {seconds:8.2f}  {ratio:>9}  {peak:8.0f}")
+        sent = int(turns[-1][reader][2])
+        print(f"{reader:>{wide}}  {seconds:8.2f}  {ratio:>9}  {peak:8.0f}  {sent or '':>19}")
     if "before" in readers:
         ratio = statistics.median(turn["ours"][0] / turn["before"][0] for turn in turns)
         print(f"ours is {ratio:.2f} of before")

@@ -34,7 +34,7 @@ from forecast.fit import (
 from forecast.history import History
 from forecast.outputs import POSTERIOR_FILE
 from forecast.progress import Progress, Silent
-from forecast.study import Study, load_study, taken_back
+from forecast.study import Study, load_study, on_server, taken_back
 from forecast.tables import plain
 
 BACKTEST = "backtest.json"  # read again by the next run
@@ -48,6 +48,7 @@ def posterior_path(study: Study) -> Path:
 def facts_of(
     folder: Path,
     study: Study,
+    history: History,
     read: Mapping[Path, str],
     *,
     run_id: str,
@@ -60,8 +61,10 @@ def facts_of(
     """The facts of a run in `folder`: paths as seen from there.
 
     read: the study file and its data, with the hash that each had when it was read. posterior: its file and hash; None
-    for a preview. past: the backtest beside the run. by_hand: of `by_hand`.
+    for a preview. past: the backtest beside the run. by_hand: of `by_hand`. `server` of the facts: tables that lie on
+    one, with the hash of what they were read to, as no file stands for them.
     """
+    held = _on_server(study, history)
     named = {path: _named(path, folder, sha) for path, sha in read.items()}
     own = named.pop(study.path, None) if study.path is not None else None
     beside = None if past is None or "backtest" in by_hand else folder / BACKTEST
@@ -74,8 +77,13 @@ def facts_of(
         "asked": dict(asked),
         "study": own,
         "data": list(named.values()),
+        **({"server": held} if held else {}),
         **({"by_hand": list(by_hand)} if by_hand else {}),
     }
+
+
+def _on_server(study: Study, history: History) -> dict[str, str]:
+    return {file.file: history.sources[file.file] for file in history.files if on_server(study, file.role)}
 
 
 def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
@@ -100,6 +108,7 @@ def in_python(
     facts = facts_of(
         folder,
         study,
+        history,
         {path: written.digest(path) for path in study.inputs if path.is_file()},
         run_id=run_id,
         made=made,
@@ -121,8 +130,10 @@ def by_hand(folder: Path, study: Study, history: History, past: Mapping[str, Any
     found = []
     if not _is_of_its_file(study):
         found.append("study")
-    now = {_digest(study.folder / name) for name in history.sources}
-    if not history.files or now != set(history.sources.values()):
+    held = _on_server(study, history)
+    files = {name: sha for name, sha in history.sources.items() if name not in held}
+    now = {_digest(study.folder / name) for name in files}
+    if not history.files or now != set(files.values()):
         found.append("history")
     if past is not None and not _is_beside(folder, past):
         found.append("backtest")

@@ -27,7 +27,7 @@ from forecast.checking import Done, check
 from forecast.errors import DataError, ForecastError, StudyError, UsageError
 from forecast.history import History, audit_history, read_history, read_plan
 from forecast.periods import parse_period, period_index, period_label, shift
-from forecast.read import BLANK, Look, as_activity, as_deals, folded, look_at, proposed
+from forecast.read import BLANK, Look, as_activity, as_deals, as_tool, folded, joined_keys, look_at, proposed
 from forecast.stopping import unfinished
 from forecast.study import KINDS, PRESETS, Draft, Key, Study, kind_named, named, place_of, quoted
 from forecast.words import FAIL, REVIEW, Message, Text, clean, message, typed
@@ -237,11 +237,17 @@ def _beside(looks: list[Look], unused: list[tuple[str, Text]]) -> list[Look]:
     counts = next((look for look in looks if look.role == "counts"), None) if leads is None else None
     main = leads or counts
     taken: dict[str, Look] = {}
+    several = leads is not None and _to_join(leads, looks)
+    sources: list[Look] = []
     for seen in looks:
         look, role, why = seen, seen.role, seen.why
         if look is main:
             taken[role] = look
             continue
+        if several and role in ("counts", "activity"):
+            sources.append((as_tool(look) if look.tool else None) or as_activity(look))
+            continue
+        look = replace(look, tool=None)
         if role in ("counts", "activity") and leads is not None:
             role, look = "activity", as_activity(look)
             why = look.why
@@ -250,7 +256,8 @@ def _beside(looks: list[Look], unused: list[tuple[str, Text]]) -> list[Look]:
         elif role == "leads" and leads is not None:
             role, look = "deals", as_deals(look)
             why = look.why
-        if role in taken or (role == "activity" and main is None) or (role == "deals" and leads is None):
+        alone = (role == "activity" and main is None) or (role in ("deals", "changes") and leads is None)
+        if role in taken or alone:
             text = message(
                 "looks like {role} ({why}), and there is no place for it beside the others",
                 role=role,
@@ -261,8 +268,17 @@ def _beside(looks: list[Look], unused: list[tuple[str, Text]]) -> list[Look]:
             taken[role] = replace(look, role=role, why=why)
     if leads is not None and "deals" in taken:
         _joined(taken)
-    order = ("leads", "counts", "deals", "activity", "plan", "retention")
-    return [taken[role] for role in order if role in taken]
+    order = ("leads", "counts", "deals", "changes", "activity", "plan", "retention")
+    listed = [taken[role] for role in order if role in taken]
+    return [*listed[:1], *sources, *listed[1:]]
+
+
+def _to_join(leads: Look, looks: Sequence[Look]) -> bool:
+    """Whether rules must join files to the leads: exports of tools, several, or with names that no lead has."""
+    tools = [look for look in looks if look.tool]
+    several = sum(look.role in ("counts", "activity") for look in looks) > 1
+    known = set(map(folded, leads.channels))
+    return bool(tools) and (several or any(set(map(folded, look.channels)) - known for look in tools))
 
 
 def _joined(taken: dict[str, Look]) -> None:
@@ -317,6 +333,13 @@ class _Asking(Draft):
     doubts: list[Question] = field(default_factory=list)
     notes: list[Text] = field(default_factory=list)
 
+    def sources(self) -> list[str]:
+        """The files of [[history.source]], in their order."""
+        named = [
+            key.value for key in self.keys if key.table.startswith("history.source#") and key.name == "file"
+        ]
+        return [str(tomllib.loads(f"x = {value}")["x"]) for value in named]
+
 
 def _money(draft: _Asking, looks: Sequence[Look], ask: Answer | None) -> None:
     """The currency: of signs, titles or a column of it; else it is asked for."""
@@ -346,7 +369,8 @@ def _asked(draft: _Asking, question: Question, ask: Answer | None, key: Key) -> 
 
 def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Answer | None) -> None:
     by_role = {look.role: look for look in looks}
-    for role in ("counts", "leads", "deals", "activity"):
+    joined = any(look.tool for look in looks)
+    for role in ("counts", "leads", "deals", *(() if joined else ("activity",))):
         if role in by_role:
             draft.keys.append(Key("history", role, quoted(by_role[role].file), by_role[role].why))
     if main.preset:
@@ -359,9 +383,13 @@ def _history(draft: _Asking, main: Look, looks: Sequence[Look], ask: Answer | No
         draft.notes.append(message("{file}: rows of single days are to be added up by month", file=main.file))
     for look in [look for look in looks if look.role in ("leads", "counts")]:
         _columns(draft, look, ask)
-    if (
-        "activity" in by_role
-    ):  # the names of its own columns; that of the channel is the leads' where they need one
+    if main.role == "leads":
+        beside = [look for look in looks if look.role == "activity"]
+        keys, notes = joined_keys(main, beside, by_role.get("changes"))
+        draft.keys += keys
+        draft.notes += notes
+    if "activity" in by_role and not joined:
+        # the names of its own columns; that of the channel is the leads' where they need one
         look = by_role["activity"]
         taken = {*main.guesses, *main.unclear}
         guesses = {name: guess for name, guess in look.guesses.items() if name not in taken}
@@ -402,7 +430,7 @@ def _which(draft: _Asking, look: Look, name: str, titles: Sequence[str], ask: An
 def _rest(draft: _Asking, main: Look, looks: Sequence[Look], ask: Answer | None) -> None:
     """Stages, market, margin, target: what the columns tell, and what only people know."""
     by_role = {look.role: look for look in looks}
-    stages = _stages(by_role)
+    stages = _stages(by_role, looks)
     draft.keys.append(
         Key("funnel", "stages", f"[{', '.join(map(quoted, stages))}]", "the columns that are there")
     )
@@ -433,7 +461,7 @@ def _rest(draft: _Asking, main: Look, looks: Sequence[Look], ask: Answer | None)
         draft.keys.append(Key("economics", "retention_table", quoted(look.file), look.why))
 
 
-def _stages(by_role: dict[str, Look]) -> list[str]:
+def _stages(by_role: dict[str, Look], looks: Sequence[Look]) -> list[str]:
     """The stages that are recorded: leads and won always, the others where a column holds them."""
     order = ("visitors", "leads", "qualified", "won")
     if "counts" in by_role:
@@ -442,8 +470,8 @@ def _stages(by_role: dict[str, Look]) -> list[str]:
     there = {"leads", "won"}
     if any(any(cell is not None for cell in look.cells("qualified")) for look in files):
         there.add("qualified")
-    activity = by_role.get("activity")
-    if activity is not None and "visitors" in {*activity.columns, *activity.unclear}:
+    activity = [look for look in looks if look.role == "activity"]
+    if any("visitors" in {*look.columns, *look.unclear} for look in activity):
         there.add("visitors")
     return [stage for stage in order if stage in there]
 
@@ -574,8 +602,11 @@ def _ways_out(
 
 def _ways(draft: _Asking, said: Text, looks: Sequence[Look]) -> list[tuple[str, str]]:
     """Keys with their values in TOML that one message names, those that were not tried before."""
-    ways = [(_own(key, typed(said), looks), value) for key, value in proposed(DataError(said))]
+    ways = [(_own(draft, key, typed(said), looks), value) for key, value in proposed(DataError(said))]
     ways = [(key, value) for found in ways for key, value in _inner(*found)]
+    ways = [
+        (key, value) for key, value in ways if not key.startswith("history.source.")
+    ]  # of one table of several
     ways += [(key, quoted(name)) for key, _ in ways if key.endswith(".sheet") for name in _names(said)]
     ways += [(key, '"mdy"') for key, value in ways if key.endswith(".dates") and value == '"dmy"']
     ways += [(key, '"unknown"') for key, value in ways if key == "history.blank"]
@@ -595,12 +626,15 @@ def _names(said: Text) -> list[str]:
     return list(said.values.get("names", ())) if isinstance(said, Message) else []
 
 
-def _own(key: str, text: str, looks: Sequence[Look]) -> str:
+def _own(draft: _Asking, key: str, text: str, looks: Sequence[Look]) -> str:
     """A key of reading as that of the file that it is about, where there are several files."""
     names = [look for look in looks if look.role != "retention" or len(looks) > 1]
     start, _, name = key.rpartition(".")
     if start != "history.read" or len(names) < 2:
         return key
+    sources = draft.sources()
+    if number := next((n for n, file in enumerate(sources, start=1) if text.startswith(f"{file}:")), 0):
+        return f"history.source#{number}.read.{name}"
     role = next((look.role for look in names if text.startswith(f"{look.file}:")), None)
     return f"history.read.{role}.{name}" if role else key
 

@@ -28,6 +28,7 @@ from forecast.history import History, read_history
 from forecast.judging import to_look_at
 from forecast.making import BACKTEST
 from forecast.outputs import csv_form
+from forecast.periods import parse_period
 from forecast.progress import Progress, Silent
 from forecast.report import score_points, score_tables, write_score
 from forecast.showing import Card, Shows, said_band
@@ -118,6 +119,8 @@ def score(
     teller.step("comparing with what came")
     followed = outlook.sel(plan=plan)
     check_scored(history, followed, str(made["as_of"]))
+    if not history.tells(parse_period(str(made["as_of"]), history.period)):
+        history = history.believed  # no copy of that time was kept
     saved = saved_backtest(folder, study, history)
     now = preview(study, history, seed=seed, draws=FEWER)
     found = score_outlook(study, history, followed, str(made["as_of"]), seed=seed, posterior=now)

@@ -205,6 +205,9 @@ def verify(
             notes.append(text(_by_hand(facts)))
         if facts["posterior"] is None:
             notes.append("a preview: it has no posterior of its own, all else was compared")
+        if held := sorted(facts.get("server", {})):
+            how = "--remake reads it again" if not remake else "it is read again as the run is made again"
+            notes.append(f"{', '.join(held)}: in a database, which no hash of a file stands for: {how}")
         signed = _entries_of(folder, place)
         if not signed:
             notes.append(f"not signed: {place.name} has no entry of this run")

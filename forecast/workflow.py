@@ -179,6 +179,7 @@ def run(
     facts = facts_of(
         folder,
         loaded,
+        history,
         read,
         run_id=made.run_id,
         made=summary["made"],

@@ -32,8 +32,10 @@ from pydantic_core import PydanticUndefined
 import forecast
 from forecast.__main__ import main
 from forecast.study import (
+    KEYS,
     PRESETS,
     ROLES,
+    TOOLS,
     ChangeSpec,
     DelayChangeSpec,
     FactorSpec,
@@ -235,6 +237,16 @@ def test_every_name_of_a_preset_is_documented(preset):
     assert names | more <= shown
 
 
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_name_of_a_tool_is_documented(tool):
+    """The table of tools holds each column name that a tool's export is known by."""
+    page = _text(DOCS / "data.md")
+    titles = [title for names in TOOLS[tool].columns.values() for title in names]
+    titles += [title for key in TOOLS[tool].keys for title in KEYS[key]]
+    absent = [title for title in titles if title not in page]
+    assert not absent
+
+
 # The table of study keys
 
 
@@ -252,6 +264,8 @@ def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
     names |= {
         "exchange": "CURRENCY",
         "spend_columns": "CHANNEL",
+        "reached": "STAGE",
+        "when": "COLUMN",
         "lots": "NAME",
         "fees": "NAME",
         "period_caps": "PERIOD",
@@ -265,11 +279,13 @@ def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
         named = (
             field in names
             and prefix not in ("budget.group.", "nurturing.")
-            and prefix + field not in ("scenario.channels", "event.channels", "change.channels")
+            and prefix + field
+            not in ("scenario.channels", "event.channels", "change.channels", "history.source.channels")
         )
         key = prefix + (info.alias or field) + (f".{names[field]}" if named else "")
         inner = _table_in(info.annotation)
-        alone = field == "retention" or inner in (ChangeSpec, DelayChangeSpec, FactorSpec, RecoverSpec)
+        alone = field == "retention" or (field == "read" and prefix == "history.source.")
+        alone |= inner in (ChangeSpec, DelayChangeSpec, FactorSpec, RecoverSpec)
         found |= {key: info} if inner is None or alone else _keys(inner, f"{key}.")
     return found
 

@@ -66,7 +66,8 @@ ERRORS = re.compile(
     r"|all |unzips|the (title|header|day)|more|numbers|\{(what|found|where|its|key)|spend by|counts by)|\{place\}|[ :]|"
     r"expected |is |its |holds |write |call |add it|add the|say |comes |and |so |take |which |leave |column \{|row |"
     r"cells |sheet |read_|cast|timestamp|the lead|a lift|a table|a \{kind\}|the \{kind\}|map |fill in the am|"
-    r".*( AS | IS NULL|THEN|EXCLUDE|isfinite)|, |at least \{x:whole\} would|are meant|then what|left before|"
+    r".*( AS | IS NULL|THEN|EXCLUDE|isfinite|PARTITION BY|bool_or)|a CSV, |, |"
+    r"at least \{x:whole\} would|are meant|then what|left before|"
     r"\{file\}: (\{periods|revenue is there)|\"\{key|\{n:whole\} (leads have|ids stand|pairs)|1 (lead has|id stands)|"
     r"\"v_|\(\"v_|them where|a (return|prob)|an amount|customers above|the most that|best found|delete it|"
     r"current plan (kept|held)"
@@ -250,9 +251,10 @@ WORDS = (
     "preview", "sampling", "divergences", "scatter", "written", "columns", "periods", "currency", "outcome", "joined",
     "left out", "current", "recommended", "below", "above", "none", "and", "expected value", "capacity", "cost",
     "P(win)", "P(below)", "P(target)", "totals", "extrapolation", "encoding", "delimiter", "numbers", "dates", "sheet",
-    "header",    "comma", "semicolon", "tab", "counts", "deals", "activity", "plan", "retention", "year",
-    "row {n}", "row {row}", "row {row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
-    "(default)", "all", "yes", "chance",
+    "header",    "comma", "semicolon", "tab", "counts", "deals", "changes", "activity", "plan", "retention", "year",
+    "row {n}", "row {row}", "{row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
+    "(default)", "all", "yes", "chance", "database", "files", "snapshot", "lead {row}", "a row without an id",
+    "{row} of file {n}", "{n:whole}, {first:clean} to {last:clean}", "{n:whole} bytes of answers left the database",
     "spend planned then", "spend as last year",
 )  # fmt: skip
 

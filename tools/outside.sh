@@ -1,6 +1,7 @@
 #!/bin/sh
-# outside.sh PYTHON: what `make test-outside` needs beside `make setup`. poppler-utils reads a PDF back; Chromium, driven
-# by playwright, opens the what-if page; Sphinx builds the site. Where one cannot be installed, the tests that need it are skipped and say so.
+# outside.sh PYTHON: what `make test-outside` needs beside `make setup`. poppler-utils reads a PDF back; a PostgreSQL
+# server holds leads; Chromium, driven by playwright, opens the what-if page; Sphinx builds the site. Where one cannot be
+# installed, the tests that need it are skipped and say so.
 set -eu
 python=$1
 
@@ -16,6 +17,7 @@ apt_install() { # COMMAND PACKAGE
 }
 
 apt_install pdftotext poppler-utils
+have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || apt_install initdb postgresql
 have chromium-browser || have google-chrome || apt_install chromium chromium
 
 add() { # MODULE PACKAGE ...
@@ -27,4 +29,5 @@ add() { # MODULE PACKAGE ...
 
 # The package alone: playwright's own browsers are not downloaded.
 add playwright playwright
+add psycopg 'psycopg[binary]'
 add furo sphinx myst-parser furo

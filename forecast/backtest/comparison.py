@@ -152,7 +152,10 @@ def _as_it_was(case: Case, start: int) -> Blocks:
         usual = case.posterior.array("deal_mean").mean(axis=0)
         value = mean_deals(history, part, place, usual) / season[1]
     known = Known(counted / season[0][:, None], rates, {}, value)
-    return Blocks(history.as_of(history.periods[start - 1]), known, season)
+    past = history.believed.as_of(
+        history.periods[start - 1]
+    )  # what is counted is today's, so is what came before it
+    return Blocks(past, known, season)
 
 
 def _beside(history: History, part: slice, mean: Mapping[str, float]) -> Iterator[tuple[str, float]]:

@@ -91,11 +91,18 @@ class Origin:
 def origins_of(history: History, *, origins: int, horizon: int, every: int, least: int) -> list[int]:
     """Numbers of periods known at each origin, the earliest first: the last origin's horizon ends with the history.
 
-    Raises DataError where not one fits in.
+    Of data with snapshots, those periods alone that a copy tells. Raises DataError where not one fits in.
     """
     periods = len(history.periods)
     last = periods - horizon
-    found = list(range(last, least - 1, -every))[:origins][::-1]
+    fit = range(last, least - 1, -every)
+    found = [known for known in fit if history.tells(history.periods[known - 1])][:origins][::-1]
+    if not found and fit:
+        label = history.labels
+        raise DataError(
+            f"a backtest needs a copy of the data from the end of a period at which it may stand "
+            f"({label[fit[-1] - 1]} to {label[fit[0] - 1]}), and none was kept: see history.snapshots.within."
+        )
     if not found:
         raise DataError(
             f"a backtest {horizon} {history.period}s ahead needs at least {least + horizon} periods "
@@ -106,20 +113,27 @@ def origins_of(history: History, *, origins: int, horizon: int, every: int, leas
 
 def origin_at(study: Study, history: History, known: int, setup: Setup) -> Origin:
     """The origin at which `known` periods of `history` were known."""
-    past = history.as_of(history.periods[known - 1])
+    past = replace(history.as_of(history.periods[known - 1]), copies=None)  # it travels to a worker
     later = slice(known, known + setup.horizon)
-    place = [history.channels.index(name) for name in past.channels]
+    where = {name: i for i, name in enumerate(history.channels)}
+    place = [
+        where.get(name, -1) for name in past.channels
+    ]  # -1: called otherwise since, so that nothing came
+
+    def came_to(cells: Array) -> Array:
+        return np.where(np.array(place) >= 0, cells[:, place], 0.0)
+
     given = setup.spend == "actual"
-    spend = history.spend[later][:, place] if given else _guess(past, setup.spend, setup.horizon)
+    spend = came_to(history.spend[later]) if given else _guess(past, setup.spend, setup.horizon)
     came = {}
     money = ("revenue",) if past.valued or study.funnel.value is not None else ()
     for measure in (*past.stages, *money):
         if measure in history.counts and measure in past.counts:
-            cells = history.outcome(measure)[later][:, place]
+            cells = came_to(history.outcome(measure)[later])
             cells = cells if history.attributed else np.full(cells.shape, np.nan)  # known in total alone
             came[measure] = np.column_stack([cells, history.came(measure)[later]])
     if (opened := _from_pipeline(history, known, setup.horizon)) is not None:
-        came["won_from_pipeline"] = in_total(opened[:, place])
+        came["won_from_pipeline"] = in_total(came_to(opened))
     return Origin(study, past, history.labels[later], spend, came, setup)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
 from forecast.history.grand_totals import apart, without_sums
 from forecast.history.history import BESIDE, MONEY
+from forecast.history.snapshots import chosen_files, copied, days_kept, known_grid
 from forecast.history.unattributed import across, in_rows, own_cells, title_of
 from forecast.periods import Periods, start_of
 from forecast.read import (
@@ -34,15 +35,16 @@ from forecast.read import (
     file_read,
     find_columns,
     folded,
+    held_grid,
     means_total,
     name_text,
     number_form,
-    read_grid,
+    read_grids,
     rows_text,
     to_numbers,
     to_periods,
 )
-from forecast.study import SPEND_WORDS, HistorySpec, Study, nearest
+from forecast.study import SPEND_WORDS, HistorySpec, ReadsSpec, Study, files_of, nearest
 from forecast.words import PASS, REVIEW, Check, Message, Text, blank, clean, message
 
 LEAVE_OUT = 'history.bad_rows = "leave out"'
@@ -61,7 +63,7 @@ class Rows:
 
     read: how the file was read, and what was done to its rows; found: the same for the audit. segments: of each row,
     where the table has a column of them. totals: names whose rows were the sum of others, and are left out.
-    in_currency: column, cells or titles tell the currency of its money.
+    in_currency: column, cells or titles tell the currency of its money. days: of which there are copies of the table.
     """
 
     file: str
@@ -74,6 +76,7 @@ class Rows:
     found: tuple[Check, ...] = ()
     totals: tuple[str, ...] = ()
     in_currency: bool = False
+    days: tuple[date, ...] = ()
 
     def where(self, keep: NDArray[np.bool_]) -> Rows:
         """The rows that `keep` marks."""
@@ -98,7 +101,9 @@ class Layout:
     there; `columns` maps our names to those in the file; `spare`: the table stands beside leads, and no stage need be
     in it. `spec`: what the study says of how files are read, of blanks, shares, refunds, exchange and bad rows;
     `currency`: the study's, where money may be in several; `deal`: the value of a deal that the study assumes;
-    `media`: columns of spend by channel, where sales are counted in total alone.
+    `media`: columns of spend by channel, where sales are counted in total alone. Of one file of several: `theirs` are
+    further titles by our name, `place` the table of the study that maps its columns, `own` that of its keys of reading,
+    `reads` these keys with those of all files.
     """
 
     key: str
@@ -113,6 +118,10 @@ class Layout:
     currency: str = ""
     deal: float | None = None
     media: Mapping[str, str] = field(default_factory=dict)
+    theirs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    place: str = "history.columns"
+    own: str = ""
+    reads: ReadsSpec | None = None
 
     @property
     def leave_out(self) -> bool:
@@ -128,7 +137,7 @@ class Layout:
         if self.media:
             at = names.index("spend")
             wanted[at] = Wanted("spend", (title_of(self.media),), mapped=True)
-        return Ask(self.key, self.role, self.spec.read, wanted, self.kind)
+        return Ask(self.key, self.role, self.reads or self.spec.read, wanted, self.kind, self.own)
 
 
 def _laid_out(grid: Grid, ask: Ask, layout: Layout) -> Grid:
@@ -140,13 +149,29 @@ def _laid_out(grid: Grid, ask: Ask, layout: Layout) -> Grid:
     return grid
 
 
-def read_rows(path: Path, file: str, layout: Layout) -> Rows:
-    """Read a table with a row per period and channel.
+def table_of(study: Study, role: str, ask: Ask, known: date | None = None) -> tuple[Grid, tuple[date, ...]]:
+    """The cells of a table of the history: of a file, of several as one, or of the database.
+
+    Where it has copies of earlier days, of the one of the day `known` (None: the newest), and all their days.
+    """
+    spec, name = study.history, str(getattr(study.history, role))
+    if spec.stored(role):
+        grid, days = held_grid(study, role), tuple[date, ...]()
+    else:
+        paths = files_of(study.folder, name)
+        grid = read_grids(chosen_files(study, role, paths, known), name, study.folder, ask)
+        days = days_kept(paths) if copied(study, role, "name") else ()
+        grid = replace(grid, said={**grid.said, "snapshot": str(known or days[-1])}) if days else grid
+    return known_grid(grid, study, ask, known) if copied(study, role, "column") else (grid, days)
+
+
+def read_rows(grid: Grid, layout: Layout, days: tuple[date, ...] = ()) -> Rows:
+    """The rows of a table with a row per period and channel; `days`: of its copies.
 
     Raises DataError with every column that is missing, or else every cell that is not what its column holds.
     """
-    ask = layout.ask
-    grid = _laid_out(read_grid(path, file, ask), ask, layout)
+    ask, file = layout.ask, grid.file
+    grid = _laid_out(grid, ask, layout)
     found = find_columns(grid.header, ask.wanted, file, role=layout.role, kind=layout.kind, row=grid.line)
     sums = apart(grid, found)
     form = number_form(
@@ -180,7 +205,7 @@ def read_rows(path: Path, file: str, layout: Layout) -> Rows:
     said = _said(grid, places, measured.form, dates.said() if dates.order else "")
     read = file_read(grid, ask, found, said, notes)
     told = "currency" in found or any(names.astype(bool).any() for names in measured.named.values())
-    rows = Rows(file, np.array(grid.numbers), starts, channels, values, read, in_currency=told)
+    rows = Rows(file, np.array(grid.numbers), starts, channels, values, read, in_currency=told, days=days)
     if any(bad.values()):
         rows = _without_bad(rows, bad, titles)
     for check in other:
@@ -345,11 +370,13 @@ def _negative(rows: Rows, below: NDArray[np.bool_]) -> tuple[Text, Text]:
 
 def _wanted(name: str, layout: Layout, required: bool) -> Wanted:
     if name not in layout.columns:
-        return Wanted(name, (name,), required)
+        return Wanted(name, (*layout.theirs.get(name, ()), name), required, place=layout.place)
     theirs = layout.columns[name]
-    if layout.spare:  # the study's mapping is for the leads; the activity beside them may use our names too
+    if (
+        layout.spare and layout.place == "history.columns"
+    ):  # the study's mapping is for the leads; the activity beside them may use our names too
         return Wanted(name, (theirs, name), required, spare=True)
-    return Wanted(name, (theirs,), required=True, mapped=True)
+    return Wanted(name, (theirs,), required=True, mapped=True, place=layout.place)
 
 
 def _weeks(grid: Grid, position: int, read: PeriodColumn, layout: Layout) -> list[Text]:
@@ -535,11 +562,11 @@ def _missing_stages(
 def _nothing_in(grid: Grid, layout: Layout) -> Message:
     """The message for a table beside leads that holds none of what it may be read for."""
     text = (
-        "{file}: row {row}: no column of {names}; the file has {there}; name one in the study: history.columns = "
+        "{file}: row {row}: no column of {names}; the file has {there}; name one in the study: {place} = "
         '{{ {first} = "its name in the file" }}, or take the file out.'
     )
     names = (*(name for name in layout.money if name not in BESIDE), *layout.stages)
-    told = {"file": grid.file, "row": grid.line, "names": names, "first": names[0]}
+    told = {"file": grid.file, "row": grid.line, "names": names, "first": names[0], "place": layout.place}
     return message(text, there=[title for at in range(len(grid.header)) if (title := grid.title(at))], **told)
 
 
@@ -571,10 +598,14 @@ def net_of_refunds(rows: Rows) -> Rows:
     return replace(rows, measures={**rows.measures, "revenue": np.maximum(revenue, 0.0), "refunds": back})
 
 
-def read_counts(study: Study) -> Rows:
-    """The table of counts that a study names, as it is: with a column of segments a row for each."""
-    file = str(study.history.counts)
-    rows = read_rows(study.folder / file, file, counts_layout(study))
+def read_counts(study: Study, known: date | None = None) -> Rows:
+    """The table of counts that a study names, as it is: with a column of segments a row for each.
+
+    `known`: the copy of that day, where there are such.
+    """
+    file, layout = str(study.history.counts), counts_layout(study)
+    grid, days = table_of(study, "counts", layout.ask, known)
+    rows = read_rows(grid, layout, days)
     planned = (
         isinstance(study.plan.spend, str) and study.plan.spend not in SPEND_WORDS
     )  # whose money it may be
@@ -587,17 +618,17 @@ def read_counts(study: Study) -> Rows:
     if study.segments is None:
         return rows
     read = rows.read and rows.read.taking("segment", study.segments.column)
-    return replace(rows, segments=segment_names(study, rows.numbers), read=read)
+    return replace(rows, segments=segment_names(study, rows.numbers, known), read=read)
 
 
-def segment_names(study: Study, numbers: NDArray[np.int64]) -> NDArray[np.object_]:
+def segment_names(study: Study, numbers: NDArray[np.int64], known: date | None = None) -> NDArray[np.object_]:
     """The segment of each of these rows of the counts, a blank as such.
 
     Raises StudyError where there is no such column.
     """
     wanted = "" if study.segments is None else study.segments.column
     file = str(study.history.counts)
-    grid = read_grid(study.folder / file, file, counts_layout(study).ask)
+    grid, _ = table_of(study, "counts", counts_layout(study).ask, known)
     titles = [str(title).strip() for title in grid.header]
     if wanted not in titles:
         raise StudyError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from forecast.errors import DataError
 from forecast.history.lead_rows import DEAL_ROW, Cell, LeadRows
-from forecast.read import LeftOut
+from forecast.read import LeftOut, row_place
 from forecast.words import Text, message
 
 SHOWN = 3
@@ -74,8 +74,11 @@ def join(leads: LeadRows, deals: LeadRows, *, leave_out: bool) -> Joined:
         )
     text = "{found:whole} of {all:whole} deals joined to leads of {leads} on {title}"
     note = message(text, found=found, all=n_deals, **told)
-    sql = f'SELECT l.*, d.* EXCLUDE ("key") FROM {leads.rows} l LEFT JOIN joined_deals d ON l."v_lead_id" = d."key"'
-    relation = replace(leads, sql=sql, cells={**deals.cells, **leads.cells})
+    both = f'{leads.rows} LEFT JOIN joined_deals d ON "v_lead_id" = d."key"'
+    sql = f'SELECT leads_read.*, d.* EXCLUDE ("key") FROM {both}'
+    theirs = tuple(name for name in deals.names if not name.endswith("_lead_id"))
+    cells, names = {**deals.cells, **leads.cells}, (*leads.names, *theirs)
+    relation = replace(leads, sql=sql, cells=cells, names=names)
     return Joined(relation, tuple(problems), tuple(left_out), (note,), found)
 
 
@@ -90,7 +93,13 @@ def _problems(leads: LeadRows, key: Cell, blank: tuple[int, ...], again: tuple[i
         text = "{file}: column {title}: {n:whole} rows are empty (rows {rows:list.3}); a deal needs the id of its lead."
         one = "{file}: column {title}: row {row} is empty; a deal needs the id of its lead."
         problems.append(
-            message(one if len(blank) == 1 else text, n=len(blank), rows=list(blank), row=blank[0], **told)
+            message(
+                one if len(blank) == 1 else text,
+                n=len(blank),
+                rows=[row_place(row) for row in blank],
+                row=row_place(blank[0]),
+                **told,
+            )
         )
     if again:
         sql = (
@@ -99,7 +108,10 @@ def _problems(leads: LeadRows, key: Cell, blank: tuple[int, ...], again: tuple[i
         )
         found = leads.connection.execute(sql).fetchall()
         text = '"{name}" (rows {first} and {last})'
-        ids = [message(text, name=name, first=first, last=last) for name, first, last, _ in found]
+        ids = [
+            message(text, name=name, first=row_place(first), last=row_place(last))
+            for name, first, last, _ in found
+        ]
         n = found[0][3]
         have = "1 lead has" if n == 1 else message("{n:whole} leads have", n=n)
         text = "{file}: column {title}: {have} more than one deal: {ids}; keep the one that won or lost the lead."

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.history.courses import Courses
+from forecast.history.schedules import known_of, no_schedule
 from forecast.periods import (
     PERIODS_PER_YEAR,
     Periods,
@@ -46,6 +47,9 @@ from forecast.read import FileRead
 from forecast.showing import Card, Shows
 from forecast.study import UNATTRIBUTED
 from forecast.words import Check, message
+
+if TYPE_CHECKING:
+    from forecast.history.snapshots import Snapshots
 
 MONEY = ("spend", "revenue")
 BESIDE = (
@@ -93,10 +97,10 @@ class History(Shows):
     likewise no part of the content.
     schedule (leads only): units in the stage before the last of which the date of moving is known in advance, by
     channel, period `entered`, `scheduled`, `ended` (won or lost; NaT: open), whether `won`, and how many (`n`).
+    copies: how earlier days are read, of data that change after the fact (`history.snapshots`); no part of the content.
     attributed: whether units are counted by channel. If not, all stand in the channel BASE; the others have spend.
 
-    Facts that follow from these are worked out once and kept, read-only too: where channels enter the funnel (`steps`,
-    `entry`, `entries`, `stopped`), what was spent (`spend`, `current_spend`, `spend_now`, `paid`) and won (`priced`).
+    Facts that follow from these are worked out once and kept, read-only too.
     """
 
     counts: xr.Dataset
@@ -111,8 +115,9 @@ class History(Shows):
     files: tuple[FileRead, ...] = ()
     found: tuple[Check, ...] = ()
     attributed: bool = True
-    schedule: pd.DataFrame = field(default_factory=lambda: no_schedule())  # noqa: PLW0108 - defined below
+    schedule: pd.DataFrame = field(default_factory=no_schedule)
     courses: Mapping[str, Courses] = field(default_factory=dict)
+    copies: Snapshots | None = None
 
     def __post_init__(self) -> None:
         for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
@@ -419,8 +424,11 @@ class History(Shows):
     def as_of(self, period: np.datetime64 | str) -> History:
         """The history as it was known at the end of `period` (a start or a label): nothing that came later is in it.
 
-        Raises DataError for a period outside the history, and for cohort counts at any period but the last: what had
-        become of a cohort by then is not in such a table.
+        Where copies of earlier days are kept it is read from the one of that time, so that what was edited later is not
+        in it either. Without them it is what is believed today, less what happened later.
+
+        Raises DataError for a period outside the history, for one of which no copy was made, and for cohort counts
+        without copies at any period but the last: what had become of a cohort by then is not in such a table.
         """
         end = (
             parse_period(period, self.period)
@@ -435,12 +443,25 @@ class History(Shows):
             )
         if n == self.periods.size:
             return self
+        if self.copies is not None:
+            day = last_day_of(self.periods[n - 1], self.period).astype(object)
+            return self.copies.past(self.labels[0], self.labels[n - 1], day)
         if self.counting == "cohort":
             raise DataError(
                 f"as of {self.labels[n - 1]}: counts by cohort cannot be taken back to an earlier period, because they "
                 "do not say when each lead became a customer. Use calendar counts or a file of leads for that."
             )
         return self._cut(n)
+
+    def tells(self, period: np.datetime64) -> bool:
+        """Whether `as_of` can say what was known at the end of a period: copies of that time may not be kept."""
+        day = last_day_of(period, self.period).astype(object)
+        return self.copies is None or period == self.last or self.copies.of_period(day) is not None
+
+    @property
+    def believed(self) -> History:
+        """The same without copies of earlier days: its pasts are what is believed of them today."""
+        return self if self.copies is None else replace(self, copies=None)
 
     def _cut(self, n: int) -> History:
         counts = self.counts.isel(period=slice(0, n))
@@ -450,7 +471,8 @@ class History(Shows):
         deals = self.deals[self.deals["period"] <= np.datetime64(self.periods[n - 1], "ns")].reset_index(
             drop=True
         )
-        valued = self.counting != "leads" or bool(deals["amount"].notna().any())
+        singly = self.counting == "leads" and len(self.deals)  # amounts may be known as sums alone
+        valued = not singly or bool(deals["amount"].notna().any())
         names = [str(name) for name in counts.data_vars]
         gone = [name for name in names if name not in stages and not any_recorded(counts, name)]
         gone += ["revenue"] if "revenue" in counts and "revenue" not in gone and not valued else []
@@ -468,7 +490,7 @@ class History(Shows):
             deals=deals,
             sources=self.sources,
             attributed=self.attributed,
-            schedule=_known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
+            schedule=known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
             courses={
                 stage: own.until(last_day_of(self.periods[n - 1], self.period), keep)
                 for stage, own in self.courses.items()
@@ -523,30 +545,6 @@ class History(Shows):
             digest.update(b"\nschedule ")
             digest.update(self.schedule.to_csv(index=False).encode())
         return digest.hexdigest()
-
-
-def no_schedule() -> pd.DataFrame:
-    """An empty table of units with a schedule."""
-    days = {name: pd.Series(dtype="datetime64[ns]") for name in ("entered", "scheduled", "ended")}
-    rest = {"won": pd.Series(dtype=bool), "n": pd.Series(dtype="int64")}
-    return pd.DataFrame({"channel": pd.Series(dtype="object"), **days, **rest})
-
-
-def _known_of(schedule: pd.DataFrame, last: np.datetime64) -> pd.DataFrame:
-    """The schedules of units that had entered by the period that starts `last`, and what had become of them."""
-    if not len(schedule):
-        return schedule
-    kept = schedule[schedule["entered"] <= last]
-    later = kept["ended"] > last
-    kept = kept.assign(ended=kept["ended"].mask(later), won=kept["won"] & ~later)
-    return schedule_summed(kept)
-
-
-def schedule_summed(schedule: pd.DataFrame) -> pd.DataFrame:
-    """One row for each kind of course, in order."""
-    names = ["channel", "entered", "scheduled", "ended", "won"]
-    found: pd.DataFrame = schedule.groupby(names, dropna=False, sort=True)[["n"]].sum().reset_index()
-    return found
 
 
 def no_deals() -> pd.DataFrame:

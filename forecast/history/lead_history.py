@@ -21,13 +21,12 @@ from forecast.history.history import (
     first_of,
     last_day_of,
     no_deals,
-    no_schedule,
     order_of,
     places_of_deals,
     recorded_stages,
-    schedule_summed,
     triangle,
 )
+from forecast.history.schedules import no_schedule, schedule_summed
 from forecast.periods import (
     Periods,
     period_index,
@@ -52,7 +51,8 @@ def leads_history(
     """A history from leads that were created in the periods `starts`; what happened to them later is not known.
 
     groups: one row per kind of course a lead took: channel, a period start (or NaT) per stage from "leads" on and for
-    `lost`, `n` leads, and `amounts` (list of the amounts of its deals; None or NaN where not recorded).
+    `lost`, `n` leads, and `amounts` (list of the amounts of its deals; None or NaN where not recorded); or, where these
+    stayed in a database, `money`, `back` (sums above and below 0), `priced` and `won_n` (deals with an amount, all).
     activity: dims (period, channel) with the stages before leads, and spend; blank where it has no row.
     courses: by day, and the names of their channels (`courses.courses_of`).
     """
@@ -74,7 +74,9 @@ def leads_history(
     cells = {
         name: _tally((starts.size, len(channels)), (where[name], column), n).astype(float) for name in own
     }
-    deals = _deals(groups, starts, where["won"])
+    deals = _deals(groups, starts, where["won"]) if "amounts" in groups else no_deals()
+    if "money" in groups:
+        cells |= _sums(groups, where["won"], column, (starts.size, len(channels)))
     back = deals.assign(amount=-deals["amount"].clip(upper=0.0).fillna(0.0))
     deals["amount"] = deals["amount"].clip(lower=0.0)  # such a deal brought nothing, and was paid back
     if deals["amount"].notna().any():
@@ -180,6 +182,23 @@ def _revenue(deals: pd.DataFrame, starts: Periods, channels: Sequence[str], kind
     cells = np.zeros((starts.size, len(channels)))
     np.add.at(cells, (placed.period, placed.channel), placed.amount)
     return cells
+
+
+def _sums(
+    groups: pd.DataFrame, won: NDArray[np.int64], column: NDArray[np.int64], shape: tuple[int, int]
+) -> dict[str, NDArray[np.float64]]:
+    """Revenue and refunds from sums by group, as `_revenue` has them from single deals: blank where one is missing."""
+    there = won >= 0
+    place = won[there], column[there]
+    found = {}
+    for name in ("money", "back", "priced", "won_n"):
+        cells = np.zeros(shape)
+        np.add.at(cells, place, groups[name].fillna(0).to_numpy(dtype=float)[there])
+        found[name] = cells
+    if not found["priced"].any():
+        return {}
+    money = np.where(found["priced"] == found["won_n"], found["money"], np.nan)
+    return {"revenue": money} | ({"refunds": found["back"]} if found["back"].any() else {})
 
 
 def _triangles(

@@ -7,7 +7,7 @@ The pass tells whether any row breaks a rule. Only then are the rows looked for,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 
@@ -32,14 +32,28 @@ from forecast.read import (
     UNCALCULATED,
     LeftOut,
     cells_problem,
+    row_place,
     rows_text,
 )
 from forecast.words import PASS, REVIEW, Check, Text, message
 
-NO_AMOUNT = """ "v_amount" IS NULL OR NOT isfinite("v_amount") OR contains("t_amount", '_')"""
+FINITE = "CAST('Infinity' AS DOUBLE PRECISION)"  # which nothing is below that is no number
+NO_AMOUNT = f""" "v_amount" IS NULL OR NOT abs("v_amount") < {FINITE} OR strpos("t_amount", '_') > 0"""
 HUGE = f'NOT abs("v_amount") < {MOST}'  # so are infinity and what is no number
 
+# of deals whose single amounts stay on a server; decimals add up to the same in any order
+_PAID = 'CAST("v_amount" AS numeric)'
+MONEY_SUMS = tuple(
+    f'{sql} FILTER (WHERE "v_won" IS NOT NULL) AS {name}'
+    for name, sql in {
+        "money": f"sum(greatest({_PAID}, 0))",
+        "back": f"sum(greatest(-{_PAID}, 0))",
+        "priced": 'count("v_amount")',
+        "won_n": "count(*)",
+    }.items()
+)
 ORDER = "Order of the stages"
+NAMED = 10  # leads whose ids are told of a reason
 NO_NAMES = (*ERRORS, UNCALCULATED.upper())
 
 
@@ -218,30 +232,39 @@ class Checked:
             negative = "" if self.terms.net_revenue else ' OR "v_amount" < 0'
             nameless = ' OR "t_currency" IS NULL' if self.terms.converts else ""
             parts.append(
-                f'("g_amount" AND ("v_amount" IS NULL OR {HUGE} OR contains("t_amount", \'_\'){negative}{nameless}))'
+                f'("g_amount" AND ("v_amount" IS NULL OR {HUGE} OR strpos("t_amount", \'_\') > 0{negative}{nameless}))'
             )
         return " OR ".join(parts)
 
     def grouped(self, kind: str) -> pd.DataFrame:
         """The groups of leads: channel, periods of the dates, n, amounts, last day of each date, whether any is bad."""
         cells = self.relation.cells
-        unknown = "CAST('nan' AS DOUBLE)"  # a NULL in a list would reach numpy as 0
+        unknown = "CAST('NaN' AS DOUBLE PRECISION)"  # a NULL in a list would reach numpy as 0
         amount = f'coalesce("v_amount", {unknown})' if "amount" in cells else unknown
         keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
         dates = [*self.dates, *(["scheduled"] if "scheduled" in cells else [])]
-        keys += [f'date_trunc(\'{kind}\', "v_{name}") AS "{name}"' for name in dates]
+        keys += [f'CAST(date_trunc(\'{kind}\', "v_{name}") AS DATE) AS "{name}"' for name in dates]
         measures = [
             "count(*) AS n",
-            f'list({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts',
+            *(
+                (MONEY_SUMS if "amount" in cells else ())
+                if self.relation.server
+                else [f'array_agg({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts']
+            ),
             *(f'max("v_{name}") AS "last_{name}"' for name in self.dates),
-            f"bool_or({self.suspicion()}) AS bad",
+            f"coalesce(bool_or({self.suspicion()}), false) AS bad",
             *self._marks(),
         ]
-        sql = f"SELECT {', '.join([*keys, *measures])} FROM {self.relation.rows} GROUP BY ALL"
-        return self.relation.ask(sql).df()
+        places = ", ".join(str(place) for place in range(1, len(keys) + 1))
+        sql = f"SELECT {', '.join([*keys, *measures])} FROM {self.relation.rows} GROUP BY {places}"
+        return self.relation.table(sql)
 
-    def courses(self, kind: str, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    def courses(
+        self, kind: str, names: Sequence[str], *, most: int | None = None
+    ) -> dict[str, pd.DataFrame] | None:
         """Courses by day before each stage but the first: see `courses.courses_of`; `names`: the channels' raw names.
+
+        None where they are more than `most` bytes, of a server.
 
         One pass, a grouping set a step. Called after all checks: it may be the last question asked of the rows.
         """
@@ -249,7 +272,7 @@ class Checked:
         lost = '"v_lost"' if "lost" in self.relation.cells else "NULL"
         inner = [
             f"coalesce(\"v_channel\", '{BLANK}') AS name",
-            f"date_trunc('{kind}', \"v_{self.stages[0]}\") AS created",
+            f"CAST(date_trunc('{kind}', \"v_{self.stages[0]}\") AS DATE) AS created",
         ]
         sets = []
         for i, (before, stage) in enumerate(steps):
@@ -259,30 +282,51 @@ class Checked:
                 f'("v_{stage}" IS NOT NULL) AS moved_{i}',
             ]
             sets.append(f"(channel, created, entered_{i}, left_{i}, moved_{i})")
-        numbered = {"name": pd.Series(list(names), dtype=object), "channel": np.arange(len(names))}
-        self.relation.connection.register("lead_channels", pd.DataFrame(numbered))
+        numbered = ", ".join(f"({place}, {literal(name)})" for place, name in enumerate(names))
+        channels = f"(VALUES {numbered}) AS lead_channels(channel, name)"
         columns = [f"{part}_{i}" for i in range(len(steps)) for part in ("entered", "left", "moved")]
         marks = [f"grouping(entered_{i}) AS without_{i}" for i in range(len(steps))]
         sql = (
             f"SELECT channel, created, {', '.join([*columns, *marks])}, count(*) AS n "
-            f"FROM (SELECT {', '.join(inner)} FROM {self.relation.rows}) JOIN lead_channels USING (name) "
+            f"FROM (SELECT {', '.join(inner)} FROM {self.relation.rows}) AS courses JOIN {channels} USING (name) "
             f"GROUP BY GROUPING SETS ({', '.join(sets)})"
         )
-        table = self.relation.ask(sql).df()
-        found = {}
+        table, found = self.relation.table(sql, most=most), dict[str, pd.DataFrame]()
+        if not len(table.columns):
+            return None
         for i, (_, stage) in enumerate(steps):
             own = table[(table[f"without_{i}"] == 0) & table[f"entered_{i}"].notna()]
             own = own[["channel", "created", f"entered_{i}", f"left_{i}", f"moved_{i}", "n"]]
             found[stage] = own.set_axis(["channel", "created", "entered", "left", "moved", "n"], axis=1)
         return found
 
+    def amounts(self, kind: str, *, most: int | None) -> pd.DataFrame | None:
+        """The single amounts of deals on a server, by channel and periods of creation and winning; n of each.
+
+        None where they are more than `most` bytes.
+        """
+        first = self.stages[0]
+        amount = '"v_amount"' if "amount" in self.relation.cells else "CAST(NULL AS DOUBLE PRECISION)"
+        keys = [
+            f"coalesce(\"v_channel\", '{BLANK}') AS channel",
+            f'CAST(date_trunc(\'{kind}\', "v_{first}") AS DATE) AS "{first}"',
+            f"CAST(date_trunc('{kind}', \"v_won\") AS DATE) AS won",
+            f"{amount} AS amount",
+        ]
+        deals = f'{self.relation.rows} WHERE "v_won" IS NOT NULL'
+        sql = f"SELECT {', '.join(keys)}, count(*) AS n FROM {deals} GROUP BY 1, 2, 3, 4"
+        found = self.relation.table(sql, most=most)
+        return found if len(found.columns) else None
+
     def _marks(self) -> list[str]:
         """SQL of whether amounts are unsure (1.200 may be either number), and whether one proves the decimal point."""
         if "amount" not in self.relation.cells:
             return ["false AS unsure", "false AS proven"]
-        either = """regexp_full_match("t_amount", '[-+]?[0-9]{1,3}[.][0-9]{3}')"""
+        either = """("t_amount" ~ '^[-+]?[0-9]{1,3}[.][0-9]{3}$')"""
         marks = {"unsure": either, "proven": f"NOT {either}"}
-        pointed = """CASE WHEN contains("t_amount", '.') THEN"""  # of the few alone: an AND would look at all
+        pointed = (
+            """CASE WHEN strpos("t_amount", '.') > 0 THEN"""  # of the few alone: an AND would look at all
+        )
         return [f"coalesce(bool_or({pointed} {sql} END), false) AS {name}" for name, sql in marks.items()]
 
     def problems(self, found: pd.DataFrame) -> list[Text]:
@@ -293,7 +337,7 @@ class Checked:
 
     def _broken(self, rule: Rule) -> Text:
         """The message for one rule; empty when no row breaks it."""
-        row = rule.cell.row
+        row = self.relation.called(rule.cell)
         sql = (
             f"SELECT {row}, {rule.value}, count(*) OVER () FROM {self.relation.rows} "
             f"WHERE {rule.broken} ORDER BY {row} LIMIT 3"
@@ -334,9 +378,10 @@ class Checked:
         cell = self.relation.cells.get("amount")
         if not self.terms.net_revenue or cell is None:
             return ()
+        row = self.relation.called(cell)
         sql = (
-            f'SELECT {cell.row}, "t_amount", count(*) OVER (), sum("v_amount") OVER () FROM {self.relation.rows} '
-            f'WHERE "v_amount" < 0 AND "v_won" IS NOT NULL ORDER BY {cell.row} LIMIT 3'
+            f'SELECT {row}, "t_amount", count(*) OVER (), sum("v_amount") OVER () FROM {self.relation.rows} '
+            f'WHERE "v_amount" < 0 AND "v_won" IS NOT NULL ORDER BY {row} LIMIT 3'
         )
         found = self.relation.ask(sql).fetchall()
         if not found:
@@ -385,9 +430,11 @@ class Checked:
     def leave_out(self) -> list[tuple[str, LeftOut]]:
         """Leave out every row that breaks a rule, and rows whose id stood in an earlier one: by file, why and which."""
         connection = self.relation.connection
+        which = " ".join(f"WHEN ({rule.broken}) THEN {i}" for i, rule in enumerate(self.rules))
+        if self.relation.named:
+            return self._leave_out_named(which)
         numbers = {rule.cell.row for rule in self.rules}
         rows = ", ".join(sorted(numbers | {ROW}))
-        which = " ".join(f"WHEN ({rule.broken}) THEN {i}" for i, rule in enumerate(self.rules))
         sql = (
             f"CREATE OR REPLACE TEMP TABLE bad AS SELECT {rows}, CASE {which} END AS rule FROM {self.relation.rows} "
             f"WHERE {self._any_rule()}"
@@ -408,6 +455,42 @@ class Checked:
             self.relation = self.relation.without("again")
         return told
 
+    def _leave_out_named(self, which: str) -> list[tuple[str, LeftOut]]:
+        """The same of rows that are called by the id of their lead; of an id that repeats the first one created stays.
+
+        Nothing is written, as the session of a server may only read.
+        """
+        called, rows = self.relation.called(self.relation.cells["lead_id"]), self.relation.rows
+        bad = f"SELECT CASE {which} END AS rule, {called} AS id FROM {rows} WHERE {self._any_rule()}"
+        first = "SELECT rule, id, count(*) OVER (PARTITION BY rule), row_number() OVER (PARTITION BY rule ORDER BY id)"
+        named = f"({first} FROM ({bad}) AS bad) AS told(rule, id, n, place)"
+        sql = f"SELECT * FROM {named} WHERE place <= {NAMED} ORDER BY 1, 4"
+        shown = self.relation.ask(sql).fetchall()
+        told: list[tuple[str, LeftOut]] = []
+        for i, rule in enumerate(self.rules):
+            if ids := tuple(str(id_) for number, id_, _, _ in shown if number == i):
+                n = next(int(n) for number, _, n, _ in shown if number == i)
+                told.append((rule.cell.file, LeftOut(rule.reason, n, bad=True, ids=ids)))
+        self.relation = self.relation.where(f"NOT coalesce({self._any_rule()}, false)")
+        cell = self.relation.cells["lead_id"]
+        again = (
+            f'SELECT "v_lead_id", count(*) - 1 AS n FROM {self.relation.rows} GROUP BY 1 HAVING count(*) > 1'
+        )
+        sql = f'SELECT "v_lead_id", sum(n) OVER () FROM ({again}) AS again ORDER BY 1 LIMIT {NAMED}'
+        if repeated := self.relation.ask(sql).fetchall():
+            reason = message("{title}: stands in an earlier row already", title=cell.title)
+            ids = tuple(str(id_) for id_, _ in repeated)
+            told.append((cell.file, LeftOut(reason, int(repeated[0][1]), bad=True, ids=ids)))
+            names = ", ".join(f'"{name}"' for name in self.relation.names)
+            order = ", ".join(f'"t_{name}"' for name in self.dates if name != self.stages[0])
+            ranked = (
+                f'SELECT *, row_number() OVER (PARTITION BY "v_lead_id" ORDER BY "v_{self.stages[0]}", "t_channel", '
+                f"{order}) AS place_of_id FROM {self.relation.rows}"
+            )
+            sql = f"SELECT {names} FROM ({ranked}) AS ranked WHERE place_of_id = 1"
+            self.relation = replace(self.relation, sql=sql)
+        return told
+
     def _repeats(self) -> tuple[int, ...]:
         """Rows whose id stands in an earlier row; they are put into the table "again"."""
         connection, rows = self.relation.connection, self.relation.rows
@@ -418,8 +501,8 @@ class Checked:
         if not connection.execute("SELECT count(*) FROM ids").fetchall()[0][0]:
             return ()
         self.relation.ask(
-            f'CREATE OR REPLACE TEMP TABLE again AS SELECT r.{ROW} FROM {rows} r JOIN ids USING ("v_lead_id") '
-            f"WHERE r.{ROW} > ids.first"
+            f'CREATE OR REPLACE TEMP TABLE again AS SELECT {ROW} FROM {rows} JOIN ids USING ("v_lead_id") '
+            f"WHERE {ROW} > ids.first"
         )
         return tuple(
             int(row) for (row,) in connection.execute(f"SELECT {ROW} FROM again ORDER BY 1").fetchall()
@@ -438,6 +521,11 @@ class Checked:
 
     def ids_are_fine(self, n_rows: int) -> bool:
         """Each row has an id, and none stands twice. Hashes: they fit in memory where the ids would not."""
+        if self.relation.server:
+            names = ", ".join(map(literal, NO_NAMES))
+            broken = f'count(*) > 1 OR "v_lead_id" IS NULL OR "v_lead_id" IN ({names})'
+            ids = f'SELECT "v_lead_id" FROM {self.relation.rows} GROUP BY 1 HAVING {broken} LIMIT 1'
+            return not self.relation.ask(ids).fetchall()
         hashes = self._hashes(n_rows)
         none = ", ".join(f"({text})" for text in ("NULL", *map(literal, NO_NAMES)))
         asked = f"SELECT hash(CAST(id AS VARCHAR)) FROM (VALUES {none}) AS none(id)"
@@ -456,11 +544,22 @@ class Checked:
         """The message about ids that stand in several rows; empty when there is none."""
         rows = f'FROM {self.relation.rows} WHERE "v_lead_id" IS NOT NULL GROUP BY "v_lead_id" HAVING count(*) > 1'
         sql = f'SELECT min({ROW}), max({ROW}), "v_lead_id", count(*) OVER () {rows} ORDER BY 1 LIMIT 3'
+        text = '"{name}" (rows {first} and {last})'
+        if self.relation.named:
+            sql = f'SELECT count(*), NULL, "v_lead_id", count(*) OVER () {rows} ORDER BY 3 LIMIT 3'
+            text = '"{name}" ({first:whole} rows)'
         repeated = self.relation.ask(sql).fetchall()
         if not repeated:
             return ""
-        text = '"{name}" (rows {first} and {last})'
-        ids = [message(text, name=name, first=first, last=last) for first, last, name, _ in repeated]
+        ids = [
+            message(
+                text,
+                name=name,
+                first=first if last is None else row_place(first),
+                last=last and row_place(last),
+            )
+            for first, last, name, _ in repeated
+        ]
         n, cell = repeated[0][3], self.relation.cells["lead_id"]
         stand = "1 id stands" if n == 1 else message("{n:whole} ids stand", n=n)
         text = "{file}: column {title}: {stand} in more than one row: {ids}; keep one row per lead."

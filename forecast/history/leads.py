@@ -8,46 +8,54 @@ Cells are read as text and cast explicitly, so that a value which is no date or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.errors import DataError, StudyError
+from forecast.history.changes import wanted as wanted_changes
+from forecast.history.changes import with_changes
 from forecast.history.currencies import own_sign
 from forecast.history.deals import join
-from forecast.history.lead_rows import DEAL_ROW, ROW, Cell, LeadRows, literal
+from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
 from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, in_any_order, rules_of
+from forecast.history.lead_sources import (
+    Opened,
+    Source,
+    line_by_line,
+    numbered_else,
+    opened_leads,
+    sources_of,
+)
+from forecast.history.mapped_leads import by_rules, key_column
 from forecast.history.outcomes import FLAGS, SURVEYED, is_flag, survey
+from forecast.history.rules import Ruled, Rules, mapping_of
 from forecast.read import (
-    CSV_SUFFIXES,
     Ask,
     FileRead,
     LeftOut,
     Relation,
     Wanted,
-    as_grid,
     find_columns,
-    first_line_of,
     folded,
     holds_rows,
-    in_lines,
     name_text,
-    open_relation,
+    open_files,
     title_currency,
+    travelled,
     with_forms,
 )
-from forecast.stopping import scratch
-from forecast.study import PRESETS, Preset, Study
+from forecast.study import PRESETS, Preset, Study, files_of, on_server
 from forecast.words import PASS, Check, Text, message
 
-MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
+TRAVELS = 1_000_000  # bytes of days and amounts that leave a server where the study does not ask for more
+FEW = 500_000  # leads; of more they never take so little, and asking for them costs the server two looks at all rows
 NO_PRESET = Preset(columns={}, closed=(), outcome=())
 ENDING = (
     "won",
@@ -70,7 +78,8 @@ class Leads:
     file has it), `n` leads, `amounts`.
     last_day: the latest date in the file. files: how the leads, and the deals joined to them, were read. reading: what
     the audit asks about currencies and pipelines; found: what is to be known of the rows, for the audit. courses: by
-    day, see `courses.courses_of`, their channels numbered as in `names`.
+    day, see `courses.courses_of`, their channels numbered as in `names`. ruled: what the rules of `history.map` made of
+    them; header: the titles of the file. days: of which there are copies of the leads.
     """
 
     groups: pd.DataFrame
@@ -80,98 +89,60 @@ class Leads:
     found: tuple[Check, ...] = ()
     courses: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    ruled: Ruled | None = None
+    header: tuple[str, ...] = ()
+    days: tuple[date, ...] = ()
 
 
-def read_leads(study: Study, *, today: date | None = None) -> Leads:
+def read_leads(study: Study, *, today: date | None = None, known: date | None = None) -> Leads:
     """Read and check the leads that a study names, with their deals where those are in a file of their own.
 
     Where the study has nurturing, of a lead that was lost and came back (a date in `returned`) only what happened
-    before that counts. No date may be later than `today`, unless the study says where its history ends.
+    before that counts. No date may be later than `today`, unless the study says where its history ends. `known`: read
+    the copy that tells what was known on that day, where the study has snapshots.
 
     Raises DataError with every rule that is broken: how many rows, which, what came, and what to do; StudyError for a
     pipeline that the data do not have.
     """
-    with _connection(study, today) as opened:
+    with opened_leads(study, today, known) as opened:
         found = _read_well(opened, _leads)
         told = any(
             out.rows and (out.bad or file.role == "deals") for file in found.files for out in file.left_out
         )
-        if told and _numbered_else(opened):
+        if told and numbered_else(opened):
             found = _read_well(replace(opened, lines=True), _leads)
         return found
 
 
 def read_lead_rows(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them."""
-    with _connection(study) as opened:
+    """Every lead of a file that `read_leads` accepts: our columns, typed, and all others as the file has them.
+
+    Raises StudyError for leads on a server: only sums leave it.
+    """
+    if on_server(study, "leads"):
+        text = (
+            "{place}: what looks at single leads (scoring, segments, nurturing, rank) needs them here, and only sums "
+            "leave a PostgreSQL database; export the leads to a file for that (history.leads)"
+        )
+        raise StudyError(message(text, place=study.place("history.database.leads")))
+    with opened_leads(study) as opened:
         return _read_well(opened, _lead_rows)
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A connection for the files of a study, and a folder for what DuckDB needs.
-
-    grids: read them line by line. lines: number their rows by lines, as something is to be said of some.
-    """
-
-    connection: duckdb.DuckDBPyConnection
-    study: Study
-    folder: Path
-    today: date | None = None
-    grids: bool = False
-    lines: bool = False
-
-
-def _read_well[T](opened: _Opened, read: Callable[[_Opened], T]) -> T:
+def _read_well[T](opened: Opened, read: Callable[[Opened], T]) -> T:
     """What is read: line by line where DuckDB stumbles, and with the rows numbered by lines where one is wrong."""
     try:
         try:
             return read(opened)
         except DataError:
-            if not _numbered_else(opened):
+            if not numbered_else(opened):
                 raise
             return read(replace(opened, lines=True))
     except duckdb.Error as error:
-        return read(_line_by_line(opened, error))
+        return read(line_by_line(opened, error))
 
 
-def _numbered_else(opened: _Opened) -> bool:
-    """Whether a file has lines on which no row of their number stands."""
-    if opened.lines or opened.grids:
-        return False
-    return any(in_lines(opened.connection, source.file) is not None for source in _sources(opened))
-
-
-@contextmanager
-def _connection(study: Study, today: date | None = None) -> Iterator[_Opened]:
-    """DuckDB with bounded memory, nothing fetched from outside, and a folder for what does not fit."""
-    with scratch() as folder:
-        config: dict[str, Any] = {
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": folder,
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-        with duckdb.connect(config=config) as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-            yield _Opened(connection, study, Path(folder), today)
-
-
-def _line_by_line(opened: _Opened, error: duckdb.Error) -> _Opened:
-    """The same, read line by line: DuckDB stumbles over line ends of several kinds and over notes below the table.
-
-    Raises DataError where that is of no use.
-    """
-    spec = opened.study.history
-    names = [name for name in (spec.leads, spec.deals) if name is not None]
-    if opened.grids or not any(Path(name).suffix.lower() in CSV_SUFFIXES for name in names):
-        raise DataError(
-            f"{', '.join(names)}: cannot be read ({first_line_of(error)}); export it again."
-        ) from None
-    return replace(opened, grids=True)
-
-
-def _leads(opened: _Opened) -> Leads:
+def _leads(opened: Opened) -> Leads:
     """The leads, asked in the form that programs write first, and in the form that they have where that fails."""
     spec = opened.study.history
     sources = _sources(opened)
@@ -192,6 +163,7 @@ def _leads(opened: _Opened) -> Leads:
 
     if (
         sources[0].file.grid is None
+        and not opened.server
         and all(_as_programs_write(source) for source in sources)
         and not spec.exchange  # signs of currencies are seen in the form alone
         and not set(SURVEYED) & set(plain[0])
@@ -207,13 +179,13 @@ def _leads(opened: _Opened) -> Leads:
     return done(asked, grouped(asked))
 
 
-def _as_programs_write(source: _Source) -> bool:
+def _as_programs_write(source: Source) -> bool:
     """Whether the study says nothing of how the file writes numbers and days that is not how programs do."""
     spec = source.ask.spec
     return spec.time_zone is None and spec.decimal != "," and spec.thousands != "."
 
 
-def _no_rows_in_names(source: _Source, at: int, groups: pd.DataFrame) -> None:
+def _no_rows_in_names(source: Source, at: int, groups: pd.DataFrame) -> None:
     """Raise duckdb.Error where rows stand in the name of a channel, in stray quotes: read by lines, it is told."""
     if source.file.text_file is None:
         return
@@ -227,11 +199,15 @@ def _told(asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str
     """The leads with what is said of their files."""
     checked, n_leads = asked.checked, int(found["n"].sum())
     raw = sorted(found["channel"].unique())
-    courses = checked.courses(kind, raw)
+    if checked.relation.server:
+        found, courses, notes = _in_detail(checked, kind, found, raw, asked.detail)
+    else:
+        courses, notes = checked.courses(kind, raw) or {}, ()
     if "lost" not in found:
         found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
     planned = ["scheduled"] if "scheduled" in found else []
-    groups = found[["channel", *checked.stages, "lost", *planned, "n", "amounts"]]
+    paid = [name for name in ("amounts", "money", "back", "priced", "won_n") if name in found]
+    groups = found[["channel", *checked.stages, "lost", *planned, "n", *paid]]
     groups = groups.assign(channel=_names(groups["channel"]))
     groups = groups.sort_values(["channel", *checked.stages, "lost", *planned], ignore_index=True)
     last_day = max(
@@ -240,9 +216,60 @@ def _told(asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str
     files = tuple(_used(read, bad, n_leads) for read in asked.files)
     checks = checked.refunds() + checked.reordered()
     noted = (check.value for check in checks if check.status != PASS)
-    files = (replace(files[0], notes=(*files[0].notes, *noted)), *files[1:])
+    files = (replace(files[0], notes=(*files[0].notes, *noted, *notes)), *files[1:])
     names = tuple(name_text(name) for name in raw)
-    return Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, checks, courses, names)
+    made = Leads(groups, np.datetime64(last_day, "D"), files, asked.reading, checks, courses, names)
+    return replace(made, days=asked.days, ruled=asked.ruled, header=asked.header)
+
+
+def _in_detail(
+    checked: Checked, kind: str, found: pd.DataFrame, raw: Sequence[str], detail: str | None
+) -> tuple[pd.DataFrame, Mapping[str, pd.DataFrame], tuple[Text, ...]]:
+    """The groups of leads on a server with their single amounts, the courses by day, and what is said of the bytes.
+
+    detail: "days", "periods", or None: days where they take little. Of periods alone, the groups keep the sums of their
+    amounts, and there are no courses.
+    """
+    server = checked.relation.connection
+    courses: Mapping[str, pd.DataFrame] | None = None
+    left = None if detail == "days" else max(TRAVELS - server.received, 0)
+    unasked = detail == "periods" or (detail is None and int(found["n"].sum()) > FEW)
+    amounts = None if unasked else checked.amounts(kind, most=left)
+    if amounts is not None:
+        left = None if detail == "days" else max(TRAVELS - server.received, 0)
+        courses = checked.courses(kind, raw, most=left)
+    if amounts is None or courses is None:
+        said = "days and single amounts stayed in the database; {n:whole} bytes of answers left it"
+        if detail is None:
+            said = (
+                "days and single amounts stayed in the database; {n:whole} bytes of answers left it (unasked they come "
+                "of at most {few:whole} leads and in {most:whole} bytes: "
+                'history.database.detail = "days" asks for them)'
+            )
+        return found, {}, (message(said, n=server.received, most=TRAVELS, few=FEW),)
+    found = found.drop(columns=[name for name in ("money", "back", "priced", "won_n") if name in found])
+    return _with_amounts(found, amounts, checked.stages[0]), courses, (travelled(server.received),)
+
+
+def _with_amounts(found: pd.DataFrame, amounts: pd.DataFrame, first: str) -> pd.DataFrame:
+    """The groups, each with as many amounts of its channel and periods of creation and winning as it has deals.
+
+    Which group of the same periods has which amount is not known, and nothing asks.
+    """
+    keys = ["channel", first, "won"]
+    repeated = amounts.loc[amounts.index.repeat(amounts["n"])].sort_values([*keys, "amount"])
+    pool = {key: part.to_numpy(dtype=float) for key, part in repeated.groupby(keys, dropna=False)["amount"]}
+    taken: dict[Any, int] = {}
+    lists: list[NDArray[np.float64] | None] = []
+    for *key, n in found[[*keys, "n"]].itertuples(index=False, name=None):
+        place = tuple(key)
+        if place[2] is pd.NaT:
+            lists.append(None)
+            continue
+        begun = taken.get(place, 0)
+        lists.append(pool[place][begun : begun + n])
+        taken[place] = begun + n
+    return found.assign(amounts=pd.Series(lists, index=found.index, dtype=object))
 
 
 def _names(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -257,7 +284,7 @@ def _used(read: FileRead, bad: Sequence[tuple[str, LeftOut]], n_leads: int) -> F
     return replace(read, left_out=(*read.left_out, *out), rows=rows)
 
 
-def _lead_rows(opened: _Opened) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _lead_rows(opened: Opened) -> tuple[pd.DataFrame, pd.DataFrame]:
     sources = _sources(opened)
     plain = _found(opened, sources, returns=False)
     formed = [_in_form(opened, source, at) for source, at in zip(sources, plain, strict=True)]
@@ -275,34 +302,12 @@ def _lead_rows(opened: _Opened) -> tuple[pd.DataFrame, pd.DataFrame]:
 # ------------------------------------------------------------------------------------------------ our columns in files
 
 
-@dataclass(frozen=True)
-class _Source:
-    """An open file: its name in the study, what is asked of it, and the SQL name of its row numbers."""
-
-    name: str
-    ask: Ask
-    file: Relation
-    row: str
-
-
-def _sources(opened: _Opened) -> list[_Source]:
-    """The file of leads, and the file of deals where there is one."""
-    study, sources = opened.study, []
-    spec = study.history
-    preset = _preset(study)
+def _sources(opened: Opened) -> list[Source]:
+    """The leads, and the deals where they are in a file of their own, with the columns that are looked for."""
+    study, preset = opened.study, _preset(opened.study)
     names = ["lead_id", "channel", "created", *_stages(study)[1:], *ENDING, "currency", "returned"]
-    wanted = [_wanted(name, spec.columns, preset) for name in dict.fromkeys(names)]
-    for role, name, row in (("leads", spec.leads, ROW), ("deals", spec.deals, DEAL_ROW)):
-        if name is not None:
-            ask, path = Ask(f"history.{role}", role, spec.read, wanted), study.folder / name
-            if opened.grids and path.suffix.lower() in CSV_SUFFIXES:
-                file = as_grid(opened.connection, path, name, ask, name=role)
-            else:
-                file = open_relation(opened.connection, path, name, ask, opened.folder, name=role)
-            if opened.lines:
-                file = in_lines(opened.connection, file, name=role) or file
-            sources.append(_Source(name, ask, file, row))
-    return sources
+    wanted = [_wanted(name, study.history.columns, preset) for name in dict.fromkeys(names)]
+    return sources_of(opened, wanted)
 
 
 def _preset(study: Study) -> Preset:
@@ -319,27 +324,38 @@ def _wanted(name: str, columns: Mapping[str, str], preset: Preset, *, required: 
     return Wanted(name, preset.names(name) if name in FLAGS else (*preset.names(name), name), required)
 
 
-def _of_leads(study: Study, sources: Sequence[_Source]) -> Mapping[str, str]:
+def _of_leads(study: Study, sources: Sequence[Source]) -> Mapping[str, str]:
     """The names that the study maps, without that of the channel where only the activity can have it."""
     columns = study.history.columns
     there = {folded(title) for source in sources for title in source.file.header}
-    elsewhere = study.history.activity is not None and folded(columns.get("channel", "")) not in there
+    beside = study.history.activity is not None or bool(study.history.sources)
+    elsewhere = beside and folded(columns.get("channel", "")) not in there
+    rules = _rules(study, sources)
+    if rules is not None:  # what they look at first stands for the channel
+        return {**columns, "channel": next(iter(rules.titles.values()))}
     return {name: title for name, title in columns.items() if name != "channel"} if elsewhere else columns
 
 
-def _found(
-    opened: _Opened, sources: Sequence[_Source], *, returns: bool | None = None
-) -> list[dict[str, int]]:
+def _rules(study: Study, sources: Sequence[Source]) -> Rules | None:
+    """The rules that say which channel a lead is of, where any holds for the file of leads; on a server none does."""
+    if not study.history.maps or on_server(study, "leads"):
+        return None
+    return mapping_of(study, sources[0].name, sources[0].file.header)
+
+
+def _found(opened: Opened, sources: Sequence[Source], *, returns: bool | None = None) -> list[dict[str, int]]:
     """Where each of our columns stands in each file, by our name; of two files, in the one that it belongs to.
 
     Raises DataError for each that must be there and is not, and for names that leave it open which is meant.
     """
     study = opened.study
     columns, preset, stages = _of_leads(study, sources), _preset(study), _stages(study)
-    required = ["channel", "created", *stages[1:]]
+    reached = study.history.reached  # told by the log of changes
+    required = ["channel", "created", *(name for name in stages[1:] if name not in reached)]
     if returns is None:
         returns = study.nurturing is not None
-    names = list(dict.fromkeys([*required, *ENDING, *(["returned"] * returns)]))
+    asked = [*required, *ENDING, *(["returned"] * returns)]
+    names = [name for name in dict.fromkeys(asked) if name not in reached]
     found, problems = _look(sources, names, columns, preset)
     places = {name: (i, at) for i, places in enumerate(found) for name, at in places.items()}
     for flag, dated in (("is_won", "won"), ("is_closed", "closed"), ("is_lost", "lost")):
@@ -365,7 +381,7 @@ def _found(
 
 
 def _look(
-    sources: Sequence[_Source], names: Sequence[str], columns: Mapping[str, str], preset: Preset
+    sources: Sequence[Source], names: Sequence[str], columns: Mapping[str, str], preset: Preset
 ) -> tuple[list[dict[str, int]], list[Text]]:
     """The columns that are there: first each in the file that it belongs to, then those that are not, in the other."""
     two = len(sources) > 1
@@ -395,7 +411,7 @@ def _look(
     return found, problems
 
 
-def _problems(source: _Source, wanted: Sequence[Wanted]) -> list[Text]:
+def _problems(source: Source, wanted: Sequence[Wanted]) -> list[Text]:
     try:
         find_columns(source.file.header, wanted, source.name, role=source.ask.role, row=source.file.line)
     except DataError as error:
@@ -403,7 +419,7 @@ def _problems(source: _Source, wanted: Sequence[Wanted]) -> list[Text]:
     return []
 
 
-def _is_of_flags(opened: _Opened, source: _Source, at: int) -> bool:
+def _is_of_flags(opened: Opened, source: Source, at: int) -> bool:
     """Whether a column says yes and no, as far as its first cells tell: "Won" may be that, or a date."""
     file = source.file
     sql = f"SELECT {file.text(at)} FROM {file.relation} LIMIT 1000"  # noqa: S608 - names made here
@@ -413,7 +429,7 @@ def _is_of_flags(opened: _Opened, source: _Source, at: int) -> bool:
     return bool(cells) and all(is_flag(cell) is not None for cell in cells)
 
 
-def _currency(source: _Source, amount: int, columns: Mapping[str, str], preset: Preset) -> int | None:
+def _currency(source: Source, amount: int, columns: Mapping[str, str], preset: Preset) -> int | None:
     """The column with the currency of each amount: "<amount> Currency", else as the CRM or we call it."""
     title = source.file.header[amount].strip()
     converted = folded(title) in {folded(name) for name in preset.converted}
@@ -428,7 +444,7 @@ def _currency(source: _Source, amount: int, columns: Mapping[str, str], preset: 
     ).get("currency")
 
 
-def _in_form(opened: _Opened, source: _Source, places: Mapping[str, int]) -> _Source:
+def _in_form(opened: Opened, source: Source, places: Mapping[str, int]) -> Source:
     """The file with its dates and amounts read in the form that they are written in."""
     days = [at for name, at in places.items() if name not in {"lead_id", "channel", "amount", *WORDS}]
     amounts = [places["amount"]] if "amount" in places else []
@@ -445,7 +461,8 @@ def _in_form(opened: _Opened, source: _Source, places: Mapping[str, int]) -> _So
 class _Asked:
     """The rows of leads as they are read, what is known to be wrong, and what is to be said of the files.
 
-    others: titles of the further columns of the file of leads, by their name in the rows.
+    others: titles of the further columns of the file of leads, by their name in the rows. detail: what may leave a
+    server. days: of which there are copies of the leads. ruled, header: see `Leads`.
     """
 
     checked: Checked
@@ -453,10 +470,14 @@ class _Asked:
     files: tuple[FileRead, ...]
     reading: Mapping[str, str]
     others: Mapping[str, str]
+    ruled: Ruled | None = None
+    header: tuple[str, ...] = ()
+    detail: str | None = None
+    days: tuple[date, ...] = ()
 
 
 def _asked(
-    opened: _Opened, sources: Sequence[_Source], found: Sequence[Mapping[str, int]], *, others: bool = False
+    opened: Opened, sources: Sequence[Source], found: Sequence[Mapping[str, int]], *, others: bool = False
 ) -> _Asked:
     """Join the deals; settle outcomes, pipelines and currencies."""
     study, stages, preset = opened.study, _stages(opened.study), _preset(opened.study)
@@ -465,7 +486,8 @@ def _asked(
     files = [_read(source, places) for source, places in zip(sources, found, strict=True)]
     if study.segments is not None and study.segments.column in files[0].unread:
         files[0] = files[0].taking("segment", study.segments.column)
-    rows = _rows(opened, sources[0], found[0], first, further)
+    rules = _rules(study, sources)
+    rows = _rows(opened, sources[0], found[0], first, further, () if rules is None else tuple(rules.titles))
     problems: Sequence[Text] = ()
     if len(sources) > 1:
         deals = _rows(opened, sources[1], found[1], first, {})
@@ -477,10 +499,19 @@ def _asked(
             notes=(*files[1].notes, *joined.notes),
             rows=joined.rows,
         )
+    ruled: Ruled | None = None
+    if rules is not None:
+        made = by_rules(rows, rules, sources[0].name)
+        rows, ruled = made.rows, made.ruled
+        files[0] = _by_rules(files[0], rules, made.left_out)
     _check_exchange(study, rows, preset)
     header = [title for source in sources for title in source.file.header]
     surveyed = survey(rows, study, preset, first, header)
-    rows = _first_course(surveyed.relation, stages) if "returned" in rows.cells else surveyed.relation
+    rows = surveyed.relation
+    if spec.changes is not None:
+        changed = with_changes(rows, *_changes(opened))
+        rows, files = changed.rows, [*files, changed.read]
+    rows = _first_course(rows, stages) if "returned" in rows.cells else rows
     files[0] = replace(
         files[0],
         left_out=(*files[0].left_out, *surveyed.left_out),
@@ -492,14 +523,40 @@ def _asked(
     today = None if spec.through is not None else opened.today
     terms = Terms(today, spec.window(), spec.net_revenue, surveyed.converts, any_order)
     checked = Checked(rows, stages, rules_of(rows, stages, terms), terms)
-    return _Asked(checked, problems, tuple(files), surveyed.reading, further)
+    detail = None if spec.database is None else spec.database.detail
+    days, there = sources[0].file.copies, tuple(sources[0].file.header)
+    told = (surveyed.reading, further, ruled, there, detail, days)
+    return _Asked(checked, problems, tuple(files), *told)
+
+
+def _changes(opened: Opened) -> tuple[Relation, str, Study, Ask]:
+    """The log of changes, open, and what is asked of it."""
+    study, name = opened.study, str(opened.study.history.changes)
+    ask = Ask("history.changes", "changes", study.history.read, wanted_changes(study))
+    paths = files_of(study.folder, name)
+    file = open_files(
+        opened.connection, paths, name, study.folder, ask, opened.folder,
+        name="changes", grids=opened.grids, lines=opened.lines,
+    )  # fmt: skip
+    return file, name, study, ask
+
+
+def _by_rules(read: FileRead, rules: Rules, left_out: Sequence[LeftOut]) -> FileRead:
+    """A file whose channels come from rules over some columns."""
+    titles = list(rules.titles.values())
+    columns = {
+        name: ", ".join(titles) if name == "channel" else title for name, title in read.columns.items()
+    }
+    unread = tuple(title for title in read.unread if title not in titles)
+    return replace(read, columns=columns, unread=unread, left_out=(*read.left_out, *left_out))
 
 
 def _check_exchange(study: Study, rows: LeadRows, preset: Preset) -> None:
     """Raise StudyError where the study has rates, and no file says which currency its amounts are in."""
     spec, amount = study.history, rows.cells.get("amount")
     converted = amount is not None and folded(amount.title) in {folded(name) for name in preset.converted}
-    if spec.exchange and spec.activity is None and "currency" not in rows.cells and not converted:
+    beside = spec.activity is not None or bool(spec.sources)
+    if spec.exchange and not beside and "currency" not in rows.cells and not converted:
         text = (
             '{place}: {file} has no column of currencies; name it: history.columns = {{ currency = "its name in the '
             'file" }}, or remove the key'
@@ -517,27 +574,33 @@ def _amount_note(rows: LeadRows, header: Sequence[str], preset: Preset) -> tuple
     return (message("amounts are read from {title}, not from {plain}", title=title, plain=plain[0]),)
 
 
-def _read(source: _Source, places: Mapping[str, int]) -> FileRead:
+def _read(source: Source, places: Mapping[str, int]) -> FileRead:
     """What is said of a file and its columns."""
     header = [" ".join(title.split()) for title in source.file.header]
     columns = {name: header[at] for name, at in places.items()}
     unread = tuple(title for at, title in enumerate(header) if title and at not in places.values())
     said, left_out = dict(source.file.said), source.file.left_out
-    return FileRead(source.ask.role, source.name, said, columns, unread, 0, left_out)
+    return FileRead(source.ask.role, source.name, said, columns, unread, 0, left_out, files=source.file.files)
 
 
-def _further(source: _Source, places: Mapping[str, int]) -> dict[str, str]:
+def _further(source: Source, places: Mapping[str, int]) -> dict[str, str]:
     """Titles of the columns that may be features or segments, by their name in the rows."""
     ours = {at for name, at in places.items() if name not in {"currency", "pipeline"}}
     return {f"x{at}": title.strip() for at, title in enumerate(source.file.header) if at not in ours}
 
 
 def _rows(
-    opened: _Opened, source: _Source, places: Mapping[str, int], first: str, further: Mapping[str, str]
+    opened: Opened,
+    source: Source,
+    places: Mapping[str, int],
+    first: str,
+    further: Mapping[str, str],
+    keys: Sequence[int] = (),
 ) -> LeadRows:
-    """The rows of a file, with t_<name>, v_<name> and g_<name> for each of our columns in it."""
+    """The rows of a file, with t_<name>, v_<name> and g_<name> for each of our columns in it, and columns for rules."""
     parts = [f"{source.file.row} AS {source.row}"]
     parts += [f"{source.file.columns[int(name[1:])]} AS {name}" for name in further]
+    parts += [f"{source.file.name(at)} AS {key_column(at)}" for at in keys]
     cells = {}
     for name, at in places.items():
         ours = first if name == "created" else name
@@ -548,7 +611,11 @@ def _rows(
         parts += [f'{named} AS "{kind}_currency"' for kind in ("t", "v")] if named else []
         cells |= {"currency": replace(cells["amount"], told=False)} if named else {}
     sql = f"SELECT {', '.join(parts)} FROM {source.file.relation}"  # noqa: S608 - names made here, path bound
-    return LeadRows(opened.connection, sql, tuple(source.file.parameters), cells)
+    names = tuple(part.rpartition(" AS ")[2].strip('"') for part in parts)
+    held = source.file
+    return LeadRows(
+        opened.connection, sql, tuple(held.parameters), cells, names, named=held.named, server=held.server
+    )
 
 
 def _named(file: Relation, amount: int, study: Study, preset: Preset) -> str:

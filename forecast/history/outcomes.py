@@ -95,8 +95,10 @@ def _check_keys(study: Study, cells: Mapping[str, Cell]) -> None:
 def _counted(relation: LeadRows, first: str) -> pd.DataFrame:
     """Rows by the values of the columns of words and the month of closing; None where a column is absent or empty."""
     there = relation.cells
-    keys = [f'"t_{name}" AS {name}' if name in there else f"NULL AS {name}" for name in SURVEYED]
-    closed = "date_trunc('month', \"v_closed\")" if "closed" in there else "CAST(NULL AS DATE)"
+    keys = [
+        f'"t_{name}" AS {name}' if name in there else f"CAST(NULL AS VARCHAR) AS {name}" for name in SURVEYED
+    ]
+    closed = "CAST(date_trunc('month', \"v_closed\") AS DATE)" if "closed" in there else "CAST(NULL AS DATE)"
     keys.append(f"{closed} AS month")
     amount = ['count("t_amount")', 'sum("v_amount")'] if "amount" in there else ["0", "0.0"]
     measures = [
@@ -105,8 +107,9 @@ def _counted(relation: LeadRows, first: str) -> pd.DataFrame:
         f"{amount[1]} AS total",
         f'max("v_{first}") AS newest',
     ]
-    sql = f"SELECT {', '.join([*keys, *measures])} FROM {relation.rows} GROUP BY ALL LIMIT 1000000"  # noqa: S608
-    found = relation.ask(sql).df()
+    places = ", ".join(str(place) for place in range(1, len(keys) + 1))
+    sql = f"SELECT {', '.join([*keys, *measures])} FROM {relation.rows} GROUP BY {places} LIMIT 1000000"  # noqa: S608
+    found = relation.table(sql)
     return found.astype(dict.fromkeys(SURVEYED, object)).where(found.notna(), None)
 
 

@@ -30,10 +30,12 @@ from forecast.history.counts import (
     no_totals,
     read_counts,
     read_rows,
+    table_of,
     told_apart,
 )
 from forecast.history.history import BASE, BESIDE, MONEY, History, count_table, recorded_stages
 from forecast.history.lead_history import leads_history
+from forecast.history.mapped import read_sources, sums_of
 from forecast.history.row_checks import (
     check_blanks,
     check_lone,
@@ -43,6 +45,8 @@ from forecast.history.row_checks import (
     without_leading_zeros,
     without_totals,
 )
+from forecast.history.rules import check_columns, rule_checks
+from forecast.history.snapshots import Snapshots
 from forecast.periods import (
     PERIODS_PER_YEAR,
     Periods,
@@ -52,8 +56,8 @@ from forecast.periods import (
     period_range,
     shift,
 )
-from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, rows_text
-from forecast.study import LAST_YEAR, Study, nearest
+from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, names_of, read_grid, rows_text
+from forecast.study import LAST_YEAR, Study, files_of, nearest, on_server
 from forecast.words import REVIEW, Text, message
 
 if TYPE_CHECKING:
@@ -63,14 +67,19 @@ FUTURE = "Dates in the future"
 NAMED = 20  # channels named in a message
 
 
-def read_history(study: Study, *, today: date | None = None) -> History:
+def read_history(study: Study, *, today: date | None = None, known: date | None = None) -> History:
     """Read and validate the history that a study names.
 
-    `today`, if given, keeps periods that have not ended out of counts, unless `history.through` asks for them.
+    `today`, if given, keeps periods that have not ended out of counts, unless `history.through` asks for them. `known`:
+    the copy of that day, where the study has snapshots (else `History.as_of` reads them).
     Raises DataError for what is wrong in the files and StudyError for channels that the data do not have and for lift
     tests that they cannot place.
     """
-    history = _from_counts(study, today) if study.history.leads is None else _from_leads(study, today)
+    made = _from_counts if study.history.leads is None else _from_leads
+    history, days = made(study, today, known)
+    history = replace(history, sources=_hashes(study, history))
+    if study.history.snapshots is not None and known is None:
+        history = replace(history, copies=Snapshots(study, _of_day, days))
     _check_lift_tests(study, history)
     _check_known_rates(study, history)
     if study.economics.capacity is not None and not history.steps:
@@ -83,12 +92,17 @@ def read_history(study: Study, *, today: date | None = None) -> History:
     return history
 
 
+def _of_day(study: Study, day: date) -> History:
+    """The history that the copy of a day tells, as a past is: with nothing of how it was read."""
+    return replace(read_history(study, known=day), reading={}, files=(), found=())
+
+
 # Counts
 
 
-def _from_counts(study: Study, today: date | None) -> History:
+def _from_counts(study: Study, today: date | None, known: date | None) -> tuple[History, tuple[date, ...]]:
     spec = study.history
-    rows = read_counts(study)
+    rows = read_counts(study, known)
     first, last = spec.window()
     reading: dict[str, str] = {}
     running = None if today is None else parse_period(today.isoformat(), spec.period)
@@ -110,14 +124,7 @@ def _from_counts(study: Study, today: date | None) -> History:
     if spec.blank is None:
         check_blanks(kept if attributed else kept.where(kept.channels == BASE), study.funnel.stages)
     if spec.counting == "cohort":
-        _check_falling(kept, study.funnel.stages)
-        if not set(kept.measures) & set(study.funnel.stages[:-1]):
-            text = (
-                "{file}: counts by cohort say what became of the units of a stage, and {last} alone is counted; add "
-                'the stage that a row begins with, or set history.counting = "calendar" if a row counts what happened '
-                "in its period"
-            )
-            raise DataError(message(text, file=kept.file, last=study.funnel.stages[-1]))
+        _check_cohorts(kept, study.funnel.stages)
     kept = whole_counts(kept, study.funnel.stages, cohort=spec.counting == "cohort")
     kept = net_of_refunds(without_leading_zeros(kept, spec.period))
     span = int(period_index(kept.starts.max(), kept.starts.min(), spec.period)) + 1
@@ -132,19 +139,19 @@ def _from_counts(study: Study, today: date | None) -> History:
         raise DataError(message(text, file=kept.file, stages=stages))
     blank = [s for s in study.funnel.stages if s in counts and s not in stages]
     empty = [m for m in (*MONEY, *BESIDE) if m in counts and not np.isfinite(counts[m].values).any()]
-    kept_counts, sources = counts.drop_vars([*blank, *empty]), _hashes(study, spec.counts)
+    kept_counts = counts.drop_vars([*blank, *empty])
     read = _file_read("counts", rows, replace(used, read=kept.read), first, last, spec.period)
-    return History(
+    made = History(
         kept_counts,
         spec.counting,
         spec.period,
         stages,
-        sources=sources,
         reading=reading,
         files=(read,),
         found=kept.found,
         attributed=attributed,
     )
+    return made, rows.days
 
 
 def _told_of_the_future(
@@ -256,6 +263,18 @@ def _outside(
                 yield LeftOut(reason, rows.size, tuple(rows[:ROWS_NAMED].tolist()))
 
 
+def _check_cohorts(kept: Rows, stages: Sequence[str]) -> None:
+    """Raise DataError for counts by cohort that cannot be such."""
+    _check_falling(kept, stages)
+    if not set(kept.measures) & set(stages[:-1]):
+        text = (
+            "{file}: counts by cohort say what became of the units of a stage, and {last} alone is counted; add "
+            'the stage that a row begins with, or set history.counting = "calendar" if a row counts what happened '
+            "in its period"
+        )
+        raise DataError(message(text, file=kept.file, last=stages[-1]))
+
+
 def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
     """In counts by cohort a later stage cannot hold more than an earlier one: they are the same leads."""
     problems: list[Text] = []
@@ -279,13 +298,19 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
 # Leads
 
 
-def _from_leads(study: Study, today: date | None) -> History:
+def _from_leads(study: Study, today: date | None, known: date | None) -> tuple[History, tuple[date, ...]]:
     spec, stages = study.history, study.funnel.stages
     file, own = str(spec.leads), stages[stages.index("leads") :]
     from forecast.history.leads import read_leads  # DuckDB, where there are leads
 
-    leads = read_leads(study, today=today)
-    rows = _read_activity(study, stages[: len(stages) - len(own)], set(leads.groups["channel"]))
+    before = stages[: len(stages) - len(own)]
+    sources = read_sources(study, before, today=today) if spec.sources else None
+    leads = read_leads(study, today=today, known=known)
+    rows = sources.rows if sources else _read_activity(study, before, set(leads.groups["channel"]))
+    if sources is not None:
+        check_lone(sources.rows, spec.period)
+    if spec.maps:
+        check_columns(study, {file: leads.header, **(sources.headers if sources else {})})
     _check_lead_channels(study, file, leads, rows)
     reading = {"last_day": str(leads.last_day), **leads.reading}
     if today is not None and leads.last_day > np.datetime64(today, "D"):
@@ -295,21 +320,24 @@ def _from_leads(study: Study, today: date | None) -> History:
     n_periods = len(period_range(first, last, spec.period))
     check_span(file, n_periods, int(leads.groups["channel"].nunique()), spec.period, ages=True)
     files = [_leads_read(leads, first, last, spec.period), *leads.files[1:]]
-    if rows is not None:
-        inside = rows.where((rows.starts >= first) & (rows.starts <= last))
-        files.append(_file_read("activity", rows, inside, first, last, spec.period))
-    return leads_history(
+    for part in () if rows is None else sources.parts if sources else (rows,):
+        inside = part.where((part.starts >= first) & (part.starts <= last))
+        read = _file_read("activity", part, inside, first, last, spec.period)
+        files.append(replace(read, sums=sums_of(inside, spec.period)) if sources else read)
+    ruled = [each for each in (leads.ruled, *(sources.ruled if sources else ())) if each is not None]
+    made = leads_history(
         leads.groups,
         None if rows is None else _activity(rows, first, last, spec.period),
         kind=spec.period,
         stages=stages,
         starts=period_range(first, last, spec.period),
-        sources=_hashes(study, file, spec.deals, spec.activity),
+        sources={},
         reading=reading,
         files=tuple(files),
-        found=leads.found + (() if rows is None else rows.found),
+        found=(*leads.found, *(() if rows is None else rows.found), *rule_checks(study, ruled)),
         courses=(leads.courses, leads.names),
     )
+    return made, leads.days
 
 
 def _leads_read(leads: Leads, first: np.datetime64, last: np.datetime64, kind: str) -> FileRead:
@@ -337,7 +365,7 @@ def _read_activity(study: Study, stages: tuple[str, ...], known: set[str]) -> Ro
         spec=spec,
         currency=study.currency,
     )
-    rows = without_totals(read_rows(study.folder / spec.activity, spec.activity, layout), known=known)
+    rows = without_totals(read_rows(table_of(study, "activity", layout.ask)[0], layout), known=known)
     check_lone(rows, spec.period)
     if spec.blank is None:
         check_blanks(rows, stages)
@@ -554,7 +582,7 @@ def _plan_from_file(
         spec=study.history,
         currency=study.currency,
     )
-    rows = read_rows(study.folder / file, file, layout)
+    rows = read_rows(read_grid(study.folder / file, file, layout.ask), layout)
     kind, known, paid = history.period, history.channels, history.spenders
     place = period_index(rows.starts, starts[0], kind)
     kept = without_totals(rows.where((place >= 0) & (place < starts.size)), known=known)
@@ -587,10 +615,21 @@ def _plan_from_file(
     return np.nan_to_num(cells), _file_read("plan", rows, kept, starts[0], starts[-1], kind)
 
 
-def _hashes(study: Study, *files: str | None) -> dict[str, str]:
-    """The sha256 of each file by its name in the study."""
-    found = {}
-    for file in filter(None, files):
-        with (study.folder / file).open("rb") as stream:
-            found[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+def _hashes(study: Study, history: History) -> dict[str, str]:
+    """The sha256 of each file by its name in the study; of a table on a server, that of the history it was read to."""
+    spec, found = study.history, dict[str, str]()
+    named = [(role, getattr(spec, role)) for role in ("counts", "leads", "deals", "changes", "activity")]
+    named += [("source", source.file) for source in spec.sources]
+    for role, name in named:
+        if name is None:
+            continue
+        if on_server(study, role):
+            found[name] = history.fingerprint()
+            continue
+        if spec.stored(role) and spec.database is not None:
+            name = str(spec.database.file)  # noqa: PLW2901 - what stands for it
+        paths = files_of(study.folder, name)
+        for path, own in zip(paths, names_of(paths, study.folder, name), strict=True):
+            with path.open("rb") as stream:
+                found[own] = hashlib.file_digest(stream, "sha256").hexdigest()
     return found

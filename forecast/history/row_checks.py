@@ -13,7 +13,7 @@ from forecast.history.counts import ROWS_NAMED, Rows
 from forecast.history.history import BESIDE, MONEY
 from forecast.history.rows import LONE_YEARS, blanks_for_zeros, find_totals, lone_days, rounded
 from forecast.periods import Periods, period_label, period_range
-from forecast.read import LeftOut, cells_problem, means_total, rows_text
+from forecast.read import LeftOut, cells_problem, means_total, row_place, rows_text
 from forecast.words import PASS, REVIEW, Text, message
 
 
@@ -177,7 +177,13 @@ def check_pairs(rows: Rows, kind: str) -> None:
     if twice:
         text = "{period} {channel} (rows {first} and {second})"
         first = [
-            message(text, period=period_label(start, kind), channel=channel, first=one, second=two)
+            message(
+                text,
+                period=period_label(start, kind),
+                channel=channel,
+                first=row_place(one),
+                second=row_place(two),
+            )
             for (channel, start), (one, two, *_) in twice[:3]
         ]
         found = "1 pair" if len(twice) == 1 else message("{n:whole} pairs", n=len(twice))

@@ -77,7 +77,8 @@ class DataRead:
             else:
                 into.setdefault(f"by_{by}", {})[str(name)] = _plain(total)
         joined = [fact["value"] for fact in self.facts(file, "joined")]
-        return {**vars(file), "joined": joined, "totals": totals}
+        told = {name: value for name, value in vars(file).items() if name != "sums"}  # they are the totals
+        return {**told, "joined": joined, "totals": totals}
 
 
 def _plain(total: float) -> float | int | None:
@@ -152,16 +153,21 @@ def _facts(
 
 def _joined(history: History, file: FileRead) -> Iterator[Text]:
     """Which channels of leads have activity beside them, and the reverse; nothing where there is one file."""
-    other = _file(history, {"leads": "activity", "activity": "leads"}.get(file.role, ""))
-    if other is None:
+    role = {"leads": "activity", "activity": "leads"}.get(file.role, "")
+    others = [other for other in history.files if other.role == role]
+    if not others:
         return
-    here, there = (_channels(history, each) for each in (file, other))
+    here, there = (
+        _channels(history, file),
+        np.logical_or.reduce([_channels(history, each) for each in others]),
+    )
     both, alone = int((here & there).sum()), np.array(history.channels)[here & ~there]
+    names = [other.file for other in others]
     text = "1 channel is in {other} too" if both == 1 else "{n:whole} channels are in {other} too"
-    yield message(text, n=both, other=other.file)
+    yield message(text, n=both, other=names)
     if alone.size:
         text = "no partner in {other}: {names:list.8}"
-        yield message(text, other=other.file, names=alone.tolist())
+        yield message(text, other=names, names=alone.tolist())
 
 
 def _file(history: History, role: str) -> FileRead | None:
@@ -170,6 +176,8 @@ def _file(history: History, role: str) -> FileRead | None:
 
 def _channels(history: History, file: FileRead) -> NDArray[np.bool_]:
     """The channels that a file has a row of, (channel,); those of leads and deals have one at least."""
+    if file.sums:
+        return np.isin(history.channels, [name for by, name, *_ in file.sums if by == CHANNEL])
     there = [
         np.isfinite(history.counts[name].values)
         & ((file.role not in ("leads", "deals")) | (history.counts[name].values > 0))
@@ -181,6 +189,8 @@ def _channels(history: History, file: FileRead) -> NDArray[np.bool_]:
 def _measures(history: History, file: FileRead) -> list[str]:
     """The measures of the history that come from a file."""
     every = [name for name in ("spend", *history.stages, "revenue", *BESIDE) if name in history.counts]
+    if file.sums:
+        return [name for name in every if name in {measure for _, _, measure, _, _ in file.sums}]
     if "refunds" not in file.columns and "refunds" in every:  # made of revenue below 0, where it stands
         every.remove("refunds")
     if file.role == "counts":
@@ -197,6 +207,9 @@ def _measures(history: History, file: FileRead) -> list[str]:
 
 def _totals(history: History, file: FileRead) -> Iterator[dict[str, Any]]:
     """The totals of each measure of a file: of all, by year, by channel."""
+    if file.sums:
+        yield from (dict(zip(TOTALS, (file.file, file.role, *sums), strict=True)) for sums in file.sums)
+        return
     names = _measures(history, file)
     years = np.array([label[:4] for label in history.labels])  # of a week: the year that it is counted to
     seen = [np.isfinite(history.counts[name].values) for name in names]

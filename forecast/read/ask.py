@@ -14,7 +14,7 @@ from forecast.study import ReadSpec, ReadsSpec
 class Wanted:
     """A column that we look for: our name, the names it may have in the file, and whether it must be there.
 
-    mapped: the study says its name. spare: it does, and means another file.
+    mapped: the study says its name, under `place`. spare: it does, and means another file.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Wanted:
     required: bool = True
     mapped: bool = False
     spare: bool = False
+    place: str = "history.columns"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Ask:
 
     key: the study's key that names it. role: which of the study's files it is (forecast.study.ROLES). reads: how the
     study says that files are to be read. wanted: the columns that are looked for. kind: of the periods it has, if any.
+    own: the table of the study with keys of reading for this file alone, where it has one.
     """
 
     key: str
@@ -37,6 +39,7 @@ class Ask:
     reads: ReadsSpec = field(default_factory=ReadsSpec)
     wanted: Sequence[Wanted] = ()
     kind: str | None = None
+    own: str = ""
 
     @cached_property
     def spec(self) -> ReadSpec:
@@ -45,7 +48,7 @@ class Ask:
 
     def place(self, key: str) -> str:
         """The dotted name of a key for this file."""
-        return self.reads.place(self.role, key)
+        return f"{self.own}.{key}" if self.own else self.reads.place(self.role, key)
 
     @cached_property
     def _titles(self) -> dict[str, str]:

@@ -27,7 +27,8 @@ class Grid:
 
     `numbers[i]` is the row number of `rows[i]` in the file, the header being row 1 (Parquet has no header: from 1).
     `said`: how the file is written, by what. `left_out`: rows that are no part of the table. `shift`: days to be added
-    to the day numbers of the workbook (some count from 1904). `line`: row of the header.
+    to the day numbers of the workbook (some count from 1904). `line`: row of the header (0: a database
+    has none). `files`: those that a pattern matched, which are read as one.
     """
 
     file: str
@@ -39,6 +40,7 @@ class Grid:
     shift: int = 0
     notes: tuple[Text, ...] = ()
     line: int = 1
+    files: tuple[str, ...] = ()
 
     def column(self, position: int) -> list[Any]:
         """The cells of one column."""
@@ -60,7 +62,24 @@ class Grid:
         return " ".join(self.header[position].split())
 
 
-def rows_text(found: Iterable[tuple[int, object]], total: int | None = None) -> Message:
+FILE_STEP = 10**12  # row 5 of the second of several files is number 2 * FILE_STEP + 5
+
+
+def row_place(row: int) -> Text:
+    """The number of a row; of several files that are read as one `5 of file 2`."""
+    if row < FILE_STEP:
+        return str(row)
+    return message("{row} of file {n}", row=row % FILE_STEP, n=row // FILE_STEP)
+
+
+def row_text(row: object) -> Message:
+    """`row 5`, `row 5 of file 2` of several that are read as one, or `lead L5` of a database, where it is called so."""
+    if isinstance(row, str):
+        return message("lead {row}", row=row) if row else message("a row without an id")
+    return message("row {row}", row=row_place(int(str(row))))
+
+
+def rows_text(found: Iterable[tuple[object, object]], total: int | None = None) -> Message:
     """`12 rows, first: row 5 ("abc"), row 9 ("n/a"), row 14` for a message; `total` if more were counted than given."""
     told = {
         (row, str(value)): (row, value) for row, value in found
@@ -68,14 +87,14 @@ def rows_text(found: Iterable[tuple[int, object]], total: int | None = None) -> 
     listed = list(told.values())
     n = len(listed) if total is None else total
     rows = [
-        message("row {row}" if value is None else "row {row} ({value})", row=row, value=_shown(value))
+        row_text(row) if value is None else message("{row} ({value})", row=row_text(row), value=_shown(value))
         for row, value in listed[:SHOWN]
     ]
     return rows[0] if n == 1 else message("{n:whole} rows, first: {rows}", n=n, rows=rows)
 
 
 def cells_problem(
-    file: str, column: str, found: Iterable[tuple[int, object]], rule: Text, total: int | None = None
+    file: str, column: str, found: Iterable[tuple[object, object]], rule: Text, total: int | None = None
 ) -> Message:
     """The message for cells of a column that break a rule; `found` and `total` as in `rows_text`."""
     told = {"file": file, "column": column, "rows": rows_text(found, total), "rule": rule}

@@ -351,6 +351,14 @@ def date_form(grid: Grid, positions: Sequence[int], ask: Ask, *, kind: str | Non
     return form_of(grid.texts(positions), ask, grid.file, kind=kind)
 
 
+def days_in(grid: Grid, position: int, ask: Ask) -> list[date | None]:
+    """The day of each cell of a column; None where it is none."""
+    form = date_form(grid, [position], ask)
+    texts = [None if cell is None else day_text(cell, grid.shift) for cell in grid.column(position)]
+    known = days_of({text for text in texts if text is not None}, form)
+    return [None if text is None else known[text] for text in texts]
+
+
 @dataclass(frozen=True)
 class PeriodColumn:
     """A column as first days of periods, what is wrong with it, the rows that are wrong, and the dates themselves."""

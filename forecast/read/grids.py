@@ -34,14 +34,18 @@ NAMES = {"channel", "lead_id"}  # columns whose cells are taken as they are
 UNMAPPED = {"plan", "retention"}  # files whose columns `history.columns` need not name
 OWN_NAME = "call the one that is meant {ours} in the file."
 ROWS_OF_THEIR_OWN = {"leads", "deals"}  # roles with rules for each row, these among them
+TABLE_FILE = "a CSV, Parquet or Excel file"
 TABLES = CSV_SUFFIXES | PARQUET_SUFFIXES | EXCEL_SUFFIXES
 
 
-def check_file(path: Path, file: str, key: str) -> None:
-    """Raise DataError unless `path` is a file with something in it; `file` is its name in the study, under `key`."""
+def check_file(path: Path, file: str, key: str, *, what: str = TABLE_FILE) -> None:
+    """Raise DataError unless `path` is a file with something in it; `file` is its name in the study, under `key`.
+
+    what: kind of file that is asked for; one of a table must end as such files do.
+    """
     if wrong := no_path(path):
-        said = "{file}: is no name of a file ({why}); {key} must name a CSV, Parquet or Excel file."
-        raise DataError(message(said, file=_short(file), why=wrong, key=key))
+        said = "{file}: is no name of a file ({why}); {key} must name {what}."
+        raise DataError(message(said, file=_short(file), why=wrong, key=key, what=what))
     try:
         folder, there = path.is_dir(), path.is_file()
         beside = sorted(f.name for f in path.parent.iterdir()) if not there and path.parent.is_dir() else None
@@ -49,7 +53,9 @@ def check_file(path: Path, file: str, key: str) -> None:
         said = "{file}: cannot be read ({reason}); {key} names it"
         raise DataError(message(said, file=file, reason=error.strerror, key=key)) from None
     if folder:
-        raise DataError(f"{file}: is a folder; {key} must name a CSV, Parquet or Excel file.")
+        raise DataError(f"{file}: is a folder; {key} must name {what}.")
+    if not there and re.search(r"[*?\[]", file):
+        raise DataError(f"{file}: no file matches (looked in {path.parent.resolve()}); {key} names it.")
     if not there:
         looked = f"{'there is no folder' if beside is None else 'looked in'} {path.parent.resolve()}"
         close = nearest(path.name, [name for name in beside or () if Path(name).suffix.lower() in TABLES])
@@ -62,7 +68,7 @@ def check_file(path: Path, file: str, key: str) -> None:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions.") from None
     if size == 0:
         raise DataError(f"{file}: is empty (0 bytes); export it again.")
-    if path.suffix.lower() not in TABLES:
+    if what == TABLE_FILE and path.suffix.lower() not in TABLES:
         raise DataError(f'{file}: expected a file ending in .csv, .parquet or .xlsx; came "{path.suffix}".')
 
 
@@ -154,7 +160,7 @@ def _read_parquet(path: Path, file: str) -> Grid:
             n = connection.execute(f"SELECT count(*) FROM {file_in_sql}", place).fetchall()[0][0]  # noqa: S608
             if wrong := too_wide(file, [str(row[0]) for row in columns], n):
                 raise DataError(wrong)
-            asked = [_as_cells(quoted(str(name)), kind) for name, kind, *_ in columns]
+            asked = [as_cells(quoted(str(name)), kind) for name, kind, *_ in columns]
             texts = ", ".join(text for text in asked if text)
             replaced = f"REPLACE ({texts})" if texts else ""
             result = connection.execute(f"SELECT * {replaced} FROM {file_in_sql}", place)  # noqa: S608
@@ -169,7 +175,7 @@ def _read_parquet(path: Path, file: str) -> Grid:
     return Grid(file, header, [row for row, _ in kept], [number for _, number in kept], {"format": "Parquet"})
 
 
-def _as_cells(name: str, kind: str) -> str:
+def as_cells(name: str, kind: str) -> str:
     """SQL that makes texts of a column of Parquet which holds neither texts, numbers, days nor yes or no; else ""."""
     if kind == ZONED:
         return f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}"
@@ -338,8 +344,9 @@ def find_columns(
         if len(hits) > 1:
             titles = [" ".join(header[at].split()) for at in hits]
             said = "{file}: each of the columns {names} may be {ours}; "
-            said += OWN_NAME if role in UNMAPPED else 'say which: history.columns = {{ {ours} = "{first}" }}.'
-            problems.append(message(said, file=file, names=titles, ours=column.name, first=titles[0]))
+            said += OWN_NAME if role in UNMAPPED else 'say which: {place} = {{ {ours} = "{first}" }}.'
+            told = {"ours": column.name, "first": titles[0], "place": column.place}
+            problems.append(message(said, file=file, names=titles, **told))
         elif hits:
             found[column.name] = hits[0]
             del free[hits[0]]
@@ -360,18 +367,29 @@ def _known(column: Wanted, free: dict[int, str], role: str, kind: str | None) ->
 
 
 def _missing_column(column: Wanted, there: Sequence[str], file: str, role: str, row: int) -> Message:
-    told = {"file": file, "ours": column.name, "there": list(there[:20]), "row": row}
+    told = {
+        "file": file,
+        "ours": column.name,
+        "there": list(there[:20]),
+        "row": row,
+        "place": column.place,
+    }
     if column.mapped:
         name = column.theirs[0]
-        text = '{file}: row {row}: no column "{name}", which history.columns.{ours} names; the file has {there}{guess}'
+        text = (
+            '{file}: row {row}: no column "{name}", which {place}.{ours} names; the file has {there}{guess}'
+        )
+        if not row:  # a table of a database has no row of titles
+            text = '{file}: no column "{name}", which {place}.{ours} names; it has {there}{guess}'
         return message(text, name=name, guess=nearest(name, there) or ".", **told)
-    remedy = 'add it, or name it in the study: history.columns = {{ {ours} = "its name in the file" }}{guess}'
+    remedy = 'add it, or name it in the study: {place} = {{ {ours} = "its name in the file" }}{guess}'
     if role in UNMAPPED:
         remedy = "add it, or call it so in the file{guess}"
     elif column.spare:
-        remedy = "call the one that is meant {ours}, or correct history.columns.{ours}{guess}"
+        remedy = "call the one that is meant {ours}, or correct {place}.{ours}{guess}"
+    text = "{file}: row {row}: no column {names}; the file has {there}; "
     return message(
-        "{file}: row {row}: no column {names}; the file has {there}; " + remedy,
+        (text if row else "{file}: no column {names}; it has {there}; ") + remedy,
         names=" or ".join(f'"{name}"' for name in column.theirs),
         guess=nearest(column.name, there) or ".",
         **told,
@@ -396,4 +414,5 @@ def file_read(
         len(grid.rows),
         grid.left_out,
         (*grid.notes, *notes),
+        files=grid.files,
     )

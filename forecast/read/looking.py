@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise
@@ -24,9 +24,9 @@ from forecast.read.dates import DateForm, periods_across, read_when
 from forecast.read.dates import form_of as date_form_of
 from forecast.read.grids import CSV_SUFFIXES, check_file, find_columns, read_grid
 from forecast.read.numbers import SIGNS, taken_apart
-from forecast.read.titles import BUDGET, CODES, DATES, PERIODS, folded, title_key
+from forecast.read.titles import BUDGET, CODES, DATES, PERIODS, folded, means_total, place_of_key, title_key
 from forecast.stopping import scratch
-from forecast.study import PRESETS, ReadsSpec
+from forecast.study import CHANGES, PRESETS, TOOLS, ReadsSpec
 from forecast.words import Message, Text, message
 
 STAGES = ("visitors", "leads", "qualified", "won")
@@ -87,12 +87,13 @@ class Span:
 class Look:
     """What a file holds.
 
-    role: "counts", "activity", "plan", "leads", "deals", "retention", or "" where nothing tells; a table that may be
-    counts or spend alone is settled beside the other files. known: title by our name, of columns known by their title;
-    guesses: of those that the cells tell of; unclear: our name, and the titles of which each may be meant. preset: the
-    CRM whose export it is. channels: names with their rows. currencies: how often each is told, and where. budget: the
-    title of a column of planned spend.
-    above: texts above the table. settled: what had to be assumed to open it, by key of the study.
+    role: "counts", "activity", "plan", "leads", "deals", "changes", "retention", or "" where nothing tells; a table
+    that may be counts or spend alone is settled beside the other files. known: title by our name, of columns known by
+    their title; guesses: of those that the cells tell of; unclear: our name, and the titles of which each may be meant.
+    preset: the CRM whose export it is, tool: the advertising or analytics tool. channels: names with their rows.
+    currencies: how often each is told, and where. budget: the title of a column of planned spend. above: texts above
+    the table.
+    settled: what had to be assumed to open it, by key of the study.
     """
 
     path: Path
@@ -105,6 +106,7 @@ class Look:
     guesses: dict[str, Guess] = field(default_factory=dict)
     unclear: dict[str, tuple[str, ...]] = field(default_factory=dict)
     preset: str | None = None
+    tool: str | None = None
     span: Span | None = None
     channels: dict[str, int] = field(default_factory=dict)
     currencies: dict[str, tuple[int, Text]] = field(default_factory=dict)
@@ -148,9 +150,20 @@ def look_at(path: Path, file: str) -> Look:
         if set(needed) <= names:
             why = message("columns {names}: customers and how long they stay", names=list(needed))
             return replace(look, role="retention", why=why, known={name: name for name in needed})
+    if (log := _changes(look)) is not None:
+        return log
+    made, tool = _plain(look), as_tool(look)
+    if tool is None:
+        return made
+    return replace(made, tool=tool.tool) if made.role else tool
+
+
+def _plain(look: Look) -> Look:
+    """What a table is by its columns, whoever wrote it."""
+    grid = look.grid
     counted, unclear = _known(grid, COUNTED, "counts", "")
     guess = None if "period" in counted else _dates_of_rows(grid, counted)
-    kind = _span(grid, counted if guess is None else {**counted, "period": guess.title}, file)
+    kind = _span(grid, counted if guess is None else {**counted, "period": guess.title}, look.file)
     numeric = [name for name in MEASURES if name in counted and _numeric(grid, counted[name])]
     budget = _budget(grid)
     if kind is not None and (numeric or budget):
@@ -315,6 +328,53 @@ def _table(
     )
     made = replace(made, channels=dict(channels))
     return replace(made, currencies=_currencies(made))
+
+
+def as_tool(look: Look) -> Look | None:
+    """A table that has the columns of an export of a tool, and a period in its rows; None for any other."""
+    grid = look.grid
+    header = {title_key(title): " ".join(title.split()) for title in grid.header if title.strip()}
+    for name, tool in TOOLS.items():
+        found = {ours: _first(header, titles) for ours, titles in tool.columns.items()}
+        at = next((at for key in tool.keys if (at := place_of_key(key, grid.header)) is not None), None)
+        counted, _ = _known(grid, ("period",), "counts", "")
+        if at is None or "period" not in counted or "" in (found.get("spend"), found["visitors"]):
+            continue
+        known = {"period": counted["period"], "channel": grid.title(at)}
+        known |= {ours: title for ours, title in found.items() if title}
+        rest = replace(grid, rows=[row for row in grid.rows if not any(map(_is_total, row))])
+        span = _span(rest, known, look.file)
+        if span is None:
+            continue
+        titles = [known[ours] for ours in ("channel", "spend", "visitors") if ours in known]
+        why = message("an export of {tool}, with {titles}", tool=tool.spoken, titles=titles)
+        names = Counter(name_text(cell) for cell in rest.column(at) if cell is not None)
+        made = replace(
+            look, role="activity", why=why, known=known, tool=name, span=span, channels=dict(names)
+        )
+        return replace(made, currencies=_currencies(made))
+    return None
+
+
+def _first(header: Mapping[str, str], titles: Sequence[str]) -> str:
+    return next((header[key] for title in titles if (key := title_key(title)) in header), "")
+
+
+def _is_total(cell: object) -> bool:
+    return isinstance(cell, str) and means_total(cell) and len(cell) < 60
+
+
+def _changes(look: Look) -> Look | None:
+    """A log of the statuses of leads: the id of a lead, what it came to, and when; None for any other."""
+    header = {title_key(title): " ".join(title.split()) for title in look.grid.header if title.strip()}
+    known = {ours: title for ours, titles in CHANGES.items() if (title := _first(header, titles))}
+    if not {"lead_id", "changed", "status", "status_before"} <= set(known):
+        return None
+    why = message(
+        "a row a change, with {titles}",
+        titles=[known[name] for name in ("status_before", "status", "changed")],
+    )
+    return replace(look, role="changes", why=why, known=known)
 
 
 def _dates_of_rows(grid: Grid, known: dict[str, str]) -> Guess | None:

@@ -12,12 +12,14 @@ class LeftOut:
     """Rows that were not used, and why: their numbers as a spreadsheet shows them (the first ones, where many).
 
     bad: they contradict themselves, and `history.bad_rows` leaves such rows out; then all of their numbers are here.
+    ids: of leads in a database, whose rows have no numbers, the first ones.
     """
 
     reason: Text
     n: int
     rows: tuple[int, ...] = ()
     bad: bool = False
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,12 @@ class Outcome:
 class FileRead:
     """One file as it was read.
 
-    role: "counts", "leads", "deals", "activity", "plan" or "retention". dialect: how it is written, by what
+    role: "counts", "leads", "deals", "changes", "activity", "plan" or "retention". dialect: how it is written, by what
     ("encoding", "delimiter", "numbers", "dates", "sheet", "header" ...). columns: title in the file by our name;
     unread: the other titles. rows: those used. notes: what was done or found on the way, each to be said once.
-    outcomes: the values of the column that says how deals ended.
+    outcomes: the values of the column that says how deals ended. sums: totals of what was taken from the file, where
+    several files of one role make up the history: "all", "year" or "channel", its name, measure, total, blank cells.
+    files: those that a pattern matched, in order.
     """
 
     role: str
@@ -51,6 +55,8 @@ class FileRead:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[Text, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    sums: tuple[tuple[str, str, str, float, int], ...] = ()
+    files: tuple[str, ...] = ()
 
     def taking(self, ours: str, title: str) -> FileRead:
         """The same, with one of the columns that were not read taken for one of ours."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ from forecast.words import Text
 if TYPE_CHECKING:
     import duckdb
 
+Asked = Any  # a connection of DuckDB, or a session of PostgreSQL that is asked in the same way
 MODERATE = 1 << 20  # bytes of a text file that is read as a grid
 UTF8 = {"utf-8", "utf-8-sig"}
 FIRST_DAY, LAST_DAY = "1990-01-01", "2100-12-31"  # of single events
@@ -55,7 +57,9 @@ class Relation:
     type in SQL by position. row: SQL of the row number in the file. days, amounts: SQL of what a column of dates or of
     numbers means, by position, where it is known better than by a cast. currencies: SQL of the currency that each cell
     of a column of numbers names, and those that are named. said, left_out, line: as of a grid. text_file: of a large
-    text file, the file that DuckDB reads, its delimiter, and the lines above its first row.
+    text file, the file that DuckDB reads, its delimiter, and the lines above its first row. named: rows have no number
+    of their own, and are called by the id of their lead. server: it lies in PostgreSQL, and SQL goes there. parts,
+    files: of several files that are read as one, each, and their names. copies: days of which there are exports.
     """
 
     relation: str
@@ -72,6 +76,11 @@ class Relation:
     grid: Grid | None = None
     line: int = 1
     text_file: tuple[Path, str, int] | None = None
+    named: bool = False
+    server: bool = False
+    parts: tuple[Relation, ...] = ()
+    files: tuple[str, ...] = ()
+    copies: tuple[date, ...] = ()
 
     def text(self, at: int) -> str:
         """SQL of a cell as text without outer blanks; NULL where it is empty."""
@@ -257,7 +266,7 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path, file: str) -> Re
 
 
 def with_forms(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Asked,
     source: Relation,
     days: Sequence[int],
     amounts: Sequence[int],
@@ -292,21 +301,27 @@ def with_forms(
         for at in days
         if source.types[at] == ZONED and ask.spec.time_zone is not None
     }
-    joins, picked = "", ""
+    joins, picked, parameters = "", "", list(source.parameters)
     for at, means in values.items():
         table = f"{name}_means_{at}"
-        connection.register(table, _means(means, named.get(at), days=at in texts))
-        joins += f" LEFT JOIN {table} ON {keys[at]} = {table}.forecast_key"
+        meant = _means(means, named.get(at), days=at in texts)
+        if source.server:
+            joined = f"{_bound(meant, parameters, days=at in texts)} AS {table}"
+        else:
+            connection.register(table, meant)
+            joined = table
+        joins += f" LEFT JOIN {joined} ON {keys[at]} = {table}.forecast_key"
         picked += f", {table}.forecast_value AS forecast_{at}"
         picked += f", {table}.forecast_currency AS forecast_currency_{at}" if named.get(at) else ""
     inner = f"(SELECT *, {source.row} AS forecast_row FROM {source.relation})"  # noqa: S608 - names made here
     said = {"numbers": written.said()} if not written.plain else {}
     return replace(
         source,
-        relation=f"(SELECT s.*{picked} FROM {inner} s{joins})" if joins else source.relation,  # noqa: S608
+        relation=f"(SELECT s.*{picked} FROM {inner} s{joins}) AS meant" if joins else source.relation,  # noqa: S608
+        parameters=parameters,
         row="forecast_row" if joins else source.row,
-        days=zoned | {at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
-        amounts={at: f"forecast_{at}" for at in money},
+        days=source.days | zoned | {at: plausible(f"CAST(forecast_{at} AS DATE)") for at in texts},
+        amounts=source.amounts | {at: f"forecast_{at}" for at in money},
         currencies={
             at: (f"forecast_currency_{at}", frozenset(own.values())) for at, own in named.items() if own
         },
@@ -337,19 +352,40 @@ def _means(values: dict[str, Any], named: dict[str, str] | None, *, days: bool) 
     return frame
 
 
-def _distinct(connection: duckdb.DuckDBPyConnection, source: Relation, key: str) -> list[tuple[int, str]]:
-    keys = f"SELECT {source.row} AS row, {key} AS k FROM {source.relation}"  # noqa: S608 - names made here
-    sql = f"SELECT min(row), k FROM ({keys}) WHERE k IS NOT NULL GROUP BY k"  # noqa: S608
+def _bound(means: pd.DataFrame, parameters: list[Any], *, days: bool) -> str:
+    """The same table as SQL of PostgreSQL, its columns bound among the parameters."""
+    kinds = {
+        "forecast_key": "text",
+        "forecast_value": "date" if days else "float8",
+        "forecast_currency": "text",
+    }
+    columns = []
+    for name in means:
+        cells = means[name].to_numpy()
+        if name == "forecast_value" and days:
+            found = [None if pd.isna(day) else pd.Timestamp(day).date() for day in cells]
+        else:
+            found = [None if pd.isna(cell) else cell for cell in cells.tolist()]
+        parameters.append(found)
+        columns.append(f"unnest(${len(parameters)}::{kinds[str(name)]}[]) AS {name}")
+    return f"(SELECT {', '.join(columns)})"
+
+
+def _distinct(connection: Asked, source: Relation, key: str) -> list[tuple[int, str]]:
+    keys = f'SELECT {source.row} AS "row", {key} AS k FROM {source.relation}'  # noqa: S608 - names made here
+    sql = f'SELECT min("row"), k FROM ({keys}) AS keyed WHERE k IS NOT NULL GROUP BY k'  # noqa: S608
     return sorted(
         (int(row), str(text)) for row, text in connection.execute(sql, source.parameters).fetchall()
     )
 
 
-def _shapes(connection: duckdb.DuckDBPyConnection, source: Relation, at: int) -> list[tuple[int, str]]:
+def _shapes(connection: Asked, source: Relation, at: int) -> list[tuple[int, str]]:
     """One cell of each shape that the numbers of a column have: all of a shape tell the same of the form."""
     text = source.text(at)
+    first = "min(t)" if source.server else 'arg_min(t, "row")'
+    rows = f'SELECT {source.row} AS "row", {text} AS t FROM {source.relation}'  # noqa: S608 - names made here
     sql = (
-        f"SELECT min(row), arg_min(t, row) FROM (SELECT {source.row} AS row, {text} AS t FROM {source.relation}) "  # noqa: S608
+        f'SELECT min("row"), {first} FROM ({rows}) AS told '  # noqa: S608
         "WHERE t IS NOT NULL GROUP BY regexp_replace(t, '[1-9]', '9', 'g')"
     )
     return sorted(
@@ -363,5 +399,9 @@ def _day_key(source: Relation, at: int, ask: Ask) -> str:
     bare = f"nullif(regexp_replace({text}, '{_CLOCK}', ''), '')"
     if ask.spec.time_zone is None:
         return bare
-    local = f"strftime(timezone('{ask.spec.time_zone}', TRY_CAST({text} AS TIMESTAMPTZ)), '%Y-%m-%d')"
+    zone = ask.spec.time_zone
+    if source.server:
+        local = f"to_char(timezone('{zone}', CAST({text} AS timestamptz)), 'YYYY-MM-DD')"
+        return f"CASE WHEN {text} ~ '{_ZONED}' THEN {local} ELSE {bare} END"
+    local = f"strftime(timezone('{zone}', TRY_CAST({text} AS TIMESTAMPTZ)), '%Y-%m-%d')"
     return f"CASE WHEN regexp_matches({text}, '{_ZONED}') THEN coalesce({local}, {bare}) ELSE {bare} END"

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+from forecast.study import KEYS
 
 CODES = tuple(
     """EUR USD GBP SEK NOK DKK ISK CHF PLN CZK HUF RON BGN JPY CNY CAD AUD NZD INR BRL MXN ZAR TRY AED SGD HKD KRW THB
@@ -176,6 +179,22 @@ def title_key(name: str) -> str:
     plain = _UNIT.sub("", folded(plain.replace("_", " "))).replace("-", " ")
     plain = folded(plain)
     return plain or folded(name)
+
+
+def place_of_key(name: str, header: Sequence[str]) -> int | None:
+    """Where the column stands that a rule calls by a name: the file's own title, or one of `KEYS` in any language.
+
+    >>> place_of_key("campaign", ("Tag", "Kampagne")), place_of_key("Tag", ("Tag", "Kampagne"))
+    (1, 0)
+    """
+    own = [at for at, title in enumerate(header) if title.strip() and folded(title) == folded(name)]
+    if own:
+        return own[0]
+    titles = [title_key(title) for title in header]
+    for known in KEYS.get(title_key(name).replace(" ", "_"), ()):
+        if (key := title_key(known)) in titles:
+            return titles.index(key)
+    return None
 
 
 def tiers(ours: str, role: str, kind: str | None) -> tuple[tuple[str, ...], ...]:

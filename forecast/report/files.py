@@ -30,6 +30,7 @@ from forecast.outputs import (
     files_of,
 )
 from forecast.periods import parse_period, shift
+from forecast.read import FILE_STEP, FileRead
 from forecast.results import Results
 from forecast.saved import OUTLOOK, SUMMARY, sealed
 from forecast.tables import LABEL, Table, json_text, plain
@@ -121,11 +122,16 @@ def left_out_rows(made: Results) -> pd.DataFrame:
     rows: list[tuple[str, int | None, str]] = []
     for file in () if made.read is None else made.read.files:
         for out in (out for out in file.left_out if out.rows):
-            rows += [(file.file, row, filed(out.reason)) for row in out.rows]
+            rows += [(*_place(file, row), filed(out.reason)) for row in out.rows]
             if out.n > len(out.rows):
                 more = message("{n:whole} more: {reason}", n=out.n - len(out.rows), reason=out.reason)
                 rows.append((file.file, None, filed(more)))
     return pd.DataFrame(rows, columns=["file", "row", "reason"]).astype({"row": "Int64"})
+
+
+def _place(file: FileRead, row: int) -> tuple[str, int]:
+    """The file of a row, and its number there: of several that are read as one, which it is."""
+    return (file.files[row // FILE_STEP - 1], row % FILE_STEP) if row >= FILE_STEP else (file.file, row)
 
 
 def timestamp(made: Results) -> int:

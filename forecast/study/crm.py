@@ -68,14 +68,25 @@ PRESETS: dict[str, Preset] = {
     # Labels of properties, as an export has them in its header: knowledge.hubspot.com/crm-deals/
     # hubspots-default-deal-properties (Amount in company currency, Close date, Create date, Currency, Deal stage, Is
     # closed won, Pipeline ...), and the list of one account's properties with "Is Deal Closed?" and "Is closed lost":
-    # github.com/hairsolutionsco/automations_hub, hubspot/objects/deals/properties.md.
+    # github.com/hairsolutionsco/automations_hub, hubspot/objects/deals/properties.md. Of contacts: "Became a Lead Date"
+    # and its like (knowledge.hubspot.com/properties/hubspots-default-contact-properties), in newer accounts 'Date
+    # entered "Lead (Lifecycle Stage Pipeline)"' (the same repository, hubspot/objects/contacts/properties.md).
     "hubspot": Preset(
         columns={
             "lead_id": ("Record ID", "Contact ID", "Deal ID"),
             "channel": ("Original Traffic Source", "Original Source", "Original Source Type"),
-            "created": ("Became a Lead Date", "Create Date"),
-            "qualified": ("Became a Sales Qualified Lead Date", "Became a Marketing Qualified Lead Date"),
-            "won": ("Became a Customer Date",),
+            "created": (
+                "Became a Lead Date",
+                'Date entered "Lead (Lifecycle Stage Pipeline)"',
+                "Create Date",
+            ),
+            "qualified": (
+                "Became a Sales Qualified Lead Date",
+                'Date entered "Sales Qualified Lead (Lifecycle Stage Pipeline)"',
+                "Became a Marketing Qualified Lead Date",
+                'Date entered "Marketing Qualified Lead (Lifecycle Stage Pipeline)"',
+            ),
+            "won": ("Became a Customer Date", 'Date entered "Customer (Lifecycle Stage Pipeline)"'),
             "amount": ("Amount", "Recent Deal Amount"),
         },
         closed=("Close Date", "Closed Date"),
@@ -92,19 +103,21 @@ PRESETS: dict[str, Preset] = {
     # Labels and API names of fields: developer.salesforce.com/docs/atlas.en-us.228.0.sfFieldRef.meta/sfFieldRef/
     # salesforce_field_reference_Opportunity.htm (Closed, IsClosed; Won, IsWon; Opportunity Currency, CurrencyIsoCode);
     # the columns of currencies of an exported report ("Amount Currency", "Amount", "Amount (converted) Currency",
-    # "Amount (converted)"): help.salesforce.com/s/articleView?id=000382314.
+    # "Amount (converted)"): help.salesforce.com/s/articleView?id=000382314. Leads with their opportunity, as a query
+    # exports them: developer.salesforce.com/docs/platform/field-reference (Lead: ConvertedOpportunityId; Opportunity:
+    # Amount, CloseDate, StageName, IsWon, IsClosed).
     "salesforce": Preset(
         columns={
             "lead_id": ("Lead ID", "Opportunity ID", "Id"),
             "channel": ("Lead Source", "LeadSource"),
             "created": ("Create Date", "Created Date", "CreatedDate"),
             "qualified": ("Converted Date", "ConvertedDate"),
-            "amount": ("Amount",),
+            "amount": ("Amount", "ConvertedOpportunity.Amount"),
         },
-        closed=("Close Date", "CloseDate"),
-        outcome=("Stage", "StageName", "Opportunity Stage"),
-        is_won=("Won", "IsWon", "Is Won"),
-        is_closed=("Closed", "IsClosed", "Is Closed"),
+        closed=("Close Date", "CloseDate", "ConvertedOpportunity.CloseDate"),
+        outcome=("Stage", "StageName", "Opportunity Stage", "ConvertedOpportunity.StageName"),
+        is_won=("Won", "IsWon", "Is Won", "ConvertedOpportunity.IsWon"),
+        is_closed=("Closed", "IsClosed", "Is Closed", "ConvertedOpportunity.IsClosed"),
         converted=("Amount (converted)",),
         currency=("Amount Currency", "Opportunity Currency", "CurrencyIsoCode", "Currency ISO Code"),
     ),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -17,14 +17,17 @@ from forecast.words import Text, clean, typed
 
 LINE = 110  # signs of a line of the file
 ORDER = (
-    *("", "history", "history.columns", "history.read"),
+    *("", "history", "history.columns", "history.read", "history.source", "history.map"),
     *("funnel", "channels", "economics", "plan", "budget"),
 )
 
 
 @dataclass
 class Key:
-    """A line of the study; one that is not `active` stands as a comment."""
+    """A line of the study; one that is not `active` stands as a comment.
+
+    table: "history.map#2" is the second of several tables of one name, [[history.map]].
+    """
 
     table: str
     name: str
@@ -55,13 +58,25 @@ class Draft:
     def lines(self, *, comments: bool = True) -> Iterator[str]:
         """The file, line by line."""
         tables = list(dict.fromkeys(["", *(key.table for key in self.keys)]))
-        for table in sorted(tables, key=ORDER.index):
+        for table in sorted(tables, key=lambda table: ORDER.index(table.partition("#")[0])):
             keys = [key for key in self.keys if key.table == table and (comments or key.active)]
             if table and keys:
                 yield ""
-                yield f"[{table}]"
+                yield from _head(table, keys)
+                keys = [replace(keys[0], why=""), *keys[1:]] if "#" in table else keys
             for key in keys:
                 yield from _line(key) if comments else (f"{key.name} = {key.value}",)
+
+
+def _head(table: str, keys: Sequence[Key]) -> Iterator[str]:
+    """The line that begins a table; one of several has the reason of its first key above it."""
+    name, several, _ = table.partition("#")
+    if not several:
+        yield f"[{name}]"
+        return
+    said = clean(typed(keys[0].why)).replace("\n", " ")
+    yield from (f"# {part}" for part in wrap(said, LINE - 2, break_long_words=False, break_on_hyphens=False))
+    yield f"{'' if any(key.active for key in keys) else '# '}[[{name}]]"
 
 
 def _line(key: Key) -> Iterator[str]:
@@ -82,10 +97,19 @@ def _line(key: Key) -> Iterator[str]:
 def place_of(key: str) -> tuple[str, str]:
     """The table of the file that a dotted key stands in, and its name there.
 
-    >>> place_of("history.read.activity.dates")
-    ('history.read', 'activity.dates')
+    >>> place_of("history.read.activity.dates"), place_of("history.source#2.read.dates")
+    (('history.read', 'activity.dates'), ('history.source#2', 'read.dates'))
     """
-    table = next((t for t in sorted(ORDER[1:], key=len, reverse=True) if key.startswith(f"{t}.")), "")
+    if several := re.match(r"([\w.]+#\d+)\.(.+)", key):
+        return several[1], several[2]
+    table = next(
+        (
+            t
+            for t in sorted(set(ORDER[1:]) - {"history.source", "history.map"}, key=len, reverse=True)
+            if key.startswith(f"{t}.")
+        ),
+        "",
+    )
     return table, key.removeprefix(f"{table}.")
 
 
@@ -99,7 +123,8 @@ def _frozen(value: Any) -> Any:
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     *tables, name = key.split(".")
     for table in tables:
-        values = values.setdefault(table, {})
+        whole, several, number = table.partition("#")
+        values = values[whole][int(number) - 1] if several else values.setdefault(table, {})
     if isinstance(value, dict) and isinstance(values.get(name), dict):
         values[name] = {**values[name], **value}
     else:

@@ -139,6 +139,11 @@ def is_amount(value: object) -> bool:
     return is_number(value) and value >= 0  # type: ignore[operator]
 
 
+def several(value: object) -> object:
+    """A text alone as a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 def one_of(known: Sequence[str]) -> AfterValidator:
     """The check that a text is one of those known."""
 
@@ -262,6 +267,23 @@ def nearest(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f'; did you mean "{by_lower[close[0]]}"?' if close else ""
+
+
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files that a name in a study means, in order: one, or all that a pattern with * ? [ ] matches.
+
+    A file that is called so is itself; a pattern that matches none stands for itself too.
+    """
+    place = folder / name
+    if no_path(place) or place.exists() or not re.search(r"[*?\[]", name):
+        return [place]
+    base, pattern = (
+        (Path(place.anchor), str(place.relative_to(place.anchor)))
+        if place.is_absolute()
+        else (Path(), str(place))
+    )
+    found = [path for path in base.glob(pattern) if path.is_file()]
+    return sorted(found) or [place]
 
 
 def only_study(folder: Path = Path()) -> Path:

@@ -27,6 +27,7 @@ from forecast.study.file import (
     not_one,
     refuse,
     repeated,
+    several,
     window_problems,
 )
 from forecast.study.scenarios import Z80, Range
@@ -75,10 +76,6 @@ class FactorSpec(Table):
         return (low + high) / 2.0, (high - low) / (2.0 * Z80)
 
 
-def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
 class EventSpec(Table):
     """Something that comes back, and moves some periods alone: Black Friday, a fair, a summer closure.
 
@@ -91,7 +88,7 @@ class EventSpec(Table):
     note: str = ""
     yearly: Annotated[tuple[int, ...] | None, Field(min_length=1)] = None
     periods: Annotated[tuple[Label, ...] | None, Field(min_length=1)] = None
-    moves: Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+    moves: Annotated[tuple[str, ...], BeforeValidator(several), Field(min_length=1)]
     channels: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
     size: FactorSpec | None = None
 

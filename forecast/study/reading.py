@@ -17,6 +17,7 @@ ROLES = (
     "counts",
     "leads",
     "deals",
+    "changes",
     "activity",
     "plan",
     "retention",
@@ -71,6 +72,7 @@ class ReadsSpec(ReadSpec):
     counts: ReadSpec = ReadSpec()
     leads: ReadSpec = ReadSpec()
     deals: ReadSpec = ReadSpec()
+    changes: ReadSpec = ReadSpec()
     activity: ReadSpec = ReadSpec()
     plan: ReadSpec = ReadSpec()
     retention: ReadSpec = ReadSpec()

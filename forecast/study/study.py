@@ -28,6 +28,7 @@ from forecast.errors import StudyError
 from forecast.showing import Card, Shows
 from forecast.speech import ENGLISH, check_language, check_locale
 from forecast.study.crm import PRESETS
+from forecast.study.database import HELD, DatabaseSpec, SnapshotsSpec, place_problems
 from forecast.study.file import (
     Label,
     Name,
@@ -40,6 +41,7 @@ from forecast.study.file import (
     as_days,
     drop_unknown,
     explain,
+    files_of,
     is_amount,
     nearest,
     not_one,
@@ -50,6 +52,7 @@ from forecast.study.file import (
     window_problems,
 )
 from forecast.study.known import EventSpec, ShiftSpec, known_problems
+from forecast.study.mapping import MapSpec, Patterns, SourceSpec, mapping_problems, rule_problems
 from forecast.study.market import KINDS
 from forecast.study.money import BudgetSpec, EconomicsSpec
 from forecast.study.options import (
@@ -97,9 +100,10 @@ LEAD_COLUMNS = (
         "closed",
         "pipeline",
     ),
+    *("status", "status_before", "changed"),
     *("period", "spend", "refunds", "recurring"),
 )
-LEADS_ONLY = ("activity", "preset", "deals", "pipelines", "won_values", "lost_values")
+LEADS_ONLY = ("activity", "preset", "deals", "changes", "pipelines", "won_values", "lost_values", "unmapped")
 LAST_YEAR = "last year"
 UNATTRIBUTED = "base"  # the channel of sales that none is credited with
 SPEND_WORDS = ("current", LAST_YEAR)  # of plan.spend; any other text names a file
@@ -108,6 +112,10 @@ MOST_DELAY = (
     731.0  # days: two years, of which the five that a delay is kept for hold all but about a twentieth
 )
 COUNT_COLUMNS = ("period", "channel", "spend", "revenue", "refunds", "recurring", "currency")
+KEPT_COLUMNS = {
+    "column": ("exported",),
+    "log": ("field", "changed_at", "value"),
+}  # of snapshots, by how they are kept
 
 
 class HistorySpec(Table):
@@ -124,6 +132,11 @@ class HistorySpec(Table):
     is read, and money below 0 is meant (refunds, credit notes).
     `spend_columns`: of sales that are counted in total alone, the column of spend of each channel.
     `order` "any": a stage may have been reached before the one before it; it is counted with it then.
+    `sources`: files of spend and visitors, in place of `activity`; `maps`: rules that say which row is which channel;
+    `unmapped`: the channel of rows that none fits (None: they are left out). `changes`: a log of the statuses of leads;
+    `reached`: the statuses by which a lead reached a stage, or was lost.
+    `database`: what is in no file; its names then stand in `counts`, `leads` and `activity`. `snapshots`: how copies of
+    earlier days are kept.
     """
 
     counts: str | None = None
@@ -147,18 +160,39 @@ class HistorySpec(Table):
     net_revenue: bool = False
     spend_columns: dict[str, str] = Field(default_factory=dict)
     order: Literal["strict", "any"] = "strict"
+    sources: tuple[SourceSpec, ...] = Field(default=(), alias="source")
+    maps: tuple[MapSpec, ...] = Field(default=(), alias="map")
+    unmapped: Name | None = None
+    changes: str | None = None
+    reached: dict[str, Patterns] = Field(default_factory=dict)
+    database: DatabaseSpec | None = None
+    snapshots: SnapshotsSpec | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources, found = ("counts", "leads"), []
+        sources, found = ("counts", "leads"), list(place_problems(self))
         if wrong := not_one(sources, self.given(sources)):
             found.append(Problem("", wrong))
         if self.leads is None:
             text = "belongs to leads, and this history has none: remove it, or give leads"
             found += [Problem(key, text) for key in self.given(LEADS_ONLY)]
+            found += [
+                Problem(key, text) for key, many in (("source", self.sources), ("map", self.maps)) if many
+            ]
             found += [Problem("order", text)] * (self.order == "any")
         elif self.counting == "cohort":
             found.append(Problem("counting", "belongs to counts (leads carry their dates): remove it"))
+        if self.sources and self.activity is not None:
+            found.append(
+                Problem("source", "there is history.activity too: name that file as a source, or remove it")
+            )
+        if self.unmapped is not None and not self.maps:
+            found.append(
+                Problem("unmapped", "is the channel of rows that no rule of history.map fits; there is none")
+            )
+        if (self.changes is None) != (not self.reached):
+            text = "changes (a log of statuses) and reached (which status is which stage) belong together: give both"
+            found.append(Problem("reached" if self.reached else "changes", text))
         if self.spend_columns and (self.leads is not None or self.counting == "cohort"):
             text = "belongs to counts by period, of sales in total alone: remove it"
             found.append(Problem("spend_columns", text))
@@ -170,6 +204,10 @@ class HistorySpec(Table):
         found += window_problems(self.period, ("from", self.from_), ("through", self.through))
         refuse(found)
         return self
+
+    def stored(self, role: str) -> bool:
+        """Whether what a role reads is in the database, and no file."""
+        return self.database is not None and role in HELD and getattr(self.database, role) is not None
 
     def window(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
         """First days of the first and last period asked for; None where the study leaves it open."""
@@ -397,7 +435,8 @@ class Study(Shows, Table):
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Self:
-        own = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
+        own: tuple[str, ...] = COUNT_COLUMNS if self.history.leads is None else LEAD_COLUMNS
+        own += KEPT_COLUMNS.get("" if self.history.snapshots is None else self.history.snapshots.by, ())
         known = [*own, *(stage for stage in self.funnel.stages if stage not in own)]
         found = [
             Problem(
@@ -432,6 +471,11 @@ class Study(Shows, Table):
             for key, came in ahead.items()
             if self.history.period != "week" and came > MOST_AHEAD
         ]
+        found += mapping_problems(
+            self.history.sources, self.history.reached, self.funnel.stages, self.history.period
+        )
+        ruled = [self.history.leads or "", *(source.file for source in self.history.sources)]
+        found += rule_problems(self.history.maps, ruled)
         found += scenario_problems(self.scenarios, self.goals, self.funnel.stages, self.history.period)
         found += known_problems(self.events, self.changes, self.funnel.stages, self.history.period)
         refuse(found)
@@ -484,10 +528,15 @@ class Study(Shows, Table):
         history, spend = self.history, self.plan.spend
         planned = spend if isinstance(spend, str) and spend not in SPEND_WORDS else None
         table = self.economics.retention_table
-        named = (history.counts, history.leads, history.deals, history.activity, planned, table)
+        roles = ("counts", "leads", "deals", "changes", "activity")
+        named = [getattr(history, role) for role in roles if not history.stored(role)]
+        named += [source.file for source in history.sources]
+        held = None if history.database is None else history.database.file
+        files = [file for name in (*named, held) if name is not None for file in files_of(self.folder, name)]
         return [
             *([] if self.path is None else [self.path]),
-            *(self.folder / name for name in named if name is not None),
+            *files,
+            *(self.folder / name for name in (planned, table) if name is not None),
         ]
 
     @property

@@ -165,7 +165,7 @@ def test_all_of_it_is_said_in_json(tmp_path: Path):
     told = json.loads(json_text(read))
     assert told["first"] == told["last"] == "2024-01"
     (said,) = told["files"]
-    assert said["left_out"] == [{"reason": "a sum of 2 rows", "n": 1, "rows": [4], "bad": False}]
+    assert said["left_out"] == [{"reason": "a sum of 2 rows", "n": 1, "rows": [4], "bad": False, "ids": []}]
     assert said["outcomes"] == [{"value": "Voitettu", "meaning": "won", "n": 3}]
     assert (said["dialect"], said["columns"], said["unread"]) == (
         {"encoding": "cp1252"}, {"period": "Kuukausi"}, ["Muuta"]

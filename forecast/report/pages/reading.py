@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast.read import row_place
 from forecast.report.document import Listing, Part, Row, Shown, listing, named, text, value
 from forecast.tables import WHOLE, Table, records
 from forecast.words import Name, Text, message, periods, short_names, together
@@ -94,7 +95,7 @@ def _facts(read: DataRead, file: FileRead) -> Iterator[tuple[Text, Text]]:
     yield "not read", message("{titles:list.40}", titles=unread) if unread else ""
     yield "rows used", message("{n:whole}", n=file.rows)
     for out in file.left_out:
-        yield "left out", _left_out(out.n, out.reason, out.rows)
+        yield "left out", _left_out(out.n, out.reason, out.rows, out.ids)
     if "first period" in found:
         first, last, n = found["first period"]["name"], found["last period"]["name"], found["periods"]["rows"]
         span = "{first:period} to {last:period} ({n})" if n > 1 else "{first:period}"
@@ -114,9 +115,15 @@ def _written(file: FileRead) -> Text:
     return message("{said:list}", said=said) if said else ""
 
 
-def _left_out(n: int, reason: Text, rows: tuple[int, ...]) -> Text:
+def _left_out(n: int, reason: Text, rows: tuple[int, ...], ids: tuple[str, ...] = ()) -> Text:
+    if ids:
+        several = "{n:whole}: {reason} (leads {shown:list})"
+        if n > len(ids):
+            several = "{n:whole}: {reason} (leads {shown:list} and {left:whole} more)"
+        shown_ids = [message("{id:clean}", id=each or "(blank)") for each in ids]
+        return message(several, n=n, reason=reason, shown=shown_ids, left=n - len(ids))
     if rows:
-        shown = [str(row) for row in rows[:MOST_ROWS]]
+        shown = [row_place(row) for row in rows[:MOST_ROWS]]
         left = n - len(shown)
         one, several = "{n:whole}: {reason} (row {shown:list})", "{n:whole}: {reason} (rows {shown:list})"
         if left > 0:
