@@ -130,7 +130,7 @@ class Table(Shows):
         return [column for column in self.columns if column.name in self.frame]
 
     def where(self, **values: Any) -> Table:
-        """The rows whose columns hold these values: `where(channel="total")`. KeyError for an unknown column."""
+        """The rows whose columns hold these values, `where(channel="total")`; KeyError where a column is not there."""
         rows = self.frame
         for name, value in values.items():
             rows = rows[rows[name] == value]

@@ -198,9 +198,9 @@ def test_an_outsiders_model_goes_through_forecast_and_budget(tmp_path, monkeypat
     ratio = page["visitors"](page["made"]) / page["visitors"](page["plain"])
     np.testing.assert_allclose(ratio, [1.0, float(np.exp(found).mean()), 1.0], rtol=0.03)
     assert list(page["made"].known["name"]) == ["December sale"]
-    money = [page[each].split.allocation for each in ("made", "plain")]
-    assert money[0].recommended.sum() == pytest.approx(money[1].recommended.sum(), rel=1e-3)
-    assert money[0].best.mean() > money[1].best.mean()
+    own, plain = (page["money"](page[each]) for each in ("made", "plain"))
+    assert sum(own.values()) == pytest.approx(sum(plain.values()), rel=1e-3)
+    assert own["ppc"] > 1.02 * plain["ppc"]
     assert "December sale" in capsys.readouterr().out
 
 
