@@ -2,13 +2,13 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-export PYTHON
+export PYTHON VERSIONS WHAT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside fuzz sbc check lint format docs catalogue setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs catalogue setup constraints wheel sdist clean
 
 help: ## what the targets do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the main job on the bundled data: fit, forecast, budget, report in reports/demo/
 	@$(PY) -m compileall -q forecast
@@ -23,6 +23,9 @@ test-slow: $(READY) ## the slow tests: fits, recovery of known truth
 test-outside: $(READY) ## tests that need more than pip gives: poppler-utils, a browser, a notebook's kernel
 	@sh tools/outside.sh $(PY)
 	$(PY) -m pytest -m "outside and not slow"
+
+test-versions: ## the fast tests on each Python of VERSIONS ("3.12 3.13 3.14") that is found; TESTS="tests/study" runs these
+	@sh tools/test-versions.sh $(TESTS)
 
 fuzz: $(READY) ## damaged files through every reader, ten minutes (FUZZ_SECONDS, FUZZ_SEED; more: tests/fuzz/fuzz.py)
 	$(PY) tests/fuzz/fuzz.py

@@ -14,6 +14,7 @@ import click
 from click.exceptions import Exit
 
 from forecast import __version__
+from forecast.ending import ASKED, Line, known, message_of, told_plainly, unheard
 from forecast.errors import FitError, ForecastError, GateError, UsageError
 from forecast.options import (
     AMOUNT,
@@ -62,22 +63,42 @@ class Commands(click.Group):
         try:
             return super().make_context(*given, **more)
         except click.ClickException as error:
-            raise _told_plainly(error) from None
+            raise told_plainly(error) from None
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command line; where its help cannot be written, that is said."""
         try:
             return super().main(*args, **options)
         except OSError as error:  # a closed pipe is click's, and ends quietly
-            _say(_message(_unheard(error) or error), err=True)
+            _say(message_of(unheard(error) or error), err=True)
             raise SystemExit(UsageError.exit_code) from None
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and tell how it ended in one line where that is asked for."""
+        if ASKED not in ctx.args:
+            return self._invoke(ctx)
+        line = ctx.obj = Line()
+        code = 1
+        try:
+            done = self._invoke(ctx)
+            code = 0
+        except Exit as ended:
+            code = ended.exit_code
+            raise
+        except click.ClickException as error:
+            line.said, code = error.format_message(), error.exit_code
+            raise
+        finally:
+            if code or line.found:  # not after --help
+                _say(line.text(ctx.invoked_subcommand, code), nl=False)
+        return done
+
+    def _invoke(self, ctx: click.Context) -> Any:
         """Run a command; what goes wrong becomes one message on stderr and an exit code."""
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            raise _told_plainly(error) from None
+            raise told_plainly(error) from None
         except (Exit, click.Abort, BrokenPipeError):
             raise  # click's own ways of leaving; a closed pipe ends quietly
         except (Exception, KeyboardInterrupt) as error:
@@ -85,70 +106,25 @@ class Commands(click.Group):
                 import traceback
 
                 _say("".join(traceback.format_exception(error)), err=True, nl=False)
-            known = _unheard(error) or _known(error)
-            _say(_message(known), err=True)
-            stopped = 130 if isinstance(known, KeyboardInterrupt) else 1
-            raise Exit(known.exit_code if isinstance(known, ForecastError) else stopped) from error
+            seen = unheard(error) or known(error)
+            _say(message_of(seen), err=True)
+            stopped = 130 if isinstance(seen, KeyboardInterrupt) else 1
+            raise Exit(seen.exit_code if isinstance(seen, ForecastError) else stopped) from error
 
 
 def _say(said: str, *, err: bool = False, nl: bool = True) -> None:
     """Print, without a sign that would steer the terminal: the only way in which a command says anything."""
     from forecast.words import visible
 
+    if err and (line := _line()):
+        line.said = said
     click.echo(visible(said), err=err, nl=nl)
 
 
-def _told_plainly(error: click.ClickException) -> click.ClickException:
-    """click's own error, which quotes what was typed."""
-    from forecast.words import visible
-
-    said = visible(error.format_message())
-    error.format_message = lambda: said  # type: ignore[method-assign]
-    return error
-
-
-def _message(error: BaseException) -> str:
-    from forecast.words import typed
-
-    if isinstance(
-        error, KeyboardInterrupt
-    ):  # of whoever calls the commands from Python; else `stopping` says it
-        return "interrupted; no outputs were written"  # a fit that was done by then is kept
-    if isinstance(error, ForecastError):
-        text = typed(error.said)
-        if isinstance(error, UsageError) and error.argument:
-            option = "total" if error.argument == "at_most" else error.argument
-            text = f"--{option}{text.removeprefix(error.argument)}"
-        return f"Error:\n{text}" if "\n" in text else f"Error: {text}"
-    import sys
-
-    from forecast import unforeseen
-
-    return typed(unforeseen.told(error, sys.argv[1:]))
-
-
-def _known(error: BaseException) -> BaseException:
-    """What the machine refused (memory, disk, depth) as an error with a message; any other as it is."""
-    if isinstance(error, ForecastError | KeyboardInterrupt):
-        return error
-    from forecast import unforeseen
-
-    return unforeseen.foreseen(error) or error
-
-
-def _unheard(error: BaseException) -> UsageError | None:
-    """What is said where stdout took no more, as on a full disk; None for any other error."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if not isinstance(error, OSError) or last is None or last.tb_frame.f_code is not click.echo.__code__:
-        return None
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)  # where the rest of its buffer goes
-    reason = error.strerror or error
-    return UsageError(
-        f"the answer cannot be written to stdout ({reason}); files that the command wrote are whole"
-    )
+def _line() -> Line | None:
+    """The line in which the command that runs tells how it ended; None where it is not asked for one."""
+    context = click.get_current_context(silent=True)
+    return context.obj if context and isinstance(context.obj, Line) else None
 
 
 STUDY = click.argument(
@@ -181,9 +157,12 @@ def app() -> None:
 
 
 def _show(result: Any, said: Callable[[], str], *, as_json: bool) -> None:
-    """A result as JSON, or what is said of it."""
+    """A result as JSON, or what is said of it; nothing yet where it goes into a line."""
     from forecast.tables import json_text
 
+    if line := _line():
+        line.found = result
+        return
     _say(json_text(result) if as_json else said() + "\n", nl=False)
 
 
@@ -347,7 +326,7 @@ def _propose(files: list[Path], folder: Path, *, as_json: bool) -> None:
     from forecast import proposing
     from forecast.report import opening_page
 
-    asked = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    asked = not as_json and not _line() and sys.stdin.isatty() and sys.stdout.isatty()
     made = proposing.propose(files, folder, today=_today(), ask=_answer if asked else None)
     _show(made.told(), _page(opening_page, made.told(), after=f"Next: {made.command}"), as_json=as_json)
 

@@ -11,10 +11,16 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from decimal import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from forecast.errors import UsageError
 from forecast.study import market_prior, rate_range
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 # The rates in order, each with the stage that it leads into.
 RATES: dict[str, str] = {"conversion": "leads", "qualification": "qualified", "close": "won"}
@@ -24,6 +30,18 @@ _TWELVE_DIGITS = Context(prec=12)
 _GRID = 64  # points per rate: 64^3 products, quantiles good to about 0.2 %
 
 
+@overload
+def funnel_value(  # type: ignore[overload-overlap]  # a number may stand for an array, and five numbers give one
+    visitors: float, conversion: float, qualification: float, close: float, value: float
+) -> float: ...
+@overload
+def funnel_value(
+    visitors: float | Array,
+    conversion: float | Array,
+    qualification: float | Array,
+    close: float | Array,
+    value: float | Array,
+) -> Array: ...
 def funnel_value(visitors: Any, conversion: Any, qualification: Any, close: Any, value: Any) -> Any:
     """Revenue of a funnel: visitors x conversion x qualification x close x value.
 

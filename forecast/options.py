@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forecast.ending import ASKED
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -137,7 +139,13 @@ LANGUAGE = click.option(
     help="Language of report, workbook and terminal: en or fi. Default: the study's.",
 )
 QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
-JSON = click.option("--json", is_flag=True, help="The result as JSON on stdout.")
+_WHOLE = click.option("--json", is_flag=True, help="The result as JSON on stdout.")
+_IN_A_LINE = click.option(
+    ASKED,
+    is_flag=True,
+    expose_value=False,  # the group reads it: a line comes where the options of a command are wrong, too
+    help="The end as one line of JSON on stdout, also where it is a failure: exit code, error, verdict, headline.",
+)
 GO_ON = click.option(
     "--go-on", is_flag=True, help="Exit with 0 on a FAIL too, and keep the numbers of a fit that failed."
 )
@@ -148,6 +156,11 @@ RUN_DIR = click.argument("folder", type=PATH, metavar="RUN_DIR", help="The folde
 RECORD = click.option(
     "--record", type=PATH, metavar="FILE", help="The record. Default: plan-of-record.jsonl beside RUN_DIR."
 )
+
+
+def JSON(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - used as the options above are
+    """The two ways in which programs are answered."""
+    return _WHOLE(_IN_A_LINE(command))
 
 
 def rate(flag: str, text: str, **more: Any) -> Callable[..., Any]:

@@ -112,14 +112,19 @@ def test_help_imports_nothing_heavy():
     assert not HEAVY & set(result.stderr.split())
 
 
-def test_help_loads_nothing_of_the_package_but_options_and_errors():
-    """`forecast --help` needs the commands, their options, and the errors that they may end with."""
+def test_help_loads_nothing_of_the_package_but_options_and_how_commands_end():
+    """`forecast --help` needs the commands, their options, and how they may end."""
     code = (
         "import sys\nfrom forecast.cli import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
         "print(*sorted(m for m in sys.modules if m.startswith('forecast.')), file=sys.stderr)"
     )
-    assert _python("-c", code).stderr.split() == ["forecast.cli", "forecast.errors", "forecast.options"]
+    assert _python("-c", code).stderr.split() == [
+        "forecast.cli",
+        "forecast.ending",
+        "forecast.errors",
+        "forecast.options",
+    ]
 
 
 def test_importing_the_package_imports_nothing_else():

@@ -42,7 +42,10 @@ from forecast.study import (
 
 ROOT = Path(forecast.__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "models" / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "models/README.md")),
+    *sorted(DOCS.glob("*.md")),
+]
 RUNNABLE = re.compile(r"^```console run(?:=(\d+))?( slow)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -87,6 +90,21 @@ def test_every_command_is_described(command, page):
 def test_the_reference_is_up_to_date():
     """docs/cli.md is what the commands' own help says now; `make docs` writes it."""
     assert (DOCS / "cli.md").read_text(encoding="utf-8") == cli_reference.reference()
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/stability.md"])
+def test_files_and_targets_that_are_named_exist(page):
+    """Paths of tests and of the package, names of tests, targets of make."""
+    text = _text(ROOT / page)
+    places = re.findall(r"`((?:tests|forecast|tools)/[\w./]+?)(?: -q)?`", text)
+    files = re.findall(r"`((?:[a-z]+/)*[a-z_]+\.py)`", text)
+    assert places or files
+    assert not [place for place in places if not (ROOT / place).exists()]
+    assert not [f for f in files if not any((ROOT / top / f).exists() for top in ("", "forecast"))]
+    made = set(re.findall(r"^([a-z-]+)(?: [a-z]+)*:", _text(ROOT / "Makefile"), re.MULTILINE)) | {"sdist"}
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= made
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name in re.findall(r"`(test_\w+)(?:\[\w+\])?`", text) if f"def {name}(" not in tests]
 
 
 def test_there_are_examples_to_run():

@@ -40,6 +40,33 @@ def test_constraints_name_no_host():
     assert not [line for line in CONSTRAINTS if "/" in line or "@" in line or line.startswith("-")]
 
 
+def test_the_citation_is_of_this_version():
+    """CITATION.cff has what its format asks for, and says what pyproject.toml says; no address or number is made up."""
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    allowed = {
+        "cff-version",
+        "message",
+        "type",
+        "title",
+        "abstract",
+        "version",
+        "license",
+        "authors",
+        "keywords",
+    }
+    assert {"cff-version", "message", "title", "authors"} <= set(told) <= allowed
+    assert told["cff-version"] == "1.2.0"
+    assert told["type"] == "software"
+    assert told["version"] == forecast.__version__ == PROJECT["version"]
+    assert (told["title"], told["license"]) == (PROJECT["name"], PROJECT["license"])
+    assert told["authors"] == PROJECT["authors"]
+    assert told["abstract"] == PROJECT["description"]
+    assert told["keywords"] == PROJECT["keywords"]
+    assert len(set(told["keywords"])) == len(told["keywords"])
+    assert all(isinstance(word, str) and word for word in [*told["keywords"], told["message"]])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the scripts are for a POSIX shell")
 def test_find_python_takes_what_it_is_told():
     """PYTHON=/path names the interpreter."""
@@ -58,8 +85,31 @@ def test_find_python_says_what_to_install():
     assert "apt install python3" in result.stderr
 
 
-def _find_python(python: str) -> subprocess.CompletedProcess[str]:
-    command = ["sh", str(ROOT / "tools" / "find-python.sh")]
+@pytest.mark.skipif(os.name == "nt", reason="the scripts are for a POSIX shell")
+def test_find_python_finds_one_version_alone():
+    """Another one than that which is asked for does not do, and the message names the one that is missing."""
+    own, other = f"3.{sys.version_info[1]}", f"3.{12 + (sys.version_info[1] - 11) % 3}"
+    assert _find_python(sys.executable, own).stdout.strip()
+    result = _find_python(sys.executable, other)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"Python {other} is needed and none was found" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the scripts are for a POSIX shell")
+def test_versions_that_are_not_found_are_skipped_and_said():
+    """None found is a failure: a check of nothing has shown nothing."""
+    command = ["sh", str(ROOT / "tools" / "test-versions.sh")]
+    env = {k: v for k, v in os.environ.items() if k != "PYTHON"} | {"VERSIONS": "3.99"}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [
+        "Python 3.99: not found here, skipped",
+        "passed: none; failed: none; not found: 3.99",
+    ]
+
+
+def _find_python(python: str, *version: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", str(ROOT / "tools" / "find-python.sh"), *version]
     return subprocess.run(
         command, env=os.environ | {"PYTHON": python}, capture_output=True, text=True, check=False
     )
@@ -120,6 +170,8 @@ def _copy_sources(home: Path) -> None:
         "Makefile",
         "constraints.txt",
         "CHANGELOG.md",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
         "README.md",
         "LICENSE",
         "pyproject.toml",

@@ -1,9 +1,13 @@
 #!/bin/sh
-# Prints the path of a Python that can make the environment (3.12, 3.13 or 3.14), or says what to install.
-# PYTHON=/path/to/python in the environment is tried first and alone.
+# find-python.sh [3.12]: prints the path of a Python that can make the environment (3.12, 3.13 or 3.14; with an
+# argument only that one), or says what to install. PYTHON=/path/to/python in the environment is tried first and alone.
 set -u
 
-suits='import sys; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 14))'
+only=${1:-}
+# 3.13 first: it is the version that .python-version names.
+minors=${only#3.}
+minors=${minors:-13 14 12}
+suits="import sys; sys.exit(not (sys.version_info[0] == 3 and str(sys.version_info[1]) in '$minors'.split()))"
 makes_environments='import venv, ensurepip'
 passed_over=""
 
@@ -29,11 +33,10 @@ try() {
 if [ -n "${PYTHON:-}" ]; then
     try "$PYTHON"
 else
-    # 3.13 first: it is the version that .python-version names.
-    for name in python3.13 python3.14 python3.12 python3 python; do
+    for name in $(printf 'python3.%s ' $minors) python3 python; do
         command -v "$name" >/dev/null 2>&1 && try "$name"
     done
-    for minor in 13 14 12; do
+    for minor in $minors; do
         for path in "${PYENV_ROOT:-${HOME:-/}/.pyenv}"/versions/3.$minor.*/bin/python \
             /opt/homebrew/bin/python3.$minor /usr/local/bin/python3.$minor \
             /Library/Frameworks/Python.framework/Versions/3.$minor/bin/python3; do
@@ -41,12 +44,12 @@ else
         done
     done
     if command -v uv >/dev/null 2>&1; then
-        path=$(UV_PYTHON_DOWNLOADS=never uv python find --no-project '>=3.12,<3.15' 2>/dev/null) && try "$path"
+        path=$(UV_PYTHON_DOWNLOADS=never uv python find --no-project "${only:->=3.12,<3.15}" 2>/dev/null) && try "$path"
     fi
 fi
 
 {
-    echo "Python 3.12, 3.13 or 3.14 is needed and none was found."
+    echo "Python ${only:-3.12, 3.13 or 3.14} is needed and none was found."
     if [ -n "$passed_over" ]; then
         echo "Looked at:$passed_over"
     fi

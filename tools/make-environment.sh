@@ -1,11 +1,11 @@
 #!/bin/sh
-# make-environment.sh FOLDER: makes or updates the environment with everything that the product and its tests need.
-# Uses uv when it is on the PATH, plain pip otherwise. Safe to run again.
+# make-environment.sh FOLDER: makes or updates the environment with everything that the product and its tests need
+# (WHAT='.[dev]': with these extras alone). Uses uv when it is on the PATH, plain pip otherwise. Safe to run again.
 set -eu
 
 folder=$1
 here=$(dirname "$0")
-what='.[dev,notebook]'
+what=${WHAT:-.[dev,notebook]}
 
 # An environment whose Python has gone (upgraded, moved) or is too old is made anew.
 if ! "$folder/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then

@@ -471,8 +471,9 @@ def _write_csv(path: Path, made: Made, header: Sequence[Any], body: Any) -> None
     lines = []
     for row in rows:
         line = io.StringIO()
-        csv.writer(line, delimiter=made.delimiter, lineterminator="").writerow(row)
-        lines.append(line.getvalue())
+        # Python 3.12 quotes a line break only where it is among those that end its lines.
+        csv.writer(line, delimiter=made.delimiter, lineterminator="\r\n").writerow(row)
+        lines.append(line.getvalue().removesuffix("\r\n"))
     ends = {"LF": ["\n"], "CRLF": ["\r\n"], "CR": ["\r"], "mixed": ["\r\n", "\n"]}[made.ends]
     text = "".join(line + end for line, end in zip(lines, itertools.cycle(ends), strict=False))
     mark = "\ufeff" if made.encoding.startswith("utf-16") else ""
