@@ -19,7 +19,7 @@ from conftest import ROOT, command
 from scipy.special import expit
 
 import forecast
-from forecast.backtest import pool, run_jobs
+from forecast.jobs import pool, run_jobs
 from forecast.errors import DataError
 from forecast.fit import Posterior, fit_posterior, fitting, preview
 from forecast.history import History, read_history

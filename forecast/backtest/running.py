@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast.backtest import baselines, scores
-from forecast.backtest.jobs import pool, run_jobs
+from forecast.jobs import pool, run_jobs
 from forecast.backtest.origin import WARM_UP, Origin, Setup, one_origin, origin_at, origins_of
 from forecast.backtest.summary import summary_of
 from forecast.errors import DataError, FitError, UsageError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast.backtest import pool, run_jobs
+from forecast.jobs import pool, run_jobs
 from forecast.fit import KINDS
 from forecast.lab import RANKS, one_fit, uniformity
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forecast.backtest.jobs import InPlace, finished, pool, run_jobs
+from forecast.jobs import InPlace, finished, pool, run_jobs
 from forecast.errors import DataError, UsageError
 
 CALLS: list[int] = []
