@@ -261,12 +261,12 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     for each in failed:
         value = message("exit code {code}: {error:clean}", code=each["exit_code"], error=each["error"])
         advice = message("It is left out of every number: mend it and run the same command again.")
-        checks.append(Check(each["name"], FAIL, value, advice))
+        checks.append(Check(each["name"], FAIL, value, advice, plain=value))
     for r in records:
         names = recalled(r["checks"])
         value = message("{names:list.4}", names=names) if names else message("nothing to look at")
         advice = message("Its own report is in {folder}/.", folder=r["name"]) if r["status"] != PASS else ""
-        checks.append(Check(r["name"], r["status"], value, advice))
+        checks.append(Check(r["name"], r["status"], value, advice, plain=value))
     n = len(records) + len(failed)
     status = worst([FAIL] * bool(failed) + [r["status"] for r in records])
     looked_at = sum(r["status"] != PASS for r in records)

@@ -16,7 +16,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,32 @@ def pool(workers: int) -> Iterator[Executor]:
             raise
 
 
+class _Apart(Executor):
+    """An executor of Dask whose jobs do not know that they are its tasks.
+
+    In a thread of a task xarray asks the scheduler for its locks, which it does not find, and Dask's profiler holds on to
+    the frames that it samples, so that files of HDF5 are laid out as chance has it. A job has a thread of its own.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Send the call to a worker."""
+        return self._executor.submit(_apart, fn, *args, **kwargs)
+
+
+def _apart(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with ThreadPoolExecutor(1) as own:
+        return own.submit(fn, *args, **kwargs).result()
+
+
 @contextmanager
 def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
     """An executor of Dask: of the scheduler at an address ("tcp://host:8786"), else of `workers` processes started here.
 
-    A job whose worker dies goes to another one. Workers of a scheduler must have the versions of this process. Raises
-    UsageError without `distributed`, where nothing answers at the address within `ANSWERS` seconds, or where a worker
-    has other versions.
+    A job whose worker dies goes to another one. Raises UsageError without `distributed`, where nothing answers at the
+    address within `ANSWERS` seconds, and where a worker has another version of the package or more than one thread.
     """
     try:
         from distributed import Client, LocalCluster
@@ -121,14 +140,19 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
             raise UsageError(f"--scheduler {scheduler}: nothing answers there ({error})") from None
         if scheduler is not None:
             _check_workers(client, scheduler)
-        yield client.get_executor(pure=False)
+        yield _Apart(client.get_executor(pure=False))
 
 
 def _check_workers(client: Any, scheduler: str) -> None:
-    """Raises UsageError where a scheduler has no workers, or one of them has another version of the package."""
+    """Raises UsageError where a scheduler has no workers, or one that cannot do what a process here does."""
     found = client.run(_version)
     if not found:
         raise UsageError(f"--scheduler {scheduler}: it has no workers: start one with `dask worker {scheduler}`")
+    if many := [worker for worker, n in client.nthreads().items() if n > 1]:
+        raise UsageError(
+            f"--scheduler {scheduler}: the worker {many[0]} has several threads, and jobs need a process each: start it "
+            f"with `dask worker {scheduler} --nthreads 1`"
+        )
     for worker, version in found.items():
         if version != __version__:
             raise UsageError(

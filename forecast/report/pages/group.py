@@ -189,7 +189,7 @@ def units(told: Told) -> Listing:
     columns = [
         named("unit", "Unit"),
         value("mean", message("Expected, {unit}", unit=_unit(told, measure)), by_measure),
-        band("80~% band", by_measure, "2"),
+        band(message("80~% band"), by_measure, "2"),
         said("P(target)", lambda row: CHANCE.said(row["p_target"]) if known(row["p_target"]) else MISSING),
         said(
             message("Move, {cur}", cur=told["currency"]),
@@ -211,7 +211,7 @@ def by_period(told: Told) -> Listing:
     columns = [
         period("period", "Period"),
         value("mean", message("Expected, {unit}", unit=_unit(told, told["measure"])), by_measure),
-        band("80~% band", by_measure, "2"),
+        band(message("80~% band"), by_measure, "2"),
     ]
     return listing(rows, columns, strong=lambda row: row["period"] == "total")
 
@@ -221,7 +221,7 @@ def bands(told: Told) -> Listing:
     columns = [
         said("Correlation", lambda row: RATIO.said(row["correlation"]), "l"),
         value("sd", "Standard deviation", by_measure),
-        band("80~% band of the total", by_measure, "2"),
+        band(message("80~% band of the total"), by_measure, "2"),
         said("", lambda row: message("used here") if row["used"] else "", "l", "a"),
     ]
     return listing(told["bands"], columns, strong=lambda row: bool(row["used"]))
