@@ -35,7 +35,11 @@ ASSUMED, SPREAD = 0.2, 0.2  # what is held of the correlation before the pasts a
 MOST = 0.95
 YEARS = 2  # of a past that teaches: less does not tell a season from a shock
 TAKEN = {"month": 13, "quarter": 5, "week": 6}  # numbers that trend and season take of a past
-BLOCK = {"month": 3, "quarter": 1, "week": 13}  # periods that are left out together: delays smear a shock over some
+BLOCK = {
+    "month": 3,
+    "quarter": 1,
+    "week": 13,
+}  # periods that are left out together: delays smear a shock over some
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ def residuals(outcome: Array, half: float, seasons: NDArray[np.int64], kind: str
 def learnt(series: Sequence[Array | None], kind: str) -> Correlation:
     """The common correlation of the residuals of units, (period,) each over the same periods, None for a short past.
 
-    Of period t the products of all pairs that are known are q_t; raw is their mean over pairs and periods, its error
-    that of a jackknife over blocks of periods, widened for what trend and season took. Against what is assumed,
+    Raw is the mean product of two residuals of a period, over all pairs and periods that are known; its error that of a
+    jackknife over blocks of periods, widened for what trend and season took. Against what is assumed,
     Normal(ASSUMED, SPREAD^2), the pasts have the weight SPREAD^2 / (SPREAD^2 + error^2).
     """
     there = [i for i, each in enumerate(series) if each is not None]
@@ -90,16 +94,12 @@ def learnt(series: Sequence[Array | None], kind: str) -> Correlation:
         return Correlation(ASSUMED, "assumed")
     z = np.array([series[i] for i in there], dtype=float)
     known = np.isfinite(z)
-    filled = np.where(known, z, 0.0)
-    many = known.sum(axis=0)
-    pairs = many * (many - 1) / 2
-    products = (filled.sum(axis=0) ** 2 - (filled**2).sum(axis=0)) / 2
-    shared, least = np.flatnonzero(pairs > 0), YEARS * periods_per_year(kind)
+    shared, least = np.flatnonzero(known.sum(axis=0) > 1), YEARS * periods_per_year(kind)
     if len(shared) < least:
         return Correlation(ASSUMED, "assumed", periods=len(shared), units=len(there))
-    products, pairs = products[shared], pairs[shared]
-    raw = float(products.sum() / pairs.sum())
-    error = _error(products, pairs, kind)
+    z, known = z[:, shared], known[:, shared]
+    raw = _common(z, known)
+    error = _error(z, known, kind)
     weight = SPREAD**2 / (SPREAD**2 + error**2)
     value = float(np.clip(weight * raw + (1 - weight) * ASSUMED, 0.0, MOST))
     return Correlation(
@@ -107,17 +107,29 @@ def learnt(series: Sequence[Array | None], kind: str) -> Correlation:
     )
 
 
-def _error(products: Array, pairs: Array, kind: str) -> float:
-    """The standard error of the mean product, by leaving out a block of periods at a time."""
-    blocks = np.arange(len(pairs)) // BLOCK[kind]
-    sums, weights = (np.bincount(blocks, each) for each in (products, pairs))
-    without = (products.sum() - sums) / np.maximum(pairs.sum() - weights, 1e-9)
+def _common(z: Array, known: NDArray[np.bool_]) -> float:
+    """The mean product of two units in a period, over all pairs and periods, of residuals of mean square one."""
+    filled = np.where(known, z, 0.0)
+    size = np.sqrt((filled**2).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+    filled = filled / np.where(size > 0, size, 1.0)[:, None]
+    many = known.sum(axis=0)
+    products = filled.sum(axis=0) ** 2 - (filled**2).sum(axis=0)
+    return float(products.sum() / max((many * (many - 1)).sum(), 1))
+
+
+def _error(z: Array, known: NDArray[np.bool_], kind: str) -> float:
+    """The standard error of the same, by leaving out a block of periods at a time."""
+    n = known.shape[1]
+    blocks = np.arange(n) // BLOCK[kind]
+    without = np.array([_common(z[:, blocks != b], known[:, blocks != b]) for b in range(blocks[-1] + 1)])
     g = len(without)
     spread = (g - 1) / g * float(((without - without.mean()) ** 2).sum())
-    return math.sqrt(spread * len(pairs) / max(len(pairs) - TAKEN[kind], 1))
+    return math.sqrt(spread * n / max(n - TAKEN[kind], 1))
 
 
-def _pairs(z: Array, known: NDArray[np.bool_], there: Sequence[int], least: int) -> tuple[tuple[int, int, float, int], ...]:
+def _pairs(
+    z: Array, known: NDArray[np.bool_], there: Sequence[int], least: int
+) -> tuple[tuple[int, int, float, int], ...]:
     """The correlation of each two units over the periods that both know."""
     found = []
     for a in range(len(there)):

@@ -65,7 +65,9 @@ def unit_record(
     moved = None
     if len(table) and head.get("gain_mean") is not None:
         change = table["recommended"] - table["current"]
-        moved = float(max(change.clip(lower=0).sum(), -change.clip(upper=0).sum())) if head["material"] else 0.0
+        moved = (
+            float(max(change.clip(lower=0).sum(), -change.clip(upper=0).sum())) if head["material"] else 0.0
+        )
     measures = [name for name in MEASURES if name in draws]
     past = {name: history.came(name) for name in measures if name in history.counts}
     return {
@@ -97,7 +99,9 @@ def _number(value: Any) -> Any:
 def _packed(draws: Array) -> str:
     """Draws (draw, period) as text: their shape, then single floats, packed."""
     small = np.ascontiguousarray(draws, dtype="<f4")
-    return f"{small.shape[0]}x{small.shape[1]}:" + base64.b64encode(zlib.compress(small.tobytes(), 1)).decode()
+    return (
+        f"{small.shape[0]}x{small.shape[1]}:" + base64.b64encode(zlib.compress(small.tobytes(), 1)).decode()
+    )
 
 
 def _unpacked(text: str) -> Array:
@@ -251,7 +255,10 @@ def _target(
     if any(list(r["horizon"]) != list(labels) for r in records):
         return None, message("There is no target of the group: the units' targets are of different periods.")
     measure = records[0]["target"]["measure"]
-    amounts = [r["target"]["amount"] * (f if measure == "revenue" else 1.0) for r, f in zip(records, factors, strict=True)]
+    amounts = [
+        r["target"]["amount"] * (f if measure == "revenue" else 1.0)
+        for r, f in zip(records, factors, strict=True)
+    ]
     return {"measure": measure, "amount": float(sum(amounts))}, None
 
 
@@ -290,7 +297,9 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
 def _unit(record: Record, factor: float, lead: str) -> dict[str, Any]:
     """The row of a unit, money in the group's currency."""
     head = record["headline"]
-    money = {key: head[key] for key in HEADLINE if key.startswith(("revenue", "gain"))} | {"moved": record["moved"]}
+    money = {key: head[key] for key in HEADLINE if key.startswith(("revenue", "gain"))} | {
+        "moved": record["moved"]
+    }
     target = record["target"]
     aim = None if target is None else target["amount"] * (factor if target["measure"] == "revenue" else 1.0)
     return {
@@ -337,7 +346,8 @@ def _rows(total: Array, measure: str, labels: Sequence[str]) -> list[dict[str, A
     """The total by period and over the horizon: mean, sd and quantiles."""
     found = summarise(np.concatenate([total, total.sum(axis=1, keepdims=True)], axis=1))
     return [
-        {"period": label, "channel": "total", "measure": measure} | {key: float(found[key][i]) for key in ("mean", "sd", *LEVELS)}
+        {"period": label, "channel": "total", "measure": measure}
+        | {key: float(found[key][i]) for key in ("mean", "sd", *LEVELS)}
         for i, label in enumerate([*labels, "total"])
     ]
 
@@ -347,7 +357,10 @@ def _bands(draws: Sequence[Array], measure: str, correlation: float, seed: int) 
     rows = []
     for value in sorted({0.0, correlation, 0.5, 1.0}):
         whole = summarise(_sum(draws, _orders(draws, value, seed)).sum(axis=1))
-        rows.append({"correlation": value, "used": value == correlation, "measure": measure} | {k: float(whole[k]) for k in ("mean", "sd", "q10", "q90")})
+        rows.append(
+            {"correlation": value, "used": value == correlation, "measure": measure}
+            | {k: float(whole[k]) for k in ("mean", "sd", "q10", "q90")}
+        )
     return rows
 
 

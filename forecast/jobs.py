@@ -147,7 +147,9 @@ def _check_workers(client: Any, scheduler: str) -> None:
     """Raises UsageError where a scheduler has no workers, or one that cannot do what a process here does."""
     found = client.run(_version)
     if not found:
-        raise UsageError(f"--scheduler {scheduler}: it has no workers: start one with `dask worker {scheduler}`")
+        raise UsageError(
+            f"--scheduler {scheduler}: it has no workers: start one with `dask worker {scheduler}`"
+        )
     if many := [worker for worker, n in client.nthreads().items() if n > 1]:
         raise UsageError(
             f"--scheduler {scheduler}: the worker {many[0]} has several threads, and jobs need a process each: start it "

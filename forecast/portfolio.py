@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from forecast import written
 from forecast.checking import Done
 from forecast.errors import ForecastError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, package_versions
-from forecast.grouping import SHAPE, grouped, unit_record, verdict_of
+from forecast.grouping import SHAPE, grouped, unit_record
 from forecast.jobs import InPlace, Record, cluster, finished, pool, run_jobs, saved_lines
 from forecast.making import BACKTEST
 from forecast.outputs import csv_form
@@ -57,7 +57,11 @@ def one_unit(unit: Unit) -> Record:
     done = run(unit.study, out=unit.folder, **unit.options)
     made = done.made
     draws = made.draws.sel(plan="given")
-    draws = draws[[name for name in ("revenue", "won") if name in draws]].sum("channel").transpose("draw", "period")
+    draws = (
+        draws[[name for name in ("revenue", "won") if name in draws]]
+        .sum("channel")
+        .transpose("draw", "period")
+    )
     seconds = round(time.perf_counter() - since, 3)
     return unit_record(done.summary, made, draws, made.case.history, seconds)
 
@@ -90,11 +94,11 @@ def run_group(
     names, failed, loaded = _named(studies, options)
     currency = _currency(loaded, rates or {})
     kinds = options.get("outputs")
-    written.check(place, sorted(group_files(kinds)), inputs=[path for study in loaded.values() for path in study.inputs])
+    written.check(
+        place, sorted(group_files(kinds)), inputs=[path for study in loaded.values() for path in study.inputs]
+    )
     away = Path.absolute if scheduler is not None else Path  # workers of elsewhere stand in other folders
-    units = {
-        name: Unit(away(names[name]), away(place / name), options) for name in loaded
-    }
+    units = {name: Unit(away(names[name]), away(place / name), options) for name in loaded}
     lines = place / LINES
     known = finished(lines, SETTINGS, SHAPE)
     keys = {name: _key(unit, loaded[name], asked, known) for name, unit in units.items()}
@@ -109,10 +113,19 @@ def run_group(
         if "error" in record:
             teller.step(f"{_name(key)}: failed (exit code {record['exit_code']}); the others go on")
 
-    with _executor(executor, scheduler, min(workers or os.cpu_count() or 1, max(len(left), 1)), any_left=bool(left)) as own:
+    with _executor(
+        executor, scheduler, min(workers or os.cpu_count() or 1, max(len(left), 1)), any_left=bool(left)
+    ) as own:
         jobs = {keys[name]: units[name] for name in units}
         records = run_jobs(
-            one_unit, jobs, executor=own, results=lines, settings=SETTINGS, done=done, shape=SHAPE, failed=_failure
+            one_unit,
+            jobs,
+            executor=own,
+            results=lines,
+            settings=SETTINGS,
+            done=done,
+            shape=SHAPE,
+            failed=_failure,
         )
     good = {key: record for key, record in records.items() if "error" not in record}
     failed += [{"name": _name(k), **record} for k, record in records.items() if "error" in record]
@@ -174,7 +187,13 @@ def _named(
             )
             raise UsageError(message(said, first=before, second=path, name=study.name))
         if study.name in (*GROUP_FILES, LINES, written.MANIFEST, written.STAGING):
-            raise UsageError(message('{path}: "{name}" is a file of the group: give it another name', path=path, name=study.name))
+            raise UsageError(
+                message(
+                    '{path}: "{name}" is a file of the group: give it another name',
+                    path=path,
+                    name=study.name,
+                )
+            )
         folders[study.name.casefold()] = names[study.name] = path
         loaded[study.name] = study
     if not loaded:
@@ -182,7 +201,9 @@ def _named(
     kinds = {study.history.period: name for name, study in loaded.items()}
     if len(kinds) > 1:
         told = [message("{name} by {kind:word}", name=name, kind=kind) for kind, name in kinds.items()]
-        raise UsageError(message("the studies have periods of different kinds: {told:list}; a group has one", told=told))
+        raise UsageError(
+            message("the studies have periods of different kinds: {told:list}; a group has one", told=told)
+        )
     return names, failed, loaded
 
 
@@ -191,7 +212,11 @@ def _currency(loaded: Mapping[str, Study], rates: Mapping[str, float]) -> str:
     used = {study.currency: name for name, study in loaded.items()}
     if unused := [code for code in rates if code not in used]:
         raise UsageError(
-            message("--rate {code}: no study has this currency; there are {used:list}", code=unused[0], used=list(used))
+            message(
+                "--rate {code}: no study has this currency; there are {used:list}",
+                code=unused[0],
+                used=list(used),
+            )
         )
     own = [code for code in used if code not in rates]
     if len(own) == 1:
@@ -221,11 +246,10 @@ def _key(unit: Unit, study: Study, asked: Mapping[str, Any], known: Mapping[str,
             inputs[written.relative(path, unit.folder)] = ""  # the run says what is wrong
     made_from = json.dumps([inputs, dict(asked), SCHEMA, package_versions()], sort_keys=True)
     digest = hashlib.sha256(made_from.encode()).hexdigest()[:12]
-    for n in range(len(known) + 1):
-        key = f"{digest} {n} {study.name}"
-        if key not in known or _holds(unit.folder, known[key], inputs, asked):
-            return key
-    raise AssertionError("there are more keys than lines")
+    own = [key for key in known if key.startswith(f"{digest} ") and _name(key) == study.name]
+    there = next((key for key in own if _holds(unit.folder, known[key], inputs, asked)), None)
+    free = (f"{digest} {n} {study.name}" for n in range(len(own) + 1))
+    return there or next(key for key in free if key not in known)
 
 
 def _name(key: str) -> str:
@@ -263,7 +287,9 @@ def _holds(folder: Path, record: Record, inputs: Mapping[str, str], asked: Mappi
 def _executor(name: str, scheduler: str | None, workers: int, *, any_left: bool) -> Iterator[Executor]:
     """The executor of a name; nothing is started where nothing is left to run."""
     if name not in EXECUTORS:
-        raise UsageError(message('--executor: expected one of {known:list}; got "{name}"', known=EXECUTORS, name=name))
+        raise UsageError(
+            message('--executor: expected one of {known:list}; got "{name}"', known=EXECUTORS, name=name)
+        )
     if scheduler is not None and name != "dask":
         raise UsageError("--scheduler: is of Dask: add --executor dask")
     if not any_left or name == "inline":

@@ -57,7 +57,9 @@ def write_group(
             verdict = told["verdict"]
             lines = [verdict.sentence, what_is_expected(told)]
             title, created = group_report(told).title, datetime.fromtimestamp(stamp, UTC)
-            write_tables(title, lines, list(tables.values()), path, created=created, currency=str(told["currency"]))
+            write_tables(
+                title, lines, list(tables.values()), path, created=created, currency=str(told["currency"])
+            )
 
     def paper(path: Path) -> None:
         with speaking(*spoken):

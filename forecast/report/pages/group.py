@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -34,8 +34,8 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import panels, plot_fan, plot_total
-from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Record, Table
-from forecast.words import FAIL, MISSING, Message, Name, Text, horizon_words, known, message, together
+from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Table
+from forecast.words import MISSING, Message, Name, Text, horizon_words, known, message, together
 
 Told = Mapping[str, Any]
 MOST_UNITS = 30  # on paper and terminal; the workbook has all
@@ -63,7 +63,11 @@ def group_report(told: Told) -> Report:
     front = Page(
         parts=[
             Part(verdict=told["verdict"], tiles=_tiles(told)),
-            Part("What is forecast", lead=together(what_is_expected(told), of_target(told)), figure=_figure(told)),
+            Part(
+                "What is forecast",
+                lead=together(what_is_expected(told), of_target(told)),
+                figure=_figure(told),
+            ),
             Part("By unit", listings=[units(told)], note=NOTE),
         ],
         alone=True,
@@ -101,7 +105,11 @@ def group_tables(told: Told) -> list[Table]:
         "failed": told["failed"],
     }
     return [
-        Table(key, *GROUPED[key], pd.DataFrame(found, columns=None if found else [c.name for c in GROUPED[key][1]]))
+        Table(
+            key,
+            *GROUPED[key],
+            pd.DataFrame(found, columns=None if found else [c.name for c in GROUPED[key][1]]),
+        )
         for key, found in rows.items()
     ]
 
@@ -123,7 +131,8 @@ def what_is_expected(told: Told) -> Message:
     }  # fmt: skip
     if measure == "won":
         return message(
-            "Over {when} we expect {mean:count} wins of {n:whole} units together (80~% band {ends:count_band}).", **values
+            "Over {when} we expect {mean:count} wins of {n:whole} units together (80~% band {ends:count_band}).",
+            **values,
         )
     return message(
         "Over {when} we expect {mean:number}~{cur} of revenue of {n:whole} units together, in four cases out of five "
@@ -150,7 +159,9 @@ def rests_on(told: Told) -> Text:
     """Which correlation the band holds, and where it comes from."""
     found = told["correlation"]
     if found["how"] == "given":
-        return message("The correlation of the units' totals is {r:given}, as it was given.", r=found["value"])
+        return message(
+            "The correlation of the units' totals is {r:given}, as it was given.", r=found["value"]
+        )
     if found["how"] == "assumed":
         return message(
             "The correlation of the units' totals is assumed: {r:given}. Fewer than two units have two years of periods "
@@ -250,7 +261,9 @@ def _money(told: Told) -> list[Part]:
         message("1~{code} is {rate:given}~{cur}", code=Name(code), rate=rate, cur=told["currency"])
         for code, rate in told["rates"].items()
     ]
-    return [Part("Rates of exchange", text="Money of other currencies was turned by these rates.", points=points)]
+    return [
+        Part("Rates of exchange", text="Money of other currencies was turned by these rates.", points=points)
+    ]
 
 
 def _tiles(told: Told) -> list[Tile]:
@@ -264,10 +277,14 @@ def _tiles(told: Told) -> list[Tile]:
             shown = message("{x:number}~{cur}", x=mean, cur=cur) if measure == "revenue" else COUNT.said(mean)
             tiles.append(Tile(title, shown, ends))
     if known(head["p_target"]):
-        below = message("of {aim:whole}~{unit}", aim=told["target"]["amount"], unit=_unit(told, told["target"]["measure"]))
+        below = message(
+            "of {aim:whole}~{unit}", aim=told["target"]["amount"], unit=_unit(told, told["target"]["measure"])
+        )
         tiles.append(Tile("Probability of the target", message("{p:chance}", p=head["p_target"]), below))
     many = message("{n:whole} of {all:whole}", n=head["units"], all=head["units"] + head["failed"])
-    tiles.append(Tile("Units in these numbers", many, "all of them" if not head["failed"] else "the others failed"))
+    tiles.append(
+        Tile("Units in these numbers", many, "all of them" if not head["failed"] else "the others failed")
+    )
     return tiles
 
 
@@ -286,5 +303,7 @@ def _figure(told: Told) -> Picture:
         lambda ax: plot_total(table, ax, measure=measure, unit=unit, target=aim),
         ratios=(5, 1),
     )
-    alt = message("The sum of the units by period as a line, its forecast as bands, and the whole horizon beside it.")
+    alt = message(
+        "The sum of the units by period as a line, its forecast as bands, and the whole horizon beside it."
+    )
     return Picture(drawn, alt)
