@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON VERSIONS WHAT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs catalogue setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs site pictures catalogue images setup constraints wheel sdist clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +47,17 @@ format: $(READY) ## format the code and mend what can be mended by itself
 docs: $(READY) ## write docs/cli.md from the commands' own help
 	$(PY) tools/cli_reference.py docs/cli.md
 
+site: $(READY) ## the documentation as a site in build/site, for a browser
+	@sh tools/site.sh $(PY)
+
+pictures: $(READY) ## the pictures of README and docs from reports/sample (needs poppler-utils and Chromium)
+	$(PY) tools/pictures.py
+
 catalogue: $(READY) ## texts of the code into the catalogues of other languages, compiled
 	$(PY) tools/catalogue.py
+
+images: $(READY) ## the pictures that figures are compared with, drawn anew: look at each before it is committed
+	FORECAST_IMAGES=1 $(PY) -m pytest tests/report/test_plot_images.py -q
 
 setup: $(READY) ## the environment in .venv
 
@@ -59,7 +68,7 @@ $(READY): pyproject.toml constraints.txt tools/make-environment.sh tools/find-py
 
 constraints: ## take up new versions of all dependencies (needs uv)
 	@uv=$$(command -v uv || echo $(VENV)/bin/uv); UV_PYTHON_DOWNLOADS=never $$uv pip compile pyproject.toml \
-		--extra dev --extra notebook --extra jupyter --extra docs --extra browser --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
+		--extra dev --extra notebook --extra jupyter --extra docs --extra browser --extra postgres --extra cluster --universal --upgrade --no-annotate --no-header --quiet --output-file constraints.txt
 
 # The same sources give the same bytes: files are dated by this number alone (2020-02-02), wherever and whenever built.
 wheel sdist: export SOURCE_DATE_EPOCH := 1580601600

@@ -1,3 +1,4 @@
+from .backtest import Backtest as Backtest
 from .backtest import run_backtest as run_backtest
 from .budget import Decision as Decision
 from .budget import Efficiency as Efficiency
@@ -25,6 +26,7 @@ from .history import read_plan as read_plan
 from .outlook import Case as Case
 from .planning import Forecast as Forecast
 from .planning import forecast as forecast
+from .report import plot as plot
 from .reviewing import Score as Score
 from .reviewing import score as score
 from .study import Study as Study

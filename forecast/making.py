@@ -15,10 +15,10 @@ from typing import Any
 from forecast import written
 from forecast.backtest import read_summary
 from forecast.errors import DataError, ForecastError
-from forecast.fit import Posterior, content_hash, load_posterior, package_versions, posterior_bytes
+from forecast.fit import Posterior, content_hash, load_posterior, package_versions, posterior_bytes, timeless
 from forecast.history import History
 from forecast.outputs import POSTERIOR_FILE
-from forecast.study import Study, load_study
+from forecast.study import Study, load_study, taken_back
 from forecast.tables import plain
 
 BACKTEST = "backtest.json"  # read again by the next run
@@ -66,6 +66,36 @@ def _named(path: Path, folder: Path, sha: str) -> dict[str, str]:
     return {"path": written.relative(path, folder), "sha256": sha}
 
 
+def in_python(
+    folder: Path,
+    study: Study,
+    history: History,
+    posterior: Posterior,
+    run_id: str,
+    made: str,
+    past: Mapping[str, Any] | None,
+    asked: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The facts of a run that `Forecast.write` writes, and what else `write_outputs` is to write and to leave alone.
+
+    Files are hashed as they are now; where that is not how they were read, `by_hand` says so.
+    """
+    place, sha, content = saved_as(folder, study, posterior)
+    facts = facts_of(
+        folder,
+        study,
+        {path: written.digest(path) for path in study.inputs if path.is_file()},
+        run_id=run_id,
+        made=made,
+        posterior=(place, sha),
+        past=past,
+        asked=asked,
+        by_hand=by_hand(folder, study, history, past),
+    )
+    inputs = study.inputs if content is not None else [*study.inputs, place]
+    return facts, {"inputs": inputs, "beside": {} if content is None else {POSTERIOR_FILE: content}}
+
+
 def by_hand(folder: Path, study: Study, history: History, past: Mapping[str, Any] | None) -> tuple[str, ...]:
     """What of a forecast is in no file as it is now: study, history, backtest.
 
@@ -87,9 +117,13 @@ def _is_of_its_file(study: Study) -> bool:
     if study.path is None:
         return False
     try:
-        return load_study(study.path, study.overrides).model_dump() == study.model_dump()
+        again = load_study(study.path, study.overrides)
     except ForecastError:
         return False
+    apart = (
+        {"scenarios", "goals"} if taken_back(study) else None
+    )  # `forecast` leaves out what the horizon has not
+    return again.model_dump(exclude=apart) == study.model_dump(exclude=apart)
 
 
 def _digest(path: Path) -> str:
@@ -123,6 +157,5 @@ def _holds(path: Path, posterior: Posterior) -> bool:
         saved = load_posterior(path)
     except DataError:
         return False
-    return saved.provenance == posterior.provenance and content_hash(saved.data) == content_hash(
-        posterior.data
-    )
+    same = timeless(saved.provenance) == timeless(posterior.provenance)  # how long it took is in no file
+    return same and content_hash(saved.data) == content_hash(posterior.data)

@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from forecast import results, written
+from forecast import results
 from forecast.asking import chance, cross, spend_of
 from forecast.backtest import calibration_of, compared_with
 from forecast.budget import (
@@ -59,7 +59,7 @@ from forecast.history import (
 )
 from forecast.judging import gain_check
 from forecast.leads import segment_tables
-from forecast.making import by_hand, facts_of, saved_as
+from forecast.making import in_python
 from forecast.outlook import (
     REPLICATES,
     Base,
@@ -73,6 +73,7 @@ from forecast.outlook import (
     customer_measures,
     flow_of,
     gap_table,
+    horizon_of,
     ingredients_of,
     known_table,
     lifetime_of,
@@ -83,11 +84,12 @@ from forecast.outlook import (
     with_recycling,
 )
 from forecast.outlook import told as lifetime_told
-from forecast.outputs import POSTERIOR_FILE, csv_form
+from forecast.outputs import csv_form
 from forecast.periods import period_label
 from forecast.report import recommendation, write_outputs
 from forecast.results import FlowBack, Levers, Past, Results, Segments, StudyFacts
-from forecast.study import Study
+from forecast.showing import Card, Shows, said_band, said_chance
+from forecast.study import Study, of_the_horizon
 from forecast.tables import Table, check_table, plain
 from forecast.verdict import deal_law, plausible_total, verdict
 from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
@@ -127,10 +129,19 @@ def forecast(
     read = read_plan(study, history)
     own = np.asarray(read.values, dtype=float)
     spend = own if plan is None else spend_of("plan", plan, own.shape)
+    study, left_out = of_the_horizon(study, horizon_of(history, len(spend)))
     case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
     case, recycled = with_recycling(case, seed=seed)
     planned = read if plan is None else None
-    return Forecast(case, seed=seed, recycled=recycled, backtest=backtest, command=command, planned=planned)
+    return Forecast(
+        case,
+        seed=seed,
+        recycled=recycled,
+        backtest=backtest,
+        command=command,
+        planned=planned,
+        left_out=left_out,
+    )
 
 
 def _streams(seed: int) -> list[np.random.SeedSequence]:
@@ -138,7 +149,7 @@ def _streams(seed: int) -> list[np.random.SeedSequence]:
     return np.random.SeedSequence([seed, 1]).spawn(2)
 
 
-class Forecast(Results):
+class Forecast(Shows, Results):
     """A question (`case`) and what a reader is told of it. Every table and number is made when it is first asked for.
 
     Two forecasts with the same case and seed say the same, in whatever order they are asked.
@@ -146,6 +157,9 @@ class Forecast(Results):
 
     case: Case
     seed: int
+    left_out: tuple[
+        str, ...
+    ]  # scenarios and goals of periods that this horizon does not reach: see `of_the_horizon`
 
     def __init__(
         self,
@@ -156,10 +170,10 @@ class Forecast(Results):
         backtest: Mapping[str, Any] | None = None,
         command: str = "",
         planned: xr.DataArray | None = None,
+        left_out: Sequence[str] = (),
     ) -> None:
-        vars(self).update(
-            case=case, seed=seed, _recycled=recycled, _past=backtest or {}, _command=command, _planned=planned
-        )
+        told = {"_recycled": recycled, "_past": backtest or {}, "_command": command, "_planned": planned}
+        vars(self).update(case=case, seed=seed, left_out=tuple(left_out), **told)
 
     # ------------------------------------------------------------------------------------------- what can be asked
 
@@ -181,7 +195,8 @@ class Forecast(Results):
 
     def allocate(self, budget: Budget = Fixed()) -> Decision:
         """Divide the study's budget, or another one: see `budget.decide`."""
-        return decide(self.case, budget, seed=self.seed)
+        known = vars(self).get("split")  # what its curves say need not be asked twice
+        return decide(self.case, budget, seed=self.seed, known=known)
 
     def scenarios(self) -> Table:
         """The study's scenarios beside its plan. Raises UsageError where it has none."""
@@ -230,9 +245,6 @@ class Forecast(Results):
         """
         folder, study, history = Path(folder), self.case.study, self.case.history
         form = csv_form(study.outputs.csv_locale if csv_locale is None else csv_locale)
-        past = dict(self._past) or None
-        place, sha, content = saved_as(folder, study, self.case.posterior)
-        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         asked = {
             "python": True,
             "seed": self.seed,
@@ -242,31 +254,11 @@ class Forecast(Results):
             "outputs": None if outputs is None else list(outputs),
             "csv_locale": csv_locale,
         }
-        facts = facts_of(
-            folder,
-            study,
-            {path: written.digest(path) for path in study.inputs if path.is_file()},
-            run_id=self.run_id,
-            made=made,
-            posterior=(place, sha),
-            past=past,
-            asked=asked,
-            by_hand=by_hand(folder, study, history, past),
-        )
-        inputs = [*study.inputs, *([place] if content is None else [])]
-        beside = {} if content is None else {POSTERIOR_FILE: content}
+        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        known = self.run_id, made, dict(self._past) or None, asked
+        facts, also = in_python(folder, study, history, self.case.posterior, *known)
         told = self.told() | {"made": made}
-        write_outputs(
-            folder,
-            self,
-            self.draws,
-            told,
-            inputs=inputs,
-            facts=facts,
-            kinds=outputs,
-            form=form,
-            beside=beside,
-        )
+        write_outputs(folder, self, self.draws, told, facts=facts, kinds=outputs, form=form, **also)
         return folder
 
     def told(self, *, seconds: Mapping[str, float] | None = None, fitted: bool = False) -> dict[str, Any]:
@@ -299,8 +291,27 @@ class Forecast(Results):
                 "fitted_now": fitted,
                 "draws": self.study.draws,
             },
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
             "seconds": dict(seconds or {}),
         }
+
+    def _card(self, *, whole: bool) -> Card:
+        """Nothing is simulated for a prompt: what was not yet asked for is not there. A notebook asks."""
+        case, there = self.case, {name for name in ("headline", "verdict") if whole or name in vars(self)}
+        facts: dict[str, Any] = {"channels": case.channels, "draws": case.posterior.draws * REPLICATES}
+        facts["spend"] = message(
+            "{x:whole} {currency}", x=float(case.plan.sum()), currency=case.study.currency
+        )
+        if "headline" in there:
+            names = [name for name in ("revenue", "won") if f"{name}_mean" in self.headline]
+            for name in names:
+                facts[name] = said_band(*(self.headline[f"{name}_{end}"] for end in ("mean", "q10", "q90")))
+            facts["target"] = said_chance(self.headline["p_target"])
+        if "verdict" in there:
+            facts["verdict"] = self.verdict.status
+        facts["without"] = self.left_out
+        title = f"Forecast {case.study.name}: {case.labels[0]} to {case.labels[-1]}"
+        return Card(title, facts, [self.verdict, self.table("allocation")] if whole else [])
 
     # ------------------------------------------------------------------------------------------ what a reader is told
 
@@ -360,6 +371,14 @@ class Forecast(Results):
     def history(self) -> pd.DataFrame:
         """Totals of the past."""
         return results.history_table(self.case.history)
+
+    def past(self, measure: str, channel: str = "total") -> pd.DataFrame:
+        """What came of a measure by period, of all channels or one: period, value (NaN where it is not known)."""
+        history = self.case.history
+        if channel == "total" or measure not in history.counts:
+            return super().past(measure, channel)
+        came = history.outcome(measure)[:, history.channels.index(channel)]
+        return pd.DataFrame({"period": history.labels, "value": came})
 
     @cached_property
     def windows(self) -> pd.DataFrame:
@@ -525,7 +544,11 @@ class Forecast(Results):
     def levers(self) -> Levers:
         """What would change the forecast."""
         study, found = self.case.study, sensitivity(self._base)
-        goals = goal_tables(self._base, self.draws, "given", seed=self.seed) if study.goals else {}
+        goals = (
+            goal_tables(self._base, self.draws, "given", seed=self.seed, known=self.split)
+            if study.goals
+            else {}
+        )
         return Levers(
             sensitivity=found,
             bottleneck=bottleneck(found),

@@ -21,8 +21,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from forecast.backtest import summary_tables
 from forecast.budget import Allocation, Curves, Firmness
-from forecast.columns import TABLES, origins
+from forecast.columns import TABLES
 from forecast.equations import surprise
 from forecast.errors import UsageError
 from forecast.fit import EVIDENCE_LEARNT, Posterior, channel_priors, delay_prior, lift_data
@@ -189,14 +190,7 @@ class Past:
 
     def tables(self) -> list[Table]:
         """The headline by origin, and every method's scores."""
-        methods = [
-            {key: found["share"] if isinstance(found, Mapping) else found for key, found in row.items()}
-            for row in self.scores
-        ]
-        return [
-            Table("origins", "Backtest", origins(self.measure), pd.DataFrame(list(self.rows))),
-            Table("methods", *TABLES["methods"], pd.DataFrame(methods)),
-        ]
+        return summary_tables(self.measure, self.rows, self.scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +250,13 @@ class Results:
     def largest_gap(self) -> Mapping[str, Any]:
         """The row of `benchmarks` whose lift to the middle of the market's range brings the most; empty without any."""
         return largest(self.benchmarks) if len(self.benchmarks) else {}
+
+    def past(self, measure: str, channel: str = "total") -> pd.DataFrame:
+        """What came of a measure by period: period, value; of all channels, as far as that is known whole."""
+        if channel != "total":
+            return pd.DataFrame({"period": [], "value": []}, dtype=object)
+        mine = self.history[self.history["measure"] == measure]
+        return mine[["period", "value"]].reset_index(drop=True)
 
     def table(self, name: str) -> Table:
         """A table of `TABLES` by its name, or the rows of a measure of the forecast; without rows where it is not made.

@@ -29,13 +29,14 @@ from forecast.making import BACKTEST
 from forecast.outputs import csv_form
 from forecast.progress import Progress, Silent
 from forecast.report import score_tables, write_score
+from forecast.showing import Card, Shows, said_band
 from forecast.study import Study, load_study
 from forecast.tables import Table
 from forecast.words import message
 
 
-@dataclass(frozen=True, eq=False)
-class Score:
+@dataclass(frozen=True, eq=False, repr=False)
+class Score(Shows):
     """A run beside what came. told: all that is told of it, as score.json has it; folder: of the run."""
 
     told: Mapping[str, Any]
@@ -46,6 +47,20 @@ class Score:
     def headline(self) -> Mapping[str, Any]:
         """The measure that the run is judged by: expected with its band, what came; empty where that is not known."""
         return self.told.get("headline") or {}
+
+    def _card(self, *, whole: bool) -> Card:
+        told, head = self.told, self.headline
+        facts: dict[str, Any] = {
+            "come": f"{len(told['come'])} of {len(told['horizon'])}",
+            "plan": told["plan"],
+        }
+        if head:
+            facts["measure"] = head["measure"]
+            facts["expected"] = said_band(head["plan"], head["q10"], head["q90"])
+            facts["came"] = message("{x:exact}", x=head["actual"])
+            facts["inside"] = "yes" if head["inside80"] else "no"
+        title = f"Score of {told['name']}, as of {told['as_of']}"
+        return Card(title, facts, [self.table("score"), self.table("attribution")] if whole else [])
 
     def table(self, name: str) -> Table:
         """One of its tables: score, attribution, blocks, ahead, checks. Raises UsageError for any other name."""

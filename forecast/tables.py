@@ -19,7 +19,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast.words import Check, Message, Text, filed, visible
+from forecast.showing import ROWS, Card, Shows, grid, shown
+from forecast.words import Check, Message, Text, filed, text, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,8 @@ LABEL = Unit("label")  # words of our own: they need no guard against formulas
 PERIOD = Unit("period")
 YES_NO = Unit("yes or no")
 
+WRITTEN = (TEXT, LABEL, PERIOD, YES_NO)  # units that are no numbers
+
 Units = Unit | Callable[[Record], Unit]  # one for a whole column, or what finds it from a row
 
 
@@ -106,8 +109,8 @@ class Column:
         return self.heading or self.name.replace("_", " ")
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
+@dataclass(frozen=True, eq=False, repr=False)
+class Table(Shows):
     """A frame with its columns; columns that are not declared are nobody's to show."""
 
     name: str
@@ -140,6 +143,16 @@ class Table:
     def _summed(self) -> pd.Series[bool]:
         return summed(self.frame, {column.name: column.sums for column in self.shown if column.sums})
 
+    def _card(self, *, whole: bool) -> Card:  # noqa: ARG002 - a table is made already
+        names = [column.name for column in self.shown]
+        return Card(f"{self.name}: {len(self)} rows", {"columns": names})
+
+    def _repr_html_(self) -> str:
+        rows = [[_cell(column, row) for column in self.shown] for row in records(self.frame.head(ROWS))]
+        numbers = [column.unit not in WRITTEN for column in self.shown]
+        more = f"<p>{ROWS} of {len(self)} rows</p>" if len(self) > ROWS else ""
+        return grid([text(column.title) for column in self.shown], rows, numbers) + more
+
     def totals(self) -> dict[str, float]:
         """The sums of the columns whose rows may be added up."""
         return {c.name: float(self.frame[c.name].sum()) for c in self.shown if c.total}
@@ -147,6 +160,12 @@ class Table:
     def for_files(self) -> pd.DataFrame:
         """The frame as CSV files have it."""
         return self.frame[[column.name for column in self.shown if column.in_files]]
+
+
+def _cell(column: Column, row: Record) -> str:
+    """A cell as words write it."""
+    unit, value = unit_in(column.unit, row), row[column.name]
+    return shown(value, None if unit in WRITTEN else unit.said(value))
 
 
 def summed(frame: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> pd.Series[bool]:

@@ -36,6 +36,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from html import escape
 from typing import Any, TypeGuard
 
 from forecast.speech import ENGLISH, HOUSE, MEASURE, MINUS, NBSP, THIN, Voice, voice
@@ -43,6 +44,7 @@ from forecast.speech import ENGLISH, HOUSE, MEASURE, MINUS, NBSP, THIN, Voice, v
 DASH = "\N{EN DASH}"
 SOFT = "\N{SOFT HYPHEN}"
 MISSING = DASH
+MOST_SHOWN = 580  # signs of a verdict at a prompt
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 # Signs that act instead of being seen, or that no file of text may hold: control characters (C0, DEL, C1), those that
 # turn the direction of writing and hold on to it, surrogates, and what Unicode says is no character.
@@ -90,6 +92,11 @@ def heard(spoken: Voice) -> Iterator[None]:
 def spoken() -> str:
     """The language that is spoken now."""
     return _VOICE.get().language
+
+
+def current_voice() -> Voice:
+    """The voice that speaks now: kept by what is written later."""
+    return _VOICE.get()
 
 
 def _word(english: str) -> str:
@@ -298,7 +305,7 @@ class Check:
         return {name: filed(getattr(self, name)) for name in names}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What checks add up to, PASS, REVIEW or FAIL, in a sentence and one by one."""
 
@@ -310,6 +317,14 @@ class Verdict:
     def failing(self) -> list[Check]:
         """The checks that did not pass, FAIL before REVIEW."""
         return sorted((c for c in self.checks if c.status in (FAIL, REVIEW)), key=lambda c: c.status != FAIL)
+
+    def __repr__(self) -> str:
+        return f"{self.status}: {filed(self.sentence)}"[:MOST_SHOWN]
+
+    def _repr_html_(self) -> str:
+        found = [f"{c.status} {text(c.name)}: {text(c.value)}. {text(c.advice)}" for c in self.failing]
+        points = "".join(f"<li>{escape(clean(said))}</li>" for said in found)
+        return f"<p><b>{self.status}</b>: {escape(clean(text(self.sentence)))}</p><ul>{points}</ul>"
 
     def told(self) -> dict[str, Any]:
         """The verdict as plain text, for files."""

@@ -154,6 +154,10 @@ def run(
         backtest=past,
         command="forecast run --preview" if preview else "forecast run",
     )
+    if made.left_out:
+        clock.progress.step(
+            f"left out, as their periods are none of this horizon: {', '.join(made.left_out)}"
+        )
     _ = made.plans
     clock.step("simulate", "simulating the funnel")
     _ = made.draws

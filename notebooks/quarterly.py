@@ -29,7 +29,7 @@ import pandas as pd
 
 import forecast
 from forecast.fit import fit_hash
-from forecast.report import plot_budget, plot_fan, recommendation
+from forecast.report import recommendation
 from forecast.tables import check_table
 
 path = Path(STUDY)
@@ -79,10 +79,7 @@ totals.set_index("measure")[["mean", "q10", "q50", "q90"]].round(0)
 
 # %%
 measure = made.study.target_measure or ("revenue" if made.case.valued else "won")
-unit = study.currency if measure == "revenue" else measure
-figure, ax = plt.subplots(figsize=(8, 3))
-plot_fan(made.history, made.forecast, ax, measure=measure, unit=unit)
-ax.set_title("Past, and forecast with bands of 50, 80 and 90 %")
+forecast.plot.fan(made, measure=measure)
 plt.show()
 
 # %% [markdown]
@@ -127,8 +124,7 @@ compared[compared["measure"] == measure].set_index("plan").round(2)
 
 # %%
 if len(made.allocation):
-    figure, ax = plt.subplots(figsize=(8, 3))
-    plot_budget(made.allocation, ax, currency=study.currency)
+    forecast.plot.budget(made)
     plt.show()
 
 # %% [markdown]

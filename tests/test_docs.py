@@ -9,6 +9,7 @@ Blocks are marked by what stands after their language:
     csv file=NAME      (any language) the block is a file, there for the commands of the page
     toml               a study, or a part of one: it loads
     pycon run          lines at the Python prompt, checked as one doctest a page
+    python run outside the blocks of a page are one program, that has to end well (`make test-outside`)
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ PAGES = [
 RUNNABLE = re.compile(r"^```console run(?:=(\d+))?( slow)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^```python run outside\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPTS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -150,6 +152,34 @@ def test_python_prompts_are_real(page, tmp_path, monkeypatch):
     runner.run(test, out=said.append)
     assert test.examples
     assert not said, "".join(said)
+
+
+@pytest.mark.outside
+def test_an_outsiders_model_goes_through_forecast_and_budget(tmp_path, monkeypatch, capsys):
+    """The blocks of docs/extending.md run as they stand, and the forecast differs as it should.
+
+    The sale that was put into the data is found; December has it, the months beside it do not.
+    """
+    import matplotlib as mpl
+    import numpy as np
+
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    page: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for block in PROGRAM.findall(_text(DOCS / "extending.md")):
+            exec(compile(block, "docs/extending.md", "exec"), page)  # noqa: S102 - what is tested
+    assert "sale --> term" in page["pm"].model_to_mermaid(page["model"])
+    found = page["trace"].posterior["sale"]
+    assert abs(float(found.mean()) - np.log(1.5)) < 3.0 * float(found.std())
+    ratio = page["visitors"](page["made"]) / page["visitors"](page["plain"])
+    np.testing.assert_allclose(ratio, [1.0, float(np.exp(found).mean()), 1.0], rtol=0.03)
+    assert list(page["made"].known["name"]) == ["December sale"]
+    money = [page[each].split.allocation for each in ("made", "plain")]
+    assert money[0].recommended.sum() == pytest.approx(money[1].recommended.sum(), rel=1e-3)
+    assert money[0].best.mean() > money[1].best.mean()
+    assert "December sale" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("page", "number", "text"), SNIPPETS)

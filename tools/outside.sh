@@ -1,6 +1,6 @@
 #!/bin/sh
 # outside.sh PYTHON: what `make test-outside` needs beside `make setup`. poppler-utils reads a PDF back; Chromium, driven
-# by playwright, opens the what-if page. Where one cannot be installed, the tests that need it are skipped and say so.
+# by playwright, opens the what-if page; Sphinx builds the site. Where one cannot be installed, the tests that need it are skipped and say so.
 set -eu
 python=$1
 
@@ -18,9 +18,13 @@ apt_install() { # COMMAND PACKAGE
 apt_install pdftotext poppler-utils
 have chromium-browser || have google-chrome || apt_install chromium chromium
 
+add() { # MODULE PACKAGE ...
+    module=$1
+    shift
+    "$python" -c "import $module" >/dev/null 2>&1 || sh tools/add-packages.sh "$python" "$@" >/dev/null 2>&1 ||
+        echo "$* could not be installed; the tests that need it are skipped"
+}
+
 # The package alone: playwright's own browsers are not downloaded.
-if ! "$python" -c 'import playwright' >/dev/null 2>&1; then
-    { have uv && uv pip install --quiet --python "$python" -c constraints.txt playwright; } >/dev/null 2>&1 ||
-        "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt playwright >/dev/null 2>&1 ||
-        echo "playwright could not be installed; the tests that need it are skipped"
-fi
+add playwright playwright
+add furo sphinx myst-parser furo

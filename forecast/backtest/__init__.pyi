@@ -10,6 +10,7 @@ from .origin import Origin as Origin
 from .origin import one_origin as one_origin
 from .origin import posterior_at as posterior_at
 from .origin import scored as scored
+from .running import Backtest as Backtest
 from .running import belongs as belongs
 from .running import run_backtest as run_backtest
 from .scores import region as region
@@ -18,4 +19,5 @@ from .standing import account_of as account_of
 from .standing import earlier as earlier
 from .summary import calibration_of as calibration_of
 from .summary import read_summary as read_summary
+from .summary import summary_tables as summary_tables
 from .summary import tidy as tidy

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from forecast.backtest import baselines, scores
 from forecast.backtest.origin import WARM_UP, Origin, Setup, one_origin, origin_at, origins_of
-from forecast.backtest.summary import summary_of
+from forecast.backtest.summary import calibration_of, summary_of, summary_tables, tidy
 from forecast.errors import DataError, FitError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION
 from forecast.history import History
@@ -25,7 +27,9 @@ from forecast.jobs import pool, run_jobs
 from forecast.periods import period_label
 from forecast.progress import Progress, Silent
 from forecast.saved import NUMBER, Unknown, amiss
+from forecast.showing import Card, html_of, lines_of
 from forecast.study import Study
+from forecast.tables import Table
 from forecast.words import Message, message, typed
 from forecast.written import cut_off
 
@@ -65,6 +69,51 @@ RECORD = {  # of an origin, read again: `backtest.origin.scored`
 DRAWS = 1000  # posterior draws an origin: the edges of an 80 % band to about a fortieth of its width
 
 
+class Backtest(NamedTuple):
+    """Forecasts of the past beside what came: records by origin, and what they add up to (backtest.json)."""
+
+    records: list[dict[str, Any]]
+    summary: dict[str, Any]
+
+    @property
+    def origins(self) -> Table:
+        """The headline by origin: as it was forecast then, and what came."""
+        return summary_tables(self.summary["measure"], self.summary["rows"], self.summary["methods"])[0]
+
+    @property
+    def methods(self) -> Table:
+        """Scores by measure of the forecast and of each baseline, on the total of the horizon."""
+        return summary_tables(self.summary["measure"], self.summary["rows"], self.summary["methods"])[1]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Every number that was forecast, beside what came: see `summary.tidy`."""
+        return tidy(self.records)
+
+    def _card(self, *, whole: bool) -> Card:
+        told = self.summary
+        checks = [check for check in told["gate"]["checks"] if check["missed"]]
+        inside = calibration_of(told) or {}
+        return Card(
+            f"Backtest of {told['name']}: {len(self.records)} origins, {told['horizon']} {told['period']}s ahead",
+            {
+                "origins": list(told["origins"]),
+                "measure": told["measure"],
+                "spend": told["spend"],
+                "method": told["method"],
+                "inside": f"{inside.get('inside')} of {inside.get('outcomes')} in the 80 % band",
+                "gate": [f"{check['name']}: {check['value']}" for check in checks] or "held",
+            },
+            [self.origins, self.methods] if whole else [],
+        )
+
+    def __repr__(self) -> str:
+        return lines_of(self._card(whole=False))
+
+    def _repr_html_(self) -> str:
+        return html_of(self._card(whole=True))
+
+
 def _settings(study: Study, setup: Setup) -> dict[str, Any]:
     """All that records depend on besides the data: the first line of their file."""
     return {
@@ -99,8 +148,9 @@ def run_backtest(
     results: Path | None = None,
     progress: Progress | None = None,
     job: Callable[[Origin], dict[str, Any]] = one_origin,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Records by origin, and their summary. What is not given follows the study's [backtest].
+) -> Backtest:
+    """Records by origin and their summary, in which a `Backtest` unpacks. What is not given follows the study's
+    [backtest].
 
     names: of baselines (default: all that are installed). executor: any `concurrent.futures.Executor`; else `workers`
     processes (default: one a core). results: a folder in which finished origins are kept, and looked for. job: what
@@ -164,7 +214,7 @@ def run_backtest(
         "study": study_hash(study),
         "model": [VERSION, SCHEMA],
     }
-    return records, summary_of(records, context, spec.gate)
+    return Backtest(records, summary_of(records, context, spec.gate))
 
 
 def _checked(names: Sequence[str] | None) -> list[str]:

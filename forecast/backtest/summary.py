@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, bdtrc, ndtr
 
 from forecast.backtest import scores
+from forecast.columns import TABLES, origins
 from forecast.errors import DataError
 from forecast.saved import BACKTEST, NUMBER, OR_NONE, SpoiltError, read_saved, spoilt
 from forecast.study import BASELINE_NAMES, GUESSES, GateSpec
+from forecast.tables import Table
 from forecast.words import FAIL, PASS, REVIEW, Check, Text, filed, kept, message, worst
 
 Array = NDArray[np.float64]
@@ -133,6 +135,20 @@ def summary_of(
 def kept_check(check: Check) -> dict[str, Any]:
     """The texts of a check as data, for a reader of another language."""
     return {name: kept(getattr(check, name)) for name in ("name", "value", "threshold", "advice")}
+
+
+def summary_tables(
+    measure: str, rows: Sequence[Mapping[str, Any]], methods: Sequence[Mapping[str, Any]]
+) -> list[Table]:
+    """The headline by origin, and every method's scores, of the `rows` and `methods` of a summary."""
+    flat = [
+        {key: found["share"] if isinstance(found, Mapping) else found for key, found in row.items()}
+        for row in methods
+    ]
+    return [
+        Table("origins", "Backtest", origins(measure), pd.DataFrame(list(rows))),
+        Table("methods", *TABLES["methods"], pd.DataFrame(flat)),
+    ]
 
 
 def tidy(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.budget.certificate import AT_LIMIT, Certificate, binding, evidence, near_optimal, residual
@@ -55,9 +56,12 @@ from forecast.budget.response import (
     response_curves,
     response_of,
 )
+from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.outlook import Case
+from forecast.showing import Card, Shows, said_band, said_chance
 from forecast.study import TargetSpec
+from forecast.tables import Table
 from forecast.words import Message, Text, known, message, together
 
 Array = NDArray[np.float64]
@@ -286,8 +290,8 @@ class Allocation:
         return self.p_gain > MATERIAL_CHANCE
 
 
-@dataclass(frozen=True, eq=False)
-class Decision:
+@dataclass(frozen=True, eq=False, repr=False)
+class Decision(Shows):
     """Everything a decision was made from: what else is asked of it needs no posterior."""
 
     allocation: Allocation
@@ -295,6 +299,24 @@ class Decision:
     objective: Objective
     search: Search
     response: Response
+
+    def _card(self, *, whole: bool) -> Card:
+        found, case = self.allocation, self.response.case
+        low, high = np.quantile(found.gain, (0.1, 0.9))
+        names = ("current", "recommended", "low", "high")
+        columns = {"channel": case.paid_names} | {name: getattr(found, name) for name in names}
+        frame = pd.DataFrame(columns)
+        split = Table("allocation", "", tuple(c for c in TABLES["allocation"][1] if c.name in frame), frame)
+        return Card(
+            f"Decision: {'a change pays' if found.material else 'no material change'} ({case.study.currency})",
+            {
+                "current": message("{x:whole}", x=float(found.current.sum())),
+                "recommended": message("{x:whole}", x=float(found.recommended.sum())),
+                "gain": said_band(float(found.gain.mean()), low, high),
+                "better": said_chance(found.p_better),
+            },
+            [split] if whole else [],
+        )
 
     @property
     def curves(self) -> Curves:
@@ -307,13 +329,14 @@ class Decision:
         return self.search.limits
 
 
-def decide(case: Case, budget: Budget = Fixed(), *, seed: int = 0) -> Decision:
+def decide(case: Case, budget: Budget = Fixed(), *, seed: int = 0, known: Decision | None = None) -> Decision:
     """Recommend a split, and keep all that it was made from.
 
     Args:
         case: the question; its plan is the current one.
         budget: how much money there is; by default what the study says.
         seed: of what comes whatever is spent, simulated where the objective or the capacity of sales needs it.
+        known: another decision about the same company and plan, whose curves serve again where they reach as far.
     """
     case, terms = budget.posed(case), budget.terms()
     study, history, plan, paid = case.study, case.history, case.plan, case.paid
@@ -324,8 +347,8 @@ def decide(case: Case, budget: Budget = Fixed(), *, seed: int = 0) -> Decision:
     kind = terms.objective or OBJECTIVES[study.budget.objective]
     limited = study.economics.capacity is not None
     limits = limits_of(study, history, plan, total=terms.most)
-    made, current = response_of(case), plan.sum(axis=0)[paid]
-    curves = response_curves(made, _most(made, limits, current), arriving=limited)
+    current = plan.sum(axis=0)[paid]
+    made, curves = _curves(case, _most(case, limits, current), known, arriving=limited)
     anyway = background(case, np.random.default_rng([seed, 3])) if limited or kind.simulated else None
     objective = kind.asked(Asked(study, curves, terms.hurdle, anyway))
     free = terms.anew and study.budget.flighting == "free"
@@ -343,13 +366,36 @@ def decide(case: Case, budget: Budget = Fixed(), *, seed: int = 0) -> Decision:
     return _decision(made, budget, objective, search, anyway, found, spread)
 
 
-def _most(made: Response, limits: Limits, current: Array) -> Array:
+def _most(case: Case, limits: Limits, current: Array) -> Array:
     """How far the grid of each channel reaches, (all channels,)."""
-    most = np.zeros(made.case.plan.shape[1])
-    usual = 2.0 * np.maximum(current, made.case.history.spend_reference[made.case.paid])
+    most = np.zeros(case.plan.shape[1])
+    usual = 2.0 * np.maximum(current, case.history.spend_reference[case.paid])
     asked = np.where(np.isfinite(limits.high), limits.high, limits.low)
-    most[made.case.paid] = np.maximum(usual, asked)
+    most[case.paid] = np.maximum(usual, asked)
     return most
+
+
+def _curves(case: Case, most: Array, known: Decision | None, *, arriving: bool) -> tuple[Response, Curves]:
+    """What spend brings, up to `most` (all channels,): of a known decision where that is the same, else evaluated."""
+    if known is not None and _same(case, known.response.case):
+        made = replace(known.response, case=case)
+        reaches = np.array_equal(known.curves.spend[:, -1], most[case.paid])
+        if reaches and arriving == (known.curves.arriving is not None):
+            return made, known.curves
+    else:
+        made = response_of(case)
+    return made, response_curves(made, most, arriving=arriving)
+
+
+def _same(one: Case, other: Case) -> bool:
+    """Whether what spend brings is the same in both: the question but for the amount of its target, and its budget."""
+    aims = {
+        case.study.plan.target is not None and case.study.plan.target.measure == "won"
+        for case in (one, other)
+    }
+    parts = (one.posterior, one.future, one.history), (other.posterior, other.future, other.history)
+    same = all(a is b for a, b in zip(*parts, strict=True)) and np.array_equal(one.plan, other.plan)
+    return same and len(aims) == 1 and one.study.economics == other.study.economics
 
 
 def _free(made: Response, objective: Objective, search: Search) -> tuple[Search, Solution, Array]:

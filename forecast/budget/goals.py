@@ -23,14 +23,14 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.budget.decision import Target, decide
+from forecast.budget.decision import Decision, Target, decide
 from forecast.budget.limits import held_back
 from forecast.columns import TABLES
 from forecast.errors import StudyError, UsageError
 from forecast.history import History
 from forecast.outlook import Base, Outcome, outcome, raise_rate
 from forecast.periods import parse_period, period_index, period_label
-from forecast.study import GoalSpec, Study
+from forecast.study import GoalSpec, Study, ends_beyond, taken_back
 
 Array = NDArray[np.float64]
 
@@ -76,6 +76,8 @@ def window_of(
 def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64]) -> None:
     """Whether every goal lies where it can be judged, before anything is computed. Raises StudyError."""
     for number, goal in enumerate(study.goals):
+        if taken_back(study) and ends_beyond(goal, horizon, history.period):
+            continue  # left out: `study.looking_back`
         window_of(study, history, horizon, number)
         if goal.measure == "revenue" and not history.valued and study.funnel.value is None:
             raise StudyError(
@@ -84,8 +86,10 @@ def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64])
             )
 
 
-def goal_tables(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> dict[str, pd.DataFrame]:
-    """`goals`: one row each; `ways`: what would make it likely enough, by lever."""
+def goal_tables(
+    base: Base, outlook: xr.Dataset, plan: str, *, seed: int, known: Decision | None = None
+) -> dict[str, pd.DataFrame]:
+    """`goals`: one row each; `ways`: what would make it likely enough, by lever. known: as of `decide`."""
     rows: list[dict[str, Any]] = []
     ways: list[dict[str, Any]] = []
     for number, goal in enumerate(base.case.study.goals):
@@ -95,7 +99,7 @@ def goal_tables(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> dic
         if look.p() < goal.chance and last >= 0:
             ways += look.ways()
             if first <= 0 and last == len(base.case.plan) - 1 and goal.measure in ("revenue", "won"):
-                ways += smallest(base, goal, look.needed, seed=seed)
+                ways += smallest(base, goal, look.needed, seed=seed, known=known)
     made = {"goals": rows, "ways": ways}
     return {
         name: pd.DataFrame(each, columns=[c.name for c in TABLES[name][1]]) for name, each in made.items()
@@ -238,12 +242,15 @@ def _rate(base: Base, before: str, stage: str) -> float:
     return float((entering * base.world.rates[stage]).sum() / max(float(entering.sum()), 1e-300))
 
 
-def smallest(base: Base, goal: GoalSpec, needed: float, *, seed: int) -> list[dict[str, Any]]:
+def smallest(
+    base: Base, goal: GoalSpec, needed: float, *, seed: int, known: Decision | None = None
+) -> list[dict[str, Any]]:
     """The smallest budget that the solver finds for a goal over the whole horizon, free to move money; or how far."""
     now = float(base.case.plan.sum())
     told = {"goal": goal.title, "lever": "best budget", "stage": "", "value_now": now}
     try:
-        made = decide(base.case, Target(chance=goal.chance, **{goal.measure: needed}), seed=seed).allocation
+        aim = Target(chance=goal.chance, **{goal.measure: needed})
+        made = decide(base.case, aim, seed=seed, known=known).allocation
     except UsageError:
         return []
     total = now + float(made.recommended.sum() - made.current.sum())

@@ -36,7 +36,8 @@ from forecast.budget.objectives import Draws, Profit, Search, WorstDraws, climb
 from forecast.budget.response import Curves, between
 from forecast.columns import TABLES
 from forecast.fit import kept_draws
-from forecast.tables import records
+from forecast.showing import Card, Shows
+from forecast.tables import Table, records
 from forecast.words import Text, message, plural
 
 Array = NDArray[np.float64]
@@ -163,8 +164,8 @@ def _spline(x: Array, y: Array) -> Array:
 # ----------------------------------------------------------------------------------------------- how sure, in tables
 
 
-@dataclass(frozen=True, eq=False)
-class Firmness:
+@dataclass(frozen=True, eq=False, repr=False)
+class Firmness(Shows):
     """How firm a recommended budget is; amounts in currency over the horizon, tables as `columns.TABLES` declares them.
 
     certificate: status, gap, prices and evidence of the split; regret, regret_current: what not knowing costs with the
@@ -184,6 +185,17 @@ class Firmness:
     ledger: pd.DataFrame
     budget_frontier: pd.DataFrame
     risk_frontier: pd.DataFrame
+
+    def _card(self, *, whole: bool) -> Card:
+        facts = {
+            "certificate": str(self.certificate.get("status", "")),
+            "regret": message("{x:number}", x=self.regret["value"]),
+            "unchanged": message("{x:number}", x=self.regret_current["value"]),
+            "information": message("{x:number}", x=self.perfect_information["value"]),
+            "advice": self.advice,
+        }
+        tests = Table("tests", *TABLES["tests"], self.tests)
+        return Card("Firmness of a budget", facts, [tests] if whole else [])
 
     def told(self) -> dict[str, Any]:
         """For summary.json: tables as lists of rows, `summary` what is no table."""

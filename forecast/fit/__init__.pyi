@@ -1,3 +1,4 @@
+from .as_arviz import to_arviz as to_arviz
 from .averaging import average as average
 from .data import channel_priors as channel_priors
 from .data import delay_prior as delay_prior
@@ -7,6 +8,7 @@ from .data import transition_data as transition_data
 from .data import value_data as value_data
 from .data import value_raw as value_raw
 from .dated import months_of as months_of
+from .extended import Extended as Extended
 from .fitting import failures as failures
 from .fitting import fit as fit
 from .fitting import preview as preview
@@ -17,6 +19,8 @@ from .hdf5 import content_hash as content_hash
 from .hdf5 import netcdf as netcdf
 from .hdf5 import read_netcdf as read_netcdf
 from .kinds import log_likelihood as log_likelihood
+from .known import models as models
+from .known import parts_of as parts_of
 from .law import Law as Law
 from .model import model_of as model_of
 from .parts import Part as Part

@@ -15,6 +15,7 @@ import xarray as xr
 from forecast.bounds import MOST
 from forecast.equations import SEASONS
 from forecast.history import History
+from forecast.periods import period_range, shift
 from forecast.saved import NUMBER, Boundless, amiss
 from forecast.words import Message, Text, message
 
@@ -55,7 +56,7 @@ LARGEST = 1e6  # a spread, or a time in periods
 LOGS = {
     "logit_rate", "logit_now", "loss_logit", "hazard", "hazard_path", "hazard_season", "loss_hazard",
     "loss_hazard_path", "loss_hazard_season", "log_traffic_path", "deal_path", "season", "deal_season", "traffic",
-    "slope", "moved",
+    "slope", "moved", "term",
 }  # fmt: skip
 SHARES = {"base", "carry", "free_share", "refund_share"}
 MONEY = {"deal_mean", "recurring_level"}
@@ -87,7 +88,7 @@ WHOLE = {
 }  # of no stage
 WHOLE |= {"free_share", "free_spread", "refund_share", "refund_delay", "refund_size"}
 WHOLE |= {"recurring_level", "recurring_growth", "recurring_drift", "recurring_noise"}
-ENDS = ("traffic", "value")  # of moved_..., beside the stages
+ENDS = ("traffic", "value")  # of moved_... and term_..., beside the stages
 
 
 def _diagnosis(value: Any, place: str) -> Iterator[Text]:
@@ -149,6 +150,7 @@ PROVENANCE = {
     "failures?": [str],
     "versions?": {str: str},
     "data_sha256?": {str: str},
+    "terms?": {str: str},
     "sensitivity?": [_weighed],
     "predictive?": [_predicted],
 }
@@ -178,6 +180,11 @@ def _differences(data: xr.Dataset, counted: list[str], history: History) -> Iter
         first, last = (str(day) for day in periods[[0, -1]]) if len(periods) else ("-", "-")
         told = {"n": len(periods), "first": first, "last": last, "m": len(history.labels)}
         yield message(said, begin=history.labels[0], end=history.labels[-1], **told)
+    if "ahead" in data.coords:
+        ahead = data["ahead"].values.astype("datetime64[D]")
+        first, last = (shift(history.last, n, history.period) for n in (1, len(ahead)))
+        if not np.array_equal(ahead, period_range(first, last, history.period)):
+            yield message("the periods ahead that it knows of do not follow the data")
     for dim, most in (("season_of_year", SEASONS[history.period]), ("month_of_year", SEASONS["month"])):
         if data.sizes.get(dim, most) != most:
             said = "its year has {came} seasons; that of the data has {own}"
@@ -200,13 +207,15 @@ def _problems(data: xr.Dataset, stages: list[str], chains: int) -> Iterator[Mess
     if data["period"].dtype.kind != "M" or not (np.diff(data["period"].values).astype(int) > 0).all():
         yield message("its periods do not follow each other")
         return
+    if "ahead" in data.sizes and ("ahead" not in data.coords or data["ahead"].dtype.kind != "M"):
+        yield message("its periods ahead have no dates")
     kept = data["kept"].values if "kept" in data.coords else np.arange(0)
     if kept.dtype.kind != "i" or not ((kept >= 0) & (kept < draws)).all():
         yield message("its paths are of draws that it does not hold")
     there = {str(name) for name in data.data_vars}
     needed = [*ALWAYS, *(f"{name}_{stage}" for stage in stages for name in OF_STAGE)]
     for name in list(there):
-        base, end = _parts(name, stages)
+        base, end = parts_of_name(name, stages)
         needed += [f"{other}{end}" for other in WITH.get(base, ())]
     if missing := [name for name in needed if name not in there]:
         yield message("{missing:listed.3} is missing in it", missing=missing)
@@ -214,14 +223,14 @@ def _problems(data: xr.Dataset, stages: list[str], chains: int) -> Iterator[Mess
         yield from _variable(data[name], name, stages)
 
 
-def _parts(name: str, stages: list[str]) -> tuple[str, str]:
+def parts_of_name(name: str, stages: list[str]) -> tuple[str, str]:
     """The name of a variable without its stage, and the stage as it stands there."""
     if name in WHOLE:
         return name, ""
     ends = sorted((end for end in (*stages, *ENDS) if name.endswith(f"_{end}")), key=len, reverse=True)
     for end in ends:
         base = name.removesuffix(f"_{end}")
-        if end not in ENDS or base == "moved":
+        if end not in ENDS or base in ("moved", "term"):
             return base, f"_{end}"
     return name, ""
 
@@ -229,6 +238,7 @@ def _parts(name: str, stages: list[str]) -> tuple[str, str]:
 def _dims(base: str, end: str) -> tuple[str, ...]:
     special = {
         "moved": ("draw", f"move{end}"),
+        "term": ("draw", "ahead", "channel"),
         "hazard": ("draw", f"age_bin{end}", "channel"),
         "loss_hazard": ("draw", f"age_bin{end}", "channel"),
         "hazard_edges": (f"age_edge{end}",),
@@ -239,7 +249,7 @@ def _dims(base: str, end: str) -> tuple[str, ...]:
 
 def _variable(array: xr.DataArray, name: str, stages: list[str]) -> Iterator[Message]:
     """What is wrong with one variable: its dimensions, its kind, a number that no fit gives."""
-    base, end = _parts(name, stages)
+    base, end = parts_of_name(name, stages)
     if tuple(map(str, array.dims)) != _dims(base, end):
         said = "{name} has the dimensions {came}, expected {dims}"
         yield message(said, name=name, came=[str(dim) for dim in array.dims], dims=list(_dims(base, end)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -24,8 +24,10 @@ from forecast.equations import (
     walks,
     without_shocks,
 )
+from forecast.errors import UsageError
 from forecast.fit.data import response_of, value_levels
 from forecast.fit.dated import kept_by, told_by
+from forecast.fit.extended import Extended, ahead_of
 from forecast.fit.gate import GATE
 from forecast.fit.hazards import Fitted, Hazards
 from forecast.fit.left_out import left_out
@@ -53,7 +55,7 @@ from forecast.fit.posterior import (
     seen_by,
     to_dataset,
 )
-from forecast.fit.sampling import CHAINS, Course, diagnose, sample_pymc, sample_whitened
+from forecast.fit.sampling import CHAINS, Course, diagnose, prior_draws, sample_pymc, sample_whitened
 from forecast.fit.sensitivity import (
     Pull,
     Quantities,
@@ -70,7 +72,9 @@ from forecast.study import Study
 Array = NDArray[np.float64]
 
 PREVIEW = "preview"
+PRIOR = "prior"
 TUNE = 100  # of a chain; 400 cost a quarter more gradients and missed the gate as often: measured
+PYMC_TUNE = 1000  # of PyMC's own sampler, which walks on the models as they are written: with 100 every part misses
 RETRY_TUNE = 800
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
 RETRY_ACCEPT = 0.97
@@ -92,6 +96,7 @@ def fit(
     weigh: bool = True,
     watch: Callable[[Part, Draws], None] | None = None,
     sampler: str = "auto",
+    extended: Mapping[str, Extended] | None = None,
 ) -> Posterior:
     """Fit every part and return the joint posterior of `draws` draws.
 
@@ -103,16 +108,21 @@ def fit(
     tell how far numbers rest on their priors. `watch` is shown every part as it was sampled, with its draws. `sampler`:
     "auto" (the weighed closed form of `fit.weighed`, and NUTS for a part whose weights miss the gate), "weighed" (the
     same without NUTS), "nuts" (nutpie on `fit.whitened`) or "pymc" (PyMC's own sampler on the models of `fit.model`:
-    slow, and the same posterior).
+    slow, and the same posterior). `extended`: parts by name that were sampled elsewhere, from a PyMC model of one's own
+    (`fit.models`): they are taken as they are, and the others have as many draws.
 
-    Raises FitError where there is nothing to fit or sampling stops short, Interrupted on Ctrl-C.
+    Raises UsageError for an extended part that is none, FitError where there is nothing to fit or sampling stops short,
+    Interrupted on Ctrl-C.
     """
     started = time.perf_counter()
     run = _Run(seed, draws, cores or min(CHAINS, os.cpu_count() or 1), progress, tuple(history.channels))
     run.fixed, run.attempts, run.watch = fixed or {}, attempts, watch
+    run.extend(extended or {})
     run.tune, run.accept, run.weighing, run.road = tune, accept, weigh, sampler
     run.labels = history.labels
     variables, ages = assemble(study, history, run)
+    run.check_extended()
+    terms, ahead = ahead_of(run.extended, history, run.draws)
     provenance = {
         "ages": ages,
         "stages": list(history.counted),
@@ -123,8 +133,13 @@ def fit(
         "left_out": run.left_out,
         "seconds": round(time.perf_counter() - started, 3),
     }
-    data = to_dataset(variables, coordinates(history, run.draws))
+    if terms:
+        provenance["terms"] = {
+            name: one.name for name, one in run.extended.items() if f"term_{name}" in terms
+        }
+    data = to_dataset(variables | terms, coordinates(history, run.draws) | ahead)
     beside = ({"sample_stats": run.sample_stats()} if run.stats else {}) | seen_by(history)
+    beside |= {"log_prior": run.log_prior()} if weigh else {}
     return Posterior(data, tuple(run.diagnostics), provenance, run.chains, beside)
 
 
@@ -157,6 +172,30 @@ def preview(
     )
 
 
+def of_prior(study: Study, history: History, *, seed: int, draws: int) -> Posterior:
+    """Draws of the prior by the names of the posterior: what the models hold likely before they see the counts.
+
+    Without the shrinkage of marginal returns at today's budget, and without refunds, deals that bring nothing and what
+    recurs, which are counted and not fitted. Raises UsageError where a stage is learnt by day.
+    """
+    run = _Run(seed, draws, 1, Silent(), tuple(history.channels))
+    run.road, run.weighing = PRIOR, False
+    variables, ages = assemble(study, history, run)
+    counted = ("free_", "refund_", "recurring_")
+    own = {name: values for name, values in variables.items() if not name.startswith(counted)}
+    if "free_share" in variables:
+        dims, mean = own["deal_mean"]
+        own["deal_mean"] = dims, mean / (1.0 - variables["free_share"][1])
+    provenance = {
+        "ages": ages,
+        "stages": list(history.counted),
+        "seed": seed,
+        "draws": draws,
+        "method": PRIOR,
+    }
+    return Posterior(to_dataset(own, coordinates(history, draws)), (), provenance, beside=seen_by(history))
+
+
 def failures(posterior: Posterior) -> list[str]:
     """The checks of sampling that a posterior does not pass, as sentences; empty when it may be used."""
     return [said for part in posterior.diagnostics for said in GATE.missed(part)]
@@ -171,6 +210,7 @@ class _Run:
         self.channels = channels
         self.sensitivity: list[dict[str, Any]] = []
         self.pulls: list[Pull] = []
+        self.pulled: dict[str, Pull] = {}
         self.left_out: list[dict[str, Any]] = []
         self.labels: Sequence[str] = ()
         self.seed, self.asked, self.cores, self.progress = seed, draws, cores, progress
@@ -181,26 +221,58 @@ class _Run:
         self.attempts, self.tune, self.accept, self.weighing = 3, TUNE, TARGET_ACCEPT, True
         self.watch: Callable[[Part, Draws], None] | None = None
         self.road = "auto"
+        self.extended: Mapping[str, Extended] = {}
+        self.taken: set[str] = set()
+        self.models: list[str] = []
 
     @property
     def chains(self) -> int:
         """How many chains the draws stand in: one where no part was made by chains."""
+        if self.extended:
+            return next(iter(self.extended.values())).shape[0]
         return CHAINS if self.stats else 1
+
+    @property
+    def by_period(self) -> Collection[str]:
+        """See `parts.Fitter`."""
+        return self.extended
+
+    def extend(self, extended: Mapping[str, Extended]) -> None:
+        """Take parts that were sampled elsewhere: all others get as many draws. Raises UsageError where they differ."""
+        self.extended = extended
+        shapes = {name: each.shape for name, each in extended.items()}
+        if not shapes:
+            return
+        if len(set(shapes.values())) > 1:
+            raise UsageError(f"extended: expected traces with the same chains and draws, got {shapes}")
+        self.each = math.prod(next(iter(shapes.values()))) // CHAINS
+
+    def check_extended(self) -> None:
+        """Raise UsageError where an extended part is none of this company."""
+        if unknown := set(self.extended) - self.taken:
+            parts = ", ".join(self.models)
+            raise UsageError(f"extended: {', '.join(sorted(unknown))}: no such part; the parts are {parts}")
 
     @property
     def draws(self) -> int:
         """Draws of all chains; of a preview as many as were asked for."""
-        return self.asked if self.road == PREVIEW else self.each * CHAINS
+        return self.asked if self.road in (PREVIEW, PRIOR) else self.each * CHAINS
 
     def sample(self, part: Part) -> Draws:
         """Draws of a part: by weights, where these miss the gate by chains; see `fit`."""
         if self.road == PREVIEW:
             return weighed_draws(part, seed=self.seed, draws=self.draws, few=True)[0]
+        if self.road == PRIOR:
+            return prior_draws(part, seed=self.seed, draws=self.draws)
         self.progress.step(f"fitting {part.label}")
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
         started = time.perf_counter()
-        made = self._by_weights(part) if self.road in ("auto", "weighed") else None
-        if made is not None and self.road == "auto" and GATE.missed(made[1]):
+        self.models.append(part.name)
+        made = self._from_trace(part) if part.name in self.extended else None
+        if made is None and self.road in ("auto", "weighed"):
+            made = self._by_weights(part)
+        weighed = made is not None and part.name not in self.extended
+        if made is not None and weighed and self.road == "auto" and GATE.missed(made[1]):
             self.progress.step(f"fitting {part.label} again, by chains")
             made = None
         if made is None:
@@ -213,6 +285,14 @@ class _Run:
         if self.watch is not None:
             self.watch(part, drawn)
         return drawn
+
+    def _from_trace(self, part: Part) -> tuple[Draws, dict[str, Any]]:
+        """Draws of a part that was sampled elsewhere, and how its chains moved."""
+        self.taken.add(part.name)
+        sampled, moved, beside = self.extended[part.name].draws_of(part, seed=self.seed)
+        self.stats[part.label] = moved.stats
+        found = diagnose(sampled | beside, part, moved) | {"asked": self.draws, "attempts": 1}
+        return sampled, found
 
     def _by_weights(self, part: Part) -> tuple[Draws, dict[str, Any]]:
         """Draws of the weighed closed form, and what its weights tell of them."""
@@ -256,18 +336,33 @@ class _Run:
             part,
             seed=seed,
             draws=draws,
-            tune=tune,
+            tune=max(tune, PYMC_TUNE) if self.road == "pymc" else tune,
             target_accept=accept,
             cores=self.cores,
             progress=self.progress,
+        )
+
+    def log_prior(self) -> xr.Dataset:
+        """Log priors, up to a constant, of the parameters that a person sets, of the draws kept: <parameter>_<part>."""
+        return xr.Dataset(
+            {
+                f"{name}_{part}": (("kept", "channel")[: values.ndim], values.astype(np.float32))
+                for part, pull in self.pulled.items()
+                for name, values in pull.by_parameter.items()
+                if values.ndim == 1 or values.shape[1] == len(self.channels)
+            }
         )
 
     def sample_stats(self) -> xr.Dataset:
         """Statistics of the sampler, (part, chain, draw)."""
         names = dict.fromkeys(name for stats in self.stats.values() for name in stats)
         dims = ("part", "chain", "draw")
+        shape = self.chains, -1
         return xr.Dataset(
-            {name: (dims, np.stack([stats[name] for stats in self.stats.values()])) for name in names},
+            {
+                name: (dims, np.stack([stats[name].reshape(shape) for stats in self.stats.values()]))
+                for name in names
+            },
             coords={"part": list(self.stats)},
         )
 
@@ -280,7 +375,7 @@ class _Run:
             + self._without_shocks(d, part)[:, -1, None]
             - _flat(walks(d, part.data)[0])[:, -1, None]
         )
-        if "event_prior" in part.data:  # the last period may be one of an event
+        if "event_prior" in part.data or "term" in d:  # the last period may be one of an event
             now = now - np.asarray(event_path(d, part.data))[..., -1, :].reshape(-1, now.shape[1])
         path[:, :, later] = now[:, later] = CERTAIN
         self._weigh_rates(d, part, now, path)
@@ -313,6 +408,8 @@ class _Run:
 
     def _by_hazards(self, part: Part) -> Fitted:
         """Draws of one kind of event, and what is told of them."""
+        if self.road == PRIOR:
+            raise UsageError(f"{part.label}: learnt by day, of which no draws are made by the prior")
         if self.road != PREVIEW:
             self.progress.step(f"fitting {part.label}")
         part = replace(part, data={**part.data, **self.fixed.get(part.name, {})})
@@ -348,6 +445,7 @@ class _Run:
                 record["surprise"] = surprise(made.theta[:, 1], *prior[:, 1])
         self.sensitivity += found
         self.pulls.append(pull)
+        self.pulled[part.name] = pull
 
     def values(self, part: Part) -> dict[str, Array]:
         """Deal value: see `parts.Fitter`."""
@@ -414,6 +512,7 @@ class _Run:
         found, pull = part_sensitivities(d, part, quantities, channels or self.channels)
         self.sensitivity += found
         self.pulls.append(pull)
+        self.pulled[part.name] = pull
         return found
 
     def _weigh_rates(self, d: Draws, part: Part, now: Array, path: Array) -> None:

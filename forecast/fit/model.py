@@ -7,11 +7,15 @@ leads -> qualified, ...) is the same model with other data, compiled once and re
 Nothing derived is kept inside the graphs: rate paths and levels are rebuilt from the draws in `posterior`, which
 leaves less to compile. Scales have Gamma(2, rate) priors, which avoid zero: there a walk and its scale make a funnel
 that no sampler likes, and a rate that never moves is not believed anyway.
+
+Every model names its dimensions (period, channel, wave, lag, age, ...) and may hold a term of one's own: `term`, a
+function that is called inside the model and returns what is added to the predictor (log traffic, logit rate, log deal
+value), by (period,) or (period, channel). It stands in the draws as `term`. See docs/extending.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from forecast.equations import FLOOR, SOFT
+from forecast.errors import UsageError
 from forecast.fit.mix import LEVEL, NAMES
 from forecast.fit.parts import Part
 from forecast.fit.scales import (
@@ -40,6 +45,71 @@ from forecast.fit.scales import (
 
 Array = NDArray[np.float64]
 Tensor = Any  # pytensor's own types say less than the names here, and mypy does not follow them
+Coords = Mapping[str, Sequence[Any] | NDArray[Any]]
+Term = Callable[[], Tensor]
+
+CELLS, BY_CHANNEL = ("period", "channel"), ("channel",)
+DATA_DIMS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("n", "y", "weight", "deals", "revenue", "event_offset"), CELLS),
+    **dict.fromkeys(
+        (
+            "centred", "noise_apart", "early", "responds", "carries", "log_worth", "log_current", "log_spend",
+            "worth_sd", "tuned", "deals_log_revenue", "known_level", "known_precision", "share_prior",
+        ),
+        BY_CHANNEL,
+    ),
+    **dict.fromkeys(("elasticity_prior", "base_prior", "carry_prior"), ("prior", "channel")),
+    "log_days": ("period",),
+    "spend_lags": ("lag", *CELLS),
+    "age_weights": ("period", "age"),
+    "season_basis": ("period", "season_wave"),
+    "basis": ("wave", "period"),
+    "event_columns": ("event", "period"),
+    "event_channels": ("event", "channel"),
+}  # fmt: skip
+
+
+def _model(data: Mapping[str, Array], coords: Coords | None, periods: int, channels: int) -> pm.Model:
+    """An empty model with the dimensions of a part; those without names are counted."""
+    named: dict[str, Any] = {"period": range(periods), "channel": range(channels), **(coords or {})}
+    named["prior"] = ["mean", "sd"]
+    named["wave"] = range(max(periods - 1, 1))
+    shapes = {name: np.shape(value) for name, value in data.items()}
+    if "spend_lags" in shapes:
+        named["lag"] = range(shapes["spend_lags"][0])
+    if "age_weights" in shapes:
+        named["age"] = range(shapes["age_weights"][1])
+    if "season_basis" in shapes:
+        named["season_wave"] = range(shapes["season_basis"][1])
+    if "event_columns" in shapes:
+        named["event"] = range(shapes["event_columns"][0])
+    return pm.Model(coords=named)
+
+
+def _data(data: Mapping[str, Array]) -> dict[str, Tensor]:
+    """The data of a part in its model, by name, with dimensions where they have a name."""
+    lengths = {
+        name: len(values) for name, values in pm.modelcontext(None).coords.items() if values is not None
+    }
+    found = {}
+    for name, value in data.items():
+        dims = DATA_DIMS.get(name)
+        fits = dims is not None and np.shape(value) == tuple(lengths.get(dim) for dim in dims)
+        found[name] = pm.Data(name, value, dims=dims if fits else None)
+    return found
+
+
+def _own(term: Term | None, periods: int, channels: int) -> Tensor:
+    """A term of one's own by period and channel, kept as `term`; 0 where there is none."""
+    if term is None:
+        return 0.0
+    effect = pt.as_tensor_variable(term())
+    if effect.ndim > 2:
+        raise UsageError(
+            f"a term: expected something by period, or by period and channel; got {effect.ndim} dimensions"
+        )
+    cells = effect[:, None] if effect.ndim == 1 else effect
+    return pm.Deterministic("term", cells + np.zeros((periods, channels)), dims=CELLS)
 
 
 def _log_beta_binomial(y: Tensor, n: Tensor, p: Tensor, noise: Tensor) -> Tensor:
@@ -76,7 +146,6 @@ def _phi(z: Tensor) -> Tensor:
 def _walks(
     d: Mapping[str, Tensor],
     sds: tuple[Tensor, Tensor, Tensor],
-    shape: tuple[int, int],
     beside: Tensor = 0.0,
 ) -> Tensor:
     """The common random walk with its shocks plus each channel's own, (period, channel), in the waves of `equations`.
@@ -86,14 +155,12 @@ def _walks(
     Both have mean zero: anchored at an end they would correlate with the level. `beside`: waves (wave,) of what else
     moves all channels alike.
     """
-    periods, channels = shape
-    waves = max(periods - 1, 1)
     v, w = d["walk_centred"], d["own_centred"]
     drift, own_drift, shock = sds
     drift = pt.sqrt(drift**2 + shock**2 / pt.maximum(pt.sum(d["basis"] ** 2, axis=1), 1e-300))
-    common = drift ** (1.0 - v) * (pm.Normal("waves", v * beside, drift**v, shape=waves) - v * beside)
+    common = drift ** (1.0 - v) * (pm.Normal("waves", v * beside, drift**v, dims="wave") - v * beside)
     shared = w * (common + beside)[:, None]
-    raw = pm.Normal("own_waves", shared, own_drift**w, shape=(waves, channels))
+    raw = pm.Normal("own_waves", shared, own_drift**w, dims=("wave", "channel"))
     own = own_drift ** (1.0 - w) * (raw - shared)
     return pt.dot(d["basis"].T, common[:, None] + own)
 
@@ -105,11 +172,13 @@ def _moved(d: Mapping[str, Tensor], data: Mapping[str, Array]) -> Tensor:
     free = len(data["event_sds"])
     if not free:
         return d["event_offset"]
-    size = d["event_sds"] * pm.Normal("z_event", shape=free)
+    size = d["event_sds"] * pm.Normal("z_event", dims="event")
     return d["event_offset"] + pt.dot((d["event_columns"] * size[:, None]).T, d["event_channels"])
 
 
-def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
+def transition_model(
+    data: Mapping[str, Array], *, calendar: bool, coords: Coords | None = None, term: Term | None = None
+) -> pm.Model:
     """One transition: entries `n` of a stage, successes `y` into the next, by period and channel.
 
     logit pi_tc = b_c + l_t + e_t + w_tc;   b_c ~ Normal(mu, tau);   l, w random walks (common, per channel)
@@ -126,21 +195,22 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
     Args:
         data: the arrays of `fit.data.transition_data`; dims period (T) first, channel (C) second.
         calendar: successes dated by their own period (True) or by the cohort of entry (False).
+        coords: names of periods and channels. term: added to logit pi; see the module.
     """
     periods, channels = data["n"].shape
     ages = data["age_weights"].shape[1]
-    with pm.Model() as model:
-        d = {name: pm.Data(name, value) for name, value in data.items()}
+    with _model(data, coords, periods, channels) as model:
+        d = _data(data)
         alone = channels == 1
         mu = pm.Normal("mu", d["mu_prior"][0], _wider(d["mu_prior"][1], alone * RATE_SPREAD))
         tau = pm.Gamma("tau", 2.0, RATE_TAU)
         # Partly centred: weight 1 where the channel's own data rule, 0 where the pool does.
         w = d["centred"]
         if alone:
-            pm.Normal("level_raw", shape=1)
+            pm.Normal("level_raw", dims="channel")
             level = pt.atleast_1d(mu)
         else:
-            level_raw = pm.Normal("level_raw", w * mu, tau**w, shape=channels)
+            level_raw = pm.Normal("level_raw", w * mu, tau**w, dims="channel")
             level = mu + tau ** (1.0 - w) * (level_raw - w * mu)
         if "known_rates" in data:
             known, precision = d["known_rates"][0], d["known_rates"][1]
@@ -149,8 +219,8 @@ def transition_model(data: Mapping[str, Array], *, calendar: bool) -> pm.Model:
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(d["noise_apart"])
         shock = pm.Gamma("shock", 2.0, d["shock_prior"])
-        eta = level + _walks(d, (drift, own_drift, shock), (periods, channels))
-        pi = pm.math.sigmoid(eta + _moved(d, data))
+        eta = level + _walks(d, (drift, own_drift, shock))
+        pi = pm.math.sigmoid(eta + _moved(d, data) + _own(term, periods, channels))
         delay_mean = pm.LogNormal("delay_mean", d["delay_prior"][0], d["delay_prior"][1])
         delay_cv = pm.LogNormal("delay_cv", d["delay_prior"][2], d["delay_prior"][3])
         f = d["delayed"] * _pmf(delay_mean, delay_cv, ages) + (1.0 - d["delayed"]) * np.eye(1, ages)[0]
@@ -190,7 +260,9 @@ def _wider(sd: Tensor, variance: float) -> Tensor:
     return pt.sqrt(sd**2 + variance) if variance else sd
 
 
-def traffic_model(data: Mapping[str, Array]) -> pm.Model:  # noqa: PLR0915 - one model
+def traffic_model(  # noqa: PLR0915 - one model
+    data: Mapping[str, Array], *, coords: Coords | None = None, term: Term | None = None
+) -> pm.Model:
     """Units that enter the funnel (visitors; leads where the funnel starts there), by period and channel.
 
     V_tc ~ NegBinomial(nu_tc, 1 / noise_c^2),  noises and shocks e_t as of `transition_model`
@@ -209,18 +281,19 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:  # noqa: PLR0915 - one
 
     Args:
         data: the arrays of `data.traffic_data`; dims period (T), channel (C), lag first where there are lags.
+        coords: names of periods and channels. term: added to log nu; see the module.
     """
     periods, channels = data["y"].shape
     lags = data["spend_lags"].shape[0]
-    with pm.Model() as model:
-        d = {name: pm.Data(name, value) for name, value in data.items()}
+    with _model(data, coords, periods, channels) as model:
+        d = _data(data)
         mu = pm.Normal("mu", d["level_prior"], LEVEL_SD)
         tau = pm.Gamma("tau", 2.0, TRAFFIC_TAU)
         own = (d["level_prior"], _wider(LEVEL_SD, TRAFFIC_SPREAD)) if channels == 1 else (mu, tau)
-        level = pm.Normal("level", *own, shape=channels)
-        z_beta = pm.Normal("z_elasticity", shape=channels)
-        z_base = pm.Normal("z_base", shape=channels)
-        z_carry = pm.Normal("z_carry", shape=channels)
+        level = pm.Normal("level", *own, dims="channel")
+        z_beta = pm.Normal("z_elasticity", dims="channel")
+        z_base = pm.Normal("z_base", dims="channel")
+        z_carry = pm.Normal("z_carry", dims="channel")
         beta = pm.math.sigmoid(d["elasticity_prior"][0] + d["elasticity_prior"][1] * z_beta)
         base = pm.math.sigmoid(d["base_prior"][0] + d["base_prior"][1] * z_base)
         carry = d["carries"] * pm.math.sigmoid(d["carry_prior"][0] + d["carry_prior"][1] * z_carry)
@@ -229,17 +302,16 @@ def traffic_model(data: Mapping[str, Array]) -> pm.Model:  # noqa: PLR0915 - one
         relative = pt.sum(weights[:, None, :] * d["spend_lags"], axis=0)
         response = pt.log(base + (1.0 - base) * pt.exp(beta * pt.log(relative + 1e-9)))
         season_sd = pm.Gamma("season_sd", 2.0, SEASON_SD)
-        season = pm.Normal(
-            "season", 0.0, season_sd ** d["season_centred"], shape=data["season_basis"].shape[1]
-        )
+        season = pm.Normal("season", 0.0, season_sd ** d["season_centred"], dims="season_wave")
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         own_drift = pm.Gamma("own_drift", 2.0, d["drift_prior"][1])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"]) * pt.exp(d["noise_apart"])
         shock = pm.Gamma("shock", 2.0, d["shock_prior"])
         season = season_sd ** (1.0 - d["season_centred"]) * season
         beside = pt.dot(d["season_waves"], season)
-        walk = _walks(d, (drift, own_drift, shock), (periods, channels), beside)
+        walk = _walks(d, (drift, own_drift, shock), beside)
         shared = (pt.dot(d["season_basis"], season) + d["log_days"])[:, None] + _moved(d, data)
+        shared = shared + _own(term, periods, channels)
         log_nu = level + d["responds"] * response + shared + walk
         size = 1.0 / (noise**2 + 1e-4)
         y, nu = d["y"], pt.exp(log_nu)
@@ -286,7 +358,9 @@ def _lift(d: Mapping[str, Tensor], log_level: Tensor, beta: Tensor, base: Tensor
     return pt.sum(d["lift_share"] * pt.exp(log_level.T[c]) * gain, axis=1)
 
 
-def value_model(data: Mapping[str, Array]) -> pm.Model:
+def value_model(
+    data: Mapping[str, Array], *, coords: Coords | None = None, term: Term | None = None
+) -> pm.Model:
     """Deal value: the revenue R of W deals is Gamma(W a, a / m_tc), a = 1 / cv^2, because Gamma is closed under sums.
 
     log m_tc = b_c + season + g_t;  b_c ~ Normal(mu, tau), mu alone for a single channel;  g a random walk that all
@@ -301,25 +375,26 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
     Args:
         data: the arrays of `fit.data.value_data`; dims period (T), channel (C); `sizes` are the distinct W with their
             number of cells.
+        coords: names of periods and channels. term: added to log m; see the module.
     """
     periods, channels = data["deals"].shape
-    with pm.Model() as model:
-        d = {name: pm.Data(name, value) for name, value in data.items()}
+    with _model(data, coords, periods, channels) as model:
+        d = _data(data)
         alone = channels == 1
         mu = pm.Normal("mu", d["level_prior"][0], _wider(d["level_prior"][1], alone * VALUE_SPREAD))
         tau = pm.HalfNormal("tau", VALUE_TAU)
         h, off = d["known_precision"], d["known_level"] - mu
         root = pt.sqrt(1.0 + tau**2 * h)
-        raw = pm.Normal("level_raw", -tau * h * off / root, root, shape=channels)
+        raw = pm.Normal("level_raw", -tau * h * off / root, root, dims="channel")
         cv = pm.LogNormal("cv", DEAL_CV, DEAL_CV_SD)
         drift = pm.Gamma("drift", 2.0, d["drift_prior"])
         season_sd = pm.Gamma("season_sd", 2.0, SEASON_SD)
-        waves = pm.Normal("waves", shape=max(periods - 1, 1))
-        season = pm.Normal("season", shape=data["season_basis"].shape[1])
+        waves = pm.Normal("waves", dims="wave")
+        season = pm.Normal("season", dims="season_wave")
         a = 1.0 / cv**2
         level = mu + (0.0 if alone else tau) * (tau * h * off / root**2 + raw / root)
         shared = season_sd * pt.dot(d["season_basis"], season) + drift * pt.dot(waves, d["basis"])
-        log_m = shared[:, None] + level + _moved(d, data)
+        log_m = shared[:, None] + level + _moved(d, data) + _own(term, periods, channels)
         log_lik = (
             a * pt.sum(d["deals"] * (pt.log(a) - log_m))
             - pt.sum(d["size_cells"] * pt.gammaln(a * d["sizes"]))
@@ -330,22 +405,22 @@ def value_model(data: Mapping[str, Array]) -> pm.Model:
     return model
 
 
-def mix_model(data: Mapping[str, Array]) -> pm.Model:
+def mix_model(data: Mapping[str, Array], *, coords: Coords | None = None) -> pm.Model:
     """Sales that no channel is credited with, beside spend by channel: the model of `fit.mix`, all effects N(0, 1).
 
     Args:
-        data: the arrays of `mix.mix_data`.
+        data: the arrays of `mix.mix_data`. coords: names of periods, and of the channels that spend.
     """
-    lags, _, media = data["spend_lags"].shape
-    with pm.Model() as model:
-        d = {name: pm.Data(name, value) for name, value in data.items()}
+    lags, periods, media = data["spend_lags"].shape
+    with _model(data, coords, periods, media) as model:
+        d = _data(data)
         season_sd = pm.Gamma("season_sd", 2.0, SEASON_SD)
         drift = pm.Gamma("drift", 2.0, d["drift_prior"][0])
         noise = pm.Gamma("noise", 2.0, d["noise_prior"])
-        level, waves = pm.Normal("level", shape=1), pm.Normal("waves", shape=len(data["basis"]))
-        z_beta, z_carry, z_share = (pm.Normal(name, shape=media) for name in NAMES)
+        level, waves = pm.Normal("level", shape=1), pm.Normal("waves", dims="wave")
+        z_beta, z_carry, z_share = (pm.Normal(name, dims="channel") for name in NAMES)
         z_media = pm.Normal("z_media", shape=1)
-        season = pm.Normal("season", shape=data["season_basis"].shape[1])
+        season = pm.Normal("season", dims="season_wave")
         beta = pm.math.sigmoid(d["elasticity_prior"][0] + d["elasticity_prior"][1] * z_beta)
         carry = d["carries"] * pm.math.sigmoid(d["carry_prior"][0] + d["carry_prior"][1] * z_carry)
         weights = (carry + 1e-12)[None, :] ** np.arange(lags)[:, None]
@@ -362,12 +437,20 @@ def mix_model(data: Mapping[str, Array]) -> pm.Model:
     return model
 
 
-def model_of(part: Part) -> pm.Model:
-    """The PyMC model of a part."""
+def model_of(part: Part, term: Term | None = None) -> pm.Model:
+    """The PyMC model of a part, with a term of one's own; see the module.
+
+    Raises UsageError for a term of a part that has no place for it.
+    """
+    if term is not None and (part.kind == "mix" or part.name.startswith("lost ")):
+        raise UsageError(
+            f"{part.name}: takes no term; traffic, rates and deal value of attributed channels do"
+        )
+    own: dict[str, Any] = {"coords": part.coords, "term": term}
     if part.kind == "traffic":
-        return traffic_model(part.data)
+        return traffic_model(part.data, **own)
     if part.kind == "value":
-        return value_model(part.data)
+        return value_model(part.data, **own)
     if part.kind == "mix":
-        return mix_model(part.data)
-    return transition_model(part.data, calendar=part.kind == "calendar")
+        return mix_model(part.data, coords=part.coords)
+    return transition_model(part.data, calendar=part.kind == "calendar", **own)

@@ -7,8 +7,8 @@ prior shrinks the marginal returns at today's budget and so needs the worth of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,7 +33,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of the funnel to be fitted: its name, its name for people, the kind of model, its data."""
+    """One piece of the funnel to be fitted: its name, its name for people, the kind of model, its data.
+
+    coords: names of its periods and channels.
+    """
 
     name: str
     label: str
@@ -41,6 +44,7 @@ class Part:
         str  # "calendar" | "cohort" (transitions) | "hazard" | "traffic" | "value" | "mix" (of all channels)
     )
     data: Mapping[str, Any]
+    coords: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Fitter(Protocol):
@@ -53,6 +57,10 @@ class Fitter(Protocol):
     @property
     def seed(self) -> int:
         """Seed of all that is drawn."""
+
+    @property
+    def by_period(self) -> Collection[str]:
+        """Stages that are learnt by period though their leads are dated by day: of a model of one's own."""
 
     def rates(self, part: Part, later: NDArray[np.bool_]) -> dict[str, Array]:
         """A transition: logit_rate (draw, period, channel), CERTAIN for channels that enter the funnel `later`.
@@ -94,8 +102,9 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
     if not steps and "won" not in history.counted:
         raise FitError(message("the history counts {counted} alone, and no wins", counted=history.counted))
     variables, ages = Variables(), dict[str, int]()
+    coords = {"period": history.counts["period"].values, "channel": list(history.channels)}
     for before, stage in steps:
-        if by_day(study, history, stage):
+        if by_day(study, history, stage) and stage not in fitter.by_period:
             found, ages[stage] = _by_day(study, history, fitter, before, stage)
             variables |= found
             continue
@@ -103,20 +112,22 @@ def assemble(study: Study, history: History, fitter: Fitter) -> tuple[Variables,
         ages[stage] = int(data["age_weights"].shape[1])
         if history.counting == "cohort":
             variables[f"waited_{stage}"] = (("period", f"age_{stage}"), data["age_weights"])
-        part = Part(stage, f"{before} to {stage}", "calendar" if calendar else "cohort", data)
+        part = Part(stage, f"{before} to {stage}", "calendar" if calendar else "cohort", data, coords)
         variables |= _named(fitter.rates(part, history.enters_later(stage)), f"_{stage}")
         if stage in history.losses:
             data = inputs.loss_data(history, before, stage, variables, ages[stage])
-            lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data)
+            lost = Part(f"lost before {stage}", f"losses before {stage}", "cohort", data, coords)
             variables |= _named(fitter.losses(lost), f"_{stage}")
     variables |= _money(study, history, fitter)
     if not history.attributed:
-        mix = Part("mix", f"{history.counted[0]} of all channels", "mix", mix_data(study, history))
+        media = [name for name, yes in zip(history.channels, history.media, strict=True) if yes]
+        data, label = mix_data(study, history), f"{history.counted[0]} of all channels"
+        mix = Part("mix", label, "mix", data, coords | {"channel": media})
         seasons = inputs.season_table(study, history)
         return variables | _named(fitter.mix(mix, seasons, history.period, history.media)), ages
     worth, worth_sd = log_worth(variables, steps, study.economics.gross_margin)
     data = inputs.traffic_data(study, history, worth, worth_sd)
-    traffic = Part("traffic", history.counted[0], "traffic", data)
+    traffic = Part("traffic", history.counted[0], "traffic", data, coords)
     seasons = inputs.season_table(study, history)
     return variables | _named(fitter.traffic(traffic, seasons, history.period)), ages
 
@@ -191,7 +202,9 @@ def _values(study: Study, history: History, fitter: Fitter) -> Variables:
         )
     if data is None:
         return {}
-    found = fitter.values(Part("value", "deal value", "value", data))
+    whole = history.whole
+    coords = {"period": whole.counts["period"].values, "channel": list(whole.channels)}
+    found = fitter.values(Part("value", "deal value", "value", data, coords))
     return _named(_of_all_channels(found, len(history.channels)))
 
 

@@ -25,13 +25,14 @@ def move_sizes(draws: Draws, data: Draws) -> Array:
 
 
 def event_path(draws: Draws, data: Draws) -> Array | float:
-    """What events and past changes move a log or logit by, (..., period, channel); 0 where there are none."""
+    """What events, past changes and a term of one's own move a log or logit by, (..., period, channel); 0 for none."""
+    term = draws.get("term", 0.0)
     if "event_offset" not in data:
-        return 0.0
+        return term
     if not len(data["event_sds"]):
-        return data["event_offset"]
+        return np.asarray(data["event_offset"] + term)
     own = (data["event_sds"] * draws["z_event"]) @ _outer(data)
-    return np.asarray(data["event_offset"] + own.reshape(*own.shape[:-1], *data["event_offset"].shape))
+    return np.asarray(data["event_offset"] + own.reshape(*own.shape[:-1], *data["event_offset"].shape) + term)
 
 
 def _outer(data: Draws) -> Array:

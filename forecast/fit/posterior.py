@@ -22,6 +22,8 @@ of all:
     traffic (draw, channel)    log of units per mean period at reference spend, at the as-of date, season aside
     slope (draw, channel)           of log traffic a period, at the as-of date; fades ahead (`equations.fading`)
     season (draw, season_of_year)   log effect by season of the year
+    term_<stage>, term_traffic, term_value (draw, ahead, channel)   what a term of one's own (`fit.Extended`) adds in
+                         the periods ahead; what it did before is part of the paths, and not of `traffic`
     moved_<stage> (draw, move_<stage>), moved_traffic, moved_value   sizes of events and past changes, in the
                          order of `history.seen_moves`; they are part of the paths, and not of `traffic`
     elasticity, base, carry, noise_traffic (draw, channel); drift_traffic, own_drift_traffic, shock_traffic (draw)
@@ -48,6 +50,7 @@ chains apart, as ArviZ has it, and is what a file holds.
     /paths           log_traffic_path, deal_path: of the draws `kept` alone, counted over all chains
     /sample_stats    diverging, energy, n_steps, maxdepth_reached (part, chain, draw), from a sampled fit
     /observed_data   counts of every stage, and revenue (period, channel)
+    /log_prior       of the draws `kept`, by parameter and part, up to a constant (`fit.sensitivity`)
     /constant_data   spend (period, channel); waited_<stage> (period, age) of cohort counts
 """
 
@@ -71,6 +74,8 @@ from forecast.fit.contents import DIAGNOSES, PROVENANCE, difference, problem_of
 from forecast.fit.hdf5 import check_heaps, netcdf, read_netcdf
 from forecast.history import History
 from forecast.saved import SpoiltError, amiss
+from forecast.showing import Card, Shows
+from forecast.study import Study
 from forecast.words import message
 
 SCHEMA = 5
@@ -85,8 +90,8 @@ Array = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], Array]]  # name -> (dims, values)
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
+@dataclass(frozen=True, eq=False, repr=False)
+class Posterior(Shows):
     """Draws (`data`), sampling diagnostics by part, and provenance (hashes, seed, versions, seconds).
 
     data: see the module; the draws of all chains in one row. chains: how many there are (1: draws are independent).
@@ -113,6 +118,25 @@ class Posterior:
         """Destination stages with a fitted rate, in funnel order."""
         return list(self.provenance["stages"])[1:]
 
+    def _card(self, *, whole: bool) -> Card:  # noqa: ARG002 - it is made already
+        known = self.provenance
+        labels = (
+            [str(day)[:10] for day in self.data["period"].values[[0, -1]]] if "period" in self.data else []
+        )
+        chains = f" in {self.chains} chains" if self.chains > 1 else ""
+        return Card(
+            f"Posterior: {self.draws} draws{chains}, {known.get('method', '')}",
+            {
+                "stages": list(known.get("stages", [])),
+                "channels": [str(name) for name in self.data["channel"].values]
+                if "channel" in self.data
+                else [],
+                "periods": " to ".join(labels),
+                "variables": sorted(map(str, self.data.data_vars)),
+                "failed": list(known.get("failures", [])),
+            },
+        )
+
     @property
     def tree(self) -> xr.DataTree:
         """The posterior with its chains apart, and what it was learnt from: see the module."""
@@ -137,6 +161,19 @@ class Posterior:
         if rest:
             groups["constant_data"] = groups.get("constant_data", xr.Dataset()).assign(rest)
         return xr.DataTree.from_dict(groups)
+
+    def to_arviz(
+        self,
+        study: Study | None = None,
+        history: History | None = None,
+        groups: Sequence[str] | str = (),
+        *,
+        seed: int = DEFAULT_SEED,
+    ) -> xr.DataTree:
+        """The posterior as ArviZ takes it, with groups that are made on demand: see `fit.to_arviz`."""
+        from forecast.fit import to_arviz
+
+        return to_arviz(self, study, history, groups, seed=seed)
 
 
 def _flat(tree: xr.DataTree) -> xr.Dataset:

@@ -77,7 +77,7 @@ def predictive_checks(
     """
     found: list[dict[str, Any]] = []
     moves: dict[str, Array] = {}
-    for cells in _parts(study, history, posterior, rng):
+    for cells in replicas(study, history, posterior, rng):
         if cells.used.any():
             found += _judge(cells, history.whole.channels, history.labels)
             if cells.name != "revenue" and len(cells.seen) > LEAST_STEPS:
@@ -98,7 +98,10 @@ def _kept(posterior: Posterior) -> NDArray[np.int64]:
     return kept_draws(posterior.draws)
 
 
-def _parts(study: Study, history: History, posterior: Posterior, rng: np.random.Generator) -> Iterator[Cells]:
+def replicas(
+    study: Study, history: History, posterior: Posterior, rng: np.random.Generator
+) -> Iterator[Cells]:
+    """Every part with what was seen and, of the draws kept, what the model would have made in its place."""
     rows = _kept(posterior)
     if "log_traffic_path" in posterior.data:
         yield _traffic(study, history, posterior, rows, rng)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +22,26 @@ from forecast.history import History
 from forecast.progress import Progress, Silent
 from forecast.study import Study, market_numbers
 
+if TYPE_CHECKING:
+    from forecast.fit.extended import Extended
+
 LEAST_DRAWS = 400
 SAMPLERS = ("auto", "weighed", "nuts", "pymc")
 SAMPLER = SAMPLERS[0]
 
 
-def fit_hash(study: Study, history: History, seed: int, draws: int, sampler: str = SAMPLER) -> str:
-    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, sampler, priors, model."""
+def fit_hash(
+    study: Study,
+    history: History,
+    seed: int,
+    draws: int,
+    sampler: str = SAMPLER,
+    extended: Mapping[str, Extended] | None = None,
+) -> str:
+    """sha256 over all that a fit depends on: study keys, content of the data, seed, draws, sampler, priors, model.
+
+    extended: parts sampled elsewhere (`fit.Extended`).
+    """
     constants = {name: value for name, value in vars(scales).items() if name.isupper()}
     key = {
         "study": study.fit_key(history.last),
@@ -39,6 +55,8 @@ def fit_hash(study: Study, history: History, seed: int, draws: int, sampler: str
     if "recurring" in history.counts:  # elsewhere it is no part of the fit
         kept = study.economics.model_dump(mode="json", include={"retention", "renewal"})
         key["retention"] = kept
+    if extended:
+        key["extended"] = {name: one.sha256 for name, one in sorted(extended.items())}
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
@@ -50,22 +68,28 @@ def fit_posterior(
     draws: int = DEFAULT_DRAWS,
     progress: Progress | None = None,
     sampler: str = SAMPLER,
+    extended: Mapping[str, Extended] | None = None,
 ) -> Posterior:
     """Fit the model, judge its sampling, and see whether it could have made the history.
 
     A posterior that fails its diagnostics is returned too, with what failed in `provenance["failures"]`: the verdict of
-    everything made from it is then FAIL. `sampler`, one of SAMPLERS: see `fit.fitting.fit`. Raises FitError only where
-    nothing comes back.
+    everything made from it is then FAIL. `sampler`, one of SAMPLERS: see `fit.fitting.fit`. `extended`: parts that
+    were sampled from a PyMC model of one's own, by name (`fit.Extended`); the posterior then has as many draws as they.
+    Raises UsageError for too few draws or an extended part that does not fit, FitError only where nothing comes back.
     """
     from forecast.fit.fitting import failures, fit  # the sampler, loaded where there is something to fit
 
+    extended = extended or {}
+    for one in extended.values():
+        draws = math.prod(one.shape)
     if draws < LEAST_DRAWS:
         raise UsageError(
             f"--draws: expected at least {LEAST_DRAWS} (a smaller sample cannot pass its checks), got {draws}"
         )
-    posterior = fit(study, history, seed=seed, draws=draws, progress=progress or Silent(), sampler=sampler)
+    told = progress or Silent()
+    posterior = fit(study, history, seed=seed, draws=draws, progress=told, sampler=sampler, extended=extended)
     extra = {
-        "fit_hash": fit_hash(study, history, seed, draws, sampler),
+        "fit_hash": fit_hash(study, history, seed, draws, sampler, extended),
         "draws": draws,
         "method": sampler,
         "failures": failures(posterior),

@@ -200,16 +200,27 @@ class Rates(Latent):
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
         """See `Latent`."""
         theta, eta = self._scales_of(draws), logit_rates(draws, self.data).swapaxes(1, 2)
-        apart = draws["noise_apart"]
-        each = max(int(CHUNK // self.periods**2), 1)
-        rows = [slice(i, i + each) for i in range(0, len(theta), each)]
-        ones = np.ones(each, dtype=np.int64)
-        cells = [self._cells(theta[i], ones[: len(theta[i])], eta[i], apart[i]) for i in rows]
         other = self.told(theta)[:, None]
         if self.precision.any():
             level = level_of(draws, self.data) - self.data["mu_prior"][0]
             other = np.concatenate([other, self._off_known(level)], axis=1)
-        return np.concatenate(cells), other
+        return self._at(theta, eta, draws["noise_apart"]), other
+
+    def of_paths(self, logit_rate: Array, noise: Array, delay: Mapping[str, Array]) -> tuple[Array, Array]:
+        """The same at logit rates (draw, period, channel), noises (draw, channel), and delay_mean, delay_cv, before
+        (draw,) where there is a delay.
+        """
+        theta = np.zeros((len(noise), len(self.scales)))
+        for i, scale in enumerate(self.scales[5:], start=5):
+            theta[:, i] = np.log(delay[scale.name])
+        return self._at(theta, logit_rate.swapaxes(1, 2), np.log(noise)), self.told(theta)[:, None]
+
+    def _at(self, theta: Array, eta: Array, apart: Array) -> Array:
+        """Log likelihood by cell, piece by piece; `apart` (D, channel): log noises over that of `theta`."""
+        each = max(int(CHUNK // self.periods**2), 1)
+        rows = [slice(i, i + each) for i in range(0, len(theta), each)]
+        ones = np.ones(each, dtype=np.int64)
+        return np.concatenate([self._cells(theta[i], ones[: len(theta[i])], eta[i], apart[i]) for i in rows])
 
     def told(self, theta: Array) -> Array:
         """Ages of dated moves."""

@@ -17,9 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from forecast.equations import walks
 from forecast.errors import FitError, Interrupted
+from forecast.fit.kinds import latent_of
 from forecast.fit.latent import Latent
 from forecast.fit.parts import Part
 from forecast.fit.points import Draws, constrained, sizes_of
+from forecast.fit.scales import NOISE_SPREAD
 from forecast.fit.weighed import middle_of
 from forecast.fit.whitened import Whitened
 from forecast.progress import Progress
@@ -119,7 +121,7 @@ def _columns(sampled: Draws, part: Part) -> Draws:
     """The single numbers that `diagnose` looks at, each (chain, draw)."""
     columns: Draws = {}
     for name, values in sampled.items():
-        if name in ("own_waves", "noise_apart"):
+        if name in ("own_waves", "noise_apart", "term"):
             continue
         series = values.reshape(*values.shape[:2], -1)
         for i in range(series.shape[2]):
@@ -175,11 +177,19 @@ def sample_whitened(
     z = trace.posterior["point"].values
     if z.shape[:2] != (CHAINS, draws):
         raise Interrupted(STOPPED)
-    moved = _course_of(trace)
+    moved = course_of(trace)
     gradients = int(moved.stats["n_steps"].sum() + trace.warmup_sample_stats["n_steps"].values.sum())
     points = density.points(z.reshape(-1, density.size), np.random.default_rng([seed, CHAINS]))
     found = constrained(points.reshape(*z.shape[:2], -1), sizes_of(part))
     return with_noise_apart(found, density.latent), replace(moved, gradients=gradients)
+
+
+def with_noises(part: Part, *, seed: int) -> tuple[Part, Latent]:
+    """A part with how the noises of its channels differ, as its PyMC model takes them, and its Gaussian model."""
+    latent = middle_of(part, seed=seed)[0]
+    if latent.noisy:
+        part = replace(part, data={**part.data, "noise_apart": latent.apart})
+    return part, latent
 
 
 def with_noise_apart(draws: Draws, latent: Latent) -> Draws:
@@ -188,6 +198,23 @@ def with_noise_apart(draws: Draws, latent: Latent) -> Draws:
         return draws
     shape = *next(iter(draws.values())).shape[:2], len(latent.apart)
     return draws | {"noise_apart": np.broadcast_to(latent.apart, shape)}
+
+
+def prior_draws(part: Part, *, seed: int, draws: int) -> Draws:
+    """Draws of a part's prior, as one chain: scores and effects are N(0, 1) before data are seen (`fit.latent`).
+
+    Without the current budget, which is a factor of its own.
+    """
+    rng = np.random.default_rng([seed, *f"prior {part.name}".encode()])
+    latent = latent_of(part)
+    theta = latent.theta(rng.standard_normal((draws, len(latent.scales))))
+    common, own = latent.sds(theta)
+    a = rng.standard_normal((draws, common.shape[1]))
+    b = rng.standard_normal((draws, latent.channels, own.shape[-1]))
+    found = constrained(latent.points_of(theta, a, b, rng)[None], sizes_of(part))
+    if latent.noisy:
+        found["noise_apart"] = NOISE_SPREAD * rng.standard_normal((1, draws, latent.channels))
+    return found
 
 
 def _nutpie_model(density: Whitened) -> Any:
@@ -213,7 +240,7 @@ def _nutpie_model(density: Whitened) -> Any:
     )
 
 
-def _course_of(trace: Any, **theirs: str) -> Course:
+def course_of(trace: Any, **theirs: str) -> Course:
     """The course that a sampler's trace tells; `theirs`: its names for our statistics, where they differ."""
     names = ("diverging", "energy", "maxdepth_reached", "n_steps")
     stats = {name: np.asarray(trace.sample_stats[theirs.get(name, name)].values) for name in names}
@@ -236,11 +263,8 @@ def sample_pymc(
 
     from forecast.fit.model import model_of
 
-    latent = middle_of(part, seed=seed)[0]
-    if latent.noisy:
-        part = replace(part, data={**part.data, "noise_apart": latent.apart})
-    model = model_of(part)
-    with model:
+    part, latent = with_noises(part, seed=seed)
+    with model_of(part):
         trace = pm.sample(
             draws,
             tune=tune,
@@ -256,4 +280,4 @@ def sample_pymc(
     if progress is not None:
         progress.update(1, 1)
     draws_of = {name: trace.posterior[name].values for name, _ in sizes_of(part)}
-    return with_noise_apart(draws_of, latent), _course_of(trace, maxdepth_reached="reached_max_treedepth")
+    return with_noise_apart(draws_of, latent), course_of(trace, maxdepth_reached="reached_max_treedepth")

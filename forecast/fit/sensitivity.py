@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,10 +54,14 @@ Quantities = Mapping[str, tuple[Array, Sequence[str]]]
 
 @dataclass(frozen=True)
 class Pull:
-    """log prior and log likelihood of one part by kept draw: what pulls its posterior."""
+    """log prior and log likelihood of one part by kept draw: what pulls its posterior.
+
+    by_parameter: the log prior of each parameter whose prior a person sets, (kept,) or (kept, channel).
+    """
 
     prior: Array
     likelihood: Array
+    by_parameter: Mapping[str, Array] = field(default_factory=dict)
 
 
 def part_sensitivities(
@@ -94,8 +98,9 @@ def part_sensitivities(
                 }
             )
     top = [name for name in few if name in TOP or name.startswith("z_")]
-    pull = sum(_log_prior(few, part.data, name).reshape(len(by_channel), -1).sum(axis=1) for name in top)
-    return found, Pull(np.asarray(pull), by_channel.sum(axis=1))
+    apart = {name: _log_prior(few, part.data, name) for name in top}
+    pull = sum(values.reshape(len(by_channel), -1).sum(axis=1) for values in apart.values())
+    return found, Pull(np.asarray(pull), by_channel.sum(axis=1), apart)
 
 
 def hazard_sensitivities(
@@ -115,7 +120,7 @@ def hazard_sensitivities(
             data = _weights(by_channel[:, c]) if flat.ndim > 1 else together
             told = {"prior": _sensitivity(g, prior), "likelihood": _sensitivity(g, data)}
             found.append({"quantity": quantity, "part": part, "channel": name} | told)
-    return found, Pull(log_prior, by_channel.sum(axis=1))
+    return found, Pull(log_prior, by_channel.sum(axis=1), {"cure": log_prior})
 
 
 def sensitivity_of(values: Array, pulls: Sequence[Pull]) -> dict[str, float]:

@@ -43,8 +43,9 @@ from forecast.periods import (
     start_of,
 )
 from forecast.read import FileRead
+from forecast.showing import Card, Shows
 from forecast.study import UNATTRIBUTED
-from forecast.words import Check
+from forecast.words import Check, message
 
 MONEY = ("spend", "revenue")
 BESIDE = (
@@ -74,8 +75,8 @@ class Sales(NamedTuple):
     money: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class History:
+@dataclass(frozen=True, eq=False, repr=False)
+class History(Shows):
     """A validated history; its arrays are read-only.
 
     counts: dims (period, channel), NaN where nothing was recorded; one variable per stage with data, and `spend`,
@@ -471,6 +472,24 @@ class History:
             courses={
                 stage: own.until(last_day_of(self.periods[n - 1], self.period), keep)
                 for stage, own in self.courses.items()
+            },
+        )
+
+    def _card(self, *, whole: bool) -> Card:
+        plural = "" if self.periods.size == 1 else "s"
+        sums = {
+            name: float(np.nansum(self.counts[name].values))
+            for name in (*self.counted, *MONEY)
+            if name in self.counts
+        }
+        return Card(
+            f"History {self.labels[0]} to {self.labels[-1]}",
+            {
+                "length": f"{self.periods.size} {self.period}{plural}, {self.counting}",
+                "channels": self.channels,
+                **{name: message("{x:exact}", x=round(x)) for name, x in (sums.items() if whole else ())},
+                "stages": list(self.counted),
+                "files": [read.file for read in self.files],
             },
         )
 

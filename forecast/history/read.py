@@ -470,14 +470,14 @@ def _check_known_rates(study: Study, history: History) -> None:
         for stage in spec.rate:
             why = ""
             if not history.attributed:
-                why = "sales are in total alone, so no channel has a rate of its own"
+                why = "is of sales in total alone, where no channel has a rate of its own"
             elif stage in history.by_day:
                 why = (
-                    "leads with days are fitted by how fast they move, not by one rate a channel; the company's own "
-                    "range (funnel.rate) holds for them"
+                    "is of leads with days, which are fitted by how fast they move and not by one rate a channel; the "
+                    "company's own range (funnel.rate) holds for them"
                 )
             elif stage not in history.counted or history.enters_later(stage)[history.channels.index(name)]:
-                why = "the data count nothing of this channel that leads into it"
+                why = "is of a channel of which the data count nothing that leads into it"
             if why:
                 problems.append(f"{study.place(f'channels.{name}.rate.{stage}')}: {why}: take it out")
     if problems:

@@ -18,13 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from forecast.equations import acting_spend, carry_periods, fading, lagged, response, with_past
+from forecast.equations import (
+    carry_periods,
+    carry_weights,
+    fading,
+    lagged,
+    response,
+    weighed_spend,
+    with_past,
+)
 from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook.ageing import Pace, ages_by_day, drawn_pace, entering
 from forecast.outlook.beside import recurring_path
 from forecast.periods import log_days, period_label, period_range, season_of, shift
+from forecast.showing import Card, Shows
 from forecast.study import Study
+from forecast.words import message
 
 Array = NDArray[np.float64]
 
@@ -148,8 +158,8 @@ def paid_channels(history: History, plan: Array) -> NDArray[np.int64]:
     return np.flatnonzero(history.paid | (plan.sum(axis=0) > 0))
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
+@dataclass(frozen=True, eq=False, repr=False)
+class Case(Shows):
     """A study, its history, the posterior, the paths of the horizon, and a plan: spend (period, channel), currency."""
 
     study: Study
@@ -183,6 +193,19 @@ class Case:
         """(stage before, stage) for each step of the funnel."""
         return list(pairwise(self.stages))
 
+    def _card(self, *, whole: bool) -> Card:  # noqa: ARG002 - it is made already
+        return Card(
+            f"Case {self.study.name}: {self.labels[0]} to {self.labels[-1]}",
+            {
+                "history": f"{self.history.labels[0]} to {self.history.labels[-1]}",
+                "channels": self.channels,
+                "spend": message(
+                    "{x:whole} {currency}", x=float(self.plan.sum()), currency=self.study.currency
+                ),
+                "draws": self.posterior.draws,
+            },
+        )
+
     @property
     def valued(self) -> bool:
         """Whether deals have a value; otherwise what stands for revenue are wins."""
@@ -213,10 +236,15 @@ class Case:
         lags = carry_periods(self.history.period)
         past = with_past(future.past_spend, lags)[-lags:]
         path = (np.concatenate([past, spend]) / future.reference)[:, channels]
-        acting = acting_spend(posterior.array("carry")[:, channels], lagged(path, lags, skip=skip))
+        acting = weighed_spend(self._carried[..., channels], lagged(path, lags, skip=skip))
         beta, base = (posterior.array(name)[:, None, channels] for name in ("elasticity", "base"))
         answer = response(acting, beta, base, saturates(posterior.draws), future.now[channels])
         return np.where(future.responds[channels], answer, 1.0)
+
+    @cached_property
+    def _carried(self) -> Array:
+        """Weights of spend by age, (lag, draw, channel)."""
+        return carry_weights(self.posterior.array("carry"), carry_periods(self.history.period))
 
     def traffic(self, spend: Array | None = None) -> tuple[Array, Array]:
         """Expected units entering the funnel at the plan, or at another `spend` (period, channel).

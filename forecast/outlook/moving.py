@@ -5,11 +5,13 @@
 A size that the history has a say in is the posterior's, and of an event each time ahead has a part of its own as those
 behind had (sd SPREAD); of a rate it is a shift of the logit. What lies ahead alone is
 drawn as stated, and multiplies a rate (never above 1). Columns: `history.Move`. After the horizon changes go on and
-events do not.
+events do not. A term of one's own (`fit.Extended`) adds to log traffic, logit rate or log value what the posterior
+holds of it ahead; after the horizon as in the period that follows, where it reaches so far.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from forecast.columns import TABLES
+from forecast.errors import UsageError
 from forecast.fit import Posterior
 from forecast.history import SPREAD, TRAFFIC, VALUE, History, Move, moves_of, times_of
 from forecast.outlook.case import Case, Future, future_paths
@@ -58,7 +61,8 @@ def with_moves(
 ) -> Future:
     """The paths with what the study knows of them; nothing is drawn or copied where it knows none."""
     drawn = _drawn(study, history, posterior, rng)
-    if not drawn:
+    terms = terms_of(posterior, len(future.starts))
+    if not (drawn or terms):
         return future
     traffic, tail, deal, later_deal = (
         future.log_traffic,
@@ -68,14 +72,20 @@ def with_moves(
     )
     rates, after = dict(future.rates), dict[str, Array]()
     beyond = np.array([shift(future.starts[-1], 1, history.period)], dtype="datetime64[D]")
-    for one in drawn:
-        target = one.move.target
-        ahead = one.shift(future.starts, history)
-        if one.fitted and one.move.varies:
-            for each in times_of(one.move.column(future.starts, history)):
-                apart = SPREAD * rng.standard_normal((posterior.draws, 1, 1))
-                ahead = ahead + apart * each[:, None] * one.move.channels
-        later = np.zeros_like(ahead[:, 0]) if one.move.event else one.shift(beyond, history)[:, 0]
+
+    def shifts() -> Iterator[tuple[str, Array, Array, bool]]:
+        for one in drawn:
+            ahead = one.shift(future.starts, history)
+            if one.fitted and one.move.varies:
+                for each in times_of(one.move.column(future.starts, history)):
+                    apart = SPREAD * rng.standard_normal((posterior.draws, 1, 1))
+                    ahead = ahead + apart * each[:, None] * one.move.channels
+            later = np.zeros_like(ahead[:, 0]) if one.move.event else one.shift(beyond, history)[:, 0]
+            yield one.move.target, ahead, later, one.fitted
+        for target, (ahead, later) in terms.items():
+            yield target, ahead, later, True
+
+    for target, ahead, later, fitted in shifts():
         if not (ahead.any() or later.any()):
             continue
         if target == TRAFFIC:
@@ -84,15 +94,37 @@ def with_moves(
             deal, later_deal = deal * np.exp(ahead), later_deal * np.exp(later)
         elif target in rates:
             path = rates[target]
-            then = _moved(path[:, -1] * after.get(target, 1.0), later, one)
-            rates[target] = _moved(path, ahead, one)
+            then = _moved(path[:, -1] * after.get(target, 1.0), later, fitted)
+            rates[target] = _moved(path, ahead, fitted)
             after[target] = then / np.maximum(rates[target][:, -1], 1e-300)
     future = replace(future, log_traffic=traffic, tail_traffic=tail, rates=rates, after=after)
     return replace(future, value=deal, later_value=later_deal)
 
 
-def _moved(rate: Array, by: Array, one: Drawn) -> Array:
-    if one.fitted:
+def terms_of(posterior: Posterior, horizon: int) -> dict[str, tuple[Array, Array]]:
+    """Terms of one's own by target: in the horizon (draw, period, channel), and after it (draw, channel).
+
+    Raises UsageError where one is not known over the whole horizon.
+    """
+    found = {}
+    for variable in posterior.data.data_vars:
+        name = str(variable)
+        if "ahead" not in posterior.data[name].dims:
+            continue
+        target, values = name.removeprefix("term_"), posterior.array(name)
+        known = values.shape[1]
+        if known < horizon:
+            raise UsageError(
+                f"the term of {target} is known for {known} periods ahead, the plan has {horizon}: give "
+                "`ahead` for at least as many (fit.Extended)"
+            )
+        later = values[:, horizon] if known > horizon else np.zeros_like(values[:, 0])
+        found[target] = values[:, :horizon], later
+    return found
+
+
+def _moved(rate: Array, by: Array, fitted: bool) -> Array:
+    if fitted:
         return np.asarray(np.where(by == 0.0, rate, expit(logit(rate) + by)))
     return np.minimum(rate * np.exp(by), 1.0)
 
@@ -124,7 +156,31 @@ def known_table(case: Case) -> pd.DataFrame:
     Of a rate whose size the fit knows, the factor is that of the company's rate today.
     """
     moves = _drawn(case.study, case.history, case.posterior, np.random.default_rng(0))
-    return pd.DataFrame([_told(case, one) for one in moves], columns=COLUMNS)
+    terms = terms_of(case.posterior, case.horizon)
+    rows = [_told(case, one) for one in moves] + [_term_told(case, *each) for each in terms.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _term_told(case: Case, target: str, moved: tuple[Array, Array]) -> dict[str, Any]:
+    """A row of a term: the factor of the periods and channels of the horizon that it moves, on average."""
+    ahead = moved[0]
+    inside = ahead.any(axis=0)
+    size = ahead[:, inside].mean(axis=1) if inside.any() else np.zeros(len(ahead))
+    factors = np.exp(size)
+    if target not in (TRAFFIC, VALUE):
+        today = float(case.posterior.array(f"logit_now_{target}").mean())
+        factors = expit(today + size) / expit(today)
+    what = {TRAFFIC: "traffic", VALUE: "deal value"}.get(target, f"rate into {target}")
+    chosen = [name for name, yes in zip(case.channels, inside.any(axis=0), strict=True) if yes]
+    when = [label for label, yes in zip(case.labels, inside.any(axis=1), strict=True) if yes]
+    return {
+        "name": case.posterior.provenance.get("terms", {}).get(target, "term"),
+        "moves": what,
+        "channels": "all" if len(chosen) in (0, len(case.channels)) else ", ".join(chosen),
+        "when": ", ".join(when) or "not in the horizon",
+        **dict(zip(("q10", "q50", "q90"), map(float, np.quantile(factors, LEVELS)), strict=True)),
+        "source": "a term of the model",
+    }
 
 
 def _told(case: Case, one: Drawn) -> dict[str, Any]:

@@ -40,7 +40,16 @@ from forecast.outlook.expectation import Outcome, Recovery, World, outcome, worl
 from forecast.outlook.open_pipeline import ages_of
 from forecast.outlook.unit_economics import money_factor
 from forecast.periods import DAYS_PER_PERIOD, parse_period, period_label
-from forecast.study import Z80, ChangeSpec, RecoverSpec, ScenarioSpec, Study, nearest
+from forecast.study import (
+    Z80,
+    ChangeSpec,
+    RecoverSpec,
+    ScenarioSpec,
+    Study,
+    begins_outside,
+    nearest,
+    taken_back,
+)
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -95,6 +104,8 @@ def check_scenarios(study: Study, history: History, horizon: NDArray[np.datetime
     """Names of channels and periods that only the data can judge. Raises StudyError with every problem."""
     found = []
     for number, scenario in enumerate(study.scenarios, start=1):
+        if taken_back(study) and begins_outside(scenario, horizon, history.period):
+            continue  # left out: `study.looking_back`
         place = f"scenario.{number}"
         parts: list[tuple[str, ScenarioSpec | ChangeSpec | RecoverSpec]] = [("", scenario)]
         parts += [(f".{key}", lever) for key, lever in scenario.levers()]

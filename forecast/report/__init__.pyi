@@ -1,18 +1,13 @@
 from .document import Page as Page
 from .figures import figure_svg as figure_svg
-from .figures import plot_fan as plot_fan
 from .files import write_csv as write_csv
 from .files import write_outputs as write_outputs
 from .group_files import GROUP_FILES as GROUP_FILES
 from .group_files import group_files as group_files
 from .group_files import write_group as write_group
-from .pages.budget import plot_budget as plot_budget
-from .pages.budget import plot_response as plot_response
 from .pages.budget import split_page as split_page
 from .pages.economics import by_hand_page as by_hand_page
-from .pages.economics import plot_rates as plot_rates
 from .pages.evidence import audit_page as audit_page
-from .pages.forecast import plot_bridge as plot_bridge
 from .pages.group import group_page as group_page
 from .pages.leads import ranking_page as ranking_page
 from .pages.leads import scoring_figure as scoring_figure
@@ -24,6 +19,7 @@ from .pages.scenarios import compared_page as compared_page
 from .pages.standing import score_page as score_page
 from .pages.standing_tables import score_tables as score_tables
 from .pdf import report_pdf as report_pdf
+from .plots import plot as plot
 from .score_files import SCORE_FILES as SCORE_FILES
 from .score_files import write_score as write_score
 from .sentences import recommendation as recommendation

@@ -1,8 +1,8 @@
-"""What figures share: the house style, colours, scales, legends, the fan; the figures of a page stand with the page.
+"""What figures share: the house style, colours, scales, legends.
 
-`plot_<what>` draws one tidy table on the axes that it is given (a notebook's, or the report's), returns them, and
-computes no statistic; `panels` puts one or several of them on a `Figure` of the report's width; `figure_svg` writes
-it, the same bytes each time. No pyplot, no state; matplotlib is loaded when something is drawn.
+`report/plots` holds the figures, as functions of a forecast and, below them, `plot_<what>`: one tidy table on the axes
+that it is given. `panels` puts one or several of them on a `Figure` of the report's width; `figure_svg` writes it, the
+same bytes each time. No pyplot, no state; matplotlib is loaded when something is drawn.
 
 Names of channels and stages are text: no mathematics, no hidden legends. A sign that the font lacks stays in the SVG as
 text, so that whoever shows the file may find another font for it.
@@ -11,12 +11,11 @@ text, so that whoever shows the file may find another font for it.
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,10 +23,11 @@ from forecast.words import (
     Message,
     Text,
     currency,
+    current_voice,
     decimals,
     formatted,
+    heard,
     message,
-    period,
     short_names,
     spoken_marks,
     text,
@@ -35,13 +35,13 @@ from forecast.words import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("house.mplstyle")
 WIDTH = 6.7  # inches: the text width of the report
+NARROW = 2.0  # inches: axes that stand beside wider ones, whose legend they share
 BLUE, ORANGE, GREEN, INK, GREY = "#0072B2", "#D55E00", "#009E73", "#222222", "#8a8a8a"
 PALE, SKY = "#cfe3f1", "#a3c8e1"  # bands: areas, lines
 # The current plan, and the recommended one.
@@ -78,11 +78,11 @@ def house[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def blank(height: float, *, share: float = 1.0, **grid: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of the report's width, or a share of it, and the array of its axes."""
+    """A figure of the report's width, or a share of it, and the array of its axes; none where `ncols` is 0."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH * share, height))
-    return figure, np.asarray(figure.subplots(squeeze=False, **grid))
+    return figure, np.asarray(figure.subplots(squeeze=False, **grid) if grid.get("ncols", 1) else [])
 
 
 @house
@@ -96,6 +96,8 @@ def panels(
     figure, axes = blank(height, share=share, ncols=len(plots), width_ratios=ratios)
     for plot, ax in zip(plots, axes[0], strict=True):
         plot(ax)
+        for place in ("left", "center", "right"):  # the page says what it is
+            ax.set_title("", loc=place)
     return figure
 
 
@@ -118,18 +120,43 @@ def figure_svg(figure: Figure) -> str:
 
 def _localised(figure: Figure) -> None:
     """Tick labels that matplotlib writes by itself, with the marks that are spoken."""
-    if not spoken_marks():
-        return
+    if spoken_marks():
+        for ax in figure.axes:
+            _localise(ax)
+
+
+def _localise(ax: Axes) -> None:
+    """The same, on one axes."""
     from matplotlib.ticker import ScalarFormatter
 
     class Localised(ScalarFormatter):
         def __call__(self, x: float, pos: int | None = None) -> str:
             return decimals(super().__call__(x, pos))
 
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            if type(axis.get_major_formatter()) is ScalarFormatter:
-                axis.set_major_formatter(Localised())
+    for axis in (ax.xaxis, ax.yaxis):
+        if type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(Localised())
+
+
+def _voiced(formatter: Any, voice: Any) -> Any:
+    """A formatter of ticks that speaks in one voice, whenever it is asked."""
+    from matplotlib.ticker import Formatter
+
+    class Voiced(Formatter):
+        def set_axis(self, axis: Any) -> None:
+            formatter.set_axis(axis)
+
+        def set_locs(self, locs: Any) -> None:
+            formatter.set_locs(locs)
+
+        def get_offset(self) -> str:
+            return str(formatter.get_offset())
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            with heard(voice):
+                return str(formatter(x, pos))
+
+    return Voiced()
 
 
 def scale_of(values: Any, unit: Text) -> tuple[float, str]:
@@ -158,7 +185,70 @@ def few_ticks(axis: Axis, most: int, **told: Any) -> None:
     """At most so many intervals between ticks."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(most, **told))
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], **told))
+
+
+def width_of(ax: Axes) -> float:
+    """Inches across, as far as they are known before the layout."""
+    return float(ax.get_window_extent().width / ax.figure.dpi)
+
+
+def grid(ax: Axes, axis: Literal["x", "y"]) -> None:
+    """Lines of a grid, behind what is drawn."""
+    ax.set_axisbelow(True)
+    ax.grid(axis=axis, color="#e2e2e2", linewidth=0.5)
+
+
+def dress(ax: Axes) -> None:
+    """Axes of the caller's in the house style: what was set up with other settings before."""
+    style: dict[str, Any] = dict(_settings())
+    for name, axis in (("xtick", ax.xaxis), ("ytick", ax.yaxis)):
+        axis.set_tick_params(
+            labelsize=style[f"{name}.labelsize"],
+            labelcolor=style[f"{name}.labelcolor"],
+            color=style[f"{name}.color"],
+            width=style[f"{name}.major.width"],
+            length=style[f"{name}.major.size"],
+        )
+        axis.label.set(size=style["axes.labelsize"], color=style["axes.labelcolor"])
+    for name, spine in ax.spines.items():
+        spine.set(edgecolor=style["axes.edgecolor"], linewidth=style["axes.linewidth"])
+        if name in ("top", "right"):
+            spine.set_visible(False)
+
+
+def at_home() -> bool:
+    """Whether the house style is what figures are drawn in now."""
+    from matplotlib import rcParams
+
+    return bool(rcParams["svg.hashsalt"] == _settings()["svg.hashsalt"])
+
+
+def fit_rows(ax: Axes, rows: int) -> None:
+    """Tick labels of rows as small as there is room for, down to what can still be read when enlarged."""
+    from matplotlib import rcParams
+
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    most = float(rcParams["ytick.labelsize"]) if isinstance(rcParams["ytick.labelsize"], int | float) else 7.0
+    ax.tick_params(axis="y", labelsize=min(most, max(62.0 * inches / max(rows, 1), 3.5)))
+
+
+def cut_short(name: str, width: int) -> str:
+    """A name within so many characters."""
+    return short_names([name], width)[name]
+
+
+def in_voice(ax: Axes, voice: Any) -> None:
+    """Ticks that are written when the figure is drawn, with the marks that are spoken in `voice`, a context."""
+    if spoken_marks():  # whoever draws the figure speaks
+        return
+    with voice:
+        if not spoken_marks():
+            return
+        _localise(ax)
+        kept = current_voice()
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(_voiced(axis.get_major_formatter(), kept))
 
 
 def area(**look: Any) -> Any:
@@ -181,9 +271,10 @@ def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
     short = short_names(names, width)
     ax.set_yticks(at, [text("total") if n == "total" else short[n] for n in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
+    fit_rows(ax, len(names))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.grid(axis="x")
+    grid(ax, "x")
     return at
 
 
@@ -198,92 +289,33 @@ def legend(
 ) -> None:
     """A legend above the axes, its texts given outright: names that begin with "_" would vanish otherwise."""
     room: dict[str, Any] = {"columnspacing": wide, "handlelength": handle}
-    ax.legend(
-        list(handles),
-        [text(label) for label in labels],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        **room,
-    )
+    said = [text(label) for label in labels]
+    inches = width_of(ax)
+    while columns > 1 and _legend_width(said, columns) > 1.05 * inches:
+        columns = 2 if columns == 4 else columns - 1  # four in two even rows
+    ax.legend(list(handles), said, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **room)
+    over = ax.inset_axes((0, 1, 1, 0))  # titles stand above axes inside, and so above the legend
+    over.set_visible(False)
+    over.set_axes_locator(_OverLegend(ax))
 
 
-# ---------------------------------------------------------------------------------------------------------- the fan
+def _legend_width(labels: Sequence[str], columns: int) -> float:
+    """Inches of a legend, about: its widest columns at seven points, with handles."""
+    filled = np.array_split([len(label) for label in labels], columns)  # as matplotlib fills them
+    widths = [max(part, default=0) for part in filled]
+    return sum(0.062 * width + 0.28 for width in widths)
 
 
-@house
-def plot_fan(
-    history: pd.DataFrame, table: pd.DataFrame, ax: Axes, *, measure: str = "revenue", unit: Text = "",
-    target: float | None = None, recent: int = 36,
-) -> Axes:  # fmt: skip
-    """Draw the past of a measure as a line and its forecast as bands of 50, 80 and 90 %.
+class _OverLegend:
+    """Where a legend above its axes lies, for what must stand clear of it."""
 
-    `history`: period, measure, value. `table`: of the forecast; its rows with channel "total" are drawn, the row of
-    the whole horizon is not. `target`: of one period, a dashed line.
-    """
-    past = history[history["measure"] == measure].tail(recent)
-    rows = table[(table["measure"] == measure) & (table["channel"] == "total") & (table["period"] != "total")]
-    x = len(past) + np.arange(len(rows))
-    everything = [past["value"].to_numpy(), rows["q95"].to_numpy(), np.array([target or 0.0])]
-    factor, label = scale_of(np.concatenate(everything), unit or message("{measure:stage}", measure=measure))
-    ax.plot(np.arange(len(past)), past["value"] / factor, color=INK, marker="o", markersize=2)
-    # One period has no width: bands are drawn as steps around each period, which says "per period" as well.
-    edges = np.repeat(x, 2) + np.tile([-0.5, 0.5], len(x))
-    drawn = []
-    for low, high, colour in BANDS:
-        bottom, top = (np.repeat(rows[q].to_numpy() / factor, 2) for q in (low, high))
-        drawn.append(ax.fill_between(edges, bottom, top, color=colour, linewidth=0))
-    (middle,) = ax.plot(edges, np.repeat(rows["mean"].to_numpy() / factor, 2), color=BLUE)
-    ax.axvline(len(past) - 0.5, color=GREY, linewidth=0.6)
-    handles = [middle, *drawn[::-1]]
-    labels: list[Text] = [message("expected"), "50 %", "80 %", "90 %"]
-    if target is not None:
-        handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3))))
-        labels.append("target a period, on average")
-    ticks = list(past["period"]) + list(rows["period"])
-    _period_ticks(ax, ticks)
-    ax.set_ylim(bottom=0)
-    ax.set_ylabel(label)
-    ax.grid(axis="y")
-    legend(ax, handles, labels, columns=len(labels), wide=1.2, handle=1.4)
-    return ax
+    def __init__(self, ax: Axes) -> None:
+        self.ax = ax
 
+    def __call__(self, _: Any, renderer: Any) -> Any:
+        from matplotlib.transforms import Bbox, TransformedBbox
 
-def _period_ticks(ax: Axes, labels: Sequence[str], most: int = 12) -> None:
-    """Label at most `most` periods, counted back from the last, so that the end of the horizon is always named."""
-    step = max(1, math.ceil(len(labels) / most))
-    at = np.arange(len(labels) - 1, -1, -step)[::-1]
-    crowded = len(at) > 8
-    ax.set_xticks(
-        at,
-        [period(labels[i]) for i in at],
-        rotation=40 if crowded else 0,
-        ha="right" if crowded else "center",
-    )
-    ax.set_xlim(-0.7, len(labels) - 0.3)
-
-
-@house
-def plot_total(
-    table: pd.DataFrame, ax: Axes, *, measure: str = "revenue", unit: Text = "", target: float | None = None
-) -> Axes:
-    """Draw the bands of the whole horizon as one column, with the target across it."""
-    row = table[
-        (table["measure"] == measure) & (table["channel"] == "total") & (table["period"] == "total")
-    ].iloc[0]
-    factor, label = scale_of([row["q95"], target or 0.0], unit or message("{measure:stage}", measure=measure))
-    for low, high, colour in BANDS:
-        ax.bar(0, (row[high] - row[low]) / factor, bottom=row[low] / factor, width=0.6, color=colour)
-    ax.plot([-0.3, 0.3], [row["mean"] / factor] * 2, color=BLUE)
-    ends = [row["q05"], row["q95"]]
-    if target is not None:
-        ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3)))
-        ends.append(target)
-    room = 0.15 * (max(ends) - min(ends)) or 1.0
-    ax.set_ylim(max(0.0, (min(ends) - room) / factor), (max(ends) + room) / factor)
-    ax.set_xlim(-0.7, 0.7)
-    ax.set_xticks([0], [text("whole horizon")])
-    few_ticks(ax.yaxis, 6)
-    ax.set_ylabel(label)
-    ax.grid(axis="y")
-    return ax
+        key, figure = self.ax.get_legend(), self.ax.figure
+        found = self.ax.bbox if key is None else key.get_window_extent(renderer)
+        box = TransformedBbox(Bbox(found.get_points()), figure.transSubfigure.inverted())
+        return Bbox(box.get_points())

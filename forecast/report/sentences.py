@@ -386,3 +386,44 @@ def caveats(study: StudyFacts, evidence: pd.DataFrame) -> list[Message]:
             "The gain is eventual: gross margin times eventual revenue, less spend. Part of it lands after the horizon."
         ),
     ]
+
+
+# ------------------------------------------------------------------------------------------- levers and doubts
+
+RATES = {
+    "leads": message("conversion"),
+    "qualified": message("qualification"),
+    "won": message("close rate"),
+}
+LEVERS = {
+    "traffic": message("traffic"),
+    "value": message("deal value"),
+    "capacity": message("room of sales"),
+    "budget": message("budget"),
+    "best budget": message("best budget"),
+}
+SOURCES = {
+    "traffic": message("traffic"),
+    "deal value": message("deal value"),
+    "refunds": message("refunds"),
+    "recurring revenue": message("recurring revenue"),
+    "delay": message("delay"),
+    "open pipeline": message("open pipeline"),
+    "chance: open pipeline": message("chance: open pipeline"),
+    "chance: new units": message("chance: new units"),
+}
+
+
+def lever_name(lever: str, stage: str) -> Message:
+    """A lever in words."""
+    if lever in LEVERS:
+        return LEVERS[lever]
+    if lever == "rate":
+        return RATES.get(stage) or message("rate into {stage:stage}", stage=stage)
+    return message("delay into {stage:stage}", stage=stage)
+
+
+def source_name(source: str) -> Text:
+    """A source of variance in words."""
+    kind, _, stage = source.partition(": ")
+    return lever_name(kind, stage) if kind == "rate" else SOURCES.get(source, source)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from forecast.columns import TABLES, unit_of
 from forecast.report.contents import report_of
-from forecast.report.pages.overview import main_measure
+from forecast.report.plots.asking import main_measure
 from forecast.tables import AMOUNT, COINS, PERIOD, TEXT, Column, Table
 from forecast.words import Text, message
 

@@ -15,6 +15,10 @@ from .kinds import kind_named as kind_named
 from .known import EventSpec as EventSpec
 from .known import FactorSpec as FactorSpec
 from .known import ShiftSpec as ShiftSpec
+from .looking_back import begins_outside as begins_outside
+from .looking_back import ends_beyond as ends_beyond
+from .looking_back import of_the_horizon as of_the_horizon
+from .looking_back import taken_back as taken_back
 from .market import CHANNEL_PRIORS as CHANNEL_PRIORS
 from .market import DEFAULT_DELAY_DAYS as DEFAULT_DELAY_DAYS
 from .market import KINDS as KINDS

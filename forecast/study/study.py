@@ -25,6 +25,7 @@ from pydantic import (
 
 from forecast import periods
 from forecast.errors import StudyError
+from forecast.showing import Card, Shows
 from forecast.speech import ENGLISH, check_language, check_locale
 from forecast.study.crm import PRESETS
 from forecast.study.file import (
@@ -354,7 +355,7 @@ class PriorsSpec(Table):
     season: Literal["learnt", "none"] = "learnt"
 
 
-class Study(Table):
+class Study(Shows, Table):
     """One forecasting question: history, funnel, channels, economics, plan, budget, priors, lift tests, backtest.
 
     `folder` is where the study lies; paths of data in it are relative to that. `path` is None for a study made in code.
@@ -494,6 +495,10 @@ class Study(Table):
         """What was set beside the file, as `key=value` texts: with them `load_study` reads this study again."""
         return () if self._source is None else self._source.overrides
 
+    def was_set(self, key: str) -> bool:
+        """Whether a key was set beside the file."""
+        return self._source is not None and key in self._source.overridden
+
     def replace(self, changes: Mapping[str, Any] = MappingProxyType({}), /, **tables: Any) -> Study:
         """Another study with other values, checked as the file is; this one stays as it is.
 
@@ -545,6 +550,27 @@ class Study(Table):
             return self._source
         given = self.model_dump(by_alias=True, exclude_unset=True, exclude={"folder", "path"})
         return Source(self.path, given)
+
+    def _card(self, *, whole: bool) -> Card:  # noqa: ARG002 - a study is read already
+        plan, target = self.plan, self.plan.target
+        goal = (
+            None
+            if target is None
+            else message("{x:exact} {measure}", x=target.amount, measure=target.measure)
+        )
+        spend = plan.spend if isinstance(plan.spend, str) else "amounts by channel"
+        return Card(
+            f"Study {self.name} ({self.currency})",
+            {
+                "file": None if self.path is None else self.path.name,
+                "history": self.history.counts or self.history.leads,
+                "funnel": " > ".join(self.funnel.stages),
+                "channels": sorted(self.channels),
+                "plan": f"{plan.periods} {self.history.period}s, spend {spend}",
+                "target": goal,
+                "changed": list(self.overrides),
+            },
+        )
 
     def place(self, key: str) -> str:
         """Where a key stands, as `study.toml:12: key`, for messages about the study's content."""

@@ -21,11 +21,10 @@ from forecast.report.pages.budget import (
     certainty,
     firmness_page,
     frontier,
-    plot_budget_frontier,
-    plot_risk_frontier,
     split_page,
 )
 from forecast.report.pdf import report_pdf
+from forecast.report.plots.money import plot_budget_frontier, plot_risk_frontier
 from forecast.report.workbook import write_workbook
 from forecast.results import Results, allocation_table, gain_of
 from forecast.tables import json_text

@@ -11,8 +11,8 @@ import pytest
 
 from forecast.report.contents import report_of
 from forecast.report.document import Listing, Page
-from forecast.report.pages.economics import economics_wide
 from forecast.report.pdf import document, report_pdf
+from forecast.report.plots.channels import economics_wide
 from forecast.words import Check, Verdict, text
 from tests.tables_fixture import FOREIGN, HOSTILE, plausible_tables
 

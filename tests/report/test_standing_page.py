@@ -10,8 +10,9 @@ import pytest
 
 from forecast.report import score_page, terminal_text, write_score
 from forecast.report.pages.standing import score_report
-from forecast.report.pages.standing_tables import ahead_rows, plot_waterfall, score_tables, waterfall
+from forecast.report.pages.standing_tables import ahead_rows, score_tables, waterfall
 from forecast.report.pdf import document
+from forecast.report.plots.steps import plot_steps
 from forecast.report.terminal import terminal_text as typed_page
 from forecast.words import Check
 
@@ -244,7 +245,7 @@ def test_the_way_from_plan_to_actual_is_drawn() -> None:
     from matplotlib.figure import Figure
 
     rows = waterfall(content(), "revenue")
-    ax = plot_waterfall(rows, Figure().add_subplot(), unit="EUR")
+    ax = plot_steps(rows, Figure().add_subplot(), names=[r["item"] for r in rows], unit="EUR")
     assert [bar.get_x() for bar in ax.patches] == pytest.approx([r["start"] / 1000 for r in rows])
     assert [bar.get_width() for bar in ax.patches] == pytest.approx([r["amount"] / 1000 for r in rows])
 

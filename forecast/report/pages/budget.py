@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from forecast import words
 from forecast.budget import OBJECTIVES
 from forecast.report import sentences
 from forecast.report.document import (
@@ -26,36 +22,19 @@ from forecast.report.document import (
     said,
     value,
 )
-from forecast.report.figures import (
-    BLUE,
-    GREY,
-    NOW,
-    PALE,
-    THEN,
-    area,
-    blank,
-    few_ticks,
-    house,
-    legend,
-    name_rows,
-    panels,
-    scale_of,
-)
+from forecast.report.figures import panels
 from forecast.report.pages.overview import what_to_do
+from forecast.report.plots import plot
+from forecast.report.plots.money import response_figure
 from forecast.tables import AMOUNT, CHANGE, CURRENCY, GAIN, RATIO, SHARE, Record, records
 from forecast.verdict import EXTRAPOLATED
 from forecast.words import Message, Name, Text, known, message, short_names, together
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from forecast.budget import Firmness
     from forecast.results import Results
 
 ROUGH = replace(CURRENCY, one="number.2")  # known no better
-_LABELS = (message("current"), message("recommended"), message("nearly as good"))
 SHOWN = 7  # rows of the frontier's table
 FRONTIER_NOTE = message(
     "Best contribution within the other limits of the study, for every budget; marginal: what the next unit of money "
@@ -90,7 +69,7 @@ def budget_page(made: Results) -> Page:
         return Page("Budget", [Part(lead=sentences.recommendation(made), text=ask)], sheets)
     told = sentences.budget(made.study, frame)
     alt = "Spend by channel, current and recommended, with the range that is nearly as good. {told}"
-    drawn = partial(panels, 0.85 + 0.17 * len(frame), lambda ax: plot_budget(frame, ax, currency=cur))
+    drawn = partial(panels, 0.85 + 0.17 * len(frame), lambda ax: plot.budget(made, ax=ax))
     picture = Picture(drawn, message(alt, told=told))
     parts = [
         Part(lead=together(sentences.recommendation(made), told), figure=picture),
@@ -161,16 +140,15 @@ def firmness_page(made: Results) -> Page | None:
     firm, cur = made.decision, made.study.currency
     if firm is None:
         return None
-    current, recommended = (float(made.allocation[name].sum()) for name in ("current", "recommended"))
+    recommended = float(made.allocation["recommended"].sum())
     material = bool(made.headline.get("material", True))
     lead, text = certainty(firm, cur, material=material), frontier(firm, recommended, cur)
 
-    amounts = {"current": current, "recommended": recommended, "stops": firm.stops_paying}
     drawn = partial(
         panels,
         2.5,
-        lambda ax: plot_budget_frontier(firm.budget_frontier, ax, **amounts, currency=cur),
-        lambda ax: plot_risk_frontier(firm.risk_frontier, ax, currency=cur),
+        lambda ax: plot.frontier(made, ax=ax),
+        lambda ax: plot.risk(made, ax=ax),
     )
     alt = message("Contribution against budget, and against the mean of the worst draws. {text}", text=text)
     parts = [
@@ -282,113 +260,3 @@ def _ledger(beyond: Sequence[Record], currency: str) -> Listing:
         value("gain_if_saturating", "If it saturates", GAIN),
     ]
     return listing(beyond, columns)
-
-
-# -------------------------------------------------------------------------------------------------------- figures
-
-
-@house
-def plot_budget(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
-    """Draw current and recommended spend by channel over the range that is nearly as good (low to high)."""
-    factor, label = scale_of(table[["current", "recommended", "high"]], currency)
-    at = name_rows(ax, [str(c) for c in table["channel"]])
-    ax.barh(at, (table["high"] - table["low"]) / factor, left=table["low"] / factor, height=0.5, color=PALE)
-    (now,) = ax.plot(table["current"] / factor, at, markersize=5, **NOW)
-    (then,) = ax.plot(table["recommended"] / factor, at, markersize=5, **THEN)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(words.text(message("{unit} over the horizon", unit=label)))
-    legend(ax, [now, then, area(color=PALE)], _LABELS, columns=3)
-    return ax
-
-
-@house
-def plot_response(table: pd.DataFrame, ax: Axes, *, factors: tuple[float, float] = (1.0, 1.0)) -> Axes:
-    """Draw one channel's response: contribution over spend with its 80 % band; hatched beyond the spend ever seen.
-
-    `table`: spend, mean, q10, q90, observed_max, current, recommended of one channel. `factors`: divisors of both axes.
-    """
-    x, y = factors
-    first = table.iloc[0]
-    ax.fill_between(table["spend"] / x, table["q10"] / y, table["q90"] / y, color=PALE, linewidth=0)
-    ax.plot(table["spend"] / x, table["mean"] / y, color=BLUE)
-    last = float(table["spend"].max())
-    if first["observed_max"] < last:
-        unseen: dict[str, Any] = {"facecolor": "none", "edgecolor": "#9a9a9a", "hatch": "///"}
-        ax.axvspan(first["observed_max"] / x, last / x, linewidth=0, **unseen)
-    curve = (table["spend"].to_numpy(float), table["mean"].to_numpy(float))
-    for name, look in (("current", NOW), ("recommended", THEN)):
-        # On the drawn line, between its points: where the marker goes is the curve's business, not a new number.
-        ax.plot(first[name] / x, np.interp(first[name], *curve) / y, markersize=4, **look)
-    ax.set_xlim(0, last / x or 1.0)
-    ax.set_ylim(0, None)
-    few_ticks(ax.xaxis, 4)
-    few_ticks(ax.yaxis, 4)
-    return ax
-
-
-@house
-def response_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
-    """Small multiples of the response curves: one scale of contribution, and for each channel its own of spend."""
-    names = list(dict.fromkeys(str(c) for c in table["channel"]))
-    columns = min(4, len(names))
-    rows = math.ceil(len(names) / columns)
-    (x, x_label), (y, y_label) = scale_of(table["spend"], currency), scale_of(table["mean"], currency)
-    height = 0.5 + 0.95 * rows if rows > 1 else 2.0
-    figure, axes = blank(height, nrows=rows, ncols=columns, sharey=True)
-    short = short_names(names, 18 if columns > 2 else 40)
-    for ax, name in zip(axes.ravel(), names, strict=False):
-        plot_response(table[table["channel"] == name], ax, factors=(x, y))
-        ax.set_title(short[name])
-    axes[0, 0].set_ylim(0, (1.05 * table["q90"].max() / y) or 1.0)
-    for ax in axes.ravel()[len(names) :]:
-        ax.set_visible(False)
-    figure.supxlabel(words.text(message("spend over the horizon, {unit}", unit=x_label)), fontsize=7.5)
-    figure.supylabel(_contribution(y_label), fontsize=7.5)
-    return figure
-
-
-def _contribution(unit: str) -> str:
-    return words.text(message("contribution, {unit}", unit=unit))
-
-
-@house
-def plot_budget_frontier(
-    table: pd.DataFrame, ax: Axes, *, current: float, recommended: float, stops: float, currency: str = ""
-) -> Axes:
-    """Draw the best contribution against budget with its 80 % band; where the plans lie, and where money stops paying.
-
-    `table`: spent, contribution, q10, q90. `current`, `recommended`, `stops`: amounts over the horizon.
-    """
-    (x, x_label), (y, y_label) = scale_of(table["spent"], currency), scale_of(table["contribution"], currency)
-    spent = table["spent"].to_numpy(float)
-    ax.fill_between(spent / x, table["q10"] / y, table["q90"] / y, color=PALE, linewidth=0)
-    (line,) = ax.plot(spent / x, table["contribution"] / y, color=BLUE)
-    edge = ax.axvline(stops / x, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    best = np.interp([current, recommended], spent, table["contribution"]) / y
-    (now,) = ax.plot(current / x, best[0], markersize=4.5, **NOW)
-    (then,) = ax.plot(recommended / x, best[1], markersize=4.5, **THEN)
-    ax.set_xlabel(words.text(message("budget over the horizon, {unit}", unit=x_label)))
-    ax.set_ylabel(_contribution(y_label))
-    labels = ["best split", "today's total", "recommended", "pays up to here"]
-    legend(ax, [line, now, then, edge], labels, columns=2, wide=1.0, handle=1.4)
-    return ax
-
-
-@house
-def plot_risk_frontier(table: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
-    """Draw mean contribution against that of the worst draws: from the best mean to the safest, and where plans lie.
-
-    `table`: plan (mix, current, recommended), contribution, cvar.
-    """
-    y, y_label = scale_of(table["contribution"], currency)
-    mixes = table[table["plan"] == "mix"]
-    (line,) = ax.plot(mixes["cvar"] / y, mixes["contribution"] / y, color=BLUE, marker=".", markersize=4)
-    handles = [line]
-    for plan, look in (("current", NOW), ("recommended", THEN)):
-        row = table[table["plan"] == plan]
-        handles += ax.plot(row["cvar"] / y, row["contribution"] / y, markersize=4.5, **look)
-    ax.set_xlabel(words.text(message("mean of the worst draws, {unit}", unit=y_label)))
-    ax.set_ylabel(_contribution(y_label))
-    ax.margins(0.15)
-    legend(ax, handles, ["mean to safest", *_LABELS[:2]], columns=2, wide=1.0, handle=1.4)
-    return ax

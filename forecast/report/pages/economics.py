@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from forecast import words
 from forecast.funnel import RATES
 from forecast.report import sentences
@@ -33,30 +31,17 @@ from forecast.report.document import (
     text,
     value,
 )
-from forecast.report.figures import (
-    BLUE,
-    GREY,
-    ORANGE,
-    area,
-    blank,
-    few_ticks,
-    house,
-    legend,
-    line,
-    name_rows,
-    panels,
-    written,
-)
+from forecast.report.figures import panels
+from forecast.report.plots import plot
+from forecast.report.plots.channels import economics_wide, rates_figure
 from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, SHARE, Record, Unit, records
 from forecast.words import (
     MISSING,
     REVIEW,
     Message,
     Text,
-    formatted,
     known,
     message,
-    percent,
     short_names,
     stage_word,
     together,
@@ -64,16 +49,12 @@ from forecast.words import (
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from forecast.results import Results
 
 By = Mapping[str, Mapping[str, Record]]  # channel -> measure -> row
 
 EXACT = Unit("exact", one="exact")
-RANGE = "#e9e6dc"
-MARKS = (1.0, 3.0)  # LTV / CAC: what just comes back, and what is healthy
 UNITS = {
     "cpl": "Cost per lead",
     "break_even_cpl": "Break-even cost per lead",
@@ -138,7 +119,11 @@ def funnel_page(made: Results) -> Page:
             lead=lead,
         )
         title = "Rates by channel, continued" if first else "Rates by channel"
-        parts.append(Part(title, lead=lead, figure=Picture(partial(rates_figure, frame, group), alt)))
+        parts.append(
+            Part(
+                title, lead=lead, figure=Picture(partial(rates_figure, frame, group, made.study.stages), alt)
+            )
+        )
         parts.append(Part(listings=[_rates_listing(frame, group)], note=sentences.RATES_NOTE))
     sheets = [made.table("funnel"), made.table("economics")]
     return Page("Funnel and unit economics", [*parts, *_per_unit(made)], sheets)
@@ -181,15 +166,6 @@ def _published(frame: pd.DataFrame, stage: str) -> Text:
     return "by channel" if len(lows) else MISSING
 
 
-def economics_wide(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each channel, a column for each measure and statistic (cpl_mean, cpl_q10, ...); channels keep order."""
-    names = sorted(frame["channel"].unique(), key=lambda name: name == "total")  # stable: the total last
-    wide = frame.pivot(index="channel", columns="measure", values=["mean", "q10", "q50", "q90"])
-    wide = wide.swaplevel(axis=1).loc[names]
-    wide.columns = wide.columns.map("_".join)
-    return wide.reset_index()
-
-
 def _per_unit(made: Results) -> list[Part]:
     """What a lead costs against what may be paid for one, and every other value per unit."""
     cur, wide = made.study.currency, economics_wide(made.economics)
@@ -202,7 +178,7 @@ def _per_unit(made: Results) -> list[Part]:
         lead = sentences.break_even(wide)
         shares = [c for c in wide if str(c).startswith(("cpl_", "break_even_cpl_"))]
         frame = wide[["channel", *shares]].dropna(how="all", subset=shares)
-        drawn = partial(panels, 0.8 + 0.185 * len(frame), lambda ax: plot_break_even(frame, ax, currency=cur))
+        drawn = partial(panels, 0.8 + 0.185 * len(frame), lambda ax: plot.break_even(made, ax=ax))
         alt = message("Cost per lead and break-even. {lead}", lead=lead)
         title = "What a lead costs, and what it is worth"
         parts.append(Part(title, lead=lead, figure=Picture(drawn, alt)))
@@ -318,7 +294,7 @@ def _ltv_cac(made: Results, total: Mapping[str, Record]) -> Picture:
     alt = (
         "LTV / CAC by channel with bands, average and next customer; marks at 1 and 3. {averages:listed.24}."
     )
-    drawn = partial(panels, 0.8 + 0.2 * len(wide), lambda ax: plot_ltv_cac(wide, ax))
+    drawn = partial(panels, 0.8 + 0.2 * len(wide), lambda ax: plot.ltv_cac(made, ax=ax))
     return Picture(drawn, message(alt, averages=averages))
 
 
@@ -548,107 +524,3 @@ def _one_point(told: Mapping[str, Any]) -> Listing:
         for name, raised in told["plus_one_point"].items()
     ]
     return listing(rows, columns)
-
-
-# -------------------------------------------------------------------------------------------------------- figures
-
-
-@house
-def plot_rates(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the rates into one stage by channel: mean as a dot, 80 % band as a line, published range as a shade behind.
-
-    `table`: channel, mean, q10, q90, history (the crude share, a hollow mark), benchmark_low, benchmark_high.
-    """
-    at = name_rows(ax, [str(c) for c in table["channel"]])
-    low, high = table["benchmark_low"].to_numpy(float), table["benchmark_high"].to_numpy(float)
-    shown = np.isfinite(low) & np.isfinite(high)
-    ax.barh(at[shown], (high - low)[shown], left=low[shown], height=1.0, color=RANGE)
-    ax.hlines(at, table["q10"], table["q90"], color=BLUE, linewidth=2.2)
-    ax.plot(table["history"], at, "|", color=ORANGE, markersize=7, markeredgewidth=1.2)
-    ax.plot(table["mean"], at, "o", color=BLUE, markersize=4.5)
-    written(ax.xaxis, lambda x: percent(x) if x else "0")
-    few_ticks(ax.xaxis, 4)
-    ax.set_xlim(left=0)
-    return ax
-
-
-@house
-def rates_figure(table: pd.DataFrame, stages: Sequence[str]) -> Figure:
-    """One panel for each stage of destination in `stages` (at most three fit well), channels down the side."""
-    rows = max(int((table["stage"] == s).sum()) for s in stages)
-    figure, axes = blank(0.8 + 0.165 * rows, ncols=len(stages), sharey=True)
-    for ax, stage in zip(axes[0], stages, strict=True):
-        plot_rates(table[table["stage"] == stage], ax)
-        ax.set_title(words.text(message("into {stage:stage}", stage=stage)))
-    looks: tuple[dict[str, Any], ...] = (
-        {"color": BLUE, "marker": "o", "linestyle": "", "markersize": 4.5},
-        {"color": BLUE, "linewidth": 2.2},
-        {"color": ORANGE, "marker": "|", "linestyle": "", "markersize": 7},
-    )
-    handles = [line(**look) for look in looks]
-    labels = [
-        words.text(message("mean")),
-        words.text("80 % band"),
-        words.text("seen in the data"),
-        words.text("published range: a starting point, no target"),
-    ]
-    every = [*handles, area(color=RANGE)]
-    figure.legend(every, labels, loc="outside lower left", ncols=4, columnspacing=1.4, handlelength=1.4)
-    return figure
-
-
-@house
-def plot_break_even(wide: pd.DataFrame, ax: Axes, *, currency: str = "") -> Axes:
-    """Draw what a lead costs against what may be paid for one, by channel, each with its 80 % band.
-
-    `wide`: channel, cpl_mean, cpl_q10, cpl_q90, break_even_cpl_mean, break_even_cpl_q10, break_even_cpl_q90.
-    """
-    looks = {
-        "cpl": (ORANGE, "s", 0.14, "cost of a lead"),
-        "break_even_cpl": (BLUE, "o", -0.14, "break-even: worth x margin"),
-    }
-    _dots(wide, ax, "mean", looks)
-    values = wide[[f"{name}_{q}" for name in looks for q in ("mean", "q10", "q90")]].to_numpy(float)
-    positive = values[np.isfinite(values) & (values > 0)]
-    if positive.size and positive.max() > 30 * positive.min():
-        ax.set_xscale("log")
-    else:
-        ax.set_xlim(left=0)
-    written(ax.xaxis)
-    ax.set_xlabel(words.text(message("{cur} a lead", cur=currency)).strip())
-    return ax
-
-
-def _dots(
-    wide: pd.DataFrame, ax: Axes, middle: str, looks: Mapping[str, tuple[str, str, float, str]]
-) -> None:
-    """Dots over their 80 % bands by channel; looks: by measure its colour, marker, shift, and name in the legend."""
-    at = name_rows(ax, [str(channel) for channel in wide["channel"]])
-    handles = []
-    for name, (colour, marker, shift, _) in looks.items():
-        ax.hlines(at + shift, wide[f"{name}_q10"], wide[f"{name}_q90"], color=colour, linewidth=2.2)
-        handles += ax.plot(wide[f"{name}_{middle}"], at + shift, marker, color=colour, markersize=4)
-    legend(ax, handles, [look[-1] for look in looks.values()], columns=2)
-
-
-@house
-def plot_ltv_cac(wide: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw LTV / CAC with its 80 % band, on average and of the next customer; on a log scale, with marks at 1 and 3.
-
-    `wide`: channel, ltv_cac_q10, ltv_cac_mean, ltv_cac_q90 and, where there are any, the same of marginal_ltv_cac.
-    """
-    looks = {
-        "ltv_cac": (BLUE, "o", 0.14, "average customer"),
-        "marginal_ltv_cac": (ORANGE, "s", -0.14, "next customer"),
-    }
-    _dots(wide, ax, "mean", {name: look for name, look in looks.items() if f"{name}_mean" in wide})
-    for mark in MARKS:
-        ax.axvline(mark, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    ax.set_xscale("log")
-    low, high = ax.get_xlim()
-    ax.set_xlim(min(low, 0.8), max(high, 4.0))
-    ticks = [tick for tick in (0.1, 0.3, 1, 3, 10, 30, 100) if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
-    ax.set_xticks(ticks, [formatted(tick, "g") for tick in ticks])
-    ax.minorticks_off()
-    ax.set_xlabel("LTV / CAC")
-    return ax

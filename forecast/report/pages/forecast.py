@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from forecast import words
 from forecast.columns import by_measure, unit_of
 from forecast.report import sentences
 from forecast.report.document import (
@@ -23,8 +20,9 @@ from forecast.report.document import (
     text,
     value,
 )
-from forecast.report.figures import BLUE, INK, ORANGE, house, name_rows, panels, scale_of
-from forecast.report.pages.overview import total
+from forecast.report.figures import panels
+from forecast.report.plots import plot
+from forecast.report.plots.asking import whole as total
 from forecast.tables import COUNT, RATIO, Record, records
 from forecast.words import Text, known, message
 
@@ -32,7 +30,6 @@ MOST_CHANNELS = 20  # channels in the table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
     from forecast.results import Results
 
@@ -80,9 +77,7 @@ def _bridge(made: Results) -> Part:
     alt = message(
         "Waterfall of what falls inside the horizon, by origin, and of what lands after it. {lead}", lead=lead
     )
-    drawn = partial(
-        panels, 0.6 + 0.26 * len(frame), lambda ax: plot_bridge(frame, ax, unit=cur if in_money else "")
-    )
+    drawn = partial(panels, 0.75 + 0.26 * len(frame), lambda ax: plot.bridge(made, ax=ax))
     rows = listing(records(frame), columns, strong=lambda row: row["item"] == "revenue inside the horizon")
     return Part(lead=lead, figure=Picture(drawn, alt), listings=[rows])
 
@@ -144,29 +139,3 @@ def _totals_by_channel(made: Results) -> list[dict[str, Any]]:
         mine |= {measure: row["mean"], f"{measure}_q10": row["q10"], f"{measure}_q90": row["q90"]}
     measure = "revenue" if known(total(made.forecast, "revenue").get("mean")) else "won"
     return sorted(by.values(), key=lambda row: -row.get(measure, 0.0))
-
-
-@house
-def plot_bridge(table: pd.DataFrame, ax: Axes, *, unit: Text = "") -> Axes:
-    """Draw a waterfall: parts build up to "revenue inside the horizon", later ones are hatched.
-
-    `table`: item, mean, q10, q90 (a line at the end of the bar), won_mean (drawn where no revenue is known).
-    """
-    column = "mean" if table["mean"].notna().any() else "won_mean"
-    factor, label = scale_of(table[column], unit or message("wins"))
-    at = name_rows(ax, [words.text(str(i)) for i in table["item"]], 40)
-    base, after_total = 0.0, False
-    for y, row in zip(at, table.to_dict("records"), strict=True):
-        whole = row["item"] == "revenue inside the horizon"
-        left = 0.0 if whole else base
-        look: dict[str, Any] = {"color": INK if whole else BLUE}
-        if after_total:
-            look = {"facecolor": "white", "edgecolor": BLUE, "hatch": "////"}
-        ax.barh(y, row[column] / factor, left=left / factor, height=0.55, **look)
-        if np.isfinite([row["q10"], row["q90"]]).all():
-            ends = [(left + row["q10"]) / factor, (left + row["q90"]) / factor]
-            ax.plot(ends, [y, y], color=ORANGE, linewidth=1.6, solid_capstyle="butt")
-        base, after_total = left + row[column], after_total or whole
-    ax.set_xlim(left=0)
-    ax.set_xlabel(label)
-    return ax

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from forecast import words
 from forecast.columns import unit_of
 from forecast.report import sentences
 from forecast.report.document import Listing, Page, Part, Picture, Row, listing, period, said
-from forecast.report.figures import panels, plot_fan, plot_total
-from forecast.report.pages.overview import main_measure, total
-from forecast.report.pages.scenarios import bottleneck_sentence, lever_columns, lever_name, plot_tornado
+from forecast.report.figures import panels
+from forecast.report.pages.scenarios import bottleneck_sentence, lever_columns
+from forecast.report.plots import plot
+from forecast.report.plots.asking import main_measure
+from forecast.report.plots.asking import whole as total
+from forecast.report.plots.levers import levers_of
 from forecast.tables import COUNT, CURRENCY, Record, records
 from forecast.words import Message, Text, known, message, plural, together
 
@@ -45,21 +47,16 @@ def _periods(made: Results) -> list[Part]:
     """The fan with its target, and below it every period with what it rests on."""
     study, measure = made.study, main_measure(made)
     whole, unit = total(made.forecast, measure), unit_of(measure)
-    cur = study.currency if measure == "revenue" else ""
-    aim = study.target if known(study.target) else None
     alt = message(
         "{stage:stage} by period: the past as a line, the forecast as bands of 50, 80 and 90 percent, and the "
         "80 percent band of the whole horizon, {ends}.",
         stage=measure, ends=unit.band(whole["q10"], whole["q90"]),
     )  # fmt: skip
-    each = None if aim is None else aim / len(study.horizon)
     drawn = partial(
         panels,
         2.1,
-        lambda ax: plot_fan(
-            made.history, made.forecast, ax, measure=measure, unit=cur, target=each, recent=RECENT
-        ),
-        lambda ax: plot_total(made.forecast, ax, measure=measure, unit=cur, target=aim),
+        lambda ax: plot.fan(made, recent=RECENT, ax=ax),
+        lambda ax: plot.total(made, ax=ax),
         ratios=(5, 1),
     )
     lead = together(sentences.outlook(study, made.headline), sentences.target(study, made.headline))
@@ -108,19 +105,14 @@ def _changes(made: Results) -> list[Part]:
     levers = made.levers
     inside = "revenue" if levers.valued else "won"
     unit, counted = sentences.unit_of(made.study, inside), CURRENCY if levers.valued else COUNT
-    frame = levers.sensitivity
-    frame = frame[
-        (frame["channel"] == "total") & (frame["measure"] == inside) & (frame["change"] != "+1 point")
-    ]
-    frame = frame.sort_values("mean", ascending=False, kind="stable").head(MOST_LEVERS)
-    names = [words.text(lever_name(str(r["lever"]), str(r["stage"]))) for r in records(frame)]
+    frame = levers_of(levers.sensitivity, inside).head(MOST_LEVERS)
     columns = lever_columns(unit, counted, message("Brings"))
     told = bottleneck_sentence(made, levers)
     share = 0.45
     drawn = partial(
         panels,
-        0.75 + 0.2 * len(frame),
-        lambda ax: plot_tornado(frame, ax, names=names, currency=unit),
+        0.9 + 0.2 * len(frame),
+        lambda ax: plot.tornado(made, most=MOST_LEVERS, ax=ax),
         share=share,
     )
     picture = Picture(drawn, message("What each lever brings inside the horizon. {told}", told=told))

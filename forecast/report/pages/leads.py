@@ -26,7 +26,8 @@ from forecast.report.document import (
     said,
     value,
 )
-from forecast.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, SKY, house, legend, panels, scale_of
+from forecast.report.figures import BLUE, GREY, ORANGE, PALE, SKY, house, panels, scale_of
+from forecast.report.plots import plot
 from forecast.tables import COUNT, SHARE, WHOLE, Record, records
 from forecast.words import Message, known, message, short_names, together
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from forecast.results import FlowBack, Results, Segments
 
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", GREY)
 BEST = 8  # open leads that the terminal shows
 SEGMENT_NOTE = message(
     "Rates are averages over the window; open leads count by how much of the delay they have lived through, and few "
@@ -77,8 +77,8 @@ def _segments(made: Results) -> list[Part]:
     drawn = partial(
         panels,
         2.6,
-        lambda ax: plot_segment_worth(found.worth, ax, valued=found.valued, currency=cur),
-        lambda ax: plot_segment_mix(found.mix, ax),
+        lambda ax: plot.segments(made, ax=ax),
+        lambda ax: plot.mix(made, ax=ax),
     )
     worth = Part(
         message("By {column}", column=found.column),
@@ -294,54 +294,6 @@ def threshold_sentence(told: Mapping[str, Any], currency: str) -> Message:
 
 
 # -------------------------------------------------------------------------------------------------------- figures
-
-
-@house
-def plot_segment_worth(table: pd.DataFrame, ax: Axes, *, valued: bool, currency: str = "") -> Axes:
-    """Draw the worth of a lead of each segment (P(win) where deals have no value) with its 80 % band.
-
-    `table`: segment, p_win_mean, p_win_q10, p_win_q90, worth_mean, worth_q10, worth_q90.
-    """
-    column = "worth" if valued else "p_win"
-    scale, label = scale_of(table[f"{column}_q90"], currency) if valued else (0.01, "%")
-    at = np.arange(len(table))[::-1].astype(float)
-    short = short_names([str(name) for name in table["segment"]], 20)
-    ax.hlines(at, table[f"{column}_q10"] / scale, table[f"{column}_q90"] / scale, color=SKY, linewidth=5)
-    ax.plot(table[f"{column}_mean"] / scale, at, "o", color=BLUE, markersize=4.5)
-    ax.set_yticks(at, [short[str(name)] for name in table["segment"]])
-    ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.set_xlim(left=0.0)
-    worth_of = message("worth of a lead, {unit}", unit=label)
-    ax.set_xlabel(words.text(worth_of if valued else "P(win) of a lead, %"))
-    return ax
-
-
-@house
-def plot_segment_mix(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the share of each segment by period, one above the other. `table`: period, segment, share."""
-    wide = table.pivot(index="period", columns="segment", values="share").fillna(0.0)
-    names = [str(name) for name in wide.columns]
-    short = short_names(names, 16)
-    base = np.zeros(len(wide))
-    for i, segment in enumerate(names):
-        share = 100 * wide[segment].to_numpy(dtype=float)
-        colour = COLOURS[i % len(COLOURS)]
-        ax.bar(
-            np.arange(len(wide)),
-            share,
-            bottom=base,
-            width=1.0,
-            color=colour,
-            linewidth=0,
-            label=short[segment],
-        )
-        base += share
-    step = max(1, len(wide) // 4)
-    ax.set_xticks(np.arange(len(wide))[::step], [words.period(label) for label in wide.index[::step]])
-    ax.set_ylim(0, 100)
-    ax.set_ylabel(words.text("share of leads, %"))
-    legend(ax, *ax.get_legend_handles_labels(), columns=3, wide=1.0, handle=1.0)
-    return ax
 
 
 @house

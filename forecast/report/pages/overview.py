@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from forecast.report import sentences
 from forecast.report.document import (
     Listing,
@@ -22,31 +20,17 @@ from forecast.report.document import (
     said,
     value,
 )
-from forecast.report.figures import BLUE, INK, ORANGE, SKY, area, house, legend, line, panels, scale_of
-from forecast.tables import AMOUNT, CHANGE, COUNT, CURRENCY, GAIN, Record, Unit, records
-from forecast.words import SOFT, Message, Text, known, message, period, plural, together
+from forecast.report.figures import panels
+from forecast.report.plots import plot
+from forecast.report.plots.asking import main_measure
+from forecast.report.plots.steps import ITEMS
+from forecast.tables import AMOUNT, CHANGE, COUNT, CURRENCY, GAIN, Unit, records
+from forecast.words import SOFT, Message, Text, known, message, plural, together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from matplotlib.axes import Axes
-
     from forecast.results import Results
 
 MOST_CHANNELS = 8  # channels in the table
-ITEMS: dict[str, Text] = {
-    "came": "What came then",
-    "season": "Season",
-    "traffic": "Traffic, season aside",
-    "rates": "Conversion and close rates",
-    "value": "Value of a deal",
-    "open pipeline": "Open pipeline at the start",
-    "refunds": "Refunds",
-    "recurring": "Recurring revenue",
-    "chance": "Chance, and the rest",
-    "forecast": "Expected now",
-}
 
 
 def overview_page(made: Results) -> Page:
@@ -82,19 +66,6 @@ def what_is_forecast(made: Results) -> Part:
 def what_to_do(made: Results) -> Part:
     """The recommendation."""
     return Part("What to do", lead=sentences.recommendation(made))
-
-
-def total(frame: pd.DataFrame, measure: str) -> dict[str, Any]:
-    """The row of a measure over all channels and the whole horizon, or nothing."""
-    chosen = (frame["measure"] == measure) & (frame["channel"] == "total") & (frame["period"] == "total")
-    return next(iter(records(frame[chosen])), {})
-
-
-def main_measure(made: Results) -> str:
-    """What figures show: the target's measure, or revenue, or wins where no revenue is known."""
-    if made.study.target_measure:
-        return made.study.target_measure
-    return "revenue" if known(total(made.forecast, "revenue").get("mean")) else "won"
 
 
 def _tiles(made: Results) -> list[Tile]:
@@ -136,16 +107,12 @@ def _against(made: Results) -> list[Part]:
     past = made.windows[made.windows["measure"] == measure] if len(made.windows) else made.windows
     if past.empty:
         return [Part("What is forecast", text=together(sentences.outlook(made.study, head)))]
-    unit = sentences.unit_of(made.study, measure)
-    whole = total(made.forecast, measure)
     listings = _reasons(made)
     share = 0.47 if listings else 1.0
     drawn = partial(
         panels,
         2.45,
-        lambda ax: plot_windows(
-            past, whole, ax, unit=unit, target=made.study.target, ahead=made.study.horizon
-        ),
+        lambda ax: plot.windows(made, ax=ax),
         share=share,
     )
     alt = message(
@@ -192,43 +159,6 @@ def _reasons(made: Results) -> list[Listing]:
     return [
         Listing([message("{unit}, against", unit=unit), *heads.values()], rows, "l" + "r" * n, "a" + "1" * n)
     ]
-
-
-@house
-def plot_windows(
-    past: pd.DataFrame,
-    whole: Record,
-    ax: Axes,
-    *,
-    unit: Text = "",
-    target: float | None = None,
-    ahead: Sequence[str] = (),
-) -> Axes:
-    """Draw totals of past windows as bars and the forecast beside them, with its 80 % band and the target.
-
-    `past`: first, last, value. `whole`: mean, q10, q90 of the forecast. `ahead`: periods of the horizon.
-    """
-    values = past["value"].to_numpy(float)
-    factor, label = scale_of([*values, whole["q90"], target or 0.0], unit)
-    at = np.arange(len(values))
-    ax.bar(at, values / factor, width=0.7, color=SKY)
-    ax.bar(len(values), whole["mean"] / factor, width=0.7, color=BLUE)
-    ends = [whole["q10"] / factor, whole["q90"] / factor]
-    ax.plot([len(values)] * 2, ends, color=INK, linewidth=1.6, solid_capstyle="butt")
-    labels = [*past["first"], *list(ahead[:1])]
-    step = 1 if len(labels) <= 6 else 2
-    places = list(range(len(labels) - 1, -1, -step))[::-1]
-    ax.set_xticks(places, [period(labels[i]) for i in places])
-    handles = [area(color=SKY), area(color=BLUE), line(color=INK, linewidth=1.6)]
-    names: list[Text] = [message("came"), message("expected"), "80 %"]
-    if target is not None:
-        handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=(0, (5, 3))))
-        names.append(message("target"))
-    ax.set_ylim(bottom=0)
-    ax.set_ylabel(label)
-    ax.grid(axis="y")
-    legend(ax, handles, names, columns=len(names), wide=1.0, handle=1.2)
-    return ax
 
 
 # --------------------------------------------------------------------------------------------------- the budget

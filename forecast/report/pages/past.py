@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from forecast import words
 from forecast.columns import unit_of
 from forecast.report.document import (
     Listing,
@@ -24,14 +21,14 @@ from forecast.report.document import (
     said,
     value,
 )
-from forecast.report.figures import BANDS, BLUE, GREY, INK, ORANGE, few_ticks, house, legend, panels, scale_of
+from forecast.report.figures import panels
+from forecast.report.plots import plot
+from forecast.report.plots.past import counted_in
 from forecast.study import GUESSES
 from forecast.tables import SHARE, WHOLE, Record
 from forecast.words import MISSING, Message, Name, Text, known, message, periods, plural, together
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from forecast.results import Past, Results
 
 FORECAST = "forecast"
@@ -53,8 +50,8 @@ def backtest_page(past: Past) -> Page:
     drawn = partial(
         panels,
         2.7,
-        lambda ax: plot_backtest(past.rows, ax, unit=headline_unit(past)),
-        lambda ax: plot_pit(past.own["pit"], ax),
+        lambda ax: plot.backtest(past, ax=ax),
+        lambda ax: plot.calibration(past, ax=ax),
         ratios=(5, 1.1),
     )
     many = len(past.rows)
@@ -63,7 +60,7 @@ def backtest_page(past: Past) -> Page:
     parts = [
         Part(message(title, many=many), lead=lead, figure=Picture(drawn, alt)),
         Part(
-            listings=[origin_rows(past.rows, past.measure, headline_unit(past))],
+            listings=[origin_rows(past.rows, past.measure, counted_in(past.measure, past.currency))],
             note=together(span(past), worth(past), left_out(past), sampling(past)),
         ),
         Part(message(beside, stage=past.measure), listings=[_methods(past)], note=NOTE),
@@ -74,13 +71,6 @@ def backtest_page(past: Past) -> Page:
 
 
 # ----------------------------------------------------------------------------------------------------- in sentences
-
-
-def headline_unit(past: Past) -> Message:
-    """The unit of the headline: the currency, or what is counted."""
-    if past.measure == "revenue":
-        return message("{cur}", cur=past.currency)
-    return message("wins") if past.measure == "won" else message("{measure}", measure=past.measure)
 
 
 def span(past: Past) -> Message:
@@ -307,62 +297,3 @@ def _stages(past: Past) -> Listing:
         said("of what came", lambda row: SHARE.said(best[row["measure"]].get("relative"))),
     ]
     return listing(rows, columns, strong=lambda row: row["measure"] == past.measure)
-
-
-# -------------------------------------------------------------------------------------------------------- figures
-
-
-@house
-def plot_backtest(
-    rows: Sequence[Mapping[str, Any]], ax: Axes, *, unit: Text = "", keyed: bool = True
-) -> Axes:
-    """Draw what was forecast at each origin (bands of 50, 80, 90 % and the expected value) and what came, as dots.
-
-    `rows`: of backtest.json: mean, q05 to q95, came, first, last, inside80. A dot outside its 80 % band is orange.
-    keyed: with a legend.
-    """
-    at = np.arange(len(rows), dtype=float)
-    factor, label = scale_of([[r["q95"], r["came"]] for r in rows], unit)
-    handles = []
-    for low, high, colour in BANDS:
-        bottom = np.array([r[low] for r in rows]) / factor
-        height = np.array([r[high] for r in rows]) / factor - bottom
-        handles.append(ax.bar(at, height, bottom=bottom, width=0.62, color=colour, linewidth=0))
-    middle = np.array([r["mean"] for r in rows]) / factor
-    lines = ax.hlines(middle, at - 0.31, at + 0.31, color=BLUE, linewidth=1.4)
-    came = np.array([r["came"] for r in rows]) / factor
-    inside = np.array([bool(r["inside80"]) for r in rows])
-    dots = [
-        ax.plot(at[m], came[m], "o", color=c, markersize=4.5)[0]
-        for m, c in ((inside, INK), (~inside, ORANGE))
-    ]
-    names = [
-        words.period(r["first"])
-        if r["first"] == r["last"]
-        else words.text(message("{first:period} to {last:period}", **r)).replace(" ", "\n", 1)
-        for r in rows
-    ]
-    step = max(1, -(-len(rows) // 8))
-    shown = at[::-1][::step][::-1]
-    ax.set_xticks(shown, [names[int(i)] for i in shown], fontsize=6.5)
-    ax.set_ylim(bottom=0)
-    ax.set_ylabel(label)
-    ax.grid(axis="y")
-    labels: list[Text] = [message("expected"), "50 %", "80 %", "90 %", "what came", "outside 80 %"]
-    if keyed:
-        legend(ax, [lines, *handles[::-1], *dots], labels, columns=6, wide=1.0, handle=1.2)
-    return ax
-
-
-@house
-def plot_pit(counts: Sequence[int], ax: Axes) -> Axes:
-    """Draw how many outcomes fell into each equal part of their forecasts; even bars where bands are right."""
-    edges = np.linspace(0, 1, len(counts) + 1)
-    ax.bar(edges[:-1], counts, width=1 / len(counts), align="edge", color=BLUE, edgecolor="white")
-    ax.axhline(sum(counts) / len(counts), color=GREY, linestyle=(0, (5, 3)), linewidth=0.8)
-    ax.set_xlim(0, 1)
-    ax.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-    few_ticks(ax.yaxis, 4, integer=True)
-    ax.set_xlabel(words.text("forecast below what came"))
-    ax.set_ylabel(words.text(message("outcomes")))
-    return ax

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from forecast import words
 from forecast.report.document import (
     Listing,
     Over,
@@ -26,40 +23,20 @@ from forecast.report.document import (
     text,
     value,
 )
-from forecast.report.figures import BLUE, GREY, INK, ORANGE, SKY, house, panels, scale_of
+from forecast.report.figures import panels
+from forecast.report.plots import plot
+from forecast.report.plots.levers import doubts_of, levers_of
+from forecast.report.sentences import LEVERS, lever_name, source_name
 from forecast.tables import CHANCE, COUNT, CURRENCY, GAIN, RATIO, SHARE, Record, Unit, records
-from forecast.words import Message, Text, clean, known, message, plural, short_names, together
+from forecast.words import Message, Text, known, message, plural, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
     from forecast.results import Levers, Results
 
 Cells = Mapping[str, Record]  # by measure
 
-RATES = {
-    "leads": message("conversion"),
-    "qualified": message("qualification"),
-    "won": message("close rate"),
-}
-LEVERS = {
-    "traffic": message("traffic"),
-    "value": message("deal value"),
-    "capacity": message("room of sales"),
-    "budget": message("budget"),
-    "best budget": message("best budget"),
-}
-SOURCES = {
-    "traffic": message("traffic"),
-    "deal value": message("deal value"),
-    "refunds": message("refunds"),
-    "recurring revenue": message("recurring revenue"),
-    "delay": message("delay"),
-    "open pipeline": message("open pipeline"),
-    "chance: open pipeline": message("chance: open pipeline"),
-    "chance: new units": message("chance: new units"),
-}
 CHANGES = {
     "+10 %": message("+10~%"),
     "-10 %": message("-10~%"),
@@ -96,21 +73,6 @@ def compared_page(made: Results) -> Page:
     return Page(parts=[*_scenarios(made), Part(verdict=made.verdict)])
 
 
-def lever_name(lever: str, stage: str) -> Message:
-    """A lever in words."""
-    if lever in LEVERS:
-        return LEVERS[lever]
-    if lever == "rate":
-        return RATES.get(stage) or message("rate into {stage:stage}", stage=stage)
-    return message("delay into {stage:stage}", stage=stage)
-
-
-def source_name(source: str) -> Text:
-    """A source of variance in words."""
-    kind, _, stage = source.partition(": ")
-    return lever_name(kind, stage) if kind == "rate" else SOURCES.get(source, source)
-
-
 # ------------------------------------------------------------------------------------------------- sensitivity
 
 
@@ -118,19 +80,14 @@ def _levers(made: Results, levers: Levers) -> list[Part]:
     inside, eventual = ("revenue", "revenue_eventual") if levers.valued else ("won", "won_eventual")
     unit = unit_word(made.study.currency if levers.valued else None)
     total = levers.sensitivity[levers.sensitivity["channel"] == "total"]
-    now = total[(total["measure"] == inside) & (total["change"] != "+1 point")]
-    now = now.sort_values("mean", ascending=False, kind="stable")
-    doubts = levers.variance[~levers.variance["source"].isin(("total", "forecast"))]
-    doubts = doubts.sort_values("share", ascending=False, kind="stable")
+    now, doubts = levers_of(levers.sensitivity, inside), doubts_of(levers.variance)
     lead, told = bottleneck_sentence(made, levers), variance_sentence(doubts)
 
-    names = [clean(words.text(lever_name(str(r["lever"]), str(r["stage"])))) for r in records(now)]
-    sources = [clean(words.text(source_name(str(source)))) for source in doubts["source"]]
     drawn = partial(
         panels,
-        0.9 + 0.22 * max(len(now), len(doubts)),
-        lambda ax: plot_tornado(now, ax, names=names, currency=unit),
-        lambda ax: plot_parts(doubts, ax, names=sources),
+        1.05 + 0.22 * max(len(now), len(doubts)),
+        lambda ax: plot.tornado(made, ax=ax),
+        lambda ax: plot.variance(made, ax=ax),
     )
     alt = message(
         "Left: what each lever brings inside the horizon. Right: variance of the forecast by source. {lead} {told}",
@@ -237,11 +194,7 @@ def _scenarios(made: Results) -> list[Part]:
     short, unit = short_names(ordered), unit_word(made.study.currency)
     lead = scenario_sentence(ordered, short, unit)
 
-    frame = made.levers.scenarios.query("measure == 'contribution'").set_index("scenario").loc[list(ordered)]
-    names = [short[each] for each in ordered]
-    drawn = partial(
-        panels, 0.8 + 0.26 * len(frame), lambda ax: plot_scenarios(frame, ax, names=names, currency=unit)
-    )
+    drawn = partial(panels, 0.95 + 0.26 * len(ordered), lambda ax: plot.scenarios(made, ax=ax))
     alt = "Contribution of each scenario more than without it, with 80 percent bands. {lead}"
     return [
         Part(
@@ -391,56 +344,3 @@ def _ways(ways: Sequence[Record], currency: str) -> Listing:
         said("Probability", likely, width="2"),
     ]
     return listing(ways, columns)
-
-
-# -------------------------------------------------------------------------------------------------------- figures
-
-
-@house
-def plot_tornado(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: Text = "") -> Axes:
-    """Draw what each lever brings inside the horizon as bars with 80 % bands, the largest on top.
-
-    `table`: mean, q10, q90, a row per name, in the order of `names`.
-    """
-    factor, label = scale_of(table[["mean", "q90"]].to_numpy(float), currency)
-    mean, low, high = (table[column].to_numpy(float) / factor for column in ("mean", "q10", "q90"))
-    return _bars(
-        ax, mean, low, high, names, BLUE, words.text(message("more inside the horizon, {unit}", unit=label))
-    )
-
-
-@house
-def plot_parts(table: pd.DataFrame, ax: Axes, *, names: Sequence[str]) -> Axes:
-    """Draw the share of the variance by source, in percent, with one Monte Carlo error to both sides."""
-    colours = [ORANGE if str(source).startswith("chance") else BLUE for source in table["source"]]
-    share, error = 100 * table["share"].to_numpy(float), 100 * table["error"].to_numpy(float)
-    return _bars(
-        ax, share, share - error, share + error, names, colours, words.text("share of the variance, %")
-    )
-
-
-def _bars(
-    ax: Axes, values: Any, low: Any, high: Any, names: Sequence[str], colour: str | list[str], label: str
-) -> Axes:
-    """Bars from zero with a line from low to high, the first on top."""
-    at = np.arange(len(values))[::-1]
-    ax.barh(at, values, height=0.6, color=colour)
-    ax.hlines(at, low, high, color=INK, linewidth=1.2)
-    ax.axvline(0.0, color=GREY, linewidth=0.6)
-    ax.set_yticks(at, list(names))
-    ax.set_xlabel(label)
-    return ax
-
-
-@house
-def plot_scenarios(table: pd.DataFrame, ax: Axes, *, names: Sequence[str], currency: Text = "") -> Axes:
-    """Draw the contribution of each scenario with its 80 % band; `table`: mean, q10, q90, a row per name."""
-    factor, label = scale_of(table[["q10", "mean", "q90"]].abs().to_numpy(float), currency)
-    at = np.arange(len(table))[::-1]
-    ax.hlines(at, table["q10"] / factor, table["q90"] / factor, color=SKY, linewidth=6)
-    ax.plot(table["mean"] / factor, at, "o", color=BLUE, markersize=5)
-    ax.axvline(0.0, color=GREY, linewidth=0.8)
-    ax.set_yticks(at, list(names))
-    ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.set_xlabel(words.text(message("contribution more than without, in the end, {unit}", unit=label)))
-    return ax

@@ -19,8 +19,9 @@ from forecast import words
 from forecast.columns import by_measure, origins
 from forecast.report.document import Page, Part, Picture, Report, Tile, checklist, listing, said
 from forecast.report.figures import panels
-from forecast.report.pages.past import inside_of, plot_backtest
+from forecast.report.pages.past import inside_of
 from forecast.report.pages.standing_tables import (
+    ENDS,
     attribution,
     by_channel,
     channels,
@@ -28,7 +29,6 @@ from forecast.report.pages.standing_tables import (
     measures,
     periods,
     periods_of,
-    plot_waterfall,
     sheets,
     spend_listings,
     still_to_come,
@@ -62,6 +62,8 @@ from forecast.report.pages.standing_words import (
     unit_word,
     will_move,
 )
+from forecast.report.plots.past import plot_backtest
+from forecast.report.plots.steps import plot_steps
 from forecast.tables import Table
 from forecast.words import MISSING, known, message, short_names, together
 
@@ -199,10 +201,11 @@ def _where(told: Told) -> Page | None:
         return None
     measure = str(told["measure"])
     rows = waterfall(told, measure)
+    names = [words.text(ENDS.get(row["item"], row["item"])) for row in rows]
     unit = unit_word(measure, told["currency"])
     lead = largest(told, measure)
     alt = message("Waterfall from plan to actual, by block. {lead}", lead=lead)
-    drawn = partial(panels, 0.55 + 0.2 * len(rows), lambda ax: plot_waterfall(rows, ax, unit=unit))
+    drawn = partial(panels, 0.55 + 0.2 * len(rows), lambda ax: plot_steps(rows, ax, names=names, unit=unit))
     about = message(
         "Each block is known twice, as planned and as it came; its share is what swapping it changes, whatever the "
         "order. Chance is what is left. The shares add up to actual less plan."

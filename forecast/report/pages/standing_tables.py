@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from forecast import words
 from forecast.columns import SCORED, by_measure
 from forecast.report.document import Listing, Shown, band, listing, named, period, said, text
-from forecast.report.figures import GREEN, INK, ORANGE, house, name_rows, scale_of
 from forecast.report.pages.past import inside_of, origin_rows
 from forecast.report.pages.standing_words import (
     Told,
@@ -28,7 +25,7 @@ from forecast.tables import CHANCE, Record, Table
 from forecast.words import MISSING, Message, Name, Text, known, message, together
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 MOST_CHANNELS = 12  # of the blocks by channel on paper; the workbook has all
 SPENT = {
@@ -297,27 +294,3 @@ def sheets(told: Told, *names: str) -> list[Table]:
 def _frame(name: str, rows: Sequence[Record]) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows), columns=[column.name for column in SCORED[name][1]])
     return frame.dropna(axis=1, how="all") if len(frame) else frame
-
-
-@house
-def plot_waterfall(rows: Sequence[Record], ax: Axes, *, unit: Text = "") -> Axes:
-    """Draw the way from plan to actual: bars from where the one before ended, up in green, down in orange.
-
-    `rows`: of `waterfall`. The axis begins near the lowest bar where all changes are small beside the whole.
-    """
-    factor, label = scale_of([r["start"] + r["amount"] for r in rows], unit)
-    at = name_rows(ax, [words.text(ENDS.get(r["item"], r["item"])) for r in rows], 40)
-    ends = np.array([[r["start"], r["start"] + r["amount"]] for r in rows if not r["whole"]]).ravel()
-    ends = np.append(ends, [r["amount"] for r in rows if r["whole"]]) / factor
-    low, high = float(ends.min()), float(ends.max())
-    left = max(low - 0.6 * (high - low), 0.0) if high - low < 0.4 * high else min(low, 0.0)
-    for y, row in zip(at, rows, strict=True):
-        start, size = row["start"] / factor, row["amount"] / factor
-        colour = INK if row["whole"] else GREEN if size >= 0 else ORANGE
-        ax.barh(y, size, left=start, height=0.55, color=colour)
-        end = start + size
-        if row is not rows[-1]:
-            ax.plot([end, end], [y + 0.28, y - 1 - 0.28], color=INK, linewidth=0.5)
-    ax.set_xlim(left, high + 0.06 * max(high - left, 1e-9))
-    ax.set_xlabel(label)
-    return ax
