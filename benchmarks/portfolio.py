@@ -8,9 +8,9 @@
 Bands: groups of five made companies whose traffic shares a shock of each month, by family: nothing shared, independent
 shocks (log sd 0.25), a walk (log sd 0.06 a month). Each company is previewed from 36 months of its own counts; three
 months ahead their total is compared with what came. Told, by family and by how the units' futures are put side by side
-(independent, assumed, learnt from the pasts): how often the central 80 % band held the total with its standard error, its
-width over the mean, CRPS over the mean, and the correlation that was learnt. The errors of companies beside each other
-give the correlation that should have been: "true".
+(independent, assumed, learnt from the pasts): how often the central 80 % band held the total with its standard error,
+its width over the mean, CRPS over the mean, and the correlation that was learnt. The misses of companies beside each
+other give the correlation that should have been: "true".
 
 --speed: the command itself on so many made companies, by executor: wall and CPU seconds, and whether the units' files
 are the same bytes.
@@ -47,6 +47,7 @@ MONTHS, HORIZON, UNITS = 36, 3, 5
 FAMILIES = ("nothing shared", "shocks of the months", "a walk")
 SHOCK, STEP = 0.25, 0.06  # log sd of a month's shock, and of a month's step
 WAYS = ("independent", "assumed", "learnt")
+FIXED = {"independent": 0.0, "assumed": ASSUMED}
 
 
 def shared_path(family: str, rng: np.random.Generator) -> tuple[float, ...]:
@@ -78,7 +79,7 @@ def one_group(job: tuple[int, int]) -> dict[str, Any]:
             half = 0.5 * float(np.nansum(y) / np.nansum(history.came("won")))
             series.append(residuals(y, half, season_of(history.periods, history.period), history.period))
     found = learnt(series, "month")
-    ways = {"independent": 0.0, "assumed": ASSUMED, "learnt": found.value}
+    ways = FIXED | {"learnt": found.value}
     result: dict[str, Any] = {
         "family": family, "came": sum(came), "learnt": found.value, "raw": found.raw, "se": found.error,
         "misses": [c / t.mean() - 1 for c, t in zip(came, totals, strict=True)],
@@ -117,7 +118,7 @@ def table(records: list[dict[str, Any]]) -> pd.DataFrame:
                     "80 %": f"{share:.0%} ± {np.sqrt(share * (1 - share) / len(own)):.0%}",
                     "width/mean": np.mean([(m["q90"] - m["q10"]) / m["mean"] for m, _ in made]),
                     "CRPS/mean": np.mean([m["crps"] / m["mean"] for m, _ in made]),
-                    "correlation": {"independent": 0.0, "assumed": ASSUMED}.get(way, np.mean([r["learnt"] for r in own])),
+                    "correlation": np.mean([r["learnt"] for r in own]) if way == "learnt" else FIXED[way],
                     "raw": np.mean([r["raw"] for r in own]), "s.e.": np.mean([r["se"] for r in own]),
                     "sd of raw": np.std([r["raw"] for r in own], ddof=1) if len(own) > 1 else np.nan,
                     "true": true_correlation(own), "units' 80 %": np.mean([r["inside"] for r in own]),

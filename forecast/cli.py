@@ -482,10 +482,10 @@ def run(studies: tuple[Path, ...], go_on: bool, json: bool, group: dict[str, Any
     Where the verdict is FAIL the outputs are written with FAIL on every page, and the exit code is 4. If it was the fit
     that failed, the numbers are those of --preview; --go-on keeps those of the fit, and ends with 0.
 
-    Several studies (models/*.toml) are run side by side, each as it is alone, into reports/NAME/ or DIR/NAME/; what they
-    add up to stands in group.pdf, group.xlsx, group.csv and group.json above these folders. One that fails is named and
-    does not stop the rest. Started again, the command takes what is finished as it is. The exit code is the worst of the
-    studies': the lowest above 0.
+    Several studies (models/*.toml) are run side by side, each as it is alone, into reports/NAME/ or DIR/NAME/; what
+    they add up to stands in group.pdf, group.xlsx, group.csv and group.json above these folders. One that fails is
+    named and does not stop the rest. Started again, the command takes what is finished as it is. The exit code is the
+    worst of the studies': the lowest above 0.
     """
     if len(studies) > 1:
         _run_group(studies, group, go_on=go_on, json=json, **options)

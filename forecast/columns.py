@@ -324,7 +324,10 @@ GROUPED: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "totals": ("Total", _columns(Column("period", PERIOD, sums=TOTAL), "measure", (by_measure, f"mean sd {EVERY}"))),
-    "bands": ("Correlation", _columns((RATIO, "correlation"), (YES_NO, "used"), "measure", (by_measure, "mean sd q10 q90"))),
+    "bands": (
+        "Correlation",
+        _columns((RATIO, "correlation"), (YES_NO, "used"), "measure", (by_measure, "mean sd q10 q90")),
+    ),
     "pairs": ("Pairs", _columns("unit other", (RATIO, "correlation"), (WHOLE, "periods"))),
     "failed": ("Left out", _columns("name", (WHOLE, "exit_code"), "error")),
 }  # fmt: skip

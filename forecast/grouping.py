@@ -3,8 +3,8 @@
     unit_record    what of a run the group needs, ready for JSON: numbers, checks, its past, and its futures by period
     grouped        all that is told of a group (group.json)
 
-A unit is a run: a country, a product. Money of another currency is turned by a rate, of the unit's money in the group's.
-Of horizons that differ the total takes the periods that all of them have.
+A unit is a run: a country, a product. Money of another currency is turned by a rate: what one of the unit's is worth in
+the group's. Of horizons that differ the total takes the periods that all of them have.
 """
 
 from __future__ import annotations
@@ -171,21 +171,21 @@ def _common(records: Sequence[Record]) -> list[str]:
     kind = records[0]["period"]
     for other in records:
         if other["period"] != kind:
-            said = "{name} counts by {came:word}, and {first} by {kind:word}: a group has periods of one kind"
             raise DataError(
-                message(said, name=other["name"], came=other["period"], first=records[0]["name"], kind=kind)
-            )
+                message(
+                    "{name} counts by {came:word}, and {first} by {kind:word}: a group has periods of one kind",
+                    name=other["name"], came=other["period"], first=records[0]["name"], kind=kind,
+                )
+            )  # fmt: skip
     shared = [label for label in records[0]["horizon"] if all(label in r["horizon"] for r in records)]
     if not shared:
-        spans = [
-            message("{name} {first} to {last}", name=r["name"], first=r["horizon"][0], last=r["horizon"][-1])
-            for r in records
-        ]
-        said = (
-            "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
-            "period (history.through), or leave some out; the units' own runs are written"
+        raise DataError(
+            message(
+                "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
+                "period (history.through), or leave some out; the units' own runs are written",
+                spans=[f"{r['name']} {r['horizon'][0]} to {r['horizon'][-1]}" for r in records],
+            )
         )
-        raise DataError(message(said, spans=spans))
     return shared
 
 
@@ -294,6 +294,11 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     return Verdict(status, said, checks)
 
 
+def _turned(x: float | None, measure: str, factor: float) -> float | None:
+    """A number of a unit in the group's currency; wins are wins."""
+    return None if x is None else x * (factor if measure == "revenue" else 1.0)
+
+
 def _unit(record: Record, factor: float, lead: str) -> dict[str, Any]:
     """The row of a unit, money in the group's currency."""
     head = record["headline"]
@@ -305,8 +310,7 @@ def _unit(record: Record, factor: float, lead: str) -> dict[str, Any]:
     return {
         "unit": record["name"],
         "measure": lead,
-        **{end: None if head[f"{lead}_{end}"] is None else head[f"{lead}_{end}"] * (factor if lead == "revenue" else 1.0)
-           for end in ("mean", "q10", "q90")},
+        **{end: _turned(head[f"{lead}_{end}"], lead, factor) for end in ("mean", "q10", "q90")},
         "won_mean": head["won_mean"],
         "target": aim,
         "target_measure": None if target is None else target["measure"],

@@ -88,8 +88,8 @@ def pool(workers: int) -> Iterator[Executor]:
 class _Apart(Executor):
     """An executor of Dask whose jobs do not know that they are its tasks.
 
-    In a thread of a task xarray asks the scheduler for its locks, which it does not find, and Dask's profiler holds on to
-    the frames that it samples, so that files of HDF5 are laid out as chance has it. A job has a thread of its own.
+    In a thread of a task xarray asks the scheduler for its locks, which it does not find, and Dask's profiler holds on
+    to the frames that it samples, so that files of HDF5 are laid out as chance has it. A job has a thread of its own.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -107,7 +107,7 @@ def _apart(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 @contextmanager
 def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
-    """An executor of Dask: of the scheduler at an address ("tcp://host:8786"), else of `workers` processes started here.
+    """An executor of Dask: of the scheduler at an address (tcp://host:8786), else of `workers` processes of its own.
 
     A job whose worker dies goes to another one. Raises UsageError without `distributed`, where nothing answers at the
     address within `ANSWERS` seconds, and where a worker has another version of the package or more than one thread.
@@ -152,8 +152,8 @@ def _check_workers(client: Any, scheduler: str) -> None:
         )
     if many := [worker for worker, n in client.nthreads().items() if n > 1]:
         raise UsageError(
-            f"--scheduler {scheduler}: the worker {many[0]} has several threads, and jobs need a process each: start it "
-            f"with `dask worker {scheduler} --nthreads 1`"
+            f"--scheduler {scheduler}: the worker {many[0]} has several threads, and a job needs a process: start "
+            f"it with `dask worker {scheduler} --nthreads 1`"
         )
     for worker, version in found.items():
         if version != __version__:
@@ -234,9 +234,9 @@ def run_jobs(
     """`function(argument)` for each job (key -> argument); the records by key, in the order of `jobs`.
 
     With `results`, every record is appended to that file (JSON lines, the settings first) as soon as it is there, and
-    keys that it holds already are not run again. A job that raises becomes a record {"error": "..."}: it is returned,
-    not written, so that the next call tries it again; `failed` makes another record of it. `done` is called with every new record. Lines carry a checksum;
-    records that are read again must have the `shape` (`saved.amiss`).
+    keys that it holds already are not run again. A job that raises becomes a record {"error": "..."}, or what `failed`
+    makes of its error: it is returned, not written, so that the next call tries it again. `done` is called with every
+    new record. Lines carry a checksum; records that are read again must have the `shape` (`saved.amiss`).
 
     Raises DataError for a results file of other settings or that was damaged, UsageError where it cannot be written.
     """

@@ -44,7 +44,7 @@ EXECUTORS = ("inline", "processes", "dask")
 
 @dataclass(frozen=True)
 class Unit:
-    """A run that is asked for: the study as it was named, the folder of its outputs, and the options of `workflow.run`."""
+    """A run that is asked for: the study as it was named, the folder of its outputs, the options of `workflow.run`."""
 
     study: Path
     folder: Path
@@ -81,8 +81,8 @@ def run_group(
     """Run every study, each into its own folder below `out` (reports/), and write the group's report there.
 
     executor: one of `EXECUTORS`; scheduler: the address of one of Dask; workers: processes (default: one a core).
-    correlation: of the units' futures, in place of what their pasts teach. rates: by currency what one of it is worth in
-    the group's. options: of `workflow.run`.
+    correlation: of the units' futures, in place of what their pasts teach. rates: by currency what one of it is worth
+    in the group's. options: of `workflow.run`.
 
     Raises UsageError or StudyError before anything runs: studies of one name, currencies without rates, periods of two
     kinds; ForecastError with the worst exit code where every unit failed. `summary["exit_code"]` is the worst of the
@@ -99,7 +99,41 @@ def run_group(
     )
     away = Path.absolute if scheduler is not None else Path  # workers of elsewhere stand in other folders
     units = {name: Unit(away(names[name]), away(place / name), options) for name in loaded}
-    lines = place / LINES
+    good, more = _ran(units, loaded, asked, place / LINES, teller, executor, scheduler, workers)
+    failed += more
+    go_on = bool(options.get("go_on"))
+    codes = [each["exit_code"] for each in failed]
+    codes += [4 for record in good if record["status"] == FAIL and not go_on]
+    code = min(codes, default=0)
+    if not good:
+        raise _all_failed(failed, code)
+    teller.step("adding up")
+    found = grouped(
+        good,
+        failed,
+        currency=currency,
+        rates=rates or {},
+        correlation=correlation,
+        seed=DEFAULT_SEED if options.get("seed") is None else options["seed"],
+    )
+    spoken = _spoken(loaded, good)
+    form = csv_form(options.get("csv_locale"))
+    inputs = [path for study in loaded.values() for path in study.inputs]
+    write_group(place, found, inputs=inputs, kinds=kinds, form=form, spoken=spoken)
+    return Done({**found, "exit_code": code}, place, found, spoken)
+
+
+def _ran(
+    units: Mapping[str, Unit],
+    loaded: Mapping[str, Study],
+    asked: Mapping[str, Any],
+    lines: Path,
+    teller: Progress,
+    executor: str,
+    scheduler: str | None,
+    workers: int | None,
+) -> tuple[list[Record], list[Record]]:
+    """The records of the units, those that are finished as they are, and what failed; `lines` then holds the former."""
     known = finished(lines, SETTINGS, SHAPE)
     keys = {name: _key(unit, loaded[name], asked, known) for name, unit in units.items()}
     left = [name for name, key in keys.items() if key not in known]
@@ -128,34 +162,15 @@ def run_group(
             failed=_failure,
         )
     good = {key: record for key, record in records.items() if "error" not in record}
-    failed += [{"name": _name(k), **record} for k, record in records.items() if "error" in record]
+    failed = [{"name": _name(k), **record} for k, record in records.items() if "error" in record]
     if good or known:
         saved_lines(lines, good, SETTINGS)
-    go_on = bool(options.get("go_on"))
-    codes = [each["exit_code"] for each in failed]
-    codes += [4 for record in good.values() if record["status"] == FAIL and not go_on]
-    code = min(codes, default=0)
-    if not good:
-        raise _all_failed(failed, code)
-    teller.step("adding up")
-    found = grouped(
-        list(good.values()),
-        failed,
-        currency=currency,
-        rates=rates or {},
-        correlation=correlation,
-        seed=DEFAULT_SEED if options.get("seed") is None else options["seed"],
-    )
-    spoken = _spoken(loaded, good)
-    form = csv_form(options.get("csv_locale"))
-    inputs = [path for study in loaded.values() for path in study.inputs]
-    write_group(place, found, inputs=inputs, kinds=kinds, form=form, spoken=spoken)
-    return Done({**found, "exit_code": code}, place, found, spoken)
+    return list(good.values()), failed
 
 
-def _spoken(loaded: Mapping[str, Study], good: Mapping[str, Record]) -> tuple[str, str]:
+def _spoken(loaded: Mapping[str, Study], good: Sequence[Record]) -> tuple[str, str]:
     """Language and locale of the first unit that is in the group."""
-    first = loaded[next(iter(good.values()))["name"]]
+    first = loaded[good[0]["name"]]
     return first.language, first.locale
 
 
@@ -225,8 +240,8 @@ def _currency(loaded: Mapping[str, Study], rates: Mapping[str, float]) -> str:
         raise UsageError("--rate: every currency of the studies has a rate: the one of the group takes none")
     first, *others = own
     said = (
-        "the studies are in different currencies ({units:list}): give a rate for all but the group's, what one unit of it "
-        "is worth there: {options}"
+        "the studies are in different currencies ({units:list}): give a rate for all but the group's, what one unit of "
+        "it is worth there: {options}"
     )
     units = [message("{name} in {code}", name=used[code], code=code) for code in own]
     options = " ".join(f"--rate {code}=..." for code in others)

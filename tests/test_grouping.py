@@ -40,7 +40,8 @@ def record(name: str, seed: int, **given: Any) -> dict[str, Any]:
     made = {
         "name": name, "run_id": f"{seed:064d}", "currency": "EUR", "period": "month", "as_of": "2026-06",
         "horizon": list(labels), "target": {"measure": "revenue", "amount": 200_000.0}, "status": PASS, "checks": [],
-        "headline": head | {"p_target": 0.9, "gain_mean": 1000.0, "gain_q10": 0.0, "gain_q90": 2000.0, "material": True},
+        "headline": head
+        | {"p_target": 0.9, "gain_mean": 1000.0, "gain_q10": 0.0, "gain_q90": 2000.0, "material": True},
         "moved": 5000.0, "draws": {"revenue": _packed(revenue), "won": _packed(won)},
         "past": {"periods": months, "revenue": list(map(float, past)), "won": [20.0] * 36}, "seconds": 1.0,
     }  # fmt: skip

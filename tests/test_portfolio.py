@@ -287,20 +287,20 @@ def wait_for(there: Any, process: subprocess.Popen[Any] | None = None, seconds: 
 @pytest.mark.skipif(os.name == "nt", reason="workers are killed by POSIX means")
 def test_a_worker_that_is_killed_loses_nothing(home: Path, tmp_path: Path) -> None:
     """A process of a LocalCluster dies in the middle of its unit: another one makes that unit, with the same bytes."""
-    from distributed import Client, LocalCluster
+    from distributed import LocalCluster
 
     from forecast.jobs import cluster
 
-    studies = [home / f"{name}.toml" for name in NAMES]
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local:
-        with Client(local) as client:
-            first = portfolio.Unit(studies[0], tmp_path / "out" / "fi", asked())
-            with cluster(local.scheduler_address, 2) as executor:
-                waiting = [executor.submit(killed_once, first, str(tmp_path / "killed"))]
-                second = portfolio.Unit(studies[1], tmp_path / "out" / "se", asked())
-                waiting.append(executor.submit(portfolio.one_unit, second))
-                records = [future.result(timeout=240) for future in waiting]
-            assert client.status == "running"
+    local = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
+    with local, cluster(local.scheduler_address, 2) as executor:
+        jobs = [(killed_once, "fi", str(tmp_path / "killed")), (portfolio.one_unit, "se")]
+        waiting = [
+            executor.submit(
+                job, portfolio.Unit(home / f"{name}.toml", tmp_path / "out" / name, asked()), *more
+            )
+            for job, name, *more in jobs
+        ]
+        records = [future.result(timeout=240) for future in waiting]
     assert [r["name"] for r in records] == list(NAMES)
     assert int((tmp_path / "killed").read_text(encoding="utf-8")) > 0  # one was
     assert units(tmp_path / "out") == units(home / "alone")

@@ -114,8 +114,8 @@ class World:
     loss_cv, loss_dated: time until a lead is given up, and the share of losses that somebody dates;
     traffic_shock: sd of a month's shock to traffic common to the channels, log scale, of mean one; changes: what
     moves, see `Change`; shared: log shocks to traffic that other companies have too, a month each from the first period
-    on, into the future (the months after them have none; `coming` knows nothing of them). Raises ValueError for an unknown family, channels that share a name, or a parameter out
-    of its range.
+    on into the future (none after them; `coming` knows nothing of them). Raises ValueError for an unknown family,
+    channels that share a name, or a parameter out of its range.
     """
 
     channels: tuple[Channel, ...]

@@ -2,9 +2,9 @@ from .document import Page as Page
 from .figures import figure_svg as figure_svg
 from .files import write_csv as write_csv
 from .files import write_outputs as write_outputs
-from .group_files import GROUP_FILES as GROUP_FILES
-from .group_files import group_files as group_files
-from .group_files import write_group as write_group
+from .grouped import GROUP_FILES as GROUP_FILES
+from .grouped import group_files as group_files
+from .grouped import write_group as write_group
 from .pages.budget import split_page as split_page
 from .pages.economics import by_hand_page as by_hand_page
 from .pages.evidence import audit_page as audit_page

@@ -33,13 +33,15 @@ from forecast.report.document import (
     text,
     value,
 )
-from forecast.report.figures import panels, plot_fan, plot_total
+from forecast.report.figures import panels
+from forecast.report.plots.coming import plot_fan, plot_total
 from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Table
 from forecast.words import MISSING, Message, Name, Text, horizon_words, known, message, together
 
 Told = Mapping[str, Any]
 MOST_UNITS = 30  # on paper and terminal; the workbook has all
 MOST_PAIRS = 10
+MOST_PAST = 36  # periods of the past in the figure
 NOTE = message(
     "Expected values add up, bands do not. Look at: what did not pass in the unit's own run. Move: how much money the "
     "unit's recommendation takes from one channel to another, over the horizon."
@@ -164,14 +166,14 @@ def rests_on(told: Told) -> Text:
         )
     if found["how"] == "assumed":
         return message(
-            "The correlation of the units' totals is assumed: {r:given}. Fewer than two units have two years of periods "
-            "in common, from which it could be learnt.",
+            "The correlation of the units' totals is assumed: {r:given}. Fewer than two units have two years of "
+            "periods in common, from which it could be learnt.",
             r=found["value"],
         )
     return message(
-        "The correlation of the units' totals is {r:number.2}, learnt from {n:whole} units over {periods:whole} periods: "
-        "what trend and season leave of their outcomes correlates by {raw:number.2} on average (standard error "
-        "{error:number.2}). The data weigh {weight:.0%}, the assumption of {assumed:given} the rest.",
+        "The correlation of the units' totals is {r:number.2}, learnt from {n:whole} units over {periods:whole} "
+        "periods: what trend and season leave of their outcomes correlates by {raw:number.2} on average (standard "
+        "error {error:number.2}). The data weigh {weight:.0%}, the assumption of {assumed:given} the rest.",
         r=found["value"], n=found["units"], periods=found["periods"], raw=found["raw"], error=found["error"],
         weight=found["weight"], assumed=found["assumed"],
     )  # fmt: skip
@@ -244,11 +246,12 @@ def _pairs(told: Told) -> list[Part]:
     if len(rows) < 2:
         return []
     columns = [
-        name("unit", "Unit"), name("other", "and"), value("correlation", "Correlation", RATIO), value("periods", "Periods", WHOLE),
+        name("unit", "Unit"), name("other", "and"), value("correlation", "Correlation", RATIO),
+        value("periods", "Periods", WHOLE),
     ]  # fmt: skip
     note = message(
-        "Of what trend and season leave, unit by unit, the strongest pairs. So few periods tell little of a single pair: "
-        "the total takes the one correlation that all have in common."
+        "Of what trend and season leave, unit by unit, the strongest pairs. So few periods tell little of a single "
+        "pair, so the total takes the one correlation that all have in common."
     )
     return [Part("Pair by pair", listings=[listing(rows, columns)], note=note)]
 
@@ -291,16 +294,16 @@ def _tiles(told: Told) -> list[Tile]:
 def _figure(told: Told) -> Picture:
     """The past of the sum and its forecast."""
     measure = told["measure"]
-    past = pd.DataFrame(told["history"], columns=["period", "measure", "value"])
-    table = pd.DataFrame(told["totals"])
+    past = pd.DataFrame(told["history"], columns=["period", "measure", "value"]).tail(MOST_PAST)
+    *rows, whole = [row for row in told["totals"] if row["measure"] == measure]
     target = told["target"]
     aim = target["amount"] if target is not None and target["measure"] == measure else None
     unit: Text = message("wins") if measure == "won" else str(told["currency"])
     drawn = partial(
         panels,
         2.3,
-        lambda ax: plot_fan(past, table, ax, measure=measure, unit=unit),
-        lambda ax: plot_total(table, ax, measure=measure, unit=unit, target=aim),
+        lambda ax: plot_fan(past, pd.DataFrame(rows), ax, unit=unit, kind=told["period"]),
+        lambda ax: plot_total(whole, ax, unit=unit, target=aim),
         ratios=(5, 1),
     )
     alt = message(
