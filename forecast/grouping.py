@@ -26,7 +26,20 @@ from forecast.history import History
 from forecast.periods import parse_period, period_label, period_range, season_of
 from forecast.results import LEVELS, Results, summarise
 from forecast.saved import NUMBER, OR_NONE
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Verdict, kept, message, plural, recalled, worst
+from forecast.words import (
+    FAIL,
+    PASS,
+    REVIEW,
+    Check,
+    Message,
+    Name,
+    Verdict,
+    kept,
+    message,
+    plural,
+    recalled,
+    worst,
+)
 
 Array = NDArray[np.float64]
 Record = Mapping[str, Any]
@@ -268,12 +281,12 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     for each in failed:
         value = message("exit code {code}: {error:clean}", code=each["exit_code"], error=each["error"])
         advice = message("It is left out of every number: mend it and run the same command again.")
-        checks.append(Check(each["name"], FAIL, value, advice, plain=value))
+        checks.append(Check(each["name"], FAIL, value, advice, plain=_named(each["name"], value)))
     for r in records:
         names = recalled(r["checks"])
         value = message("{names:list.4}", names=names) if names else message("nothing to look at")
         advice = message("Its own report is in {folder}/.", folder=r["name"]) if r["status"] != PASS else ""
-        checks.append(Check(r["name"], r["status"], value, advice, plain=value))
+        checks.append(Check(r["name"], r["status"], value, advice, plain=_named(r["name"], value)))
     n = len(records) + len(failed)
     status = worst([FAIL] * bool(failed) + [r["status"] for r in records])
     looked_at = sum(r["status"] != PASS for r in records)
@@ -292,6 +305,10 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     else:
         said = message("Nothing of the units has to be looked at.")
     return Verdict(status, said, checks)
+
+
+def _named(name: str, value: Message) -> Message:
+    return message("{name}: {value}", name=Name(name), value=value)
 
 
 def _turned(x: float | None, measure: str, factor: float) -> float | None:
