@@ -118,7 +118,8 @@ def table(records: list[dict[str, Any]]) -> pd.DataFrame:
                 {
                     "family": family, "units are": way, "groups": len(own),
                     "80 %": f"{share:.0%} ± {np.sqrt(share * (1 - share) / len(own)):.0%}",
-                    "z^2": np.mean([m["z"] ** 2 for m, _ in made]), "width/mean": np.mean([(m["q90"] - m["q10"]) / m["mean"] for m, _ in made]),
+                    "z^2": np.mean([m["z"] ** 2 for m, _ in made]),
+                    "width/mean": np.mean([(m["q90"] - m["q10"]) / m["mean"] for m, _ in made]),
                     "CRPS/mean": np.mean([m["crps"] / m["mean"] for m, _ in made]),
                     "correlation": np.mean([r["learnt"] for r in own]) if way == "learnt" else FIXED[way],
                     "raw": np.mean([r["raw"] for r in own]), "s.e.": np.mean([r["se"] for r in own]),
