@@ -26,7 +26,8 @@ from command import resumable_parser, without_errors
 from world_families import FAMILIES
 from worlds import read, told_delays
 
-from forecast.backtest import pool, run_backtest, scores
+from forecast.backtest import run_backtest, scores
+from forecast.jobs import pool
 from forecast.lab import generate
 
 MONTHS, ORIGINS, HORIZON = 48, 12, 3

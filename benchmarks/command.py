@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from forecast.backtest import Job, Record, finished, pool, run_jobs
+from forecast.jobs import Job, Record, finished, pool, run_jobs
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:

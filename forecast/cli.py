@@ -21,6 +21,7 @@ from forecast.options import (
     CSV_LOCALE,
     DRAWS,
     GO_ON,
+    GROUP,
     JSON,
     LANGUAGE,
     NATURAL,
@@ -141,6 +142,27 @@ def _study(**more: Any) -> Callable[..., Any]:
 
 
 STUDY = _study(callback=lambda _context, _argument, given: given or _only_study())
+
+
+STUDIES = click.argument(
+    "studies",
+    type=PATH,
+    nargs=-1,
+    metavar="[STUDY ...]",
+    callback=lambda _context, _argument, given: _studies(given),
+    help="The study (a TOML file), or several. Default: the only one here or in models/.",
+)
+
+
+def _studies(given: tuple[Path, ...]) -> list[Path]:
+    """The studies that are meant, patterns of shells that expand none among them."""
+    if not given:
+        return [_only_study()]
+    if len(given) == 1 and not any(sign in str(given[0]) for sign in "*?["):
+        return list(given)
+    from forecast.study import studies_of
+
+    return studies_of(given)
 
 
 def _only_study() -> Path:
@@ -408,8 +430,8 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
     _stop_at_fail(result.made.verdict, saved, go_on=go_on)
 
 
-@app.command(short_help="the whole job: fit, forecast, budget, report")
-@STUDY
+@app.command(short_help="the whole job: fit, forecast, budget, report; of several studies a group")
+@STUDIES
 @OUT
 @SEED
 @DRAWS
@@ -422,7 +444,8 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
 @QUIET
 @LANGUAGE
 @JSON
-def run(go_on: bool, json: bool, **options: Any) -> None:
+@GROUP
+def run(studies: tuple[Path, ...], go_on: bool, json: bool, group: dict[str, Any], **options: Any) -> None:
     """The whole job: check, fit, forecast, recommend a budget, write report and tables.
 
     Fits only if the data, the funnel or the priors have changed since the saved fit. --preview neither fits nor reads a
@@ -430,11 +453,35 @@ def run(go_on: bool, json: bool, **options: Any) -> None:
 
     Where the verdict is FAIL the outputs are written with FAIL on every page, and the exit code is 4. If it was the fit
     that failed, the numbers are those of --preview; --go-on keeps those of the fit, and ends with 0.
+
+    Several studies (models/*.toml) are run side by side, each as it is alone, into reports/NAME/ or DIR/NAME/; what
+    they add up to stands in group.pdf, group.xlsx, group.csv and group.json above these folders. One that fails is
+    named and does not stop the rest. Started again, the command takes what is finished as it is. The exit code is the
+    worst of the studies': the lowest above 0.
     """
+    if len(studies) > 1:
+        _run_group(studies, group, go_on=go_on, json=json, **options)
+        return
     from forecast import workflow
 
-    result = _told(workflow.run, **options, go_on=go_on, today=_today())
+    result = _told(workflow.run, *studies, **options, go_on=go_on, today=_today())
     _show_run(result, as_json=json, go_on=go_on, outputs=options["outputs"])
+
+
+def _run_group(studies: tuple[Path, ...], group: dict[str, Any], *, json: bool, **options: Any) -> None:
+    """Run several studies, and tell what they add up to; every failure on stderr."""
+    from forecast import portfolio
+    from forecast.report import group_page
+    from forecast.words import message
+
+    result = _told(portfolio.run_group, studies, **group, **options, today=_today())
+    for each in result.summary["failed"]:
+        _say(f"FAILED: {each['name']} (exit code {each['exit_code']}): {each['error']}", err=True)
+    after = message("Outputs: {folder}/", folder=result.place)
+    said = _page(group_page, result.made, spoken=result.spoken, after=after)
+    _show({**result.summary, "folder": result.place}, said, as_json=json)
+    if code := result.summary["exit_code"]:
+        raise Exit(code)
 
 
 def _today() -> Any:

@@ -75,6 +75,10 @@ def by_total(row: Record) -> Unit:
     return EXACT if math.isfinite(total) and abs(total - round(total)) >= 0.005 else WHOLE
 
 
+def _by_target(row: Record) -> Unit:
+    return unit_of(str(row["target_measure"] or "won"))
+
+
 def _by_lever(row: Record) -> Unit:
     return SHARE if row["lever"] == "rate" else CURRENCY
 
@@ -307,6 +311,25 @@ SCORED: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "checks": ("Checks", _columns("name status value threshold advice")),
+}  # fmt: skip
+
+# The tables of a group of runs, by name.
+GROUPED: dict[str, tuple[str, tuple[Column, ...]]] = {
+    "units": (
+        "Units",
+        _columns(
+            "unit status measure", (by_measure, "mean q10 q90"), (COUNT, "won_mean"), (_by_target, "target"),
+            (CHANCE, "p_target", "P(target)"), (AMOUNT, "moved"), (CURRENCY, "gain_mean"), "look_at",
+            (PERIOD, "as_of first last"), "currency run_id folder",
+        ),
+    ),
+    "totals": ("Total", _columns(Column("period", PERIOD, sums=TOTAL), "measure", (by_measure, f"mean sd {EVERY}"))),
+    "bands": (
+        "Correlation",
+        _columns((RATIO, "correlation"), (YES_NO, "used"), "measure", (by_measure, "mean sd q10 q90")),
+    ),
+    "pairs": ("Pairs", _columns("unit other", (RATIO, "correlation"), (WHOLE, "periods"))),
+    "failed": ("Left out", _columns("name", (WHOLE, "exit_code"), "error")),
 }  # fmt: skip
 
 

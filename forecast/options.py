@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -168,6 +169,88 @@ RECORD = click.option(
 def JSON(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - used as the options above are
     """The two ways in which programs are answered."""
     return _WHOLE(_IN_A_LINE(command))
+
+
+class Correlation(click.ParamType[float | None]):
+    """A correlation from 0 to 1, or the word for learning it."""
+
+    name = "correlation"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """The number, None for "learnt"; click's own error where it is neither."""
+        if value == LEARNT:
+            return None
+        found = Number(least=0, thousands=False).convert(value, param, ctx)
+        if found > 1:
+            self.fail(f'{value}: expected a number from 0 to 1, or "{LEARNT}".', param, ctx)
+        return found
+
+
+class Rate(click.ParamType[tuple[str, float]]):
+    """What one unit of a currency is worth: SEK=0.088."""
+
+    name = "rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """Code and rate; click's own error where they are none."""
+        code, _, text = str(value).partition("=")
+        if not (code.isascii() and code.isalpha() and len(code) == 3):
+            self.fail(f"{value}: expected CODE=NUMBER, such as SEK=0.088.", param, ctx)
+        found = Number(thousands=False).convert(text, param, ctx)
+        if found <= 0:
+            self.fail(f"{value}: a rate is above 0.", param, ctx)
+        return code.upper(), found
+
+
+LEARNT = "learnt"
+_GROUP = (
+    click.option(
+        "--executor",
+        type=click.Choice(["inline", "processes", "dask"]),
+        default="inline",
+        help="Several studies: one after the other here, in processes, or by Dask (extra cluster).",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Of Dask, one that runs: tcp://host:8786. Default: processes of this machine.",
+    ),
+    click.option("--workers", type=NATURAL, metavar="N", help="Processes. Default: one a core."),
+    click.option(
+        "--correlation",
+        type=Correlation(),
+        default=LEARNT,
+        metavar="NUMBER",
+        help="Of the studies' totals, from 0 to 1, or learnt from their pasts.",
+    ),
+    click.option(
+        "--rate",
+        "rates",
+        multiple=True,
+        type=Rate(),
+        metavar="CODE=NUMBER",
+        help="What one unit of another currency is worth in the group's: SEK=0.088. Repeatable.",
+    ),
+)
+
+
+def GROUP(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - used as the options above are
+    """The options of several studies at once, handed to the command as `group`."""
+
+    @wraps(command)
+    def together(
+        *given: Any, executor: str, scheduler: str | None, workers: int | None, correlation: float | None,
+        rates: tuple[tuple[str, float], ...], **options: Any,
+    ) -> Any:  # fmt: skip
+        group = {"executor": executor, "scheduler": scheduler, "workers": workers}
+        group |= {"correlation": correlation, "rates": dict(rates)}
+        return command(*given, group=group, **options)
+
+    for option in reversed(_GROUP):
+        together = option(together)
+    return together
 
 
 def rate(flag: str, text: str, **more: Any) -> Callable[..., Any]:

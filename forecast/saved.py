@@ -26,6 +26,7 @@ from forecast.words import Message, Text, message
 SEAL, SCHEMA = "sha256", "schema"
 OUTLOOK = 1  # schema of draws.nc
 SUMMARY = 1  # of summary.json
+GROUP = 1  # of group.json
 BACKTEST = 3  # of backtest.json
 ORIGINS = 2  # of the lines of its origins
 NUMBER = (int, float)

@@ -15,7 +15,7 @@ PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
     errors amounts bounds periods progress equations saved speech \
-    words tables columns showing outputs unforeseen threads stopping written ending
+    words tables columns showing outputs unforeseen threads stopping written ending jobs
     study
     read
     history funnel
@@ -23,11 +23,11 @@ FLOORS = """
     leads
     outlook
     budget backtest lab
-    results verdict
-    report asking making judging
+    results verdict coupling
+    report asking making judging grouping
     planning checking reviewing
     proposing workflow comparing books
-    signing options questions
+    signing options questions portfolio
     cli
     __main__
 """

@@ -19,10 +19,10 @@ from conftest import ROOT, command
 from scipy.special import expit
 
 import forecast
-from forecast.backtest import pool, run_jobs
 from forecast.errors import DataError
 from forecast.fit import Posterior, fit_posterior, fitting, preview
 from forecast.history import History, read_history
+from forecast.jobs import pool, run_jobs
 from forecast.planning import Forecast
 from forecast.report import report_pdf
 from forecast.results import total_draws

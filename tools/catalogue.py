@@ -26,7 +26,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from forecast.cli import EXIT_CODES
-from forecast.columns import TABLES, origins
+from forecast.columns import GROUPED, TABLES, origins
 from forecast.speech import CATALOGUES, DOMAIN, MEASURE
 from forecast.words import MEASURES
 
@@ -39,6 +39,7 @@ SPEAKING = (
         "leads/leakage.py",
         "leads/ranking.py",
         "outlook/lifetime.py",
+        "grouping.py",
         "planning.py",
     ),
     *(
@@ -109,7 +110,7 @@ def templates() -> list[Found]:
     """Every template of the code, in the order of the files."""
     files = sorted({path for pattern in SPEAKING for path in PACKAGE.glob(pattern)})
     found = [each for path in files for each in in_file(path) if not _is_error(each)]
-    declared = [(sheet, columns) for sheet, columns in TABLES.values()]
+    declared = [(sheet, columns) for sheet, columns in (TABLES | GROUPED).values()]
     titles = [
         title for sheet, columns in declared for title in (sheet, *(column.title for column in columns))
     ]

@@ -6,11 +6,6 @@ from .ahead import revision as revision
 from .attribution import DRAWS as DRAWS
 from .baselines import BASELINES as BASELINES
 from .comparison import compared_with as compared_with
-from .jobs import Job as Job
-from .jobs import Record as Record
-from .jobs import finished as finished
-from .jobs import pool as pool
-from .jobs import run_jobs as run_jobs
 from .origin import Origin as Origin
 from .origin import one_origin as one_origin
 from .origin import posterior_at as posterior_at

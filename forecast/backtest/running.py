@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from forecast.backtest import baselines, scores
-from forecast.backtest.jobs import pool, run_jobs
 from forecast.backtest.origin import WARM_UP, Origin, Setup, one_origin, origin_at, origins_of
 from forecast.backtest.summary import calibration_of, summary_of, summary_tables, tidy
 from forecast.errors import DataError, FitError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, VERSION
 from forecast.history import History
+from forecast.jobs import pool, run_jobs
 from forecast.periods import period_label
 from forecast.progress import Progress, Silent
 from forecast.saved import NUMBER, Unknown, amiss

@@ -260,6 +260,7 @@ def _traffic(world: World, clock: Clock, spend: Floats, rng: np.random.Generator
     """The common log-scale walk, dims (month, 1), and visitors, dims (active month, channel)."""
     walk = _walk(world, clock, world.traffic_drift, rng)
     shock = common_shocks(world.traffic_shock, (clock.n_active, 1), rng.spawn(1)[0])
+    shock[BURN_IN : BURN_IN + len(world.shared), 0] += world.shared[: clock.n_active - BURN_IN]
     mean = mean_traffic(world, clock, spend, walk[: clock.n_active] + shock)
     mean *= _running(world, clock)
     return walk, rng.poisson(gamma(rng, mean, traffic_cv(world)))

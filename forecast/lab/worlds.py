@@ -113,8 +113,9 @@ class World:
     channel_drift: sd of a month's step of each channel's own walk, logit scale, at every stage; loss_days,
     loss_cv, loss_dated: time until a lead is given up, and the share of losses that somebody dates;
     traffic_shock: sd of a month's shock to traffic common to the channels, log scale, of mean one; changes: what
-    moves, see `Change`. Raises ValueError for an unknown family, channels that share a name, or a parameter out
-    of its range.
+    moves, see `Change`; shared: log shocks to traffic that other companies have too, a month each from the first period
+    on into the future (none after them; `coming` knows nothing of them). Raises ValueError for an unknown family,
+    channels that share a name, or a parameter out of its range.
     """
 
     channels: tuple[Channel, ...]
@@ -138,6 +139,7 @@ class World:
     deals: Literal["gamma", "lognormal"] = "gamma"
     traffic_shock: float = 0.0
     changes: tuple[Change, ...] = ()
+    shared: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check families, names and ranges."""

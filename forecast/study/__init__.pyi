@@ -19,6 +19,7 @@ from .draft import place_of as place_of
 from .file import files_of as files_of
 from .file import nearest as nearest
 from .file import only_study as only_study
+from .file import studies_of as studies_of
 from .kinds import kind_named as kind_named
 from .known import EventSpec as EventSpec
 from .known import FactorSpec as FactorSpec

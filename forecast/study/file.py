@@ -301,6 +301,24 @@ def only_study(folder: Path = Path()) -> Path:
     )
 
 
+def studies_of(named: Sequence[Path]) -> list[Path]:
+    """The studies that were named; a pattern that the shell has left as it is stands for the files it fits, in order.
+
+    Raises UsageError for a pattern that fits nothing.
+    """
+    found: list[Path] = []
+    for path in named:
+        if path.exists() or not any(sign in str(path) for sign in "*?["):
+            found.append(path)
+            continue
+        anchor = Path(path.anchor)
+        fits = sorted(anchor.glob(str(path.relative_to(anchor)) if path.anchor else str(path)))
+        if not fits:
+            raise UsageError(message("{path}: no file fits this pattern", path=path))
+        found += fits
+    return found
+
+
 def _is_study(path: Path) -> bool:
     """Whether a TOML file has a history; one with a fault in it is looked at line by line."""
     try:

@@ -448,3 +448,22 @@ def test_leads_worth(tmp_path: Path):
     """One company by each road, told again from the rows that were kept."""
     said = again("leads_worth", "--out", "kept.jsonl", "--worlds", 1, "--workers", 1, cwd=tmp_path)
     assert re.findall(r"^ *(calendar|leads|leads, lognormal|reachable) +1 ", said, re.MULTILINE)
+
+
+def test_groups_of_companies(tmp_path: Path):
+    """A group of each family, its rows by how units are put side by side."""
+    said = again(
+        "portfolio", "--out", "kept.jsonl", "--groups", 3, "--workers", 1, "--draws", 100, cwd=tmp_path
+    )
+    ways = re.findall(r"^ *(nothing shared|shocks of the months|a walk) +(\w+) +1 ", said, re.MULTILINE)
+    assert [way for _, way in ways] == ["independent", "assumed", "learnt"] * 3
+
+
+def test_many_companies(tmp_path: Path):
+    """The command on two companies, here and in processes: the same bytes."""
+    given = ["--speed", "--companies", 2, "--channels", 2, "--draws", 100, "--outputs", "csv"]
+    said = run("portfolio", *given, "--executor", "inline;processes", cwd=tmp_path)
+    assert re.findall(r"^ *(inline|processes) .* (True|False) +\S+$", said, re.MULTILINE) == [
+        ("inline", "True"),
+        ("processes", "True"),
+    ]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from forecast.backtest import pool, run_jobs
 from forecast.fit import KINDS
+from forecast.jobs import pool, run_jobs
 from forecast.lab import RANKS, one_fit, uniformity
 
 # What the working law of calendar counts is known to miss: docs/calibration.md says why.

@@ -2,30 +2,41 @@
 
 Only `submit` and `as_completed` are used, jobs are small and picklable, and a caller's executor is never shut down: a
 process pool, `distributed.Client.get_executor()` and an executor that runs in place all serve.
+
+    run_jobs    the records of all jobs, those in a file of results as they are; `saved_lines` writes such a file anew
+    pool        an executor of processes of this machine
+    cluster     an executor of Dask: a scheduler that runs, or processes of its own
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from forecast import threads
+from forecast import __version__, threads
 from forecast.bounds import MOST_JSON
 from forecast.errors import DataError, UsageError
 from forecast.saved import ORIGINS, SpoiltError, amiss, sealed, spoilt, unsealed
 from forecast.stopping import shelter
 from forecast.words import message
-from forecast.written import append
+from forecast.written import append, save
 
 Record = dict[str, Any]  # what a job returns: ready for JSON
 Job = Callable[[Any], Record]
+ANSWERS = 10.0  # seconds that a scheduler has to answer
+
+
+def failure(error: BaseException) -> Record:
+    """The record of a job that raised."""
+    return {"error": f"{type(error).__name__}: {error}"}
 
 
 class InPlace(Executor):
@@ -72,6 +83,88 @@ def pool(workers: int) -> Iterator[Executor]:
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+class _Apart(Executor):
+    """An executor of Dask whose jobs do not know that they are its tasks.
+
+    In a thread of a task xarray asks the scheduler for its locks, which it does not find, and Dask's profiler holds on
+    to the frames that it samples, so that files of HDF5 are laid out as chance has it. A job has a thread of its own.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Send the call to a worker."""
+        return self._executor.submit(_apart, fn, *args, **kwargs)
+
+
+def _apart(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with ThreadPoolExecutor(1) as own:
+        return own.submit(fn, *args, **kwargs).result()
+
+
+@contextmanager
+def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
+    """An executor of Dask: of the scheduler at an address (tcp://host:8786), else of `workers` processes of its own.
+
+    A job whose worker dies goes to another one. Raises UsageError without `distributed`, where nothing answers at the
+    address within `ANSWERS` seconds, and where a worker has another version of the package or more than one thread.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise UsageError(
+            "--executor dask needs the extra cluster: pip install 'growth-forecast[cluster]'"
+        ) from None
+    shelter()
+    with ExitStack() as stack:
+        if scheduler is None:
+            threads.at_start()  # what workers take over from here
+            os.environ["NUMBA_NUM_THREADS"] = "1"
+            at: Any = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+        else:
+            at = scheduler
+        try:
+            client = stack.enter_context(Client(at, timeout=ANSWERS))  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--scheduler {scheduler}: nothing answers there ({error})") from None
+        if scheduler is not None:
+            _check_workers(client, scheduler)
+        yield _Apart(client.get_executor(pure=False))
+
+
+def _check_workers(client: Any, scheduler: str) -> None:
+    """Raises UsageError where a scheduler has no workers, or one that cannot do what a process here does."""
+    found = client.run(_version)
+    if not found:
+        raise UsageError(
+            f"--scheduler {scheduler}: it has no workers: start one with `dask worker {scheduler}`"
+        )
+    if many := [worker for worker, n in client.nthreads().items() if n > 1]:
+        raise UsageError(
+            f"--scheduler {scheduler}: the worker {many[0]} has several threads, and a job needs a process: start "
+            f"it with `dask worker {scheduler} --nthreads 1`"
+        )
+    for worker, version in found.items():
+        if version != __version__:
+            raise UsageError(
+                f"--scheduler {scheduler}: the worker {worker} has growth-forecast {version}, and this is {__version__}"
+            )
+
+
+def _version() -> str:
+    """The version of the package in a worker."""
+    return __version__
 
 
 def finished(path: Path, settings: Mapping[str, Any], shape: Any = object) -> dict[str, Record]:
@@ -136,13 +229,14 @@ def run_jobs(
     settings: Mapping[str, Any] | None = None,
     done: Callable[[str, Record], None] | None = None,
     shape: Any = object,
+    failed: Callable[[BaseException], Record] = failure,
 ) -> dict[str, Record]:
     """`function(argument)` for each job (key -> argument); the records by key, in the order of `jobs`.
 
     With `results`, every record is appended to that file (JSON lines, the settings first) as soon as it is there, and
-    keys that it holds already are not run again. A job that raises becomes a record {"error": "..."}: it is returned,
-    not written, so that the next call tries it again. `done` is called with every new record. Lines carry a checksum;
-    records that are read again must have the `shape` (`saved.amiss`).
+    keys that it holds already are not run again. A job that raises becomes a record {"error": "..."}, or what `failed`
+    makes of its error: it is returned, not written, so that the next call tries it again. `done` is called with every
+    new record. Lines carry a checksum; records that are read again must have the `shape` (`saved.amiss`).
 
     Raises DataError for a results file of other settings or that was damaged, UsageError where it cannot be written.
     """
@@ -153,7 +247,7 @@ def run_jobs(
 
     def collect(future: Future[Any], key: str) -> None:
         error = future.exception()
-        record: Record = {"error": f"{type(error).__name__}: {error}"} if error else future.result()
+        record: Record = failed(error) if error else future.result()
         records[key] = record
         if results is not None and error is None:
             _append(results, sealed({"key": key, **record}, ORIGINS), settings or {})
@@ -169,6 +263,16 @@ def run_jobs(
     for future in as_completed(waiting):
         collect(future, waiting[future])
     return {key: records[key] for key in jobs}
+
+
+def saved_lines(path: Path, records: Mapping[str, Record], settings: Mapping[str, Any]) -> None:
+    """Write a file of results anew, with these records alone. Raises UsageError where it cannot be written."""
+    lines = [{"settings": dict(settings)}]
+    lines += [sealed({"key": key, **record}, ORIGINS) for key, record in records.items()]
+    try:
+        save(path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+    except OSError as error:
+        raise UsageError(f"{path}: results cannot be written ({error.strerror or error})") from error
 
 
 def _append(path: Path, record: Record, settings: Mapping[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from forecast.backtest.jobs import InPlace, finished, pool, run_jobs
 from forecast.errors import DataError, UsageError
+from forecast.jobs import InPlace, finished, pool, run_jobs
 
 CALLS: list[int] = []
 
