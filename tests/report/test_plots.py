@@ -184,7 +184,7 @@ def test_a_notebook_shows_every_figure(tmp_path):
         encoding="utf-8",
     )
     code = (
-        "import sys; sys.path.insert(0, 'tests'); from plot_fixture import rich_tables, scored_run; import builtins, forecast\n"
+        "import sys; sys.path.insert(0, 'tests'); from plot_fixture import rich_tables; import builtins, forecast\n"
         "builtins.__IPYTHON__ = True; ax = forecast.plot.budget(rich_tables())\n"
         "import matplotlib.pyplot as plt\n"
         "sys.exit(not (plt.isinteractive() and plt.get_fignums() == [ax.figure.number]))"
