@@ -21,8 +21,8 @@ from worlds import read
 
 from forecast.fit import checked, preview
 from forecast.history import read_history
+from forecast.judging import judge
 from forecast.lab import demo_world, generate
-from forecast.planning import judge
 
 Harm = Callable[[pd.DataFrame, np.random.Generator], None]
 

@@ -6,6 +6,7 @@ Seeded numbers, no model behind them; every argument is one way in which studies
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -161,3 +162,35 @@ def past_of(rng: np.random.Generator, measure: str, origins: int = 6) -> Past:
         origins=[row["origin"] for row in rows], independent=float(origins), spend="actual", paid=True, method="fit",
         left_out=[], sampling={}, rows=rows, scores=scores, gate=[],
     )  # fmt: skip
+
+
+WIDE = {"q05": 60.0, "q10": 70.0, "q25": 85.0, "q50": 100.0, "q75": 115.0, "q90": 130.0, "q95": 140.0}
+SHIFTS = {"spend": 4.0, "traffic": -10.0, "chance": -4.0}
+
+
+def _scored(period: str, mean: float, came: float, channel: str = "total") -> dict[str, Any]:
+    """A row of a score."""
+    inside = WIDE["q10"] <= came <= WIDE["q90"]
+    return {"measure": "won", "period": period, "channel": channel, "mean": mean, "came": came, **WIDE} | {
+        "inside80": inside
+    }
+
+
+def scored_run() -> Any:
+    """A run of two months, of which the second came low."""
+    rows = [
+        _scored("2026-01", 100, 110),
+        _scored("2026-02", 100, 60),
+        _scored("total", 200, 190),
+        _scored("2026-01", 9, 8, "seo"),
+    ]
+    parts = [
+        {"channel": "total", "measure": "won", "block": name, "amount": by} for name, by in SHIFTS.items()
+    ]
+    told = {"scores": rows, "attribution": parts, "measure": "won", "currency": "EUR", "headline": None}
+    old = [
+        {**_scored("x", 50, 45), "first": "2025-09", "last": "2025-10"},
+        {**_scored("y", 9, 8), "first": "2025-11", "last": "2025-12"},
+    ]
+    study = SimpleNamespace(language="en", locale="")
+    return SimpleNamespace(told=told | {"earlier": {"rows": old}}, study=study)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from plot_fixture import rich_tables
+from plot_fixture import rich_tables, scored_run
 from tables_fixture import plausible_tables
 
 import forecast
@@ -38,6 +38,9 @@ OF_TABLES = {
     for name in plot.__all__
     if name not in ("plans", "rates", "response")  # of a frame; of several panels
 } | {
+    "scored": lambda _, ax=None: plot.scored(scored_run(), ax=ax),
+    "shares": lambda _, ax=None: plot.shares(scored_run(), ax=ax),
+    "earlier": lambda _, ax=None: plot.earlier(scored_run(), ax=ax),
     "plans": lambda _, ax=None: plot.plans(COMPARED, currency="EUR", ax=ax),
     "rates": lambda made, ax=None: plot.rates(made, stage="leads", ax=ax),
     "response": lambda made, ax=None: plot.response(made, channel="seo", ax=ax),
@@ -164,7 +167,7 @@ def test_without_axes_a_figure_is_made_that_pyplot_shows_where_it_is_in_use(made
     assert ax.figure.number in plt.get_fignums()
     assert ax.figure.get_figwidth() == pytest.approx(6.7)
     code = (
-        "import sys; sys.path.insert(0, 'tests'); from plot_fixture import rich_tables; import forecast\n"
+        "import sys; sys.path.insert(0, 'tests'); from plot_fixture import rich_tables, scored_run; import forecast\n"
         "early = 'matplotlib' in sys.modules; forecast.plot; early |= 'matplotlib' in sys.modules\n"
         "ax = forecast.plot.fan(rich_tables()); ax.figure.savefig(sys.stdout.buffer, format='png')\n"
         "sys.exit(early or 'matplotlib.pyplot' in sys.modules)"

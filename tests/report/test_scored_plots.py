@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from plot_fixture import SHIFTS, scored_run
 
 from forecast import plot
 from forecast.errors import UsageError
-
-BAND = {"q05": 60.0, "q10": 70.0, "q25": 85.0, "q50": 100.0, "q75": 115.0, "q90": 130.0, "q95": 140.0}
-BLOCKS = {"spend": 4.0, "traffic": -10.0, "chance": -4.0}
-
-
-def row(period: str, mean: float, came: float, channel: str = "total") -> dict[str, Any]:
-    """A row of a score."""
-    inside = BAND["q10"] <= came <= BAND["q90"]
-    return {"measure": "won", "period": period, "channel": channel, "mean": mean, "came": came, **BAND} | {
-        "inside80": inside
-    }
 
 
 @pytest.fixture
 def score() -> Any:
     """A run of two months, of which the second came low."""
-    rows = [
-        row("2026-01", 100, 110),
-        row("2026-02", 100, 60),
-        row("total", 200, 190),
-        row("2026-01", 9, 8, "seo"),
-    ]
-    parts = [
-        {"channel": "total", "measure": "won", "block": name, "amount": by} for name, by in BLOCKS.items()
-    ]
-    told = {"scores": rows, "attribution": parts, "measure": "won", "currency": "EUR", "headline": None}
-    old = [
-        {**row("x", 50, 45), "first": "2025-09", "last": "2025-10"},
-        {**row("y", 9, 8), "first": "2025-11", "last": "2025-12"},
-    ]
-    study = SimpleNamespace(language="en", locale="")
-    return SimpleNamespace(told=told | {"earlier": {"rows": old}}, study=study)
+    return scored_run()
 
 
 def dots(ax: Any) -> list[float]:
@@ -75,9 +49,9 @@ def test_the_shares_lead_from_plan_to_actual(score):
     """A bar for each block between the two wholes; the last ends at what came."""
     ax = plot.shares(score)
     names = [text.get_text() for text in ax.get_yticklabels()]
-    assert names == ["Plan", *BLOCKS, "Actual"]
+    assert names == ["Plan", *SHIFTS, "Actual"]
     widths = [abs(bar.get_width()) for bar in ax.patches if bar.get_width()]
-    for amount in BLOCKS.values():
+    for amount in SHIFTS.values():
         assert any(width == pytest.approx(abs(amount)) for width in widths)
 
 

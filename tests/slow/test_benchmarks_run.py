@@ -310,6 +310,15 @@ def test_reading(tmp_path: Path):
     assert rows == ["ours", "DuckDB", "pandas"]
 
 
+def test_unit(tmp_path: Path):
+    """The unit, and a row for each command in units."""
+    said = run("unit", "--times", 1, cwd=tmp_path)
+    assert re.match(r"load [\d.]+, unit [\d.]+ CPU s, 1 turns", said), said
+    assert re.findall(r"^([a-z-]+) +[\d.]+ \( *[\d.]+\)$", said, re.MULTILINE) == [
+        "re-plan", "allocate", "check", "init",
+    ]  # fmt: skip
+
+
 def test_start(tmp_path: Path):
     """This checkout beside itself: a row for each command."""
     said = run("start", ROOT, "--times", 1, cwd=tmp_path)
