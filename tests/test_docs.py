@@ -8,7 +8,8 @@ Blocks are marked by what stands after their language:
                        shown as `...` alone is not compared
     csv file=NAME      (any language) the block is a file, there for the commands of the page
     toml               a study, or a part of one: it loads
-    pycon run          lines at the Python prompt, checked as one doctest a page
+    pycon run          lines at the Python prompt, checked as one doctest a page; `pycon run slow` another one, among
+                       the slow tests
     python run outside the blocks of a page are one program, that has to end well (`make test-outside`)
 """
 
@@ -52,6 +53,7 @@ FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(r"^```python run outside\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPTS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SLOW_PROMPTS = re.compile(r"^```pycon run slow\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _text(page: Path) -> str:
@@ -141,11 +143,31 @@ def test_shown_output_is_real(page, block, code, tmp_path, monkeypatch, capsys):
         assert shown in ("...\n", said.err if code else said.out)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if PROMPTS.search(_text(page))], ids=_name)
+def _with(blocks):
+    return [page for page in PAGES if blocks.search(_text(page))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", _with(SLOW_PROMPTS), ids=_name)
+def test_slow_python_prompts_are_real(page, tmp_path, monkeypatch):
+    """The same of what takes more than a moment."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of plots of others
+        _asked_again(SLOW_PROMPTS, page, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("page", _with(PROMPTS), ids=_name)
 def test_python_prompts_are_real(page, tmp_path, monkeypatch):
     """Every line at the Python prompt of a page shows what Python answers."""
+    _asked_again(PROMPTS, page, tmp_path, monkeypatch)
+
+
+def _asked_again(blocks, page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = "\n".join(PROMPTS.findall(_text(page)))
+    lines = "\n".join(blocks.findall(_text(page)))
     test = doctest.DocTestParser().get_doctest(lines, {}, _name(page), str(page), 0)
     said: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)

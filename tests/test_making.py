@@ -40,7 +40,7 @@ def test_a_run_of_python_is_verified_made_again_and_signed(fitted_study: Path, t
     assert "by_hand" not in facts
     assert not (folder / "posterior.nc").exists()
     assert verify(folder, remake=True)["differences"] == []
-    entry = sign(folder, by="Ann")
+    entry = sign(str(folder), by="Ann")
     assert entry["run_id"] == facts["run_id"] == json.loads((folder / "summary.json").read_text())["run_id"]
     assert verify(folder)["notes"] == []
     fitted_study.with_suffix(".csv").write_text("other", encoding="utf-8")
