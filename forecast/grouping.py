@@ -33,6 +33,7 @@ from forecast.words import (
     Check,
     Message,
     Name,
+    Text,
     Verdict,
     kept,
     message,
@@ -285,8 +286,10 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     for r in records:
         names = recalled(r["checks"])
         value = message("{names:list.4}", names=names) if names else message("nothing to look at")
-        advice = message("Its own report is in {folder}/.", folder=r["name"]) if r["status"] != PASS else ""
-        checks.append(Check(r["name"], r["status"], value, advice, plain=_named(r["name"], value)))
+        where: Text = (
+            message("Its own report is in {folder}/.", folder=r["name"]) if r["status"] != PASS else ""
+        )
+        checks.append(Check(r["name"], r["status"], value, where, plain=_named(r["name"], value)))
     n = len(records) + len(failed)
     status = worst([FAIL] * bool(failed) + [r["status"] for r in records])
     looked_at = sum(r["status"] != PASS for r in records)

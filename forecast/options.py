@@ -244,8 +244,8 @@ def GROUP(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - us
         *given: Any, executor: str, scheduler: str | None, workers: int | None, correlation: float | None,
         rates: tuple[tuple[str, float], ...], **options: Any,
     ) -> Any:  # fmt: skip
-        group = {"executor": executor, "scheduler": scheduler, "workers": workers}
-        group |= {"correlation": correlation, "rates": dict(rates)}
+        engine = {"executor": executor, "scheduler": scheduler, "workers": workers}
+        group = {**engine, "correlation": correlation, "rates": dict(rates)}
         return command(*given, group=group, **options)
 
     for option in reversed(_GROUP):

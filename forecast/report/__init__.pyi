@@ -3,10 +3,10 @@ from .figures import figure_svg as figure_svg
 from .files import write_csv as write_csv
 from .files import write_outputs as write_outputs
 from .files import write_tables as write_tables
-from .notebook import notebook_page as notebook_page
 from .grouped import GROUP_FILES as GROUP_FILES
 from .grouped import group_files as group_files
 from .grouped import write_group as write_group
+from .notebook import notebook_page as notebook_page
 from .pages.budget import split_page as split_page
 from .pages.economics import by_hand_page as by_hand_page
 from .pages.evidence import audit_page as audit_page
