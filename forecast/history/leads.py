@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 
@@ -46,6 +45,9 @@ from forecast.read import (
 from forecast.stopping import scratch
 from forecast.study import PRESETS, Preset, Study
 from forecast.words import PASS, Check, Text, message
+
+if TYPE_CHECKING:
+    import duckdb
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 NO_PRESET = Preset(columns={}, closed=(), outcome=())
@@ -124,6 +126,8 @@ class _Opened:
 
 def _read_well[T](opened: _Opened, read: Callable[[_Opened], T]) -> T:
     """What is read: line by line where DuckDB stumbles, and with the rows numbered by lines where one is wrong."""
+    import duckdb
+
     try:
         try:
             return read(opened)
@@ -145,6 +149,8 @@ def _numbered_else(opened: _Opened) -> bool:
 @contextmanager
 def _connection(study: Study, today: date | None = None) -> Iterator[_Opened]:
     """DuckDB with bounded memory, nothing fetched from outside, and a folder for what does not fit."""
+    import duckdb  # slow to load, and counts need none
+
     with scratch() as folder:
         config: dict[str, Any] = {
             "memory_limit": MEMORY_LIMIT,
@@ -220,6 +226,8 @@ def _no_rows_in_names(source: _Source, at: int, groups: pd.DataFrame) -> None:
     delimiter, n = source.file.text_file[1], len(source.file.header)
     names = groups["channel"].unique()
     if any("\0" in name or ("\n" in name and holds_rows(name, at, n, delimiter)) for name in names):
+        import duckdb
+
         raise duckdb.InvalidInputException("rows stand in one cell")
 
 
