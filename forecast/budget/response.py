@@ -107,7 +107,10 @@ def between(knots: Array, values: Array, at: Array) -> Array:
     level, slant = np.zeros((2, len(knots), len(at)))  # what values and slopes at the knots weigh
     each = np.arange(len(at))
     level[piece, each], level[piece + 1, each] = (1 + 2 * t) * (1 - t) ** 2, t * t * (3 - 2 * t)
-    slant[piece, each], slant[piece + 1, each] = t * (1 - t) ** 2 * width[piece], t * t * (t - 1) * width[piece]
+    slant[piece, each], slant[piece + 1, each] = (
+        t * (1 - t) ** 2 * width[piece],
+        t * t * (t - 1) * width[piece],
+    )
     made = values @ level + slopes @ slant
     return np.asarray(made)
 

@@ -74,7 +74,9 @@ Array = NDArray[np.float64]
 PREVIEW = "preview"
 PRIOR = "prior"
 TUNE = 100  # of a chain; 400 cost a quarter more gradients and missed the gate as often: measured
-PYMC_TUNE = 1000  # of PyMC's own sampler, which walks on the models as they are written: with 100 every part misses
+PYMC_TUNE = (
+    1000  # of PyMC's own sampler, which walks on the models as they are written: with 100 every part misses
+)
 RETRY_TUNE = 800
 TARGET_ACCEPT = 0.9  # trajectories of 15 steps, and the gate passed by nine parts in ten; measured
 RETRY_ACCEPT = 0.97

@@ -119,7 +119,12 @@ class History(Shows):
 
     def __post_init__(self) -> None:
         since = [] if self.won_since is None else [self.won_since]
-        for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values(), *since):
+        for array in (
+            *self.counts.data_vars.values(),
+            *self.triangles.values(),
+            *self.losses.values(),
+            *since,
+        ):
             array.values.flags.writeable = False
 
     @property

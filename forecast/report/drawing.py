@@ -124,7 +124,9 @@ class Drawing:
             for row in range(nrows)
             for column in range(ncols)
         ]
-        gap = 0.2 * 0.775 * self.wide / (1.2 * ncols - 0.2)  # as much as there is in matplotlib before a layout
+        gap = (
+            0.2 * 0.775 * self.wide / (1.2 * ncols - 0.2)
+        )  # as much as there is in matplotlib before a layout
         sides = [
             (0.0 if c else 0.125 * self.wide, 0.1 * self.wide if c == ncols - 1 else gap)
             for c in range(ncols)
@@ -171,7 +173,9 @@ class Drawing:
         if self.key:
             parts.append(self.key.drawn(0.0, 0.0))
         if self.below:
-            parts.append(_text(self.below, self.wide / 2, BETWEEN + 7.5 * DESCENT, NAMED, "#000000", "middle"))
+            parts.append(
+                _text(self.below, self.wide / 2, BETWEEN + 7.5 * DESCENT, NAMED, "#000000", "middle")
+            )
         if self.beside:
             parts.append(
                 _text(self.beside, PAD + name - 7.5 * DESCENT, self.high / 2, NAMED, "#000000", "middle", 90)
@@ -445,7 +449,7 @@ class Place:
         entries = list(zip(handles, labels, strict=True))
         self._key = Key(entries, columns, 2.0 if wide is None else wide, 2.0 if handle is None else handle)
 
-    # ------------------------------------------------------------------------------------------------- how it is written
+    # ------------------------------------------------------------------------------------------------ how it is written
 
     def around(self) -> tuple[float, float, float, float]:
         """Points that labels, names and legend take at the left, at the right, below and above."""
@@ -531,9 +535,7 @@ class Place:
             turned = math.radians(self.xaxis.rotation)
             x = at - size * DESCENT * math.sin(turned)
             return [
-                _text(
-                    said, x, top - size * ASCENT * math.cos(turned), size, TEXT, "end", self.xaxis.rotation
-                )
+                _text(said, x, top - size * ASCENT * math.cos(turned), size, TEXT, "end", self.xaxis.rotation)
             ]
         return [
             _text(part, at, top - size * (i + ASCENT), size, TEXT, "middle")
@@ -630,7 +632,8 @@ def _line(points: Sequence[tuple[float, float]], look: Told, cap: str = "square"
         cap, dashes = "butt", f' stroke-dasharray="{" ".join(_n(wide * part) for part in style[1])}"'
     cap = {"projecting": "square"}.get(look.get("solid_capstyle", cap), look.get("solid_capstyle", cap))
     colour = look.get("color", BLUE)
-    return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{_n(wide)}" stroke-linecap="{cap}"{dashes}/>\n'
+    stroke = f'stroke="{colour}" stroke-width="{_n(wide)}" stroke-linecap="{cap}"{dashes}'
+    return f'<path d="{path}" fill="none" {stroke}/>\n'
 
 
 def _markers(points: Sequence[tuple[float, float]], look: Told) -> str:
@@ -683,7 +686,9 @@ def _rect(x: float, y: float, wide: float, high: float, look: Told) -> str:
 def _pattern(name: str, gap: float) -> str:
     """Lines aslant, so many points apart."""
     half = gap / 4
-    path = f"M{-half} {gap - half}L{half} {gap + half}M0 0L{gap} {gap}M{gap - half} {-half}L{gap + half} {half}"
+    path = (
+        f"M{-half} {gap - half}L{half} {gap + half}M0 0L{gap} {gap}M{gap - half} {-half}L{gap + half} {half}"
+    )
     return (
         f'<pattern id="{name}" patternUnits="userSpaceOnUse" width="{gap}" height="{gap}">'
         f'<path d="{path}" stroke="#aaaaaa" stroke-width="0.4" fill="none"/></pattern>'

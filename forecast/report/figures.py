@@ -308,13 +308,22 @@ def legend(
     if isinstance(ax, Place):
         ax.key(handles, said, columns, wide, handle)
         return
-    ax.legend([_artist(each) for each in handles], said, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **room)
+    ax.legend(
+        [_artist(each) for each in handles],
+        said,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        **room,
+    )
     over = ax.inset_axes((0, 1, 1, 0))  # titles stand above axes inside, and so above the legend
     over.set_visible(False)
     over.set_axes_locator(_OverLegend(ax))
 
 
-def legend_below(figure: Figure | Drawing, handles: Sequence[Any], labels: Sequence[Text], **room: Any) -> None:
+def legend_below(
+    figure: Figure | Drawing, handles: Sequence[Any], labels: Sequence[Text], **room: Any
+) -> None:
     """A legend below all axes of a figure."""
     said = [text(label) for label in labels]
     shown = list(handles) if isinstance(figure, Drawing) else [_artist(each) for each in handles]

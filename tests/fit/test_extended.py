@@ -185,7 +185,9 @@ def test_a_term_that_does_nothing_changes_nothing(small, sampled):
     shape = drawn["mu"].shape
     zero = np.zeros((*shape, len(small[1].periods), 2))
     plain = fitted(small, sampled, traffic=fit.Extended(trace_of(drawn)))
-    own = fitted(small, sampled, traffic=fit.Extended(trace_of(drawn, term=zero), ahead_of(np.zeros(3), shape)))
+    own = fitted(
+        small, sampled, traffic=fit.Extended(trace_of(drawn, term=zero), ahead_of(np.zeros(3), shape))
+    )
     for name in plain.data.data_vars:
         np.testing.assert_array_equal(plain.data[name], own.data[name])
     one, other = (forecast.forecast(*small, each) for each in (plain, own))
@@ -229,7 +231,9 @@ def test_a_term_ahead_is_the_level_moved_as_much(small, sampled):
     first, one, other = (forecast.forecast(study, history, each) for each in (plain, own, moved))
     for i in (0, 1):
         np.testing.assert_allclose(one.case.traffic()[i], other.case.traffic()[i], rtol=1e-5)
-    np.testing.assert_allclose(one.split.allocation.recommended, other.split.allocation.recommended, rtol=1e-3)
+    np.testing.assert_allclose(
+        one.split.allocation.recommended, other.split.allocation.recommended, rtol=1e-3
+    )
     assert one.case.traffic()[0][..., c] == pytest.approx(0.3 * first.case.traffic()[0][..., c], rel=1e-5)
     usual, told = (each.split.allocation.recommended[c] for each in (first, one))
     assert told < 0.7 * usual
@@ -243,7 +247,12 @@ def test_rates_and_values_have_terms_too(small, sampled):
     study, history = small
     shape = sampled["won"]["mu"].shape
     by = np.array([0.0, 0.4, 0.0])
-    plain = fitted(small, sampled, won=fit.Extended(trace_of(sampled["won"])), value=fit.Extended(trace_of(sampled["value"])))
+    plain = fitted(
+        small,
+        sampled,
+        won=fit.Extended(trace_of(sampled["won"])),
+        value=fit.Extended(trace_of(sampled["value"])),
+    )
     own = fitted(
         small,
         sampled,
@@ -252,7 +261,9 @@ def test_rates_and_values_have_terms_too(small, sampled):
     )
     one, other = (forecast.forecast(study, history, each).case.future for each in (plain, own))
     odds = [each.rates["won"] / (1.0 - each.rates["won"]) for each in (one, other)]
-    np.testing.assert_allclose(odds[1] / odds[0], np.broadcast_to(np.exp(by)[:, None], odds[0].shape), rtol=1e-4)
+    np.testing.assert_allclose(
+        odds[1] / odds[0], np.broadcast_to(np.exp(by)[:, None], odds[0].shape), rtol=1e-4
+    )
     np.testing.assert_allclose(
         other.value / one.value, np.broadcast_to(np.exp(by)[:, None], one.value.shape), rtol=1e-4
     )
@@ -264,7 +275,9 @@ def test_a_term_is_saved_and_read(small, sampled, tmp_path):
     """The same posterior from its file, and the same forecast."""
     drawn = sampled["traffic"]
     own = fitted(
-        small, sampled, traffic=fit.Extended(trace_of(drawn), ahead_of(np.full(3, 0.3), drawn["mu"].shape), name="sale")
+        small,
+        sampled,
+        traffic=fit.Extended(trace_of(drawn), ahead_of(np.full(3, 0.3), drawn["mu"].shape), name="sale"),
     )
     fit.save_posterior(own, tmp_path / "own.nc")
     again = fit.load_posterior(tmp_path / "own.nc")
@@ -276,7 +289,9 @@ def test_a_term_is_saved_and_read(small, sampled, tmp_path):
         forecast.forecast(forecast.load_study(small[0].path, ["plan.periods=5"]), small[1], again)
 
 
-def wrong(small: tuple[Study, History], drawn: dict[str, Any]) -> dict[str, tuple[dict[str, fit.Extended], str]]:
+def wrong(
+    small: tuple[Study, History], drawn: dict[str, Any]
+) -> dict[str, tuple[dict[str, fit.Extended], str]]:
     """What is no part of one's own, and what is said of it."""
     shape = drawn["mu"].shape
     good = trace_of(drawn)
@@ -294,9 +309,15 @@ def wrong(small: tuple[Study, History], drawn: dict[str, Any]) -> dict[str, tupl
         "a parameter less": ({"traffic": fit.Extended(without)}, "lacks own_waves"),
         "another part": ({"won": fit.Extended(good)}, "lacks level_raw"),
         "no statistics": ({"traffic": fit.Extended(unstated)}, "no sample_stats of NUTS"),
-        "odd": ({"traffic": fit.Extended(odd.isel(chain=slice(0, 3)))}, "that 4 divides over all chains, got 297"),
+        "odd": (
+            {"traffic": fit.Extended(odd.isel(chain=slice(0, 3)))},
+            "that 4 divides over all chains, got 297",
+        ),
         "an array": ({"traffic": fit.Extended(good, np.zeros(3))}, "expected a DataArray"),
-        "other draws": ({"traffic": fit.Extended(good, ahead_of(np.zeros(3), (1, 5)))}, "expected the draws of the"),
+        "other draws": (
+            {"traffic": fit.Extended(good, ahead_of(np.zeros(3), (1, 5)))},
+            "expected the draws of the",
+        ),
         "other periods": ({"traffic": fit.Extended(good, later)}, "expected the periods after the history"),
     }
 
@@ -326,9 +347,13 @@ def test_a_known_holiday_is_found_and_goes_ahead(tmp_path):
 
     study, history = company(tmp_path, effect=EFFECT)
     x = december(history)
-    model = fit.models(study, history, terms={"traffic": lambda: pm.Normal("holiday", 0.0, 0.5) * x})["traffic"]
+    model = fit.models(study, history, terms={"traffic": lambda: pm.Normal("holiday", 0.0, 0.5) * x})[
+        "traffic"
+    ]
     with model:
-        trace = pm.sample(500, tune=1000, chains=2, random_seed=1, target_accept=0.95, progressbar=False, quiet=True)
+        trace = pm.sample(
+            500, tune=1000, chains=2, random_seed=1, target_accept=0.95, progressbar=False, quiet=True
+        )
     found = trace["posterior"]["holiday"]
     assert abs(float(found.mean()) - EFFECT) < 3.0 * float(found.std())
     assert float(found.std()) < 0.15

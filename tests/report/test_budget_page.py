@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from openpyxl import load_workbook
 from posterior_fixture import PLAN, RATES, TWO, case, history, posterior, study
 
