@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON VERSIONS WHAT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside test-versions fuzz sbc bench bench-check check lint format docs site pictures catalogue images setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside test-versions fuzz sbc bench bench-check check lint format docs site pictures catalogue notebook images setup constraints wheel sdist clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ pictures: $(READY) ## the pictures of README and docs from reports/sample (needs
 
 catalogue: $(READY) ## texts of the code into the catalogues of other languages, compiled
 	$(PY) tools/catalogue.py
+
+# JupyterLab is large, so it is installed when it is first asked for. A script of notebooks/ opens as a notebook.
+notebook: $(READY) ## JupyterLab with the notebooks of notebooks/, on this machine alone
+	@sh tools/notebook.sh $(VENV)
 
 images: $(READY) ## the pictures that figures are compared with, drawn anew: look at each before it is committed
 	FORECAST_IMAGES=1 $(PY) -m pytest tests/report/test_plot_images.py -q

@@ -23,6 +23,7 @@ from .history import History as History
 from .history import audit_history as audit_history
 from .history import read_history as read_history
 from .history import read_plan as read_plan
+from .making import fit_or_load as fit_or_load
 from .outlook import Case as Case
 from .planning import Forecast as Forecast
 from .planning import forecast as forecast

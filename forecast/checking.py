@@ -120,8 +120,16 @@ def check_levers(study: Study, history: History, periods: int) -> None:
         check_goals(study, history, horizon)
 
 
+BOOKS = {
+    "plan": "the next quarter: check, fit, forecast, divide the budget, write",
+    "review": "the last quarter: what was planned, what came, why, what to change",
+    "diagnose": "the model: did it sample, does it fit, what would another term change",
+    "decide": "a test: what it would be worth, and the plan once its result is in",
+}  # the notebooks that come along, each a script of its name
+
+
 def bundled(name: str) -> Path:
-    """A file that comes with the package; the notebook lies at the top of a checkout."""
+    """A file that comes with the package; the notebooks lie at the top of a checkout."""
     inside = Path(__file__).parent / "bundled" / name
     return inside if inside.exists() else Path(__file__).parents[1] / "notebooks" / name
 
@@ -134,7 +142,8 @@ def init(folder: Path) -> list[Path]:
     wanted = {
         "models/demo.toml": "demo.toml",
         "models/demo.csv": "demo.csv",
-        "notebooks/quarterly.py": "quarterly.py",
+        **{f"notebooks/{name}.py": f"{name}.py" for name in BOOKS},
+        "notebooks/README.md": "notebooks.md",
     }
     place(
         folder,

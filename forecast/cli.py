@@ -27,6 +27,7 @@ from forecast.options import (
     OUT,
     OUTPUTS,
     OVERRIDES,
+    PARAMETERS,
     PATH,
     PREVIEW,
     QUIET,
@@ -127,14 +128,19 @@ def _line() -> Line | None:
     return context.obj if context and isinstance(context.obj, Line) else None
 
 
-STUDY = click.argument(
-    "study",
-    type=PATH,
-    metavar="[STUDY]",
-    required=False,
-    callback=lambda _context, _argument, given: given or _only_study(),
-    help="The study (a TOML file). Default: the only one here or in models/.",
-)
+def _study(**more: Any) -> Callable[..., Any]:
+    """The argument STUDY."""
+    return click.argument(
+        "study",
+        type=PATH,
+        metavar="[STUDY]",
+        required=False,
+        help="The study (a TOML file). Default: the only one here or in models/.",
+        **more,
+    )
+
+
+STUDY = _study(callback=lambda _context, _argument, given: given or _only_study())
 
 
 def _only_study() -> Path:
@@ -299,7 +305,7 @@ def init(places: tuple[Path, ...], first: tuple[Path, ...], json: bool) -> None:
     Files that are there already are never overwritten.
     """
     if first:
-        _propose(*_files_and_folder(first, places), as_json=json)
+        _propose(first, places, as_json=json)
         return
     from forecast import checking
 
@@ -309,53 +315,19 @@ def init(places: tuple[Path, ...], first: tuple[Path, ...], json: bool) -> None:
     _show({"files": files}, lambda: "\n".join(f"made {path}" for path in files), as_json=json)
 
 
-def _files_and_folder(first: tuple[Path, ...], places: tuple[Path, ...]) -> tuple[list[Path], Path]:
-    """The files to start from, and the folder of the study: the last place, where it is no file."""
-    from pathlib import Path
-
-    files = [*first, *places]
-    last = files[-1]
-    if places and not last.is_file() and (last.is_dir() or not last.suffix):
-        return files[:-1], last
-    return files, Path()
-
-
-def _propose(files: list[Path], folder: Path, *, as_json: bool) -> None:
+def _propose(first: tuple[Path, ...], places: tuple[Path, ...], *, as_json: bool) -> None:
     import sys
+    from functools import partial
 
     from forecast import proposing
+    from forecast.questions import answer, files_and_folder
     from forecast.report import opening_page
 
+    files, folder = files_and_folder(first, places)
     asked = not as_json and not _line() and sys.stdin.isatty() and sys.stdout.isatty()
-    made = proposing.propose(files, folder, today=_today(), ask=_answer if asked else None)
+    ask = partial(answer, say=_say) if asked else None
+    made = proposing.propose(files, folder, today=_today(), ask=ask)
     _show(made.told(), _page(opening_page, made.told(), after=f"Next: {made.command}"), as_json=as_json)
-
-
-def _answer(question: Any) -> str | None:
-    """What a person answers to a question about the files; None where it is left open."""
-    from forecast.words import typed
-
-    _say(f"\n{typed(question.text)}")
-    choices = [value for value, _ in question.choices]
-    if len(choices) == 1:
-        said = typed(question.choices[0][1]) or choices[0]
-        return choices[0] if click.confirm(f"  {said}?", default=False) else None
-    for number, (value, said) in enumerate(question.choices, start=1):
-        _say(f"  {number}  {value}{f'   {typed(said)}' if said else ''}")
-    if choices:
-        number = click.prompt("  Number (0: leave it open)", type=click.IntRange(0, len(choices)), default=0)
-        return choices[number - 1] if number else None
-
-    def read(written: str) -> str:
-        try:
-            return str(question.read(written)) if written.strip() else ""
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-
-    default, shown = question.default, bool(question.default)
-    return (
-        click.prompt("  (empty: leave it open)", default=default, show_default=shown, value_proc=read) or None
-    )
 
 
 @app.command(short_help="the funnel equation by hand, no history needed")
@@ -649,6 +621,39 @@ def score(json: bool, **options: Any) -> None:
     where = message("Report: {path}\nTables: {folder}/", path=result.place / "score.pdf", folder=result.place)
     said = _page(score_page, result.made, spoken=result.spoken, after=where)
     _show(result.summary, said, as_json=json)
+
+
+@app.command(short_help="a notebook on a study, kept as HTML: plan, review, diagnose, decide")
+@click.argument(
+    "name", required=False, metavar="[NAME]", help="plan, review, diagnose or decide, or a file of your own."
+)
+@_study()
+@click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/STUDY-NAME/.")
+@SEED
+@DRAWS
+@OVERRIDES
+@PARAMETERS
+@click.option("--no-code", is_flag=True, help="A page without the code of the cells.")
+@QUIET
+@JSON
+def notebook(name: str | None, study: Path | None, no_code: bool, json: bool, **options: Any) -> None:
+    """Run a notebook on a study; keep it as HTML, and what it writes, in reports/STUDY-NAME/.
+
+    Without NAME: which there are. A file of your own (.py with # %% cells, or .ipynb) is run in its folder. Its cell
+    tagged "parameters" takes STUDY, OUT, and what --seed, --draws, --set and --parameter give. The page asks for
+    nothing outside itself. Where a cell fails, its error is told and no page is written. Needs the extra "notebook".
+    """
+    from forecast import books
+    from forecast.words import FAIL
+
+    if name is None:
+        _show(books.listed(), books.list_text, as_json=json)
+        return
+    result = _told(books.run, name, study or _only_study(), code=not no_code, **options)
+    _show(result.summary, lambda: f"Notebook: {result.summary['page']}", as_json=json)
+    if result.summary["verdict"] == FAIL:
+        _say(f"FAIL: the outputs in {result.place}/ say why.", err=True)
+        raise Exit(FitError.exit_code)
 
 
 @app.command(short_help="put a run on record as the plan: hashes, verdict, who, when")

@@ -3,6 +3,7 @@
 facts_of      study, data, posterior and backtest by path and hash, versions, and how it was asked
 by_hand       what of a forecast made in Python is in no file, so that nobody can make it again
 saved_as      the posterior of a forecast made in Python: where it lies, or its bytes to be written beside the run
+fit_or_load   the saved posterior of a study where it still holds, else a new one
 """
 
 from __future__ import annotations
@@ -15,9 +16,24 @@ from typing import Any
 from forecast import written
 from forecast.backtest import read_summary
 from forecast.errors import DataError, ForecastError
-from forecast.fit import Posterior, content_hash, load_posterior, package_versions, posterior_bytes, timeless
+from forecast.fit import (
+    DEFAULT_DRAWS,
+    DEFAULT_SEED,
+    SAMPLER,
+    Posterior,
+    check_place,
+    content_hash,
+    fit_hash,
+    fit_posterior,
+    load_posterior,
+    package_versions,
+    posterior_bytes,
+    save_posterior,
+    timeless,
+)
 from forecast.history import History
 from forecast.outputs import POSTERIOR_FILE
+from forecast.progress import Progress, Silent
 from forecast.study import Study, load_study, taken_back
 from forecast.tables import plain
 
@@ -71,13 +87,12 @@ def in_python(
     study: Study,
     history: History,
     posterior: Posterior,
-    *,
     run_id: str,
     made: str,
     past: Mapping[str, Any] | None,
     asked: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The facts of a run that `Forecast.write` writes, and what else is written and left alone with it: `write_outputs`.
+    """The facts of a run that `Forecast.write` writes, and what else `write_outputs` is to write and to leave alone.
 
     Files are hashed as they are now; where that is not how they were read, `by_hand` says so.
     """
@@ -160,3 +175,47 @@ def _holds(path: Path, posterior: Posterior) -> bool:
         return False
     same = timeless(saved.provenance) == timeless(posterior.provenance)  # how long it took is in no file
     return same and content_hash(saved.data) == content_hash(posterior.data)
+
+
+def fit_or_load(
+    study: Study,
+    history: History,
+    path: Path | None = None,
+    *,
+    seed: int = DEFAULT_SEED,
+    draws: int = DEFAULT_DRAWS,
+    progress: Progress | None = None,
+) -> Posterior:
+    """The saved posterior where it was fitted on just this, else a new one, which is saved; as `forecast run` does it.
+
+    path: where it is kept; default: NAME.nc beside the study. See `fit.fit_posterior`.
+    """
+    place = posterior_path(study) if path is None else path
+    return kept_or_fitted(study, history, place, seed, draws, None, progress or Silent())[0]
+
+
+def kept_or_fitted(
+    study: Study,
+    history: History,
+    path: Path,
+    seed: int,
+    draws: int,
+    sampler: str | None,
+    progress: Progress,
+) -> tuple[Posterior, bool]:
+    """The saved posterior if it was fitted on just this, else a new one (saved); and whether it is new.
+
+    One that failed its diagnostics is kept with what failed: the same data would fail again.
+    """
+    if path.is_file():
+        saved = load_posterior(path)
+        by = sampler or str(saved.provenance.get("method", SAMPLER))
+        made_as = {"seed": seed, "draws": draws, "fit_hash": fit_hash(study, history, seed, draws, by)}
+        if made_as.items() <= saved.provenance.items():
+            return saved, False
+    check_place(path)
+    posterior = fit_posterior(
+        study, history, seed=seed, draws=draws, progress=progress, sampler=sampler or SAMPLER
+    )
+    save_posterior(posterior, path)
+    return load_posterior(path), True

@@ -105,6 +105,13 @@ OVERRIDES = click.option(
     metavar="KEY=VALUE",
     help="Override a key of the study: plan.periods=6. Repeatable.",
 )
+PARAMETERS = click.option(
+    "--parameter",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the notebook: RUN=reports/2027-q1. Repeatable.",
+)
 OUTPUTS = click.option(
     "--outputs",
     type=Kinds(),

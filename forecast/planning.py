@@ -228,6 +228,22 @@ class Forecast(Shows, Results):
         where = {"by": by, "channel": channel, "period": period}
         return chance(self.draws, labels, measure, above=above, below=below, plan=plan, **where)
 
+    def lift(self, channel: str, share: float = 0.3) -> Array:
+        """Draws of what a test would measure that spends `share` less on a channel than is planned: a [[lift_test]].
+
+        Units of the first stage a period that this part of the spend brings, on average over the horizon, (draw,).
+        Raises UsageError for a channel that is not there, or whose spend is 0.
+        """
+        names = self.case.history.channels
+        if channel not in names or not self.case.plan[:, names.index(channel)].any():
+            paid = [name for name, spend in zip(names, self.case.plan.sum(axis=0), strict=True) if spend > 0]
+            raise UsageError(f'lift: expected a channel with spend: {", ".join(paid)}; got "{channel}"')
+        column = names.index(channel)
+        less = self.case.plan.copy()
+        less[:, column] *= 1.0 - share
+        brought = self.case.traffic()[0] - self.case.traffic(less)[0]
+        return np.asarray(brought[:, :, column].mean(axis=1))
+
     def frame(self, measure: str, *, of: str = "mean", plan: str = "given") -> pd.DataFrame:
         """A measure with the periods of the horizon as rows and channels as columns, without totals.
 
@@ -255,8 +271,8 @@ class Forecast(Shows, Results):
             "csv_locale": csv_locale,
         }
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        known = {"run_id": self.run_id, "made": made, "past": dict(self._past) or None, "asked": asked}
-        facts, also = in_python(folder, study, history, self.case.posterior, **known)
+        known = self.run_id, made, dict(self._past) or None, asked
+        facts, also = in_python(folder, study, history, self.case.posterior, *known)
         told = self.told() | {"made": made}
         write_outputs(folder, self, self.draws, told, facts=facts, kinds=outputs, form=form, **also)
         return folder

@@ -6,6 +6,7 @@ score    the run in a folder, scored by a history: a `Score`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,11 @@ from forecast.judging import to_look_at
 from forecast.making import BACKTEST
 from forecast.outputs import csv_form
 from forecast.progress import Progress, Silent
-from forecast.report import score_tables, write_score
+from forecast.report import score_points, score_tables, write_score
 from forecast.showing import Card, Shows, said_band
 from forecast.study import Study, load_study
 from forecast.tables import Table
-from forecast.words import message
+from forecast.words import message, speaking, text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,6 +48,16 @@ class Score(Shows):
     def headline(self) -> Mapping[str, Any]:
         """The measure that the run is judged by: expected with its band, what came; empty where that is not known."""
         return self.told.get("headline") or {}
+
+    @property
+    def points(self) -> list[str]:
+        """What to do now, a sentence or two each, in the language of the study."""
+        with self.speaking():
+            return [text(point) for point in score_points(self.told)]
+
+    def speaking(self) -> AbstractContextManager[None]:
+        """Texts inside are in the language of the study."""
+        return speaking(self.study.language, self.study.locale)
 
     def _card(self, *, whole: bool) -> Card:
         told, head = self.told, self.headline

@@ -50,12 +50,12 @@ Entry = dict[str, Any]
 
 
 def sign(
-    folder: Path,
+    folder: Path | str,
     *,
     by: str | None = None,
     chosen: str | None = None,
     override: str = "",
-    record: Path | None = None,
+    record: Path | str | None = None,
     now: datetime | None = None,
 ) -> Entry:
     """Append a run to the plan of record, and return the entry.
@@ -65,7 +65,8 @@ def sign(
     by: who signs (default: the name under which the system knows the user). Raises GateError where anything in the
     folder has changed, or the record is broken; UsageError, DataError.
     """
-    place = record or record_of(folder)
+    folder = Path(folder)
+    place = record_of(folder) if record is None else Path(record)
     if differences := [*_folder(folder), *_chain(place)]:
         raise GateError("not signed, as something has changed:\n  " + "\n  ".join(differences))
     facts, manifest = _facts(folder)
@@ -184,14 +185,19 @@ def _spend_of(path: Path, channels: Sequence[str]) -> dict[str, float]:
 
 
 def verify(
-    folder: Path, *, record: Path | None = None, remake: bool = False, progress: Progress | None = None
+    folder: Path | str,
+    *,
+    record: Path | str | None = None,
+    remake: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What differs of a run, of what it was made from, and of the record: one text each; notes beside.
 
     remake: also make the run again, into a folder of its own, and compare byte for byte. Raises UsageError where the
     folder holds no run that can be verified.
     """
-    place = record or record_of(folder)
+    folder = Path(folder)
+    place = record_of(folder) if record is None else Path(record)
     differences, notes = list(dict.fromkeys(_folder(folder))), list[str]()
     if not differences:
         facts, manifest = _facts(folder)

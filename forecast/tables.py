@@ -129,6 +129,13 @@ class Table(Shows):
         """The declared columns that the frame has, in the order of the declaration."""
         return [column for column in self.columns if column.name in self.frame]
 
+    def where(self, **values: Any) -> Table:
+        """The rows whose columns hold these values, `where(channel="total")`; KeyError where a column is not there."""
+        rows = self.frame
+        for name, value in values.items():
+            rows = rows[rows[name] == value]
+        return replace(self, frame=rows)
+
     @property
     def data(self) -> Table:
         """The rows that are no sums of others: what a CSV and the table of a sheet hold."""

@@ -38,7 +38,7 @@ from forecast.fit import (
 from forecast.history import History, read_history
 from forecast.judging import gain_check, judge
 from forecast.leads import rank_leads, read_lead_table, with_returns
-from forecast.making import BACKTEST, facts_of, posterior_path
+from forecast.making import BACKTEST, facts_of, kept_or_fitted, posterior_path
 from forecast.outputs import LEFT_OUT_FILE, CsvForm, csv_form, files_of
 from forecast.planning import Forecast, check_compared, forecast
 from forecast.progress import Clock, Progress, Silent
@@ -143,7 +143,7 @@ def run(
         posterior, fitted = _preview(loaded, history, *asked), False
     else:
         clock.step("fit", "looking for a saved fit")
-        posterior, fitted = _posterior(loaded, history, place, *asked, sampler, clock.progress)
+        posterior, fitted = kept_or_fitted(loaded, history, place, *asked, sampler, clock.progress)
         posterior = _usable(loaded, history, posterior, go_on=go_on)
     clock.step("allocate", "dividing the budget")
     made = forecast(
@@ -192,33 +192,6 @@ def run(
     )
     clock.stop()
     return Done(summary | {"seconds": dict(clock.seconds)}, folder, made, spoken_by(loaded))
-
-
-def _posterior(
-    study: Study,
-    history: History,
-    path: Path,
-    seed: int,
-    draws: int,
-    sampler: str | None,
-    progress: Progress,
-) -> tuple[Posterior, bool]:
-    """The saved posterior if it was fitted on just this, else a new one (saved); and whether it is new.
-
-    One that failed its diagnostics is kept with what failed: the same data would fail again.
-    """
-    if path.is_file():
-        saved = load_posterior(path)
-        by = sampler or str(saved.provenance.get("method", SAMPLER))
-        made_as = {"seed": seed, "draws": draws, "fit_hash": fit_hash(study, history, seed, draws, by)}
-        if made_as.items() <= saved.provenance.items():
-            return saved, False
-    check_place(path)
-    posterior = fit_posterior(
-        study, history, seed=seed, draws=draws, progress=progress, sampler=sampler or SAMPLER
-    )
-    save_posterior(posterior, path)
-    return posterior, True
 
 
 def _preview(study: Study, history: History, seed: int, draws: int) -> Posterior:

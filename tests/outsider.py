@@ -11,6 +11,7 @@ from typing import Any, assert_type
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 import forecast
@@ -117,3 +118,13 @@ def deeper(study: Study, history: History, posterior: Posterior, plan: Array) ->
     rng = np.random.default_rng(1)
     case = assert_type(case_of(study, history, posterior, plan, rng), forecast.Case)
     return assert_type(simulate(case, {"given": plan}, rng=rng), xr.Dataset)
+
+
+def look(made: forecast.Forecast, folder: Path) -> None:
+    """Figures: on one of their own, and on axes that are given."""
+    ax = forecast.plot.fan(made, measure="won", channel="ppc")
+    assert_type(ax, Axes)
+    assert_type(forecast.plot.response(made, channel=["ppc", "seo"]), Axes)
+    assert_type(forecast.plot.backtest(made, ax=ax), Axes)
+    if (figure := ax.get_figure(root=True)) is not None:  # as matplotlib types it
+        figure.savefig(folder / "fan.png")

@@ -17,7 +17,7 @@ import xarray as xr
 from click.testing import CliRunner
 from conftest import ROOT, STUDY, counts, save_by_hand
 
-from forecast import workflow
+from forecast import making, workflow
 from forecast.cli import app
 from forecast.report import files as export
 
@@ -36,7 +36,8 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         assert draws < 400, "bad input came as far as the fit"
         return fit(*args, draws=draws, **options)
 
-    monkeypatch.setattr(workflow, "fit_posterior", caught)
+    for jobs in (workflow, making):
+        monkeypatch.setattr(jobs, "fit_posterior", caught)
 
 
 def state(folder: Path) -> dict[str, bytes | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_limits_that_cannot_be_met_are_told_before_the_fit(small_study: Path, jo
 
 
 def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
-    """Study, data and notebook, an empty folder for reports; the study is sound as it stands."""
+    """Study, data and notebooks, an empty folder for reports; the study is sound as it stands."""
     made = checking.init(tmp_path / "plan" / "2027")
     home = tmp_path / "plan" / "2027"
     assert listing(home) == [
@@ -103,13 +104,21 @@ def test_init_makes_a_folder_to_plan_in(tmp_path: Path):
         "models/demo.csv",
         "models/demo.toml",
         "notebooks",
-        "notebooks/quarterly.py",
+        "notebooks/README.md",
+        "notebooks/decide.py",
+        "notebooks/diagnose.py",
+        "notebooks/plan.py",
+        "notebooks/review.py",
         "reports",
     ]
     assert set(made) == {home / name for name in listing(home) if "." in name}
     assert checking.check(home / "models" / "demo.toml").summary["status"] in ("PASS", "REVIEW")
-    notebook = (home / "notebooks" / "quarterly.py").read_text(encoding="utf-8")
-    assert 'STUDY = "../models/demo.toml"' in notebook
+    for name in checking.BOOKS:
+        notebook = (home / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+        assert 'STUDY = "../models/demo.toml"' in notebook
+        assert f"| `{name}.py` | {checking.BOOKS[name]} |" in (home / "notebooks" / "README.md").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_a_quarter_can_be_planned_inside_the_new_folder(
@@ -161,3 +170,27 @@ def test_init_on_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
     with pytest.raises(UsageError, match="No space left on device"):
         checking.init(tmp_path / "new" / "plan")
     assert listing(tmp_path) == []
+
+
+def test_a_date_of_the_horizon_is_asked_of_the_file_alone(tmp_path: Path):
+    """The bundled company as of an earlier month: what its horizon does not reach is left out; in the file, refused."""
+    for name in ("demo.toml", "demo.csv"):
+        shutil.copyfile(ROOT / "forecast" / "bundled" / name, tmp_path / name)
+    path = tmp_path / "demo.toml"
+    study, history, _ = checking.read_asked(path, ["history.through='2026-03'"], None)
+    assert (history.labels[-1], len(study.scenarios)) == ("2026-03", 3)
+    with pytest.raises(StudyError, match=r"scenario\.1\.channels"):
+        checking.read_asked(
+            path,
+            [
+                "history.through='2026-03'",
+                "scenario=[{name='x', start='2026-04', rate.won.times=1.1, channels=['pcp']}]",
+            ],
+            None,
+        )
+    text = path.read_text(encoding="utf-8").replace('through = "2026-10"', 'through = "2026-03"')
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(
+        StudyError, match=r"demo\.toml:\d+: scenario\.1\.start: expected a period of the horizon"
+    ):
+        checking.read_asked(path, [], None)

@@ -48,6 +48,7 @@ COMMANDS = [
     "backtest",
     "rank",
     "score",
+    "notebook",
     "sign",
     "verify",
     "log",

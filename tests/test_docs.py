@@ -8,7 +8,8 @@ Blocks are marked by what stands after their language:
                        shown as `...` alone is not compared
     csv file=NAME      (any language) the block is a file, there for the commands of the page
     toml               a study, or a part of one: it loads
-    pycon run          lines at the Python prompt, checked as one doctest a page
+    pycon run          lines at the Python prompt, checked as one doctest a page; `pycon run slow` another one, among
+                       the slow tests
     python run outside the blocks of a page are one program, that has to end well (`make test-outside`)
 """
 
@@ -52,6 +53,7 @@ FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(r"^```python run outside\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPTS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SLOW_PROMPTS = re.compile(r"^```pycon run slow\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _text(page: Path) -> str:
@@ -141,11 +143,31 @@ def test_shown_output_is_real(page, block, code, tmp_path, monkeypatch, capsys):
         assert shown in ("...\n", said.err if code else said.out)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if PROMPTS.search(_text(page))], ids=_name)
+def _with(blocks):
+    return [page for page in PAGES if blocks.search(_text(page))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", _with(SLOW_PROMPTS), ids=_name)
+def test_slow_python_prompts_are_real(page, tmp_path, monkeypatch):
+    """The same of what takes more than a moment."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of plots of others
+        _asked_again(SLOW_PROMPTS, page, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("page", _with(PROMPTS), ids=_name)
 def test_python_prompts_are_real(page, tmp_path, monkeypatch):
     """Every line at the Python prompt of a page shows what Python answers."""
+    _asked_again(PROMPTS, page, tmp_path, monkeypatch)
+
+
+def _asked_again(blocks, page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines = "\n".join(PROMPTS.findall(_text(page)))
+    lines = "\n".join(blocks.findall(_text(page)))
     test = doctest.DocTestParser().get_doctest(lines, {}, _name(page), str(page), 0)
     said: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
@@ -176,9 +198,9 @@ def test_an_outsiders_model_goes_through_forecast_and_budget(tmp_path, monkeypat
     ratio = page["visitors"](page["made"]) / page["visitors"](page["plain"])
     np.testing.assert_allclose(ratio, [1.0, float(np.exp(found).mean()), 1.0], rtol=0.03)
     assert list(page["made"].known["name"]) == ["December sale"]
-    money = [page[each].split.allocation for each in ("made", "plain")]
-    assert money[0].recommended.sum() == pytest.approx(money[1].recommended.sum(), rel=1e-3)
-    assert money[0].best.mean() > money[1].best.mean()
+    own, plain = (page["money"](page[each]) for each in ("made", "plain"))
+    assert sum(own.values()) == pytest.approx(sum(plain.values()), rel=1e-3)
+    assert own["ppc"] > 1.02 * plain["ppc"]
     assert "December sale" in capsys.readouterr().out
 
 

@@ -26,8 +26,8 @@ FLOORS = """
     results verdict
     report asking making judging
     planning checking reviewing
-    proposing workflow comparing
-    signing options
+    proposing workflow comparing books
+    signing options questions
     cli
     __main__
 """
@@ -100,7 +100,7 @@ def test_numbers_become_text_in_words_alone(path: Path):
 
 @pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="a source distribution has no benchmarks")
 def test_tests_and_benchmarks_go_through_the_faces():
-    """A test looks inside its own door alone, a benchmark and the notebook inside none."""
+    """A test looks inside its own door alone, a benchmark and a notebook inside none."""
     for top in ("tests", "benchmarks", "notebooks"):
         for path in (ROOT / top).rglob("*.py"):
             own = path.relative_to(ROOT).parts[1]

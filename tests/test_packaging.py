@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import forecast
+from forecast.checking import BOOKS
 
 ROOT = Path(forecast.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -117,7 +118,7 @@ def _find_python(python: str, *version: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.slow
 def test_wheel_holds_everything_the_package_needs(tmp_path):
-    """Every file of the package is in the wheel, compiled files aside, with the notebook of `init`; nothing else."""
+    """Every file of the package is in the wheel, compiled files aside, with the notebooks; nothing else."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -128,7 +129,7 @@ def test_wheel_holds_everything_the_package_needs(tmp_path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == files | {"forecast/bundled/quarterly.py"}
+    assert held == files | {f"forecast/bundled/{name}.py" for name in BOOKS}
 
 
 @pytest.mark.slow

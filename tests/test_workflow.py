@@ -16,7 +16,7 @@ from conftest import STUDY, Notes, counts, listing, save_by_hand
 from lead_fixture import write_study
 from posterior_fixture import changed_after
 
-from forecast import reviewing, workflow
+from forecast import making, reviewing, workflow
 from forecast.backtest import Origin, one_origin, run_backtest
 from forecast.budget import Fixed
 from forecast.cli import app
@@ -50,7 +50,8 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     def caught(_: Any, history: Any, **__: Any) -> None:
         raise Fitted(history.labels[-1])
 
-    monkeypatch.setattr(workflow, "fit_posterior", caught)
+    for jobs in (workflow, making):
+        monkeypatch.setattr(jobs, "fit_posterior", caught)
 
 
 @pytest.fixture
@@ -183,7 +184,8 @@ def test_a_new_fit_is_saved_before_the_forecast(small_study: Path, monkeypatch: 
     path = save_by_hand(small_study)
     made = load_posterior(path)
     path.unlink()
-    monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
+    for jobs in (workflow, making):
+        monkeypatch.setattr(jobs, "fit_posterior", lambda *_, **__: made)
     monkeypatch.setattr(workflow, "forecast", lambda *_, **__: (_ for _ in ()).throw(Fitted))
     with pytest.raises(Fitted):
         workflow.run(small_study, out=small_study.parent / "out")
@@ -195,7 +197,8 @@ def test_fit_saves_the_posterior_and_judges_it(small_study: Path, monkeypatch: p
     path = save_by_hand(small_study, failures=(FAILED,))
     made = load_posterior(path)
     path.unlink()
-    monkeypatch.setattr(workflow, "fit_posterior", lambda *_, **__: made)
+    for jobs in (workflow, making):
+        monkeypatch.setattr(jobs, "fit_posterior", lambda *_, **__: made)
     result = workflow.fit(small_study)
     assert result.place == path
     assert path.is_file()

@@ -4,8 +4,9 @@
     seasonal naive   the same periods of last year; normal error of the seasonal differences
     drift            the last period, moved on by the average step so far; normal error of a random walk with drift
     AutoETS          exponential smoothing chosen by AICc (statsforecast), on the total by period
-    AutoARIMA        the same with ARIMA (statsforecast); of weeks ARIMA around two waves a year, without seasonal terms: a
-                     search over terms at lag 52 takes a hundred times as long (Hyndman & Athanasopoulos 2021, section 12.1)
+    AutoARIMA        the same with ARIMA (statsforecast); of weeks around two waves a year, without seasonal terms,
+                     as a search over those of lag 52 takes a hundred times as long (Hyndman & Athanasopoulos 2021,
+                     section 12.1)
 
 Each forecasts revenue, or the count of a stage where one is named, over all channels of the history that it is given.
 

@@ -145,7 +145,7 @@ def run_backtest(
     names: Sequence[str] | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
-    results: Path | None = None,
+    results: Path | str | None = None,
     progress: Progress | None = None,
     job: Callable[[Origin], dict[str, Any]] = one_origin,
 ) -> Backtest:
@@ -172,7 +172,7 @@ def run_backtest(
     lines = None
     if results is not None:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        lines = results / f"origins-{digest[:12]}.jsonl"
+        lines = Path(results) / f"origins-{digest[:12]}.jsonl"
     teller = progress or Silent()
     teller.step(f"{len(made)} origins, {ahead} {history.period}s ahead")
     if lines is not None and cut_off(lines):

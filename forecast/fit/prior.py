@@ -241,7 +241,8 @@ class _Maker:
 
     def _rates(self, data: Mapping[str, Array]) -> tuple[Array, Array, dict[str, Any]]:
         """Path of the logit rate, rates of the cells, parameters, from a transition's priors."""
-        mu, tau, level = self._levels(data)
+        mu, tau = self.rng.normal(*data["mu_prior"]), self._scale(RATE_TAU)
+        level = self.rng.normal(mu, tau, len(SPEND))
         path, point = self._path(data, level)
         p = np.clip(expit(path), 1e-9, 1 - 1e-9)
         kappa = concentration(p, noise_by_channel(point))
@@ -249,17 +250,6 @@ class _Maker:
         delay, cv = self._delay(data)
         point |= {"mu": mu, "tau": tau, "level": level, "delay_mean": delay, "delay_cv": cv}
         return path, cells, point
-
-    def _levels(self, data: Mapping[str, Array]) -> tuple[float, float, Array]:
-        """Company and spread of a logit rate, and its channels; by rejection where the study knows some of them."""
-        while True:
-            mu, tau = self.rng.normal(*data["mu_prior"]), self._scale(RATE_TAU)
-            level = self.rng.normal(mu, tau, len(SPEND))
-            if "known_rates" not in data:
-                return mu, tau, level
-            known, precision = data["known_rates"]
-            if self.rng.random() < math.exp(-0.5 * float((precision * (level - known) ** 2).sum())):
-                return mu, tau, level
 
     def _delay(self, data: Mapping[str, Array]) -> tuple[float, float]:
         m, m_sd, c, c_sd = data["delay_prior"]

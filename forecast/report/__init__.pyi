@@ -2,6 +2,8 @@ from .document import Page as Page
 from .figures import figure_svg as figure_svg
 from .files import write_csv as write_csv
 from .files import write_outputs as write_outputs
+from .files import write_tables as write_tables
+from .notebook import notebook_page as notebook_page
 from .pages.budget import split_page as split_page
 from .pages.economics import by_hand_page as by_hand_page
 from .pages.evidence import audit_page as audit_page
@@ -14,6 +16,7 @@ from .pages.past import past_page as past_page
 from .pages.scenarios import compared_page as compared_page
 from .pages.standing import score_page as score_page
 from .pages.standing_tables import score_tables as score_tables
+from .pages.standing_words import score_points as score_points
 from .pdf import report_pdf as report_pdf
 from .plots import plot as plot
 from .score_files import SCORE_FILES as SCORE_FILES

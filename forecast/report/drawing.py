@@ -630,7 +630,7 @@ def _line(points: Sequence[tuple[float, float]], look: Told, cap: str = "square"
     dashes = ""
     if isinstance(style, tuple):
         cap, dashes = "butt", f' stroke-dasharray="{" ".join(_n(wide * part) for part in style[1])}"'
-    cap = {"projecting": "square"}.get(look.get("solid_capstyle", cap), look.get("solid_capstyle", cap))
+    cap = str(look.get("solid_capstyle", cap))
     colour = look.get("color", BLUE)
     stroke = f'stroke="{colour}" stroke-width="{_n(wide)}" stroke-linecap="{cap}"{dashes}'
     return f'<path d="{path}" fill="none" {stroke}/>\n'
@@ -651,11 +651,12 @@ def _markers(points: Sequence[tuple[float, float]], look: Told) -> str:
         if kind in "o.":
             made.append(f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(size)}" {style}/>\n')
             continue
-        shape = {
+        shapes: dict[str, list[tuple[float, float]]] = {
             "s": [(-size, -size), (size, -size), (size, size), (-size, size)],
             "D": [(0, -size * 2**0.5), (size * 2**0.5, 0), (0, size * 2**0.5), (-size * 2**0.5, 0)],
             "|": [(0, -size), (0, size)],
-        }[kind]
+        }
+        shape = shapes[str(kind)]
         path = _path([(x + a, y + b) for a, b in shape])
         made.append(f'<path d="{path}{"Z" if len(shape) > 2 else ""}" {style}/>\n')
     return "".join(made)

@@ -302,8 +302,9 @@ def legend(
     """A legend above the axes, its texts given outright: names that begin with "_" would vanish otherwise."""
     room: dict[str, Any] = {"columnspacing": wide, "handlelength": handle}
     said = [text(label) for label in labels]
-    inches = width_of(ax)
-    while columns > 1 and _legend_width(said, columns) > 1.05 * inches:
+    inches = _room(ax)
+    apart = 0.078 + 0.097 * ((handle or 2.0) + (wide or 2.0))  # inches a column takes beside its text
+    while columns > 1 and _legend_width(said, columns, apart) > 1.12 * inches:  # axes grow in the layout
         columns = 2 if columns == 4 else columns - 1  # four in two even rows
     if isinstance(ax, Place):
         ax.key(handles, said, columns, wide, handle)
@@ -330,11 +331,22 @@ def legend_below(
     figure.legend(shown, said, loc="outside lower left", **room)
 
 
-def _legend_width(labels: Sequence[str], columns: int) -> float:
-    """Inches of a legend, about: its widest columns at seven points, with handles."""
+def _room(ax: Axes) -> float:
+    """Inches across, less what names down the side will take, as far as that is known before the layout."""
+    if isinstance(ax, Place):
+        longest = max(map(len, ax.yaxis.names or []), default=0)
+    else:
+        from matplotlib.ticker import FixedLocator
+
+        named = isinstance(ax.yaxis.get_major_locator(), FixedLocator)
+        longest = max((len(label.get_text()) for label in ax.get_yticklabels()), default=0) if named else 0
+    return width_of(ax) - max(0.05 * longest - 0.4, 0.0)  # the usual margin holds short ones
+
+
+def _legend_width(labels: Sequence[str], columns: int, apart: float) -> float:
+    """Inches of a legend, about: the longest text of each column at seven points, and what stands beside it."""
     filled = np.array_split([len(label) for label in labels], columns)  # as matplotlib fills them
-    widths = [max(part, default=0) for part in filled]
-    return sum(0.062 * width + 0.28 for width in widths)
+    return float(sum(0.056 * max(part, default=0) + apart for part in filled) - 0.1)
 
 
 class _OverLegend:

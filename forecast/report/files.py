@@ -152,6 +152,25 @@ def _one_line(cell: Any) -> Any:
     return clean(cell) if isinstance(cell, str) else clean(filed(cell)) if isinstance(cell, Message) else cell
 
 
+def write_tables(
+    folder: Path | str,
+    tables: Mapping[str, Table | pd.DataFrame],
+    *,
+    command: str = "notebook",
+    inputs: Iterable[Path] = (),
+    form: CsvForm = PROGRAMS,
+) -> list[Path]:
+    """Tables as CSV in `folder`, all or none, each under its name; gives their paths.
+
+    They are on the manifest of the folder as `command`'s, so that nothing of anybody else's is written over and the
+    next time takes their place. form: of CSV. Raises UsageError as `write_outputs` does.
+    """
+    frames = {f"{name}.csv": getattr(table, "frame", table) for name, table in tables.items()}
+    makers = {name: partial(write_csv, frame, form=form) for name, frame in frames.items()}
+    write(Path(folder), makers, command=command, inputs=inputs)
+    return [Path(folder) / name for name in frames]
+
+
 def write_csv(table: Table | pd.DataFrame, path: Path, form: CsvForm = PROGRAMS) -> None:
     """A table as UTF-8 CSV: ten significant digits, empty where there is no number, text clean and guarded.
 

@@ -16,7 +16,6 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from scipy.special import logit
 
 from forecast.outlook import DELAYS, LATEST, PATIENCE, Ingredients
 from forecast.report.figures import BANDS, BLUE, INK, ORANGE
+from forecast.report.filling import filled, template
 from forecast.results import LEVELS, Results
 from forecast.tables import plain
 from forecast.words import (
@@ -69,26 +69,17 @@ def whatif_page(made: Results) -> bytes:
         ),
         "aim": _aim(made),
     }
-    return _filled(_template("whatif.html"), parts).encode()
-
-
-def _template(name: str) -> str:
-    return (files("forecast.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _filled(template: str, parts: Mapping[str, str]) -> str:
-    """A template with its {{places}} filled, in one pass: what is filled in is not looked at again."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
+    return filled(template("whatif.html"), parts).encode()
 
 
 def _style() -> str:
     wide, middle, narrow = (colour for *_, colour in BANDS)
     colours = {"ink": INK, "blue": BLUE, "orange": ORANGE, "wide": wide, "middle": middle, "narrow": narrow}
-    return _short(_filled(_template("whatif.css"), colours))
+    return _short(filled(template("whatif.css"), colours))
 
 
 def _script() -> str:
-    return _short(_template("whatif.js"))
+    return _short(template("whatif.js"))
 
 
 def _short(source: str) -> str:

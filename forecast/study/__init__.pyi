@@ -57,3 +57,4 @@ from .study import TargetSpec as TargetSpec
 from .study import load_study as load_study
 from .toml_text import named as named
 from .toml_text import quoted as quoted
+from .toml_text import toml_of as toml_of

@@ -17,10 +17,10 @@ from forecast.errors import UsageError
 from forecast.fit import data as inputs
 from forecast.fit import fitting, predictive
 from forecast.fit.kinds import latent_of
-from forecast.fit.prior import make_company, study_of
-from forecast.fit.points import Draws
 from forecast.fit.parts import Part
+from forecast.fit.points import Draws
 from forecast.fit.posterior import kept_of
+from forecast.fit.prior import make_company, study_of
 from forecast.fit.scales import LEVEL_SD
 from forecast.progress import Silent
 
@@ -96,7 +96,9 @@ def test_the_log_likelihood_is_that_of_the_draws(made):
         theirs = cells.sum(axis=(1, 2))
         assert np.ptp(mine - theirs) < 2e-3 * max(np.ptp(theirs), 1.0)
         if f"ages_{known}" in made.tree["log_likelihood"]:
-            np.testing.assert_allclose(values(made.tree, "log_likelihood", f"ages_{known}"), other.sum(axis=1), rtol=1e-5)
+            np.testing.assert_allclose(
+                values(made.tree, "log_likelihood", f"ages_{known}"), other.sum(axis=1), rtol=1e-5
+            )
 
 
 def test_the_log_likelihood_of_traffic_is_a_negative_binomial(made):
@@ -105,7 +107,9 @@ def test_the_log_likelihood_of_traffic_is_a_negative_binomial(made):
     noise = values(made.tree, "posterior", "noise_traffic")[:, None, :]
     size = 1.0 / (noise**2 + 1e-4)
     expected = nbinom.logpmf(made.history.entries, size, size / (size + np.exp(path)))
-    np.testing.assert_allclose(values(made.tree, "log_likelihood", "visitors"), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        values(made.tree, "log_likelihood", "visitors"), expected, rtol=1e-5, atol=1e-6
+    )
     part, drawn = made.parts["value"]
     cells, other = latent_of(part).of_draws(kept_of(drawn))
     theirs = cells.sum(axis=(1, 2)) + other.sum(axis=1)
@@ -115,7 +119,7 @@ def test_the_log_likelihood_of_traffic_is_a_negative_binomial(made):
 
 
 def test_loo_is_the_log_score_of_leaving_one_out(made):
-    """elpd against the pointwise log likelihood summed another way: raw importance weights, where they can be trusted."""
+    """elpd against the pointwise log likelihood summed another way: raw importance weights, where they can be."""
     import arviz as az
 
     with warnings.catch_warnings():
@@ -156,7 +160,11 @@ def test_the_prior_has_the_moments_that_are_stated(made):
     assert float(logs.mean()) == pytest.approx(np.log(delay.mean), abs=4.0 * delay.mean_sd / 20.0)
     assert float(logs.std()) == pytest.approx(delay.mean_sd, rel=0.2)
     assert float(prior["traffic"].std()) > LEVEL_SD
-    assert (made.tree["prior_predictive"]["won"] >= 0).where(made.tree["observed_data"]["won"].notnull(), True).all()
+    assert (
+        (made.tree["prior_predictive"]["won"] >= 0)
+        .where(made.tree["observed_data"]["won"].notnull(), True)
+        .all()
+    )
 
 
 def test_psense_finds_what_the_fit_told(made):
@@ -164,7 +172,9 @@ def test_psense_finds_what_the_fit_told(made):
     import arviz as az
 
     told = {
-        each["channel"]: each for each in made.posterior.provenance["sensitivity"] if each["quantity"] == "elasticity"
+        each["channel"]: each
+        for each in made.posterior.provenance["sensitivity"]
+        if each["quantity"] == "elasticity"
     }
     assert told
     for channel, record in told.items():

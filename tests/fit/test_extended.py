@@ -151,7 +151,7 @@ def test_a_model_is_drawn(small):
     shown = pm.model_to_mermaid(model)
     assert "holiday --> term" in shown
     assert model.named_vars_to_dims["term"] == ("period", "channel")
-    pytest.importorskip("graphviz", reason="the graphviz package is no dependency of ours")
+    pytest.importorskip("graphviz", reason="the extra `notebook` brings it")
     assert "holiday" in model.to_graphviz().source
 
 
@@ -393,7 +393,7 @@ def test_pymc_and_the_closed_form_draw_one_posterior(tmp_path):
             error = array_stats.mcse(chains, method="mean", chain_axis=0, draw_axis=1)
             gaps.append((x.mean() - y.mean()) / math.hypot(x.std() / math.sqrt(effective), float(error)))
             spreads.append(math.log(x.std() / y.std()))
-    assert len(gaps) > 40
+    assert len(gaps) > 30
     assert math.sqrt(np.square(gaps).mean()) < 1.6
     assert np.abs(gaps).max() < 4.5
     assert np.abs(spreads).max() < math.log(1.35)

@@ -116,6 +116,7 @@ def test_title_and_legend_stand_apart(made, name, size):
     if legend is not None:
         assert title.y0 >= legend.get_window_extent().y1 - 0.5
         assert legend.get_window_extent().y0 >= ax.get_window_extent().y1 - 0.5
+        assert legend.get_window_extent().x1 <= ax.figure.bbox.x1 + 0.5
 
 
 def test_a_title_of_the_callers_own_stands_clear_too(made, ax):

@@ -10,8 +10,9 @@ import pytest
 
 from forecast.report import score_page, terminal_text, write_score
 from forecast.report.pages.standing import score_report
-from forecast.report.pages.standing_tables import ahead_rows, score_tables, waterfall
+from forecast.report.pages.standing_tables import ahead_rows, score_tables
 from forecast.report.pdf import document
+from forecast.report.plots.scored import waterfall
 from forecast.report.plots.steps import plot_steps
 from forecast.report.terminal import terminal_text as typed_page
 from forecast.words import Check

@@ -21,7 +21,6 @@ from forecast.report.document import Page, Part, Picture, Report, Tile, checklis
 from forecast.report.figures import panels
 from forecast.report.pages.past import inside_of
 from forecast.report.pages.standing_tables import (
-    ENDS,
     attribution,
     by_channel,
     channels,
@@ -33,7 +32,6 @@ from forecast.report.pages.standing_tables import (
     spend_listings,
     still_to_come,
     tight_band,
-    waterfall,
 )
 from forecast.report.pages.standing_words import (
     PREVIEWED,
@@ -47,22 +45,21 @@ from forecast.report.pages.standing_words import (
     fell,
     goal_now,
     largest,
-    lead_measure,
     made_by,
     of_year,
     off_by,
-    points,
     runs,
+    score_points,
     so_many,
     span,
     spending,
     spent,
     still_open,
     title,
-    unit_word,
     will_move,
 )
 from forecast.report.plots.past import plot_backtest
+from forecast.report.plots.scored import ENDS, lead_measure, unit_word, waterfall
 from forecast.report.plots.steps import plot_steps
 from forecast.tables import Table
 from forecast.words import MISSING, known, message, short_names, together
@@ -97,7 +94,7 @@ def score_page(told: Told) -> Page:
             ]
             many = so_many(told, len(rows))
             parts.append(Part(many, listings=[listing(rows, columns)], note=made_by(told)))
-        parts.append(Part("What next", points=points(told)))
+        parts.append(Part("What next", points=score_points(told)))
     return Page(title(told), parts)
 
 
@@ -251,7 +248,7 @@ def _next(told: Told) -> Page | None:
     if "checks" not in told:
         return None
     checks = checks_of(told)
-    parts = [Part(points=points(told))]
+    parts = [Part(points=score_points(told))]
     if checks:
         more = message("{n} more in score.xlsx.", n=len(checks) - MOST_CHECKS)
         parts.append(

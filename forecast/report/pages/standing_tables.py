@@ -13,14 +13,13 @@ from forecast.report.pages.past import inside_of, origin_rows
 from forecast.report.pages.standing_words import (
     Told,
     checks_of,
-    lead_measure,
     off_by,
     one,
     rounded,
     runs,
     span,
-    unit_word,
 )
+from forecast.report.plots.scored import lead_measure, unit_word
 from forecast.tables import CHANCE, Record, Table
 from forecast.words import MISSING, Message, Name, Text, known, message, together
 
@@ -33,7 +32,6 @@ SPENT = {
     "actual": message("Spend recorded"),
     "difference": message("Spend, actual less plan"),
 }
-ENDS = {"plan": message("Plan"), "actual": message("Actual")}  # of the waterfall
 
 
 def _plan_columns(measure: Callable[[Record], str]) -> list[Shown]:
@@ -257,20 +255,6 @@ def forecast_then(told: Told) -> Listing:
     """The last horizons, each as forecast then and as it came."""
     measure = lead_measure(told)
     return origin_rows(told["earlier"]["rows"], measure, unit_word(measure, told["currency"]))
-
-
-def waterfall(told: Told, measure: str) -> list[dict[str, Any]]:
-    """Plan, the blocks, actual: item, amount, and where its bar begins."""
-    parts = [p for p in told["attribution"] if p["channel"] == "total" and p["measure"] == measure]
-    row = next(
-        r for r in told["scores"] if (r["measure"], r["period"], r["channel"]) == (measure, "total", "total")
-    )
-    rows: list[dict[str, Any]] = [{"item": "plan", "amount": row["mean"], "start": 0.0, "whole": True}]
-    at = float(row["mean"])
-    for part in parts:
-        rows.append({"item": part["block"], "amount": part["amount"], "start": at, "whole": False})
-        at += float(part["amount"])
-    return [*rows, {"item": "actual", "amount": at, "start": 0.0, "whole": True}]
 
 
 def score_tables(told: Told) -> list[Table]:

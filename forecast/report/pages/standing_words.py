@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from forecast.columns import unit_of
+from forecast.report.plots.scored import lead_measure
 from forecast.tables import AMOUNT, CURRENCY, Record
 from forecast.words import Check, Message, Text, known, message, together
 
@@ -67,13 +68,6 @@ def rounded(measure: str, x: float) -> float:
     return float(round(x, max(digits, 0 if _money(measure) else 1) if digits > 0 else digits))
 
 
-def unit_word(measure: str, currency: str) -> Message:
-    """What a measure is counted in: the currency, or what is counted."""
-    if _money(measure):
-        return message("{cur}", cur=currency)
-    return message("wins") if measure == "won" else message("{measure:stage}", measure=measure)
-
-
 def span(labels: Sequence[str]) -> Text:
     """A few periods."""
     if len(labels) == 1:
@@ -84,12 +78,6 @@ def span(labels: Sequence[str]) -> Text:
 def runs(told: Told) -> bool:
     """Whether a part of the horizon is still to come."""
     return len(told["come"]) < len(told["horizon"])
-
-
-def lead_measure(told: Told) -> str:
-    """What the whole is judged by."""
-    head = told.get("headline")
-    return str(told["measure"]) if head is None else str(head["measure"])
 
 
 def row_of(rows: Sequence[Record], measure: str) -> Record | None:
@@ -320,7 +308,7 @@ def made_by(told: Told) -> Text:
     return "No earlier horizon can be forecast: the history is too short, or cannot be taken back."
 
 
-def points(told: Told) -> list[Text]:
+def score_points(told: Told) -> list[Text]:
     """What follows for the next plan."""
     head, made = told.get("headline"), list[Text]()
     if head is not None and not head["inside90"]:

@@ -14,7 +14,7 @@ from forecast.errors import UsageError
 from forecast.report.drawing import Place
 from forecast.report.figures import WIDTH, at_home, cut_short, dress, house, in_voice
 from forecast.tables import Record, records
-from forecast.words import Message, Text, clean, in_a_row, known, message, text
+from forecast.words import Message, Text, clean, in_a_row, known, message, speaking, text
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,7 +34,7 @@ PER: dict[str, Callable[[Text], Message]] = {
 
 
 def drawn(
-    made: Results | None,
+    made: Any,
     ax: Axes | None,
     height: float,
     draw: Callable[[Axes], object],
@@ -98,10 +98,11 @@ def _capital(title: Text) -> str:
     return said[:1].upper() + said[1:]
 
 
-def _language(made: Results | None) -> AbstractContextManager[None]:
+def _language(made: Any) -> AbstractContextManager[None]:
+    """Of the study of a forecast or of a scored run."""
     from contextlib import nullcontext
 
-    return nullcontext() if made is None else made.study.speaking()
+    return nullcontext() if made is None else speaking(made.study.language, made.study.locale)
 
 
 # ---------------------------------------------------------------------------------------------------------- names

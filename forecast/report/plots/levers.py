@@ -17,12 +17,12 @@ from forecast.report.figures import (
     ORANGE,
     SKY,
     area,
-    cut_short,
     few_ticks,
     fit_rows,
     legend,
     line,
     scale_of,
+    width_of,
     written,
 )
 from forecast.report.plots.asking import TOTAL, drawn, of, one_of, there
@@ -229,7 +229,9 @@ def _bars(
 def _rows(ax: Axes, names: Sequence[str]) -> np.ndarray:
     """Names down the side, the first on top, as small as there is room for."""
     at = np.arange(len(names))[::-1]
-    ax.set_yticks(at, [cut_short(name, 40) for name in names])
+    most = min(max(int(width_of(ax) / 0.086), 16), 40)  # letters, on two thirds of the width
+    short = short_names(names, most)
+    ax.set_yticks(at, [short[name] for name in names])
     fit_rows(ax, len(names))
     return at
 

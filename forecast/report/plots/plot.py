@@ -20,6 +20,9 @@
     backtest     forecasts of the past, and what came
     calibration  where in its forecast what came fell: even bars where bands are right
     plans        plans beside each other, each against the first
+    scored       a run that `forecast.score` scored: its plan by period, and what came
+    shares       of such a run, where the difference came from
+    earlier      of such a run, the last horizons as forecast then
 
 Each draws on `ax`, or on a figure of its own, and returns the axes; `ax.figure` is the figure. What can be chosen is
 chosen by keyword. Texts are in the language of the study. Nothing is computed that a table does not hold, the caller's
@@ -34,6 +37,7 @@ from forecast.report.plots.leads import mix, segments
 from forecast.report.plots.levers import plans, scenarios, tornado, variance
 from forecast.report.plots.money import budget, frontier, response, risk
 from forecast.report.plots.past import backtest, calibration
+from forecast.report.plots.scored import earlier, scored, shares
 from forecast.report.plots.steps import bridge, comparison
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "budget",
     "calibration",
     "comparison",
+    "earlier",
     "fan",
     "frontier",
     "ltv_cac",
@@ -52,7 +57,9 @@ __all__ = [
     "response",
     "risk",
     "scenarios",
+    "scored",
     "segments",
+    "shares",
     "tornado",
     "total",
     "variance",
