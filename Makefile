@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PYTHON VERSIONS WHAT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-outside test-versions fuzz sbc check lint format docs site pictures catalogue notebook images setup constraints wheel sdist clean
+.PHONY: help demo test test-slow test-outside test-versions fuzz sbc bench bench-check check lint format docs site pictures catalogue notebook images setup constraints wheel sdist clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ fuzz: $(READY) ## damaged files through every reader, ten minutes (FUZZ_SECONDS,
 
 sbc: $(READY) ## calibration: 600 companies from the model's own prior, fitted (resumable; half an hour on 1 core)
 	$(PY) benchmarks/sbc.py --out build/sbc --figures build/sbc
+
+bench: $(READY) ## what commands cost beside bare numpy, DuckDB, pandas (and PyMC-Marketing: PEER_PYTHON), in ratios
+	@$(PY) benchmarks/bench.py
+
+bench-check: $(READY) ## the same beside benchmarks/table.csv: says what slowed, and fails where something has
+	@$(PY) benchmarks/bench.py --check
 
 check: lint test ## everything before a commit: format, lint, types, tests (documentation included)
 

@@ -50,6 +50,24 @@ def prepared(folder: Path, checkout: Path) -> Path:
     return folder
 
 
+def turns(
+    checkouts: Sequence[Path], names: Sequence[str], times: int
+) -> tuple[list[float], dict[tuple[int, str], list[float]]]:
+    """CPU seconds of the unit, turn by turn, and of each command of each checkout in the same turns."""
+    seconds: dict[tuple[int, str], list[float]] = {}
+    units: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        places = [prepared(Path(name) / str(i), each) for i, each in enumerate(checkouts)]
+        for _ in range(times):
+            units.append(cpu(["-c", UNIT], Path(name), HERE))
+            for command in names:
+                for i, (place, each) in enumerate(zip(places, checkouts, strict=True)):
+                    shutil.rmtree(place / "planning", ignore_errors=True)
+                    took = cpu(["-m", "forecast", *COMMANDS[command]], place, each)
+                    seconds.setdefault((i, command), []).append(took)
+    return units, seconds
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each command."""
     parser = parser_of(__doc__)
@@ -59,17 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     checkouts = [*(path.resolve() for path in options.others), HERE]
     names = options.only or list(COMMANDS)
-    seconds: dict[tuple[int, str], list[float]] = {}
-    units: list[float] = []
-    with tempfile.TemporaryDirectory() as name:
-        places = [prepared(Path(name) / str(i), each) for i, each in enumerate(checkouts)]
-        for _ in range(options.times):
-            units.append(cpu(["-c", UNIT], Path(name), HERE))
-            for command in names:
-                for i, (place, each) in enumerate(zip(places, checkouts, strict=True)):
-                    shutil.rmtree(place / "planning", ignore_errors=True)
-                    took = cpu(["-m", "forecast", *COMMANDS[command]], place, each)
-                    seconds.setdefault((i, command), []).append(took)
+    units, seconds = turns(checkouts, names, options.times)
     unit = statistics.median(units)
     print(f"load {os.getloadavg()[0]:.1f}, unit {unit:.2f} CPU s, {options.times} turns; in units (CPU s)")
     columns = [*(f"other {i + 1}" for i in range(len(options.others))), "here"]

@@ -4,7 +4,9 @@
     seasonal naive   the same periods of last year; normal error of the seasonal differences
     drift            the last period, moved on by the average step so far; normal error of a random walk with drift
     AutoETS          exponential smoothing chosen by AICc (statsforecast), on the total by period
-    AutoARIMA        the same with ARIMA (statsforecast)
+    AutoARIMA        the same with ARIMA (statsforecast); of weeks around two waves a year, without seasonal terms,
+                     as a search over those of lag 52 takes a hundred times as long (Hyndman & Athanasopoulos 2021,
+                     section 12.1)
 
 Each forecasts revenue, or the count of a stage where one is named, over all channels of the history that it is given.
 
@@ -33,6 +35,8 @@ Array = NDArray[np.float64]
 Baseline = Callable[..., Array]  # (history, horizon, rng, draws, measure)
 
 RECENT = 6  # periods that the spreadsheet looks back on
+LONGEST = 24  # periods of a season that both search over: longer ones have waves (ARIMA), or none (ETS)
+WAVES = 2  # a year
 LEVEL = 80  # of the interval that the standard deviations of statsforecast are read from
 
 
@@ -122,11 +126,19 @@ def _statsforecast(name: str) -> Baseline:
         except ImportError as error:
             text = f"{name} needs statsforecast: pip install 'growth-forecast[bench]'"
             raise UsageError(text) from error
-        season = round(periods_per_year(history.period))
+        a_year = periods_per_year(history.period)
+        season, waves = round(a_year), dict[str, Array]()
         y = total_of(history, measure)
-        model = getattr(models, name)(season_length=season if y.size >= 2 * season else 1)
+        if y.size < 2 * season:
+            season = 1
+        elif season > LONGEST:
+            season = 1
+            if name == "AutoARIMA":
+                every = yearly(np.arange(y.size + horizon), a_year)
+                waves = {"X": every[: y.size], "X_future": every[y.size :]}
+        model = getattr(models, name)(season_length=season)
         try:
-            found: dict[str, Any] = model.forecast(y=y, h=horizon, level=[LEVEL])
+            found: dict[str, Any] = model.forecast(y=y, h=horizon, level=[LEVEL], **waves)
         except Exception as error:  # short series fail there in many ways
             text = f"{name}: cannot forecast these {y.size} periods of {measure} ({error})"
             raise UsageError(text) from error
@@ -137,6 +149,12 @@ def _statsforecast(name: str) -> Baseline:
 
     forecast.__doc__ = f"The total over the horizon by statsforecast's {name}, normal, at least zero."
     return forecast
+
+
+def yearly(at: NDArray[np.int64], a_year: float) -> Array:
+    """Sines and cosines of the first WAVES waves of a year at periods counted from anywhere, (period, 2 WAVES)."""
+    turns = 2.0 * np.pi * np.arange(1, WAVES + 1) * at[:, None] / a_year
+    return np.concatenate([np.sin(turns), np.cos(turns)], axis=1)
 
 
 def sd_of_sum(sd: Array) -> float:

@@ -153,10 +153,13 @@ def _guess(past: History, plan: str, horizon: int) -> Array:
 
 
 def _from_pipeline(history: History, known: int, horizon: int) -> Array | None:
-    """Wins over the horizon of leads that were there at the origin, (period, channel); for dated leads -> won alone."""
-    if history.counting != "leads" or history.stages[-2:] != ("leads", "won"):
+    """Wins over the horizon of leads that were there at the origin, (period, channel); for dated leads alone."""
+    since = history.won_since
+    if since is None and history.stages[-2:] == ("leads", "won"):
+        since = history.triangles.get("won")
+    if since is None or history.counting != "leads" or "won" not in history.stages:
         return None
-    triangle = history.triangles["won"].values
+    triangle = since.values
     found = np.zeros((horizon, triangle.shape[2]))
     for cohort in range(known):
         ages = np.arange(known, known + horizon) - cohort

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, hstack, vstack
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
+    from scipy.sparse import csr_array
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -506,6 +506,9 @@ class _Pieces:
 
     def run(self, integers: _Integers) -> OptimizeResult:
         """Let HiGHS solve it."""
+        from scipy.optimize import linprog  # loaded where something is solved
+        from scipy.sparse import csr_array, hstack, vstack
+
         program, mixed, extras = self.program, self.mixed, len(self.program.reward)
         more = len(integers.costs)
         cost = -self.slope if mixed else program.cost[self.owner] - self.slope
@@ -517,8 +520,6 @@ class _Pieces:
         if more:
             rows = vstack([hstack([rows, csr_array((len(most), more))]), integers.rows()]).tocsr()
             equal = None if equal is None else hstack([equal, csr_array((equal.shape[0], more))]).tocsr()
-        from scipy.optimize import linprog  # loaded where something is solved
-
         return linprog(
             np.concatenate(
                 [cost, *([program.cost] if mixed else []), -program.reward, np.array(integers.costs)]
@@ -554,6 +555,8 @@ class _Pieces:
         """The pieces of a curve add up to its argument."""
         if self.program.mix is None:
             return None
+        from scipy.sparse import coo_array, csr_array, hstack
+
         n, extras = len(self.knots), len(self.program.reward)
         gather = coo_array((np.ones(self.count), (self.owner, np.arange(self.count))), shape=(n, self.count))
         return hstack([gather, -self.program.mix, csr_array((n, extras))]).tocsr()
@@ -613,6 +616,8 @@ class _Integers:
 
     def rows(self) -> csr_array:
         """The rows over all columns."""
+        from scipy.sparse import csr_array
+
         shape = (len(self.limits), self.columns + len(self.costs))
         rows, columns, weights = (np.array(part) for part in zip(*self.entries, strict=True))
         return csr_array((weights, (rows, columns)), shape=shape)

@@ -15,7 +15,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from forecast.budget.concave import Kind, Program, Row
 from forecast.budget.limits import Ceiling, Limits, most_seen
@@ -34,6 +33,8 @@ def free_program(
     made: Response, limits: Limits, objective: Objective, ceiling: Ceiling | None = None
 ) -> Program:
     """The program over spend by (period, channel), flattened in this order, of an objective that is a sum of curves."""
+    from scipy.sparse import csr_array
+
     paid, periods = made.case.paid, len(made.case.plan)
     count = periods * len(paid)
     each, lasting = made.per_unit(objective.measure)

@@ -9,10 +9,10 @@ a status and did not leave it again, on the last day on which it came there.
 # ruff: noqa: S608 - SQL over names that are made here; texts are quoted
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import duckdb
 
 from forecast.errors import DataError
 from forecast.history.lead_rows import Cell, LeadRows, literal
@@ -30,6 +30,9 @@ from forecast.read import (
 )
 from forecast.study import CHANGES, STATUS_FIELDS, Study, nearest
 from forecast.words import Text, message
+
+if TYPE_CHECKING:
+    import duckdb
 
 OURS = ("lead_id", "changed", "status", "status_before", "field")
 NEEDED = ("lead_id", "changed", "status")

@@ -90,6 +90,8 @@ class History(Shows):
     triangles (leads only): by destination stage, dims (cohort, age, channel): of the units that entered the stage
     before in `cohort`, how many reached this one at `age`. losses: the same for units lost while waiting for the stage.
     courses (leads only): by destination stage, when units entered the stage before and when they left it, by day.
+    won_since (leads only): a triangle of the leads created in `cohort` that were won at `age`, whatever stages lie
+    between; by the same rows as the triangles, and with no place in `fingerprint`.
     deals (leads only): period won, channel, amount (NaN: won, amount not recorded).
     reading: what a reader should know of how the data were read (rows left out, a partial last period); it is no part
     of the content and has no place in `fingerprint`.
@@ -117,10 +119,17 @@ class History(Shows):
     attributed: bool = True
     schedule: pd.DataFrame = field(default_factory=no_schedule)
     courses: Mapping[str, Courses] = field(default_factory=dict)
+    won_since: xr.DataArray | None = None
     copies: Snapshots | None = None
 
     def __post_init__(self) -> None:
-        for array in (*self.counts.data_vars.values(), *self.triangles.values(), *self.losses.values()):
+        since = [] if self.won_since is None else [self.won_since]
+        for array in (
+            *self.counts.data_vars.values(),
+            *self.triangles.values(),
+            *self.losses.values(),
+            *since,
+        ):
             array.values.flags.writeable = False
 
     @property
@@ -491,6 +500,7 @@ class History(Shows):
             sources=self.sources,
             attributed=self.attributed,
             schedule=known_of(self.schedule, np.datetime64(self.periods[n - 1], "ns")),
+            won_since=None if self.won_since is None else _cut_triangle(self.won_since, n, keep),
             courses={
                 stage: own.until(last_day_of(self.periods[n - 1], self.period), keep)
                 for stage, own in self.courses.items()

@@ -98,7 +98,8 @@ def leads_history(
     end = last_day_of(starts[-1], kind)
     by_day = {stage: courses_of(own, of_rows, channels, starts, end) for stage, own in rows.items()}
     made = (counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
-    return History(*made, schedule=schedule, courses=by_day)
+    since = _laid_out(where["leads"], where["won"], column, n, starts, channels)
+    return History(*made, schedule=schedule, courses=by_day, won_since=since)
 
 
 def _schedule(
@@ -210,16 +211,25 @@ def _triangles(
     channels: Sequence[str],
 ) -> tuple[dict[str, xr.DataArray], dict[str, xr.DataArray]]:
     """Reached and lost by destination stage, cohort of the stage before, and age."""
-    shape = (starts.size, starts.size, len(channels))
-
-    def laid_out(cohort: NDArray[np.int64], event: NDArray[np.int64]) -> xr.DataArray:
-        age = np.where((cohort >= 0) & (event >= 0), event - cohort, -1)
-        return triangle(_tally(shape, (cohort, age, column), n), starts, channels)
-
+    at = column, n, starts, channels
     reached, lost = {}, {}
     for before, stage in pairwise(own):
-        reached[stage] = laid_out(where[before], where[stage])
-        gone = laid_out(where[before], np.where(where[stage] < 0, where["lost"], -1))
+        reached[stage] = _laid_out(where[before], where[stage], *at)
+        gone = _laid_out(where[before], np.where(where[stage] < 0, where["lost"], -1), *at)
         if gone.values.any():
             lost[stage] = gone
     return reached, lost
+
+
+def _laid_out(
+    cohort: NDArray[np.int64],
+    event: NDArray[np.int64],
+    column: NDArray[np.int64],
+    n: NDArray[np.int64],
+    starts: Periods,
+    channels: Sequence[str],
+) -> xr.DataArray:
+    """A triangle of units by cohort and by the age at which something happened to them."""
+    age = np.where((cohort >= 0) & (event >= 0), event - cohort, -1)
+    cells = _tally((starts.size, starts.size, len(channels)), (cohort, age, column), n)
+    return triangle(cells, starts, channels)

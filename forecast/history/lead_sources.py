@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 
 from forecast.errors import DataError
 from forecast.history.lead_rows import DEAL_ROW, ROW
@@ -28,6 +27,9 @@ from forecast.read import (
 )
 from forecast.stopping import scratch
 from forecast.study import Study, files_of, on_server
+
+if TYPE_CHECKING:
+    import duckdb
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
 
@@ -79,6 +81,8 @@ def opened_leads(study: Study, today: date | None = None, known: date | None = N
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
+        import duckdb  # slow to load, and counts need none
+
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             yield Opened(connection, study, Path(folder), today, known=known)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -131,6 +130,8 @@ def read_lead_rows(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _read_well[T](opened: Opened, read: Callable[[Opened], T]) -> T:
     """What is read: line by line where DuckDB stumbles, and with the rows numbered by lines where one is wrong."""
+    import duckdb
+
     try:
         try:
             return read(opened)
@@ -192,6 +193,8 @@ def _no_rows_in_names(source: Source, at: int, groups: pd.DataFrame) -> None:
     delimiter, n = source.file.text_file[1], len(source.file.header)
     names = groups["channel"].unique()
     if any("\0" in name or ("\n" in name and holds_rows(name, at, n, delimiter)) for name in names):
+        import duckdb
+
         raise duckdb.InvalidInputException("rows stand in one cell")
 
 

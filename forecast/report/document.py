@@ -22,7 +22,7 @@ from forecast.tables import CURRENCY, SHARE, Record, Table, Unit, Units, unit_in
 from forecast.words import MISSING, Check, Name, Period, Text, Verdict, known, message, short_names
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from forecast.report.drawing import Drawing
 
 # ------------------------------------------------------------------------------------------------------------ cells
 
@@ -76,7 +76,7 @@ class Listing:
 class Picture:
     """A figure, drawn when it is asked for, and the words that stand for it where it cannot be seen."""
 
-    draw: Callable[[], Figure]
+    draw: Callable[[], Drawing]
     alt: Text
 
 

@@ -1,8 +1,9 @@
 """What figures share: the house style, colours, scales, legends.
 
 `report/plots` holds the figures, as functions of a forecast and, below them, `plot_<what>`: one tidy table on the axes
-that it is given. `panels` puts one or several of them on a `Figure` of the report's width; `figure_svg` writes it, the
-same bytes each time. No pyplot, no state; matplotlib is loaded when something is drawn.
+that it is given: matplotlib's, or a `Place` of the report's own `Drawing`, which need no matplotlib. `panels` puts one
+or several of them on a `Drawing` of the report's width; `figure_svg` writes either, the same bytes each time. No
+pyplot, no state; matplotlib is loaded when something is drawn on its axes.
 
 Names of channels and stages are text: no mathematics, no hidden legends. A sign that the font lacks stays in the SVG as
 text, so that whoever shows the file may find another font for it.
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from forecast.report.drawing import Drawing, Look, Place
+from forecast.report.scales import Scale
 from forecast.words import (
     Message,
     Text,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("house.mplstyle")
 WIDTH = 6.7  # inches: the text width of the report
+LETTERS = 7.0  # points: labels of ticks
 NARROW = 2.0  # inches: axes that stand beside wider ones, whose legend they share
 BLUE, ORANGE, GREEN, INK, GREY = "#0072B2", "#D55E00", "#009E73", "#222222", "#8a8a8a"
 PALE, SKY = "#cfe3f1", "#a3c8e1"  # bands: areas, lines
@@ -77,33 +81,26 @@ def house[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
     return styled
 
 
-def blank(height: float, *, share: float = 1.0, **grid: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of the report's width, or a share of it, and the array of its axes; none where `ncols` is 0."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH * share, height))
-    return figure, np.asarray(figure.subplots(squeeze=False, **grid) if grid.get("ncols", 1) else [])
-
-
-@house
 def panels(
     height: float,
     *plots: Callable[[Axes], object],
     ratios: Sequence[float] | None = None,
     share: float = 1.0,
-) -> Figure:
+) -> Drawing:
     """A figure of the report's width, or a share of it, with a plot on each of its axes, side by side."""
-    figure, axes = blank(height, share=share, ncols=len(plots), width_ratios=ratios)
-    for plot, ax in zip(plots, axes[0], strict=True):
+    figure = Drawing(WIDTH * share, height)
+    for plot, ax in zip(plots, figure.subplots(ncols=len(plots), width_ratios=ratios)[0], strict=True):
         plot(ax)
-        for place in ("left", "center", "right"):  # the page says what it is
-            ax.set_title("", loc=place)
     return figure
 
 
-@house
-def figure_svg(figure: Figure) -> str:
+def figure_svg(figure: Figure | Drawing) -> str:
     """The figure as SVG text: no date, no random ids, the same bytes for the same figure."""
+    return visible(figure.svg()) if isinstance(figure, Drawing) else _by_matplotlib(figure)
+
+
+@house
+def _by_matplotlib(figure: Figure) -> str:
     buffer = io.StringIO()
     _localised(figure)
     with warnings.catch_warnings():
@@ -174,15 +171,21 @@ def scale_of(values: Any, unit: Text) -> tuple[float, str]:
     return 1.0, label
 
 
-def written(axis: Axis, write: Callable[[float], str] = lambda x: formatted(x, ",.6g")) -> None:
+def written(axis: Axis | Scale, write: Callable[[float], str] = lambda x: formatted(x, ",.6g")) -> None:
     """Tick labels as words write numbers."""
+    if isinstance(axis, Scale):
+        axis.write = write
+        return
     from matplotlib.ticker import FuncFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda x, _: write(x)))
 
 
-def few_ticks(axis: Axis, most: int, **told: Any) -> None:
+def few_ticks(axis: Axis | Scale, most: int, **told: Any) -> None:
     """At most so many intervals between ticks."""
+    if isinstance(axis, Scale):
+        axis.most, axis.integer = most, bool(told.get("integer"))
+        return
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], **told))
@@ -226,10 +229,13 @@ def at_home() -> bool:
 
 def fit_rows(ax: Axes, rows: int) -> None:
     """Tick labels of rows as small as there is room for, down to what can still be read when enlarged."""
-    from matplotlib import rcParams
-
     inches = ax.get_window_extent().height / ax.figure.dpi
-    most = float(rcParams["ytick.labelsize"]) if isinstance(rcParams["ytick.labelsize"], int | float) else 7.0
+    most = LETTERS
+    if not isinstance(ax, Place):
+        from matplotlib import rcParams
+
+        size = rcParams["ytick.labelsize"]
+        most = float(size) if isinstance(size, int | float) else LETTERS
     ax.tick_params(axis="y", labelsize=min(most, max(62.0 * inches / max(rows, 1), 3.5)))
 
 
@@ -251,18 +257,24 @@ def in_voice(ax: Axes, voice: Any) -> None:
         axis.set_major_formatter(_voiced(axis.get_major_formatter(), kept))
 
 
-def area(**look: Any) -> Any:
-    """A patch, as the handle of a legend."""
+def area(**look: Any) -> Look:
+    """An area, as the handle of a legend."""
+    return Look("area", look)
+
+
+def line(**look: Any) -> Look:
+    """A line, as the handle of a legend."""
+    return Look("line", look)
+
+
+def _artist(handle: Any) -> Any:
+    """What matplotlib shows in a legend."""
+    if not isinstance(handle, Look):
+        return handle
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    return Patch(**look)
-
-
-def line(**look: Any) -> Any:
-    """A line, as the handle of a legend."""
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], **look)
+    return Patch(**handle.look) if handle.kind == "area" else Line2D([], [], **handle.look)
 
 
 def name_rows(ax: Axes, names: Sequence[str], width: int = 24) -> np.ndarray:
@@ -294,18 +306,40 @@ def legend(
     apart = 0.078 + 0.097 * ((handle or 2.0) + (wide or 2.0))  # inches a column takes beside its text
     while columns > 1 and _legend_width(said, columns, apart) > 1.12 * inches:  # axes grow in the layout
         columns = 2 if columns == 4 else columns - 1  # four in two even rows
-    ax.legend(list(handles), said, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **room)
+    if isinstance(ax, Place):
+        ax.key(handles, said, columns, wide, handle)
+        return
+    ax.legend(
+        [_artist(each) for each in handles],
+        said,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        **room,
+    )
     over = ax.inset_axes((0, 1, 1, 0))  # titles stand above axes inside, and so above the legend
     over.set_visible(False)
     over.set_axes_locator(_OverLegend(ax))
 
 
+def legend_below(
+    figure: Figure | Drawing, handles: Sequence[Any], labels: Sequence[Text], **room: Any
+) -> None:
+    """A legend below all axes of a figure."""
+    said = [text(label) for label in labels]
+    shown = list(handles) if isinstance(figure, Drawing) else [_artist(each) for each in handles]
+    figure.legend(shown, said, loc="outside lower left", **room)
+
+
 def _room(ax: Axes) -> float:
     """Inches across, less what names down the side will take, as far as that is known before the layout."""
-    from matplotlib.ticker import FixedLocator
+    if isinstance(ax, Place):
+        longest = max(map(len, ax.yaxis.names or []), default=0)
+    else:
+        from matplotlib.ticker import FixedLocator
 
-    named = isinstance(ax.yaxis.get_major_locator(), FixedLocator)
-    longest = max((len(label.get_text()) for label in ax.get_yticklabels()), default=0) if named else 0
+        named = isinstance(ax.yaxis.get_major_locator(), FixedLocator)
+        longest = max((len(label.get_text()) for label in ax.get_yticklabels()), default=0) if named else 0
     return width_of(ax) - max(0.05 * longest - 0.4, 0.0)  # the usual margin holds short ones
 
 

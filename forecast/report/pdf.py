@@ -14,14 +14,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import typst
-from matplotlib.ft2font import FT2Font
 
 from forecast.report import sentences
 from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
 from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
+from forecast.report.letters import fonts
 from forecast.report.paper import BOX, boxed, in_figure, on_paper
 from forecast.stopping import scratch
 from forecast.words import Check, Text, Verdict, clean, message, spoken, text, together
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
     from forecast.results import Results
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
-FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"  # DejaVu Sans: the same face in text and figures
-FACES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
+FACES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")  # the same face in text and figures
 STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
 MOST_FAILING = 4  # checks on page 1; all of them stand among the evidence
 SIZES = ((12, 14.0), (16, 11.0), (10_000, 8.6))  # fewer letters than that in a tile: their size in points
@@ -86,13 +84,13 @@ def _compile(content: dict[str, Any], bundled_only: bool, timestamp: int) -> byt
     shape, a box with a question mark.
     """
     data = json.dumps(content, allow_nan=False).encode()
-    with scratch() as fonts:
+    with scratch() as folder:
         for face in FACES:
-            shutil.copyfile(FONTS / face, Path(fonts) / face)
+            shutil.copyfile(fonts() / face, Path(folder) / face)
         pdf = typst.compile(  # type: ignore[call-overload]  # its stubs forget that a dict of files is allowed
             {"main.typ": TEMPLATE.read_bytes(), "data.json": data},
             format="pdf",
-            font_paths=[fonts],
+            font_paths=[folder],
             ignore_system_fonts=bundled_only,
             pdf_standards=STANDARDS,
             timestamp=timestamp,
@@ -104,7 +102,9 @@ def _compile(content: dict[str, Any], bundled_only: bool, timestamp: int) -> byt
 
 def _shapes() -> set[int]:
     """The code points that the bundled face can show, regular and bold."""
-    regular, bold = (set(FT2Font(FONTS / face).get_charmap()) for face in FACES)
+    from matplotlib.ft2font import FT2Font
+
+    regular, bold = (set(FT2Font(fonts() / face).get_charmap()) for face in FACES)
     return regular & bold | {ord("\n")}  # the SVG of a figure has lines
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, STUDY, counts
 from hypothesis import given, settings
@@ -214,6 +215,31 @@ def test_wins_from_the_pipeline_are_those_of_old_cohorts(seed: int, known: int) 
     )
     assert came[:, :2].sum(axis=0).tolist() == (later.sum(axis=(0, 1)) - then.sum(axis=(0, 1))).tolist()
     assert came[:, 2].tolist() == came[:, :2].sum(axis=1).tolist()
+
+
+def test_wins_from_the_pipeline_are_told_of_three_stages(tmp_path: Path) -> None:
+    """Of leads by stage: those created before the origin and won within the horizon, counted row by row."""
+    rng = np.random.default_rng(3)
+    created = np.datetime64("2025-01-01") + rng.integers(0, 360, 400)
+    qualified = created + rng.integers(0, 60, 400)
+    won = qualified + rng.integers(0, 90, 400)
+    rows = pd.DataFrame({"lead_id": np.arange(400), "channel": np.where(rng.random(400) < 0.5, "a", "b")})
+    rows = rows.assign(created=created, qualified=qualified, won=won, amount=100.0)
+    rows.loc[rng.random(400) < 0.3, ["won", "amount"]] = None
+    rows.to_csv(tmp_path / "leads.csv", index=False)
+    loaded = study(
+        funnel={"stages": ("leads", "qualified", "won")},
+        history={"leads": "leads.csv", "through": "2026-03"},
+        folder=tmp_path,
+    )
+    seen = read_history(loaded)
+    known = seen.labels.index("2025-07")
+    came = origin_at(loaded, seen, known, SETUP).came["won_from_pipeline"]
+    ends = seen.periods[known], seen.periods[known + SETUP.horizon]
+    inside = (rows["created"] < ends[0]) & (rows["won"] >= ends[0]) & (rows["won"] < ends[1])
+    assert came[:, -1].sum() == inside.sum() > 20
+    past = origin_at(loaded, seen, known, SETUP).past
+    assert came[:, past.channels.index("b")].sum() == (inside & (rows["channel"] == "b")).sum()
 
 
 def test_other_data_or_settings_never_share_records(small: tuple[Study, History], tmp_path: Path) -> None:

@@ -175,10 +175,10 @@ def unmarked(texts: list[str]) -> set[str]:
 
 
 def texts_of(item: Any, key: str = "") -> Iterator[str]:
-    """All texts of a document; those of a figure as its writer leaves them in comments."""
+    """All texts of a document; those of a figure as its SVG has them."""
     if isinstance(item, str):
         if key == "svg":
-            yield from re.findall(r"<!-- (.*?) -->", item)
+            yield from re.findall(r"<text [^>]*>(.*?)</text>", item)
         elif key not in ("status", "tone", "language", "colours", "align", "columns"):
             yield item
     elif isinstance(item, dict):

@@ -26,7 +26,8 @@ from forecast.report.document import (
     said,
     value,
 )
-from forecast.report.figures import BLUE, GREY, ORANGE, PALE, SKY, house, panels, scale_of
+from forecast.report.drawing import Drawing
+from forecast.report.figures import BLUE, GREY, ORANGE, PALE, SKY, panels, scale_of
 from forecast.report.plots import plot
 from forecast.tables import COUNT, SHARE, WHOLE, Record, records
 from forecast.words import Message, known, message, short_names, together
@@ -34,7 +35,6 @@ from forecast.words import Message, known, message, short_names, together
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from forecast.results import FlowBack, Results, Segments
 
@@ -296,7 +296,6 @@ def threshold_sentence(told: Mapping[str, Any], currency: str) -> Message:
 # -------------------------------------------------------------------------------------------------------- figures
 
 
-@house
 def plot_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the share won against the chance that was given, with the range that chance alone would leave.
 
@@ -313,7 +312,6 @@ def plot_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-@house
 def plot_threshold(curve: pd.DataFrame, ax: Axes, *, worked: float, money: bool, currency: str = "") -> Axes:
     """Draw contribution (or wins) a period against leads worked a period, best first, and where the threshold lies.
 
@@ -334,7 +332,7 @@ def plot_threshold(curve: pd.DataFrame, ax: Axes, *, worked: float, money: bool,
 
 def scoring_figure(
     reliability: pd.DataFrame | None, curve: pd.DataFrame, *, worked: float, money: bool, currency: str = ""
-) -> Figure:
+) -> Drawing:
     """Reliability, where a test could be made, beside the curve of the threshold, on the report's width."""
     threshold = partial(plot_threshold, curve, worked=worked, money=money, currency=currency)
     tested = [] if reliability is None else [partial(plot_reliability, reliability)]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from forecast.columns import unit_of
 from forecast.errors import UsageError
+from forecast.report.drawing import Place
 from forecast.report.figures import WIDTH, at_home, cut_short, dress, house, in_voice
 from forecast.tables import Record, records
 from forecast.words import Message, Text, clean, in_a_row, known, message, speaking, text
@@ -45,6 +46,9 @@ def drawn(
 
     The title stands where the caller's settings put titles, so that one of the caller's own takes its place.
     """
+    if isinstance(ax, Place):  # of the report, whose page says what it is and in which language
+        draw(ax)
+        return ax
     with _language(made):
         if ax is None:
             ax = house(own_figure(height, width).add_subplot)()

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forecast.errors import UsageError
+from forecast.report.drawing import Drawing
 from forecast.report.figures import (
     BLUE,
     GREY,
     ORANGE,
+    WIDTH,
     area,
-    blank,
     few_ticks,
-    house,
     legend,
+    legend_below,
     line,
     name_rows,
     written,
@@ -170,7 +171,6 @@ def _legend(table: pd.DataFrame) -> tuple[list[Any], list[Text]]:
     return handles, list(LABELS[: len(handles)])
 
 
-@house
 def plot_rates(table: pd.DataFrame, ax: Axes, *, of: str = "") -> Axes:
     """Draw the rates into one stage by channel: mean as a dot, 80 % band as a line, published range as a shade behind.
 
@@ -197,14 +197,14 @@ def panels_height(table: pd.DataFrame, stages: Sequence[str]) -> float:
     return (0.95 + 0.165 * rows) * -(-len(stages) // ACROSS)
 
 
-@house
-def rates_figure(table: pd.DataFrame, stages: Sequence[str], every: Sequence[str] = ()) -> Figure:
+def rates_figure(table: pd.DataFrame, stages: Sequence[str], every: Sequence[str] = ()) -> Drawing:
     """A figure of the report, a panel for each stage of destination in `stages`; every: all stages of the funnel."""
-    figure, _ = blank(panels_height(table, stages), ncols=0)
-    return rates_on(figure, table, stages, every)
+    return rates_on(Drawing(WIDTH, panels_height(table, stages)), table, stages, every)
 
 
-def rates_on(figure: Figure, table: pd.DataFrame, stages: Sequence[str], every: Sequence[str]) -> Figure:
+def rates_on[F: Figure | Drawing](
+    figure: F, table: pd.DataFrame, stages: Sequence[str], every: Sequence[str]
+) -> F:
     """Panels of rates, three beside each other, channels down the side."""
     down = -(-len(stages) // ACROSS)
     axes = figure.subplots(down, min(ACROSS, len(stages)), sharey=True, squeeze=False).ravel()
@@ -214,14 +214,7 @@ def rates_on(figure: Figure, table: pd.DataFrame, stages: Sequence[str], every: 
     for ax in axes[len(stages) :]:
         ax.set_visible(False)
     handles, labels = _legend(table)
-    figure.legend(
-        handles,
-        [text(label) for label in labels],
-        loc="outside lower left",
-        ncols=4,
-        columnspacing=1.4,
-        handlelength=1.4,
-    )
+    legend_below(figure, handles, labels, ncols=4, columnspacing=1.4, handlelength=1.4)
     return figure
 
 

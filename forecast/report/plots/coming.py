@@ -249,7 +249,7 @@ def plot_windows(
     step = 1 if len(labels) <= 6 else 2
     places = list(range(len(labels) - 1, -1, -step))[::-1]
     ax.set_xticks(places, [period(labels[i]) for i in places])
-    handles = [area(color=SKY), area(color=BLUE), line(color=INK, linewidth=1.6)]
+    handles: list[Any] = [area(color=SKY), area(color=BLUE), line(color=INK, linewidth=1.6)]
     names: list[Text] = [message("came"), message("expected"), "80 %"]
     if target is not None:
         handles.append(ax.axhline(target / factor, color=ORANGE, linestyle=TARGET))

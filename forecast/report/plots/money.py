@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forecast.errors import UsageError
+from forecast.report.drawing import Drawing
 from forecast.report.figures import (
     BLUE,
     GREY,
     NOW,
     PALE,
     THEN,
+    WIDTH,
     area,
-    blank,
     few_ticks,
-    house,
     legend,
+    legend_below,
     line,
     name_rows,
     scale_of,
@@ -194,14 +195,15 @@ def panels_height(names: Sequence[str]) -> float:
     return 0.5 + 0.95 * rows if rows > 1 else 2.0
 
 
-@house
-def response_figure(table: pd.DataFrame, *, currency: str = "") -> Figure:
+def response_figure(table: pd.DataFrame, *, currency: str = "") -> Drawing:
     """A figure of the report: small multiples of the response curves."""
-    figure, _ = blank(panels_height(some_of(None, table["channel"])), ncols=0)
+    figure = Drawing(WIDTH, panels_height(some_of(None, table["channel"])))
     return response_on(figure, table, currency=currency)
 
 
-def response_on(figure: Figure, table: pd.DataFrame, *, currency: str = "", keyed: bool = False) -> Figure:
+def response_on[F: Figure | Drawing](
+    figure: F, table: pd.DataFrame, *, currency: str = "", keyed: bool = False
+) -> F:
     """Small multiples of the response curves: one scale of contribution, and for each channel its own of spend.
 
     keyed: with a legend.
@@ -225,9 +227,7 @@ def response_on(figure: Figure, table: pd.DataFrame, *, currency: str = "", keye
     else:  # a legend below would lie on it
         axes[-1, 0].set_xlabel(spend, loc="left")
         handles, labels = _legend(table)
-        figure.legend(
-            handles, [text(label) for label in labels], loc="outside lower left", ncols=5, handlelength=1.4
-        )
+        legend_below(figure, handles, labels, ncols=5, handlelength=1.4)
     return figure
 
 
