@@ -9,10 +9,9 @@ a status and did not leave it again, on the last day on which it came there.
 # ruff: noqa: S608 - SQL over names that are made here; texts are quoted
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
+from typing import TYPE_CHECKING
 
 from forecast.errors import DataError
 from forecast.history.lead_rows import Cell, LeadRows, literal

@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from forecast.errors import DataError
 from forecast.history.lead_rows import DEAL_ROW, ROW
 from forecast.history.snapshots import chosen_files, copied, days_kept, known_rows
