@@ -114,7 +114,7 @@ def _common(z: Array, known: NDArray[np.bool_]) -> float:
     filled = filled / np.where(size > 0, size, 1.0)[:, None]
     many = known.sum(axis=0)
     products = filled.sum(axis=0) ** 2 - (filled**2).sum(axis=0)
-    return float(products.sum() / max((many * (many - 1)).sum(), 1))
+    return float(products.sum()) / max(float((many * (many - 1)).sum()), 1.0)
 
 
 def _error(z: Array, known: NDArray[np.bool_], kind: str) -> float:

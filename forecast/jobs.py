@@ -124,7 +124,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
             threads.at_start()  # what workers take over from here
             os.environ["NUMBA_NUM_THREADS"] = "1"
             at: Any = stack.enter_context(
-                LocalCluster(
+                LocalCluster(  # type: ignore[no-untyped-call]
                     n_workers=workers,
                     threads_per_worker=1,
                     processes=True,

@@ -237,7 +237,7 @@ def GROUP(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - us
         *given: Any, executor: str, scheduler: str | None, workers: int | None, correlation: float | None,
         rates: tuple[tuple[str, float], ...], **options: Any,
     ) -> Any:  # fmt: skip
-        group = {"executor": executor, "scheduler": scheduler, "workers": workers}
+        group: dict[str, Any] = {"executor": executor, "scheduler": scheduler, "workers": workers}
         group |= {"correlation": correlation, "rates": dict(rates)}
         return command(*given, group=group, **options)
 

@@ -317,9 +317,9 @@ def _executor(name: str, scheduler: str | None, workers: int, *, any_left: bool)
 def _failure(error: BaseException) -> Record:
     """The record of a unit that failed: its message and the exit code that it has alone."""
     seen = error if isinstance(error, ForecastError) else foreseen(error) or error
-    ours = isinstance(seen, ForecastError)
-    said = typed(seen.said) if isinstance(seen, ForecastError) else f"{type(seen).__name__}: {seen}"
-    return {"error": said, "exit_code": seen.exit_code if ours else 1}  # type: ignore[union-attr]
+    if isinstance(seen, ForecastError):
+        return {"error": typed(seen.said), "exit_code": seen.exit_code}
+    return {"error": f"{type(seen).__name__}: {seen}", "exit_code": 1}
 
 
 def _all_failed(failed: Sequence[Record], code: int) -> ForecastError:

@@ -25,7 +25,10 @@ from forecast.words import Text, message
 if TYPE_CHECKING:
     from forecast.results import Results
 
-SUMMARY, FORECAST, BUDGET, EVIDENCE = "Summary", "Forecast", "Budget", "What it rests on"
+SUMMARY: str = "Summary"
+FORECAST: str = "Forecast"
+BUDGET: str = "Budget"
+EVIDENCE: str = "What it rests on"
 GROUPS = (SUMMARY, FORECAST, BUDGET, EVIDENCE)
 RECENT = 36  # periods of the past beside the forecast
 # By table, in the order of the sheets: the group, and what the sheet is.
