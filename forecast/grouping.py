@@ -281,7 +281,7 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     checks = []
     for each in failed:
         value = message("exit code {code}: {error:clean}", code=each["exit_code"], error=each["error"])
-        advice = message("It is left out of every number: mend it and run the same command again.")
+        advice: Text = message("It is left out of every number: mend it and run the same command again.")
         checks.append(Check(each["name"], FAIL, value, advice, plain=_named(each["name"], value)))
     for r in records:
         names = recalled(r["checks"])
