@@ -8,8 +8,8 @@ Blocks are marked by what stands after their language:
                        shown as `...` alone is not compared
     csv file=NAME      (any language) the block is a file, there for the commands of the page
     toml               a study, or a part of one: it loads
-    pycon run          lines at the Python prompt, checked as one doctest a page; `pycon run slow` another one, among
-                       the slow tests
+    pycon run          lines at the Python prompt, checked as one doctest a page; `pycon run outside` another one,
+                       in a while (`make test-outside`)
     python run outside the blocks of a page are one program, that has to end well (`make test-outside`)
 """
 
@@ -55,7 +55,7 @@ FILES = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(r"^```python run outside\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPTS = re.compile(r"^```pycon run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SLOW_PROMPTS = re.compile(r"^```pycon run slow\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LONG_PROMPTS = re.compile(r"^```pycon run outside\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _text(page: Path) -> str:
@@ -149,16 +149,16 @@ def _with(blocks):
     return [page for page in PAGES if blocks.search(_text(page))]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", _with(SLOW_PROMPTS), ids=_name)
-def test_slow_python_prompts_are_real(page, tmp_path, monkeypatch):
+@pytest.mark.outside
+@pytest.mark.parametrize("page", _with(LONG_PROMPTS), ids=_name)
+def test_long_python_prompts_are_real(page, tmp_path, monkeypatch):
     """The same of what takes more than a moment."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of plots of others
-        _asked_again(SLOW_PROMPTS, page, tmp_path, monkeypatch)
+        _asked_again(LONG_PROMPTS, page, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("page", _with(PROMPTS), ids=_name)
