@@ -5,7 +5,7 @@
     drift            the last period, moved on by the average step so far; normal error of a random walk with drift
     AutoETS          exponential smoothing chosen by AICc (statsforecast), on the total by period
     AutoARIMA        the same with ARIMA (statsforecast); of weeks around two waves a year, without seasonal terms,
-                     as a search over those of lag 52 takes a hundred times as long (Hyndman & Athanasopoulos 2021,
+                     as the search over those of lag 52 takes 16 times as long (Hyndman & Athanasopoulos 2021,
                      section 12.1)
 
 Each forecasts revenue, or the count of a stage where one is named, over all channels of the history that it is given.
@@ -165,7 +165,7 @@ def sd_of_sum(sd: Array) -> float:
     return first * float(np.sqrt((weights**2).sum()))
 
 
-SLOW = ("AutoETS", "AutoARIMA")  # from statsforecast: half a second each
+SLOW = ("AutoETS", "AutoARIMA")  # from statsforecast: up to a second each
 
 BASELINES: dict[str, Baseline] = {
     "spreadsheet": spreadsheet,

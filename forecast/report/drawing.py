@@ -601,7 +601,7 @@ def _coloured(
 
 def _n(value: float) -> str:
     """A length, in hundredths of a point."""
-    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
+    return str(round(value, 2) + 0.0).removesuffix(".0")
 
 
 def _wide(said: str, size: float) -> float:

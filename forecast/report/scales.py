@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from forecast.words import decimals
+from forecast.words import formatted
 
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
 MARGIN = 0.05  # of the span of the data, beside them
@@ -119,7 +119,7 @@ class Scale:
             (d for d in range(7) if all(abs(round(v, d) - v) < 1e-8 * span for v in values)),
             6,
         )
-        return [decimals(f"{v + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")) for v in values]
+        return [formatted(v + 0.0, f".{digits}f") for v in values]
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -109,6 +112,52 @@ def test_steady_revenue_is_forecast_steady(name: str) -> None:
     draws = BASELINES[name](history_of(np.ones((36, 1)), y), 3, rng, 4000)
     assert draws.mean() == pytest.approx(3000, abs=80)
     assert 50 < draws.std() < 200
+
+
+def weeks(n: int) -> History:
+    """Revenue of n weeks with one wave a year."""
+    y = 1000 + 200 * np.sin(2 * np.pi * np.arange(n) / (365.25 / 7))
+    made = history_of(np.ones((n, 1)), y[:, None])
+    starts = np.datetime64("2023-01-02") + 7 * np.arange(n)
+    return replace(made, counts=made.counts.assign_coords(period=starts.astype("datetime64[ns]")), period="week")
+
+
+@pytest.mark.parametrize(("n", "waves"), [(156, True), (60, False)])
+def test_weekly_arima_is_handed_the_waves_of_a_year_and_no_season(
+    monkeypatch: pytest.MonkeyPatch, n: int, waves: bool
+) -> None:
+    """A stand-in that regresses on what it is handed goes on with the year; short series have neither."""
+    asked = []
+
+    class Model:
+        def __init__(self, season_length: int) -> None:
+            asked.append(season_length)
+
+        def forecast(self, y, h, level, X=None, X_future=None):  # noqa: N803 - names of statsforecast
+            assert level == [80]
+            columns = (np.ones((y.size, 1)), np.ones((h, 1)))
+            if X is not None:
+                columns = tuple(np.hstack(pair) for pair in zip(columns, (X, X_future), strict=True))
+            weights = np.linalg.lstsq(columns[0], y, rcond=None)[0]
+            mean = columns[1] @ weights
+            asked.append(X is not None)
+            return {"mean": mean, "lo-80": mean - 1.0, "hi-80": mean + 1.0}
+
+    module = ModuleType("statsforecast")
+    module.models = SimpleNamespace(AutoARIMA=Model, AutoETS=Model)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "statsforecast", module)
+    draws = BASELINES["AutoARIMA"](weeks(n), 13, np.random.default_rng(1), 2000)
+    assert asked == [1, waves]
+    came = (1000 + 200 * np.sin(2 * np.pi * np.arange(n, n + 13) / (365.25 / 7))).sum()
+    assert (abs(draws.mean() - came) < 150) == waves
+
+
+@needs_statsforecast
+def test_a_weekly_year_is_found() -> None:
+    """The wave goes on, within a few of the noise-free sum."""
+    draws = BASELINES["AutoARIMA"](weeks(156), 13, np.random.default_rng(1), 2000)
+    came = (1000 + 200 * np.sin(2 * np.pi * np.arange(156, 169) / (365.25 / 7))).sum()
+    assert draws.mean() == pytest.approx(came, rel=0.01)
 
 
 def test_wins_without_a_known_amount_count_at_the_mean_deal() -> None:

@@ -310,13 +310,21 @@ def test_reading(tmp_path: Path):
     assert rows == ["ours", "DuckDB", "pandas"]
 
 
-def test_unit(tmp_path: Path):
-    """The unit, and a row for each command in units."""
-    said = run("unit", "--times", 1, cwd=tmp_path)
-    assert re.match(r"load [\d.]+, unit [\d.]+ CPU s, 1 turns", said), said
-    assert re.findall(r"^([a-z-]+) +[\d.]+ \( *[\d.]+\)$", said, re.MULTILINE) == [
-        "re-plan", "allocate", "check", "init",
-    ]  # fmt: skip
+def test_bench(tmp_path: Path):
+    """Every ratio once; beside a kept table in which one was far less, that one has slowed, and the command fails."""
+    table = tmp_path / "table.csv"
+    options = ("--times", 1, "--leads", 5000, "--table", table)
+    said = run("bench", *options, "--write", cwd=tmp_path)
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 11
+    for what in ("forecast: re-plan", "split: 7 channels", "reading 5,000 leads: memory", "fit of the demo"):
+        assert re.search(rf"^{what} +\d+\.\d\d +0%  +", said, re.MULTILINE), what
+    table.write_text("\n".join([lines[0], "forecast: check,0.01,0.0,unit of bare numpy"]), encoding="utf-8")
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench.py"), *map(str, options), "--check"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert re.search(r"^slowed: forecast: check, \d+\.\d\d of unit of bare numpy \(0\.01 kept\)$", done.stdout, re.MULTILINE)
 
 
 def test_start(tmp_path: Path):
