@@ -28,6 +28,7 @@ from forecast.options import (
     OUTPUTS,
     OVERRIDES,
     PATH,
+    PATHS,
     PREVIEW,
     QUIET,
     RECORD,
@@ -445,6 +446,7 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
 @OVERRIDES
 @GO_ON
 @PREVIEW
+@PATHS
 @OUTPUTS
 @CSV_LOCALE
 @QUIET

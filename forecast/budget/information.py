@@ -43,7 +43,11 @@ from forecast.words import Text, message, plural
 
 Array = NDArray[np.float64]
 
-CELLS, ALL_CELLS, FEWEST_CELLS = 128, 2560, 32  # pieces of each channel's curve; about so many of all, where many
+CELLS, ALL_CELLS, FEWEST_CELLS = (
+    128,
+    2560,
+    32,
+)  # pieces of each channel's curve; about so many of all, where many
 MOST_DRAWS = 1000
 OPTIMA, BINS = 60, 6  # candidate splits: best for single draws, best for draws of like phi
 SWING = 0.3  # of a test: spend this share above and below
