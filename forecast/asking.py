@@ -80,9 +80,9 @@ def draws_of(
     """
     first = first_paths(outlook)
     values = _values(first, measure, plan)
-    if isinstance(outlook, Paths) and channel is None and period is None and by is None:
-        if measure not in AT_THE_END:
-            return total_draws(outlook, plan, measure)
+    whole = channel is None and period is None and by is None and measure not in AT_THE_END
+    if isinstance(outlook, Paths) and whole:
+        return total_draws(outlook, plan, measure)
     outlook = first
     if channel is not None:
         _one_of("channel", channel, [str(name) for name in outlook["channel"].values])

@@ -2,7 +2,7 @@
 
 A channel's near-optimal range holds its spend in every plan within an allowance of the best. Its ends are the least and
 the most of that spend subject to  objective >= best - allowance  and all limits, over pieces, so that the ranges are a
-little too narrow rather than too wide. Where the total is the only limit beside the bounds, and curves are concave, with
+little too narrow rather than too wide. Where the total is the only limit beside the bounds and curves are concave, with
 W_c(m) the most that the other channels bring, after cost, with at most m of money (their steepest pieces first):
 
     h_c(t) = v_c(t) - cost t + W_c(total - t)        the ends of channel c are where h_c crosses best - allowance
