@@ -273,7 +273,7 @@ class Forecast(Shows, Results):
         """
         folder, study, history = Path(folder), self.case.study, self.case.history
         form = csv_form(study.outputs.csv_locale if csv_locale is None else csv_locale)
-        asked: dict[str, Any] = {
+        asked = {
             "python": True,
             "seed": self.seed,
             "overrides": list(study.overrides),
@@ -284,7 +284,12 @@ class Forecast(Shows, Results):
             **({} if self._asked_paths is None else {"paths": self._asked_paths}),
         }
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        known = {"run_id": self.run_id, "made": made, "past": dict(self._past) or None, "asked": asked}
+        known: dict[str, Any] = {
+            "run_id": self.run_id,
+            "made": made,
+            "past": dict(self._past) or None,
+            "asked": asked,
+        }
         facts, also = in_python(folder, study, history, self.case.posterior, **known)
         told = self.told() | {"made": made}
         write_outputs(folder, self, self.draws, told, facts=facts, kinds=outputs, form=form, **also)
