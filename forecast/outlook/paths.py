@@ -133,10 +133,16 @@ class Paths:
         return measure in self.first
 
     def summary(self, plan: str, measure: str, levels: Mapping[str, float]) -> dict[str, Array]:
-        """Mean, sd and quantiles, (period + 1, channel + 1), or (1, channel + 1) of what has no periods."""
+        """Mean, sd and quantiles, (period + 1, channel + 1), or (1, channel + 1) of what has no periods.
+
+        Quantiles of the grand total are of the totals themselves, as every page tells them.
+        """
         found = self.cells[plan, measure]
         told = {"mean": found.mean.reshape(found.shape), "sd": found.sd()}
-        return told | {name: found.quantile(level) for name, level in levels.items()}
+        for name, level in levels.items():
+            told[name] = found.quantile(level)
+            told[name][-1, -1] = np.quantile(self.totals[plan, measure].astype(float), level)  # known exactly
+        return told
 
 
 def run_paths(

@@ -84,6 +84,14 @@ def test_totals_are_of_every_path(both):
         assert within(found, "given", measure, slice(0, 2)) == pytest.approx(some)
 
 
+def test_the_grand_total_is_one_number_everywhere(both):
+    """Its quantiles in a table are those of the totals that the first page tells."""
+    found, _ = both
+    for level, share in LEVELS.items():
+        told = found.summary("given", "revenue", LEVELS)[level][-1, -1]
+        assert told == np.quantile(totals_of(found, "given", "revenue"), share)
+
+
 def test_threads_change_nothing():
     """The same sums, counts and totals from one and from three."""
     one, three = (
