@@ -18,7 +18,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from forecast.errors import UsageError
-from forecast.results import LEVELS, summarise
+from forecast.outlook import Paths
+from forecast.results import LEVELS, first_paths, summarise, total_draws
 from forecast.study import nearest
 from forecast.words import Text, message
 
@@ -29,7 +30,7 @@ AT_THE_END = ("waiting",)  # a stock: over periods it is what stands at their en
 
 
 def chance(
-    outlook: xr.Dataset,
+    outlook: xr.Dataset | Paths,
     labels: Sequence[str],
     measure: str,
     *,
@@ -59,12 +60,12 @@ def chance(
     share = hit.mean(axis=0)
     if by is None:
         return float(share)
-    names = list(labels) if by == "period" else [str(name) for name in outlook["channel"].values]
+    names = list(labels) if by == "period" else [str(name) for name in first_paths(outlook)["channel"].values]
     return pd.Series(share, index=pd.Index(names, name=by), name=measure)
 
 
 def draws_of(
-    outlook: xr.Dataset,
+    outlook: xr.Dataset | Paths,
     labels: Sequence[str],
     measure: str,
     *,
@@ -73,8 +74,16 @@ def draws_of(
     period: str | None = None,
     by: str | None = None,
 ) -> Array:
-    """Draws of a measure, (draw,), or (draw, period or channel): of one channel or period, or over all of them."""
-    values = _values(outlook, measure, plan)
+    """Draws of a measure, (draw,), or (draw, period or channel): of one channel or period, or over all of them.
+
+    Of many paths all that tell it: every one over the whole horizon and all channels, else the first.
+    """
+    first = first_paths(outlook)
+    values = _values(first, measure, plan)
+    whole = channel is None and period is None and by is None and measure not in AT_THE_END
+    if isinstance(outlook, Paths) and whole:
+        return total_draws(outlook, plan, measure)
+    outlook = first
     if channel is not None:
         _one_of("channel", channel, [str(name) for name in outlook["channel"].values])
         values = values.sel(channel=[channel])
@@ -91,19 +100,23 @@ def draws_of(
 
 
 def cross(
-    outlook: xr.Dataset, labels: Sequence[str], measure: str, *, of: str = "mean", plan: str = "given"
+    outlook: xr.Dataset | Paths, labels: Sequence[str], measure: str, *, of: str = "mean", plan: str = "given"
 ) -> pd.DataFrame:
     """A measure with its periods as rows and channels as columns: `of` each cell the mean, sd or a quantile (q05 ...).
 
     Raises UsageError for a measure, plan or `of` that is not there, with those that are.
     """
     _one_of("of", of, OF)
-    values = _values(outlook, measure, plan)
+    values = _values(first_paths(outlook), measure, plan)
     if "period" not in values.dims:
         raise UsageError(message("{measure} has no periods: it is of the whole horizon", measure=measure))
-    draws = np.asarray(values.transpose("draw", "period", "channel").values, dtype=float)
-    channels = pd.Index([str(name) for name in outlook["channel"].values], name="channel")
-    return pd.DataFrame(summarise(draws)[of], index=pd.Index(list(labels), name="period"), columns=channels)
+    channels = pd.Index([str(name) for name in values["channel"].values], name="channel")
+    if isinstance(outlook, Paths):
+        found = outlook.summary(plan, measure, LEVELS)[of][:-1, :-1]
+    else:
+        draws = np.asarray(values.transpose("draw", "period", "channel").values, dtype=float)
+        found = summarise(draws)[of]
+    return pd.DataFrame(found, index=pd.Index(list(labels), name="period"), columns=channels)
 
 
 def _values(outlook: xr.Dataset, measure: str, plan: str) -> xr.DataArray:

@@ -30,6 +30,7 @@ from forecast.options import (
     OVERRIDES,
     PARAMETERS,
     PATH,
+    PATHS,
     PREVIEW,
     QUIET,
     RECORD,
@@ -439,6 +440,7 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
 @OVERRIDES
 @GO_ON
 @PREVIEW
+@PATHS
 @OUTPUTS
 @CSV_LOCALE
 @QUIET

@@ -92,6 +92,12 @@ AMOUNT = Number(least=0)
 OUT = click.option("--out", type=PATH, metavar="DIR", help="Write here instead of reports/NAME/.")
 SEED = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all random numbers.")
 DRAWS = click.option("--draws", type=NATURAL, metavar="N", help="Number of draws.")
+PATHS = click.option(
+    "--paths",
+    type=NATURAL,
+    metavar="N",
+    help="Simulate at least so many futures, as many of each draw. Default: two of each draw.",
+)
 SAMPLER = click.option(
     "--sampler",
     type=click.Choice(["auto", "weighed", "nuts", "pymc"]),

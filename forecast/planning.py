@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -66,6 +67,7 @@ from forecast.outlook import (
     Case,
     Flow,
     Ingredients,
+    Paths,
     base_of,
     bottleneck,
     case_of,
@@ -77,6 +79,7 @@ from forecast.outlook import (
     ingredients_of,
     known_table,
     lifetime_of,
+    run_paths,
     sensitivity,
     simulate,
     table_hash,
@@ -113,6 +116,7 @@ def forecast(
     seed: int = DEFAULT_SEED,
     backtest: Mapping[str, Any] | None = None,
     command: str = "",
+    paths: int | None = None,
 ) -> Forecast:
     """The forecast of a study from a posterior; nothing is simulated before it is asked for. Imports no sampler.
 
@@ -121,6 +125,8 @@ def forecast(
         seed: of the paths of the horizon and of chance.
         backtest: the summary of one that belongs to these data (`workflow.saved_backtest`), for verdict and report.
         command: by which it was asked, for the provenance.
+        paths: how many futures are simulated, at least: as many of each posterior draw (default: two). Where there are
+            more than two of each, tables and totals are of all of them, `draws` holds the first two.
 
     Raises UsageError for a plan that is none, StudyError or DataError where the study's cannot be read, DataError for a
     posterior of other data (`fit.check_posterior`).
@@ -141,6 +147,7 @@ def forecast(
         command=command,
         planned=planned,
         left_out=left_out,
+        paths=paths,
     )
 
 
@@ -171,7 +178,10 @@ class Forecast(Shows, Results):
         command: str = "",
         planned: xr.DataArray | None = None,
         left_out: Sequence[str] = (),
+        paths: int | None = None,
     ) -> None:
+        many = None if paths is None or paths <= case.posterior.draws * REPLICATES else paths
+        vars(self).update(_asked_paths=many)
         told = {"_recycled": recycled, "_past": backtest or {}, "_command": command, "_planned": planned}
         vars(self).update(case=case, seed=seed, left_out=tuple(left_out), **told)
 
@@ -179,8 +189,26 @@ class Forecast(Shows, Results):
 
     @cached_property
     def draws(self) -> xr.Dataset:
-        """Simulated futures of the plans, dims plan, draw, period, channel: see `outlook.simulate`."""
-        return self.simulate(self.plans)
+        """Simulated futures of the plans, dims plan, draw, period, channel: see `outlook.simulate`.
+
+        Where more `paths` were asked for, the first of them.
+        """
+        return results.first_paths(self._outlook)
+
+    @cached_property
+    def _outlook(self) -> xr.Dataset | Paths:
+        """What is known of all futures that were asked for."""
+        if self._asked_paths is None:
+            return self.simulate(self.plans)
+        rng = np.random.default_rng(_streams(self.seed)[1])
+        return run_paths(self.case, self.plans, rng=rng, paths=self._asked_paths)
+
+    @property
+    def _replicates(self) -> int:
+        """Futures of each posterior draw."""
+        draws = self.case.posterior.draws
+        asked = self._asked_paths
+        return REPLICATES if asked is None else REPLICATES * math.ceil(asked / (draws * REPLICATES))
 
     @cached_property
     def plans(self) -> dict[str, Array]:
@@ -226,7 +254,7 @@ class Forecast(Shows, Results):
         """
         labels = self.case.labels
         where = {"by": by, "channel": channel, "period": period}
-        return chance(self.draws, labels, measure, above=above, below=below, plan=plan, **where)
+        return chance(self._outlook, labels, measure, above=above, below=below, plan=plan, **where)
 
     def lift(self, channel: str, share: float = 0.3) -> Array:
         """Draws of what a test would measure that spends `share` less on a channel than is planned: a [[lift_test]].
@@ -249,7 +277,7 @@ class Forecast(Shows, Results):
 
         of: what stands in a cell, "mean", "sd" or a quantile: "q05", "q10", "q25", "q50", "q75", "q90", "q95".
         """
-        return cross(self.draws, self.case.labels, measure, of=of, plan=plan)
+        return cross(self._outlook, self.case.labels, measure, of=of, plan=plan)
 
     def write(
         self, folder: Path | str, *, outputs: Sequence[str] | None = None, csv_locale: str | None = None
@@ -269,6 +297,7 @@ class Forecast(Shows, Results):
             "command": self._command,
             "outputs": None if outputs is None else list(outputs),
             "csv_locale": csv_locale,
+            **({} if self._asked_paths is None else {"paths": self._asked_paths}),
         }
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         known = self.run_id, made, dict(self._past) or None, asked
@@ -314,7 +343,7 @@ class Forecast(Shows, Results):
     def _card(self, *, whole: bool) -> Card:
         """Nothing is simulated for a prompt: what was not yet asked for is not there. A notebook asks."""
         case, there = self.case, {name for name in ("headline", "verdict") if whole or name in vars(self)}
-        facts: dict[str, Any] = {"channels": case.channels, "draws": case.posterior.draws * REPLICATES}
+        facts: dict[str, Any] = {"channels": case.channels, "draws": case.posterior.draws * self._replicates}
         facts["spend"] = message(
             "{x:whole} {currency}", x=float(case.plan.sum()), currency=case.study.currency
         )
@@ -346,7 +375,7 @@ class Forecast(Shows, Results):
             target_measure=None if target is None else target.measure,
             gross_margin=study.economics.gross_margin,
             counting=history.counting,
-            draws=self.case.posterior.draws * REPLICATES,
+            draws=self.case.posterior.draws * self._replicates,
             limits=_limits(study, self.case.plan),
             lifetime=lifetime_told(study),
             spend_plan=_spend_plan(study, given=self._planned is None),
@@ -373,7 +402,7 @@ class Forecast(Shows, Results):
         """Whether forecast and gain are of the size of what came."""
         case = self.case
         measure = "revenue" if "revenue" in self.draws else "won"
-        totals = results.total_draws(self.draws, "given", measure)
+        totals = results.total_draws(self._outlook, "given", measure)
         found = plausible_total(case.study, case.history, case.plan, totals, measure)
         return found if self.split is None else [*found, *gain_check(case, self.split)]
 
@@ -381,7 +410,7 @@ class Forecast(Shows, Results):
     def headline(self) -> Mapping[str, Any]:
         """The numbers of the first page."""
         allocation = None if self.split is None else self.split.allocation
-        return results.headline(self.case.study, self.draws, allocation)
+        return results.headline(self.case.study, self._outlook, allocation)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -408,7 +437,7 @@ class Forecast(Shows, Results):
             return results.framed("comparison")
         names = ("revenue", "refunds", "recurring") if "revenue" in self.draws else ("won",)
         totals = {
-            name: results.total_draws(self.draws, "given", name) for name in names if name in self.draws
+            name: results.total_draws(self._outlook, "given", name) for name in names if name in self.draws
         }
         rows = compared_with(self.case, {name: float(draws.mean()) for name, draws in totals.items()})
         return results.framed("comparison", rows)
@@ -416,12 +445,12 @@ class Forecast(Shows, Results):
     @cached_property
     def forecast(self) -> pd.DataFrame:
         """Every measure by period and channel under the given plan."""
-        return results.forecast_table(self.draws, "given", self.case.labels, self.case.stages)
+        return results.forecast_table(self._outlook, "given", self.case.labels, self.case.stages)
 
     @cached_property
     def forecast_recommended(self) -> pd.DataFrame:
         """The same under the recommended plan, where there is one."""
-        return results.forecast_table(self.draws, list(self.plans)[-1], self.case.labels, self.case.stages)
+        return results.forecast_table(self._outlook, list(self.plans)[-1], self.case.labels, self.case.stages)
 
     @cached_property
     def known(self) -> pd.DataFrame:
@@ -431,7 +460,7 @@ class Forecast(Shows, Results):
     @cached_property
     def bridge(self) -> pd.DataFrame:
         """Where revenue comes from."""
-        return results.bridge_table(self.draws)
+        return results.bridge_table(self._outlook)
 
     @cached_property
     def funnel(self) -> pd.DataFrame:
@@ -506,6 +535,7 @@ class Forecast(Shows, Results):
             "backtest": plain(self._past),
             "seed": self.seed,
             "versions": package_versions(),
+            **({} if self._asked_paths is None else {"paths": self._asked_paths}),
         }
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
@@ -561,14 +591,14 @@ class Forecast(Shows, Results):
         """What would change the forecast."""
         study, found = self.case.study, sensitivity(self._base)
         goals = (
-            goal_tables(self._base, self.draws, "given", seed=self.seed, known=self.split)
+            goal_tables(self._base, self._outlook, "given", seed=self.seed, known=self.split)
             if study.goals
             else {}
         )
         return Levers(
             sensitivity=found,
             bottleneck=bottleneck(found),
-            variance=variance_parts(self._base, self.draws, "given", seed=self.seed),
+            variance=variance_parts(self._base, self._outlook, "given", seed=self.seed),
             scenarios=self._scenarios if study.scenarios else None,
             scenario_notes={each.name: each.note for each in study.scenarios} if study.scenarios else None,
             **goals,
@@ -611,6 +641,7 @@ class Forecast(Shows, Results):
     _past: Mapping[str, Any]
     _command: str
     _planned: xr.DataArray | None
+    _asked_paths: int | None
 
     @cached_property
     def _flow(self) -> Flow:

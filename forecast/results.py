@@ -33,11 +33,14 @@ from forecast.outlook import (
     UNITS,
     Flow,
     Ingredients,
+    Paths,
     chances,
     in_total,
     largest,
     ratio,
+    totals_of,
     unit_measures,
+    with_totals,
 )
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.speech import ENGLISH
@@ -321,7 +324,9 @@ def summarise(draws: Array, levels: Mapping[str, float] = LEVELS, *, sd: bool = 
     return result | dict(zip(levels, np.quantile(draws, list(levels.values()), axis=0), strict=True))
 
 
-def forecast_table(outlook: xr.Dataset, plan: str, labels: list[str], stages: list[str]) -> pd.DataFrame:
+def forecast_table(
+    outlook: xr.Dataset | Paths, plan: str, labels: list[str], stages: list[str]
+) -> pd.DataFrame:
     """forecast.csv and totals.csv for one plan: period, channel, measure, mean, sd and quantiles; `Table.data` and
     `Table.sums` tell them apart.
 
@@ -331,17 +336,12 @@ def forecast_table(outlook: xr.Dataset, plan: str, labels: list[str], stages: li
     order = [*stages, "spend", "revenue", "revenue_gross", "refunds", "recurring", "contribution"]
     order += ["won_from_pipeline", "won_from_new"]
     order += ["revenue_from_pipeline", "revenue_from_new", "revenue_after_horizon", "handled", "waiting"]
-    channels = [*map(str, outlook["channel"].values), "total"]
+    channels = [*map(str, first_paths(outlook)["channel"].values), "total"]
     frames = []
     for measure in (name for name in order if name in outlook):
-        draws = np.asarray(outlook[measure].sel(plan=plan).values, dtype=float)
-        periods = [*labels, "total"] if draws.ndim == 3 else ["total"]
-        if draws.ndim == 3:
-            whole = draws[:, -1:] if measure == "waiting" else draws.sum(axis=1, keepdims=True)
-            draws = np.concatenate([draws, whole], axis=1)
-        else:
-            draws = draws[:, None, :]
-        summary = {name: values.ravel() for name, values in summarise(in_total(draws)).items()}
+        found = _cells(outlook, plan, measure)
+        periods = [*labels, "total"] if len(found["mean"]) > 1 else ["total"]
+        summary = {name: values.ravel() for name, values in found.items()}
         keys = pd.MultiIndex.from_product([periods, channels], names=["period", "channel"]).to_frame(
             index=False
         )
@@ -349,10 +349,22 @@ def forecast_table(outlook: xr.Dataset, plan: str, labels: list[str], stages: li
     return pd.concat(frames, ignore_index=True)
 
 
-def total_draws(outlook: xr.Dataset, plan: str, measure: str) -> Array:
+def _cells(outlook: xr.Dataset | Paths, plan: str, measure: str) -> dict[str, Array]:
+    """Mean, sd and quantiles by period and channel with their totals: of all paths, where there are many."""
+    if isinstance(outlook, Paths):
+        return outlook.summary(plan, measure, LEVELS)
+    draws = np.asarray(outlook[measure].sel(plan=plan).values, dtype=float)
+    return summarise(with_totals(draws, measure))
+
+
+def first_paths(outlook: xr.Dataset | Paths) -> xr.Dataset:
+    """The paths of which all is known."""
+    return outlook.first if isinstance(outlook, Paths) else outlook
+
+
+def total_draws(outlook: xr.Dataset | Paths, plan: str, measure: str) -> Array:
     """Draws of a measure over the whole horizon and all channels, (draw,)."""
-    values = outlook[measure].sel(plan=plan)
-    return np.asarray(values.sum([d for d in values.dims if d != "draw"]).values, dtype=float)
+    return totals_of(outlook, plan, measure)
 
 
 def against_first(outlook: xr.Dataset, measure: str, plans: Sequence[str]) -> list[dict[str, Any]]:
@@ -370,7 +382,7 @@ def against_first(outlook: xr.Dataset, measure: str, plans: Sequence[str]) -> li
     return rows
 
 
-def bridge_table(outlook: xr.Dataset) -> pd.DataFrame:
+def bridge_table(outlook: xr.Dataset | Paths) -> pd.DataFrame:
     """Revenue and wins of the given plan by where they come from; the rows before "inside the horizon" add up to it."""
     again = {"from earlier customers": ("", "recurring")} if "recurring" in outlook else {}
     items = {
@@ -387,7 +399,7 @@ def bridge_table(outlook: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _total(outlook: xr.Dataset, measure: str) -> dict[str, float]:
+def _total(outlook: xr.Dataset | Paths, measure: str) -> dict[str, float]:
     """Mean and band of a measure of the given plan over horizon and channels; NaN where there is none."""
     if measure not in outlook:
         return dict.fromkeys(("mean", *BAND), math.nan)
@@ -599,7 +611,7 @@ def _evidence_of(spread: float, tests: int, *, assumed: bool) -> Message:
     return message(prior if assumed else data, spread=spread, n=tests)
 
 
-def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -> dict[str, Any]:
+def headline(study: Study, outlook: xr.Dataset | Paths, allocation: Allocation | None) -> dict[str, Any]:
     """What page 1 says: totals with bands, P(target), luck against ignorance, gain of the recommendation."""
     result: dict[str, Any] = {}
     for measure, key in (("revenue", "revenue"), ("won", "won"), ("revenue_eventual", "eventual")):
@@ -612,10 +624,11 @@ def headline(study: Study, outlook: xr.Dataset, allocation: Allocation | None) -
         draws = total_draws(outlook, "given", target.measure)
         result |= {"p_target": float((draws >= target.amount).mean())}
         result |= {"gap": float(target.amount - draws.mean())}
-        if "recommended" in outlook["plan"].values:
+        if "recommended" in first_paths(outlook)["plan"].values:
             moved = total_draws(outlook, "recommended", target.measure)
             result["p_target_recommended"] = float((moved >= target.amount).mean())
-    main = total_draws(outlook, "given", "revenue" if "revenue" in outlook else "won").reshape(-1, REPLICATES)
+    alike = outlook.replicates if isinstance(outlook, Paths) else REPLICATES
+    main = total_draws(outlook, "given", "revenue" if "revenue" in outlook else "won").reshape(-1, alike)
     if main.std() > 0:
         known = float(np.clip(np.corrcoef(main[:, 0], main[:, 1])[0, 1], 0.0, 1.0))
         result |= {"parameter_share": known, "process_share": 1.0 - known}

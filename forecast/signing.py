@@ -326,7 +326,7 @@ def _again(folder: Path, facts: Mapping[str, Any], again: Path, progress: Progre
         today=None if asked["today"] is None else date.fromisoformat(asked["today"]),
         progress=progress,
         **{key: asked[key] for key in ("seed", "draws", "sampler", "overrides", "go_on", "preview")},
-        **{key: asked.get(key) for key in ("outputs", "csv_locale")},
+        **{key: asked.get(key) for key in ("outputs", "csv_locale", "paths")},
     )
 
 
@@ -342,6 +342,7 @@ def _again_in_python(folder: Path, facts: Mapping[str, Any], again: Path, _: Pro
         seed=asked["seed"],
         backtest=read_summary(again / BACKTEST) if facts["backtest"] else None,
         command=asked["command"],
+        paths=asked.get("paths"),
     )
     made.write(again, outputs=asked["outputs"], csv_locale=asked["csv_locale"])
 

@@ -117,6 +117,7 @@ def run(
     preview: bool = False,
     outputs: Sequence[str] | None = None,
     csv_locale: str | None = None,
+    paths: int | None = None,
 ) -> Done:
     """The whole job: read, fit unless a saved fit still holds, forecast, recommend, write all outputs to a folder.
 
@@ -124,7 +125,7 @@ def run(
     form in place of a fit, whether or not one is saved; none is written, and the outputs say so. `go_on`: with a fit
     that failed its diagnostics the numbers are the fit's all the same, not the preview's. `sampler`: as of `fit`; where
     none is asked for, a saved fit holds whichever made it. `outputs`: kinds of `outputs.KINDS` (None: all).
-    `csv_locale`: whose marks CSV files have, in place of the study's.
+    `csv_locale`: whose marks CSV files have, in place of the study's. `paths`: as of `planning.forecast`.
     """
     clock = Clock(progress or Silent())
     clock.step("read", "reading the study and its data")
@@ -153,6 +154,7 @@ def run(
         seed=_seed(seed),
         backtest=past,
         command="forecast run --preview" if preview else "forecast run",
+        paths=paths,
     )
     if made.left_out:
         clock.progress.step(
@@ -175,6 +177,7 @@ def run(
         "outputs": None if outputs is None else list(outputs),
         "csv_locale": csv_locale,
         "today": None if today is None else today.isoformat(),
+        **({} if paths is None else {"paths": paths}),
     }
     facts = facts_of(
         folder,

@@ -1,8 +1,13 @@
 """What is certain about a recommended split: status, gap, prices, residual; and which other splits are nearly as good.
 
 A channel's near-optimal range holds its spend in every plan within an allowance of the best. Its ends are the least and
-the most of that spend subject to  objective >= best - allowance  and all limits: two linear programs a channel, over
-pieces, so that the ranges are a little too narrow rather than too wide.
+the most of that spend subject to  objective >= best - allowance  and all limits, over pieces, so that the ranges are a
+little too narrow rather than too wide. Where the total is the only limit beside the bounds and curves are concave, with
+W_c(m) the most that the other channels bring, after cost, with at most m of money (their steepest pieces first):
+
+    h_c(t) = v_c(t) - cost t + W_c(total - t)        the ends of channel c are where h_c crosses best - allowance
+
+exactly, as h_c is concave and straight between knots. Else they are two linear programs a channel.
 """
 
 from __future__ import annotations
@@ -13,7 +18,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.budget.concave import InfeasibleError, Kind, Program, Row, Solution, solve_pieces
+from forecast.budget.concave import (
+    InfeasibleError,
+    Kind,
+    Program,
+    Row,
+    Solution,
+    evaluate,
+    is_concave,
+    solve_pieces,
+)
 from forecast.budget.objectives import Objective, Search
 from forecast.words import Text
 
@@ -73,19 +87,57 @@ def near_optimal(
     bar = Row("near", np.full(n, objective.cost), least, -value, extra)
     easy = replace(search, limits=replace(limits, lots=None, fees=None))
     asked = easy.program(objective.knots, value, cost=0.0)
-    low, high = best_split.copy(), best_split.copy()
-    for c in range(n):
-        if limits.high[c] <= limits.low[c]:
+    free = limits.high > limits.low
+    by_total = search.queue is None and search.ceiling is None and not limits.rules
+    shown = evaluate(objective.knots, value, knots)
+    if by_total and is_concave(knots, shown).all():
+        ends = _ends(knots, shown, objective.cost, limits.total, -least)
+    else:
+        ends = np.full((2, n), np.nan)
+        for c in np.flatnonzero(free):
+            ends[:, c] = [_end(asked, bar, int(c), sign, knots) for sign in (1.0, -1.0)]
+    low, high = (np.where(free & np.isfinite(end), end, best_split) for end in ends)
+    return np.minimum(low, best_split), np.maximum(high, best_split)
+
+
+def _ends(knots: Array, value: Array, cost: float, total: float, least: float) -> Array:
+    """Least and most of each channel where all together bring `least` after cost: (2, curve), NaN where they cannot.
+
+    Concave curves (curve, knot), at most `total` in all: see the module.
+    """
+    wide, start = np.diff(knots, axis=1), knots[:, 0]
+    rise = np.minimum.accumulate(np.diff(value, axis=1) / np.maximum(wide, 1e-300), axis=1) - cost
+    base = value[:, 0] - cost * start
+    owner = np.repeat(np.arange(len(knots)), wide.shape[1])
+    order = np.argsort(-rise.ravel(), kind="stable")
+    order = order[(rise.ravel()[order] > 0) & (wide.ravel()[order] > 0)]
+    owner, width, gain = owner[order], wide.ravel()[order], (rise * wide).ravel()[order]
+    found = np.full((2, len(knots)), np.nan)
+    for c in range(len(knots)):
+        others = owner != c
+        taken = start.sum() - start[c] + np.append(0.0, np.cumsum(width[others]))
+        brought = base.sum() - base[c] + np.append(0.0, np.cumsum(gain[others]))
+        most = min(knots[c, -1], total - taken[0])
+        if most < start[c]:
             continue
-        for sign, found in ((1.0, low), (-1.0, high)):
-            reach = _end(asked, bar, c, sign, knots)
-            if reach is not None:
-                found[c] = min(found[c], reach) if sign > 0 else max(found[c], reach)
-    return low, high
+        t = np.concatenate([knots[c], total - taken, [most]])
+        t = np.unique(t[(t >= start[c]) & (t <= most)])
+        h = np.interp(t, knots[c], value[c]) - cost * t + np.interp(total - t, taken, brought)
+        if (inside := np.flatnonzero(h >= least)).size:
+            found[:, c] = _crossing(t, h, least, inside[0], -1), _crossing(t, h, least, inside[-1], 1)
+    return found
 
 
-def _end(asked: Program, bar: Row, channel: int, sign: float, knots: Array) -> float | None:
-    """Least (sign 1) or most (-1) of a channel among plans above the bar."""
+def _crossing(t: Array, h: Array, least: float, at: int, step: int) -> float:
+    """Where h falls to `least` on the way from a point to the next one, or the point where there is none."""
+    if not 0 <= at + step < len(t):
+        return float(t[at])
+    share = (h[at] - least) / max(h[at] - h[at + step], 1e-300)
+    return float(t[at] + share * (t[at + step] - t[at]))
+
+
+def _end(asked: Program, bar: Row, channel: int, sign: float, knots: Array) -> float:
+    """Least (sign 1) or most (-1) of a channel among plans above the bar, NaN where there is none."""
     cost = np.zeros(len(knots))
     cost[channel] = sign
     flat = replace(
@@ -98,7 +150,7 @@ def _end(asked: Program, bar: Row, channel: int, sign: float, knots: Array) -> f
     try:
         found, _ = solve_pieces(flat, knots, np.zeros(len(knots), dtype=bool))
     except InfeasibleError:
-        return None
+        return float("nan")
     return float(found.x[channel])
 
 

@@ -28,7 +28,7 @@ from forecast.budget.limits import held_back
 from forecast.columns import TABLES
 from forecast.errors import StudyError, UsageError
 from forecast.history import History
-from forecast.outlook import Base, Outcome, outcome, raise_rate
+from forecast.outlook import Base, Outcome, Paths, outcome, raise_rate, within
 from forecast.periods import parse_period, period_index, period_label
 from forecast.study import GoalSpec, Study, ends_beyond, taken_back
 
@@ -87,7 +87,7 @@ def check_goals(study: Study, history: History, horizon: NDArray[np.datetime64])
 
 
 def goal_tables(
-    base: Base, outlook: xr.Dataset, plan: str, *, seed: int, known: Decision | None = None
+    base: Base, outlook: xr.Dataset | Paths, plan: str, *, seed: int, known: Decision | None = None
 ) -> dict[str, pd.DataFrame]:
     """`goals`: one row each; `ways`: what would make it likely enough, by lever. known: as of `decide`."""
     rows: list[dict[str, Any]] = []
@@ -110,11 +110,11 @@ class _Look:
     """One goal: its draws as simulated, and what they become under another expectation."""
 
     def __init__(
-        self, base: Base, outlook: xr.Dataset, plan: str, goal: GoalSpec, first: int, last: int
+        self, base: Base, outlook: xr.Dataset | Paths, plan: str, goal: GoalSpec, first: int, last: int
     ) -> None:
         self.base, self.goal, self.first, self.last = base, goal, first, last
         self.inside = slice(max(first, 0), last + 1)
-        values = outlook[goal.measure].sel(plan=plan).values[:, self.inside].sum(axis=(1, 2)).astype(float)
+        values = within(outlook, plan, goal.measure, self.inside)
         self.draws = values
         self.so_far = 0.0
         if first < 0:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,11 @@ from forecast.words import Text, message, plural
 
 Array = NDArray[np.float64]
 
-CELLS = 128  # pieces of each channel's curve
+CELLS, ALL_CELLS, FEWEST_CELLS = (
+    128,
+    2560,
+    32,
+)  # pieces of each channel's curve; about so many of all, where many
 MOST_DRAWS = 1000
 OPTIMA, BINS = 60, 6  # candidate splits: best for single draws, best for draws of like phi
 SWING = 0.3  # of a test: spend this share above and below
@@ -76,6 +81,18 @@ class Ground:
     value: Array
     perfect: Worth
 
+    @cached_property
+    def singles(self) -> Array:
+        """What the best splits of OPTIMA single draws bring over the best of the mean, (draw, split)."""
+        chosen = self.best[:: max(len(self.best) // OPTIMA, 1)][:OPTIMA]
+        return self.gained(chosen)
+
+    def gained(self, splits: Array) -> Array:
+        """What splits (row, channel) bring over the best of the mean in every draw, (draw, row)."""
+        taken, now = (_filled(each, self.width, self.limits) for each in (splits, self.split[None]))
+        moved = taken - now
+        return np.asarray(self.slope @ moved.T - moved.sum(axis=1))
+
 
 def ground(curves: Curves, limits: Limits) -> Ground:
     """Cut the curves in pieces, divide the budget for single draws and for their mean, and compare."""
@@ -99,13 +116,12 @@ def worth_of_knowing(known: Ground, parameter: Array) -> Worth:
     """The worth of knowing one parameter (draw,), with its error."""
     slope, width, limits = known.slope, known.width, known.limits
     phi = _thinned(np.asarray(parameter, dtype=float))
-    bins = np.array_split(np.argsort(phi), BINS)
-    alike = np.stack([slope[rows].mean(axis=0) for rows in bins if rows.size])
-    singles = known.best[:: max(len(known.best) // OPTIMA, 1)][:OPTIMA]
-    groups = np.array([_mean_best(row[None], width, limits) for row in alike])
-    splits = _filled(np.concatenate([singles, groups]), width, limits)
-    splits = splits - _filled(known.split[None], width, limits)
-    fitted = _spline(phi, (slope - 1.0) @ splits.T)
+    bins = [rows for rows in np.array_split(np.argsort(phi), BINS) if rows.size]
+    share = np.zeros((len(bins), len(phi)))
+    for k, rows in enumerate(bins):
+        share[k, rows] = 1.0 / len(rows)
+    groups = np.array([_mean_best(row[None], width, limits) for row in share @ slope])
+    fitted = _spline(phi, np.concatenate([known.singles, known.gained(groups)], axis=1))
     gain = np.maximum(fitted.max(axis=1), 0.0) - max(float(fitted.mean(axis=0).max()), 0.0)
     worth = float(np.clip(gain.mean(), 0.0, known.perfect.value))
     return Worth(worth, float(gain.std() / np.sqrt(len(gain))))
@@ -135,16 +151,26 @@ def _thinned(values: Array) -> Array:
     return values[:: max(len(values) // MOST_DRAWS, 1)][:MOST_DRAWS]
 
 
+def cells_of(channels: int) -> int:
+    """Pieces of each curve: CELLS, but fewer where many channels would make more than ALL_CELLS of them.
+
+    >>> [cells_of(channels) for channels in (7, 20, 60, 200)]
+    [128, 128, 42, 32]
+    """
+    return min(CELLS, max(ALL_CELLS // channels, FEWEST_CELLS))
+
+
 def _pieces(curves: Curves, limits: Limits) -> tuple[Array, Array, Array]:
     """Slopes (draw, piece), falling along a channel, and widths (piece,) of every channel's curve between its limits.
 
     Last, contribution of every draw at the least spend, (draw,).
     """
     knots, value = np.linspace(0.0, 1.0, curves.spend.shape[1]), _thinned(curves.value)
+    cells = cells_of(len(curves.spend))
     slopes, widths, lowest = [], [], np.full(len(value), -limits.low.sum())
     for c, most in enumerate(curves.spend[:, -1]):
         low, high = np.sqrt(np.minimum([limits.low[c], limits.high[c]], most) / most)
-        root = np.linspace(low, high, CELLS + 1)
+        root = np.linspace(low, high, cells + 1)
         width = np.diff(most * root**2)
         at = between(knots, value[:, c], root)
         slopes.append(np.minimum.accumulate(np.diff(at, axis=1) / np.maximum(width, 1e-12), axis=1))

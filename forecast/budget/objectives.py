@@ -448,8 +448,12 @@ class TargetChance(Draws, Objective):
             more / np.maximum(step * of, 1e-300) / len(mean)
             for more, of in ((on_mean, mean), (on_variance, variance))
         ]
-        tables = np.tensordot(weights[0], self.mean, axes=(0, 0))
-        return float(reached.mean()), tables + np.tensordot(weights[1], self.variance, axes=(0, 0))
+        # tensordot would copy whole tables to turn their axes round
+        tables = [
+            weight @ table.reshape(len(weight), -1)
+            for weight, table in zip(weights, (self.mean, self.variance), strict=True)
+        ]
+        return float(reached.mean()), (tables[0] + tables[1]).reshape(self.mean.shape[1:])
 
     def best(self, search: Search) -> Solution:
         """Climbed from many splits; nothing is proven."""

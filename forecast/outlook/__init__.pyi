@@ -27,6 +27,11 @@ from .open_pipeline import moves_by_slot as moves_by_slot
 from .open_pipeline import open_units as open_units
 from .open_pipeline import scheduled_before as scheduled_before
 from .open_pipeline import waiting_with as waiting_with
+from .paths import Paths as Paths
+from .paths import run_paths as run_paths
+from .paths import totals_of as totals_of
+from .paths import with_totals as with_totals
+from .paths import within as within
 from .queue import LATEST as LATEST
 from .queue import PATIENCE as PATIENCE
 from .queue import fluid_queue as fluid_queue

@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from forecast.columns import TABLES
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import World, inside_share, mean_world, outcome
+from forecast.outlook.paths import Paths, totals_of
 from forecast.outlook.scenarios import (
     Base,
     delay_about,
@@ -175,7 +176,7 @@ def _steps_of(orders: Sequence[Sequence[str]]) -> Iterator[tuple[frozenset[str],
         yield from ((frozenset(order[:i]), name, 1.0 / len(orders)) for i, name in enumerate(order))
 
 
-def variance_parts(base: Base, outlook: xr.Dataset, plan: str, *, seed: int) -> pd.DataFrame:
+def variance_parts(base: Base, outlook: xr.Dataset | Paths, plan: str, *, seed: int) -> pd.DataFrame:
     """Variance of the horizon's revenue (wins) by source: variance, share, and the Monte Carlo error of the share.
 
     `outlook`: simulated with replicates of every draw; its sd is that of the forecast, told in the last row.
@@ -248,15 +249,14 @@ def _from_mean_to_draw(world: World, groups: dict[str, Swap], rng: np.random.Gen
     return np.stack(list(shapley(value, names, orders).values()))
 
 
-def _chance(outlook: xr.Dataset, plan: str, base: Base) -> tuple[dict[str, Array], float]:
+def _chance(outlook: xr.Dataset | Paths, plan: str, base: Base) -> tuple[dict[str, Array], float]:
     """Chance variance of each draw by kind, from replicates; and the variance of the forecast as simulated."""
     name = "revenue" if base.case.valued else "won"
     kinds = {"open pipeline": f"{name}_from_pipeline", "new units": f"{name}_from_new"}
     draws = base.case.posterior.draws
 
     def totals(measure: str) -> Array:
-        values = outlook[measure].sel(plan=plan).sum(("period", "channel")).values
-        return np.asarray(values, dtype=float).reshape(draws, -1)
+        return totals_of(outlook, plan, measure).reshape(draws, -1)
 
     whole = totals(name)
     replicates = whole.shape[1]

@@ -14,7 +14,7 @@ numpy only; `slot` H after the H periods of the horizon collects what lands late
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -64,19 +64,43 @@ def simulate(
     that sales took in front of the last stage, and `waiting`, those that wait at the end of a period. Nobody waits at
     the as-of date: who is inside then is in the hands of sales.
     """
-    spends = list(plans.values())
-    if not spends:
-        raise ValueError("a simulation needs a plan")
-    traffic = [case.traffic(spend) for spend in spends]
-    pieces = []
-    for start in range(0, case.posterior.draws, CHUNK):
-        rows = np.repeat(np.arange(start, min(start + CHUNK, case.posterior.draws)), replicates)
-        part = _Chunk(case, rows, rng.spawn(1)[0])
-        pieces.append(part.run([(inside[rows], later[rows]) for inside, later in traffic]))
-    joined = {name: np.concatenate([piece[name] for piece in pieces], axis=1) for name in pieces[0]}
-    rows = np.repeat(np.arange(case.posterior.draws), replicates)
-    shares = np.stack([_acquired_share(case, inside, later)[rows] for inside, later in traffic])
-    return _outlook(case, joined, shares, plans)
+    runs = Runs(case, plans)
+    made = [(rows, runs.counted(rows, child)) for rows, child in runs.jobs(rng, replicates)]
+    joined = {name: np.concatenate([each[name] for _, each in made], axis=1) for name in made[0][1]}
+    return runs.outlook(np.concatenate([rows for rows, _ in made]), joined)
+
+
+class Runs:
+    """Plans (name -> spend by period and channel) ready to be run forward, some draws at a time."""
+
+    def __init__(self, case: Case, plans: Mapping[str, Array]) -> None:
+        if not plans:
+            raise ValueError("a simulation needs a plan")
+        self.case, self.plans = case, plans
+        self.traffic = [case.traffic(spend) for spend in plans.values()]
+        self.shares = [_acquired_share(case, inside, later) for inside, later in self.traffic]
+
+    def jobs(
+        self, rng: np.random.Generator, replicates: int
+    ) -> Iterator[tuple[NDArray[np.int64], np.random.Generator]]:
+        """Posterior draws, each as often as there are replicates, chunk by chunk, with random numbers of its own."""
+        draws = self.case.posterior.draws
+        for start in range(0, draws, CHUNK):
+            yield np.repeat(np.arange(start, min(start + CHUNK, draws)), replicates), rng.spawn(1)[0]
+
+    def counted(self, rows: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Array | Counts]:
+        """Counts by stage and money, by plan."""
+        return _Chunk(self.case, rows, rng).run(
+            [(inside[rows], later[rows]) for inside, later in self.traffic]
+        )
+
+    def made(self, rows: NDArray[np.int64], rng: np.random.Generator) -> xr.Dataset:
+        """The outlook of some draws: see `simulate`."""
+        return self.outlook(rows, self.counted(rows, rng))
+
+    def outlook(self, rows: NDArray[np.int64], joined: Mapping[str, NDArray[Any]]) -> xr.Dataset:
+        """The outlook of some draws from what was counted."""
+        return _outlook(self.case, rows, joined, np.stack([share[rows] for share in self.shares]), self.plans)
 
 
 class _Chunk:
@@ -293,7 +317,11 @@ def _acquired_share(case: Case, inside: Array, later: Array) -> Array:
 
 
 def _outlook(
-    case: Case, joined: Mapping[str, NDArray[Any]], shares: Array, plans: Mapping[str, Array]
+    case: Case,
+    rows: NDArray[np.int64],
+    joined: Mapping[str, NDArray[Any]],
+    shares: Array,
+    plans: Mapping[str, Array],
 ) -> xr.Dataset:
     inside, spends = ("plan", "draw", "period", "channel"), np.stack(list(plans.values()))
     variables = {
@@ -305,7 +333,7 @@ def _outlook(
         variables["revenue_from_pipeline"] = (inside, joined["revenue"] - joined["revenue_from_new"])
         eventual = joined["revenue_eventual"][:, :, None, :] * shares
         if case.future.recurring is not None:
-            again = np.repeat(case.future.recurring, shares.shape[1] // case.posterior.draws, axis=0)
+            again = case.future.recurring[rows]
             variables["recurring"] = (inside, np.broadcast_to(again, shares.shape).copy())
             variables["revenue"] = (inside, joined["revenue"] + again)
         margin = case.study.economics.gross_margin

@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posterior_fixture import changed_after, history, study
 
-from forecast.backtest import jobs, running
+from forecast import jobs
+from forecast.backtest import running
 from forecast.backtest.origin import Origin, Setup, one_origin, origin_at, origins_of
 from forecast.backtest.running import run_backtest
 from forecast.backtest.summary import FORECAST, calibration_of, tidy

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from posterior_fixture import Array, case, history, posterior, study
 from scipy.optimize import minimize
 
-from forecast.budget.concave import Kind
+from forecast.budget import certificate
+from forecast.budget.concave import Kind, Program, Row, solve_pieces
 from forecast.budget.decision import Efficiency, Fixed, Hold, Target, decide, recommended_plan
 from forecast.budget.limits import Limits, limits_of
 from forecast.budget.objectives import Profit, Search
@@ -461,3 +462,24 @@ def test_a_budget_checks_itself(made, said: str):
     """What cannot be is refused where it is asked, before any posterior is touched."""
     with pytest.raises(UsageError, match=said):
         made()
+
+
+@pytest.mark.parametrize("total", [9_000.0, 14_000.0, np.inf])
+def test_ends_of_ranges_are_those_of_the_linear_programs(total):
+    """Within a total alone both roads to a channel's range are one: pieces filled by steepness, and the solver's."""
+    rng = np.random.default_rng(3)
+    curves_, pieces, cost = 6, 12, 0.8
+    knots = np.sort(rng.uniform(500.0, 4000.0, (curves_, pieces)), axis=1)
+    value = rng.uniform(30.0, 90.0, (curves_, 1)) * np.sqrt(knots)
+    low, high = knots[:, 0], knots[:, -1]
+    row = (Row("budget.total", np.ones(curves_), total, kind=Kind.TOTAL),) if np.isfinite(total) else ()
+    asked = Program(knots, value, low, high, np.full(curves_, cost), row)
+    best = solve_pieces(asked, knots, np.zeros(curves_, dtype=bool))[0]
+    least = best.value - 0.02 * abs(best.value)
+    bar = Row("near", np.full(curves_, cost), -least, -value)
+    free = replace(asked, cost=np.zeros(curves_))
+    ends = certificate._ends(knots, value, cost, total, least)
+    for c in range(curves_):
+        lp = [certificate._end(free, bar, c, sign, knots) for sign in (1.0, -1.0)]
+        assert ends[:, c] == pytest.approx(lp, rel=1e-5)
+    assert np.isnan(certificate._ends(knots, value, cost, total, 2.0 * abs(best.value))).all()

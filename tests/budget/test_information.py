@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posterior_fixture import PLAN, RATES, TWO, Array, case, history, posterior, study
 
+from forecast.budget import information
 from forecast.budget import response as module
 from forecast.budget.decision import Decision, decide
 from forecast.budget.information import (
@@ -269,3 +270,20 @@ def test_michaelis_menten_beyond_the_highest_seen():
     row = ledger(at, NAMES).iloc[0]
     left = at.allocation.value_recommended[0] - (row["gain"] - row["gain_if_saturating"])
     assert left / at.allocation.value_current[0] == pytest.approx((1.0 / 0.4) * 2.0 / (2.0 + 1.5), rel=0.005)
+
+
+def test_curves_of_many_channels_are_cut_more_coarsely_and_say_nearly_the_same(monkeypatch):
+    """Of 24 channels in 32 pieces each, which 200 would have: within a few per cent of what 128 pieces say."""
+    rng = np.random.default_rng(4)
+    scale = rng.lognormal(8.5, 0.4, (1, 24)) * rng.lognormal(0.0, 0.3, (400, 24))
+    beta = rng.uniform(0.4, 0.7, (400, 24))
+    made, limits = curves(scale, beta), free(24, 60_000.0)
+    found = {}
+    for cells in (32, 128):
+        monkeypatch.setattr(information, "cells_of", lambda channels, cells=cells: cells)
+        known = ground(made, limits)
+        worths = [worth_of_knowing(known, beta[:, i]).value for i in range(0, 24, 6)]
+        found[cells] = np.array([known.perfect.value, *worths]), known.best.mean(axis=0)
+    assert found[32][0][0] == pytest.approx(found[128][0][0], rel=0.01)
+    assert found[32][0] == pytest.approx(found[128][0], rel=0.1)
+    assert found[32][1] == pytest.approx(found[128][1], rel=0.05)
