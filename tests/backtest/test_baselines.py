@@ -119,7 +119,9 @@ def weeks(n: int) -> History:
     y = 1000 + 200 * np.sin(2 * np.pi * np.arange(n) / (365.25 / 7))
     made = history_of(np.ones((n, 1)), y[:, None])
     starts = np.datetime64("2023-01-02") + 7 * np.arange(n)
-    return replace(made, counts=made.counts.assign_coords(period=starts.astype("datetime64[ns]")), period="week")
+    return replace(
+        made, counts=made.counts.assign_coords(period=starts.astype("datetime64[ns]")), period="week"
+    )
 
 
 @pytest.mark.parametrize(("n", "waves"), [(156, True), (60, False)])
@@ -133,7 +135,7 @@ def test_weekly_arima_is_handed_the_waves_of_a_year_and_no_season(
         def __init__(self, season_length: int) -> None:
             asked.append(season_length)
 
-        def forecast(self, y, h, level, X=None, X_future=None):  # noqa: N803 - names of statsforecast
+        def forecast(self, y, h, level, X=None, X_future=None):
             assert level == [80]
             columns = (np.ones((y.size, 1)), np.ones((h, 1)))
             if X is not None:

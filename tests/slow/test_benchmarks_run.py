@@ -324,7 +324,20 @@ def test_bench(tmp_path: Path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr[-2000:]
-    assert re.search(r"^slowed: forecast: check, \d+\.\d\d of unit of bare numpy \(0\.01 kept\)$", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^slowed: forecast: check, \d+\.\d\d of unit of bare numpy \(0\.01 kept\)$",
+        done.stdout,
+        re.MULTILINE,
+    )
+
+
+def test_unit(tmp_path: Path):
+    """The unit, and a row for each command in units."""
+    said = run("unit", "--times", 1, cwd=tmp_path)
+    assert re.match(r"load [\d.]+, unit [\d.]+ CPU s, 1 turns", said), said
+    assert re.findall(r"^([a-z-]+) +[\d.]+ \( *[\d.]+\)$", said, re.MULTILINE) == [
+        "re-plan", "allocate", "check", "init",
+    ]  # fmt: skip
 
 
 def test_start(tmp_path: Path):
