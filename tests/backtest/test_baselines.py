@@ -119,7 +119,9 @@ def weeks(n: int) -> History:
     y = 1000 + 200 * np.sin(2 * np.pi * np.arange(n) / (365.25 / 7))
     made = history_of(np.ones((n, 1)), y[:, None])
     starts = np.datetime64("2023-01-02") + 7 * np.arange(n)
-    return replace(made, counts=made.counts.assign_coords(period=starts.astype("datetime64[ns]")), period="week")
+    return replace(
+        made, counts=made.counts.assign_coords(period=starts.astype("datetime64[ns]")), period="week"
+    )
 
 
 @pytest.mark.parametrize(("n", "waves"), [(156, True), (60, False)])

@@ -324,7 +324,11 @@ def test_bench(tmp_path: Path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr[-2000:]
-    assert re.search(r"^slowed: forecast: check, \d+\.\d\d of unit of bare numpy \(0\.01 kept\)$", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^slowed: forecast: check, \d+\.\d\d of unit of bare numpy \(0\.01 kept\)$",
+        done.stdout,
+        re.MULTILINE,
+    )
 
 
 def test_start(tmp_path: Path):
