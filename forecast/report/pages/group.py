@@ -36,7 +36,7 @@ from forecast.report.document import (
 from forecast.report.figures import panels
 from forecast.report.plots.coming import plot_fan, plot_total
 from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Table
-from forecast.words import MISSING, Message, Name, Text, horizon_words, known, message, together
+from forecast.words import MISSING, Message, Name, Text, horizon_words, known, message, plural, together
 
 Told = Mapping[str, Any]
 MOST_UNITS = 30  # on paper and terminal; the workbook has all
@@ -132,11 +132,14 @@ def what_is_expected(told: Told) -> Message:
         "mean": head[f"{measure}_mean"], "ends": (head[f"{measure}_q10"], head[f"{measure}_q90"]),
     }  # fmt: skip
     if measure == "won":
-        return message(
+        return plural(
+            "Over {when} we expect {mean:count} wins of one unit (80~% band {ends:count_band}).",
             "Over {when} we expect {mean:count} wins of {n:whole} units together (80~% band {ends:count_band}).",
             **values,
         )
-    return message(
+    return plural(
+        "Over {when} we expect {mean:number}~{cur} of revenue of one unit, in four cases out of five between "
+        "{ends:between}~{cur}.",
         "Over {when} we expect {mean:number}~{cur} of revenue of {n:whole} units together, in four cases out of five "
         "between {ends:between}~{cur}.",
         **values,
