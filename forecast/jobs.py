@@ -124,7 +124,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
             threads.at_start()  # what workers take over from here
             os.environ["NUMBA_NUM_THREADS"] = "1"
             at: Any = stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
+                LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
                     processes=True,
@@ -135,7 +135,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
         else:
             at = scheduler
         try:
-            client = stack.enter_context(Client(at, timeout=ANSWERS))  # type: ignore[no-untyped-call]
+            client = stack.enter_context(Client(at, timeout=ANSWERS))
         except (OSError, ValueError) as error:
             raise UsageError(f"--scheduler {scheduler}: nothing answers there ({error})") from None
         if scheduler is not None:
