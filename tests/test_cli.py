@@ -447,6 +447,7 @@ def test_run_passes_options_on_and_separates_data_from_talk(call, workflow, tmp_
         "preview": False,
         "outputs": None,
         "csv_locale": None,
+        "paths": None,
     }
 
 
