@@ -75,9 +75,11 @@ def pool(workers: int) -> Iterator[Executor]:
     if workers <= 1:
         yield InPlace()
         return
-    shelter()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as executor:
+    with (
+        shelter(),
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as executor,
+    ):
         try:
             yield executor
         except BaseException:
@@ -118,8 +120,8 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
         raise UsageError(
             "--executor dask needs the extra cluster: pip install 'growth-forecast[cluster]'"
         ) from None
-    shelter()
     with ExitStack() as stack:
+        stack.enter_context(shelter())
         if scheduler is None:
             threads.at_start()  # what workers take over from here
             os.environ["NUMBA_NUM_THREADS"] = "1"

@@ -41,16 +41,23 @@ def listen() -> None:
     threading.Thread(target=_wait, args=(read, frozenset(map(int, heard))), daemon=True).start()
 
 
-def shelter() -> None:
-    """Keep Ctrl-C from the processes that are started from here on: they end with their parent, without a traceback.
+@contextmanager
+def shelter() -> Iterator[None]:
+    """Keep Ctrl-C from the processes that are started meanwhile: they end with their parent, without a traceback.
 
     For a process that listens: its thread hears the signal all the same.
     """
-    if _listens and hasattr(signal, "pthread_sigmask"):
-        from multiprocessing import resource_tracker
+    if not _listens or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
 
-        resource_tracker.ensure_running()  # it would take the mask off
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    resource_tracker.ensure_running()  # it would take the mask off
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:  # what is started afterwards hears it again
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _told() -> object:

@@ -161,3 +161,16 @@ def test_an_answer_that_nobody_can_take_is_told(args: list[str]):
         "Error: the answer cannot be written to stdout (No space left on device); files that the command wrote are "
         "whole\n"
     )
+
+
+def test_what_is_started_after_a_pool_hears_ctrl_c():
+    """Ctrl-C is kept from the processes of a pool alone; afterwards the mask is what it was."""
+    code = (
+        "import signal\nfrom forecast import stopping\nstopping.listen()\n"
+        "mask = lambda: signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        "with stopping.shelter():\n    inside = mask()\nprint(inside, mask())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", HEARD + code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]
