@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from forecast.errors import UsageError
-from forecast.outlook import Paths
+from forecast.outlook import STOCKS, Paths
 from forecast.results import LEVELS, first_paths, summarise, total_draws
 from forecast.study import nearest
 from forecast.words import Text, message
@@ -26,7 +26,6 @@ from forecast.words import Text, message
 Array = NDArray[np.float64]
 OF = ("mean", "sd", *LEVELS)
 BY = ("period", "channel")
-AT_THE_END = ("waiting",)  # a stock: over periods it is what stands at their end, not a sum
 
 
 def chance(
@@ -80,7 +79,7 @@ def draws_of(
     """
     first = first_paths(outlook)
     values = _values(first, measure, plan)
-    whole = channel is None and period is None and by is None and measure not in AT_THE_END
+    whole = channel is None and period is None and by is None and measure not in STOCKS
     if isinstance(outlook, Paths) and whole:
         return total_draws(outlook, plan, measure)
     outlook = first
@@ -91,7 +90,7 @@ def draws_of(
         if period is not None:
             _one_of("period", period, labels)
             values = values.isel(period=[list(labels).index(period)])
-        elif by != "period" and measure in AT_THE_END:
+        elif by != "period" and measure in STOCKS:
             values = values.isel(period=[-1])
     elif period is not None or by == "period":
         raise UsageError(message("{measure} has no periods: it is of the whole horizon", measure=measure))

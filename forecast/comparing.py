@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from forecast.asking import spend_of
 from forecast.errors import UsageError
 from forecast.planning import Forecast
-from forecast.results import BAND, against_first, summarise
+from forecast.results import against_first, scalars
 
 
 def compare(
@@ -48,14 +48,13 @@ def compare(
             raise UsageError(
                 f"{name}: expected a forecast of {base.case.labels[0]} to {base.case.labels[-1]}"
             )
+    shape = base.case.plan.shape
     if all(other.belief == base.belief for other in given.values()):
-        shape = base.case.plan.shape
         spends = {
             name: plan.case.plan if isinstance(plan, Forecast) else spend_of(name, plan, shape)
             for name, plan in named.items()
         }
         return _beside(base.simulate(spends), base.case.stages)
-    shape = base.case.plan.shape
     tried = {
         name: spend_of(name, plan, shape) for name, plan in named.items() if not isinstance(plan, Forecast)
     }
@@ -89,7 +88,7 @@ def _apart(outlooks: Mapping[str, xr.Dataset], stages: Sequence[str]) -> pd.Data
             draws = np.asarray(
                 outlook[measure].sum([d for d in outlook[measure].dims if d != "draw"]).values, float
             )
-            told = {name: float(value) for name, value in summarise(draws, BAND, sd=False).items()}
+            told = scalars(draws)
             first = told["mean"] if first is None else first
             unknown = dict.fromkeys(("difference_q10", "difference_q90", "p_above"), math.nan)
             rows.append(

@@ -191,7 +191,7 @@ def _holds(path: Path, posterior: Posterior) -> bool:
 def fit_or_load(
     study: Study,
     history: History,
-    path: Path | None = None,
+    path: Path | str | None = None,
     *,
     seed: int = DEFAULT_SEED,
     draws: int = DEFAULT_DRAWS,
@@ -201,7 +201,7 @@ def fit_or_load(
 
     path: where it is kept; default: NAME.nc beside the study. See `fit.fit_posterior`.
     """
-    place = posterior_path(study) if path is None else path
+    place = posterior_path(study) if path is None else Path(path)
     return kept_or_fitted(study, history, place, seed, draws, None, progress or Silent())[0]
 
 

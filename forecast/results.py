@@ -373,9 +373,9 @@ def against_first(outlook: xr.Dataset, measure: str, plans: Sequence[str]) -> li
     rows = []
     for plan in plans:
         draws = total_draws(outlook, plan, measure)
-        apart = _scalars(draws - base)
+        apart = scalars(draws - base)
         rows.append(
-            {"plan": plan, "measure": measure, **_scalars(draws), "difference": apart["mean"]}
+            {"plan": plan, "measure": measure, **scalars(draws), "difference": apart["mean"]}
             | {f"difference_{end}": apart[end] for end in ("q10", "q90")}
             | {"p_above": float((draws > base).mean())}
         )
@@ -403,10 +403,11 @@ def _total(outlook: xr.Dataset | Paths, measure: str) -> dict[str, float]:
     """Mean and band of a measure of the given plan over horizon and channels; NaN where there is none."""
     if measure not in outlook:
         return dict.fromkeys(("mean", *BAND), math.nan)
-    return _scalars(total_draws(outlook, "given", measure))
+    return scalars(total_draws(outlook, "given", measure))
 
 
-def _scalars(draws: Array) -> dict[str, float]:
+def scalars(draws: Array) -> dict[str, float]:
+    """Mean and 80 % band of draws (draw,)."""
     return {name: float(value) for name, value in summarise(draws, BAND, sd=False).items()}
 
 
@@ -459,7 +460,7 @@ def funnel_table(study: Study, history: History, flow: Flow) -> pd.DataFrame:
             below = float((rates[:, i] < low).mean()) if published else math.nan
             rows.append(
                 {"channel": channels[i], "stage": stage, "history": float(ratio(moved[i], entered[i]))}
-                | _scalars(rates[:, i])
+                | scalars(rates[:, i])
                 | {"benchmark_low": low, "benchmark_high": high, "p_below": below}
             )
     return framed("funnel", rows).sort_values(
@@ -478,7 +479,7 @@ def delay_table(study: Study, history: History, posterior: Posterior) -> pd.Data
         prior = delay_prior(study, history, stage)
         if not mean.any():
             continue
-        days = _scalars(mean * DAYS_PER_PERIOD[history.period])
+        days = scalars(mean * DAYS_PER_PERIOD[history.period])
         learnt = 1.0 - min(float(np.log(mean).var()) / prior.mean_sd**2, 1.0)
         assumed = prior.mean * DAYS_PER_PERIOD[history.period]
         cv = posterior.array(f"delay_cv_{stage}")
@@ -589,7 +590,7 @@ def evidence_table(study: Study, history: History, posterior: Posterior, names: 
         paid = spend[spend[:, i] > 0, i]
         spread = float(np.log(paid).std()) if len(paid) > 1 else 0.0
         tests = int((measured["lift_channel"] == i).sum())
-        band = _scalars(draws)
+        band = scalars(draws)
         assumed = evidence < EVIDENCE_LEARNT
         told = {
             "evidence": evidence,

@@ -27,6 +27,7 @@ from .open_pipeline import moves_by_slot as moves_by_slot
 from .open_pipeline import open_units as open_units
 from .open_pipeline import scheduled_before as scheduled_before
 from .open_pipeline import waiting_with as waiting_with
+from .paths import STOCKS as STOCKS
 from .paths import Paths as Paths
 from .paths import run_paths as run_paths
 from .paths import totals_of as totals_of
