@@ -40,13 +40,23 @@ from forecast.options import (
     Number,
     rate,
 )
+from forecast.telling import (
+    in_language,
+    line_of_run,
+    page,
+    say,
+    show,
+    show_run,
+    spoken,
+    spoken_in,
+    stop_at_fail,
+    with_progress,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from forecast.budget import Budget
-    from forecast.report import Page
-    from forecast.words import Text, Verdict
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage or study file; 3 input data rejected; "
@@ -73,7 +83,7 @@ class Commands(click.Group):
         try:
             return super().main(*args, **options)
         except OSError as error:  # a closed pipe is click's, and ends quietly
-            _say(message_of(unheard(error) or error), err=True)
+            say(message_of(unheard(error) or error), err=True)
             raise SystemExit(UsageError.exit_code) from None
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -93,7 +103,7 @@ class Commands(click.Group):
             raise
         finally:
             if code or line.found:  # not after --help
-                _say(line.text(ctx.invoked_subcommand, code), nl=False)
+                say(line.text(ctx.invoked_subcommand, code), nl=False)
         return done
 
     def _invoke(self, ctx: click.Context) -> Any:
@@ -108,26 +118,11 @@ class Commands(click.Group):
             if os.environ.get("FORECAST_TRACEBACK"):
                 import traceback
 
-                _say("".join(traceback.format_exception(error)), err=True, nl=False)
+                say("".join(traceback.format_exception(error)), err=True, nl=False)
             seen = unheard(error) or known(error)
-            _say(message_of(seen), err=True)
+            say(message_of(seen), err=True)
             stopped = 130 if isinstance(seen, KeyboardInterrupt) else 1
             raise Exit(seen.exit_code if isinstance(seen, ForecastError) else stopped) from error
-
-
-def _say(said: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print, without a sign that would steer the terminal: the only way in which a command says anything."""
-    from forecast.words import visible
-
-    if err and (line := _line()):
-        line.said = said
-    click.echo(visible(said), err=err, nl=nl)
-
-
-def _line() -> Line | None:
-    """The line in which the command that runs tells how it ended; None where it is not asked for one."""
-    context = click.get_current_context(silent=True)
-    return context.obj if context and isinstance(context.obj, Line) else None
 
 
 def _study(**more: Any) -> Callable[..., Any]:
@@ -171,7 +166,7 @@ def _only_study() -> Path:
     from forecast.study import only_study
 
     found = only_study()
-    _say(f"Study: {found}", err=True)
+    say(f"Study: {found}", err=True)
     return found
 
 
@@ -183,104 +178,6 @@ def _only_study() -> Path:
 @click.version_option(__version__, message="growth-forecast %(version)s", help="Print the version and leave.")
 def app() -> None:
     """Forecast leads, customers and revenue from a history, and the budget that serves them best."""
-
-
-def _show(result: Any, said: Callable[[], str], *, as_json: bool) -> None:
-    """A result as JSON, or what is said of it; nothing yet where it goes into a line."""
-    from forecast.tables import json_text
-
-    if line := _line():
-        line.found = result
-        return
-    _say(json_text(result) if as_json else said() + "\n", nl=False)
-
-
-def _page(
-    make: Callable[..., Page], *made: Any, spoken: tuple[str, str] = ("en", ""), after: Text = ""
-) -> Callable[[], str]:
-    """What a page says, and a last line; made when it is asked for. spoken: language and locale."""
-    import shutil
-    import sys
-
-    from forecast.report import terminal_text
-    from forecast.words import speaking, text
-
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-    def said() -> str:
-        with speaking(*spoken):
-            parts = terminal_text(make(*made), width), text(after)
-            return "\n\n".join(part for part in parts if part)
-
-    return said
-
-
-def _spoken(language: str | None) -> tuple[str, str]:
-    """How a command speaks that has no study."""
-    return language or "en", ""
-
-
-def _spoken_in(language: str | None, say: Callable[..., str], *given: Any) -> Callable[[], str]:
-    """What is said without a page, in a language; made when it is asked for."""
-
-    def said() -> str:
-        from forecast.words import speaking
-
-        with speaking(*_spoken(language)):
-            return say(*given)
-
-    return said
-
-
-def _in_language(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a job, in which the language that was asked for stands above the study's."""
-    language = options.pop("language", None)
-    return (
-        options | {"overrides": [*options.get("overrides", []), f"language={language}"]}
-        if language
-        else options
-    )
-
-
-def _stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
-    """Leave with exit code 4 where the verdict is FAIL: what was written is there, stamped, and stderr says why."""
-    from forecast.words import FAIL
-
-    if verdict.status != FAIL or go_on:
-        return
-    told = [check.told() for check in verdict.checks if check.status == FAIL]
-    reasons = "\n  ".join(f"{c['name']}: {c['value']} (expected {c['threshold']})" for c in told)
-    _say(f"FAIL:\n  {reasons}\n{where} --go-on ends with exit code 0.", err=True)
-    raise Exit(FitError.exit_code)
-
-
-def _show_run(
-    result: Any, *, as_json: bool, go_on: bool = False, outputs: tuple[str, ...] | None = None
-) -> None:
-    from forecast.outputs import files_of
-    from forecast.report import summary_page
-    from forecast.words import message
-
-    paper = "report.pdf" in files_of(outputs)
-    places = (
-        message(
-            "Report: {report}\nTables: {folder}/", report=result.place / "report.pdf", folder=result.place
-        )
-        if paper
-        else message("Outputs: {folder}/", folder=result.place)
-    )
-    said = _page(summary_page, result.made, spoken=result.spoken, after=places)
-    _show({**result.summary, "folder": result.place}, said, as_json=as_json)
-    where = f"The outputs are in {result.place}/, stamped FAIL."
-    _stop_at_fail(result.made.verdict, where, go_on=go_on)
-
-
-def _told(job: Callable[..., Any], *given: Any, quiet: bool, **options: Any) -> Any:
-    """What a job of the workflow gives; how far it is, is told on stderr."""
-    from forecast.progress import progress
-
-    with progress(quiet=quiet) as teller:
-        return job(*given, **_in_language(options), progress=teller)
 
 
 @app.command(short_help="the whole job on a synthetic company that comes along")
@@ -299,7 +196,7 @@ def demo(json: bool, **options: Any) -> None:
     """
     from forecast import workflow
 
-    _show_run(_told(workflow.demo, **options), as_json=json, outputs=options["outputs"])
+    show_run(with_progress(workflow.demo, **options), as_json=json, outputs=options["outputs"])
 
 
 @app.command(short_help="a study from your own files, or a planning folder with sample data")
@@ -335,7 +232,7 @@ def init(places: tuple[Path, ...], first: tuple[Path, ...], json: bool) -> None:
     if len(places) != 1:
         raise click.UsageError("Name one folder to make, or files to start from: --from FILE.")
     files = checking.init(places[0])
-    _show({"files": files}, lambda: "\n".join(f"made {path}" for path in files), as_json=json)
+    show({"files": files}, lambda: "\n".join(f"made {path}" for path in files), as_json=json)
 
 
 def _propose(first: tuple[Path, ...], places: tuple[Path, ...], *, as_json: bool) -> None:
@@ -347,10 +244,10 @@ def _propose(first: tuple[Path, ...], places: tuple[Path, ...], *, as_json: bool
     from forecast.report import opening_page
 
     files, folder = files_and_folder(first, places)
-    asked = not as_json and not _line() and sys.stdin.isatty() and sys.stdout.isatty()
-    ask = partial(answer, say=_say) if asked else None
+    asked = not as_json and not line_of_run() and sys.stdin.isatty() and sys.stdout.isatty()
+    ask = partial(answer, say=say) if asked else None
     made = proposing.propose(files, folder, today=_today(), ask=ask)
-    _show(made.told(), _page(opening_page, made.told(), after=f"Next: {made.command}"), as_json=as_json)
+    show(made.told(), page(opening_page, made.told(), after=f"Next: {made.command}"), as_json=as_json)
 
 
 @app.command(short_help="the funnel equation by hand, no history needed")
@@ -381,7 +278,7 @@ def funnel(market: Any, margin: float, json: bool, language: str | None, **given
     from forecast.report import by_hand_page
 
     result = equation.summary(equation.Funnel(**given), market=market, margin=margin)
-    _show(result, _page(by_hand_page, result, spoken=_spoken(language)), as_json=json)
+    show(result, page(by_hand_page, result, spoken=spoken(language)), as_json=json)
 
 
 @app.command(short_help="validate the study and its data, say what was read")
@@ -399,8 +296,8 @@ def check(json: bool, **options: Any) -> None:
     from forecast import checking
     from forecast.report import audit_page
 
-    result = checking.check(**_in_language(options), today=_today())
-    _show(result.summary, _page(audit_page, *result.made, spoken=result.spoken), as_json=json)
+    result = checking.check(**in_language(options), today=_today())
+    show(result.summary, page(audit_page, *result.made, spoken=result.spoken), as_json=json)
 
 
 @app.command(short_help="fit the model and save it")
@@ -423,12 +320,12 @@ def fit(go_on: bool, json: bool, **options: Any) -> None:
     from forecast.report import summary_page
     from forecast.words import message
 
-    result = _told(workflow.fit, **options, today=_today())
+    result = with_progress(workflow.fit, **options, today=_today())
     where = message("Posterior: {path}", path=result.place)
-    said = _page(summary_page, result.made, spoken=result.spoken, after=where)
-    _show({**result.summary, "path": result.place}, said, as_json=json)
+    said = page(summary_page, result.made, spoken=result.spoken, after=where)
+    show({**result.summary, "path": result.place}, said, as_json=json)
     saved = f"The posterior is saved as {result.place}, marked as failed."
-    _stop_at_fail(result.made.verdict, saved, go_on=go_on)
+    stop_at_fail(result.made.verdict, saved, go_on=go_on)
 
 
 @app.command(short_help="the whole job: fit, forecast, budget, report; of several studies a group")
@@ -466,8 +363,8 @@ def run(studies: tuple[Path, ...], go_on: bool, json: bool, group: dict[str, Any
         return
     from forecast import workflow
 
-    result = _told(workflow.run, *studies, **options, go_on=go_on, today=_today())
-    _show_run(result, as_json=json, go_on=go_on, outputs=options["outputs"])
+    result = with_progress(workflow.run, *studies, **options, go_on=go_on, today=_today())
+    show_run(result, as_json=json, go_on=go_on, outputs=options["outputs"])
 
 
 def _run_group(studies: tuple[Path, ...], group: dict[str, Any], *, json: bool, **options: Any) -> None:
@@ -476,12 +373,12 @@ def _run_group(studies: tuple[Path, ...], group: dict[str, Any], *, json: bool, 
     from forecast.report import group_page
     from forecast.words import message
 
-    result = _told(portfolio.run_group, studies, **group, **options, today=_today())
+    result = with_progress(portfolio.run_group, studies, **group, **options, today=_today())
     for each in result.summary["failed"]:
-        _say(f"FAILED: {each['name']} (exit code {each['exit_code']}): {each['error']}", err=True)
+        say(f"FAILED: {each['name']} (exit code {each['exit_code']}): {each['error']}", err=True)
     after = message("Outputs: {folder}/", folder=result.place)
-    said = _page(group_page, result.made, spoken=result.spoken, after=after)
-    _show({**result.summary, "folder": result.place}, said, as_json=json)
+    said = page(group_page, result.made, spoken=result.spoken, after=after)
+    show({**result.summary, "folder": result.place}, said, as_json=json)
     if code := result.summary["exit_code"]:
         raise Exit(code)
 
@@ -525,9 +422,9 @@ def allocate(go_on: bool, json: bool, **options: Any) -> None:
     from forecast.report import split_page
 
     budget = _budget(**{name: options.pop(name) for name in ("total", "marginal", "cac", "chance")})
-    result = _told(workflow.allocate, budget=budget, **options, go_on=go_on, today=_today())
-    _show(result.summary, _page(split_page, result.made, spoken=result.spoken), as_json=json)
-    _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
+    result = with_progress(workflow.allocate, budget=budget, **options, go_on=go_on, today=_today())
+    show(result.summary, page(split_page, result.made, spoken=result.spoken), as_json=json)
+    stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
 def _budget(total: float | None, marginal: float | None, cac: float | None, chance: float | None) -> Budget:
@@ -560,9 +457,9 @@ def scenarios(go_on: bool, json: bool, **options: Any) -> None:
     from forecast import workflow
     from forecast.report import compared_page
 
-    result = _told(workflow.scenarios, **options, go_on=go_on, today=_today())
-    _show(result.summary, _page(compared_page, result.made, spoken=result.spoken), as_json=json)
-    _stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
+    result = with_progress(workflow.scenarios, **options, go_on=go_on, today=_today())
+    show(result.summary, page(compared_page, result.made, spoken=result.spoken), as_json=json)
+    stop_at_fail(result.made.verdict, "Nothing was written.", go_on=go_on)
 
 
 @app.command(short_help="how wrong it would have been: forecasts of the past beside what came")
@@ -598,10 +495,10 @@ def backtest(baseline: tuple[str, ...], gate: bool, json: bool, **options: Any) 
     from forecast.report import backtest_page
     from forecast.words import message
 
-    result = _told(workflow.backtest, **options, names=baseline or None, today=_today())
+    result = with_progress(workflow.backtest, **options, names=baseline or None, today=_today())
     where = message("Tables: {folder}/backtest.csv", folder=result.place)
-    said = _page(backtest_page, result.made, spoken=result.spoken, after=where)
-    _show({**result.summary, "folder": result.place}, said, as_json=json)
+    said = page(backtest_page, result.made, spoken=result.spoken, after=where)
+    show({**result.summary, "folder": result.place}, said, as_json=json)
     if gate:
         workflow.check_gate(result.summary)
 
@@ -626,10 +523,10 @@ def rank(json: bool, **options: Any) -> None:
     from forecast.report import ranking_page
     from forecast.words import message
 
-    result = _told(workflow.rank, **options, today=_today())
+    result = with_progress(workflow.rank, **options, today=_today())
     where = message("Ranking: {folder}/ranking.csv", folder=result.place)
-    said = _page(ranking_page, result.summary, result.made.table, spoken=result.spoken, after=where)
-    _show({**result.summary, "folder": result.place}, said, as_json=json)
+    said = page(ranking_page, result.summary, result.made.table, spoken=result.spoken, after=where)
+    show({**result.summary, "folder": result.place}, said, as_json=json)
 
 
 @app.command(short_help="plan and actual of a saved run, the difference taken apart")
@@ -666,10 +563,10 @@ def score(json: bool, **options: Any) -> None:
     from forecast.report import score_page
     from forecast.words import message
 
-    result = _told(workflow.score, **options, today=_today())
+    result = with_progress(workflow.score, **options, today=_today())
     where = message("Report: {path}\nTables: {folder}/", path=result.place / "score.pdf", folder=result.place)
-    said = _page(score_page, result.made, spoken=result.spoken, after=where)
-    _show(result.summary, said, as_json=json)
+    said = page(score_page, result.made, spoken=result.spoken, after=where)
+    show(result.summary, said, as_json=json)
 
 
 @app.command(short_help="a notebook on a study, kept as HTML: plan, review, diagnose, decide")
@@ -696,12 +593,12 @@ def notebook(name: str | None, study: Path | None, no_code: bool, json: bool, **
     from forecast.words import FAIL
 
     if name is None:
-        _show(books.listed(), books.list_text, as_json=json)
+        show(books.listed(), books.list_text, as_json=json)
         return
-    result = _told(books.run, name, study or _only_study(), code=not no_code, **options)
-    _show(result.summary, lambda: f"Notebook: {result.summary['page']}", as_json=json)
+    result = with_progress(books.run, name, study or _only_study(), code=not no_code, **options)
+    show(result.summary, lambda: f"Notebook: {result.summary['page']}", as_json=json)
     if result.summary["verdict"] == FAIL:
-        _say(f"FAIL: the outputs in {result.place}/ say why.", err=True)
+        say(f"FAIL: the outputs in {result.place}/ say why.", err=True)
         raise Exit(FitError.exit_code)
 
 
@@ -728,8 +625,8 @@ def sign(json: bool, language: str | None, folder: Path, record: Path | None, **
     from forecast import signing
 
     entry = signing.sign(folder, record=record, **options)
-    said = _spoken_in(language, signing.signed_text, entry, record or signing.record_of(folder))
-    _show(entry, said, as_json=json)
+    said = spoken_in(language, signing.signed_text, entry, record or signing.record_of(folder))
+    show(entry, said, as_json=json)
 
 
 @app.command(short_help="whether anything has changed: inputs, posterior, outputs, record")
@@ -747,8 +644,8 @@ def verify(json: bool, language: str | None, **options: Any) -> None:
     """
     from forecast import signing
 
-    found = _told(signing.verify, **options)
-    _show(found, _spoken_in(language, signing.verified_text, found), as_json=json)
+    found = with_progress(signing.verify, **options)
+    show(found, spoken_in(language, signing.verified_text, found), as_json=json)
     if found["differences"]:
         raise Exit(GateError.exit_code)
 
@@ -767,7 +664,7 @@ def log(json: bool, language: str | None, folder: Path | None, record: Path | No
     from forecast import signing
 
     entries, wrong = signing.log(record or (folder or Path("reports")) / signing.RECORD)
-    said = _spoken_in(language, signing.log_text, entries, wrong)
-    _show({"entries": entries, "differences": wrong}, said, as_json=json)
+    said = spoken_in(language, signing.log_text, entries, wrong)
+    show({"entries": entries, "differences": wrong}, said, as_json=json)
     if wrong:
         raise Exit(GateError.exit_code)

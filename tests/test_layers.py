@@ -27,7 +27,7 @@ FLOORS = """
     report asking making judging grouping
     planning checking reviewing
     proposing workflow comparing books
-    signing options questions portfolio
+    signing options questions portfolio telling
     cli
     __main__
 """
