@@ -125,6 +125,7 @@ def test_help_loads_nothing_of_the_package_but_options_and_how_commands_end():
         "forecast.ending",
         "forecast.errors",
         "forecast.options",
+        "forecast.telling",
     ]
 
 
