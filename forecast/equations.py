@@ -364,11 +364,16 @@ def response(
 ) -> Array:
     """Traffic over its reference level at acting spend z: b + (1 - b) g(z), broadcast; both shapes agree at z = `now`.
 
-    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`.
+    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`, (draw, 1, ...), z and elasticity then
+    (draw, ...).
     """
-    shape = power_law(z, elasticity)
-    if saturates is not None:
-        shape = np.where(saturates, michaelis_menten(z, elasticity, now), shape)
+    if saturates is None:
+        shape = power_law(z, elasticity)
+    else:  # each draw by its own shape alone: neither is cheap
+        shape = np.empty_like(z)
+        full, other = np.flatnonzero(saturates), np.flatnonzero(~saturates)
+        shape[full] = michaelis_menten(z[full], elasticity[full], now)
+        shape[other] = power_law(z[other], elasticity[other])
     return np.asarray(base + (1.0 - base) * shape)
 
 
