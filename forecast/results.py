@@ -45,7 +45,7 @@ from forecast.outlook import (
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.speech import ENGLISH
 from forecast.study import Study, rate_range
-from forecast.tables import Table
+from forecast.tables import Table, records
 from forecast.words import Check, Message, Text, Verdict, message, recalled, speaking
 
 Array = NDArray[np.float64]
@@ -60,7 +60,7 @@ class _Bundle:
     def told(self) -> dict[str, Any]:
         """The same for summary.json: tables as lists of rows, and nothing that is not there."""
         return {
-            item.name: value.to_dict("records") if isinstance(value, pd.DataFrame) else value
+            item.name: records(value) if isinstance(value, pd.DataFrame) else value
             for item in fields(self)  # type: ignore[arg-type]  # every bundle is a dataclass
             if (value := getattr(self, item.name)) is not None
         }
