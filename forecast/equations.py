@@ -10,6 +10,7 @@
                              log_beta_binomial, log_choices, beta_binomial_slope, log_negative_binomial,
                              negative_binomial_size
     prior and data           surprise
+    draws                    quantiles
 
 The PyMC model (`fit.model`) is a second writing, and tests hold both together.
 
@@ -62,7 +63,7 @@ and fades ahead: after h periods the path has risen by b sum_j phi^j, j = 1 .. h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 
 import numpy as np
@@ -364,11 +365,16 @@ def response(
 ) -> Array:
     """Traffic over its reference level at acting spend z: b + (1 - b) g(z), broadcast; both shapes agree at z = `now`.
 
-    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`.
+    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`, (draw, 1, ...), z and elasticity then
+    (draw, ...).
     """
-    shape = power_law(z, elasticity)
-    if saturates is not None:
-        shape = np.where(saturates, michaelis_menten(z, elasticity, now), shape)
+    if saturates is None:
+        shape = power_law(z, elasticity)
+    else:  # each draw by its own shape alone: neither is cheap
+        shape = np.empty_like(z)
+        full, other = np.flatnonzero(saturates), np.flatnonzero(~saturates)
+        shape[full] = michaelis_menten(z[full], elasticity[full], now)
+        shape[other] = power_law(z[other], elasticity[other])
     return np.asarray(base + (1.0 - base) * shape)
 
 
@@ -535,3 +541,20 @@ def surprise(values: Array, mean: float, sd: float) -> float:
     z = (values - mean) / sd
     learnt = 1.0 - float(z.var())
     return float(z.mean()) / math.sqrt(learnt) if learnt > LEAST_LEARNT else 0.0
+
+
+# ------------------------------------------------------------------------------------------------------------- draws
+
+
+def quantiles(draws: Array, levels: Iterable[float]) -> Array:
+    """Quantiles over the first axis, (level, ...): between the two draws beside each, bit for bit as numpy's `quantile`.
+
+    It sorts, which takes a third of the time of numpy's search for each place.
+    """
+    columns = np.sort(np.ascontiguousarray(np.moveaxis(np.asarray(draws, dtype=float), 0, -1)), axis=-1)
+    at = np.asarray(list(levels)) * (len(draws) - 1)
+    below = np.floor(at).astype(np.int64)
+    low, high = columns[..., below], columns[..., np.minimum(below + 1, len(draws) - 1)]
+    share, apart = at - below, high - low
+    found = np.where(share < 0.5, low + apart * share, high - apart * (1.0 - share))
+    return np.moveaxis(np.where(np.isnan(columns[..., -1:]), np.nan, found), -1, 0)

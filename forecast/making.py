@@ -4,6 +4,7 @@ facts_of      study, data, posterior and backtest by path and hash, versions, an
 by_hand       what of a forecast made in Python is in no file, so that nobody can make it again
 saved_as      the posterior of a forecast made in Python: where it lies, or its bytes to be written beside the run
 fit_or_load   the saved posterior of a study where it still holds, else a new one
+saved_backtest   the summary of the backtest in a folder, where it belongs to the study
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from forecast.fit import (
     check_place,
     content_hash,
     fit_hash,
-    fit_posterior,
     load_posterior,
     package_versions,
     posterior_bytes,
@@ -224,9 +224,25 @@ def kept_or_fitted(
         made_as = {"seed": seed, "draws": draws, "fit_hash": fit_hash(study, history, seed, draws, by)}
         if made_as.items() <= saved.provenance.items():
             return saved, False
+    from forecast.fit import fit_posterior
+
     check_place(path)
     posterior = fit_posterior(
         study, history, seed=seed, draws=draws, progress=progress, sampler=sampler or SAMPLER
     )
     save_posterior(posterior, path)
     return load_posterior(path), True
+
+
+def saved_backtest(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
+    """The summary of the backtest in `folder`, if it belongs to this study and these data, or an earlier part of them.
+
+    Raises DataError for a file that is damaged.
+    """
+    path = folder / BACKTEST
+    if not path.is_file():
+        return None
+    from forecast.backtest import belongs
+
+    summary = read_summary(path)
+    return summary if belongs(summary, study, history) else None

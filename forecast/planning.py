@@ -45,7 +45,6 @@ from forecast.fit import (
     check_posterior,
     content_hash,
     package_versions,
-    preview,
     timeless,
 )
 from forecast.history import (
@@ -59,7 +58,6 @@ from forecast.history import (
     without_strays,
 )
 from forecast.judging import gain_check
-from forecast.leads import segment_tables
 from forecast.making import in_python
 from forecast.outlook import (
     REPLICATES,
@@ -84,7 +82,6 @@ from forecast.outlook import (
     simulate,
     table_hash,
     variance_parts,
-    with_recycling,
 )
 from forecast.outlook import told as lifetime_told
 from forecast.outputs import csv_form
@@ -137,7 +134,7 @@ def forecast(
     spend = own if plan is None else spend_of("plan", plan, own.shape)
     study, left_out = of_the_horizon(study, horizon_of(history, len(spend)))
     case = case_of(study, history, posterior, spend, np.random.default_rng(_streams(seed)[0]))
-    case, recycled = with_recycling(case, seed=seed)
+    case, recycled = _recycled(case, seed)
     planned = read if plan is None else None
     return Forecast(
         case,
@@ -607,6 +604,10 @@ class Forecast(Shows, Results):
     @cached_property
     def segments(self) -> Segments | None:
         """Segments of leads."""
+        if self.case.study.segments is None:
+            return None
+        from forecast.leads import segment_tables
+
         rng = np.random.default_rng([self.seed, 6])
         made = segment_tables(self.case.study, self.case.history, rng)
         return Segments.of(made) if made else None
@@ -662,9 +663,11 @@ class Forecast(Shows, Results):
         plan = np.asarray(read_plan(study, history).values, dtype=float)
         if not np.array_equal(case.plan, np.asarray(read_plan(study, case.history).values, dtype=float)):
             plan = case.plan  # given by hand
+        from forecast.fit import preview
+
         posterior = preview(study, history, seed=seed, draws=WEIGHED)
-        other, _ = with_recycling(
-            case_of(study, history, posterior, plan, np.random.default_rng(_streams(seed)[0])), seed=seed
+        other, _ = _recycled(
+            case_of(study, history, posterior, plan, np.random.default_rng(_streams(seed)[0])), seed
         )
         draws = simulate(other, {"given": plan}, rng=np.random.default_rng(_streams(seed)[1]))
         measure = "revenue" if case.valued and other.valued else "won"
@@ -695,6 +698,15 @@ class Forecast(Shows, Results):
     @cached_property
     def _scenarios(self) -> pd.DataFrame:
         return compare_scenarios(self._base, seed=self.seed).table
+
+
+def _recycled(case: Case, seed: int) -> tuple[Case, dict[str, Any]]:
+    """`with_recycling`, loaded where the study has nurturing."""
+    if case.study.nurturing is None:
+        return case, {}
+    from forecast.outlook import with_recycling
+
+    return with_recycling(case, seed=seed)
 
 
 def _spend_plan(study: Study, *, given: bool) -> Text:

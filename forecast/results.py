@@ -24,7 +24,7 @@ from scipy.special import logit
 from forecast.backtest import summary_tables
 from forecast.budget import Allocation, Curves, Firmness
 from forecast.columns import TABLES
-from forecast.equations import surprise
+from forecast.equations import quantiles, surprise
 from forecast.errors import UsageError
 from forecast.fit import EVIDENCE_LEARNT, Posterior, channel_priors, delay_prior, lift_data
 from forecast.history import DataRead, History
@@ -45,7 +45,7 @@ from forecast.outlook import (
 from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.speech import ENGLISH
 from forecast.study import Study, rate_range
-from forecast.tables import Table
+from forecast.tables import Table, records
 from forecast.words import Check, Message, Text, Verdict, message, recalled, speaking
 
 Array = NDArray[np.float64]
@@ -60,7 +60,7 @@ class _Bundle:
     def told(self) -> dict[str, Any]:
         """The same for summary.json: tables as lists of rows, and nothing that is not there."""
         return {
-            item.name: value.to_dict("records") if isinstance(value, pd.DataFrame) else value
+            item.name: records(value) if isinstance(value, pd.DataFrame) else value
             for item in fields(self)  # type: ignore[arg-type]  # every bundle is a dataclass
             if (value := getattr(self, item.name)) is not None
         }
@@ -321,7 +321,7 @@ def summarise(draws: Array, levels: Mapping[str, float] = LEVELS, *, sd: bool = 
     result = {"mean": draws.mean(axis=0)}
     if sd:
         result["sd"] = np.where(np.ptp(draws, axis=0) > 0, draws.std(axis=0), 0.0)
-    return result | dict(zip(levels, np.quantile(draws, list(levels.values()), axis=0), strict=True))
+    return result | dict(zip(levels, quantiles(draws, levels.values()), strict=True))
 
 
 def forecast_table(
@@ -337,16 +337,15 @@ def forecast_table(
     order += ["won_from_pipeline", "won_from_new"]
     order += ["revenue_from_pipeline", "revenue_from_new", "revenue_after_horizon", "handled", "waiting"]
     channels = [*map(str, first_paths(outlook)["channel"].values), "total"]
-    frames = []
+    keys, columns = list[tuple[str, str, str]](), list[dict[str, Array]]()
     for measure in (name for name in order if name in outlook):
         found = _cells(outlook, plan, measure)
         periods = [*labels, "total"] if len(found["mean"]) > 1 else ["total"]
-        summary = {name: values.ravel() for name, values in found.items()}
-        keys = pd.MultiIndex.from_product([periods, channels], names=["period", "channel"]).to_frame(
-            index=False
-        )
-        frames.append(keys.assign(measure=measure, **summary))
-    return pd.concat(frames, ignore_index=True)
+        keys += [(period, channel, measure) for period in periods for channel in channels]
+        columns.append(found)
+    names = zip(("period", "channel", "measure"), zip(*keys, strict=True), strict=True)
+    numbers = {name: np.concatenate([each[name].ravel() for each in columns]) for name in columns[0]}
+    return pd.DataFrame({name: list(texts) for name, texts in names} | numbers)
 
 
 def _cells(outlook: xr.Dataset | Paths, plan: str, measure: str) -> dict[str, Array]:

@@ -26,7 +26,7 @@ from forecast.errors import UsageError
 from forecast.fit import DEFAULT_SEED, preview
 from forecast.history import History, read_history
 from forecast.judging import to_look_at
-from forecast.making import BACKTEST
+from forecast.making import saved_backtest
 from forecast.outputs import csv_form
 from forecast.periods import parse_period
 from forecast.progress import Progress, Silent
@@ -131,15 +131,3 @@ def score(
     told["earlier"] = earlier(study, history, told, saved, blocks=blocks, seed=seed)
     told["checks"] = to_look_at(study, history, now, seed)
     return Score(told, folder, study)
-
-
-def saved_backtest(folder: Path, study: Study, history: History) -> dict[str, Any] | None:
-    """The summary of the backtest in `folder`, if it belongs to this study and these data, or an earlier part of them.
-
-    Raises DataError for a file that is damaged.
-    """
-    path = folder / BACKTEST
-    if not path.is_file():
-        return None
-    summary = read_summary(path)
-    return summary if belongs(summary, study, history) else None

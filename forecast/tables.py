@@ -146,6 +146,13 @@ class Table(Shows):
         """The rows that sum up others: over channels, over the horizon, or all."""
         return replace(self, frame=self.frame[self._summed])
 
+    def parted(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The rows of `data`, and those of `sums`."""
+        apart: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
+        for row, of_sums in zip(self, self._summed.tolist(), strict=True):
+            apart[of_sums].append(row)
+        return apart
+
     @property
     def _summed(self) -> pd.Series[bool]:
         return summed(self.frame, {column.name: column.sums for column in self.shown if column.sums})
@@ -177,17 +184,25 @@ def _cell(column: Column, row: Record) -> str:
 
 def summed(frame: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> pd.Series[bool]:
     """Which rows of a frame sum up others: `words` has by column what stands in those."""
+    import numpy as np
     import pandas as pd
 
-    found = pd.Series(False, index=frame.index)
+    found = np.zeros(len(frame), dtype=bool)
     for column, said in words.items():
-        found |= frame[column].isin(list(said))
-    return found
+        found |= frame[column].isin(list(said)).to_numpy()
+    return pd.Series(found, index=frame.index)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as dicts with text keys."""
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+    """The rows as dicts with text keys; numbers are Python's own. Column by column, as pandas takes ten times as long."""
+    from numpy import generic
+
+    names = [str(name) for name in frame.columns]
+    columns = [frame.iloc[:, at].tolist() for at in range(len(names))]
+    for at, kind in enumerate(frame.dtypes):
+        if kind == object:
+            columns[at] = [each.item() if isinstance(each, generic) else each for each in columns[at]]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def check_table(checks: Sequence[Check], asked: str = "check") -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The jobs of the command line, end to end: check, fit, run, allocate, scenarios, backtest, score, rank, demo, init.
 
-Each composes the floors below and returns what it made. A run whose saved fit still holds never loads the sampler.
+Each composes the floors below and returns what it made. A run whose saved fit still holds never loads the sampler; what
+one job alone uses is loaded where it does.
 """
 
 from __future__ import annotations
@@ -13,11 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from forecast import results, written
-from forecast.backtest import (
-    BLOCKS,
-    run_backtest,
-    tidy,
-)
 from forecast.budget import Budget, Fixed, firmness
 from forecast.checking import Done, bundled, read_asked, spoken_by
 from forecast.columns import TOTAL
@@ -28,31 +24,18 @@ from forecast.fit import (
     SAMPLER,
     Posterior,
     check_place,
-    checked,
     fit_hash,
-    fit_posterior,
     load_posterior,
-    preview,
     save_posterior,
 )
 from forecast.history import History, read_history
 from forecast.judging import gain_check, judge
-from forecast.leads import rank_leads, read_lead_table, with_returns
-from forecast.making import BACKTEST, facts_of, kept_or_fitted, posterior_path
+from forecast.making import BACKTEST, facts_of, kept_or_fitted, posterior_path, saved_backtest
 from forecast.outputs import LEFT_OUT_FILE, CsvForm, csv_form, files_of
 from forecast.planning import Forecast, check_compared, forecast
 from forecast.progress import Clock, Progress, Silent
-from forecast.report import (
-    SCORE_FILES,
-    figure_svg,
-    recommendation,
-    scoring_figure,
-    write_csv,
-    write_outputs,
-)
+from forecast.report import recommendation, write_csv, write_outputs
 from forecast.results import Levers, Past, Results, StudyFacts
-from forecast.reviewing import saved_backtest
-from forecast.reviewing import score as score_run
 from forecast.saved import BACKTEST as SCHEMA
 from forecast.saved import sealed
 from forecast.study import Study, load_study
@@ -79,6 +62,8 @@ def fit(
 
     `sampler`: how draws are made, one of `fit.SAMPLERS`; see `fit.fit`.
     """
+    from forecast.fit import fit_posterior
+
     loaded, history, _ = read_asked(study, overrides, today)
     path = posterior_path(loaded)
     _sweep(loaded.folder)
@@ -200,6 +185,8 @@ def run(
 
 def _preview(study: Study, history: History, seed: int, draws: int) -> Posterior:
     """The closed form, checked against the history like a fit."""
+    from forecast.fit import checked, preview
+
     return checked(study, history, preview(study, history, seed=seed, draws=draws, weigh=True), seed)
 
 
@@ -315,6 +302,8 @@ def backtest(
 
     Origins that are finished lie there too, so that a backtest that was stopped goes on where it was.
     """
+    from forecast.backtest import run_backtest, tidy
+
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
     folder = _folder(out, loaded)
@@ -352,7 +341,7 @@ def score(
     study: Path,
     *,
     plan: str = "given",
-    blocks: int = BLOCKS,
+    blocks: int | None = None,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     today: date | None = None,
@@ -361,8 +350,12 @@ def score(
     """Score the run in `folder` by the history of `study` as it is now; writes `SCORE_FILES` beside the run.
 
     plan: which of its two plans was followed. blocks: so many horizons are shown as forecast then, the run's own among
-    them. Raises DataError where `folder` holds no run, or nothing of its horizon has come yet.
+    them (None: `backtest.BLOCKS`). Raises DataError where `folder` holds no run, or nothing of its horizon has come yet.
     """
+    from forecast.backtest import BLOCKS
+    from forecast.report import SCORE_FILES
+    from forecast.reviewing import score as score_run
+
     teller = progress or Silent()
     teller.step("reading the run and the history")
     if folder.is_dir():
@@ -370,7 +363,7 @@ def score(
     loaded = load_study(study, overrides)
     history = read_history(loaded, today=today)
     _form(loaded, csv_locale)
-    found = score_run(folder, loaded, history, plan=plan, blocks=blocks, progress=teller)
+    found = score_run(folder, loaded, history, plan=plan, blocks=blocks or BLOCKS, progress=teller)
     teller.step("writing the report")
     found.write(csv_locale=csv_locale)
     return Done(plain(found.told), folder, dict(found.told), spoken_by(loaded))
@@ -391,6 +384,9 @@ def rank(
 
     Raises StudyError, DataError or UsageError.
     """
+    from forecast.leads import rank_leads, read_lead_table, with_returns
+    from forecast.report import figure_svg, scoring_figure
+
     teller = progress or Silent()
     teller.step("reading the study and its leads")
     loaded = load_study(study, overrides)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, gammaln, logit
 from scipy.stats import betabinom, nbinom
 
+from forecast import equations
 from forecast.equations import (
     ages_needed,
     beta_binomial_slope,
@@ -249,3 +250,12 @@ def test_the_negative_binomial_is_that_of_scipy():
     np.testing.assert_allclose(found + constant, nbinom.logpmf(y, size, size / (size + mean)), rtol=1e-9)
     high, low = (log_negative_binomial(y, np.log(mean) + side * 1e-5, size) for side in (1, -1))
     np.testing.assert_allclose((high - low) / 2e-5, (y - mean) * size / (size + mean), rtol=1e-5, atol=1e-4)
+
+
+def test_quantiles_are_those_of_numpy():
+    rng = np.random.default_rng(3)
+    levels = (0.0, 0.05, 0.1, 0.25, 0.5, 0.9, 0.95, 1.0)
+    for draws in (rng.gamma(2.0, size=(997, 3, 2)), rng.poisson(2.0, (500, 4)), rng.normal(size=1)):
+        np.testing.assert_array_equal(equations.quantiles(draws, levels), np.quantile(draws, levels, axis=0))
+    unknown = np.array([[1.0, np.nan], [2.0, 3.0]])
+    np.testing.assert_array_equal(equations.quantiles(unknown, (0.5,)), [[1.5, np.nan]])

@@ -11,7 +11,7 @@ import pandas as pd
 from forecast.columns import TABLES
 from forecast.report import write_csv
 from forecast.results import Levers
-from forecast.tables import AMOUNT, CHANCE, SHARE, YES_NO, Column, Table, json_text, plain, unit_in
+from forecast.tables import AMOUNT, CHANCE, SHARE, YES_NO, Column, Table, json_text, plain, records, unit_in
 from forecast.words import message
 from tests.tables_fixture import plausible_tables
 
@@ -81,3 +81,22 @@ def test_json_has_no_word_for_nan():
     }
     assert json_text({}).endswith("}\n")
     assert plain(Levers())["sensitivity"] == []
+
+
+def test_records_are_those_of_pandas():
+    frame = pd.DataFrame(
+        {
+            "channel": ["seo", "ppc", None],
+            "mean": [1.5, np.nan, -2.0],
+            "n": pd.array([1, None, 3], dtype="Int64"),
+            "won": [True, False, True],
+            "mixed": [np.float64(0.5), "text", np.int64(2)],
+            "day": pd.to_datetime(["2026-01-01", "2026-02-01", None]),
+            7: [1, 2, 3],
+        }
+    )
+    expected = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+    found = records(frame)
+    assert repr(found) == repr(expected)
+    assert [[type(v) for v in row.values()] for row in found] == [[type(v) for v in row.values()] for row in expected]
+    assert records(frame.head(0)) == []

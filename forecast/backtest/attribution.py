@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from forecast.equations import delay_pmf
-from forecast.fit import Posterior, preview
+from forecast.fit import Posterior
 from forecast.history import History
 from forecast.outlook import (
     Case,
@@ -154,6 +154,8 @@ def attribute(
     planned: spend of the plan by period of the horizon that has come, and channel. posterior: the preview of `now`,
     where it is there already.
     """
+    from forecast.fit import preview
+
     then_posterior = preview(study, past, seed=seed, draws=DRAWS)
     now_posterior = preview(study, now, seed=seed, draws=DRAWS) if posterior is None else posterior
     known, horizon = len(past.periods), len(planned)

@@ -32,7 +32,6 @@ from forecast.backtest.attribution import (
     expected,
     losses_of,
     mean_deals,
-    mean_rate,
     rates_with_horizon,
 )
 from forecast.history import History
@@ -85,7 +84,7 @@ def compared_with(case: Case, mean: Mapping[str, float]) -> list[dict[str, Any]]
         came = float(case.history.came(measure)[part].sum()) if measure in case.history.counts else np.nan
         if not np.isfinite(came):
             continue
-        then = _as_it_was(case, start)
+        then = _as_it_was(case, start, now)
         shares = {block: float(np.sum(x)) for block, x in _shares(case, then, now, measure).items()}
         shares |= dict(_beside(case.history, part, mean))
         shares[CHANCE] = mean[measure] - came - sum(shares.values())
@@ -140,13 +139,13 @@ def _ahead(case: Case) -> Blocks:
     return Blocks(case.history, Known(traffic, rates, delays, value, losses_of(case.posterior)), season)
 
 
-def _as_it_was(case: Case, start: int) -> Blocks:
+def _as_it_was(case: Case, start: int, now: Blocks) -> Blocks:
     """The blocks of the window that begins after `start` periods: counted where counted, rates as fitted."""
     history, part = case.history, slice(start, start + case.horizon)
     season = _season(case, history.periods[part])
     place = range(len(history.channels))
     counted = entered(history, history, part, place)
-    rates = {s: mean_rate(case.posterior, f"logit_rate_{s}")[: part.stop] for s in case.stages[1:]}
+    rates = {s: rate[: part.stop] for s, rate in now.known.rates.items()}
     value = None
     if case.valued:
         usual = case.posterior.array("deal_mean").mean(axis=0)

@@ -25,6 +25,7 @@ from forecast.budget.concave import (
     Row,
     Solution,
     evaluate,
+    falling_rise,
     is_concave,
     solve_pieces,
 )
@@ -106,7 +107,7 @@ def _ends(knots: Array, value: Array, cost: float, total: float, least: float) -
     Concave curves (curve, knot), at most `total` in all: see the module.
     """
     wide, start = np.diff(knots, axis=1), knots[:, 0]
-    rise = np.minimum.accumulate(np.diff(value, axis=1) / np.maximum(wide, 1e-300), axis=1) - cost
+    rise = falling_rise(knots, value) - cost
     base = value[:, 0] - cost * start
     owner = np.repeat(np.arange(len(knots)), wide.shape[1])
     order = np.argsort(-rise.ravel(), kind="stable")

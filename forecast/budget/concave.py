@@ -39,6 +39,7 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 ROUNDING = 1e-6  # of a curve's range: what slopes made to fall may take off one that counts as concave
+NO_SLOPE = 1e300  # of a piece without width, steeper than any
 KEPT = 1e-9  # by how much prices may pass a limit, as a share of it
 CLOSE_PRICES = 1e-6  # gap, as a share of the objective, up to which the split of the prices is the answer
 MOST_STEPS, MOST_HALVES = 60, 30  # of Newton on prices
@@ -90,10 +91,15 @@ def falling_slopes(knots: Array, value: Array) -> Array:
 
 def is_concave(knots: Array, value: Array) -> Flags:
     """Whether each curve is concave, to rounding: its slopes made to fall bring as much."""
-    slope, width = np.diff(value, axis=1), np.maximum(np.diff(knots, axis=1), 1e-300)
-    falling = np.minimum.accumulate(slope / width, axis=1) * width
-    missing = np.cumsum(slope - falling, axis=1)[:, -1]
-    return np.asarray(missing <= ROUNDING * np.ptp(value, axis=1) + 1e-300)
+    missing = np.diff(value, axis=1) - falling_rise(knots, value) * np.diff(knots, axis=1)
+    return np.asarray(np.cumsum(missing, axis=1)[:, -1] <= ROUNDING * np.ptp(value, axis=1) + 1e-300)
+
+
+def falling_rise(knots: Array, value: Array) -> Array:
+    """Slopes of the pieces of each curve made to fall, (curve, piece); two knots at one place say nothing of them."""
+    width = np.diff(knots, axis=1)
+    slope = np.where(width > 0, np.diff(value, axis=1) / np.maximum(width, 1e-300), NO_SLOPE)
+    return np.asarray(np.minimum.accumulate(slope, axis=1))
 
 
 def hull(knots: Array, value: Array) -> Array:

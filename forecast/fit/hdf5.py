@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import mmap
 import re
 from collections.abc import Iterator
@@ -93,7 +94,9 @@ def _groups(group: Any, path: str = "/") -> Iterator[tuple[str, xr.Dataset]]:
             yield from _groups(found, f"{path}{name}/")
         elif not bytes(found.attrs.get("NAME", b"")).startswith(NO_VARIABLE):
             scales = found.attrs.get("DIMENSION_LIST", ())
-            dims = [group.file[refs[0]].name.rpartition("/")[2] for refs in scales]
+            dims = [
+                h5py.h5r.get_name(refs[0], group.file.id).decode().rpartition("/")[2] for refs in scales
+            ]
             text = h5py.check_string_dtype(found.dtype) is not None
             values = np.asarray(found.asstr()[()], dtype=str) if text else found[()]
             own = dims or [name] * found.ndim
@@ -103,7 +106,7 @@ def _groups(group: Any, path: str = "/") -> Iterator[tuple[str, xr.Dataset]]:
 
 def _attributes(found: Any) -> dict[str, Any]:
     """Attributes that are not of the layout."""
-    own = {name: value for name, value in found.attrs.items() if name not in LAYOUT}
+    own = {name: found.attrs[name] for name in found.attrs if name not in LAYOUT}
     return {name: value[0] if np.shape(value) == (1,) else value for name, value in own.items()}
 
 
@@ -224,7 +227,7 @@ def _check_attributes(found: Any) -> None:
         raise SpoiltError(message("it holds more than {n:whole} attributes", n=MOST_OBJECTS))
     for name in found.attrs:
         held = h5py.h5a.open(found.id, name.encode())
-        if int(np.prod(held.shape, dtype=float)) > MOST_STRINGS:
+        if math.prod(held.shape) > MOST_STRINGS:
             raise SpoiltError("one of its attributes is too long")
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from forecast.errors import UsageError
 from forecast.fit import scales
 from forecast.fit.posterior import DEFAULT_DRAWS, DEFAULT_SEED, SCHEMA, VERSION, Posterior, package_versions
-from forecast.fit.predictive import predictive_checks
 from forecast.history import History
 from forecast.progress import Progress, Silent
 from forecast.study import Study, market_numbers
@@ -101,5 +100,7 @@ def fit_posterior(
 
 def checked(study: Study, history: History, posterior: Posterior, seed: int) -> Posterior:
     """The posterior with its posterior predictive checks on record."""
+    from forecast.fit.predictive import predictive_checks  # with all that fits: a saved fit has them on record
+
     found = predictive_checks(study, history, posterior, rng=np.random.default_rng([seed, 2]))
     return replace(posterior, provenance=posterior.provenance | {"predictive": found})

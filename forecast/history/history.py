@@ -132,10 +132,12 @@ class History(Shows):
         ):
             array.values.flags.writeable = False
 
-    @property
+    @cached_property
     def periods(self) -> Periods:
         """First day of each period, `datetime64[D]`."""
-        return self.counts["period"].values.astype("datetime64[D]")
+        starts = self.counts["period"].values.astype("datetime64[D]")
+        starts.flags.writeable = False
+        return starts
 
     @cached_property
     def by_day(self) -> Mapping[str, Courses]:

@@ -34,8 +34,6 @@ from forecast.history.counts import (
     told_apart,
 )
 from forecast.history.history import BASE, BESIDE, MONEY, History, count_table, recorded_stages
-from forecast.history.lead_history import leads_history
-from forecast.history.mapped import read_sources, sums_of
 from forecast.history.row_checks import (
     check_blanks,
     check_lone,
@@ -45,7 +43,6 @@ from forecast.history.row_checks import (
     without_leading_zeros,
     without_totals,
 )
-from forecast.history.rules import check_columns, rule_checks
 from forecast.history.snapshots import Snapshots
 from forecast.periods import (
     PERIODS_PER_YEAR,
@@ -301,7 +298,10 @@ def _check_falling(rows: Rows, stages: Sequence[str]) -> None:
 def _from_leads(study: Study, today: date | None, known: date | None) -> tuple[History, tuple[date, ...]]:
     spec, stages = study.history, study.funnel.stages
     file, own = str(spec.leads), stages[stages.index("leads") :]
+    from forecast.history.lead_history import leads_history
     from forecast.history.leads import read_leads  # DuckDB, where there are leads
+    from forecast.history.mapped import read_sources, sums_of
+    from forecast.history.rules import check_columns, rule_checks
 
     before = stages[: len(stages) - len(own)]
     sources = read_sources(study, before, today=today) if spec.sources else None

@@ -256,16 +256,26 @@ class Case(Shows):
         inside = np.exp(future.log_traffic) * self.response(spend)
         inside = np.where(future.stopped & (spend == 0), 0.0, inside)
         later = np.zeros_like(future.tail_traffic)
-        lasting = np.flatnonzero(self.posterior.array("carry").any(axis=0) & future.responds)
-        if lasting.size:
-            after = np.repeat(self.history.current_spend[None], carry_periods(self.history.period), axis=0)
-            path = np.concatenate([spend, after])
-            idle = path.copy()
-            idle[: len(spend)] = 0.0
-            more = self.response(path, channels=lasting, skip=len(spend))
-            more = more - self.response(idle, channels=lasting, skip=len(spend))
+        if (lasting := self._lasting).size:
+            more = self.response(self._then_as_now(spend), channels=lasting, skip=len(spend)) - self._idle
             later[:, lasting] = np.exp(future.tail_traffic[:, lasting]) * np.maximum(more, 0.0).sum(axis=1)
         return inside, later
+
+    @cached_property
+    def _lasting(self) -> NDArray[np.int64]:
+        """Channels whose spend acts later too."""
+        return np.flatnonzero(self.posterior.array("carry").any(axis=0) & self.future.responds)
+
+    @cached_property
+    def _idle(self) -> Array:
+        """Response after the horizon, of those, where nothing is spent in it: the same for every plan."""
+        path = self._then_as_now(np.zeros_like(self.plan))
+        return self.response(path, channels=self._lasting, skip=self.horizon)
+
+    def _then_as_now(self, spend: Array) -> Array:
+        """Spend of the horizon, then today's for as long as the horizon's is carried."""
+        after = np.repeat(self.history.current_spend[None], carry_periods(self.history.period), axis=0)
+        return np.concatenate([spend, after])
 
 
 def saturates(draws: int) -> NDArray[np.bool_]:

@@ -39,6 +39,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from forecast.columns import TABLES
+from forecast.equations import quantiles
 from forecast.outlook.case import Case
 from forecast.outlook.expectation import World, inside_share, mean_world, outcome
 from forecast.outlook.paths import Paths, totals_of
@@ -65,7 +66,7 @@ BOOTSTRAPS = 200
 STREAM = 73  # of the seed
 COLUMNS, GAP_COLUMNS = ([c.name for c in TABLES[name][1]] for name in ("sensitivity", "benchmarks"))
 CLEARLY = 0.8
-BANDS = {"": None, "_q10": 0.1, "_q90": 0.9}
+ENDS = {"_q10": 0.1, "_q90": 0.9}  # of a band
 
 
 def levers_of(base: Base) -> list[tuple[str, str, str, float, Move]]:
@@ -126,7 +127,7 @@ def sensitivity(base: Base) -> pd.DataFrame:
             for c in np.flatnonzero([*told, True]):
                 draws, base_mean = gain[:, c], mean[c] if mean[c] > 0 else np.nan
                 named = (lever, stage, change, [*base.case.channels, "total"][c], measure)
-                band = (draws.mean(), *np.quantile(draws, (0.1, 0.5, 0.9)))
+                band = (draws.mean(), *quantiles(draws, (0.1, 0.5, 0.9)))
                 rows.append((*named, *band, draws.mean() / base_mean / size))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -342,7 +343,7 @@ def _gains(
 def _rate(draws: Array, published: Range) -> dict[str, Any]:
     """A rate with its band beside its range."""
     below, above = float((draws < published.low).mean()), float((draws > published.high).mean())
-    q10, q50, q90 = (float(q) for q in np.quantile(draws, (0.1, 0.5, 0.9)))
+    q10, q50, q90 = (float(q) for q in quantiles(draws, (0.1, 0.5, 0.9)))
     told: dict[str, Any] = {"mean": float(draws.mean()), "q10": q10, "q50": q50, "q90": q90}
     told |= {"benchmark_low": published.low, "benchmark_high": published.high}
     return told | {"p_below": below, "p_above": above, "position": position(below, above)}
@@ -350,10 +351,8 @@ def _rate(draws: Array, published: Range) -> dict[str, Any]:
 
 def _band(measure: str, draws: Array) -> dict[str, float]:
     """Mean and the ends of the 80 % band of a gain."""
-    return {
-        f"{measure}{end}": float(draws.mean() if level is None else np.quantile(draws, level))
-        for end, level in BANDS.items()
-    }
+    told = (draws.mean(), *quantiles(draws, ENDS.values()))
+    return {f"{measure}{end}": float(value) for end, value in zip(("", *ENDS), told, strict=True)}
 
 
 def largest(table: pd.DataFrame, aim: str = "middle") -> dict[str, Any]:

@@ -214,13 +214,12 @@ class _Chunk:
             left, seen, gone = entries[:, :, h].copy(), np.zeros_like(f[:, h, 0]), np.zeros_like(p[:, h])
             for slot in range(h, self.horizon):
                 moving = p[:, h] * scatter[:, slot] * f[:, h, slot - h]
-                chance = moving / np.maximum(1.0 - gone, 1e-12)
-                moved = self.rng.binomial(left, np.clip(chance, 0.0, 1.0))
+                moved = self.rng.binomial(left, _of_left(moving, gone))
                 arrivals[:, :, slot] += moved
                 left -= moved
                 seen, gone = seen + f[:, h, slot - h], gone + moving
-            later = p[:, h] * (1.0 - seen) / np.maximum(1.0 - gone, 1e-12)
-            arrivals[:, :, self.horizon] += self.rng.binomial(left, np.clip(later, 0.0, 1.0))
+            later = _of_left(p[:, h] * (1.0 - seen), gone)
+            arrivals[:, :, self.horizon] += self.rng.binomial(left, later)
         arrivals[:, :, self.horizon] += self.rng.binomial(entries[:, :, self.horizon], p[:, -1])
         old = self._ageing(stage) if by_day else self._pipeline(before, stage, scatter if closing else None)
         arrivals[0] += old  # the first layer is the pipeline
@@ -281,15 +280,17 @@ class _Chunk:
         gone = np.zeros_like(p)
         inside, beyond = chance_by_slot(f, waiting.waited, self.horizon)
         for h, share in enumerate(inside):
-            moving = p * share[:, :, None] / still
+            moving = p * share[:, :, None]
+            if waiting.known:
+                moving /= still
             if scatter is not None:
-                moving = moving * scatter[:, h, None]
-            moved = self.rng.binomial(left, np.clip(moving / np.maximum(1.0 - gone, 1e-12), 0.0, 1.0))
+                moving *= scatter[:, h, None]
+            moved = self.rng.binomial(left, _of_left(moving, gone))
             result[:, h] = moved.sum(axis=1)
             left -= moved
             gone += moving
-        later = p * beyond[:, :, None] / still / np.maximum(1.0 - gone, 1e-12)
-        result[:, self.horizon] = self.rng.binomial(left, np.clip(later, 0.0, 1.0)).sum(axis=1)
+        later = _of_left(p * beyond[:, :, None] / still, gone)
+        result[:, self.horizon] = self.rng.binomial(left, later).sum(axis=1)
         return result
 
     def _revenue(self, won: Counts, mean: Array) -> Array:
@@ -306,6 +307,14 @@ class _Chunk:
         k = 1.0 / self.draw("free_spread")[:, None, None] - 1.0
         share = np.broadcast_to(self.draw("free_share")[:, None, :], won.shape[1:])
         return self.rng.binomial(won, 1.0 - self.rng.beta(share * k, (1.0 - share) * k))
+
+
+def _of_left(moving: Array, gone: Array) -> Array:
+    """Chance to move now of units that are left, where `moving` and `gone` are of all."""
+    chance = 1.0 - gone
+    np.maximum(chance, 1e-12, out=chance)
+    np.divide(moving, chance, out=chance)
+    return np.clip(chance, 0.0, 1.0, out=chance)
 
 
 def _acquired_share(case: Case, inside: Array, later: Array) -> Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from forecast.report.document import Page, Part, Report
@@ -15,7 +18,7 @@ from forecast.report.pages.leads import leads_page
 from forecast.report.pages.overview import overview_page
 from forecast.report.pages.past import past_page
 from forecast.report.pages.scenarios import scenarios_page
-from forecast.words import horizon_words, message, short_names
+from forecast.words import horizon_words, message, short_names, spoken
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -39,8 +42,31 @@ PAGES = (
 )
 
 
+_KEPT: ContextVar[dict[tuple[int, str], Report] | None] = ContextVar("_KEPT", default=None)
+
+
+@contextmanager
+def made_once() -> Iterator[None]:
+    """Inside, the report of the same results is made once in a language: the files of a run share it."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def report_of(made: Results) -> Report:
     """The report: every page that the results can fill."""
+    kept = _KEPT.get()
+    if kept is None:
+        return _report_of(made)
+    asked = id(made), spoken()
+    if asked not in kept:
+        kept[asked] = _report_of(made)
+    return kept[asked]
+
+
+def _report_of(made: Results) -> Report:
     study = made.study
     pages = (page(made) for page in PAGES)
     return Report(

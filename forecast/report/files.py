@@ -6,6 +6,7 @@ in XLSX by writing them as strings. Same tables, same bytes: the only date in an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +38,7 @@ from forecast.tables import LABEL, Table, json_text, plain
 from forecast.words import Message, clean, filed, message
 from forecast.written import write
 
+PIECE = 2**20  # bytes of an array that are compressed together
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
@@ -59,6 +61,8 @@ def write_outputs(
     earlier run that this one does not write goes, so that nothing old stands beside what is new. Raises UsageError
     where the disk says no, or a file there is not ours (`written.check`).
     """
+    from forecast.report.contents import made_once  # every page, loaded where they are written
+
     stamp = timestamp(made)
     makers: dict[str, Callable[[Path], object]] = {
         "report.xlsx": lambda path: _workbook(made, path, stamp),
@@ -74,7 +78,8 @@ def write_outputs(
     wanted = files_of(kinds)
     files = {name: makers[name] for name in RUN_FILES if name in makers and name in wanted}
     files |= {name: partial(Path.write_bytes, data=content) for name, content in beside.items()}
-    write(folder, files, command="run", stale=(*RUN_FILES, *BESIDE), inputs=inputs, facts=facts)
+    with made_once():
+        write(folder, files, command="run", stale=(*RUN_FILES, *BESIDE), inputs=inputs, facts=facts)
 
 
 def _tables(made: Results) -> dict[str, Table | pd.DataFrame]:
@@ -199,14 +204,23 @@ def write_csv(table: Table | pd.DataFrame, path: Path, form: CsvForm = PROGRAMS)
 
 
 def write_draws(outlook: xr.Dataset, path: Path) -> None:
-    """The outlook as netCDF with its checksum, compressed.
+    """The outlook as netCDF with its checksum; counts and spend compressed, as drawn money hardly gets smaller.
 
-    Counts are int32, money is float32 (seven digits; no draw is known better).
+    Counts are int32, money is float32 (seven digits; no draw is known better). In pieces of many draws of a plan: each
+    costs as much as its bytes.
     """
-    small = {}
+    small, encoding = {}, {}
     for name, array in outlook.data_vars.items():
         counted = np.issubdtype(array.dtype, np.integer) and np.abs(array.values).max(initial=0) < 2**31
         small[name] = array.astype(np.int32 if counted else np.float32)
-    encoding = {name: {"zlib": True, "complevel": 1, "shuffle": True} for name in small}
+        if counted or name == "spend":
+            encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _pieces(array.shape)}
     saved = xr.Dataset(small, coords=outlook.coords, attrs={**outlook.attrs, "schema": OUTLOOK})
     path.write_bytes(netcdf(saved, encoding=encoding))
+
+
+def _pieces(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Chunks of an array (plan, draw, ...) of four bytes a number: one plan, and so many draws as `PIECE` holds."""
+    plans, draws, *rest = shape
+    each = max(PIECE // (4 * max(math.prod(rest), 1)), 1)
+    return (min(plans, 1), min(draws, each), *rest)

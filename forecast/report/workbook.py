@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +156,7 @@ class _Styles:
     def __init__(self, book: Workbook, currency: str) -> None:
         self._book = book
         self._numbers: dict[tuple[str, bool], Format] = {}
+        self._samples: dict[Unit, tuple[int, str, str]] = {}
         coin = clean(typed(message("{cur}", cur=currency))).replace('"', "").replace("\\", "")
         self._coin = f" [${coin}]" if coin.isalpha() and coin.isascii() else f'\\ "{coin}"' if coin else ""
         self.head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
@@ -181,15 +183,19 @@ class _Styles:
         """About how a number is shown."""
         if not math.isfinite(value):
             return ""
-        shown = self.shown(unit)
-        if shown == "General":
-            return formatted(value, ".10g")
         if unit == CHANCE:
             return ">99%"
-        digits = len(found[1]) if (found := re.search(r"\.(0+)", shown)) else 0
+        times, form, after = self._samples.get(unit) or self._sampled(unit)
+        return formatted(value * times, form) + after
+
+    def _sampled(self, unit: Unit) -> tuple[int, str, str]:
+        """By what a number of a unit is multiplied for that, how it is written, and what stands behind it."""
+        shown = self.shown(unit)
         number, _, coin = shown.partition(" [$")
-        said = formatted(value * (100 if "%" in number else 1), f",.{digits}f")
-        return said + re.sub(r"[#,0.]", "", number) + coin
+        digits = len(found[1]) if (found := re.search(r"\.(0+)", shown)) else 0
+        made = 100 if "%" in number else 1, f",.{digits}f", re.sub(r"[#,0.]", "", number) + coin
+        self._samples[unit] = (1, ".10g", "") if shown == "General" else made
+        return self._samples[unit]
 
     def day(self, label: str, *, bold: bool = False) -> Format:
         """How the first day of a period is shown: a month by its name, all else as a day."""
@@ -435,7 +441,7 @@ class _Block:
     def __init__(self, book: _Book, table: Table, *, across: bool) -> None:
         self.book, self.table, self.columns, self._across = book, table, table.shown, across
         self.heads = heads_of(self.columns)
-        self.rows, self.sums = list(table.data), list(table.sums)
+        self.rows, self.sums = table.parted()
         if not self.rows:  # nothing but sums: they are the table
             self.rows, self.sums = self.sums, []
         if added := table.totals():
@@ -548,6 +554,7 @@ def _period(book: _Book, sheet: Worksheet, row: int, column: int, label: str, *,
         sheet.write_datetime(row, column, day, book.style.day(label, bold=bold))
 
 
+@cache
 def first_day(label: str) -> datetime | None:
     """The first day of a period as `periods.period_label` writes it; None where it is none.
 
