@@ -39,7 +39,19 @@ from forecast.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
 from forecast.tables import records
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together, worst
+from forecast.words import (
+    FAIL,
+    PASS,
+    REVIEW,
+    Check,
+    Message,
+    Text,
+    Verdict,
+    message,
+    some_of_many,
+    together,
+    worst,
+)
 
 Array = NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]
@@ -387,14 +399,14 @@ def _elasticities(evidence: pd.DataFrame | None, allocation: pd.DataFrame) -> li
     return [
         _check(
             "response to spend learnt",
-            message("assumed in {weak}", weak=weak) if weak else "in every channel",
+            message("assumed in {weak}", weak=some_of_many(weak)) if weak else "in every channel",
             message("at least {half:percent} learnt where money is moved", half=EVIDENCE_LEARNT),
             REVIEW if moved & set(names) else "",
             "the move rests on what is usual for such channels: move in steps",
             message(
                 "How traffic answers to spend in {names:list} is assumed from what is usual for such channels: your "
                 "data hardly tell. Move money there in steps.",
-                names=names,
+                names=some_of_many(names),
             ),
         )
     ]
@@ -409,11 +421,13 @@ def _extrapolation(allocation: pd.DataFrame) -> list[Check]:
     most = message("at most {most:exact_percent} of a channel", most=EXTRAPOLATED)
     plain = message(
         "The recommendation spends more on {beyond:list} than was ever spent there: go there in steps.",
-        beyond=beyond,
+        beyond=some_of_many(beyond),
     )
     if not beyond:
         return []
-    return [_check("extrapolation", message("{beyond}", beyond=beyond), most, REVIEW, advice, plain)]
+    return [
+        _check("extrapolation", message("{beyond}", beyond=some_of_many(beyond)), most, REVIEW, advice, plain)
+    ]
 
 
 def _delay(row: Mapping[Any, Any]) -> Check:
