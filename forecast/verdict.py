@@ -66,6 +66,7 @@ LEARNT = message("the data's pull above {least:exact}", least=SENSITIVE)
 SHARE_THAT_MATTERS = 0.1  # of what today's traffic brings
 MOVE_THAT_MATTERS = 0.02  # of the total spend
 EXTRAPOLATED = 0.05  # of a recommended amount, above any spend seen
+PLAINLY = 6  # names in a sentence of the first page
 CLEARLY = 10.0  # difference of AIC
 BAND = 0.8
 LEAST_DEALS = 20
@@ -406,7 +407,7 @@ def _elasticities(evidence: pd.DataFrame | None, allocation: pd.DataFrame) -> li
             message(
                 "How traffic answers to spend in {names:list} is assumed from what is usual for such channels: your "
                 "data hardly tell. Move money there in steps.",
-                names=some_of_many(names),
+                names=some_of_many(names, PLAINLY),
             ),
         )
     ]
@@ -421,7 +422,7 @@ def _extrapolation(allocation: pd.DataFrame) -> list[Check]:
     most = message("at most {most:exact_percent} of a channel", most=EXTRAPOLATED)
     plain = message(
         "The recommendation spends more on {beyond:list} than was ever spent there: go there in steps.",
-        beyond=some_of_many(beyond),
+        beyond=some_of_many(beyond, PLAINLY),
     )
     if not beyond:
         return []
