@@ -92,7 +92,7 @@ from forecast.showing import Card, Shows, said_band, said_chance
 from forecast.study import Study, of_the_horizon
 from forecast.tables import Table, check_table, plain
 from forecast.verdict import deal_law, plausible_total, verdict
-from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, together
+from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, some_of_many, together
 
 Array = NDArray[np.float64]
 
@@ -738,10 +738,12 @@ def _limits(study: Study, plan: NDArray[np.float64]) -> Message:
         if rules.change is not None
         else "",
         message(seen, times=BEYOND_SEEN),
-        message("own limits for {names:list}", names=sorted(rules.limits)) if rules.limits else "",
+        message("own limits for {names:list}", names=some_of_many(sorted(rules.limits)))
+        if rules.limits
+        else "",
     ]
     locked = sorted(name for name, spec in study.channels.items() if spec.locked)
-    parts += [message("locked: {names:list}", names=locked)] if locked else []
+    parts += [message("locked: {names:list}", names=some_of_many(locked))] if locked else []
     return message("{rules}.", rules=together(*parts, between="; "))
 
 

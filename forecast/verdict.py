@@ -39,7 +39,19 @@ from forecast.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
 from forecast.tables import records
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, Verdict, message, together, worst
+from forecast.words import (
+    FAIL,
+    PASS,
+    REVIEW,
+    Check,
+    Message,
+    Text,
+    Verdict,
+    message,
+    some_of_many,
+    together,
+    worst,
+)
 
 Array = NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]
@@ -54,6 +66,7 @@ LEARNT = message("the data's pull above {least:exact}", least=SENSITIVE)
 SHARE_THAT_MATTERS = 0.1  # of what today's traffic brings
 MOVE_THAT_MATTERS = 0.02  # of the total spend
 EXTRAPOLATED = 0.05  # of a recommended amount, above any spend seen
+PLAINLY = 6  # names in a sentence of the first page
 CLEARLY = 10.0  # difference of AIC
 BAND = 0.8
 LEAST_DEALS = 20
@@ -387,14 +400,14 @@ def _elasticities(evidence: pd.DataFrame | None, allocation: pd.DataFrame) -> li
     return [
         _check(
             "response to spend learnt",
-            message("assumed in {weak}", weak=weak) if weak else "in every channel",
+            message("assumed in {weak}", weak=some_of_many(weak)) if weak else "in every channel",
             message("at least {half:percent} learnt where money is moved", half=EVIDENCE_LEARNT),
             REVIEW if moved & set(names) else "",
             "the move rests on what is usual for such channels: move in steps",
             message(
                 "How traffic answers to spend in {names:list} is assumed from what is usual for such channels: your "
                 "data hardly tell. Move money there in steps.",
-                names=names,
+                names=some_of_many(names, PLAINLY),
             ),
         )
     ]
@@ -409,11 +422,13 @@ def _extrapolation(allocation: pd.DataFrame) -> list[Check]:
     most = message("at most {most:exact_percent} of a channel", most=EXTRAPOLATED)
     plain = message(
         "The recommendation spends more on {beyond:list} than was ever spent there: go there in steps.",
-        beyond=beyond,
+        beyond=some_of_many(beyond, PLAINLY),
     )
     if not beyond:
         return []
-    return [_check("extrapolation", message("{beyond}", beyond=beyond), most, REVIEW, advice, plain)]
+    return [
+        _check("extrapolation", message("{beyond}", beyond=some_of_many(beyond)), most, REVIEW, advice, plain)
+    ]
 
 
 def _delay(row: Mapping[Any, Any]) -> Check:

@@ -617,6 +617,16 @@ def listed(names: Sequence[Any], most: int = 4) -> str:
     return f"{', '.join(shown[:-1])} {_word('and')} {shown[-1]}"
 
 
+def some_of_many(names: Sequence[Any], most: int = 12) -> list[Any]:
+    r"""The first of many names and how many more there are, for a sentence that names them all where they are few.
+
+    >>> [str(name) for name in some_of_many(["a", "b", "c"], 2)]
+    ['a', 'b', '1\xa0more']
+    """
+    left = len(names) - most
+    return [*names[:most], message("{n}~more", n=left)] if left > 0 else list(names)
+
+
 def in_a_row(names: Sequence[Any], most: int = 1_000_000, between: str = ", ") -> str:
     """Names with commas; past `most` of them "and 3 more".
 

@@ -16,7 +16,11 @@ from conftest import listing
 from forecast import signing, workflow
 from forecast.cli import app
 from forecast.errors import DataError, GateError, UsageError
+from forecast.fit import load_posterior
+from forecast.history import read_history
+from forecast.planning import forecast
 from forecast.signing import RECORD, log, sign, verify
+from forecast.study import load_study
 
 NOW = datetime(2026, 7, 14, 9, 30, tzinfo=UTC)
 
@@ -220,3 +224,23 @@ def test_a_run_made_again_is_the_same_to_the_byte(fitted_study: Path, tmp_path: 
     (out / "manifest.json").write_bytes(signing.written.seal(manifest))
     assert verify(out)["differences"] == []
     assert verify(out, remake=True)["differences"] == ["forecast.csv: made again, it is another"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", [False, True])
+def test_a_run_of_many_paths_is_made_again_with_as_many(fitted_study: Path, tmp_path: Path, python: bool):
+    """By the command and from Python; made again with fewer, its totals are others."""
+    out, many, asked = tmp_path / "run", 6000, ("csv",)
+    if python:
+        study = load_study(fitted_study)
+        fit = load_posterior(fitted_study.with_suffix(".nc"))
+        forecast(study, read_history(study), fit, paths=many).write(out, outputs=asked)
+    else:
+        workflow.run(fitted_study, out=out, paths=many, outputs=asked)
+    assert verify(out, remake=True)["differences"] == []
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["commands"]["run"]["asked"]["paths"] == many
+    manifest["commands"]["run"]["asked"]["paths"] = 3000
+    (out / "manifest.json").write_bytes(signing.written.seal(manifest))
+    found = verify(out, remake=True)["differences"]
+    assert "totals.csv: made again, it is another" in found

@@ -7,7 +7,8 @@ W_c(m) the most that the other channels bring, after cost, with at most m of mon
 
     h_c(t) = v_c(t) - cost t + W_c(total - t)        the ends of channel c are where h_c crosses best - allowance
 
-exactly, as h_c is concave and straight between knots. Else they are two linear programs a channel.
+exactly, as h_c is concave and straight between knots. Where curves are not, the steepest pieces of each come first, as
+linear programs over pieces would have them. With other limits the ends are two linear programs a channel.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.budget.concave import (
-    InfeasibleError,
     Kind,
     Program,
     Row,
@@ -27,7 +27,7 @@ from forecast.budget.concave import (
     evaluate,
     falling_rise,
     is_concave,
-    solve_pieces,
+    spent_on_pieces,
 )
 from forecast.budget.objectives import Objective, Search
 from forecast.words import Text
@@ -89,16 +89,26 @@ def near_optimal(
     easy = replace(search, limits=replace(limits, lots=None, fees=None))
     asked = easy.program(objective.knots, value, cost=0.0)
     free = limits.high > limits.low
-    by_total = search.queue is None and search.ceiling is None and not limits.rules
-    shown = evaluate(objective.knots, value, knots)
-    if by_total and is_concave(knots, shown).all():
-        ends = _ends(knots, shown, objective.cost, limits.total, -least)
+    if search.queue is None and search.ceiling is None and not limits.rules:
+        shown = _steepest_first(knots, evaluate(objective.knots, value, knots))
+        ends = _ends(*shown, objective.cost, limits.total, -least)
     else:
         ends = np.full((2, n), np.nan)
         for c in np.flatnonzero(free):
             ends[:, c] = [_end(asked, bar, int(c), sign, knots) for sign in (1.0, -1.0)]
     low, high = (np.where(free & np.isfinite(end), end, best_split) for end in ends)
     return np.minimum(low, best_split), np.maximum(high, best_split)
+
+
+def _steepest_first(knots: Array, value: Array) -> tuple[Array, Array]:
+    """Curves (curve, knot) whose pieces come in the order of their slopes, where they do not already."""
+    bent = ~is_concave(knots, value)
+    wide, gain = (np.diff(each[bent], axis=1) for each in (knots, value))
+    order = np.argsort(-gain / np.maximum(wide, 1e-300), axis=1, kind="stable")
+    knots, value = knots.copy(), value.copy()
+    for each, steps in ((knots, wide), (value, gain)):
+        each[bent, 1:] = each[bent, :1] + np.cumsum(np.take_along_axis(steps, order, axis=1), axis=1)
+    return knots, value
 
 
 def _ends(knots: Array, value: Array, cost: float, total: float, least: float) -> Array:
@@ -148,11 +158,8 @@ def _end(asked: Program, bar: Row, channel: int, sign: float, knots: Array) -> f
         rows=(*asked.rows, bar),
         reward=np.zeros_like(asked.reward),
     )
-    try:
-        found, _ = solve_pieces(flat, knots, np.zeros(len(knots), dtype=bool))
-    except InfeasibleError:
-        return float("nan")
-    return float(found.x[channel])
+    found = spent_on_pieces(flat, knots)
+    return float("nan") if found is None else float(found[channel])
 
 
 def residual(objective: Objective, search: Search, found: Solution) -> float:

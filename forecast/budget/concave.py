@@ -487,6 +487,13 @@ def solve_pieces(program: Program, knots: Array, ordered: Flags) -> tuple[Soluti
     return made.read(found, whole=bool(integers.costs))
 
 
+def spent_on_pieces(program: Program, knots: Array) -> Array | None:
+    """The split of `solve_pieces`, filled in any order, without what is certain of it; None where there is none."""
+    made = _Pieces(program, knots)
+    found = made.run(_Integers(made, np.zeros(len(knots), dtype=bool)))
+    return None if found.x is None else made.split(found)[0]
+
+
 @dataclass
 class _Pieces:
     """Columns: pieces; then x where curves mix; then the extra variables; then integers."""
@@ -567,13 +574,18 @@ class _Pieces:
         gather = coo_array((np.ones(self.count), (self.owner, np.arange(self.count))), shape=(n, self.count))
         return hstack([gather, -self.program.mix, csr_array((n, extras))]).tocsr()
 
+    def split(self, found: OptimizeResult) -> tuple[Array, Array, Array]:
+        """The split, the arguments of the curves, and what is taken of each piece."""
+        program = self.program
+        taken = np.asarray(found.x[: self.count])
+        y = self.start + np.bincount(self.owner, taken, minlength=len(self.knots))
+        x = np.asarray(found.x[self.count : self.count + len(program.low)]) if self.mixed else y
+        return np.clip(x, program.low, program.high), y, taken
+
     def read(self, found: OptimizeResult, *, whole: bool) -> tuple[Solution, Flags]:
         """The split and its prices; and which curves were not filled in order."""
         program, n = self.program, len(self.knots)
-        taken = np.asarray(found.x[: self.count])
-        y = self.start + np.bincount(self.owner, taken, minlength=n)
-        x = np.asarray(found.x[self.count : self.count + len(program.low)]) if self.mixed else y
-        x = np.clip(x, program.low, program.high)
+        x, y, taken = self.split(found)
         extra = np.asarray(found.x[self.columns - len(program.reward) : self.columns])
         value = program.objective(x, extra)
         if whole:

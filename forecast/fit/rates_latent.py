@@ -217,7 +217,7 @@ class Rates(Latent):
 
     def _at(self, theta: Array, eta: Array, apart: Array) -> Array:
         """Log likelihood by cell, piece by piece; `apart` (D, channel): log noises over that of `theta`."""
-        each = max(int(CHUNK // self.periods**2), 1)
+        each = max(int(CHUNK // (self.periods * max(self.periods, self.channels))), 1)
         rows = [slice(i, i + each) for i in range(0, len(theta), each)]
         ones = np.ones(each, dtype=np.int64)
         return np.concatenate([self._cells(theta[i], ones[: len(theta[i])], eta[i], apart[i]) for i in rows])

@@ -228,10 +228,14 @@ class Traffic(Latent):
 
     def of_draws(self, draws: Mapping[str, Array]) -> tuple[Array, Array]:
         """See `Latent`; a column for each lift test."""
-        d, theta = self.data, self._scales_of(draws)
+        d, theta, apart = self.data, self._scales_of(draws), draws["noise_apart"]
         paths, shares = reference_path(draws, d).swapaxes(1, 2), response_of(d, draws)
-        cells = self._cells(theta, paths, shares, draws["noise_apart"])
-        return cells + self._gammas(theta, draws["noise_apart"]), self._tests(paths, shares)
+        each = max(int(CHUNK // paths[0].size), 1)
+        cells = np.empty(paths.shape)
+        for i in (slice(start, start + each) for start in range(0, len(paths), each)):
+            found = self._cells(theta[i], paths[i], (shares[0][i], shares[1][i], shares[2][i]), apart[i])
+            cells[i] = found + self._gammas(theta[i], apart[i])
+        return cells, self._tests(paths, shares)
 
     def _gammas(self, theta: Array, apart: Array) -> Array:
         """Gamma functions of the counts, which the noise alone moves: (G, channel, period)."""

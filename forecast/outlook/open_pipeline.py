@@ -128,12 +128,12 @@ def waiting_before(case: Case, before: str, stage: str, f: Array, rows: Counts) 
         mean, cv = (posterior.array(f"loss_delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
         lost = posterior.data[f"loss_logit_{stage}"].values[rows].astype(float)
         losses = expit(lost), delay_pmf(mean, cv, ages_of(posterior, stage))
-    path = posterior.data[f"logit_rate_{stage}"]
+    path = posterior.data[f"logit_rate_{stage}"].values
     if case.history.counting == "calendar":  # the rate is that of the period in which units fall due
         now = expit(posterior.array(f"logit_now_{stage}")[rows])
-        rate = np.broadcast_to(now[:, None], (len(now), *path.shape[1:]))
+        rate = np.broadcast_to(now[:, None], (len(rows), *path.shape[1:]))
     else:
-        rate = expit(path.values[rows].astype(float))
+        rate = expit(path[rows].astype(float))
     noise = posterior.array(f"noise_{stage}")[rows][:, None, :]
     return waiting_with(case.history, posterior, before, stage, rate, f, losses, noise)
 

@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 REPLICATES = 2  # of chance, for each posterior draw: tells luck from ignorance, and steadies the quantiles
-CHUNK = 1000  # posterior draws simulated at once: bounds memory
+CHUNK, CELLS = 1000, 4e6  # posterior draws simulated at once, and cells of their cohorts: bounds memory
 
 
 def simulate(
@@ -65,9 +65,16 @@ def simulate(
     the as-of date: who is inside then is in the hands of sales.
     """
     runs = Runs(case, plans)
-    made = [(rows, runs.counted(rows, child)) for rows, child in runs.jobs(rng, replicates)]
-    joined = {name: np.concatenate([each[name] for _, each in made], axis=1) for name in made[0][1]}
-    return runs.outlook(np.concatenate([rows for rows, _ in made]), joined)
+    every = np.repeat(np.arange(case.posterior.draws), replicates)
+    joined: dict[str, NDArray[Any]] = {}
+    done = 0
+    for rows, child in runs.jobs(rng, replicates):
+        for name, values in runs.counted(rows, child).items():
+            if name not in joined:
+                joined[name] = np.empty((len(values), len(every), *values.shape[2:]), dtype=values.dtype)
+            joined[name][:, done : done + len(rows)] = values
+        done += len(rows)
+    return runs.outlook(every, joined)
 
 
 class Runs:
@@ -84,9 +91,10 @@ class Runs:
         self, rng: np.random.Generator, replicates: int
     ) -> Iterator[tuple[NDArray[np.int64], np.random.Generator]]:
         """Posterior draws, each as often as there are replicates, chunk by chunk, with random numbers of its own."""
-        draws = self.case.posterior.draws
-        for start in range(0, draws, CHUNK):
-            yield np.repeat(np.arange(start, min(start + CHUNK, draws)), replicates), rng.spawn(1)[0]
+        draws, cells = self.case.posterior.draws, len(self.case.history.periods) * len(self.case.channels)
+        each = max(min(CHUNK, int(CELLS // (replicates * cells))), 1)
+        for start in range(0, draws, each):
+            yield np.repeat(np.arange(start, min(start + each, draws)), replicates), rng.spawn(1)[0]
 
     def counted(self, rows: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Array | Counts]:
         """Counts by stage and money, by plan."""

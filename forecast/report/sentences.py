@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from forecast.budget import OBJECTIVES
 from forecast.fit import GATE
 from forecast.verdict import EXTRAPOLATED
-from forecast.words import Message, Text, horizon_words, known, message, together
+from forecast.words import Message, Text, horizon_words, known, message, some_of_many, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -364,7 +364,7 @@ def response(table: pd.DataFrame) -> Text:
     return message(
         "Clearly beyond the highest spend ever seen (hatched), where the curve is an assumption: {beyond:list}. "
         "Go there in steps.",
-        beyond=beyond,
+        beyond=some_of_many(beyond),
     )
 
 
@@ -380,7 +380,7 @@ def caveats(study: StudyFacts, evidence: pd.DataFrame) -> list[Message]:
             "Attributed is not incremental: a channel is credited with the leads recorded under it. Some would have "
             "come anyway, some were prepared by other channels. Only an experiment tells them apart."
         ),
-        *([message(prior, weak=weak)] if weak else []),
+        *([message(prior, weak=some_of_many(weak))] if weak else []),
         message(kept, limits=study.limits),
         message(
             "The gain is eventual: gross margin times eventual revenue, less spend. Part of it lands after the horizon."

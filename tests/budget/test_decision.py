@@ -464,13 +464,18 @@ def test_a_budget_checks_itself(made, said: str):
         made()
 
 
+@pytest.mark.parametrize("bent", [0, 3])
 @pytest.mark.parametrize("total", [9_000.0, 14_000.0, np.inf])
-def test_ends_of_ranges_are_those_of_the_linear_programs(total):
-    """Within a total alone both roads to a channel's range are one: pieces filled by steepness, and the solver's."""
+def test_ends_of_ranges_are_those_of_the_linear_programs(total, bent: int):
+    """Within a total alone both roads to a channel's range are one: pieces filled by steepness, and the solver's.
+
+    Also where some curves are steepest in their middle.
+    """
     rng = np.random.default_rng(3)
     curves_, pieces, cost = 6, 12, 0.8
     knots = np.sort(rng.uniform(500.0, 4000.0, (curves_, pieces)), axis=1)
     value = rng.uniform(30.0, 90.0, (curves_, 1)) * np.sqrt(knots)
+    value[:bent] = 4000.0 * knots[:bent] ** 4 / (knots[:bent] ** 4 + 2000.0**4)
     low, high = knots[:, 0], knots[:, -1]
     row = (Row("budget.total", np.ones(curves_), total, kind=Kind.TOTAL),) if np.isfinite(total) else ()
     asked = Program(knots, value, low, high, np.full(curves_, cost), row)
@@ -478,7 +483,7 @@ def test_ends_of_ranges_are_those_of_the_linear_programs(total):
     least = best.value - 0.02 * abs(best.value)
     bar = Row("near", np.full(curves_, cost), -least, -value)
     free = replace(asked, cost=np.zeros(curves_))
-    ends = certificate._ends(knots, value, cost, total, least)
+    ends = certificate._ends(*certificate._steepest_first(knots, value), cost, total, least)
     for c in range(curves_):
         lp = [certificate._end(free, bar, c, sign, knots) for sign in (1.0, -1.0)]
         assert ends[:, c] == pytest.approx(lp, rel=1e-5)

@@ -138,7 +138,7 @@ def test_quantiles_of_any_numbers(chunks, level):
 _CHILD = """
 import resource, sys
 import numpy as np
-from test_paths import PLANS, market
+from test_many_paths import PLANS, market
 from forecast.outlook import run_paths
 run_paths(market(1000), PLANS, rng=np.random.default_rng(1), paths=int(sys.argv[1]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

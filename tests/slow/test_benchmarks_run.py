@@ -310,6 +310,19 @@ def test_reading(tmp_path: Path):
     assert rows == ["ours", "DuckDB", "pandas"]
 
 
+def test_scaling(tmp_path: Path):
+    """A row for each size of each kind, exponents from two sizes on, and a figure; told again from what was kept."""
+    kinds = {"channels": "2,3", "periods": "24", "leads": "1000,5000", "studies": "1"}
+    for kind, sizes in kinds.items():
+        said = run("scaling", "--out", "kept.jsonl", "--what", kind, "--sizes", sizes, cwd=tmp_path)
+        rows = re.findall(rf"^ *{kind} +(\d+) +\d+\.\d+ +\d+\.\d +\d+\.\d$", said, re.MULTILINE)
+        assert rows == sizes.split(",")
+    told = run("scaling", "--out", "kept.jsonl", "--report", "--figures", "figures", cwd=tmp_path)
+    [exponents] = tables(told, "seconds against exponent s.e. of the last two of memory")
+    assert [row[0] for row in exponents] == ["channels", "leads"]
+    assert (tmp_path / "figures" / "scaling.png").stat().st_size > 1000
+
+
 def test_bench(tmp_path: Path):
     """Every ratio once; beside a kept table in which one was far less, that one has slowed, and the command fails."""
     table = tmp_path / "table.csv"

@@ -23,12 +23,13 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import panels
+from forecast.report.pages.largest import MOST_CHANNELS, largest, left_out, only
 from forecast.report.pages.overview import what_to_do
 from forecast.report.plots import plot
 from forecast.report.plots.money import response_figure
 from forecast.tables import AMOUNT, CHANGE, CURRENCY, GAIN, RATIO, SHARE, Record, records
 from forecast.verdict import EXTRAPOLATED
-from forecast.words import Message, Name, Text, known, message, short_names, together
+from forecast.words import Message, Name, Text, known, message, plural, short_names, together
 
 if TYPE_CHECKING:
     from forecast.budget import Firmness
@@ -68,45 +69,59 @@ def budget_page(made: Results) -> Page:
         ask = "Record the spend of each channel and period, and what deals are worth; the split will stand here."
         return Page("Budget", [Part(lead=sentences.recommendation(made), text=ask)], sheets)
     told = sentences.budget(made.study, frame)
+    moved = (frame["recommended"] - frame["current"]).abs() + 1e-9 * frame["current"]
+    shown = largest(frame["channel"], moved)
     alt = "Spend by channel, current and recommended, with the range that is nearly as good. {told}"
-    drawn = partial(panels, 0.85 + 0.17 * len(frame), lambda ax: plot.budget(made, ax=ax))
+    drawn = partial(panels, 0.85 + 0.17 * len(shown), lambda ax: plot.budget(made, channel=shown, ax=ax))
     picture = Picture(drawn, message(alt, told=told))
     parts = [
         Part(lead=together(sentences.recommendation(made), told), figure=picture),
-        Part(listings=[_split(made)], note=sentences.BUDGET_NOTE),
+        Part(listings=[_split(made, shown)], note=sentences.BUDGET_NOTE),
     ]
     if not made.response.empty:
         lead = sentences.response(made.response)
         alt = (
             "Contribution over spend for each channel, with bands; hatched beyond the spend ever seen. {lead}"
         )
-        curves = Picture(lambda: response_figure(made.response, currency=cur), message(alt, lead=lead))
+        drawn_curves = made.response if len(shown) == len(frame) else only(made.response, shown)
+        curves = Picture(lambda: response_figure(drawn_curves, currency=cur), message(alt, lead=lead))
         title = "How contribution follows spend"
-        parts.append(Part(title, lead=lead, figure=curves, note=sentences.RESPONSE_NOTE))
+        note = together(left_out(frame["channel"], shown), sentences.RESPONSE_NOTE)
+        parts.append(Part(title, lead=lead, figure=curves, note=note))
     parts.append(Part("Before you move money", points=sentences.caveats(made.study, made.evidence)))
     return Page(sentences.budget_title(made.headline), parts, sheets)
 
 
 def split_page(made: Results) -> Page:
     """A budget divided anew: the split, the verdict on the fit, the recommendation, and how firm it is."""
-    firm = firmness_page(made)
+    firm = firmness_page(made, most=len(made.allocation))
     parts = [Part(listings=[_split(made)]), Part(verdict=made.verdict), what_to_do(made)]
     return Page(parts=[*parts, *(firm.parts if firm else ())])
 
 
-def _split(made: Results) -> Listing:
-    """The recommended split beside the current one, and the sum of both."""
+def _split(made: Results, shown: Sequence[str] | None = None) -> Listing:
+    """The recommended split beside the current one, and the sum of both; shown: these channels, the others as one."""
     table = made.table("allocation")
     sums = table.totals()
     moved = sums["recommended"] - sums["current"]
     rows = [row | {"moved": row["recommended"] - row["current"]} for row in table]
+    sums |= {"moved": moved}
+    if shown is not None and len(shown) < len(rows):
+        rest = [row for row in rows if str(row["channel"]) not in shown]
+        others = {key: sum(row[key] for row in rest) for key in sums if all(key in row for row in rest)}
+        rows = [row for row in rows if str(row["channel"]) in shown]
+        rows.append(others | {"channel": "", "others": plural("1 other", "{n} others", n=len(rest))})
 
     def names(rows: Sequence[Record]) -> Sequence[Cell]:
-        short = short_names(str(row["channel"]) for row in rows)
-        pairs = [(short[str(row["channel"])], row.get("locked")) for row in rows if row is not total]
-        return [message("{name} (locked)", name=each) if locked else Name(each) for each, locked in pairs] + [
-            "total"
-        ]
+        short = short_names(str(row["channel"]) for row in rows if row is not total and "others" not in row)
+
+        def name(row: Record) -> Text:
+            if row is total or "others" in row:
+                return "total" if row is total else row["others"]
+            each = short[str(row["channel"])]
+            return message("{name} (locked)", name=each) if row.get("locked") else Name(each)
+
+        return [name(row) for row in rows]
 
     def beyond(row: Record) -> Text:
         return beyond_seen(row["extrapolated"]) if "extrapolated" in row else ""
@@ -123,7 +138,7 @@ def _split(made: Results) -> Listing:
         value("marginal", "Next unit brings", RATIO),
         said("Beyond seen", beyond),
     ]
-    total = sums | {"channel": "total", "moved": moved}
+    total = sums | {"channel": "total"}
     return listing([*rows, total], columns, strong=lambda row: row is total)
 
 
@@ -135,8 +150,11 @@ def beyond_seen(share: Any) -> Text:
 # ---------------------------------------------------------------------------------------------------- how firm it is
 
 
-def firmness_page(made: Results) -> Page | None:
-    """Certainty, frontiers, what is worth knowing, what lies beyond the spend seen, what limits cost; or nothing."""
+def firmness_page(made: Results, *, most: int = MOST_CHANNELS) -> Page | None:
+    """Certainty, frontiers, what is worth knowing, what lies beyond the spend seen, what limits cost; or nothing.
+
+    most: channels of a table.
+    """
     firm, cur = made.decision, made.study.currency
     if firm is None:
         return None
@@ -150,15 +168,24 @@ def firmness_page(made: Results) -> Page | None:
         lambda ax: plot.frontier(made, ax=ax),
         lambda ax: plot.risk(made, ax=ax),
     )
+    tested = largest(firm.tests["channel"], firm.tests["worth_of_knowing"], most)
     alt = message("Contribution against budget, and against the mean of the worst draws. {text}", text=text)
     parts = [
         Part(lead=lead, text=text, figure=Picture(drawn, alt)),
         Part(listings=[_frontier(firm, cur)], note=FRONTIER_NOTE),
-        Part("What is worth knowing", lead=firm.advice, listings=[_tests(firm, cur)], note=TEST_NOTE),
+        Part(
+            "What is worth knowing",
+            lead=firm.advice,
+            listings=[_tests(firm, cur, tested)],
+            note=together(left_out(firm.tests["channel"], tested), TEST_NOTE),
+        ),
     ]
-    beyond = records(firm.ledger[firm.ledger["beyond"] > EXTRAPOLATED])
-    if beyond:
-        parts.append(Part("Beyond the spend ever seen", listings=[_ledger(beyond, cur)], note=LEDGER_NOTE))
+    beyond = firm.ledger[firm.ledger["beyond"] > EXTRAPOLATED]
+    if len(beyond):
+        told = largest(beyond["channel"], beyond["gain_beyond"], most)
+        note = together(left_out(beyond["channel"], told), LEDGER_NOTE)
+        listings = [_ledger(records(only(beyond, told)), cur)]
+        parts.append(Part("Beyond the spend ever seen", listings=listings, note=note))
     prices = binding(firm, cur)
     if prices:
         parts.append(Part("What limits cost", points=prices))
@@ -232,8 +259,8 @@ def _frontier(firm: Firmness, currency: str) -> Listing:
     return listing(records(firm.budget_frontier.iloc[::step]), columns)
 
 
-def _tests(firm: Firmness, currency: str) -> Listing:
-    tests, optimum = records(firm.tests), records(firm.optimum)
+def _tests(firm: Firmness, currency: str, shown: Sequence[str]) -> Listing:
+    tests, optimum = (records(only(frame, shown)) for frame in (firm.tests, firm.optimum))
     rows = [test | {"best": (best["q10"], best["q90"])} for test, best in zip(tests, optimum, strict=True)]
 
     worth = "{worth_of_knowing:number.2} ± {error:number.1}"

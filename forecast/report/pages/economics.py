@@ -32,6 +32,7 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import panels
+from forecast.report.pages.largest import left_out, on_paper, only
 from forecast.report.plots import plot
 from forecast.report.plots.channels import economics_wide, rates_figure
 from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, SHARE, Record, Unit, records
@@ -119,12 +120,15 @@ def funnel_page(made: Results) -> Page:
             lead=lead,
         )
         title = "Rates by channel, continued" if first else "Rates by channel"
+        shown = on_paper(made, frame["channel"])
+        note = together(left_out(frame["channel"], shown), sentences.RATES_NOTE)
+        frame = only(frame, shown)
         parts.append(
             Part(
                 title, lead=lead, figure=Picture(partial(rates_figure, frame, group, made.study.stages), alt)
             )
         )
-        parts.append(Part(listings=[_rates_listing(frame, group)], note=sentences.RATES_NOTE))
+        parts.append(Part(listings=[_rates_listing(frame, group)], note=note))
     sheets = [made.table("funnel"), made.table("economics")]
     return Page("Funnel and unit economics", [*parts, *_per_unit(made)], sheets)
 
@@ -178,14 +182,22 @@ def _per_unit(made: Results) -> list[Part]:
         lead = sentences.break_even(wide)
         shares = [c for c in wide if str(c).startswith(("cpl_", "break_even_cpl_"))]
         frame = wide[["channel", *shares]].dropna(how="all", subset=shares)
-        drawn = partial(panels, 0.8 + 0.185 * len(frame), lambda ax: plot.break_even(made, ax=ax))
+        names = [*on_paper(made, frame["channel"]), "total"]
+        frame = only(frame, names)
+        drawn = partial(
+            panels,
+            0.8 + 0.185 * len(frame),
+            lambda ax: plot.break_even(made, channel=list(frame["channel"]), ax=ax),
+        )
         alt = message("Cost per lead and break-even. {lead}", lead=lead)
         title = "What a lead costs, and what it is worth"
         parts.append(Part(title, lead=lead, figure=Picture(drawn, alt)))
     columns = [named("channel", message("Channel, {cur}", cur=cur))]
     columns += [over(measure, UNITS[measure], CURRENCY, narrow=True) for measure in shown]
-    rows = listing(records(wide), columns, strong=_is_total)
-    note: Text = sentences.WORTH_NOTE if "worth_of_lead" in shown else ""
+    kept = on_paper(made, wide["channel"])
+    rows = listing(records(only(wide, kept)), columns, strong=_is_total)
+    worth: Text = sentences.WORTH_NOTE if "worth_of_lead" in shown else ""
+    note = together(left_out(wide["channel"], kept), worth)
     return [*parts, Part("" if parts else "Unit economics", listings=[rows], note=note)]
 
 
@@ -199,13 +211,16 @@ def customers_page(made: Results) -> Page | None:
     if "marginal_cac" not in total and "ltv_cac" not in total:
         return None
     picture = _ltv_cac(made, total) if "ltv_cac" in total else None
+    kept = on_paper(made, by)
     rests = message("LTV rests on {lifetime:word}.", lifetime=made.study.lifetime)
-    note = together(COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "")
+    note = together(left_out(by, kept), COSTS_NOTE, rests if made.study.lifetime and "ltv" in total else "")
     return Page(
         "Unit economics of a customer",
         [
             Part(lead=unit_sentence(total, cur), points=next_points(by, cur), figure=picture),
-            Part(listings=[_costs(by, cur)], note=note),
+            Part(
+                listings=[_costs({name: by[name] for name in by if name in (*kept, "total")}, cur)], note=note
+            ),
         ],
     )
 
@@ -286,6 +301,7 @@ def _ltv_cac(made: Results, total: Mapping[str, Record]) -> Picture:
     measures = [measure for measure in ("ltv_cac", "marginal_ltv_cac") if measure in total]
     shown = [f"{measure}_{q}" for measure in measures for q in ("q10", "mean", "q90")]
     wide = economics_wide(made.economics)[["channel", *shown]].dropna(how="all", subset=shown)
+    wide = only(wide, on_paper(made, wide["channel"]))
     averages = [
         message("{name} {x:number.2}", name=message("total") if name == "total" else name, x=x)
         for name, x in zip(wide["channel"], wide["ltv_cac_mean"], strict=True)
@@ -294,7 +310,9 @@ def _ltv_cac(made: Results, total: Mapping[str, Record]) -> Picture:
     alt = (
         "LTV / CAC by channel with bands, average and next customer; marks at 1 and 3. {averages:listed.24}."
     )
-    drawn = partial(panels, 0.8 + 0.2 * len(wide), lambda ax: plot.ltv_cac(made, ax=ax))
+    drawn = partial(
+        panels, 0.8 + 0.2 * len(wide), lambda ax: plot.ltv_cac(made, channel=list(wide["channel"]), ax=ax)
+    )
     return Picture(drawn, message(alt, averages=averages))
 
 

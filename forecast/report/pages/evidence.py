@@ -18,11 +18,12 @@ from forecast.report.document import (
     text,
     value,
 )
+from forecast.report.pages.largest import left_out, on_paper, only
 from forecast.report.pages.reading import SHEETS as READING
 from forecast.report.pages.reading import reading_evidence, reading_parts
 from forecast.tables import DAYS, RATIO, RHAT, WHOLE, Record, records
 from forecast.verdict import part_word
-from forecast.words import MISSING, Name, Text, known, message, short_names
+from forecast.words import MISSING, Name, Text, known, message, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def evidence_page(made: Results) -> Page:
     """Every table that a doubt may ask for; those without rows are left out."""
     parts = [
         _delays(made.delays),
-        _elasticities(made.evidence),
+        _elasticities(made),
         Part("Checks behind the verdict", listings=[checklist(made.verdict.checks)]),
         _sampling(made.sampling),
         *([] if made.read is None else reading_evidence(made.read, [made.table(name) for name in READING])),
@@ -78,7 +79,9 @@ def _delays(delays: pd.DataFrame) -> Part:
     return Part("Delays", listings=[listing(records(delays), columns)])
 
 
-def _elasticities(evidence: pd.DataFrame) -> Part:
+def _elasticities(made: Results) -> Part:
+    every = made.evidence["channel"] if len(made.evidence) else []
+    shown = on_paper(made, every)
     columns = [
         said("Channel", lambda row: Name(short_names([str(row["channel"])])[str(row["channel"])]), "l", "a"),
         value("elasticity_mean", "Elasticity", RATIO, "a"),
@@ -86,8 +89,9 @@ def _elasticities(evidence: pd.DataFrame) -> Part:
         bar("evidence", "Evidence", "a", "l"),
         text("sentence", "What that means", "1"),
     ]
-    rows = listing(records(evidence), columns)
-    return Part("Response to spend", listings=[rows], note=sentences.ELASTICITY_NOTE)
+    rows = listing(records(only(made.evidence, shown)), columns)
+    note = together(left_out(every, shown), sentences.ELASTICITY_NOTE)
+    return Part("Response to spend", listings=[rows], note=note)
 
 
 def _sampling(sampling: pd.DataFrame) -> Part:

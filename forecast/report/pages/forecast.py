@@ -21,12 +21,11 @@ from forecast.report.document import (
     value,
 )
 from forecast.report.figures import panels
+from forecast.report.pages.largest import MOST_CHANNELS, left_out
 from forecast.report.plots import plot
 from forecast.report.plots.asking import whole as total
 from forecast.tables import COUNT, RATIO, Record, records
 from forecast.words import Text, known, message
-
-MOST_CHANNELS = 20  # channels in the table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,13 +118,9 @@ def _by_channel(made: Results) -> Part:
         if measure in ("won", "revenue"):
             ends = {"low": f"{measure}_q10", "high": f"{measure}_q90"}
             columns.append(band(message("80~% band"), unit, "2", **ends))
-    left = len(by) - MOST_CHANNELS
-    note = "The {most} largest channels; {left} more in report.xlsx."
-    return Part(
-        "Channel by channel",
-        listings=[listing(by[:MOST_CHANNELS], columns)],
-        note=message(note, most=MOST_CHANNELS, left=left) if left > 0 else "",
-    )
+    shown = by[:MOST_CHANNELS]
+    note = left_out((row["channel"] for row in by), [str(row["channel"]) for row in shown])
+    return Part("Channel by channel", listings=[listing(shown, columns)], note=note)
 
 
 def _totals_by_channel(made: Results) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ RECENT = 24  # past periods in the fan: forecast periods stay wide enough to rea
 MOST_LEVERS = 6
 LESS = 0.8  # of the current budget: how much less is shown
 MOST_PERIODS = 13  # in the table; more stand in the workbook
+LONG = 1e7  # amounts for which columns of one width have no room
 
 
 def horizon_page(made: Results) -> Page:
@@ -75,9 +76,11 @@ def _by_period(made: Results, measure: str) -> Listing:
     shown = [*ahead[:MOST_PERIODS], *(row for row in rows if row["period"] == "total")]
     asked = [m for m in ("spend", *made.study.stages) if all(m in row["by"] for row in shown)]
     unit = unit_of(measure)
+    amounts = [abs(row["by"][measure]["mean"]) for row in shown if known(row["by"][measure]["mean"])]
+    width = "a" if max(amounts, default=0.0) >= LONG else "1"
 
     def mean(name: str, head: Text) -> Any:
-        return said(head, lambda row: unit_of(name).said(row["by"][name]["mean"]))
+        return said(head, lambda row: unit_of(name).said(row["by"][name]["mean"]), width=width)
 
     def spread(low: str, high: str, head: Text) -> Any:
         def cell(row: Record) -> Text:
