@@ -254,7 +254,7 @@ def test_the_negative_binomial_is_that_of_scipy():
 
 @pytest.mark.parametrize("pull", [lambda x: -0.5 * x**2, lambda x: 2.0 * np.abs(x), lambda x: x])
 def test_the_distance_of_weighted_draws_is_that_of_arviz(pull):
-    """Power-scaling sensitivity by finite differences of the distance, as arviz_stats makes it of one pair of weights."""
+    """Power-scaling sensitivity by finite differences of the distance, as arviz_stats makes it of one pair."""
     from arviz_stats.base.array import array_stats
 
     alphas, rng = (0.99, 1.01), np.random.default_rng(2)
