@@ -19,7 +19,7 @@ within 1.64 of them, and the jackknife's error alone. First the same companies' 
 units and of what they share, each white, of memory 0.6 from month to month, or a walk; where they share, by 0.3.
 
 --speed: the command itself on so many made companies, by executor: wall and CPU seconds, and whether the units' files
-are the same bytes.
+are the same bytes; then the first of them again, with everything finished, and what workers cost before any unit.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from forecast.backtest import scores
 from forecast.coupling import ASSUMED, coupled, learnt, residuals
 from forecast.fit import preview
 from forecast.history import History
+from forecast.jobs import cluster, pool
 from forecast.lab import Company, World, counts, demo_world, generate
 from forecast.periods import season_of
 from forecast.study import Study
@@ -249,10 +250,42 @@ def write_companies(folder: Path, companies: int, channels: int) -> list[str]:
     return files
 
 
-def one_speed(folder: Path, files: list[str], executor: str, options: Any) -> dict[str, Any]:
+def nothing(_: int) -> dict[str, Any]:
+    """A job that only loads what a unit's run loads first."""
+    from forecast import portfolio
+
+    return {"loaded": portfolio.__name__}
+
+
+def one_start(executor: str, workers: int) -> None:
+    """Start an executor and a job in each of its workers, and end it: what it costs before any unit."""
+    with {"processes": lambda: pool(workers), "dask": lambda: cluster(None, workers)}[executor]() as own:
+        for future in [own.submit(nothing, i) for i in range(workers)]:
+            future.result()
+
+
+def start(executor: str, workers: int) -> dict[str, Any]:
+    """Wall and CPU seconds of `one_start` in a process of its own, less what that process takes without one."""
+    code = "import sys; sys.path.insert(0, {here!r}); import portfolio{then}"
+    found = []
+    for then in ("", f"; portfolio.one_start({executor!r}, {workers})"):
+        asked = [sys.executable, "-c", code.format(here=str(Path(__file__).parent), then=then)]
+        found.append(cost(asked, Path.cwd())[:2])
+    wall, cpu = np.subtract(found[1], found[0])
+    return {"executor": f"start of {executor}", "wall s": wall, "CPU s": cpu, "load": os.getloadavg()[0]}
+
+
+def cost(asked: list[str], folder: Path) -> tuple[float, float, subprocess.CompletedProcess[str]]:
+    """Wall and CPU seconds of a command with its children, and how it ended."""
+    before, since = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - since, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
+
+
+def one_speed(folder: Path, files: list[str], executor: str, options: Any, again: str = "") -> dict[str, Any]:
     """The command with an executor: wall, CPU of it and its workers, exit code."""
     out = folder / f"out-{executor}"
-    before, since = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     asked = [
         "--preview",
         "--draws",
@@ -264,19 +297,11 @@ def one_speed(folder: Path, files: list[str], executor: str, options: Any) -> di
         str(out),
     ]
     asked += ["--executor", executor, "--workers", str(options.workers)]
-    done = subprocess.run(
-        [sys.executable, "-m", "forecast", "run", *files, *asked],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    wall, after = time.perf_counter() - since, resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall, cpu, done = cost([sys.executable, "-m", "forecast", "run", *files, *asked], folder)
     if done.returncode not in (0, 4):
         sys.exit(done.stderr)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
-        "executor": executor,
+        "executor": executor + again,
         "wall s": wall,
         "CPU s": cpu,
         "code": done.returncode,
@@ -305,14 +330,17 @@ def speed(options: Any) -> None:
         folder = options.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         files = write_companies(folder, options.companies, options.channels)
-        rows = [one_speed(folder, files, executor, options) for executor in options.executor.split(";")]
+        names = options.executor.split(";")
+        rows = [one_speed(folder, files, executor, options) for executor in names]
+        rows.append(one_speed(folder, files, names[0], options, again=", again"))
         first = contents(rows[0]["out"])
         for row in rows:
             row["same bytes"] = contents(row.pop("out")) == first
             row["CPU s a company"] = row["CPU s"] / options.companies
+        rows += [start(executor, options.workers) for executor in names if executor != "inline"]
         print(f"{options.companies} companies, {options.channels} channels, {MONTHS} months, {options.draws} draws, "
               f"outputs {options.outputs}, {options.workers} workers, {len(first)} files")  # fmt: skip
-        print(pd.DataFrame(rows).round(2).to_string(index=False))
+        print(pd.DataFrame(rows).round(2).to_string(index=False, na_rep=""))
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
