@@ -2,6 +2,7 @@
 
     python benchmarks/portfolio.py --out FILE.jsonl [--groups 40] [--workers 2] [--draws 1000]
     python benchmarks/portfolio.py --out FILE.jsonl --report
+    python benchmarks/portfolio.py --errors --out FILE.jsonl [--groups 600] [--workers 2]
     python benchmarks/portfolio.py --speed [--companies 40] [--channels 3] [--executor NAME;...] [--workers 2]
                                    [--draws 4000] [--outputs KINDS] [--folder DIR]
 
@@ -12,8 +13,13 @@ months ahead their total is compared with what came. Told, by family and by how 
 its mean squared miss in standard deviations (1 where they are right), its width and CRPS over the mean, and the
 correlation that was learnt. The misses of companies beside each other give the one that should have been: "true".
 
+--errors: how far the standard error of what is learnt holds, without a forecast: by family the mean of what is learnt
+of made pasts, its spread over groups, the root of the mean square of the error that is told, how often the mean lies
+within 1.64 of them, and the jackknife's error alone. First the same companies' pasts; then residuals that are drawn: of
+units and of what they share, each white, of memory 0.6 from month to month, or a walk; where they share, by 0.3.
+
 --speed: the command itself on so many made companies, by executor: wall and CPU seconds, and whether the units' files
-are the same bytes.
+are the same bytes; then the first of them again, with everything finished, and what workers cost before any unit.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,11 +43,15 @@ from command import resumable_parser, run_or_read, without_errors
 from world_families import random_world
 from worlds import outlook, read, study_text, told_delays
 
+from forecast import coupling
 from forecast.backtest import scores
 from forecast.coupling import ASSUMED, coupled, learnt, residuals
 from forecast.fit import preview
-from forecast.lab import World, counts, demo_world, generate
+from forecast.history import History
+from forecast.jobs import cluster, pool
+from forecast.lab import Company, World, counts, demo_world, generate
 from forecast.periods import season_of
+from forecast.study import Study
 
 MONTHS, HORIZON, UNITS = 36, 3, 5
 CHANNELS, WINS = 3, 150  # of a company, which are some 80 wins a month: with few, chance hides what is shared
@@ -60,6 +70,23 @@ def shared_path(family: str, rng: np.random.Generator) -> tuple[float, ...]:
     return tuple(map(float, SHOCK * steps if family == FAMILIES[1] else STEP * np.cumsum(steps)))
 
 
+def companies(
+    rng: np.random.Generator, path: tuple[float, ...], folder: Path
+) -> Iterator[tuple[Company, Study, History]]:
+    """The companies of a group, with their studies and what is read of their counts."""
+    for _ in range(UNITS):
+        world = random_world(rng, wins_a_month=WINS)
+        company = generate(replace(world, channels=world.channels[:CHANNELS], shared=path), rng)
+        yield company, *read(company, "calendar", told_delays(company, rng), folder)
+
+
+def left_over(history: History) -> np.ndarray | None:
+    """What trend and season leave of a company's revenue."""
+    y = history.came("revenue")
+    half = 0.5 * float(np.nansum(y) / np.nansum(history.came("won")))
+    return residuals(y, half, season_of(history.periods, history.period), history.period)
+
+
 def one_group(job: tuple[int, int]) -> dict[str, Any]:
     """Group number `i`: what came, the bands by way, and what was learnt."""
     number, draws = job
@@ -69,17 +96,12 @@ def one_group(job: tuple[int, int]) -> dict[str, Any]:
     totals, series, came, pits = [], [], [], []
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for _ in range(UNITS):
-            world = random_world(rng, wins_a_month=WINS)
-            company = generate(replace(world, channels=world.channels[:CHANNELS], shared=path), rng)
-            study, history = read(company, "calendar", told_delays(company, rng), Path(name))
+        for company, study, history in companies(rng, path, Path(name)):
             made = outlook(study, history, preview(study, history, seed=number, draws=draws), number)
             totals.append(made)
             came.append(float(company.truth["later"]["totals"][str(HORIZON)]["total"]["revenue"]))
             pits.append(float((made < came[-1]).mean()))
-            y = history.came("revenue")
-            half = 0.5 * float(np.nansum(y) / np.nansum(history.came("won")))
-            series.append(residuals(y, half, season_of(history.periods, history.period), history.period))
+            series.append(left_over(history))
     found = learnt(series, "month")
     ways = FIXED | {"learnt": found.value}
     result: dict[str, Any] = {
@@ -130,6 +152,76 @@ def table(records: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+# ----------------------------------------------------------------------------------------------------- standard errors
+
+DRAWN = {  # memory of what is each unit's own, memory of what all share (None: nothing), 1 being a walk
+    "white, nothing shared": (0.0, None),
+    "white, white shared": (0.0, 0.0),
+    "memory, nothing shared": (0.6, None),
+    "memory, memory shared": (0.6, 0.6),
+    "white, a walk shared": (0.0, 1.0),
+    "walks, nothing shared": (1.0, None),
+    "walks, a walk shared": (1.0, 1.0),
+}
+SHARED, LOG_SD = 0.3, 0.1  # correlation of what is drawn, and sd of its logarithms
+
+
+def drawn(own: float, shared: float | None, rng: np.random.Generator) -> list[np.ndarray | None]:
+    """Residuals of a group whose logarithms are drawn."""
+    e, rho = remembered(rng.normal(size=(UNITS, MONTHS)), own), 0.0
+    if shared is not None:
+        rho, common = SHARED, remembered(rng.normal(size=(1, MONTHS)), shared)
+        e = np.sqrt(rho) * common + np.sqrt(1 - rho) * e
+    return [residuals(np.exp(10 + LOG_SD * x), 0.5, np.arange(MONTHS) % 12, "month") for x in e]
+
+
+def remembered(white: np.ndarray, memory: float) -> np.ndarray:
+    """Shocks (unit, month) as a path that keeps so much of itself from month to month."""
+    path = white.copy()
+    for t in range(1, path.shape[1]):
+        path[:, t] += memory * path[:, t - 1]
+    return path
+
+
+def one_error(job: tuple[str, int]) -> dict[str, Any]:
+    """What is learnt of one group without a forecast."""
+    family, number = job
+    rng = np.random.default_rng([2611, 20, number])
+    if family in DRAWN:
+        series = drawn(*DRAWN[family], rng)
+    else:
+        path = shared_path(family, rng)
+        with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            series = [left_over(history) for _, _, history in companies(rng, path, Path(name))]
+    found = learnt(series, "month")
+    z = np.array([each for each in series if each is not None])
+    jackknife = coupling._jackknifed(z, np.isfinite(z), "month")
+    return {"family": family, "raw": found.raw, "se": found.error, "jackknife": jackknife}
+
+
+def table_of_errors(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows by family."""
+    rows = []
+    for family, own in pd.DataFrame(records).groupby("family", sort=False):
+        off = (own["raw"] - own["raw"].mean()).abs()
+        sd, told, jackknife = (float(x) for x in (own["raw"].std(), rms(own["se"]), rms(own["jackknife"])))
+        rows.append(
+            {
+                "family": family, "groups": len(own), "raw": own["raw"].mean(), "sd of raw": sd, "s.e.": told,
+                "s.e. / sd": told / sd, "within 1.64": f"{(off < 1.645 * own['se']).mean():.0%}",
+                "jackknife / sd": jackknife / sd,
+                "within 1.64 of it": f"{(off < 1.645 * own['jackknife']).mean():.0%}",
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def rms(x: pd.Series) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt((x**2).mean()))
+
+
 # --------------------------------------------------------------------------------------------------------------- speed
 
 
@@ -158,10 +250,42 @@ def write_companies(folder: Path, companies: int, channels: int) -> list[str]:
     return files
 
 
-def one_speed(folder: Path, files: list[str], executor: str, options: Any) -> dict[str, Any]:
+def nothing(_: int) -> dict[str, Any]:
+    """A job that only loads what a unit's run loads first."""
+    from forecast import portfolio
+
+    return {"loaded": portfolio.__name__}
+
+
+def one_start(executor: str, workers: int) -> None:
+    """Start an executor and a job in each of its workers, and end it: what it costs before any unit."""
+    with {"processes": lambda: pool(workers), "dask": lambda: cluster(None, workers)}[executor]() as own:
+        for future in [own.submit(nothing, i) for i in range(workers)]:
+            future.result()
+
+
+def start(executor: str, workers: int) -> dict[str, Any]:
+    """Wall and CPU seconds of `one_start` in a process of its own, less what that process takes without one."""
+    code = "import sys; sys.path.insert(0, {here!r}); import portfolio{then}"
+    found = []
+    for then in ("", f"; portfolio.one_start({executor!r}, {workers})"):
+        asked = [sys.executable, "-c", code.format(here=str(Path(__file__).parent), then=then)]
+        found.append(cost(asked, Path.cwd())[:2])
+    wall, cpu = np.subtract(found[1], found[0])
+    return {"executor": f"start of {executor}", "wall s": wall, "CPU s": cpu, "load": os.getloadavg()[0]}
+
+
+def cost(asked: list[str], folder: Path) -> tuple[float, float, subprocess.CompletedProcess[str]]:
+    """Wall and CPU seconds of a command with its children, and how it ended."""
+    before, since = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - since, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
+
+
+def one_speed(folder: Path, files: list[str], executor: str, options: Any, again: str = "") -> dict[str, Any]:
     """The command with an executor: wall, CPU of it and its workers, exit code."""
     out = folder / f"out-{executor}"
-    before, since = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     asked = [
         "--preview",
         "--draws",
@@ -173,19 +297,11 @@ def one_speed(folder: Path, files: list[str], executor: str, options: Any) -> di
         str(out),
     ]
     asked += ["--executor", executor, "--workers", str(options.workers)]
-    done = subprocess.run(
-        [sys.executable, "-m", "forecast", "run", *files, *asked],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    wall, after = time.perf_counter() - since, resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall, cpu, done = cost([sys.executable, "-m", "forecast", "run", *files, *asked], folder)
     if done.returncode not in (0, 4):
         sys.exit(done.stderr)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
-        "executor": executor,
+        "executor": executor + again,
         "wall s": wall,
         "CPU s": cpu,
         "code": done.returncode,
@@ -214,14 +330,17 @@ def speed(options: Any) -> None:
         folder = options.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         files = write_companies(folder, options.companies, options.channels)
-        rows = [one_speed(folder, files, executor, options) for executor in options.executor.split(";")]
+        names = options.executor.split(";")
+        rows = [one_speed(folder, files, executor, options) for executor in names]
+        rows.append(one_speed(folder, files, names[0], options, again=", again"))
         first = contents(rows[0]["out"])
         for row in rows:
             row["same bytes"] = contents(row.pop("out")) == first
             row["CPU s a company"] = row["CPU s"] / options.companies
+        rows += [start(executor, options.workers) for executor in names if executor != "inline"]
         print(f"{options.companies} companies, {options.channels} channels, {MONTHS} months, {options.draws} draws, "
               f"outputs {options.outputs}, {options.workers} workers, {len(first)} files")  # fmt: skip
-        print(pd.DataFrame(rows).round(2).to_string(index=False))
+        print(pd.DataFrame(rows).round(2).to_string(index=False, na_rep=""))
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
@@ -229,6 +348,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser = resumable_parser(__doc__, units="groups", many=40 * len(FAMILIES))
     next(a for a in parser._actions if a.dest == "out").required = False
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--errors", action="store_true")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--companies", type=int, default=40)
     parser.add_argument("--channels", type=int, default=3)
@@ -241,9 +361,14 @@ def main(arguments: Iterable[str] | None = None) -> int:
         return 0
     if options.out is None:
         parser.error("--out: where are finished rows kept?")
-    jobs = {str(i): (i, options.draws) for i in range(options.groups)}
-    records = without_errors(run_or_read(options, one_group, jobs, {"draws": options.draws}))
-    print(table(records).round(3).to_string(index=False))
+    if options.errors:
+        families = (*FAMILIES, *DRAWN)
+        jobs = {str(i): (families[i % len(families)], i) for i in range(options.groups)}
+        found = table_of_errors(without_errors(run_or_read(options, one_error, jobs, {"errors": 1})))
+    else:
+        jobs = {str(i): (i, options.draws) for i in range(options.groups)}
+        found = table(without_errors(run_or_read(options, one_group, jobs, {"draws": options.draws})))
+    print(found.round(3).to_string(index=False))
     return 0
 
 

@@ -9,7 +9,7 @@
     counts                   effective_trials, due, thinned, noise_of_share, concentration, cohort_beta,
                              log_beta_binomial, log_choices, beta_binomial_slope, log_negative_binomial,
                              negative_binomial_size
-    prior and data           surprise
+    prior and data           surprise, jensen_shannon
     draws                    quantiles
 
 The PyMC model (`fit.model`) is a second writing, and tests hold both together.
@@ -541,6 +541,29 @@ def surprise(values: Array, mean: float, sd: float) -> float:
     z = (values - mean) / sd
     learnt = 1.0 - float(z.var())
     return float(z.mean()) / math.sqrt(learnt) if learnt > LEAST_LEARNT else 0.0
+
+
+def jensen_shannon(values: Array, weights: Array) -> Array:
+    """Cumulative Jensen-Shannon distance of draws (draw,) from the same draws by each of some weights (law, draw).
+
+    With distribution functions F of the draws, G by the weights, and M = (F + G) / 2, over the values x
+
+        D = int F log2(F / M) + G log2(G / M) dx,    distance = sqrt(D / int F + G dx)
+
+    the larger of this and of the same of -x, as neither end of a distribution is the first (Nguyen & Vreeken 2015).
+    """
+    order = np.argsort(values, kind="stable")
+    n, gaps = len(values), np.diff(values[order])
+    f = np.linspace(1.0 / n, 1.0 - 1.0 / n, n - 1)
+    g = np.clip(np.cumsum(weights[:, order], axis=1)[:, :-1] / weights.sum(axis=1, keepdims=True), 0.0, 1.0)
+    found = []
+    for below, by_weight in ((f, g), (1.0 - f, 1.0 - g)):
+        middle = np.log2(0.5 * (below + by_weight))
+        apart = below * (np.log2(below) - middle) + by_weight * (
+            np.log2(np.maximum(by_weight, 1e-300)) - middle
+        )
+        found.append(np.maximum(apart @ gaps, 0.0) / ((below + by_weight) @ gaps))
+    return np.asarray(np.sqrt(np.maximum(*found)))
 
 
 # ------------------------------------------------------------------------------------------------------------- draws

@@ -35,6 +35,7 @@ from forecast.words import (
     Name,
     Text,
     Verdict,
+    horizon_words,
     kept,
     message,
     plural,
@@ -142,7 +143,7 @@ def grouped(
     failed: name, exit_code and error of units that are left out. Raises DataError for units whose periods have nothing
     in common.
     """
-    labels = _common(records)
+    labels = common_periods(records)
     factors = [1.0 if r["currency"] == currency else rates[r["currency"]] for r in records]
     measures = [m for m in MEASURES if all(m in r["draws"] for r in records)]
     lead = measures[0]
@@ -180,8 +181,13 @@ def _id(records: Sequence[Record], told: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 
-def _common(records: Sequence[Record]) -> list[str]:
-    """The periods that all horizons have. Raises DataError, naming the units, where there is none."""
+def common_periods(records: Sequence[Record], *, ran: bool = True) -> list[str]:
+    """The periods that all horizons have; of no records none. Raises DataError, naming the units, where there is none.
+
+    records: name, period and horizon of each. ran: whether the units' own runs are written already.
+    """
+    if not records:
+        return []
     kind = records[0]["period"]
     for other in records:
         if other["period"] != kind:
@@ -193,13 +199,21 @@ def _common(records: Sequence[Record]) -> list[str]:
             )  # fmt: skip
     shared = [label for label in records[0]["horizon"] if all(label in r["horizon"] for r in records)]
     if not shared:
-        raise DataError(
-            message(
-                "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
-                "period (history.through), or leave some out; the units' own runs are written",
-                spans=[f"{r['name']} {r['horizon'][0]} to {r['horizon'][-1]}" for r in records],
+        spans = [
+            message("{name} {when}", name=r["name"], when=horizon_words(r["horizon"], r["period"]))
+            for r in (
+                min(records, key=lambda r: r["horizon"][-1]),
+                max(records, key=lambda r: r["horizon"][0]),
             )
+        ]
+        said = (
+            "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
+            "period (history.through), or leave some out; the units' own runs are written"
+            if ran
+            else "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
+            "period (history.through), or leave some out; nothing has run"
         )
+        raise DataError(message(said, spans=spans))
     return shared
 
 

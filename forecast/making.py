@@ -1,6 +1,7 @@
 """What a run was made from, as the manifest of its folder says it: for `sign` and `verify`, which hold the run to it.
 
 facts_of      study, data, posterior and backtest by path and hash, versions, and how it was asked
+changed       what of it, and of the run's outputs, is not as the manifest says
 by_hand       what of a forecast made in Python is in no file, so that nobody can make it again
 saved_as      the posterior of a forecast made in Python: where it lies, or its bytes to be written beside the run
 fit_or_load   the saved posterior of a study where it still holds, else a new one
@@ -10,13 +11,13 @@ saved_backtest   the summary of the backtest in a folder, where it belongs to th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from forecast import written
 from forecast.backtest import read_summary
-from forecast.errors import DataError, ForecastError
+from forecast.errors import DataError, ForecastError, UsageError
 from forecast.fit import (
     DEFAULT_DRAWS,
     DEFAULT_SEED,
@@ -80,6 +81,26 @@ def facts_of(
         **({"server": held} if held else {}),
         **({"by_hand": list(by_hand)} if by_hand else {}),
     }
+
+
+def changed(folder: Path, manifest: written.Manifest) -> Iterator[str]:
+    """What is not as the manifest of a run in `folder` says: of its outputs, and of the files that it was made from.
+
+    Raises UsageError where the manifest names no run.
+    """
+    facts = manifest["commands"].get("run")
+    if facts is None:
+        raise UsageError(f"{folder}: its manifest names no run; give a folder that `forecast run` wrote")
+    made_from = filter(None, [facts["study"], *facts["data"], facts["posterior"], facts["backtest"]])
+    said = [(folder / name, entry["sha256"]) for name, entry in manifest["files"].items()]
+    for path, sha in said + [(written.absolute(each["path"], folder), each["sha256"]) for each in made_from]:
+        try:
+            if written.digest(path) != sha:
+                yield f"{path}: changed"
+        except FileNotFoundError:
+            yield f"{path}: missing"
+        except OSError as error:
+            yield f"{path}: cannot be read ({error.strerror or error})"
 
 
 def _on_server(study: Study, history: History) -> dict[str, str]:

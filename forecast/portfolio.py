@@ -25,13 +25,15 @@ from forecast import written
 from forecast.checking import Done
 from forecast.errors import ForecastError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, package_versions
-from forecast.grouping import SHAPE, grouped, unit_record
+from forecast.grouping import SHAPE, common_periods, grouped, unit_record
+from forecast.history import read_history, read_plan
 from forecast.jobs import InPlace, Record, cluster, finished, pool, run_jobs, saved_lines
-from forecast.making import BACKTEST
+from forecast.making import BACKTEST, changed
 from forecast.outputs import csv_form
+from forecast.periods import period_label
 from forecast.progress import Progress, Silent
 from forecast.report import GROUP_FILES, group_files, write_group
-from forecast.study import Study, load_study
+from forecast.study import Study, load_study, on_server
 from forecast.tables import plain
 from forecast.unforeseen import foreseen
 from forecast.words import FAIL, message, typed
@@ -84,9 +86,9 @@ def run_group(
     correlation: of the units' futures, in place of what their pasts teach. rates: by currency what one of it is worth
     in the group's. options: of `workflow.run`.
 
-    Raises UsageError or StudyError before anything runs: studies of one name, currencies without rates, periods of two
-    kinds; ForecastError with the worst exit code where every unit failed. `summary["exit_code"]` is the worst of the
-    units' codes: the lowest above 0.
+    Raises UsageError, StudyError or DataError before anything runs: studies of one name, currencies without rates,
+    periods of two kinds, horizons that have no period in common; ForecastError with the worst exit code where every
+    unit failed. `summary["exit_code"]` is the worst of the units' codes: the lowest above 0.
     """
     teller, place = progress or Silent(), out or Path("reports")
     today: date | None = options.get("today")
@@ -94,9 +96,8 @@ def run_group(
     names, failed, loaded = _named(studies, options)
     currency = _currency(loaded, rates or {})
     kinds = options.get("outputs")
-    written.check(
-        place, sorted(group_files(kinds)), inputs=[path for study in loaded.values() for path in study.inputs]
-    )
+    inputs = [path for study in loaded.values() for path in study.inputs]
+    written.check(place, sorted(group_files(kinds)), inputs=inputs)
     away = Path.absolute if scheduler is not None else Path  # workers of elsewhere stand in other folders
     units = {name: Unit(away(names[name]), away(place / name), options) for name in loaded}
     good, more = _ran(units, loaded, asked, place / LINES, teller, executor, scheduler, workers)
@@ -118,7 +119,6 @@ def run_group(
     )
     spoken = _spoken(loaded, good)
     form = csv_form(options.get("csv_locale"))
-    inputs = [path for study in loaded.values() for path in study.inputs]
     write_group(place, found, inputs=inputs, kinds=kinds, form=form, spoken=spoken)
     return Done({**found, "exit_code": code}, place, found, spoken)
 
@@ -151,6 +151,8 @@ def _ran(
         executor, scheduler, min(workers or os.cpu_count() or 1, max(len(left), 1)), any_left=bool(left)
     ) as own:
         jobs = {keys[name]: units[name] for name in units}
+        there = [known[key] for key in keys.values() if key in known]
+        _check_horizons(own, {name: units[name] for name in left}, loaded, there)
         records = run_jobs(
             one_unit,
             jobs,
@@ -248,6 +250,32 @@ def _currency(loaded: Mapping[str, Study], rates: Mapping[str, float]) -> str:
     raise UsageError(message(said, units=units, options=options, first=first))
 
 
+def horizon_of(unit: Unit) -> Record:
+    """The periods that a unit's run is to forecast, from its data alone. Raises what `workflow.run` raises of them."""
+    study = load_study(unit.study, unit.options.get("overrides", ()))
+    horizon = read_plan(study, read_history(study, today=unit.options.get("today")))["period"].values
+    kind = study.history.period
+    return {"name": study.name, "period": kind, "horizon": [period_label(start, kind) for start in horizon]}
+
+
+def _check_horizons(
+    executor: Executor, left: Mapping[str, Unit], loaded: Mapping[str, Study], there: Sequence[Record]
+) -> None:
+    """Raises DataError where the horizons of those that are left and of the finished ones have no period in common.
+
+    A history is read for it, which is little beside a run. Not from a server, which may have much to do for it: such a
+    unit tells its horizon when it has run. One that cannot be read fails when it runs.
+    """
+    asked = {
+        name: unit
+        for name, unit in left.items()
+        if not any(on_server(loaded[name], role) for role in ("counts", "leads"))
+    }
+    if len(asked) + len(there) > 1:
+        found = run_jobs(horizon_of, asked, executor=executor).values()
+        common_periods([*there, *(record for record in found if "error" not in record)], ran=False)
+
+
 # ----------------------------------------------------------------------------------------------------- what is finished
 
 
@@ -286,11 +314,7 @@ def _holds(folder: Path, record: Record, inputs: Mapping[str, str], asked: Mappi
         same &= facts["versions"] == package_versions()
         same &= all(facts["asked"].get(key) == value for key, value in asked.items())
         same &= (facts["backtest"] is not None) == (folder / BACKTEST).is_file()
-        beside = [each for each in (facts["posterior"], facts["backtest"]) if each is not None]
-        return bool(same) and all(
-            [written.digest(written.absolute(each["path"], folder)) == each["sha256"] for each in beside]
-            + [written.digest(folder / name) == each["sha256"] for name, each in manifest["files"].items()]
-        )
+        return bool(same) and next(changed(folder, manifest), None) is None
     except (OSError, UsageError, KeyError):
         return False
 

@@ -27,7 +27,7 @@ from forecast.backtest import read_summary
 from forecast.errors import DataError, GateError, UsageError
 from forecast.fit import load_posterior, package_versions
 from forecast.history import read_history
-from forecast.making import BACKTEST
+from forecast.making import BACKTEST, changed
 from forecast.outputs import BESIDE
 from forecast.planning import forecast
 from forecast.progress import Progress, Silent
@@ -243,23 +243,7 @@ def _folder(folder: Path) -> Iterator[str]:
     except UsageError:
         yield f"{path}: damaged, or changed"
         return
-    for name, entry in manifest["files"].items():
-        yield from _differs(folder / name, entry["sha256"])
-    facts = manifest["commands"].get("run")
-    if facts is None:
-        raise UsageError(f"{folder}: its manifest names no run; give a folder that `forecast run` wrote")
-    for file in filter(None, [facts["study"], *facts["data"], facts["posterior"], facts["backtest"]]):
-        yield from _differs(written.absolute(file["path"], folder), file["sha256"])
-
-
-def _differs(path: Path, sha: str) -> Iterator[str]:
-    try:
-        if written.digest(path) != sha:
-            yield f"{path}: changed"
-    except FileNotFoundError:
-        yield f"{path}: missing"
-    except OSError as error:
-        yield f"{path}: cannot be read ({error.strerror or error})"
+    yield from changed(folder, manifest)
 
 
 def _facts(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -18,6 +18,7 @@ from forecast.equations import (
     concentration,
     delay_pmf,
     due,
+    jensen_shannon,
     log_beta_binomial,
     log_choices,
     log_marginal,
@@ -259,3 +260,27 @@ def test_quantiles_are_those_of_numpy():
         np.testing.assert_array_equal(equations.quantiles(draws, levels), np.quantile(draws, levels, axis=0))
     unknown = np.array([[1.0, np.nan], [2.0, 3.0]])
     np.testing.assert_array_equal(equations.quantiles(unknown, (0.5,)), [[1.5, np.nan]])
+
+
+@pytest.mark.parametrize("pull", [lambda x: -0.5 * x**2, lambda x: 2.0 * np.abs(x), lambda x: x])
+def test_the_distance_of_weighted_draws_is_that_of_arviz(pull):
+    """Power-scaling sensitivity by finite differences of the distance, as arviz_stats makes it of one pair."""
+    from arviz_stats.base.array import array_stats
+
+    alphas, rng = (0.99, 1.01), np.random.default_rng(2)
+    values = rng.normal(size=400)
+    weights = np.exp(np.stack([(alpha - 1.0) * pull(values) for alpha in alphas]))
+    weights /= weights.sum(axis=1, keepdims=True)
+    found = (jensen_shannon(values, weights) / np.abs(np.log2(alphas))).mean()
+    low, high = weights[:, None]
+    theirs = array_stats.power_scale_sense(values[None], low, high, *alphas, chain_axis=0, draw_axis=1)
+    assert found == pytest.approx(float(theirs), abs=1e-7)
+
+
+def test_the_distance_of_two_values_by_hand():
+    """One gap of length one, F = 1/2 and G = 1/4: D = F log2(F / M) + G log2(G / M) over F + G, M = 3/8; or of -x."""
+    f, g = np.array([0.5, 0.5]), np.array([0.25, 0.75])
+    m = (f + g) / 2
+    ends = (f * np.log2(f / m) + g * np.log2(g / m)) / (f + g)
+    found = jensen_shannon(np.array([3.0, 2.0]), np.array([[0.75, 0.25], [1.0, 1.0]]))
+    assert found == pytest.approx([math.sqrt(ends.max()), 0.0], abs=1e-9)

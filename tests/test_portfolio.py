@@ -208,6 +208,22 @@ def test_periods_of_two_kinds_are_refused(tmp_path: Path) -> None:
     assert "periods of different kinds" in found.stderr
 
 
+def test_horizons_that_never_meet_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    """By what the histories end with, also where no study says it; a unit that cannot be read is no part of it."""
+    late = STUDY.replace('through = "2026-06"\n', "").replace("periods = 3", "periods = 1")
+    early = STUDY.replace('"2026-06"', '"2026-04"').replace("periods = 3", "periods = 1")
+    studies = [
+        write(tmp_path, name, text=text) for name, text in (("fi", late), ("se", early), ("bad", STUDY))
+    ]
+    (tmp_path / "bad.csv").unlink()
+    found = run(*studies, out=tmp_path / "out")
+    assert found.exit_code == 3
+    said = " ".join(found.stderr.split())
+    assert "no period in common (se 2026-05 (1 month), fi 2026-07 (1 month))" in said
+    assert "nothing has run" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_patterns_are_expanded_where_the_shell_has_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

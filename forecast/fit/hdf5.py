@@ -94,9 +94,7 @@ def _groups(group: Any, path: str = "/") -> Iterator[tuple[str, xr.Dataset]]:
             yield from _groups(found, f"{path}{name}/")
         elif not bytes(found.attrs.get("NAME", b"")).startswith(NO_VARIABLE):
             scales = found.attrs.get("DIMENSION_LIST", ())
-            dims = [
-                h5py.h5r.get_name(refs[0], group.file.id).decode().rpartition("/")[2] for refs in scales
-            ]
+            dims = [h5py.h5r.get_name(refs[0], group.file.id).decode().rpartition("/")[2] for refs in scales]
             text = h5py.check_string_dtype(found.dtype) is not None
             values = np.asarray(found.asstr()[()], dtype=str) if text else found[()]
             own = dims or [name] * found.ndim

@@ -4,7 +4,7 @@ The prior (or the likelihood) is raised to a power near one and the draws are re
 distribution moves, as a cumulative Jensen-Shannon distance per doubling, is its sensitivity. Above 0.05 for the prior
 and below it for the likelihood, a number is mostly its prior; above it for both, prior and data pull apart or share the
 work. Only priors that a person sets are scaled (company rates, scales, delays, elasticities, deal values), not the
-walks and levels that they govern. Source: Kallioinen, Paananen, Buerkner & Vehtari 2024; arviz_stats computes it.
+walks and levels that they govern. Source: Kallioinen, Paananen, Buerkner & Vehtari 2024; arviz_stats makes the weights.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.equations import jensen_shannon
 from forecast.fit.hazards import Fitted
 from forecast.fit.kinds import latent_of
 from forecast.fit.parts import Part
@@ -76,7 +78,7 @@ def part_sensitivities(
     """
     few = kept_of(sampled)
     by_channel = _log_likelihood(few, part)
-    together, single = _weights(by_channel.sum(axis=1)), [_weights(column) for column in by_channel.T]
+    together, single = _weights(by_channel.sum(axis=1)), cache(lambda c: _weights(by_channel[:, c]))
     found = []
     for quantity, (values, parameters) in quantities.items():
         flat, priors = (
@@ -84,16 +86,17 @@ def part_sensitivities(
             [_log_prior(few, part.data, name) for name in parameters],
         )
         wide = flat.ndim > 1
+        summed = _summed(priors, by_channel=wide)
+        own = cache(lambda c, of=summed: _weights(of[:, min(c, of.shape[1] - 1)]))
         for c, name in enumerate(channels if wide else [""]):
             g = flat[:, c] if wide else flat
             if np.ptp(g) == 0.0:
                 continue
-            own = sum(p[:, c] if wide and p.ndim > 1 else p.reshape(len(p), -1).sum(axis=1) for p in priors)
-            likelihood = single[c] if wide and part.kind not in ("value", "mix") else together
+            likelihood = single(c) if wide and part.kind not in ("value", "mix") else together
             found.append(
                 {"quantity": quantity, "part": part.label, "channel": name}
                 | {
-                    "prior": _sensitivity(g, _weights(np.asarray(own))),
+                    "prior": _sensitivity(g, own(c)),
                     "likelihood": _sensitivity(g, likelihood),
                 }
             )
@@ -142,6 +145,12 @@ def company_rate(path: Array, prior: Array) -> tuple[Array, float, float]:
     channels = max(int(there.sum()), 1)
     sd = math.sqrt(float(prior[1]) ** 2 + RATE_SPREAD / channels)
     return path[:, :, there].mean(axis=(1, 2)) if there.any() else path[:, 0, 0], float(prior[0]), sd
+
+
+def _summed(priors: Sequence[Array], *, by_channel: bool) -> Array:
+    """Sum of log priors, (draw, channel); (draw, 1) where none is by channel, or that is not asked for."""
+    apart = [p if by_channel and p.ndim > 1 else p.reshape(len(p), -1).sum(axis=1)[:, None] for p in priors]
+    return np.sum(np.broadcast_arrays(*apart), axis=0)
 
 
 def _log_likelihood(few: Draws, part: Part) -> Array:
@@ -208,17 +217,8 @@ def _sensitivity(values: Array, weights: tuple[Array, Array]) -> float:
     A distance is never negative: with a thousand draws chance alone makes about 0.03 of it, in quadrature.
     """
     rng = np.random.default_rng(0)
-    chance = [
-        _distance(values, tuple(np.stack(weights)[:, rng.permutation(len(values))])) for _ in range(SHUFFLES)
-    ]
-    return math.sqrt(max(_distance(values, weights) ** 2 - float(np.mean(np.square(chance))), 0.0))
-
-
-def _distance(values: Array, weights: tuple[Array, ...]) -> float:
-    from arviz_stats.base.array import array_stats
-
-    low, high = (w[None] for w in weights)
-    found = array_stats.power_scale_sense(  # type: ignore[no-untyped-call]
-        values[None], low, high, *ALPHAS, chain_axis=0, draw_axis=1
-    )
-    return float(found)
+    both = np.stack(weights)
+    shuffled = [both[:, rng.permutation(len(values))] for _ in range(SHUFFLES)]
+    apart = jensen_shannon(values, np.concatenate([both, *shuffled])).reshape(1 + SHUFFLES, len(ALPHAS))
+    own, *chance = (apart / np.abs(np.log2(ALPHAS))).mean(axis=1)
+    return math.sqrt(max(own**2 - float(np.mean(np.square(chance))), 0.0))

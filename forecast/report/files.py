@@ -214,7 +214,12 @@ def write_draws(outlook: xr.Dataset, path: Path) -> None:
         counted = np.issubdtype(array.dtype, np.integer) and np.abs(array.values).max(initial=0) < 2**31
         small[name] = array.astype(np.int32 if counted else np.float32)
         if counted or name == "spend":
-            encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _pieces(array.shape)}
+            encoding[name] = {
+                "zlib": True,
+                "complevel": 1,
+                "shuffle": True,
+                "chunksizes": _pieces(array.shape),
+            }
     saved = xr.Dataset(small, coords=outlook.coords, attrs={**outlook.attrs, "schema": OUTLOOK})
     path.write_bytes(netcdf(saved, encoding=encoding))
 
