@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 # Matrices here are small: threads of the linear algebra cost more than they bring, and each worker would start its own.
 # Workers and commands take this over; a process that has loaded numpy before (by a plugin) keeps its threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Without compiled modules kept, each worker would rewrite every test anew, and each command compile the whole package.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Logs of errors that tests make on purpose are not for the home of whoever runs them.
 os.environ["XDG_STATE_HOME"] = str(Path(tempfile.gettempdir()) / "growth-forecast-tests")
 

@@ -132,9 +132,10 @@ def in_file(path: Path) -> Iterator[Found]:
     """The templates of one file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     name = path.relative_to(PACKAGE).as_posix()
+    nodes = list(ast.walk(tree))
     hidden = _hidden(tree)
     given: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and _called(node) in MAKERS and id(node) not in hidden and node.args:
             if _called(node) == "plural":
                 one, many = (argument.value for argument in node.args[:2])  # type: ignore[attr-defined]
@@ -151,9 +152,10 @@ def in_file(path: Path) -> Iterator[Found]:
                     given.add(id(constant))
                     if re.search(r"[^\W\d_]", constant.value) and constant.value not in NO_TEXT:
                         yield Found(constant.value, name)
-    for node in ast.walk(tree):
+    hidden |= given
+    for node in nodes:
         text = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(text, str) and id(node) not in hidden | given and _reads_as_text(text):
+        if isinstance(text, str) and id(node) not in hidden and _reads_as_text(text):
             yield Found(text, name)
 
 
@@ -185,7 +187,7 @@ def _hidden(tree: ast.AST) -> set[int]:
     hidden: set[int] = set()
 
     def hide(node: ast.AST | None) -> None:
-        if node is not None:
+        if node is not None and id(node) not in hidden:
             hidden.update(id(each) for each in ast.walk(node))
 
     for node in ast.walk(tree):

@@ -8,6 +8,7 @@ import string
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 import catalogue
@@ -57,8 +58,13 @@ MADE_UP = (
     "Read the bands of", "conversion into", "stages do not rise along the funnel", "few wins", "one deal dominates",
     "largest deal", "events won", "of 36 periods", "forecast run models/demo.toml", "numpy", "51ab", "1.004",
 )  # fmt: skip
-TEMPLATES = catalogue.templates()
 LETTERS = re.compile(r"[^\W\d_]{2,}")
+
+
+@cache
+def templates() -> list[catalogue.Found]:
+    """Every template of the code, read once: not where these tests are only collected."""
+    return catalogue.templates()
 
 
 def catalogue_of(language: str) -> Catalog:
@@ -95,7 +101,7 @@ def test_the_compiled_catalogue_is_that_of_the_text(language: str):
 @pytest.mark.parametrize("language", OTHERS)
 def test_the_catalogue_has_every_text_of_the_code_and_no_other(language: str):
     """A text that is added, changed or taken out asks for `make catalogue`, and for a translation."""
-    ours = {(each.one, each.context) for each in TEMPLATES}
+    ours = {(each.one, each.context) for each in templates()}
     theirs = {(several(m.id)[0], m.context or "") for m in catalogue_of(language) if m.id}
     assert ours == theirs
 
@@ -121,7 +127,7 @@ def test_every_text_is_translated_with_its_fields(language: str):
 
 def test_a_text_is_found_by_reading_the_code():
     """Templates in a variable, in a choice, of plurals, heads of columns, sheets and words of their own."""
-    found = {each.one: each for each in TEMPLATES}
+    found = {each.one: each for each in templates()}
     assert found["{n:whole}~month"].many == "{n:whole}~months"
     kinds = "Forecast", "nearly as good, from", "PASS", "no spend is recorded", "share of leads, %", "Channel"
     assert set(kinds) <= set(found)
@@ -150,7 +156,7 @@ class Marked(English):
 
     known = frozenset(
         form
-        for each in TEMPLATES
+        for each in templates()
         for form in (each.one, each.many)
         if form and not each.context and form != " to "
     )

@@ -103,10 +103,17 @@ def test_every_figure_is_labelled_and_leaves_the_settings_alone(made, name):
     assert ax.get_xlabel() or ax.get_ylabel()
 
 
-@pytest.mark.parametrize("name", sorted(OF_TABLES))
-@pytest.mark.parametrize(
-    "size", [None, (3.2, 2.4)], ids=["own", "small"]
-)  # fmt: skip
+AT_SIZES = [
+    *(pytest.param(name, (3.2, 2.4), id=f"small-{name}") for name in sorted(OF_TABLES)),
+    *(pytest.param(name, None, id=f"own-{name}") for name in ("fan", "tornado")),
+    *(
+        pytest.param(name, None, id=f"own-{name}", marks=pytest.mark.slow)
+        for name in sorted(OF_TABLES.keys() - {"fan", "tornado"})
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "size"), AT_SIZES)
 def test_title_and_legend_stand_apart(made, name, size):
     """The title lies above the legend, and the legend above the axes, at every size."""
     if size is None:
@@ -131,8 +138,15 @@ def test_a_title_of_the_callers_own_stands_clear_too(made, ax):
     assert ax.title.get_window_extent().y0 >= ax.get_legend().get_window_extent().y1 - 0.5
 
 
-@pytest.mark.parametrize("channels", [1, 50])
-@pytest.mark.parametrize("size", [(6.7, 2.8), (6.4, 4.8)], ids=["report", "notebook"])
+@pytest.mark.parametrize(
+    ("size", "channels"),
+    [
+        pytest.param((6.7, 2.8), 1, id="report-1"),
+        pytest.param((6.7, 2.8), 50, id="report-50"),  # the lower of the two: the tighter
+        pytest.param((6.4, 4.8), 1, id="notebook-1"),
+        pytest.param((6.4, 4.8), 50, id="notebook-50", marks=pytest.mark.slow),
+    ],
+)
 def test_rows_do_not_run_into_each_other(channels, size):
     """Names of one channel and of fifty, at the size of the report and of a notebook."""
     made = rich_tables(channels=[f"channel {k:02d} {'x' * 49}" for k in range(channels)])
