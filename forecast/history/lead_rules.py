@@ -7,21 +7,19 @@ The pass tells whether any row breaks a rule. Only then are the rows looked for,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.bounds import MOST
 from forecast.errors import DataError
 from forecast.history.counts import LEAVE_OUT, SUGGESTED
+from forecast.history.lead_days import FINITE, HUGE, DayGroups, Terms, later
 from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
 from forecast.history.rows import LONE_YEARS, lone_days
 from forecast.read import (
-    BLANK,
     DAY_REMEDY,
     ERROR_CELL,
     ERROR_NAME,
@@ -37,40 +35,10 @@ from forecast.read import (
 )
 from forecast.words import PASS, REVIEW, Check, Text, message
 
-FINITE = "CAST('Infinity' AS DOUBLE PRECISION)"  # which nothing is below that is no number
 NO_AMOUNT = f""" "v_amount" IS NULL OR NOT abs("v_amount") < {FINITE} OR strpos("t_amount", '_') > 0"""
-HUGE = f'NOT abs("v_amount") < {MOST}'  # so are infinity and what is no number
-
-# of deals whose single amounts stay on a server; decimals add up to the same in any order
-_PAID = 'CAST("v_amount" AS numeric)'
-MONEY_SUMS = tuple(
-    f'{sql} FILTER (WHERE "v_won" IS NOT NULL) AS {name}'
-    for name, sql in {
-        "money": f"sum(greatest({_PAID}, 0))",
-        "back": f"sum(greatest(-{_PAID}, 0))",
-        "priced": 'count("v_amount")',
-        "won_n": "count(*)",
-    }.items()
-)
 ORDER = "Order of the stages"
 NAMED = 10  # leads whose ids are told of a reason
 NO_NAMES = (*ERRORS, UNCALCULATED.upper())
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What is asked of the rows of leads.
-
-    today: no date may be later. window: first days of the first and last period asked for; dates far from all others
-    are asked about inside it alone. net_revenue: amounts below 0 are meant. converts: amounts are converted, so that
-    each needs its currency. any_order: of a stage after the first and those after it, the earliest date counts.
-    """
-
-    today: date | None = None
-    window: tuple[np.datetime64 | None, np.datetime64 | None] = (None, None)
-    net_revenue: bool = False
-    converts: bool = False
-    any_order: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +78,7 @@ def rules_of(relation: LeadRows, stages: Sequence[str], terms: Terms) -> list[Ru
     if terms.today is not None:
         text = f"is later than today, {terms.today}; correct it, or end the history (history.through): "
         text += "then what lies after it is not read"
-        rules += [Rule(_later(name, terms), cells[name], f'"t_{name}"', text) for name in dates]
+        rules += [Rule(later(name, terms), cells[name], f'"t_{name}"', text) for name in dates]
     for before, name in pairwise(stages):
         rules += _order_rules(relation, stages, before, name)
     if "lost" in cells:
@@ -148,10 +116,6 @@ def _unreadable(name: str, cell: Cell, broken: str, otherwise: str) -> list[Rule
         (f"NOT ({errors}) AND NOT ({formula})", otherwise),
     )
     return [Rule(f"{text} IS NOT NULL AND {broken} AND {kind}", cell, text, rule) for kind, rule in kinds]
-
-
-def _later(name: str, terms: Terms) -> str:
-    return f"\"v_{name}\" > DATE '{terms.today}'"
 
 
 def _order_rules(relation: LeadRows, stages: Sequence[str], before: str, name: str) -> list[Rule]:
@@ -209,125 +173,17 @@ class Checked:
     stages: tuple[str, ...]
     rules: Sequence[Rule]
     terms: Terms = Terms()
+    by_day: DayGroups = field(init=False)
 
     @property
     def dates(self) -> list[str]:
         """The stages, and `lost` where the file has it."""
         return [*self.stages, *(["lost"] if "lost" in self.relation.cells else [])]
 
-    def suspicion(self) -> str:
-        """True for every row that breaks a rule, and for few others: what the fast pass asks of each row."""
-        cells = self.relation.cells
-        parts = [f'"v_{self.stages[0]}" IS NULL']
-        parts += [f'("g_{name}" AND "v_{name}" IS NULL)' for name in self.dates[1:]]
-        parts += [] if self.terms.today is None else [_later(name, self.terms) for name in self.dates]
-        for before, name in pairwise(self.stages):
-            parts += [f'"v_{name}" < "v_{before}"', f'("v_{name}" IS NOT NULL AND "v_{before}" IS NULL)']
-        if "scheduled" in cells:
-            parts.append('("g_scheduled" AND "v_scheduled" IS NULL)')
-        if "lost" in cells:
-            parts += ['("v_won" IS NOT NULL AND "v_lost" IS NOT NULL)']
-            parts += [f'"v_lost" < "v_{name}"' for name in self.stages]
-        if "amount" in cells:
-            negative = "" if self.terms.net_revenue else ' OR "v_amount" < 0'
-            nameless = ' OR "t_currency" IS NULL' if self.terms.converts else ""
-            parts.append(
-                f'("g_amount" AND ("v_amount" IS NULL OR {HUGE} OR strpos("t_amount", \'_\') > 0{negative}{nameless}))'
-            )
-        return " OR ".join(parts)
-
     def grouped(self, kind: str) -> pd.DataFrame:
-        """The groups of leads: channel, periods of the dates, n, amounts, last day of each date, whether any is bad."""
-        cells = self.relation.cells
-        unknown = "CAST('NaN' AS DOUBLE PRECISION)"  # a NULL in a list would reach numpy as 0
-        amount = f'coalesce("v_amount", {unknown})' if "amount" in cells else unknown
-        keys = [f"coalesce(\"v_channel\", '{BLANK}') AS channel"]
-        dates = [*self.dates, *(["scheduled"] if "scheduled" in cells else [])]
-        keys += [f'CAST(date_trunc(\'{kind}\', "v_{name}") AS DATE) AS "{name}"' for name in dates]
-        measures = [
-            "count(*) AS n",
-            *(
-                (MONEY_SUMS if "amount" in cells else ())
-                if self.relation.server
-                else [f'array_agg({amount}) FILTER (WHERE "v_won" IS NOT NULL) AS amounts']
-            ),
-            *(f'max("v_{name}") AS "last_{name}"' for name in self.dates),
-            f"coalesce(bool_or({self.suspicion()}), false) AS bad",
-            *self._marks(),
-        ]
-        places = ", ".join(str(place) for place in range(1, len(keys) + 1))
-        sql = f"SELECT {', '.join([*keys, *measures])} FROM {self.relation.rows} GROUP BY {places}"
-        return self.relation.table(sql)
-
-    def courses(
-        self, kind: str, names: Sequence[str], *, most: int | None = None
-    ) -> dict[str, pd.DataFrame] | None:
-        """Courses by day before each stage but the first: see `courses.courses_of`; `names`: the channels' raw names.
-
-        None where they are more than `most` bytes, of a server.
-
-        One pass, a grouping set a step. Called after all checks: it may be the last question asked of the rows.
-        """
-        steps = list(pairwise(self.stages))
-        lost = '"v_lost"' if "lost" in self.relation.cells else "NULL"
-        inner = [
-            f"coalesce(\"v_channel\", '{BLANK}') AS name",
-            f"CAST(date_trunc('{kind}', \"v_{self.stages[0]}\") AS DATE) AS created",
-        ]
-        sets = []
-        for i, (before, stage) in enumerate(steps):
-            inner += [
-                f'CAST("v_{before}" AS DATE) AS entered_{i}',
-                f'CAST(coalesce("v_{stage}", {lost}) AS DATE) AS left_{i}',
-                f'("v_{stage}" IS NOT NULL) AS moved_{i}',
-            ]
-            sets.append(f"(channel, created, entered_{i}, left_{i}, moved_{i})")
-        numbered = ", ".join(f"({place}, {literal(name)})" for place, name in enumerate(names))
-        channels = f"(VALUES {numbered}) AS lead_channels(channel, name)"
-        columns = [f"{part}_{i}" for i in range(len(steps)) for part in ("entered", "left", "moved")]
-        marks = [f"grouping(entered_{i}) AS without_{i}" for i in range(len(steps))]
-        sql = (
-            f"SELECT channel, created, {', '.join([*columns, *marks])}, count(*) AS n "
-            f"FROM (SELECT {', '.join(inner)} FROM {self.relation.rows}) AS courses JOIN {channels} USING (name) "
-            f"GROUP BY GROUPING SETS ({', '.join(sets)})"
-        )
-        table, found = self.relation.table(sql, most=most), dict[str, pd.DataFrame]()
-        if not len(table.columns):
-            return None
-        for i, (_, stage) in enumerate(steps):
-            own = table[(table[f"without_{i}"] == 0) & table[f"entered_{i}"].notna()]
-            own = own[["channel", "created", f"entered_{i}", f"left_{i}", f"moved_{i}", "n"]]
-            found[stage] = own.set_axis(["channel", "created", "entered", "left", "moved", "n"], axis=1)
-        return found
-
-    def amounts(self, kind: str, *, most: int | None) -> pd.DataFrame | None:
-        """The single amounts of deals on a server, by channel and periods of creation and winning; n of each.
-
-        None where they are more than `most` bytes.
-        """
-        first = self.stages[0]
-        amount = '"v_amount"' if "amount" in self.relation.cells else "CAST(NULL AS DOUBLE PRECISION)"
-        keys = [
-            f"coalesce(\"v_channel\", '{BLANK}') AS channel",
-            f'CAST(date_trunc(\'{kind}\', "v_{first}") AS DATE) AS "{first}"',
-            f"CAST(date_trunc('{kind}', \"v_won\") AS DATE) AS won",
-            f"{amount} AS amount",
-        ]
-        deals = f'{self.relation.rows} WHERE "v_won" IS NOT NULL'
-        sql = f"SELECT {', '.join(keys)}, count(*) AS n FROM {deals} GROUP BY 1, 2, 3, 4"
-        found = self.relation.table(sql, most=most)
-        return found if len(found.columns) else None
-
-    def _marks(self) -> list[str]:
-        """SQL of whether amounts are unsure (1.200 may be either number), and whether one proves the decimal point."""
-        if "amount" not in self.relation.cells:
-            return ["false AS unsure", "false AS proven"]
-        either = """("t_amount" ~ '^[-+]?[0-9]{1,3}[.][0-9]{3}$')"""
-        marks = {"unsure": either, "proven": f"NOT {either}"}
-        pointed = (
-            """CASE WHEN strpos("t_amount", '.') > 0 THEN"""  # of the few alone: an AND would look at all
-        )
-        return [f"coalesce(bool_or({pointed} {sql} END), false) AS {name}" for name, sql in marks.items()]
+        """The groups of leads as they are now, after the one pass over the rows (see `DayGroups.grouped`)."""
+        self.by_day = DayGroups.of(self.relation, self.stages, self.dates, self.terms)
+        return self.by_day.grouped(kind)
 
     def problems(self, found: pd.DataFrame) -> list[Text]:
         """A message for every rule that is broken, given the groups of the fast pass."""

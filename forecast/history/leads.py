@@ -205,7 +205,7 @@ def _told(asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str
     if checked.relation.server:
         found, courses, notes = _in_detail(checked, kind, found, raw, asked.detail)
     else:
-        courses, notes = checked.courses(kind, raw) or {}, ()
+        courses, notes = checked.by_day.courses(kind, raw) or {}, ()
     if "lost" not in found:
         found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
     planned = ["scheduled"] if "scheduled" in found else []
@@ -237,10 +237,10 @@ def _in_detail(
     courses: Mapping[str, pd.DataFrame] | None = None
     left = None if detail == "days" else max(TRAVELS - server.received, 0)
     unasked = detail == "periods" or (detail is None and int(found["n"].sum()) > FEW)
-    amounts = None if unasked else checked.amounts(kind, most=left)
+    amounts = None if unasked else checked.by_day.amounts(kind, most=left)
     if amounts is not None:
         left = None if detail == "days" else max(TRAVELS - server.received, 0)
-        courses = checked.courses(kind, raw, most=left)
+        courses = checked.by_day.courses(kind, raw, most=left)
     if amounts is None or courses is None:
         said = "days and single amounts stayed in the database; {n:whole} bytes of answers left it"
         if detail is None:
