@@ -144,19 +144,19 @@ def test_the_marginal_return_is_the_slope_of_the_response(z):
 
 def test_a_lift_is_held_to_the_mean_of_both_shapes():
     """Of the two that forecasts give half of the draws each."""
-    z, beta = np.array([0.2, 1.0, 5.0]), np.array(0.4)
-    both = [response(z, beta, np.array(0.0), np.array(saturates), 2.0) for saturates in (False, True)]
+    z, beta = np.array([[0.2, 1.0, 5.0]]), np.array([[0.4]])
+    both = [response(z, beta, np.array(0.0), np.array([[saturates]]), 2.0) for saturates in (False, True)]
     np.testing.assert_allclose(mean_shape(z, beta, 2.0), np.mean(both, axis=0), rtol=1e-7)
 
 
 @pytest.mark.parametrize("now", [0.2, 1.0, 6.0])
 def test_both_shapes_agree_in_level_and_slope_at_todays_spend(now):
     """Whatever today's spend is; away from it the saturating one lies below the power law, and has an end."""
-    beta, base, step = np.array([0.3, 0.7]), np.array([0.1, 0.4]), 1e-5 * now
-    yes, no = np.array(True), np.array(False)
+    beta, base, step = np.array([[0.3, 0.7]]), np.array([0.1, 0.4]), 1e-5 * now
+    yes, no = np.array([[True]]), np.array([[False]])
 
     def at(z):
-        return [response(np.array(z), beta, base, saturates, now) for saturates in (yes, no)]
+        return [response(np.full((1, 2), z), beta, base, saturates, now) for saturates in (yes, no)]
 
     levels, slopes = (
         at(now),
