@@ -13,9 +13,10 @@ import json
 import math
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,65 @@ def netcdf(data: xr.Dataset | xr.DataTree, **options: Any) -> bytes:
     whole = data.copy(deep=False)
     whole.attrs = {**data.attrs, SEAL: content_hash(whole)}
     return bytes(whole.to_netcdf(engine="h5netcdf", **options))
+
+
+def draws_netcdf(data: xr.Dataset, packed: Mapping[str, tuple[int, ...]] = MappingProxyType({})) -> bytes:
+    """The same of one dataset, laid out as h5netcdf does it, in a third of its time.
+
+    packed: variables that are compressed, with the shape of the pieces that each is cut into.
+    """
+    import h5py
+
+    attrs = {**data.attrs, SEAL: content_hash(data)}
+    variables, attrs = xr.conventions.cf_encoder(data.variables, attrs)
+    with h5py.File("draws", "w", driver="core", backing_store=False, track_order=True) as file:
+        _tell(file, attrs)
+        numbers = {dim: np.int32(number) for number, dim in enumerate(data.sizes)}
+        for dim, size in data.sizes.items():
+            if dim in variables:
+                scale = _laid_out(file, str(dim), variables[dim])
+                scale.make_scale(str(dim))
+                scale.attrs["_Netcdf4Coordinates"] = np.array([numbers[dim]])
+            else:
+                scale = file.create_dataset(str(dim), (size,), ">f4", track_order=True)
+                scale.make_scale(f"{NO_VARIABLE.decode()}.{str(size).rjust(10)}")
+            scale.attrs["_Netcdf4Dimid"] = numbers[dim]
+        for name, variable in variables.items():
+            if name in data.sizes:
+                continue
+            made = _laid_out(file, str(name), variable, packed.get(str(name)))
+            for at, dim in enumerate(variable.dims):
+                made.dims[at].attach_scale(file[str(dim)])
+            if variable.dims:
+                made.attrs["_Netcdf4Coordinates"] = np.array([numbers[dim] for dim in variable.dims])
+                made.attrs["_Netcdf4Dimid"] = numbers[variable.dims[0]]
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _laid_out(file: Any, name: str, variable: xr.Variable, pieces: tuple[int, ...] | None = None) -> Any:
+    """A variable with its attributes, in a file of HDF5."""
+    import h5py
+
+    values = np.asarray(variable.values)
+    text = values.dtype.kind in "UOT"
+    how = {} if pieces is None else {"chunks": pieces, "compression": 1, "shuffle": True}
+    missing = variable.attrs.get("_FillValue")
+    made = file.create_dataset(
+        name,
+        data=values.astype(object) if text else values,
+        dtype=h5py.string_dtype() if text else values.dtype,
+        fillvalue=None if missing is None else values.dtype.type(missing),
+        track_order=True,
+        **how,
+    )
+    _tell(made, {key: values.dtype.type(value) if key == "_FillValue" else value for key, value in variable.attrs.items()})
+    return made
+
+
+def _tell(place: Any, attrs: Mapping[Any, Any]) -> None:
+    for key, value in attrs.items():
+        place.attrs[str(key)] = value if isinstance(value, str) else np.atleast_1d(value)
 
 
 def read_netcdf(path: Path, schema: int) -> xr.DataTree:
