@@ -14,11 +14,9 @@ from typing import Any
 from forecast.backtest import (
     BLOCKS,
     account_of,
-    belongs,
     check_scored,
     earlier,
     read_run,
-    read_summary,
     score_outlook,
 )
 from forecast.backtest import DRAWS as FEWER

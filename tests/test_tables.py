@@ -98,5 +98,7 @@ def test_records_are_those_of_pandas():
     expected = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
     found = records(frame)
     assert repr(found) == repr(expected)
-    assert [[type(v) for v in row.values()] for row in found] == [[type(v) for v in row.values()] for row in expected]
+    assert [[type(v) for v in row.values()] for row in found] == [
+        [type(v) for v in row.values()] for row in expected
+    ]
     assert records(frame.head(0)) == []

@@ -100,7 +100,9 @@ def fit_posterior(
 
 def checked(study: Study, history: History, posterior: Posterior, seed: int) -> Posterior:
     """The posterior with its posterior predictive checks on record."""
-    from forecast.fit.predictive import predictive_checks  # with all that fits: a saved fit has them on record
+    from forecast.fit.predictive import (
+        predictive_checks,  # with all that fits: a saved fit has them on record
+    )
 
     found = predictive_checks(study, history, posterior, rng=np.random.default_rng([seed, 2]))
     return replace(posterior, provenance=posterior.provenance | {"predictive": found})

@@ -393,4 +393,6 @@ def test_draws_are_laid_out_as_by_h5netcdf(tmp_path):
         assert ours["won"].encoding["zlib"]
         assert not ours["revenue"].encoding["zlib"]
         assert all(ours[name].encoding["dtype"] == theirs[name].encoding["dtype"] for name in ours.variables)
-    xr.testing.assert_identical(hdf5.read_netcdf(one, 7).to_dataset(), hdf5.read_netcdf(other, 7).to_dataset())
+    xr.testing.assert_identical(
+        hdf5.read_netcdf(one, 7).to_dataset(), hdf5.read_netcdf(other, 7).to_dataset()
+    )
