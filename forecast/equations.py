@@ -365,11 +365,13 @@ def response(
 ) -> Array:
     """Traffic over its reference level at acting spend z: b + (1 - b) g(z), broadcast; both shapes agree at z = `now`.
 
-    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`, (draw, 1, ...), z and elasticity then
-    (draw, ...).
+    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`; where only some do, (draw, 1, ...), z
+    and elasticity are (draw, ...).
     """
-    if saturates is None:
+    if saturates is None or not saturates.any():
         shape = power_law(z, elasticity)
+    elif saturates.all():
+        shape = michaelis_menten(z, elasticity, now)
     else:  # each draw by its own shape alone: neither is cheap
         shape = np.empty_like(z)
         full, other = np.flatnonzero(saturates), np.flatnonzero(~saturates)

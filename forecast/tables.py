@@ -194,7 +194,7 @@ def summed(frame: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> pd.Series
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as dicts with text keys; numbers are Python's own. As `to_dict`, but column by column, which is quicker."""
+    """The rows as dicts with text keys; numbers are Python's own. Column by column, quicker than `to_dict`."""
     from numpy import dtype, generic
     from pandas import NA
 
