@@ -365,11 +365,13 @@ def response(
 ) -> Array:
     """Traffic over its reference level at acting spend z: b + (1 - b) g(z), broadcast; both shapes agree at z = `now`.
 
-    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`, (draw, 1, ...), z and elasticity then
-    (draw, ...).
+    g is the power law, 1 at z = 1, or Michaelis-Menten where a draw `saturates`; where only some do, (draw, 1, ...), z
+    and elasticity are (draw, ...).
     """
-    if saturates is None:
+    if saturates is None or not saturates.any():
         shape = power_law(z, elasticity)
+    elif saturates.all():
+        shape = michaelis_menten(z, elasticity, now)
     else:  # each draw by its own shape alone: neither is cheap
         shape = np.empty_like(z)
         full, other = np.flatnonzero(saturates), np.flatnonzero(~saturates)
@@ -570,7 +572,7 @@ def jensen_shannon(values: Array, weights: Array) -> Array:
 
 
 def quantiles(draws: Array, levels: Iterable[float]) -> Array:
-    """Quantiles over the first axis, (level, ...): between the two draws beside each, bit for bit as numpy's `quantile`.
+    """Quantiles over the first axis, (level, ...): between the two draws beside each, as numpy's `quantile` to the bit.
 
     It sorts, which takes a third of the time of numpy's search for each place.
     """

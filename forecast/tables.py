@@ -194,14 +194,14 @@ def summed(frame: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> pd.Series
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as dicts with text keys; numbers are Python's own. Column by column, as pandas takes ten times as long."""
-    from numpy import generic
+    """The rows as dicts with text keys; numbers are Python's own. Column by column, quicker than `to_dict`."""
+    from numpy import dtype, generic
     from pandas import NA
 
     names = [str(name) for name in frame.columns]
     columns = [frame.iloc[:, at].tolist() for at in range(len(names))]
     for at, kind in enumerate(frame.dtypes):
-        if kind == object:
+        if kind.kind == "O" and isinstance(kind, dtype):
             columns[at] = [each.item() if isinstance(each, generic) else each for each in columns[at]]
         elif getattr(kind, "na_value", None) is NA:
             columns[at] = [None if each is NA else each for each in columns[at]]

@@ -350,7 +350,8 @@ def score(
     """Score the run in `folder` by the history of `study` as it is now; writes `SCORE_FILES` beside the run.
 
     plan: which of its two plans was followed. blocks: so many horizons are shown as forecast then, the run's own among
-    them (None: `backtest.BLOCKS`). Raises DataError where `folder` holds no run, or nothing of its horizon has come yet.
+    them (None: `backtest.BLOCKS`). Raises DataError where `folder` holds no run, or nothing of its horizon has come
+    yet.
     """
     from forecast.backtest import BLOCKS
     from forecast.report import SCORE_FILES

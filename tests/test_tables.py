@@ -84,6 +84,7 @@ def test_json_has_no_word_for_nan():
 
 
 def test_records_are_those_of_pandas():
+    """Values and their types, whatever a column holds."""
     frame = pd.DataFrame(
         {
             "channel": ["seo", "ppc", None],

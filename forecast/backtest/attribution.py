@@ -47,6 +47,8 @@ from forecast.study import Study
 Array = NDArray[np.float64]
 
 DRAWS = 1000
+Moving = tuple[dict[str, Array], dict[str, Array]]  # of `moving_of`
+
 BESIDE = {"refunds": -1.0, "recurring": 1.0}  # what stands beside deals in revenue, and with which sign
 CHANCE, NEW = "chance", "new channels"
 NAMES = {"leads": "conversion", "qualified": "qualification", "won": "close rate"}
@@ -77,22 +79,24 @@ def rate_name(stage: str) -> str:
     return NAMES.get(stage, f"rate into {stage}")
 
 
-def expected(past: History, posterior: Posterior, known: Known) -> dict[str, Array]:
+def expected(
+    past: History, posterior: Posterior, known: Known, flow: Moving | None = None
+) -> dict[str, Array]:
     """Expected wins, and revenue where deals have a value, of each channel over the horizon: `outlook.outcome`.
 
-    posterior: of then; what was in the funnel is the same for all states of knowledge.
+    posterior: of then; what was in the funnel is the same for all states of knowledge. flow: of `moving_of`, kept by
+    whoever asks for many states that differ elsewhere.
     """
-    made = outcome(_world(past, posterior, known))
+    made = outcome(_world(past, known, moving_of(past, posterior, known) if flow is None else flow))
     won = made.won[:, 0, :-1].sum(axis=(0, 1))
     return {"won": won} | ({} if known.value is None else {"revenue": made.horizon[0]})
 
 
-def _world(past: History, posterior: Posterior, known: Known) -> World:
-    """The state of knowledge as a world of one draw."""
-    horizon, channels = known.traffic.shape
-    periods, steps = len(past.periods), past.steps
+def moving_of(past: History, posterior: Posterior, known: Known) -> Moving:
+    """By stage when units move on, and the moves of those that are inside: of past, rates, delays and losses alone."""
+    horizon, periods = len(known.traffic), len(past.periods)
     lags, pipeline = {}, dict[str, Array]()
-    for before, stage in steps:
+    for before, stage in past.steps:
         f = np.concatenate([known.delays[stage], np.zeros(horizon + 1)])[None]
         lags[stage] = np.broadcast_to(f[:, :horizon, None], (1, horizon, horizon, 1))
         rate, losses = known.rates[stage][None, :periods], known.losses.get(stage)
@@ -105,6 +109,14 @@ def _world(past: History, posterior: Posterior, known: Known) -> World:
             pipeline[stage] = moves_by_slot(ready, waiting.waited, f, horizon)
         if (planned := scheduled_before(past, stage, horizon)) is not None:
             pipeline[stage] = pipeline.get(stage, 0.0) + planned.mean(horizon + 1)
+    return lags, pipeline
+
+
+def _world(past: History, known: Known, flow: Moving) -> World:
+    """The state of knowledge as a world of one draw."""
+    horizon, channels = known.traffic.shape
+    periods, steps = len(past.periods), past.steps
+    lags, pipeline = flow
     value = np.ones(channels) if known.value is None else known.value
     return World(
         traffic=known.traffic[None],

@@ -27,11 +27,13 @@ from forecast.backtest.attribution import (
     BESIDE,
     CHANCE,
     Known,
+    Moving,
     delays_of,
     entered,
     expected,
     losses_of,
     mean_deals,
+    moving_of,
     rates_with_horizon,
 )
 from forecast.history import History
@@ -97,6 +99,7 @@ def compared_with(case: Case, mean: Mapping[str, float]) -> list[dict[str, Any]]
 def _shares(case: Case, then: Blocks, now: Blocks, measure: str) -> dict[str, Array]:
     """Each block's share of the difference of the two expected outcomes, by channel."""
     blocks = [SEASON, TRAFFIC, RATES, *([VALUE] if case.valued else []), PIPELINE]
+    flows: dict[frozenset[str], Moving] = {}
 
     def outcome(swapped: frozenset[str]) -> Array:
         def of(block: str) -> Blocks:
@@ -115,7 +118,10 @@ def _shares(case: Case, then: Blocks, now: Blocks, measure: str) -> dict[str, Ar
             value=None if value is None else value * worth,
             losses=now.known.losses,
         )
-        return expected(past, case.posterior, mixed)[measure]
+        told = swapped & {RATES, PIPELINE}  # what moves on depends on these alone
+        if told not in flows:
+            flows[told] = moving_of(past, case.posterior, mixed)
+        return expected(past, case.posterior, mixed, flows[told])[measure]
 
     return shapley(outcome, blocks)
 

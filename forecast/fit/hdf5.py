@@ -13,9 +13,10 @@ import json
 import math
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,13 @@ HEAP, HEAD = (
 WIDTHS = b"\x08\x08"  # of HDF5: bytes of an address and of a length
 FILTERS = {1, 2, 3}  # of HDF5: deflate, shuffle, checksum
 DEPTH = 3
+COORDINATES, DIMID = (
+    "_Netcdf4Coordinates",
+    "_Netcdf4Dimid",
+)  # numbers of a variable's dimensions; of a dimension
 LAYOUT = {  # of netCDF-4: attributes that say how a variable stands in the file
     *("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS"),
-    *("_Netcdf4Dimid", "_Netcdf4Coordinates", "_nc3_strict", "_NCProperties"),
+    *(DIMID, COORDINATES, "_nc3_strict", "_NCProperties"),
 }
 NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 
@@ -55,6 +60,71 @@ def netcdf(data: xr.Dataset | xr.DataTree, **options: Any) -> bytes:
     return bytes(whole.to_netcdf(engine="h5netcdf", **options))
 
 
+def draws_netcdf(data: xr.Dataset, packed: Mapping[str, tuple[int, ...]] = MappingProxyType({})) -> bytes:
+    """The same of one dataset, laid out as h5netcdf does it, in less than half of its time.
+
+    packed: variables that are compressed, with the shape of the pieces that each is cut into.
+    """
+    import h5py
+
+    attrs = {**data.attrs, SEAL: content_hash(data)}
+    variables, attrs = xr.conventions.cf_encoder(data.variables, attrs)
+    with h5py.File("draws", "w", driver="core", backing_store=False, track_order=True) as file:
+        _tell(file, attrs)
+        numbers = {dim: np.int32(number) for number, dim in enumerate(data.sizes)}
+        for dim, size in data.sizes.items():
+            if dim in variables:
+                scale = _laid_out(file, str(dim), variables[dim])
+                scale.make_scale(str(dim))
+                scale.attrs[COORDINATES] = np.array([numbers[dim]])
+            else:
+                scale = file.create_dataset(str(dim), (size,), ">f4", track_order=True)
+                scale.make_scale(f"{NO_VARIABLE.decode()}.{str(size).rjust(10)}")
+            scale.attrs[DIMID] = numbers[dim]
+        for name, variable in variables.items():
+            if name in data.sizes:
+                continue
+            made = _laid_out(file, str(name), variable, packed.get(str(name)))
+            for at, dim in enumerate(variable.dims):
+                made.dims[at].attach_scale(file[str(dim)])
+            if variable.dims:
+                made.attrs[COORDINATES] = np.array([numbers[dim] for dim in variable.dims])
+                made.attrs[DIMID] = numbers[variable.dims[0]]
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _laid_out(file: Any, name: str, variable: xr.Variable, pieces: tuple[int, ...] | None = None) -> Any:
+    """A variable with its attributes, in a file of HDF5."""
+    import h5py
+
+    values = np.asarray(variable.values)
+    text = values.dtype.kind in "UOT"
+    how = {} if pieces is None else {"chunks": pieces, "compression": 1, "shuffle": True}
+    missing = variable.attrs.get("_FillValue")
+    made = file.create_dataset(
+        name,
+        data=values.astype(object) if text else values,
+        dtype=h5py.string_dtype() if text else values.dtype,
+        fillvalue=None if missing is None else values.dtype.type(missing),
+        track_order=True,
+        **how,
+    )
+    _tell(
+        made,
+        {
+            key: values.dtype.type(value) if key == "_FillValue" else value
+            for key, value in variable.attrs.items()
+        },
+    )
+    return made
+
+
+def _tell(place: Any, attrs: Mapping[Any, Any]) -> None:
+    for key, value in attrs.items():
+        place.attrs[str(key)] = value if isinstance(value, str) else np.atleast_1d(value)
+
+
 def read_netcdf(path: Path, schema: int) -> xr.DataTree:
     """What `netcdf` wrote, in memory and without the checksum.
 
@@ -62,7 +132,7 @@ def read_netcdf(path: Path, schema: int) -> xr.DataTree:
     """
     try:
         with _looked_at(path) as file:
-            attrs = _attributes(file)
+            attrs = _attributes(file, file.attrs)
             if SCHEMA in attrs and attrs[SCHEMA] != schema:
                 said = "it was written by another version (schema {came}, expected {schema})"
                 raise SpoiltError(message(said, came=str(attrs[SCHEMA])[:20], schema=schema))
@@ -88,23 +158,43 @@ def _groups(group: Any, path: str = "/") -> Iterator[tuple[str, xr.Dataset]]:
     """
     import h5py
 
-    variables = {}
+    variables, held = {}, {}
     for name, found in group.items():
         if isinstance(found, h5py.Group):
             yield from _groups(found, f"{path}{name}/")
-        elif not bytes(found.attrs.get("NAME", b"")).startswith(NO_VARIABLE):
-            scales = found.attrs.get("DIMENSION_LIST", ())
-            dims = [h5py.h5r.get_name(refs[0], group.file.id).decode().rpartition("/")[2] for refs in scales]
-            text = h5py.check_string_dtype(found.dtype) is not None
-            values = np.asarray(found.asstr()[()], dtype=str) if text else found[()]
-            own = dims or [name] * found.ndim
-            variables[name] = xr.Variable(own, np.asarray(values), _attributes(found))
-    yield path.rstrip("/") or "/", xr.decode_cf(xr.Dataset(variables, attrs=_attributes(group))).load()
+        else:
+            held[name] = found, tuple(found.attrs)
+    scales = {
+        int(found.attrs[DIMID]): name
+        for name, (found, told) in held.items()
+        if "CLASS" in told and DIMID in told
+    }
+    for name, (found, told) in held.items():
+        if "NAME" in told and bytes(found.attrs["NAME"]).startswith(NO_VARIABLE):
+            continue
+        text = h5py.check_string_dtype(found.dtype) is not None
+        values = np.asarray(found.asstr()[()], dtype=str) if text else found[()]
+        own = _dimensions(found, told, scales) or [name] * found.ndim
+        variables[name] = xr.Variable(own, np.asarray(values), _attributes(found, told))
+    attrs = _attributes(group, group.attrs)
+    yield path.rstrip("/") or "/", xr.decode_cf(xr.Dataset(variables, attrs=attrs)).load()
 
 
-def _attributes(found: Any) -> dict[str, Any]:
-    """Attributes that are not of the layout."""
-    own = {name: found.attrs[name] for name in found.attrs if name not in LAYOUT}
+def _dimensions(found: Any, told: Container[str], scales: Mapping[int, str]) -> list[str]:
+    """Names of a variable's dimensions: by their numbers, which are quick to read, else by references."""
+    import h5py
+
+    if COORDINATES in told:
+        numbers = np.atleast_1d(found.attrs[COORDINATES]).tolist()
+        if scales.keys() >= set(numbers):
+            return [scales[number] for number in numbers]
+    listed = found.attrs["DIMENSION_LIST"] if "DIMENSION_LIST" in told else ()
+    return [h5py.h5r.get_name(refs[0], found.file.id).decode().rpartition("/")[2] for refs in listed]
+
+
+def _attributes(found: Any, told: Iterable[str]) -> dict[str, Any]:
+    """Of the attributes `told` those that are not of the layout."""
+    own = {name: found.attrs[name] for name in told if name not in LAYOUT}
     return {name: value[0] if np.shape(value) == (1,) else value for name, value in own.items()}
 
 
@@ -223,8 +313,8 @@ def _check_attributes(found: Any) -> None:
 
     if len(found.attrs) > MOST_OBJECTS:
         raise SpoiltError(message("it holds more than {n:whole} attributes", n=MOST_OBJECTS))
-    for name in found.attrs:
-        held = h5py.h5a.open(found.id, name.encode())
+    for at in range(len(found.attrs)):
+        held = h5py.h5a.open(found.id, index=at)
         if math.prod(held.shape) > MOST_STRINGS:
             raise SpoiltError("one of its attributes is too long")
 
@@ -233,9 +323,9 @@ def _held(variable: Any) -> int:
     """Bytes of a variable. Raises SpoiltError where it is none of numbers, days or texts, or lies in another file."""
     import h5py
 
-    if variable.is_virtual or variable.external:
-        raise SpoiltError("it points into another place")
     made = variable.id.get_create_plist()
+    if made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count():
+        raise SpoiltError("it points into another place")
     if not {made.get_filter(n)[0] for n in range(made.get_nfilters())} <= FILTERS:
         raise SpoiltError("it is packed in a way that is not ours")
     kind, size = variable.dtype, float(variable.dtype.itemsize)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forecast.fit import netcdf
+from forecast.fit import draws_netcdf
 from forecast.outputs import (
     BESIDE,
     LEFT_OUT_FILE,
@@ -209,19 +209,14 @@ def write_draws(outlook: xr.Dataset, path: Path) -> None:
     Counts are int32, money is float32 (seven digits; no draw is known better). In pieces of many draws of a plan: each
     costs as much as its bytes.
     """
-    small, encoding = {}, {}
+    small, packed = {}, {}
     for name, array in outlook.data_vars.items():
         counted = np.issubdtype(array.dtype, np.integer) and np.abs(array.values).max(initial=0) < 2**31
         small[name] = array.astype(np.int32 if counted else np.float32)
         if counted or name == "spend":
-            encoding[name] = {
-                "zlib": True,
-                "complevel": 1,
-                "shuffle": True,
-                "chunksizes": _pieces(array.shape),
-            }
+            packed[str(name)] = _pieces(array.shape)
     saved = xr.Dataset(small, coords=outlook.coords, attrs={**outlook.attrs, "schema": OUTLOOK})
-    path.write_bytes(netcdf(saved, encoding=encoding))
+    path.write_bytes(draws_netcdf(saved, packed))
 
 
 def _pieces(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import xarray as xr
 from posterior_fixture import history, posterior
 
 from forecast.errors import DataError, UsageError
+from forecast.fit import hdf5
 from forecast.fit.hdf5 import netcdf
 from forecast.fit.posterior import (
     SCHEMA,
@@ -365,3 +366,33 @@ def test_a_year_of_other_seasons_is_not_of_these_data():
     cut = made.data.isel(season_of_year=slice(2))
     with pytest.raises(DataError, match="its year has 2 seasons; that of the data has 12"):
         check_posterior(replace(made, data=cut), past)
+
+
+def test_draws_are_laid_out_as_by_h5netcdf(tmp_path):
+    """One dataset written by hand and by h5netcdf: the same to xarray, and its checksum fits."""
+    rng = np.random.default_rng(1)
+    data = xr.Dataset(
+        {
+            "won": (("plan", "draw", "period", "channel"), rng.poisson(1.0, (2, 30, 3, 2)).astype(np.int32)),
+            "revenue": (("plan", "draw", "channel"), rng.random((2, 30, 2), dtype=np.float32)),
+            "whole": ((), 3.0),
+        },
+        coords={
+            "plan": ["given", "the best – ü"],
+            "period": np.array(["2026-01-01", "2026-02-01", "2026-03-01"], dtype="datetime64[ns]"),
+            "channel": ["seo", "ppc"],
+        },
+        attrs={"schema": 7, "about": "a test"},
+    )
+    one, other = tmp_path / "one.nc", tmp_path / "other.nc"
+    one.write_bytes(hdf5.draws_netcdf(data, {"won": (1, 30, 3, 2)}))
+    other.write_bytes(netcdf(data))
+    assert one.read_bytes() == hdf5.draws_netcdf(data, {"won": (1, 30, 3, 2)})
+    with xr.open_dataset(one, engine="h5netcdf") as ours, xr.open_dataset(other, engine="h5netcdf") as theirs:
+        xr.testing.assert_identical(ours.load(), theirs.load())
+        assert ours["won"].encoding["zlib"]
+        assert not ours["revenue"].encoding["zlib"]
+        assert all(ours[name].encoding["dtype"] == theirs[name].encoding["dtype"] for name in ours.variables)
+    xr.testing.assert_identical(
+        hdf5.read_netcdf(one, 7).to_dataset(), hdf5.read_netcdf(other, 7).to_dataset()
+    )
