@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ LEAST_POINTS = 12.0  # effective points of the rounds that propose the next
 CANDIDATES, FOR_ALL = 6, 24  # of bent effects: of a channel, and at least of all channels together
 ALIKE = 1e-6  # of log weights: nothing but rounding is between them
 CHUNK, MOST_KEPT = 1e6, 3e7  # numbers held at once, and of solutions that are not made again
+LARGEST = 4e6  # numbers of the draws at one setting: more are drawn in turns
 ITERATIONS = 30
 UNDAMPED = 8  # of these: later ones are shortened, so that a path does not go to and fro
 SETTLED = 1e-3  # largest step of a unit coordinate at which a path stands
@@ -432,7 +433,7 @@ class _Weighing:
             log_effects = logsumexp(each, axis=1).sum(axis=1) - self.channels * math.log(many)
             log_effects += -0.5 * (a**2).sum(axis=1) - log_common - np.repeat(at_mean, counts)
             log_effects *= not self.near
-        tried = b.reshape(-1, many, *b.shape[1:])[..., b.shape[2] - latent.bent :]
+        tried = b.reshape(-1, many, *b.shape[1:])[..., b.shape[2] - latent.bent :].copy()  # b itself may go
         if many > 1:
             best = (each + self.rng.gumbel(size=each.shape)).argmax(axis=1)
             b = b[many * np.arange(len(a))[:, None] + best, np.arange(self.channels)]
@@ -457,6 +458,14 @@ class _Weighing:
 
     def _drawn(self, theta: Array, counts: Columns, points: Columns) -> _Drawn:
         """So many draws of the effects at each setting, these `points` of the rounds that count."""
+        most = max(int(LARGEST // (self.latent.path.size * self.candidates)), 1)
+        turns = -(-counts // most)
+        if (turns > 1).any():
+            theta, points = np.repeat(theta, turns, axis=0), np.repeat(points, turns)
+            last = np.cumsum(turns) - 1
+            shared = np.full(len(points), most)
+            shared[last] = counts - most * (turns - 1)
+            counts = shared
         each, found = self._chunk(int(counts.max())), []
         starts = np.cumsum([0, *(len(solved.a) for solved in self.solved)])
         for i in range(0, len(theta), each):
@@ -468,7 +477,10 @@ class _Weighing:
                 )
             else:
                 solved = self._solid(theta[rows])
-            found.append(self._draw(solved, theta[rows], counts[rows]))
+            made = self._draw(solved, theta[rows], counts[rows])
+            found.append(
+                replace(made, tried=made.tried[:0], log_tried=made.log_tried[:0])
+            )  # proposals ask for them
         return _Drawn.together(found)
 
     def draws(self, draws: int) -> tuple[Draws, Certificate]:
@@ -485,7 +497,10 @@ class _Weighing:
         again, k_effects = _smoothed(drawn.log_effects)
         chosen = self.rng.permutation(np.repeat(np.arange(many), points_drawn(again, draws)))
         theta = np.repeat(theta, counts, axis=0)[chosen]
-        x = self.latent.points_of(theta, drawn.a[chosen], drawn.b[chosen], self.rng)
+        effects = drawn.a[chosen], drawn.b[chosen]
+        del drawn
+        x = self.latent.points_of(theta, *effects, self.rng)
+        del effects
         certificate = Certificate(k_scales, k_effects, k_joint, _effective(smooth), _effective(again), len(v))
         found = constrained(x[None], sizes_of(self.part))
         if self.latent.noisy:

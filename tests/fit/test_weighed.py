@@ -101,6 +101,24 @@ def test_many_channels_pass_the_gate(kind: str):
     assert passes(certificate)
 
 
+def test_draws_at_one_setting_come_in_turns(monkeypatch: pytest.MonkeyPatch):
+    """Those of many channels, in the order of their settings: each draw has the Gaussian of its own setting."""
+    work = module._searched(part_of("value"), 1, few=True)
+    monkeypatch.setattr(module, "LARGEST", 7.0 * work.latent.path.size)
+    counts = np.array([300, 7, 400])
+    points = np.argsort(work._pooled(work.kept)[1], kind="stable")[[0, 1, -1]]
+    theta = work.latent.theta(work._pooled(work.kept)[0][points])
+    assert int(counts.max() * work.latent.path.size) > module.LARGEST
+    order = np.argsort(points)
+    drawn = work._drawn(theta[order], counts[order], points[order])
+    solved = work._solid(theta[order])
+    assert len(drawn.a) == len(drawn.b) == len(drawn.log_effects) == counts.sum()
+    for i, (first, n) in enumerate(zip(np.cumsum([0, *counts[order][:-1]]), counts[order], strict=True)):
+        mine = drawn.a[first : first + n]
+        sd = np.sqrt(np.diagonal(np.linalg.inv(solved.top[i].T @ solved.top[i])))
+        assert (np.abs(mine.mean(axis=0) - solved.a[i]) < 5.0 * sd / np.sqrt(n)).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_path_settles_at_the_mode(kind: str):
     """No step of the effects away from it makes the exact density larger, at the scales where it was sought."""

@@ -80,7 +80,7 @@ def _delays(delays: pd.DataFrame) -> Part:
 
 
 def _elasticities(made: Results) -> Part:
-    every = made.evidence["channel"] if len(made.evidence) else []
+    every: list[str] = list(made.evidence["channel"]) if len(made.evidence) else []
     shown = on_paper(made, every)
     columns = [
         said("Channel", lambda row: Name(short_names([str(row["channel"])])[str(row["channel"])]), "l", "a"),

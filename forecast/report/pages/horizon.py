@@ -71,7 +71,7 @@ def _by_period(made: Results, measure: str) -> Listing:
         str(period): {str(row["measure"]): row for row in records(part)}
         for period, part in frame.groupby("period", sort=False)
     }
-    rows = [{"period": period, "by": cells} for period, cells in wide.items()]
+    rows: list[dict[str, Any]] = [{"period": period, "by": cells} for period, cells in wide.items()]
     ahead = [row for row in rows if row["period"] != "total"]
     shown = [*ahead[:MOST_PERIODS], *(row for row in rows if row["period"] == "total")]
     asked = [m for m in ("spend", *made.study.stages) if all(m in row["by"] for row in shown)]
