@@ -51,6 +51,7 @@ from forecast.history import History
 from forecast.jobs import cluster, pool
 from forecast.lab import Company, World, counts, demo_world, generate
 from forecast.periods import season_of
+from forecast.portfolio import _name as unit_of
 from forecast.study import Study
 
 MONTHS, HORIZON, UNITS = 36, 3, 5
@@ -250,17 +251,10 @@ def write_companies(folder: Path, companies: int, channels: int) -> list[str]:
     return files
 
 
-def nothing(_: int) -> dict[str, Any]:
-    """A job that only loads what a unit's run loads first."""
-    from forecast import portfolio
-
-    return {"loaded": portfolio.__name__}
-
-
 def one_start(executor: str, workers: int) -> None:
-    """Start an executor and a job in each of its workers, and end it: what it costs before any unit."""
+    """Start an executor, have a word of each of its workers, which load what a unit's run is in, and end it."""
     with {"processes": lambda: pool(workers), "dask": lambda: cluster(None, workers)}[executor]() as own:
-        for future in [own.submit(nothing, i) for i in range(workers)]:
+        for future in [own.submit(unit_of, f"{i} 0 unit") for i in range(workers)]:
             future.result()
 
 
