@@ -19,7 +19,9 @@ within 1.64 of them, and the jackknife's error alone. First the same companies' 
 units and of what they share, each white, of memory 0.6 from month to month, or a walk; where they share, by 0.3.
 
 --speed: the command itself on so many made companies, by executor: wall and CPU seconds, and whether the units' files
-are the same bytes; then the first of them again, with everything finished, and what workers cost before any unit.
+are the same bytes; then the first of them again, with everything finished, and what workers cost before any unit. units:
+CPU seconds over those of the fixed numpy job of benchmarks/unit.py, timed before and after each: about one where nothing
+else runs.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from command import resumable_parser, run_or_read, without_errors
+from unit import UNIT
 from world_families import random_world
 from worlds import outlook, read, study_text, told_delays
 
@@ -291,13 +294,16 @@ def one_speed(folder: Path, files: list[str], executor: str, options: Any, again
         str(out),
     ]
     asked += ["--executor", executor, "--workers", str(options.workers)]
+    units = [cost([sys.executable, "-c", UNIT], folder)[1]]
     wall, cpu, done = cost([sys.executable, "-m", "forecast", "run", *files, *asked], folder)
+    units.append(cost([sys.executable, "-c", UNIT], folder)[1])
     if done.returncode not in (0, 4):
         sys.exit(done.stderr)
     return {
         "executor": executor + again,
         "wall s": wall,
         "CPU s": cpu,
+        "units": cpu / float(np.mean(units)),
         "code": done.returncode,
         "load": os.getloadavg()[0],
         "out": out,
@@ -331,6 +337,7 @@ def speed(options: Any) -> None:
         for row in rows:
             row["same bytes"] = contents(row.pop("out")) == first
             row["CPU s a company"] = row["CPU s"] / options.companies
+            row["units a company"] = row["units"] / options.companies
         rows += [start(executor, options.workers) for executor in names if executor != "inline"]
         print(f"{options.companies} companies, {options.channels} channels, {MONTHS} months, {options.draws} draws, "
               f"outputs {options.outputs}, {options.workers} workers, {len(first)} files")  # fmt: skip
