@@ -19,9 +19,9 @@ within 1.64 of them, and the jackknife's error alone. First the same companies' 
 units and of what they share, each white, of memory 0.6 from month to month, or a walk; where they share, by 0.3.
 
 --speed: the command itself on so many made companies, by executor: wall and CPU seconds, and whether the units' files
-are the same bytes; then the first of them again, with everything finished, and what workers cost before any unit. units:
-CPU seconds over those of the fixed numpy job of benchmarks/unit.py, timed before and after each: about one where nothing
-else runs.
+are the same bytes; then the first of them again, with everything finished, and what workers cost before any unit.
+units: CPU seconds over those of the fixed numpy job of benchmarks/unit.py, timed before and after each: about one where
+nothing else runs.
 """
 
 from __future__ import annotations
