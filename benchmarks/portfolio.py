@@ -20,6 +20,8 @@ units and of what they share, each white, of memory 0.6 from month to month, or 
 
 --speed: the command itself on so many made companies, by executor: wall and CPU seconds, and whether the units' files
 are the same bytes; then the first of them again, with everything finished, and what workers cost before any unit.
+units: CPU seconds over those of the fixed numpy job of benchmarks/unit.py, timed before and after each: about one where
+nothing else runs.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from command import resumable_parser, run_or_read, without_errors
+from unit import UNIT
 from world_families import random_world
 from worlds import outlook, read, study_text, told_delays
 
@@ -51,6 +54,7 @@ from forecast.history import History
 from forecast.jobs import cluster, pool
 from forecast.lab import Company, World, counts, demo_world, generate
 from forecast.periods import season_of
+from forecast.portfolio import _name as unit_of
 from forecast.study import Study
 
 MONTHS, HORIZON, UNITS = 36, 3, 5
@@ -250,17 +254,10 @@ def write_companies(folder: Path, companies: int, channels: int) -> list[str]:
     return files
 
 
-def nothing(_: int) -> dict[str, Any]:
-    """A job that only loads what a unit's run loads first."""
-    from forecast import portfolio
-
-    return {"loaded": portfolio.__name__}
-
-
 def one_start(executor: str, workers: int) -> None:
-    """Start an executor and a job in each of its workers, and end it: what it costs before any unit."""
+    """Start an executor, have a word of each of its workers, which load what a unit's run is in, and end it."""
     with {"processes": lambda: pool(workers), "dask": lambda: cluster(None, workers)}[executor]() as own:
-        for future in [own.submit(nothing, i) for i in range(workers)]:
+        for future in [own.submit(unit_of, f"{i} 0 unit") for i in range(workers)]:
             future.result()
 
 
@@ -297,13 +294,16 @@ def one_speed(folder: Path, files: list[str], executor: str, options: Any, again
         str(out),
     ]
     asked += ["--executor", executor, "--workers", str(options.workers)]
+    units = [cost([sys.executable, "-c", UNIT], folder)[1]]
     wall, cpu, done = cost([sys.executable, "-m", "forecast", "run", *files, *asked], folder)
+    units.append(cost([sys.executable, "-c", UNIT], folder)[1])
     if done.returncode not in (0, 4):
         sys.exit(done.stderr)
     return {
         "executor": executor + again,
         "wall s": wall,
         "CPU s": cpu,
+        "units": cpu / float(np.mean(units)),
         "code": done.returncode,
         "load": os.getloadavg()[0],
         "out": out,
@@ -337,6 +337,7 @@ def speed(options: Any) -> None:
         for row in rows:
             row["same bytes"] = contents(row.pop("out")) == first
             row["CPU s a company"] = row["CPU s"] / options.companies
+            row["units a company"] = row["units"] / options.companies
         rows += [start(executor, options.workers) for executor in names if executor != "inline"]
         print(f"{options.companies} companies, {options.channels} channels, {MONTHS} months, {options.draws} draws, "
               f"outputs {options.outputs}, {options.workers} workers, {len(first)} files")  # fmt: skip

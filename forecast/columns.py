@@ -313,14 +313,18 @@ SCORED: dict[str, tuple[str, tuple[Column, ...]]] = {
     "checks": ("Checks", _columns("name status value threshold advice")),
 }  # fmt: skip
 
+_RATE = Unit("rate", "0.0#####", "given")  # of exchange, as it was given
+
 # The tables of a group of runs, by name.
 GROUPED: dict[str, tuple[str, tuple[Column, ...]]] = {
     "units": (
         "Units",
         _columns(
-            "unit status measure", (by_measure, "mean q10 q90"), (COUNT, "won_mean"), (_by_target, "target"),
-            (CHANCE, "p_target", "P(target)"), (AMOUNT, "moved"), (CURRENCY, "gain_mean"), "look_at",
-            (PERIOD, "as_of first last"), "currency run_id folder",
+            Column("unit", sums=TOTAL), "status measure", (by_measure, "mean q10 q90"), (COUNT, "won_mean"),
+            (_by_target, "target"), (CHANCE, "p_target", "P(target)"), (AMOUNT, "moved"), (CURRENCY, "gain_mean"),
+            Column("currency", heading="own currency"), (_RATE, "rate", "worth of one in the group's currency"),
+            (WHOLE, "own_mean", "expected revenue in own currency"), "look_at", (PERIOD, "as_of first last"),
+            "run_id folder",
         ),
     ),
     "totals": ("Total", _columns(Column("period", PERIOD, sums=TOTAL), "measure", (by_measure, f"mean sd {EVERY}"))),

@@ -206,14 +206,21 @@ def common_periods(records: Sequence[Record], *, ran: bool = True) -> list[str]:
                 max(records, key=lambda r: r["horizon"][0]),
             )
         ]
-        said = (
-            "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
-            "period (history.through), or leave some out; the units' own runs are written"
-            if ran
-            else "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
-            "period (history.through), or leave some out; nothing has run"
+        if ran:
+            raise DataError(
+                message(
+                    "the horizons of the units have no period in common ({spans:list}): end their histories with the "
+                    "same period (history.through), or leave some out; the units' own runs are written",
+                    spans=spans,
+                )
+            )
+        raise DataError(
+            message(
+                "the horizons of the units have no period in common ({spans:list}): end their histories with the same "
+                "period (history.through), or leave some out; nothing has run",
+                spans=spans,
+            )
         )
-        raise DataError(message(said, spans=spans))
     return shared
 
 
@@ -339,7 +346,7 @@ def _unit(record: Record, factor: float, lead: str) -> dict[str, Any]:
     money = {key: head[key] for key in HEADLINE if key.startswith(("revenue", "gain"))} | {
         "moved": record["moved"]
     }
-    target = record["target"]
+    target, own = record["target"], head["revenue_mean"]
     aim = None if target is None else target["amount"] * (factor if target["measure"] == "revenue" else 1.0)
     return {
         "unit": record["name"],
@@ -356,6 +363,8 @@ def _unit(record: Record, factor: float, lead: str) -> dict[str, Any]:
         "first": record["horizon"][0],
         "last": record["horizon"][-1],
         "currency": record["currency"],
+        "rate": factor,
+        "own_mean": own,
         "run_id": record["run_id"],
         "folder": record["name"],
     }  # fmt: skip

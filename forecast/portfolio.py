@@ -23,6 +23,7 @@ from typing import Any
 
 from forecast import written
 from forecast.checking import Done
+from forecast.columns import TOTAL
 from forecast.errors import ForecastError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, package_versions
 from forecast.grouping import SHAPE, common_periods, grouped, unit_record
@@ -207,6 +208,14 @@ def _named(
             raise UsageError(
                 message(
                     '{path}: "{name}" is a file of the group: give it another name',
+                    path=path,
+                    name=study.name,
+                )
+            )
+        if study.name in TOTAL:
+            raise UsageError(
+                message(
+                    '{path}: "{name}" stands for the sum of the units: give it another name',
                     path=path,
                     name=study.name,
                 )

@@ -6,57 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from group_fixture import LABELS, group, record, whole
 
 from forecast.errors import DataError
-from forecast.grouping import SHAPE, _packed, grouped
+from forecast.grouping import SHAPE
 from forecast.report import group_page, terminal_text, write_group
 from forecast.saved import GROUP, amiss, unsealed
-from forecast.words import FAIL, PASS, REVIEW, kept, message, speaking
-
-LABELS = ("2026-07", "2026-08", "2026-09")
-DRAWS = 4000
-
-
-def record(name: str, seed: int, **given: Any) -> dict[str, Any]:
-    """What a run of a unit tells its group: made draws, and three years of a made past."""
-    rng = np.random.default_rng(seed)
-    labels = given.pop("horizon", LABELS)
-    won = rng.poisson(20.0, (DRAWS, len(labels)))
-    revenue = np.float32(won * rng.gamma(20.0, 200.0, (DRAWS, 1))).astype(float)
-    months = [f"{2023 + (6 + m) // 12}-{(6 + m) % 12 + 1:02d}" for m in range(36)]
-    shared = np.random.default_rng(1).normal(size=36)
-    past = np.exp(11 + 0.2 * shared + 0.1 * rng.normal(size=36))
-    head = {
-        f"{key}_{end}": value
-        for key, draws in (("revenue", revenue), ("won", won))
-        for end, value in zip(
-            ("mean", "q10", "q90"),
-            [float(draws.sum(axis=1).mean()), *map(float, np.quantile(draws.sum(axis=1), (0.1, 0.9)))],
-            strict=True,
-        )
-    }
-    made = {
-        "name": name, "run_id": f"{seed:064d}", "currency": "EUR", "period": "month", "as_of": "2026-06",
-        "horizon": list(labels), "target": {"measure": "revenue", "amount": 200_000.0}, "status": PASS, "checks": [],
-        "headline": head
-        | {"p_target": 0.9, "gain_mean": 1000.0, "gain_q10": 0.0, "gain_q90": 2000.0, "material": True},
-        "moved": 5000.0, "draws": {"revenue": _packed(revenue), "won": _packed(won)},
-        "past": {"periods": months, "revenue": list(map(float, past)), "won": [20.0] * 36}, "seconds": 1.0,
-    }  # fmt: skip
-    return made | given
-
-
-def group(*records: dict[str, Any], failed: Any = (), **given: Any) -> dict[str, Any]:
-    """What is told of them."""
-    asked = {"currency": "EUR", "rates": {}, "correlation": None, "seed": 1}
-    return grouped(list(records), list(failed), **(asked | given))
-
-
-def whole(told: dict[str, Any], measure: str = "revenue") -> dict[str, Any]:
-    """The total over the horizon."""
-    return next(r for r in told["totals"] if r["measure"] == measure and r["period"] == "total")
+from forecast.words import FAIL, REVIEW, kept, message, speaking
 
 
 def test_a_record_is_what_may_be_read_again() -> None:
@@ -176,6 +133,8 @@ def test_what_failed_is_said_loudly_and_is_in_no_number() -> None:
     said = terminal_text(group_page(told))
     assert said.startswith("FAIL. 1 of 3 units failed and is in no number")
     assert "exit code 3: dk.csv: no column won" in said
+    assert "failed, in no number" in said
+    assert "without those of units that failed" in said  # of the targets' sum
 
 
 def test_pages_say_what_the_band_rests_on_in_two_languages() -> None:

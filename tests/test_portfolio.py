@@ -176,6 +176,17 @@ def test_two_of_one_name_are_refused_before_anything_runs(tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["total", "group.csv", "manifest.json"])
+def test_a_name_that_means_something_else_in_a_group_is_refused(tmp_path: Path, name: str) -> None:
+    """The row of the sum, and files beside the units' folders."""
+    study = write(tmp_path, "one", text=STUDY.replace('"small"', f'"{name}"'))
+    found = run(study, write(tmp_path, "fi"), out=tmp_path / "out")
+    assert found.exit_code == 2
+    assert f'"{name}"' in found.stderr
+    assert "give it another name" in " ".join(found.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("second", "more", "said"),
     [

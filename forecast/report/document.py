@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from forecast.tables import CURRENCY, SHARE, Record, Table, Unit, Units, unit_in
-from forecast.words import MISSING, Check, Name, Period, Text, Verdict, known, message, short_names
+from forecast.words import MISSING, Check, Message, Name, Period, Text, Verdict, known, message, short_names
 
 if TYPE_CHECKING:
     from forecast.report.drawing import Drawing
@@ -89,16 +89,21 @@ class Tile:
     below: Text
 
 
+EVIDENCE = message("{left} more in the chapter Evidence: Checks behind the verdict.")
+
+
 @dataclass(frozen=True)
 class Part:
     """A piece of a page; what is not given is left out. note: small print of the listings.
 
     beside: the share of the width that the figure takes, its listings to the right; 0 sets them below it. signing: what
     is signed, and the lines to be filled in by hand. contents: the chapters that follow with their pages stand here.
+    others: where the checks beyond the first ones stand, {left} of them.
     """
 
     title: Text = ""
     verdict: Verdict | None = None
+    others: Message = EVIDENCE
     tiles: Sequence[Tile] = ()
     lead: Text = ""
     figure: Picture | None = None

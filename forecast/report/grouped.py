@@ -15,7 +15,7 @@ from forecast.periods import parse_period, shift
 from forecast.report.files import write_csv
 from forecast.saved import GROUP, sealed
 from forecast.tables import json_text, plain
-from forecast.words import speaking
+from forecast.words import FAIL, speaking
 from forecast.written import write
 
 BY_KIND = {"pdf": ("group.pdf",), "xlsx": ("group.xlsx",), "csv": ("group.csv", "group_totals.csv")}
@@ -43,7 +43,7 @@ def write_group(
     period of the data is the only date in report and workbook. kinds: which outputs beside group.json (None: all).
     spoken: language and locale. Raises UsageError where the disk says no, or a file there is not ours.
     """
-    from forecast.report.pages.group import group_report, group_tables, what_is_expected
+    from forecast.report.pages.group import SHEETS, front_lines, group_report, group_tables
     from forecast.report.pdf import document, pdf_of
     from forecast.report.workbook import write_tables
 
@@ -54,11 +54,17 @@ def write_group(
 
     def workbook(path: Path) -> None:
         with speaking(*spoken):
-            verdict = told["verdict"]
-            lines = [verdict.sentence, what_is_expected(told)]
             title, created = group_report(told).title, datetime.fromtimestamp(stamp, UTC)
+            failed = told["verdict"].status == FAIL
             write_tables(
-                title, lines, list(tables.values()), path, created=created, currency=str(told["currency"])
+                title,
+                front_lines(told),
+                list(tables.values()),
+                path,
+                created=created,
+                currency=str(told["currency"]),
+                about=SHEETS,
+                failed=failed,
             )
 
     def paper(path: Path) -> None:
@@ -67,7 +73,7 @@ def write_group(
 
     makers: dict[str, Callable[[Path], object]] = {
         "group.json": lambda path: path.write_bytes(json_text(sealed(plain(told), GROUP)).encode()),
-        "group.csv": partial(write_csv, tables["units"], form=form),
+        "group.csv": partial(write_csv, tables["units"].data, form=form),
         "group_totals.csv": partial(write_csv, tables["totals"], form=form),
         "group.xlsx": workbook,
         "group.pdf": paper,

@@ -23,7 +23,7 @@ from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
 from forecast.report.letters import fonts
 from forecast.report.paper import BOX, boxed, in_figure, on_paper
 from forecast.stopping import scratch
-from forecast.words import Check, Text, Verdict, clean, message, spoken, text, together
+from forecast.words import Check, Message, Text, Verdict, clean, message, spoken, text, together
 
 if TYPE_CHECKING:
     from forecast.results import Results
@@ -146,7 +146,7 @@ def _part(part: Part) -> dict[str, Any]:
     figure = part.figure
     return {
         "title": _said(part.title),
-        "verdict": None if part.verdict is None else _verdict(part.verdict),
+        "verdict": None if part.verdict is None else _verdict(part.verdict, part.others),
         "tiles": [_tile(tile) for tile in part.tiles],
         "lead": _said(part.lead),
         "figure": None
@@ -186,11 +186,11 @@ def _tile(tile: Tile) -> dict[str, Any]:
     return {"name": _said(tile.name), "value": value, "below": _said(tile.below), "size": size}
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict(verdict: Verdict, others: Message) -> dict[str, Any]:
     """The verdict with the checks that did not pass, FAIL before REVIEW."""
     failing = verdict.failing
     left = len(failing) - MOST_FAILING
-    more = message("{left} more in the chapter Evidence: Checks behind the verdict.", left=left)
+    more = Message(others.template, {"left": left})
     return {
         "status": _status(verdict.status),
         "sentence": _said(verdict.sentence),

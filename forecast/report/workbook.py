@@ -105,11 +105,16 @@ def write_tables(
     *,
     created: datetime,
     currency: str = "",
+    about: Mapping[str, Text] | None = None,
+    failed: bool = False,
 ) -> None:
-    """A workbook of any tables, with `lines` on its first sheet; `created` is the only date in it."""
-    path.write_bytes(
-        _bytes(title, lines, [Sheet(table) for table in tables if len(table)], created, currency)
-    )
+    """A workbook of any tables, with `lines` on its first sheet; `created` is the only date in it.
+
+    about: what a table is, by its name. failed: each sheet says that its numbers are not for decisions.
+    """
+    told = about or {}
+    sheets = [Sheet(table, about=told.get(table.name, "")) for table in tables if len(table)]
+    path.write_bytes(_bytes(title, lines, sheets, created, currency, failed=failed))
 
 
 def _about(made: Results) -> list[Text]:

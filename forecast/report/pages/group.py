@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -35,13 +36,26 @@ from forecast.report.document import (
 )
 from forecast.report.figures import panels
 from forecast.report.plots.coming import plot_fan, plot_total
-from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Table
-from forecast.words import MISSING, Message, Name, Text, horizon_words, known, message, plural, together
+from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Record, Table, Unit
+from forecast.words import (
+    FAIL,
+    MISSING,
+    Message,
+    Name,
+    Text,
+    horizon_words,
+    known,
+    message,
+    plural,
+    together,
+    worst,
+)
 
 Told = Mapping[str, Any]
 MOST_UNITS = 30  # on paper and terminal; the workbook has all
 MOST_PAIRS = 10
 MOST_PAST = 36  # periods of the past in the figure
+OTHERS = message("{left} more in the chapter What to look at.")
 NOTE = message(
     "Expected values add up, bands do not. Look at: what did not pass in the unit's own run. Move: how much money the "
     "unit's recommendation takes from one channel to another, over the horizon."
@@ -64,7 +78,7 @@ def group_report(told: Told) -> Report:
     """The whole."""
     front = Page(
         parts=[
-            Part(verdict=told["verdict"], tiles=_tiles(told)),
+            Part(verdict=told["verdict"], others=OTHERS, tiles=_tiles(told)),
             Part(
                 "What is forecast",
                 lead=together(what_is_expected(told), of_target(told)),
@@ -86,10 +100,7 @@ def group_report(told: Told) -> Report:
     checks = Page("What to look at", [Part(listings=[checklist(told["verdict"].checks, head="Unit")])])
     return Report(
         title=message("Growth forecast of {n:whole} units", n=len(told["units"])),
-        about=message(
-            "As of {as_of}, for {horizon}, in {cur}",
-            as_of=told["as_of"], horizon=horizon_words(told["horizon"], told["period"]), cur=told["currency"],
-        ),
+        about=_about(told),
         as_of=message("as of {as_of}", as_of=told["as_of"]),
         status=told["verdict"].status,
         pages=[front, total, checks],
@@ -97,10 +108,17 @@ def group_report(told: Told) -> Report:
     )  # fmt: skip
 
 
+def _about(told: Told) -> Message:
+    return message(
+        "As of {as_of}, for {horizon}, in {cur}",
+        as_of=told["as_of"], horizon=horizon_words(told["horizon"], told["period"]), cur=told["currency"],
+    )  # fmt: skip
+
+
 def group_tables(told: Told) -> list[Table]:
-    """Units, total, bands by correlation, pairs, and what is left out."""
+    """Units and their sum, total, bands by correlation, pairs, and what is left out."""
     rows = {
-        "units": told["units"],
+        "units": [*told["units"], _sum_of_units(told)],
         "totals": told["totals"],
         "bands": told["bands"],
         "pairs": told["correlation"]["pairs"],
@@ -114,6 +132,53 @@ def group_tables(told: Told) -> list[Table]:
         )
         for key, found in rows.items()
     ]
+
+
+def _sum_of_units(told: Told) -> dict[str, Any]:
+    """The row of the total below those of the units."""
+    head, measure = told["headline"], told["measure"]
+    target = told["target"] or {"measure": None, "amount": None}
+    return {
+        "unit": "total",
+        "status": told["verdict"].status,
+        "measure": measure,
+        **{end: head[f"{measure}_{end}"] for end in ("mean", "q10", "q90")},
+        "won_mean": head["won_mean"],
+        "target": target["amount"],
+        "target_measure": target["measure"],
+        "p_target": head["p_target"],
+        "moved": head["moved"],
+        "currency": told["currency"],
+    }
+
+
+SHEETS = {
+    "units": message(
+        "A row a unit and their total, money in the group's currency; what it is in the unit's own stands beside."
+    ),
+    "totals": message("The sum of the units by period and over the horizon, with its bands."),
+    "bands": message(
+        "The total over the horizon at other correlations of the units: how much its band rests on it."
+    ),
+    "pairs": message(
+        "The correlation of each two units' pasts, after trend and season; nothing is made of a single one."
+    ),
+    "failed": message("Units that failed, and why: they are in no number here."),
+}
+
+
+def front_lines(told: Told) -> list[Text]:
+    """What stands on the first sheet of the workbook."""
+    verdict = told["verdict"]
+    lines = [
+        message("{status:word}: {sentence}", status=verdict.status, sentence=verdict.sentence),
+        _about(told),
+        what_is_expected(told),
+        of_target(told),
+        rests_on(told),
+        *_rates(told),
+    ]
+    return [line for line in lines if line]
 
 
 # ------------------------------------------------------------------------------------------------------------ sentences
@@ -154,10 +219,13 @@ def of_target(told: Told) -> Text:
     if not known(head["p_target"]):
         return ""
     unit = message("wins") if target["measure"] == "won" else message("{cur}", cur=told["currency"])
-    return message(
-        "The units' targets add up to {aim:whole}~{unit}; together they are met with a probability of {p:chance}.",
-        aim=target["amount"], unit=unit, p=head["p_target"],
-    )  # fmt: skip
+    said = (
+        "The units' targets add up to {aim:whole}~{unit}, without those of units that failed; together they are met "
+        "with a probability of {p:chance}."
+        if told["failed"]
+        else "The units' targets add up to {aim:whole}~{unit}; together they are met with a probability of {p:chance}."
+    )
+    return message(said, aim=target["amount"], unit=unit, p=head["p_target"])
 
 
 def rests_on(told: Told) -> Text:
@@ -186,35 +254,69 @@ def rests_on(told: Told) -> Text:
 
 
 def units(told: Told) -> Listing:
-    """A row a unit and the total, the largest first where there are many."""
+    """A row a unit, the largest first where there are many and the others as one; those that failed; the total."""
     rows = [dict(row) for row in told["units"]]
-    head, measure = told["headline"], told["measure"]
-    left = rows[MOST_UNITS:]
-    if left:
+    measure = told["measure"]
+    if len(rows) > MOST_UNITS:
         rows.sort(key=lambda row: -float(row["mean"] or 0.0))
-        rows, left = rows[:MOST_UNITS], rows[MOST_UNITS:]
-    whole: dict[str, Any] = {
-        "unit": "total",
-        "measure": measure,
-        **{end: head[f"{measure}_{end}"] for end in ("mean", "q10", "q90")},
-        "p_target": head["p_target"],
-        "moved": head["moved"],
-        "status": told["verdict"].status,
-        "look_at": message("and {n:whole} units that group.xlsx has", n=len(left)) if left else "",
-    }
+        rows = [*rows[: MOST_UNITS - 1], _others(rows[MOST_UNITS - 1 :])]
+    rows += [
+        {
+            "unit": each["name"],
+            "p_target": None,
+            "moved": None,
+            "status": FAIL,
+            "look_at": message("failed, in no number"),
+        }
+        for each in told["failed"][:MOST_UNITS]
+    ]
+    whole = _sum_of_units(told) | {"look_at": ""}
+    unit = named("unit", "Unit")
     columns = [
-        named("unit", "Unit"),
+        replace(
+            unit,
+            cells=lambda rows: [
+                row.get("said", cell) for row, cell in zip(rows, unit.cells(rows), strict=True)
+            ],
+        ),
         value("mean", message("Expected, {unit}", unit=_unit(told, measure)), by_measure),
         band(message("80~% band"), by_measure, "2"),
-        said("P(target)", lambda row: CHANCE.said(row["p_target"]) if known(row["p_target"]) else MISSING),
-        said(
-            message("Move, {cur}", cur=told["currency"]),
-            lambda row: CURRENCY.said(row["moved"]) if known(row["moved"]) else MISSING,
-        ),
+        said("P(target)", lambda row: _known(CHANCE, row["p_target"])),
+        said(message("Move, {cur}", cur=told["currency"]), lambda row: _known(CURRENCY, row["moved"])),
         said("Verdict", lambda row: row["status"], "l", "a"),
         text("look_at", "Look at", "3"),
     ]
-    return listing([*rows, whole], columns, strong=lambda row: row is whole or row["unit"] == "total")
+    if not any(known(row["p_target"]) for row in [*rows, whole]):
+        del columns[3]
+    if told["rates"]:
+        columns.insert(3, said("Own currency", _own_money, "r", "a"))
+    return listing([*rows, whole], columns, strong=lambda row: row is whole)
+
+
+def _others(rows: Sequence[Record]) -> dict[str, Any]:
+    """The row of the smallest units together, without a band, as bands do not add up."""
+    moved = [row["moved"] for row in rows if row["moved"] is not None]
+    return {
+        "unit": "others",
+        "said": message("{n:whole} others", n=len(rows)),
+        "measure": rows[0]["measure"],
+        "mean": sum(float(row["mean"] or 0.0) for row in rows),
+        "p_target": None,
+        "moved": sum(moved) if moved else None,
+        "status": worst([row["status"] for row in rows]),
+        "look_at": message("each by itself in group.xlsx"),
+    }
+
+
+def _known(unit: Unit, value: Any) -> Text:
+    return unit.said(value) if known(value) else MISSING
+
+
+def _own_money(row: Record) -> Text:
+    """What a unit's revenue is in its own currency, where that is another."""
+    if row.get("rate", 1.0) == 1.0 or not known(row["own_mean"]):
+        return ""
+    return message("{x:number}~{cur}", x=row["own_mean"], cur=row["currency"])
 
 
 def _unit(told: Told, measure: str) -> Message:
@@ -263,12 +365,14 @@ def _money(told: Told) -> list[Part]:
     """The rates by which money was turned."""
     if not told["rates"]:
         return []
-    points = [
+    said = message("Money of other currencies was turned by these rates, as they were given.")
+    return [Part("Rates of exchange", text=said, points=_rates(told))]
+
+
+def _rates(told: Told) -> list[Message]:
+    return [
         message("1~{code} is {rate:given}~{cur}", code=Name(code), rate=rate, cur=told["currency"])
         for code, rate in told["rates"].items()
-    ]
-    return [
-        Part("Rates of exchange", text="Money of other currencies was turned by these rates.", points=points)
     ]
 
 
@@ -288,9 +392,8 @@ def _tiles(told: Told) -> list[Tile]:
         )
         tiles.append(Tile("Probability of the target", message("{p:chance}", p=head["p_target"]), below))
     many = message("{n:whole} of {all:whole}", n=head["units"], all=head["units"] + head["failed"])
-    tiles.append(
-        Tile("Units in these numbers", many, "all of them" if not head["failed"] else "the others failed")
-    )
+    lost = plural("{n:whole} failed", "{n:whole} failed", n=head["failed"])
+    tiles.append(Tile("Units in these numbers", many, lost if head["failed"] else "all of them"))
     return tiles
 
 
