@@ -70,17 +70,16 @@ def ordered(courses: Courses) -> Courses:
 
 
 def courses_of(
-    rows: pd.DataFrame, names: Sequence[str], channels: Sequence[str], starts: Days, end: np.datetime64
+    rows: pd.DataFrame, names: Sequence[str], channels: Sequence[str], end: np.datetime64
 ) -> Courses:
-    """The courses of leads created in the periods `starts`, as known on the day `end`.
+    """The courses of leads as known on the day `end`.
 
-    rows: columns channel (index in `names`), created (period), entered, left, moved, n.
+    rows: columns channel (index in `names`), entered, left, moved, n.
     """
-    created = rows["created"].to_numpy().astype("datetime64[D]")
     place = {name: i for i, name in enumerate(channels)}
     of_names = np.array([place.get(name, -1) for name in names], dtype=np.int64)
     channel = of_names[rows["channel"].to_numpy(dtype=np.int64)]
-    kept = (created >= starts[0]) & (created <= starts[-1]) & (channel >= 0)
+    kept = channel >= 0
     entered, left = (rows[name].to_numpy().astype("datetime64[D]")[kept] for name in ("entered", "left"))
     moved, n = rows["moved"].to_numpy(dtype=bool)[kept], rows["n"].to_numpy(dtype=np.int64)[kept]
     return Courses(channel[kept], entered, left, moved, n).until(end)

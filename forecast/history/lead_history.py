@@ -54,7 +54,7 @@ def leads_history(
     `lost`, `n` leads, and `amounts` (list of the amounts of its deals; None or NaN where not recorded); or, where these
     stayed in a database, `money`, `back` (sums above and below 0), `priced` and `won_n` (deals with an amount, all).
     activity: dims (period, channel) with the stages before leads, and spend; blank where it has no row.
-    courses: by day, and the names of their channels (`courses.courses_of`).
+    courses: by day, none of a lead created before the periods, and the names of their channels (`courses.courses_of`).
     """
     own = list(stages[stages.index("leads") :])
     where = {name: _places(groups[name], starts, kind) for name in [*own, "lost"]}
@@ -96,7 +96,7 @@ def leads_history(
     known = recorded_stages(counts, stages)
     rows, of_rows = courses
     end = last_day_of(starts[-1], kind)
-    by_day = {stage: courses_of(own, of_rows, channels, starts, end) for stage, own in rows.items()}
+    by_day = {stage: courses_of(own, of_rows, channels, end) for stage, own in rows.items()}
     made = (counts[order], "leads", kind, known, triangles, losses, deals, sources, reading, files, found)
     since = _laid_out(where["leads"], where["won"], column, n, starts, channels)
     return History(*made, schedule=schedule, courses=by_day, won_since=since)

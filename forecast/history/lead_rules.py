@@ -172,7 +172,7 @@ class Checked:
     relation: LeadRows
     stages: tuple[str, ...]
     rules: Sequence[Rule]
-    terms: Terms = Terms()
+    terms: Terms
     by_day: DayGroups = field(init=False)
 
     @property
@@ -378,10 +378,11 @@ class Checked:
     def ids_are_fine(self, n_rows: int) -> bool:
         """Each row has an id, and none stands twice. Hashes: they fit in memory where the ids would not."""
         if self.relation.server:
-            names = ", ".join(map(literal, NO_NAMES))
-            broken = f'count(*) > 1 OR "v_lead_id" IS NULL OR "v_lead_id" IN ({names})'
-            ids = f'SELECT "v_lead_id" FROM {self.relation.rows} GROUP BY 1 HAVING {broken} LIMIT 1'
-            return not self.relation.ask(ids).fetchall()
+            none = f'"v_lead_id" IS NULL OR "v_lead_id" IN ({", ".join(map(literal, NO_NAMES))})'
+            counts = 'count(DISTINCT hashtextextended("v_lead_id", 0))'  # sorted as numbers, not as texts
+            sql = f"SELECT {counts}, count(*) FILTER (WHERE {none}) FROM {self.relation.rows}"
+            ((distinct, absent),) = self.relation.ask(sql).fetchall()
+            return distinct == n_rows and not absent
         hashes = self._hashes(n_rows)
         none = ", ".join(f"({text})" for text in ("NULL", *map(literal, NO_NAMES)))
         asked = f"SELECT hash(CAST(id AS VARCHAR)) FROM (VALUES {none}) AS none(id)"

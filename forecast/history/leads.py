@@ -22,8 +22,9 @@ from forecast.history.changes import wanted as wanted_changes
 from forecast.history.changes import with_changes
 from forecast.history.currencies import own_sign
 from forecast.history.deals import join
+from forecast.history.lead_days import Terms, own_courses
 from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
-from forecast.history.lead_rules import Checked, Terms, checked_groups, groups_of, in_any_order, rules_of
+from forecast.history.lead_rules import Checked, checked_groups, groups_of, in_any_order, rules_of
 from forecast.history.lead_sources import (
     Opened,
     Source,
@@ -54,7 +55,7 @@ from forecast.study import PRESETS, Preset, Study, files_of, on_server
 from forecast.words import PASS, Check, Text, message
 
 TRAVELS = 1_000_000  # bytes of days and amounts that leave a server where the study does not ask for more
-FEW = 500_000  # leads; of more they never take so little, and asking for them costs the server two looks at all rows
+FEW = 500_000  # leads; of more, first rows tell whether it is worth two more looks at all of them
 NO_PRESET = Preset(columns={}, closed=(), outcome=())
 ENDING = (
     "won",
@@ -205,7 +206,7 @@ def _told(asked: _Asked, kind: str, found: pd.DataFrame, bad: Sequence[tuple[str
     if checked.relation.server:
         found, courses, notes = _in_detail(checked, kind, found, raw, asked.detail)
     else:
-        courses, notes = checked.by_day.courses(kind, raw) or {}, ()
+        courses, notes = checked.by_day.courses(raw) or {}, ()
     if "lost" not in found:
         found["lost"] = pd.Series(np.datetime64("NaT", "ns"), index=found.index, dtype="datetime64[ns]")
     planned = ["scheduled"] if "scheduled" in found else []
@@ -236,20 +237,21 @@ def _in_detail(
     server = checked.relation.connection
     courses: Mapping[str, pd.DataFrame] | None = None
     left = None if detail == "days" else max(TRAVELS - server.received, 0)
-    unasked = detail == "periods" or (detail is None and int(found["n"].sum()) > FEW)
+    unasked = detail == "periods"
+    if detail is None and int(found["n"].sum()) > FEW:
+        unasked = own_courses(checked.relation, checked.dates)
     amounts = None if unasked else checked.by_day.amounts(kind, most=left)
     if amounts is not None:
         left = None if detail == "days" else max(TRAVELS - server.received, 0)
-        courses = checked.by_day.courses(kind, raw, most=left)
+        courses = checked.by_day.courses(raw, most=left)
     if amounts is None or courses is None:
         said = "days and single amounts stayed in the database; {n:whole} bytes of answers left it"
         if detail is None:
             said = (
                 "days and single amounts stayed in the database; {n:whole} bytes of answers left it (unasked they come "
-                "of at most {few:whole} leads and in {most:whole} bytes: "
-                'history.database.detail = "days" asks for them)'
+                'where all takes at most {most:whole} bytes: history.database.detail = "days" asks for them)'
             )
-        return found, {}, (message(said, n=server.received, most=TRAVELS, few=FEW),)
+        return found, {}, (message(said, n=server.received, most=TRAVELS),)
     found = found.drop(columns=[name for name in ("money", "back", "priced", "won_n") if name in found])
     return _with_amounts(found, amounts, checked.stages[0]), courses, (travelled(server.received),)
 

@@ -92,12 +92,23 @@ def test_of_periods_alone_counts_and_triangles_are_the_same(tmp_path: Path) -> N
 
 
 def test_few_days_travel_unasked_and_many_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where they take less than the bound, they come; else the note names the key that asks for them."""
+    """Where they take less than the bound, they come; else the note names the key that asks for them.
+
+    Of many leads the first rows tell whether most take a course of their own.
+    """
     whole = history_in(tmp_path, database={**KEY, "leads": "leads"})
     assert whole.by_day
-    for bound, at_most in (("TRAVELS", 10_000), ("FEW", 599)):
+    few = {"forecast.history.leads.FEW": 599}
+    with monkeypatch.context() as patched:
+        patched.setattr("forecast.history.leads.FEW", 599)
+        assert history_in(tmp_path, database={**KEY, "leads": "leads"}).fingerprint() == whole.fingerprint()
+    for bounds in (
+        {"forecast.history.leads.TRAVELS": 3_000},
+        {**few, "forecast.history.lead_days.PROBED": 100},
+    ):
         with monkeypatch.context() as patched:
-            patched.setattr(f"forecast.history.leads.{bound}", at_most)
+            for bound, at_most in bounds.items():
+                patched.setattr(bound, at_most)
             less = history_in(tmp_path, database={**KEY, "leads": "leads"})
         assert not less.by_day
         assert 'history.database.detail = "days"' in str(less.files[0].notes[-1])

@@ -305,9 +305,10 @@ def test_scoring_of_real_leads(tmp_path: Path):
 
 def test_reading(tmp_path: Path):
     """A row for each reader, with its ratio and its memory."""
-    said = run("reading", "--leads", 5000, "--times", 1, cwd=tmp_path)
-    rows = re.findall(r"^ *(ours|DuckDB|pandas) +\d+\.\d\d +\d+\.\d\d +\d+$", said, re.MULTILINE)
-    assert rows == ["ours", "DuckDB", "pandas"]
+    said = run("reading", "--leads", 5000, "--times", 1, "--parquet", "--random", cwd=tmp_path)
+    rows = re.findall(r"^ *(ours|DuckDB|checks|pandas|Parquet)(?: +\d+\.\d\d){6} +\d+ *$", said, re.MULTILINE)
+    assert rows == ["ours", "DuckDB", "checks", "pandas", "Parquet"]
+    assert "Parquet is " in said
 
 
 def test_scaling(tmp_path: Path):
