@@ -14,7 +14,7 @@ from posterior_fixture import Array, case, history, posterior, study
 from scipy.optimize import minimize
 
 from forecast.budget import certificate
-from forecast.budget.concave import Kind, Program, Row, solve_pieces
+from forecast.budget.concave import Kind, Program, Row, is_concave, solve_pieces
 from forecast.budget.decision import Efficiency, Fixed, Hold, Target, decide, recommended_plan
 from forecast.budget.limits import Limits, limits_of
 from forecast.budget.objectives import Profit, Search
@@ -464,13 +464,20 @@ def test_a_budget_checks_itself(made, said: str):
         made()
 
 
+@pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("total", [9_000.0, 14_000.0, np.inf])
-def test_ends_of_ranges_are_those_of_the_linear_programs(total):
-    """Within a total alone both roads to a channel's range are one: pieces filled by steepness, and the solver's."""
+def test_ends_of_ranges_are_those_of_the_linear_programs(total, twice):
+    """Within a total alone both roads to a channel's range are one: pieces filled by steepness, and the solver's.
+
+    Also where a curve begins with one knot twice, as it does where a split lies at a channel's least.
+    """
     rng = np.random.default_rng(3)
     curves_, pieces, cost = 6, 12, 0.8
     knots = np.sort(rng.uniform(500.0, 4000.0, (curves_, pieces)), axis=1)
+    if twice:
+        knots[0, 1], knots[2, -2] = knots[0, 0], knots[2, -1]
     value = rng.uniform(30.0, 90.0, (curves_, 1)) * np.sqrt(knots)
+    assert is_concave(knots, value).all()
     low, high = knots[:, 0], knots[:, -1]
     row = (Row("budget.total", np.ones(curves_), total, kind=Kind.TOTAL),) if np.isfinite(total) else ()
     asked = Program(knots, value, low, high, np.full(curves_, cost), row)
