@@ -199,7 +199,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     from pandas import NA
 
     names = [str(name) for name in frame.columns]
-    columns = [frame.iloc[:, at].tolist() for at in range(len(names))]
+    columns = [column.tolist() for _, column in frame.items()]
     for at, kind in enumerate(frame.dtypes):
         if kind.kind == "O" and isinstance(kind, dtype):
             columns[at] = [each.item() if isinstance(each, generic) else each for each in columns[at]]

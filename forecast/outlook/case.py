@@ -239,7 +239,8 @@ class Case(Shows):
         acting = weighed_spend(self._carried[..., channels], lagged(path, lags, skip=skip))
         beta, base = (posterior.array(name)[:, None, channels] for name in ("elasticity", "base"))
         answer = response(acting, beta, base, saturates(posterior.draws), future.now[channels])
-        return np.where(future.responds[channels], answer, 1.0)
+        moved = future.responds[channels]
+        return answer if moved.all() else np.where(moved, answer, 1.0)
 
     @cached_property
     def _carried(self) -> Array:
@@ -252,14 +253,31 @@ class Case(Shows):
         In the horizon (draw, period, channel), and what this spend brings later, (draw, channel): carry-over, traffic
         after the horizon with this plan less traffic with no spend in it, both with today's spend from then on.
         """
-        spend, future = self.plan if spend is None else spend, self.future
+        return self._of_plan if spend is None or spend is self.plan else self._traffic(spend)
+
+    @cached_property
+    def _of_plan(self) -> tuple[Array, Array]:
+        """Traffic of the plan, which nearly every table asks for; not to be written on."""
+        made = self._traffic(self.plan)
+        for each in made:
+            each.flags.writeable = False
+        return made
+
+    def _traffic(self, spend: Array) -> tuple[Array, Array]:
+        future = self.future
         inside = np.exp(future.log_traffic) * self.response(spend)
-        inside = np.where(future.stopped & (spend == 0), 0.0, inside)
+        if (idle := future.stopped & (spend == 0)).any():
+            inside = np.where(idle, 0.0, inside)
         later = np.zeros_like(future.tail_traffic)
         if (lasting := self._lasting).size:
             more = self.response(self._then_as_now(spend), channels=lasting, skip=len(spend)) - self._idle
             later[:, lasting] = np.exp(future.tail_traffic[:, lasting]) * np.maximum(more, 0.0).sum(axis=1)
         return inside, later
+
+    @cached_property
+    def laws(self) -> dict[str, Array]:
+        """Laws of the delay into stages for all draws, as far as they were asked for: `open_pipeline.case_law`."""
+        return {}
 
     @cached_property
     def _lasting(self) -> NDArray[np.int64]:

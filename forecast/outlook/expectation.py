@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from forecast.outlook.beside import Refunds, refunds_of
 from forecast.outlook.case import Case, with_later
 from forecast.outlook.open_pipeline import (
-    delay_law,
+    case_law,
     expected_share,
     lags_of,
     moves_by_slot,
@@ -151,7 +151,7 @@ def pipeline_moves(case: Case, before: str, stage: str, rows: Rows) -> Array:
             moves[:, slot] = np.einsum("sgc,gc->sc", left * chance, units)
             left = left * stay
     else:
-        f = delay_law(case.posterior, stage, rows, case.horizon + 1)
+        f = case_law(case, stage, rows)
         waiting = waiting_before(case, before, stage, f, rows)
         if waiting is not None:
             moves = moves_by_slot(expected_share(waiting) * waiting.units, waiting.waited, f, case.horizon)

@@ -34,10 +34,17 @@ def ages_of(posterior: Posterior, stage: str) -> int:
     return int(posterior.provenance["ages"][stage])
 
 
-def delay_law(posterior: Posterior, stage: str, rows: Counts | slice = slice(None), spare: int = 0) -> Array:
-    """Law of the delay into a stage for some draws, (draw, age), with so many empty ages behind it."""
-    mean, cv = (posterior.array(f"delay_{name}_{stage}")[rows] for name in ("mean", "cv"))
+def delay_law(posterior: Posterior, stage: str, spare: int = 0) -> Array:
+    """Law of the delay into a stage, (draw, age), with so many empty ages behind it."""
+    mean, cv = (posterior.array(f"delay_{name}_{stage}") for name in ("mean", "cv"))
     return np.pad(delay_pmf(mean, cv, ages_of(posterior, stage)), ((0, 0), (0, spare)))
+
+
+def case_law(case: Case, stage: str, rows: Counts | slice) -> Array:
+    """The same of some draws of a case, worked out once, with as many empty ages as periods ahead and one."""
+    if stage not in case.laws:
+        case.laws[stage] = delay_law(case.posterior, stage, spare=case.horizon + 1)
+    return case.laws[stage][rows]
 
 
 def lags_of(case: Case, stage: str, rows: Counts | slice) -> Array | None:
@@ -49,7 +56,7 @@ def lags_of(case: Case, stage: str, rows: Counts | slice) -> Array | None:
         return case.future.lags[stage][rows].astype(float)
     if not case.posterior.array(f"delay_mean_{stage}")[rows].any():
         return None
-    f = delay_law(case.posterior, stage, rows, case.horizon + 1)[:, None, : case.horizon, None]
+    f = case_law(case, stage, rows)[:, None, : case.horizon, None]
     return np.broadcast_to(f, (len(f), case.horizon, case.horizon, 1))
 
 

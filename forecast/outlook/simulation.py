@@ -27,8 +27,8 @@ from forecast.outlook.case import Case
 from forecast.outlook.expectation import in_the_end
 from forecast.outlook.layers import Kind, Layers, own_part, sets_of
 from forecast.outlook.open_pipeline import (
+    case_law,
     chance_by_slot,
-    delay_law,
     lags_of,
     open_moves,
     scheduled_before,
@@ -277,7 +277,7 @@ class _Chunk:
 
         scatter: `_scatter` of the periods in which they move, where that is whose noise it is, and not the cohorts'.
         """
-        f = delay_law(self.case.posterior, stage, self.rows, self.case.horizon + 1)
+        f = case_law(self.case, stage, self.rows)
         result = np.zeros((len(f), self.horizon + 1, len(self.case.channels)), dtype=np.int64)
         waiting = waiting_before(self.case, before, stage, f, self.rows)
         if waiting is None:

@@ -14,7 +14,7 @@ from posterior_fixture import Array, case, history, posterior, study
 from scipy.optimize import minimize
 
 from forecast.budget import certificate
-from forecast.budget.concave import Kind, Program, Row, solve_pieces
+from forecast.budget.concave import Kind, Program, Row, is_concave, solve_pieces
 from forecast.budget.decision import Efficiency, Fixed, Hold, Target, decide, recommended_plan
 from forecast.budget.limits import Limits, limits_of
 from forecast.budget.objectives import Profit, Search
@@ -464,18 +464,22 @@ def test_a_budget_checks_itself(made, said: str):
         made()
 
 
-@pytest.mark.parametrize("bent", [0, 3])
+@pytest.mark.parametrize(("bent", "twice"), [(0, False), (3, False), (0, True), (2, True)])
 @pytest.mark.parametrize("total", [9_000.0, 14_000.0, np.inf])
-def test_ends_of_ranges_are_those_of_the_linear_programs(total, bent: int):
+def test_ends_of_ranges_are_those_of_the_linear_programs(total, bent: int, twice):
     """Within a total alone both roads to a channel's range are one: pieces filled by steepness, and the solver's.
 
-    Also where some curves are steepest in their middle.
+    Also where some curves are steepest in their middle, and where a curve begins or ends with one knot twice, as it
+    does where a split lies at a channel's limit.
     """
     rng = np.random.default_rng(3)
     curves_, pieces, cost = 6, 12, 0.8
     knots = np.sort(rng.uniform(500.0, 4000.0, (curves_, pieces)), axis=1)
+    if twice:
+        knots[0, 1], knots[2, -2] = knots[0, 0], knots[2, -1]
     value = rng.uniform(30.0, 90.0, (curves_, 1)) * np.sqrt(knots)
     value[:bent] = 4000.0 * knots[:bent] ** 4 / (knots[:bent] ** 4 + 2000.0**4)
+    assert (is_concave(knots, value) == (np.arange(curves_) >= bent)).all()
     low, high = knots[:, 0], knots[:, -1]
     row = (Row("budget.total", np.ones(curves_), total, kind=Kind.TOTAL),) if np.isfinite(total) else ()
     asked = Program(knots, value, low, high, np.full(curves_, cost), row)
