@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecast import results
 from forecast.budget import Decision
-from forecast.fit import Posterior
+from forecast.fit import Posterior, checked
 from forecast.history import History, audit_history
 from forecast.outlook import Case
 from forecast.study import Study
@@ -56,8 +56,6 @@ def to_look_at(study: Study, history: History, posterior: Posterior, seed: int) 
 
     They are those of `forecast check` and of the verdict of a run; that a preview is one is not said again.
     """
-    from forecast.fit import checked
-
     judged = judge(study, history, checked(study, history, posterior, seed)).checks
     found = [*audit_history(history, study), *(c for c in judged if c.name != PREVIEW.name)]
     return sorted((c for c in found if c.status in (FAIL, REVIEW)), key=lambda c: c.status != FAIL)

@@ -26,6 +26,7 @@ from forecast.fit import (
     check_place,
     content_hash,
     fit_hash,
+    fit_posterior,
     load_posterior,
     package_versions,
     posterior_bytes,
@@ -245,8 +246,6 @@ def kept_or_fitted(
         made_as = {"seed": seed, "draws": draws, "fit_hash": fit_hash(study, history, seed, draws, by)}
         if made_as.items() <= saved.provenance.items():
             return saved, False
-    from forecast.fit import fit_posterior
-
     check_place(path)
     posterior = fit_posterior(
         study, history, seed=seed, draws=draws, progress=progress, sampler=sampler or SAMPLER

@@ -190,7 +190,7 @@ def summed(frame: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> pd.Series
     found = np.zeros(len(frame), dtype=bool)
     for column, said in words.items():
         found |= frame[column].isin(list(said)).to_numpy()
-    return pd.Series(found, index=frame.index)
+    return pd.Series(found, index=frame.index, dtype=bool)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -24,7 +24,9 @@ from forecast.fit import (
     SAMPLER,
     Posterior,
     check_place,
+    checked,
     fit_hash,
+    fit_posterior,
     load_posterior,
     save_posterior,
 )
@@ -62,8 +64,6 @@ def fit(
 
     `sampler`: how draws are made, one of `fit.SAMPLERS`; see `fit.fit`.
     """
-    from forecast.fit import fit_posterior
-
     loaded, history, _ = read_asked(study, overrides, today)
     path = posterior_path(loaded)
     _sweep(loaded.folder)
@@ -185,7 +185,7 @@ def run(
 
 def _preview(study: Study, history: History, seed: int, draws: int) -> Posterior:
     """The closed form, checked against the history like a fit."""
-    from forecast.fit import checked, preview
+    from forecast.fit import preview  # with all that fits
 
     return checked(study, history, preview(study, history, seed=seed, draws=draws, weigh=True), seed)
 

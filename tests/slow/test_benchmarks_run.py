@@ -354,6 +354,16 @@ def test_unit(tmp_path: Path):
     ]  # fmt: skip
 
 
+def test_parts(tmp_path: Path):
+    """Seconds and shares of the parts of a run, which add up."""
+    said = run("parts", "--times", 1, cwd=tmp_path)
+    whole = re.match(r"load [\d.]+, ([\d.]+) CPU s a run, 1 runs", said)
+    assert whole, said
+    rows = re.findall(r"^(.+?) +([\d.]+) s +([\d.]+) %$", said, re.MULTILINE)
+    assert {"imports", "simulated draws", "workbook", "the rest"} <= {name for name, *_ in rows}
+    assert sum(float(seconds) for _, seconds, _ in rows) == pytest.approx(float(whole[1]), abs=0.2)
+
+
 def test_start(tmp_path: Path):
     """This checkout beside itself: a row for each command."""
     said = run("start", ROOT, "--times", 1, cwd=tmp_path)
