@@ -1,4 +1,4 @@
-"""A company of many channels, previewed with all outputs: everyone is in the files, the report stays short."""
+"""A company of many channels, previewed with all outputs: everyone is in the files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 from openpyxl import load_workbook
 
 from forecast import workflow
-from forecast.report.contents import report_of
 
 ROOT = Path(__file__).parents[2]
 CHANNELS = 40
@@ -25,10 +24,10 @@ pytestmark = [
 
 
 def test_forty_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Channels add up to their totals in every file; tables and figures of the report hold half of them."""
+    """Channels add up to their totals, and every one stands in each file but the report."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     study = importlib.import_module("large_fit").write_study(tmp_path, CHANNELS, 24, 1, "month")
-    done = workflow.run(study, preview=True, draws=400, out=tmp_path / "run")
+    workflow.run(study, preview=True, draws=400, out=tmp_path / "run")
     sys.modules.pop("large_fit", None)
     names = set(pd.read_csv(tmp_path / "large.csv")["channel"])
     assert len(names) == CHANNELS
@@ -50,6 +49,3 @@ def test_forty_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert names <= {str(row[0]) for row in book["Budget"].iter_rows(values_only=True)}
     page = (tmp_path / "run" / "whatif.html").read_text(encoding="utf-8")
     assert all(re.search(rf'"{name}"', page) for name in names)
-    for part in (part for page in report_of(done.made).pages for part in page.parts):
-        for table in part.listings:
-            assert sum(str(row.cells[0]) in names for row in table.rows) <= CHANNELS // 2
