@@ -273,8 +273,8 @@ def test_other_processes_give_the_same_bytes(home: Path, tmp_path: Path, executo
             taken.bind(("127.0.0.1", 8787))
             taken.listen()
         found = command(
-            "run", "fi.toml", "se.toml", *OPTIONS, "--out", str(tmp_path / "out"), "--executor", executor, "--workers", "2",
-            cwd=home,
+            "run", "fi.toml", "se.toml", *OPTIONS, "--out", str(tmp_path / "out"), "--executor", executor,
+            "--workers", "2", cwd=home,
         )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert "8787" not in found.stderr
