@@ -131,6 +131,8 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Executor]:
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address=None,
+                    # Any free port: of its own, where another program has that, it would warn.
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     silence_logs=logging.CRITICAL,
                 )
             )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -266,12 +267,17 @@ def test_a_missing_extra_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["processes", pytest.param("dask", marks=needs_dask)])
 def test_other_processes_give_the_same_bytes(home: Path, tmp_path: Path, executor: str) -> None:
-    """Two workers, each unit as it is alone, and the same group."""
-    found = command(
-        "run", "fi.toml", "se.toml", *OPTIONS, "--out", str(tmp_path / "out"), "--executor", executor, "--workers", "2",
-        cwd=home,
-    )  # fmt: skip
+    """Two workers, each unit as it is alone, and the same group; nothing is said of ports that others have."""
+    with socket.socket() as taken:
+        with suppress(OSError):  # another cluster has it
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        found = command(
+            "run", "fi.toml", "se.toml", *OPTIONS, "--out", str(tmp_path / "out"), "--executor", executor,
+            "--workers", "2", cwd=home,
+        )  # fmt: skip
     assert found.returncode == 0, found.stderr
+    assert "8787" not in found.stderr
     assert units(tmp_path / "out") == units(home / "alone")
     assert ids(tmp_path / "out") == ids(home / "alone")
     for name in ("group.json", "group.csv", "group_totals.csv"):
