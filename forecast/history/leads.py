@@ -342,8 +342,8 @@ def _of_leads(study: Study, sources: Sequence[Source]) -> Mapping[str, str]:
 
 
 def _rules(study: Study, sources: Sequence[Source]) -> Rules | None:
-    """The rules that say which channel a lead is of, where any holds for the file of leads; on a server none does."""
-    if not study.history.maps or on_server(study, "leads"):
+    """The rules that say which channel a lead is of, where any holds for the file of leads."""
+    if not study.history.maps:
         return None
     return mapping_of(study, sources[0].name, sources[0].file.header)
 
