@@ -32,8 +32,8 @@ from command import parser_of
 ROOT = Path(__file__).parents[1]
 # the peak of this process: that of getrusage has the parent's in it
 PEAK = "print(int(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]) / 1024)"
-CLOCK = "import time; start = time.perf_counter(); begun = time.process_time()"
-DONE = "print(time.perf_counter() - start, time.process_time() - begun)"
+CLOCK = "import time; start = time.perf_counter(); cpu = time.process_time()"
+DONE = "print(time.perf_counter() - start, time.process_time() - cpu)"
 
 MADE = """
 COPY (

@@ -33,11 +33,24 @@ def _as_another(command: list[str]) -> list[str]:
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
 
 
+def certificates(folder: Path) -> None:
+    """In a folder: root.crt, server.crt signed by it for localhost, server.key; and other.crt, of another authority."""
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    for name in ("root", "other"):
+        paths = ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
+        subprocess.run([*new, "-subj", f"/CN=made {name}", *paths], check=True, capture_output=True)
+    signed = ["-CA", str(folder / "root.crt"), "-CAkey", str(folder / "root.key")]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    paths = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.crt")]
+    subprocess.run([*new, *names, *signed, *paths], check=True, capture_output=True)
+    (folder / "server.key").chmod(0o600)
+
+
 @contextmanager
-def server() -> Iterator[dict[str, str]]:
+def server(tls: Path | None = None) -> Iterator[dict[str, str]]:
     """Start it in a folder of its own, which another user may reach; gives host, port, dbname, user and password.
 
-    Skips where it is not installed.
+    tls: a folder with `certificates`, where it is to speak TLS. Skips where it is not installed.
     """
     pytest.importorskip("psycopg", reason="psycopg is not here: pip install growth-forecast[postgres]")
     where = programs()
@@ -46,10 +59,10 @@ def server() -> Iterator[dict[str, str]]:
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         pytest.skip("the server refuses root, and setpriv is not here")
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as place:
-        yield from _running(Path(place), where)
+        yield from _running(Path(place), where, tls)
 
 
-def _running(folder: Path, where: Path) -> Iterator[dict[str, str]]:
+def _running(folder: Path, where: Path, tls: Path | None) -> Iterator[dict[str, str]]:
     data, secret = folder / "data", folder / "password"
     secret.write_text(PASSWORD, encoding="utf-8")
     if os.geteuid() == 0:
@@ -80,6 +93,12 @@ def _running(folder: Path, where: Path) -> Iterator[dict[str, str]]:
         "--no-sync",
     )
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{folder}' -c fsync=off"
+    if tls is not None:
+        for name in ("server.crt", "server.key"):  # to where the server may read
+            shutil.copy2(tls / name, folder)
+            if os.geteuid() == 0:
+                shutil.chown(folder / name, "nobody", "nogroup")
+        options += f" -c ssl=on -c ssl_cert_file={folder}/server.crt -c ssl_key_file={folder}/server.key"
     run("pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield {

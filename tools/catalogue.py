@@ -67,7 +67,7 @@ ERRORS = re.compile(
     r"|all |unzips|the (title|header|day)|more|numbers|\{(what|found|where|its|key)|spend by|counts by)|\{place\}|[ :]|"
     r"expected |is |its |holds |write |call |add it|add the|say |comes |and |so |take |which |leave |column \{|row |"
     r"cells |sheet |read_|cast|timestamp|the lead|a lift|a table|a \{kind\}|the \{kind\}|map |fill in the am|"
-    r".*( AS | IS NULL|THEN|EXCLUDE|isfinite|PARTITION BY|bool_or)|a CSV, |, |"
+    r".*( AS | IS NULL| IS NOT NULL|DISTINCT |THEN|EXCLUDE|isfinite|PARTITION BY|bool_or)|a CSV, |, |"
     r"at least \{x:whole\} would|are meant|then what|left before|"
     r"\{file\}: (\{periods|revenue is there)|\"\{key|\{n:whole\} (leads have|ids stand|pairs)|1 (lead has|id stands)|"
     r"\"v_|\(\"v_|them where|a (return|prob)|an amount|customers above|the most that|best found|delete it|"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "200MB"  # DuckDB's own buffers; what does not fit goes to a temporary folder
+MORE_MEMORY = "2GB"  # where that is not enough
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from forecast.history.lead_days import Terms, own_courses
 from forecast.history.lead_rows import ROW, Cell, LeadRows, literal
 from forecast.history.lead_rules import Checked, checked_groups, groups_of, in_any_order, rules_of
 from forecast.history.lead_sources import (
+    MORE_MEMORY,
     Opened,
     Source,
     line_by_line,
@@ -130,7 +131,10 @@ def read_lead_rows(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read_well[T](opened: Opened, read: Callable[[Opened], T]) -> T:
-    """What is read: line by line where DuckDB stumbles, and with the rows numbered by lines where one is wrong."""
+    """What is read: line by line where DuckDB stumbles, and with the rows numbered by lines where one is wrong.
+
+    With more memory where groups and their amounts do not fit into what is given first, as lists cannot leave it.
+    """
     import duckdb
 
     try:
@@ -140,6 +144,9 @@ def _read_well[T](opened: Opened, read: Callable[[Opened], T]) -> T:
             if not numbered_else(opened):
                 raise
             return read(replace(opened, lines=True))
+    except duckdb.OutOfMemoryException:
+        opened.connection.execute(f"SET memory_limit = '{MORE_MEMORY}'")
+        return read(opened)
     except duckdb.Error as error:
         return read(line_by_line(opened, error))
 
@@ -342,8 +349,8 @@ def _of_leads(study: Study, sources: Sequence[Source]) -> Mapping[str, str]:
 
 
 def _rules(study: Study, sources: Sequence[Source]) -> Rules | None:
-    """The rules that say which channel a lead is of, where any holds for the file of leads; on a server none does."""
-    if not study.history.maps or on_server(study, "leads"):
+    """The rules that say which channel a lead is of, where any holds for the file of leads."""
+    if not study.history.maps:
         return None
     return mapping_of(study, sources[0].name, sources[0].file.header)
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from forecast.errors import DataError
-from forecast.history.lead_rows import ROW, LeadRows
+from forecast.history.lead_rows import LeadRows
 from forecast.history.rules import NONE_FITS, UNRULED, Ruled, Rules, listed
 from forecast.read import LeftOut, name_text
 from forecast.words import message
 
 MOST_KINDS = 200_000  # of different rows, by the columns that rules look at
+NAMED = 10  # leads of a database whose ids are told of a kind without a rule
 LISTED = 10_000  # numbers of rows without a rule that are kept
 
 
@@ -46,7 +48,8 @@ def by_rules(rows: LeadRows, rules: Rules, file: str) -> RuledLeads:
     keys = [key_column(at) for at in rules.titles]
     picked = ", ".join(keys)
     money = 'sum("v_amount")' if "amount" in rows.cells else "NULL"
-    sql = f"SELECT {picked}, count(*), {money} FROM {rows.rows} GROUP BY ALL LIMIT {MOST_KINDS + 1}"
+    places = ", ".join(str(place) for place in range(1, len(keys) + 1))
+    sql = f"SELECT {picked}, count(*), {money} FROM {rows.rows} GROUP BY {places} LIMIT {MOST_KINDS + 1}"
     found = rows.ask(sql).fetchall()
     if len(found) > MOST_KINDS:
         text = (
@@ -82,23 +85,39 @@ def by_rules(rows: LeadRows, rules: Rules, file: str) -> RuledLeads:
     frame = pd.DataFrame(table, columns=[*keys, "ruled_channel", "ruled_out"])
     for name in (*keys, "ruled_channel"):
         frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
-    rows.connection.register("ruled_kinds", frame)
-    left_out = tuple(_left_out(rows, keys, kinds, lonely))
+    joined = _joined(rows, keys, frame)
+    left_out = tuple(_left_out(joined, keys, kinds, lonely))
     ruled = Ruled(file, counted, examples, {name: float(lost[name]) for name in whole}, dict(whole))
-    return RuledLeads(_joined(rows, keys), left_out, ruled)
+    return RuledLeads(_ruled(joined, rows, keys), left_out, ruled)
 
 
-def _joined(rows: LeadRows, keys: list[str]) -> LeadRows:
+def _joined(rows: LeadRows, keys: list[str], frame: pd.DataFrame) -> LeadRows:
+    """The rows with what the rules make of them: `ruled_channel`, `ruled_out`."""
+    same = " AND ".join(f"coalesce(l.{key}, '') = coalesce(r.{key}, '')" for key in keys)
+    kinds, parameters = "ruled_kinds", list(rows.parameters)
+    if rows.server:
+        columns = []
+        for name in frame:
+            parameters.append(frame[name].tolist())
+            kind = "boolean" if name == "ruled_out" else "text"
+            columns.append(f"unnest(${len(parameters)}::{kind}[]) AS {name}")
+        kinds = f"(SELECT {', '.join(columns)})"
+    else:
+        rows.connection.register(kinds, frame)
+    sql = f"SELECT l.*, r.ruled_channel, r.ruled_out FROM ({rows.sql}) AS l JOIN {kinds} AS r ON {same}"
+    return replace(rows, sql=sql, parameters=tuple(parameters))
+
+
+def _ruled(joined: LeadRows, rows: LeadRows, keys: list[str]) -> LeadRows:
     """The rows that a rule fits, with its channel in place of what they had."""
-    same = " AND ".join(f"l.{key} IS NOT DISTINCT FROM r.{key}" for key in keys)
-    channel = 'r.ruled_channel AS "t_channel", r.ruled_channel AS "v_channel"'
-    given = 'r.ruled_channel IS NOT NULL AS "g_channel"'
-    sql = (
-        f'SELECT l.* EXCLUDE ({", ".join(keys)}, "t_channel", "v_channel", "g_channel"), {channel}, {given} '
-        f"FROM ({rows.sql}) l JOIN ruled_kinds r ON {same} WHERE NOT r.ruled_out"
-    )
     names = tuple(name for name in rows.names if name not in keys)
-    return replace(rows, sql=sql, names=names)
+    new = {
+        "t_channel": "ruled_channel",
+        "v_channel": "ruled_channel",
+        "g_channel": "ruled_channel IS NOT NULL",
+    }
+    listed = ", ".join(f'{new[name]} AS "{name}"' if name in new else f'"{name}"' for name in names)
+    return replace(joined, sql=f"SELECT {listed} FROM {joined.rows} WHERE NOT ruled_out", names=names)
 
 
 def _left_out(
@@ -110,15 +129,22 @@ def _left_out(
     """Leads that no rule fits, a record for each kind of them, those with most money first."""
     if not kinds:
         return []
-    same = " AND ".join(f"l.{key} IS NOT DISTINCT FROM r.{key}" for key in keys)
-    picked = ", ".join(f"l.{key}" for key in keys)
-    sql = f"SELECT {ROW}, {picked} FROM ({rows.sql}) l JOIN ruled_kinds r ON {same} WHERE r.ruled_out"
-    numbers: dict[tuple[object, ...], list[int]] = {}
-    for row, *raw in rows.ask(f"{sql} ORDER BY 1 LIMIT {LISTED}").fetchall():
-        numbers.setdefault(tuple(raw), []).append(int(row))
+    numbers: dict[tuple[object, ...], list[Any]] = {}
+    told_by = rows.called(rows.cells["lead_id"])
+    sql = f"SELECT {told_by}, {', '.join(keys)} FROM {rows.rows} WHERE ruled_out ORDER BY 1 LIMIT {LISTED}"
+    if rows.server:  # of few, as ids travel
+        ranked = (
+            f"SELECT {told_by} AS id, {', '.join(keys)}, row_number() OVER (PARTITION BY {', '.join(keys)} "
+        )
+        ranked += f"ORDER BY {told_by}) AS place FROM {rows.rows} WHERE ruled_out"
+        few = f"SELECT id, {', '.join(keys)} FROM ({ranked}) AS ranked WHERE place <= {NAMED}"
+        sql = f"{few} ORDER BY 1 LIMIT {LISTED}"
+    for row, *raw in rows.ask(sql).fetchall():
+        numbers.setdefault(tuple(raw), []).append(row)
     told: list[LeftOut] = []
     for names, text in listed(kinds, ("amount",)):
         own = sorted(row for name in names for raw in cells[name] for row in numbers.get(raw, ()))
         n = int(sum(kinds[name]["leads"] for name in names))
-        told.append(LeftOut(message(UNRULED, said=text), n, tuple(own)))
+        ids = tuple(map(str, own[:NAMED])) if rows.named else ()
+        told.append(LeftOut(message(UNRULED, said=text), n, () if rows.named else tuple(own), ids=ids))
     return told

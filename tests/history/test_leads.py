@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from crm_fixture import EXPORTS, leads_of, refused, study_of
+from held_fixture import BAD, history_in, rows, texts, write_csv
 
 from forecast.errors import DataError
 from forecast.history import audit_history, read_history, read_lead_rows
@@ -123,3 +124,29 @@ def test_parquet_files_run_as_they_are(name: str, stages: tuple[str, ...]) -> No
 
     assert history.files[0].rows == rows
     assert int(history.triangles["won"].sum()) == history.counts["won"].sum() == won
+
+
+def test_more_memory_is_taken_where_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same history, and without the more there is none."""
+    write_csv(tmp_path / "leads.csv", rows(3000))
+    history = history_in(tmp_path, leads="leads.csv")
+    monkeypatch.setattr("forecast.history.lead_sources.MEMORY_LIMIT", "1MB")
+    assert history_in(tmp_path, leads="leads.csv").fingerprint() == history.fingerprint()
+    monkeypatch.setattr("forecast.history.leads.MORE_MEMORY", "1MB")
+    with pytest.raises(duckdb.OutOfMemoryException):
+        history_in(tmp_path, leads="leads.csv")
+
+
+def test_leads_that_each_take_a_course_of_their_own_are_read_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept one by one or in groups, as their first rows tell: the same history, and the same rows are wrong."""
+    write_csv(tmp_path / "leads.csv", texts(rows()) + list(BAD))
+    keys = {"leads": "leads.csv", "bad_rows": "leave out", "from": "2024-03"}
+    text = (tmp_path / "leads.csv").read_text(encoding="utf-8")
+    grouped, said = history_in(tmp_path, **keys), refused(DataError, tmp_path, text)
+    monkeypatch.setattr("forecast.history.lead_days.PROBED", 100)
+    single = history_in(tmp_path, **keys)
+    assert single.fingerprint() == grouped.fingerprint()
+    assert single.files == grouped.files
+    assert refused(DataError, tmp_path, text) == said

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from edited_fixture import write_crm
 from held_fixture import BAD, COLUMNS, history_in, left_out, rows, study_in, texts, write_csv
-from postgres_fixture import PASSWORD, USER, server
+from postgres_fixture import PASSWORD, USER, certificates, server
 
 from forecast.errors import DataError, StudyError
 from forecast.history import read_history, read_lead_rows
@@ -180,6 +181,52 @@ def test_times_with_a_zone_fall_on_the_day_of_the_study(tmp_path: Path) -> None:
     assert local.counts["leads"].values.ravel().tolist() == [2.0]
 
 
+@pytest.mark.parametrize("unmapped", [None, "Other"])
+def test_rules_say_the_channel_there_too(tmp_path: Path, unmapped: str | None) -> None:
+    """By patterns of two columns, blanks among them; leads that none fits are counted, with the ids of some."""
+    columns = ("lead_id", "medium", "campaign", "created", "qualified", "won", "amount")
+    kinds = [
+        ("cpc", "Brand 1"),
+        ("cpc", "generic"),
+        ("email", ""),
+        ("", ""),
+        ("social", "x'y"),
+        ("CPC ", "brand"),
+    ]
+    given = [
+        (f"L{i:03d}", *kinds[i % 6], f"2025-0{1 + i % 3}-11", f"2025-04-0{1 + i % 9}", None, None)
+        if i % 4
+        else (
+            f"L{i:03d}",
+            *kinds[i % 6],
+            f"2025-0{1 + i % 3}-11",
+            "2025-04-02",
+            "2025-04-09",
+            str(10 * i + 5),
+        )
+        for i in range(120)
+    ]
+    write_csv(tmp_path / "leads.csv", given, columns)
+    cells = [", ".join("NULL" if not cell else literal(cell) for cell in row) for row in given]
+    select = f"SELECT * FROM (VALUES {', '.join(f'({each})' for each in cells)}) AS t({', '.join(columns)})"
+    maps = (
+        {"channel": "Brand", "when": {"medium": "cpc", "campaign": "brand*"}},
+        {"channel": "Search", "when": {"medium": "cpc"}},
+        {"channel": "Mail", "when": {"medium": "e*"}},
+    )
+    keys = {"map": maps} | ({} if unmapped is None else {"unmapped": unmapped})
+    held = history_in(tmp_path, database={**KEY, "leads": select, "detail": "days"}, **keys)
+    plain = history_in(tmp_path, leads="leads.csv", **keys)
+
+    assert held.fingerprint() == plain.fingerprint()
+    assert {"Brand", "Search", "Mail"} <= set(held.channels)
+    assert left_out(held.files[0]) == left_out(plain.files[0])
+    named = [out.ids for out in held.files[0].left_out if "no rule" in str(out.reason)]
+    assert named == (
+        [("L004", "L010", "L016", "L022", "L028", "L034", "L040", "L046", "L052", "L058")] * (not unmapped)
+    )
+
+
 @pytest.mark.parametrize("way", ["column", "log"])
 def test_copies_of_earlier_days_lie_there_too(tmp_path: Path, way: str) -> None:
     """A table of all exports, a log of changes: each past is the export of its day."""
@@ -293,9 +340,43 @@ def test_what_is_not_there_is_named(tmp_path: Path, selection: str, said: str) -
 
 
 def test_single_leads_do_not_leave_the_server(tmp_path: Path) -> None:
-    """Scores look at each: they need a file."""
+    """The ranking of leads looks at each: it needs a file, and the refusal says so."""
     with pytest.raises(StudyError, match="only sums leave a PostgreSQL database"):
         read_lead_rows(study_in(tmp_path, database={**KEY, "leads": "leads"}))
+    more = '[scoring]\nfeatures = ["source"]\n'
+    (tmp_path / "study.toml").write_text(STUDY + more, encoding="utf-8")
+    rank = command(tmp_path, "rank", "study.toml", "--out", "out")
+    assert rank.returncode == 2
+    assert "export the leads to a file for that (history.leads)" in rank.stderr
+
+
+def test_a_run_is_scored_by_what_came(tmp_path: Path) -> None:
+    """`score` asks the server as `run` does, with days and without: the same as of a file."""
+    write_csv(tmp_path / "leads.csv", rows())
+    told = {}
+    for name, source in (("held", DATABASE), ("plain", 'leads = "leads.csv"\n')):
+        study = f"{name}.toml"
+        text = f'name = "held"\n[history]\n{source}[funnel]\nstages = ["leads", "qualified", "won"]\n'
+        (tmp_path / study).write_text(text + "[plan]\nperiods = 3\n", encoding="utf-8")
+        ends = ("--set", "history.through=2024-09")
+        run = command(
+            tmp_path,
+            "run",
+            study,
+            "--preview",
+            "--draws",
+            "100",
+            "--outputs",
+            "json,draws",
+            "--out",
+            name,
+            *ends,
+        )
+        assert run.returncode == 0, run.stderr
+        score = command(tmp_path, "score", name, study)
+        assert score.returncode == 0, score.stderr
+        told[name] = [(tmp_path / name / file).read_bytes() for file in ("score.csv", "score_totals.csv")]
+    assert told["held"] == told["plain"]
 
 
 def test_a_service_and_its_password_file(
@@ -316,14 +397,16 @@ def test_a_service_and_its_password_file(
         history_in(tmp_path, database={**key, "tls": {"sslmode": "require"}})
 
 
-STUDY = """\
-name = "held"
-[history]
+DATABASE = """\
 [history.database]
 kind = "postgres"
 connection = { env = "FORECAST_DSN" }
 leads = "leads"
-[funnel]
+"""
+STUDY = f"""\
+name = "held"
+[history]
+{DATABASE}[funnel]
 stages = ["leads", "qualified", "won"]
 """
 
@@ -370,6 +453,67 @@ def test_a_run_is_made_signed_and_verified_and_tells_no_password(tmp_path: Path)
     assert changed.returncode != 0
     assert "made again, it is another" in changed.stdout + changed.stderr
     assert not holds_password(told(tmp_path, check, run, sign, verify, again, changed))
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Path]]:
+    """A server that speaks TLS by a certificate for localhost, and the folder with its authority and another one."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not here")
+    folder = tmp_path_factory.mktemp("tls")
+    certificates(folder)
+    with server(folder) as place:
+        import psycopg
+
+        with psycopg.connect(**place, autocommit=True) as held:
+            held.execute(f"CREATE TABLE leads ({', '.join(f'{name} text' for name in COLUMNS)})")
+            with held.cursor().copy("COPY leads FROM STDIN") as copy:
+                for row in texts(rows()):
+                    copy.write_row(row)
+        yield place, folder
+
+
+@pytest.mark.parametrize(
+    ("root", "host", "said"),
+    [
+        ("root.crt", "localhost", None),
+        ("other.crt", "localhost", "certificate verify failed"),
+        ("root.crt", "127.0.0.1", 'does not match host name "127.0.0.1"'),
+        ("absent.crt", "localhost", 'root certificate file "'),
+    ],
+)
+def test_a_server_proves_who_it_is(
+    tmp_path: Path,
+    secured: tuple[dict[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    root: str,
+    host: str,
+    said: str | None,
+) -> None:
+    """verify-full: by the authority that the study names and under the name that is asked for; else nothing is read."""
+    import psycopg
+
+    place, folder = secured
+    monkeypatch.setenv("FORECAST_DSN", psycopg.conninfo.make_conninfo(**(place | {"host": host})))
+    for path in folder.glob("*.crt"):
+        shutil.copy(path, tmp_path)
+    tls = f'tls = {{ sslmode = "verify-full", sslrootcert = "{root}" }}\n'
+    (tmp_path / "study.toml").write_text(
+        STUDY.replace('leads = "leads"\n', f'leads = "leads"\n{tls}'), encoding="utf-8"
+    )
+    done = command(tmp_path, "check", "study.toml")
+
+    assert not holds_password(told(tmp_path, done))
+    assert not any(part in told(tmp_path, done) for part in ("password=", "dbname=", f"user={USER}"))
+    if said is None:
+        assert done.returncode == 0, done.stderr
+        assert "Read: leads (leads)" in done.stdout
+        return
+    assert done.returncode == 3
+    names = "leads: cannot connect to the database that the environment variable FORECAST_DSN names ("
+    assert names in done.stderr, done.stderr
+    assert said in done.stderr
+    assert "TLS options are right" in done.stderr
 
 
 def holds_password(text: str) -> bool:
