@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -43,15 +43,23 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 DOORS = sorted({path.parts[0] for path in FILES if len(path.parts) > 1 and path.parts[0] != "bundled"})
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All that is written in a file, read once for all tests."""
+    return tuple(ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))))
+
+
+def imports(path: Path) -> list[str]:
     """Dotted names of all that a file imports, at its top or inside its functions."""
-    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+    found: list[str] = []
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"forecast/{path}: imports are written whole"
             whole = node.module in ("forecast", *(f"forecast.{door}" for door in DOORS))
-            yield from (f"{node.module}.{a.name}" if whole else str(node.module) for a in node.names)
+            found += [f"{node.module}.{a.name}" if whole else str(node.module) for a in node.names]
+    return found
 
 
 def room(path: Path) -> str:
@@ -87,7 +95,7 @@ def test_imports_point_down_through_faces(path: Path):
 @pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] not in LABELS], ids=str)
 def test_numbers_become_text_in_words_alone(path: Path):
     """No format spec of a number, no `format`: who says something says `words.message`, and words writes it."""
-    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
             spec = ast.unparse(node.format_spec)[2:-1]
             number = "," in spec or spec.endswith(tuple("f%ged"))
@@ -114,17 +122,14 @@ def test_tests_and_benchmarks_go_through_the_faces():
 
 def test_there_is_no_circle():
     """Also between the files of one folder."""
+    by_parts = {path.with_suffix("").parts: path for path in FILES}
     graph = {}
     for path in FILES:
         names = {n.removeprefix("forecast.") for n in imports(path) if n.startswith("forecast.")}
         parts = {tuple(name.split(".")) for name in names}
-        graph[path] = {
-            f
-            for f in FILES
-            for p in parts
-            for cut in (len(p), len(p) - 1)
-            if f.with_suffix("").parts == p[:cut]
-        }
+        near = (by_parts.get(p[:cut]) for p in parts for cut in (len(p), len(p) - 1))
+        graph[path] = {other for other in near if other is not None}
+    assert sum(map(len, graph.values())) > len(FILES)
     list(TopologicalSorter(graph).static_order())
 
 

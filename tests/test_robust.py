@@ -242,25 +242,21 @@ def check(made: Forecast, past: History, *, factor: float = 3.0) -> None:
         assert (spent >= 0).all()
 
 
-def instantly(asked: Study) -> tuple[History, Posterior, Forecast]:
-    """History, closed-form posterior, and forecast."""
+def fitted(asked: Study) -> tuple[History, Posterior]:
+    """History and closed-form posterior."""
     past = read_history(asked)
     posterior = preview(asked, past, seed=1, draws=DRAWS)
     assert all(np.isfinite(v).all() for v in posterior.data.values())
+    return past, posterior
+
+
+def instantly(asked: Study) -> tuple[History, Posterior, Forecast]:
+    """The same, and the forecast."""
+    past, posterior = fitted(asked)
     return past, posterior, forecast.forecast(asked, past, posterior)
 
 
-FAST = (
-    "from",
-    "twelve months",
-    "five months of a channel",
-    "blanks",
-    "one channel",
-    "visitors to won",
-    "wins alone",
-    "revenue alone",
-    "a hundredth",
-)
+FAST = ("from", "twelve months", "five months of a channel", "blanks", "visitors to won", "revenue alone")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +293,7 @@ def test_leads_may_start_in_the_middle(tmp_path: Path, first: str):
     check(made, past)
     whole = tmp_path / "whole"
     whole.mkdir()
-    _, full, _ = instantly(leads(whole))
+    _, full = fitted(leads(whole))
     for stage in ("qualified", "won"):
         now = [expit(p.array(f"logit_rate_{stage}")[:, -6:]).mean(axis=1) for p in (posterior, full)]
         gap = np.abs(now[0].mean(axis=0) - now[1].mean(axis=0))
@@ -422,7 +418,7 @@ def test_revenue_alone_is_forecast_as_sales_of_the_value_given(tmp_path: Path):
 def test_a_young_channel_is_less_sure_than_an_old_one(tmp_path: Path):
     """Five months of data: the same channel with 36 months has a narrower rate at every stage."""
     _, past, posterior, _ = outlook_of("five months of a channel", tmp_path)
-    full = instantly(study(Case(demo), tmp_path))[1]
+    full = fitted(study(Case(demo), tmp_path))[1]
     at = past.channels.index("ppc")
     for stage in ("leads", "qualified", "won"):
         young, old = (p.array(f"logit_rate_{stage}")[:, -1, at].std() for p in (posterior, full))
@@ -439,8 +435,7 @@ def test_blanks_are_not_zeros(tmp_path: Path):
         folder.mkdir(exist_ok=True)
         rows = of(table, "ppc", "2026-06", "2026-10")
         made = table if won is None else where(table, rows, won=won, revenue=won)
-        _, posterior, _ = instantly(study(Case(lambda made=made: made), folder))
-        past = read_history(load_study(folder / "s.toml"))
+        past, posterior = fitted(study(Case(lambda made=made: made), folder))
         rates.append(expit(posterior.array("logit_rate_won")[:, -1, past.channels.index("ppc")]).mean())
     given, blanked, zeroed = rates
     assert blanked == pytest.approx(given, rel=0.2)

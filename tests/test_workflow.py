@@ -71,18 +71,28 @@ def edited(study: Path, old: str, new: str) -> Path:
 # A saved fit
 
 
+PLANNED = (
+    "plan.periods=6",
+    "budget.total=5000",
+    "plan.spend={ppc = 1000}",
+    "plan.target={won = 3}",
+    "budget.change=0.1",
+    "currency=USD",
+    "channels.ppc.locked=true",
+    "budget.limits.ppc.max=7000",
+)
+
+
+@pytest.mark.parametrize("change", PLANNED)
+def test_plan_and_budget_are_no_part_of_what_a_fit_depends_on(fitted_study: Path, change: str):
+    """The saved fit is taken for the changed study too, as it is."""
+    study = load_study(fitted_study, [change])
+    taken = making.fit_or_load(study, read_history(study))  # `no_fit` catches a new one
+    assert taken.provenance == load_posterior(fitted_study.with_suffix(".nc")).provenance
+
+
 @pytest.mark.parametrize(
-    "change",
-    [
-        "plan.periods=6",
-        "plan.spend={ppc = 1000}",
-        "plan.target={won = 3}",
-        "budget.total=5000",
-        "budget.change=0.1",
-        "currency=USD",
-        "channels.ppc.locked=true",
-        "budget.limits.ppc.max=7000",
-    ],
+    "change", [*PLANNED[:2], *(pytest.param(each, marks=pytest.mark.slow) for each in PLANNED[2:])]
 )
 def test_plan_and_budget_need_no_new_fit(fitted_study: Path, no_report: None, change: str):
     """What the model does not depend on can be changed at will."""

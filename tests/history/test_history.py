@@ -7,6 +7,7 @@ import itertools
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ from forecast.history.history import History
 from forecast.history.read import read_history
 from forecast.study import Study
 
-MANY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(MANY, max_examples=6)  # each reads files; a slow test beside it tries many
 FIRST = dt.date(2026, 1, 1)
 CHANNELS = ("ppc", "seo", "events")
 Lead = tuple[str, dt.date, dt.date | None, dt.date | None, dt.date | None, float | None]
@@ -77,7 +79,7 @@ def read_counts(lines: list[str], folder: Path, **spec: str) -> History:
     return read_history(study)
 
 
-@MANY
+@FEW
 @given(leads())
 def test_leads_are_conserved(rows: list[Lead]) -> None:
     """Every lead and event is counted once: file = totals = triangles; each cohort = reached + lost + open."""
@@ -102,8 +104,11 @@ def test_leads_are_conserved(rows: list[Lead]) -> None:
     assert len(history.deals) == sum(row[3] is not None for row in rows)
 
 
-@MANY
-@given(leads(), st.integers(0, 1000), st.sampled_from(["month", "week", "quarter"]))
+SHUFFLED = (leads(), st.integers(0, 1000), st.sampled_from(["month", "week", "quarter"]))
+
+
+@FEW
+@given(*SHUFFLED)
 def test_the_order_of_rows_does_not_matter(rows: list[Lead], order: int, period: str) -> None:
     """Shuffled rows give the same content, channels in the same order."""
     straight = read_leads(rows, period=period, through=None)
@@ -113,8 +118,11 @@ def test_the_order_of_rows_does_not_matter(rows: list[Lead], order: int, period:
     assert shuffled.fingerprint() == straight.fingerprint()
 
 
-@MANY
-@given(leads(), st.integers(1, 8), st.data())
+CHANGED = (leads(), st.integers(1, 8), st.data())
+
+
+@FEW
+@given(*CHANGED)
 def test_nothing_after_the_origin_reaches_the_past(rows: list[Lead], month: int, data: st.DataObject) -> None:
     """Change, drop or add anything dated after the origin: what was known at the origin stays the same to the byte."""
     end = dt.date(2026, month + 1, 1) - dt.timedelta(1)
@@ -145,6 +153,21 @@ def test_nothing_after_the_origin_reaches_the_past(rows: list[Lead], month: int,
 
     assert other.fingerprint() == past.fingerprint()
     assert past.fingerprint() == read_leads(rows, through=label).fingerprint()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("test", "drawn"),
+    [
+        (test_leads_are_conserved, (leads(),)),
+        (test_the_order_of_rows_does_not_matter, SHUFFLED),
+        (test_nothing_after_the_origin_reaches_the_past, CHANGED),
+    ],
+    ids=["conserved", "order", "past"],
+)
+def test_the_same_holds_of_many(test: Any, drawn: tuple[Any, ...]) -> None:
+    """Each of the three on forty examples."""
+    MANY(given(*drawn)(test.hypothesis.inner_test))()
 
 
 def test_a_small_triangle_by_hand() -> None:

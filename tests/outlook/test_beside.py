@@ -42,7 +42,10 @@ def company(*, refunds: bool = True, recurring: bool = True, free: bool = True) 
     return replace(known, data=known.data.assign(more)), past
 
 
-@pytest.mark.parametrize("only", ["refunds", "recurring", "free", "all"])
+@pytest.mark.parametrize(
+    "only",
+    ["all", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("refunds", "recurring", "free"))],
+)
 def test_both_roads_agree(only):
     """The expected road is the mean of the simulation, whatever money stands beside deals."""
     kinds = ("refunds", "recurring", "free")
