@@ -230,9 +230,8 @@ def _delayed(moving: Array, lags: Array) -> Array:
     for h in range(horizon):
         inside = lags[:, h, : horizon - h]
         landed[:, :, h:horizon] += moving[:, :, h, None] * inside[None]
-        landed[:, :, horizon] += (
-            moving[:, :, h] * (1.0 - sum(inside[:, age] for age in range(horizon - h)))[None]
-        )
+        within = sum((inside[:, age] for age in range(1, horizon - h)), inside[:, 0])
+        landed[:, :, horizon] += moving[:, :, h] * (1.0 - within)[None]
     landed[:, :, horizon] += moving[:, :, horizon]
     return landed
 
