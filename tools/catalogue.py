@@ -32,7 +32,14 @@ from forecast.words import MEASURES
 
 PACKAGE = Path(__file__).resolve().parents[1] / "forecast"
 SPEAKING = (
-    *("backtest/summary.py", "budget/decision.py", "budget/information.py", "budget/objectives.py", "cli.py"),
+    *(
+        "backtest/summary.py",
+        "budget/decision.py",
+        "budget/information.py",
+        "budget/objectives.py",
+        "cli.py",
+        "telling.py",
+    ),
     *(
         "fit/gate.py",
         "history/*.py",
