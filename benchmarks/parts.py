@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -52,10 +52,10 @@ def part_of(frame: FrameType | None) -> str:
     return next((part for part, functions in PARTS.items() if functions & names), REST)
 
 
-def looked_at() -> Counter[str]:
+def looked_at() -> dict[str, float]:
     """CPU seconds of a run in the current folder, by part."""
     sys.argv = ["forecast", *RUN]
-    seconds: Counter[str] = Counter()
+    seconds = defaultdict[str, float](float)
     last = time.process_time()
 
     def look(_: int, frame: FrameType | None) -> None:

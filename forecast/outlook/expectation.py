@@ -230,8 +230,10 @@ def _delayed(moving: Array, lags: Array) -> Array:
     for h in range(horizon):
         inside = lags[:, h, : horizon - h]
         landed[:, :, h:horizon] += moving[:, :, h, None] * inside[None]
-        within = sum((inside[:, age] for age in range(1, horizon - h)), inside[:, 0])
-        landed[:, :, horizon] += moving[:, :, h] * (1.0 - within)[None]
+        gone = inside[:, 0]
+        for age in range(1, horizon - h):  # a sum over a short axis takes longer
+            gone = gone + inside[:, age]
+        landed[:, :, horizon] += moving[:, :, h] * (1.0 - gone)[None]
     landed[:, :, horizon] += moving[:, :, horizon]
     return landed
 
