@@ -7,8 +7,7 @@
 A quantile comes from counts in bins (g^(k-1), g^k] of the magnitude, g = (1 + a) / (1 - a), told by the bin's middle
 2 g^k / (1 + g): off by at most the share a of itself, and not at all where one integer alone lies in a bin. What is
 smaller than LEAST counts as nought. Counts add up in any order, and sums are merged in the order of the chunks, each of
-which has random numbers of its own: the same bytes from any number of threads. Commands take one, as a group of studies
-takes processes.
+which has random numbers of its own: the same bytes from any number of threads. Commands take one.
 Sources: Masson, Rim & Lee 2019, DDSketch (bins); Chan, Golub & LeVeque 1983 (sums of squares).
 """
 
