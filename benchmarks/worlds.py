@@ -46,13 +46,13 @@ from command import resumable_parser, run_or_read, without_errors
 from world_families import CHANGING, CONTROLS, FAMILIES, random_world
 
 from forecast.backtest import BASELINES, scores
+from forecast.checks import PASS, Check
 from forecast.fit import Posterior, checked, fit_posterior, preview
 from forecast.history import History, audit_history, read_history, read_plan
 from forecast.lab import Company, Floats, counts, futures, generate
 from forecast.outlook import case_of, simulate
 from forecast.planning import forecast
 from forecast.study import Study, load_study
-from forecast.words import PASS, Check
 
 HORIZON = 3
 DRAWS = 4000

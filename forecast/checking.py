@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from forecast.checks import worst
 from forecast.errors import StudyError
 from forecast.history import (
     History,
@@ -31,7 +32,6 @@ from forecast.periods import period_label, period_range, shift
 from forecast.speech import ENGLISH
 from forecast.study import Study, load_study
 from forecast.tables import check_table
-from forecast.words import worst
 from forecast.written import place
 
 

@@ -590,7 +590,7 @@ def notebook(name: str | None, study: Path | None, no_code: bool, json: bool, **
     nothing outside itself. Where a cell fails, its error is told and no page is written. Needs the extra "notebook".
     """
     from forecast import books
-    from forecast.words import FAIL
+    from forecast.checks import FAIL
 
     if name is None:
         show(books.listed(), books.list_text, as_json=json)

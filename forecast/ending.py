@@ -94,8 +94,8 @@ class Line:
         """
         import json
 
+        from forecast.checks import FAIL, REVIEW
         from forecast.tables import plain
-        from forecast.words import FAIL, REVIEW
 
         found: Mapping[str, Any] = plain(self.found)
         verdict = found.get("verdict") or {}

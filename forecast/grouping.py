@@ -20,28 +20,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from forecast.checks import FAIL, PASS, REVIEW, Check, Verdict, worst
 from forecast.coupling import ASSUMED, Correlation, coupled, learnt, residuals
 from forecast.errors import DataError
 from forecast.history import History
 from forecast.periods import parse_period, period_label, period_range, season_of
 from forecast.results import LEVELS, Results, summarise
 from forecast.saved import NUMBER, OR_NONE
-from forecast.words import (
-    FAIL,
-    PASS,
-    REVIEW,
-    Check,
-    Message,
-    Name,
-    Text,
-    Verdict,
-    horizon_words,
-    kept,
-    message,
-    plural,
-    recalled,
-    worst,
-)
+from forecast.words import Message, Name, Text, horizon_words, kept, message, plural, recalled
 
 Array = NDArray[np.float64]
 Record = Mapping[str, Any]

@@ -13,12 +13,12 @@ import pandas as pd
 
 from forecast import results
 from forecast.budget import Decision
+from forecast.checks import FAIL, REVIEW, Check, Verdict
 from forecast.fit import Posterior, checked
 from forecast.history import History, audit_history
 from forecast.outlook import Case
 from forecast.study import Study
 from forecast.verdict import PREVIEW, deal_law, plausible_gain, verdict
-from forecast.words import FAIL, REVIEW, Check, Verdict
 
 
 def gain_check(case: Case, made: Decision) -> list[Check]:

@@ -36,6 +36,7 @@ from forecast.budget import (
     goal_tables,
     recommended_plan,
 )
+from forecast.checks import FAIL, PASS, Check, Verdict
 from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.fit import (
@@ -92,7 +93,7 @@ from forecast.showing import Card, Shows, said_band, said_chance
 from forecast.study import Study, of_the_horizon
 from forecast.tables import Table, check_table, plain
 from forecast.verdict import deal_law, plausible_total, verdict
-from forecast.words import FAIL, PASS, Check, Message, Text, Verdict, message, some_of_many, together
+from forecast.words import Message, Text, message, some_of_many, together
 
 Array = NDArray[np.float64]
 

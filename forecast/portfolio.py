@@ -23,6 +23,7 @@ from typing import Any
 
 from forecast import written
 from forecast.checking import Done
+from forecast.checks import FAIL
 from forecast.columns import TOTAL
 from forecast.errors import ForecastError, UsageError
 from forecast.fit import DEFAULT_SEED, SCHEMA, package_versions
@@ -37,7 +38,7 @@ from forecast.report import GROUP_FILES, group_files, write_group
 from forecast.study import Study, load_study, on_server
 from forecast.tables import plain
 from forecast.unforeseen import foreseen
-from forecast.words import FAIL, message, typed
+from forecast.words import message, typed
 from forecast.workflow import run
 
 LINES = "group-units.jsonl"

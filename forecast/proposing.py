@@ -24,13 +24,14 @@ import numpy as np
 
 from forecast.amounts import parse_share
 from forecast.checking import Done, check
+from forecast.checks import FAIL, REVIEW
 from forecast.errors import DataError, ForecastError, StudyError, UsageError
 from forecast.history import History, audit_history, read_history, read_plan
 from forecast.periods import parse_period, period_index, period_label, shift
 from forecast.read import BLANK, Look, as_activity, as_deals, as_tool, folded, joined_keys, look_at, proposed
 from forecast.stopping import unfinished
 from forecast.study import KINDS, PRESETS, Draft, Key, Study, kind_named, named, place_of, quoted
-from forecast.words import FAIL, REVIEW, Message, Text, clean, message, typed
+from forecast.words import Message, Text, clean, message, typed
 from forecast.written import place
 
 MONEY = ("spend", "revenue")

@@ -23,6 +23,7 @@ from scipy.special import logit
 
 from forecast.backtest import summary_tables
 from forecast.budget import Allocation, Curves, Firmness
+from forecast.checks import Check, Verdict
 from forecast.columns import TABLES
 from forecast.equations import quantiles, surprise
 from forecast.errors import UsageError
@@ -46,7 +47,7 @@ from forecast.periods import DAYS_PER_PERIOD, period_label
 from forecast.speech import ENGLISH
 from forecast.study import Study, rate_range
 from forecast.tables import Table, records
-from forecast.words import Check, Message, Text, Verdict, message, recalled, speaking
+from forecast.words import Message, Text, message, recalled, speaking
 
 Array = NDArray[np.float64]
 

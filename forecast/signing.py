@@ -24,6 +24,7 @@ from typing import Any
 from forecast import written
 from forecast.amounts import parse_number
 from forecast.backtest import read_summary
+from forecast.checks import FAIL
 from forecast.errors import DataError, GateError, UsageError
 from forecast.fit import load_posterior, package_versions
 from forecast.history import read_history
@@ -34,7 +35,7 @@ from forecast.progress import Progress, Silent
 from forecast.saved import SEAL, exact, exactly
 from forecast.stopping import scratch
 from forecast.study import load_study
-from forecast.words import FAIL, Message, message, text, typed
+from forecast.words import Message, message, text, typed
 from forecast.workflow import run
 
 RECORD = "plan-of-record.jsonl"

@@ -19,8 +19,9 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forecast.checks import Check
 from forecast.showing import ROWS, Card, Shows, grid, shown
-from forecast.words import Check, Message, Text, filed, text, visible
+from forecast.words import Message, Text, filed, text, visible
 
 if TYPE_CHECKING:
     import pandas as pd

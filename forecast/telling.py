@@ -15,8 +15,9 @@ from forecast.ending import Line
 from forecast.errors import FitError
 
 if TYPE_CHECKING:
+    from forecast.checks import Verdict
     from forecast.report import Page
-    from forecast.words import Text, Verdict
+    from forecast.words import Text
 
 
 def say(said: str, *, err: bool = False, nl: bool = True) -> None:
@@ -93,7 +94,7 @@ def in_language(options: dict[str, Any]) -> dict[str, Any]:
 
 def stop_at_fail(verdict: Verdict, where: str, *, go_on: bool) -> None:
     """Leave with exit code 4 where the verdict is FAIL: what was written is there, stamped, and stderr says why."""
-    from forecast.words import FAIL
+    from forecast.checks import FAIL
 
     if verdict.status != FAIL or go_on:
         return

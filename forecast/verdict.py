@@ -34,24 +34,13 @@ from numpy.typing import NDArray
 from scipy.special import digamma, gammaln, ndtr
 
 from forecast.backtest import region
+from forecast.checks import FAIL, PASS, REVIEW, Check, Verdict, worst
 from forecast.fit import EVIDENCE_LEARNT, GATE, Posterior
 from forecast.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
 from forecast.tables import records
-from forecast.words import (
-    FAIL,
-    PASS,
-    REVIEW,
-    Check,
-    Message,
-    Text,
-    Verdict,
-    message,
-    some_of_many,
-    together,
-    worst,
-)
+from forecast.words import Message, Text, message, some_of_many, together
 
 Array = NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]

@@ -36,7 +36,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from html import escape
 from typing import Any, TypeGuard
 
 from forecast.speech import ENGLISH, HOUSE, MEASURE, MINUS, NBSP, THIN, Voice, voice
@@ -44,8 +43,6 @@ from forecast.speech import ENGLISH, HOUSE, MEASURE, MINUS, NBSP, THIN, Voice, v
 DASH = "\N{EN DASH}"
 SOFT = "\N{SOFT HYPHEN}"
 MISSING = DASH
-MOST_SHOWN = 580  # signs of a verdict at a prompt
-PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 # Signs that act instead of being seen, or that no file of text may hold: control characters (C0, DEL, C1), those that
 # turn the direction of writing and hold on to it, surrogates, and what Unicode says is no character.
 _STEERING = re.compile(
@@ -278,64 +275,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(item) for item in value)
     return number(value) if isinstance(value, float) else clean(value)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One named question, what was found, what was expected, and what to do; status PASS, REVIEW, FAIL or UNKNOWN.
-
-    plain: what was found in the words of who decides, where it did not pass; for a front page.
-    """
-
-    name: Text
-    status: str
-    value: Text
-    advice: Text = ""
-    threshold: Text = ""
-    plain: Text = ""
-
-    @property
-    def expected(self) -> Text:
-        """The threshold, where it says more than that the check passes."""
-        return "" if self.threshold == PASS else self.threshold
-
-    def told(self) -> dict[str, str]:
-        """The check as plain text, for files."""
-        names = ("name", "value", "threshold", "status", "advice")
-        return {name: filed(getattr(self, name)) for name in names}
-
-
-@dataclass(frozen=True, repr=False)
-class Verdict:
-    """What checks add up to, PASS, REVIEW or FAIL, in a sentence and one by one."""
-
-    status: str = PASS
-    sentence: Text = ""
-    checks: Sequence[Check] = ()
-
-    @property
-    def failing(self) -> list[Check]:
-        """The checks that did not pass, FAIL before REVIEW."""
-        return sorted((c for c in self.checks if c.status in (FAIL, REVIEW)), key=lambda c: c.status != FAIL)
-
-    def __repr__(self) -> str:
-        return f"{self.status}: {filed(self.sentence)}"[:MOST_SHOWN]
-
-    def _repr_html_(self) -> str:
-        found = [f"{c.status} {text(c.name)}: {text(c.value)}. {text(c.advice)}" for c in self.failing]
-        points = "".join(f"<li>{escape(clean(said))}</li>" for said in found)
-        return f"<p><b>{self.status}</b>: {escape(clean(text(self.sentence)))}</p><ul>{points}</ul>"
-
-    def told(self) -> dict[str, Any]:
-        """The verdict as plain text, for files."""
-        checks = [check.told() for check in self.checks]
-        return {"status": self.status, "sentence": filed(self.sentence), "checks": checks}
-
-
-def worst(statuses: Iterable[str]) -> str:
-    """What checks add up to: FAIL where one failed, REVIEW where one is to be looked at, else PASS."""
-    found = set(statuses)
-    return next((status for status in (FAIL, REVIEW) if status in found), PASS)
 
 
 # ----------------------------------------------------------------------------------------------------------- numbers

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from forecast.checks import PASS
 from forecast.grouping import _packed, grouped
-from forecast.words import PASS
 
 LABELS = ("2026-07", "2026-08", "2026-09")
 DRAWS = 4000

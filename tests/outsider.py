@@ -32,11 +32,12 @@ from forecast import (
     UsageError,
 )
 from forecast.budget import Firmness, decide, firmness, recommended_plan
+from forecast.checks import Check, Verdict
 from forecast.equations import delay_pmf, due
 from forecast.fit import fit_hash
 from forecast.outlook import case_of, simulate
 from forecast.tables import Table
-from forecast.words import Check, Text, Verdict
+from forecast.words import Text
 
 Array = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from forecast.checks import Check, Verdict
 from forecast.periods import period_label, shift
 from forecast.results import Results, StudyFacts
-from forecast.words import Check, Verdict
 
 CHANNELS = ("seo", "outbound", "content", "email", "social", "events", "ppc")
 STAGES = ("visitors", "leads", "qualified", "won")

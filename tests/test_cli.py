@@ -20,8 +20,8 @@ from click.testing import CliRunner
 import forecast
 from forecast import cli, errors
 from forecast.checking import Done
+from forecast.checks import Verdict
 from forecast.results import Results, StudyFacts
-from forecast.words import Verdict
 
 ROOT = Path(forecast.__file__).parents[1]
 GUIDE = [

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from forecast import cli, errors
 from forecast.checking import Done
+from forecast.checks import FAIL, PASS, REVIEW, Check, Verdict
 from forecast.ending import Line
 from forecast.results import Results, StudyFacts
-from forecast.words import FAIL, PASS, REVIEW, Check, Verdict
 
 CHECKS = [
     Check("max R-hat", FAIL, value="1.2", threshold="below 1.01"),

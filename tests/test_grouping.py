@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from group_fixture import LABELS, group, record, whole
 
+from forecast.checks import FAIL, REVIEW
 from forecast.errors import DataError
 from forecast.grouping import SHAPE
 from forecast.report import group_page, terminal_text, write_group
 from forecast.saved import GROUP, amiss, unsealed
-from forecast.words import FAIL, REVIEW, kept, message, speaking
+from forecast.words import kept, message, speaking
 
 
 def test_a_record_is_what_may_be_read_again() -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(forecast.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = """
     errors amounts bounds periods progress equations saved speech \
-    words tables columns showing outputs unforeseen threads stopping written ending jobs
+    words checks tables columns showing outputs unforeseen threads stopping written ending jobs
     study
     read
     history funnel

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import forecast
+from forecast.checks import Check, Verdict
 from forecast.planning import Forecast
 from forecast.results import Results, StudyFacts
 from forecast.showing import ROWS, grid
 from forecast.tables import COUNT, CURRENCY, SHARE, YES_NO, Column, Table
-from forecast.words import Check, Verdict
 from tests.posterior_fixture import case, history, posterior, study
 
 EVIL = '<script>alert("x")</script>'

@@ -14,11 +14,12 @@ import xarray as xr
 from posterior_fixture import history, study
 from scipy import optimize, stats
 
+from forecast.checks import Check
 from forecast.fit import Posterior
 from forecast.history import History
 from forecast.verdict import LEAST_DEALS, deal_law, plausible_gain, plausible_total
 from forecast.verdict import verdict as verdict_of
-from forecast.words import Check, typed
+from forecast.words import typed
 
 PART = {
     "part": "leads to won", "max_rhat": 1.002, "min_ess_bulk": 900.0, "min_ess_tail": 800.0, "divergences": 0,

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast import words
-from forecast.words import NBSP, THIN, Check, Verdict, message, text, together, typed
+from forecast.checks import Check, Verdict
+from forecast.words import NBSP, THIN, message, text, together, typed
 
 
 def plain(said: words.Text) -> str:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, bdtrc, ndtr
 
 from forecast.backtest import scores
+from forecast.checks import FAIL, PASS, REVIEW, Check, worst
 from forecast.columns import TABLES, origins
 from forecast.errors import DataError
 from forecast.saved import BACKTEST, NUMBER, OR_NONE, SpoiltError, read_saved, spoilt
 from forecast.study import BASELINE_NAMES, GUESSES, GateSpec
 from forecast.tables import Table
-from forecast.words import FAIL, PASS, REVIEW, Check, Text, filed, kept, message, worst
+from forecast.words import Text, filed, kept, message
 
 Array = NDArray[np.float64]
 Judged = tuple[Check, bool]  # and whether a threshold was missed

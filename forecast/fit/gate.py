@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, filed, message, together
+from forecast.checks import FAIL, PASS, REVIEW, Check
+from forecast.words import Message, Text, filed, message, together
 
 EVIDENCE_LEARNT = 0.5  # of an elasticity by the data: with less it is called assumed, wherever that is said
 

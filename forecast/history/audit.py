@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import FAIL, PASS, REVIEW, Check
 from forecast.history.audit_change import changes
 from forecast.history.audit_cohorts import left_out
 from forecast.history.audit_files import file_checks
@@ -27,7 +28,7 @@ from forecast.history.unattributed import attribution
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import Study
-from forecast.words import FAIL, PASS, REVIEW, Check, Text, message, periods, together
+from forecast.words import Text, message, periods, together
 
 FEW_PERIODS = 3
 FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 30, 0.10, 3.0, 0.25

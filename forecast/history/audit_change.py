@@ -16,9 +16,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.history.history import CURRENT_PERIODS, History
 from forecast.periods import PERIODS_PER_YEAR
-from forecast.words import PASS, REVIEW, Check, Text, message, together
+from forecast.words import Text, message, together
 
 Array = NDArray[np.float64]
 

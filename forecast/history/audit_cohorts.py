@@ -15,8 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.history.history import History
-from forecast.words import PASS, REVIEW, Check, Text, message, together
+from forecast.words import Text, message, together
 
 Array = NDArray[np.float64]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from forecast.checks import FAIL, PASS, REVIEW, Check
 from forecast.history.history import History
 from forecast.read import title_key
 from forecast.study import Study
-from forecast.words import FAIL, PASS, REVIEW, Check, message, together
+from forecast.words import message, together
 
 BAD_SHARE = 0.02  # of the rows of a file: above it, what is left is no fair part of what there was
 

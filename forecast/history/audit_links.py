@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.equations import delay_pmf
 from forecast.history.audit_rates import Steps, steps_of
 from forecast.history.audit_rows import DELAY_CV, mean_delay
 from forecast.history.history import History
 from forecast.study import Study
-from forecast.words import PASS, REVIEW, Check, message, periods
+from forecast.words import message, periods
 
 Array = NDArray[np.float64]
 

@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import FAIL, PASS, REVIEW, Check
 from forecast.history.audit_recurring import beyond_value, steady_share
 from forecast.history.history import BESIDE, MONEY, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study
-from forecast.words import FAIL, PASS, REVIEW, Check, Message, Text, message, plural, together
+from forecast.words import Message, Text, message, plural, together
 
 Array = NDArray[np.float64]
 

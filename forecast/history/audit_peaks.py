@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.history.history import History
 from forecast.history.moves import TRAFFIC
 from forecast.periods import period_label, period_range, season_of, shift
 from forecast.study import Study
-from forecast.words import PASS, REVIEW, Check, message
+from forecast.words import message
 
 Array = NDArray[np.float64]
 

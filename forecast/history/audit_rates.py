@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.history.history import History
 from forecast.periods import PERIODS_PER_YEAR
-from forecast.words import PASS, REVIEW, Check, message
+from forecast.words import message
 
 Array = NDArray[np.float64]
 

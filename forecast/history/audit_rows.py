@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from forecast.checks import FAIL, REVIEW, Check
 from forecast.equations import delay_pmf
 from forecast.history.history import History
 from forecast.periods import DAYS_PER_PERIOD, PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import DEFAULT_DELAY_DAYS, OTHER_DELAY_DAYS, Study
-from forecast.words import FAIL, REVIEW, Check, Text, message, period_kind, periods
+from forecast.words import Text, message, period_kind, periods
 
 Array = NDArray[np.float64]
 

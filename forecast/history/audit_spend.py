@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.history.history import CURRENT_PERIODS, History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import LAST_YEAR, Study
-from forecast.words import PASS, REVIEW, Check, message, periods
+from forecast.words import message, periods
 
 MISSED = 0.10  # mean relative miss of the current plan below which no other is worth a word
 CLEARER = 0.67  # share of that miss which last year's plan may leave

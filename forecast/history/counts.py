@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.bounds import MOST_CHANNELS, MOST_GRID, MOST_NAME, MOST_TRIANGLE
+from forecast.checks import PASS, REVIEW, Check
 from forecast.errors import DataError, StudyError
 from forecast.history.currencies import in_one_currency
 from forecast.history.grand_totals import apart, without_sums
@@ -45,7 +46,7 @@ from forecast.read import (
     to_periods,
 )
 from forecast.study import SPEND_WORDS, HistorySpec, ReadsSpec, Study, files_of, nearest
-from forecast.words import PASS, REVIEW, Check, Message, Text, blank, clean, message
+from forecast.words import Message, Text, blank, clean, message
 
 LEAVE_OUT = 'history.bad_rows = "leave out"'
 ROWS_NAMED = 10_000  # row numbers of a reason that are kept; the others are counted

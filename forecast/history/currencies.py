@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import REVIEW, Check
 from forecast.errors import DataError
 from forecast.read import Grid, cells_problem
-from forecast.words import REVIEW, Check, Text, message
+from forecast.words import Text, message
 
 NO_CURRENCY = ""
 OTHER_WAY = 'Set currency = "{other}", or say what one unit is worth: history.exchange = {{ {other} = ... }}.'

@@ -30,6 +30,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from forecast.checks import Check
 from forecast.errors import DataError
 from forecast.history.courses import Courses
 from forecast.history.schedules import known_of, no_schedule
@@ -46,7 +47,7 @@ from forecast.periods import (
 from forecast.read import FileRead
 from forecast.showing import Card, Shows
 from forecast.study import UNATTRIBUTED
-from forecast.words import Check, message
+from forecast.words import message
 
 if TYPE_CHECKING:
     from forecast.history.snapshots import Snapshots

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from forecast.checks import Check
 from forecast.history.courses import courses_of
 from forecast.history.history import (
     BESIDE,
@@ -32,7 +33,6 @@ from forecast.periods import (
     period_index,
 )
 from forecast.read import FileRead
-from forecast.words import Check
 
 
 def leads_history(

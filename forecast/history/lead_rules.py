@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.errors import DataError
 from forecast.history.counts import LEAVE_OUT, SUGGESTED
 from forecast.history.lead_days import FINITE, HUGE, DayGroups, Terms, later
@@ -33,7 +34,7 @@ from forecast.read import (
     row_place,
     rows_text,
 )
-from forecast.words import PASS, REVIEW, Check, Text, message
+from forecast.words import Text, message
 
 NO_AMOUNT = f""" "v_amount" IS NULL OR NOT abs("v_amount") < {FINITE} OR strpos("t_amount", '_') > 0"""
 ORDER = "Order of the stages"

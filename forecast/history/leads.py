@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.checks import PASS, Check
 from forecast.errors import DataError, StudyError
 from forecast.history.changes import wanted as wanted_changes
 from forecast.history.changes import with_changes
@@ -53,7 +54,7 @@ from forecast.read import (
     with_forms,
 )
 from forecast.study import PRESETS, Preset, Study, files_of, on_server
-from forecast.words import PASS, Check, Text, message
+from forecast.words import Text, message
 
 TRAVELS = 1_000_000  # bytes of days and amounts that leave a server where the study does not ask for more
 FEW = 500_000  # leads; of more, first rows tell whether it is worth two more looks at all of them

@@ -17,6 +17,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.errors import DataError, StudyError
 from forecast.history.counts import ROWS_NAMED, Layout, Rows, beside, read_rows
 from forecast.history.history import MONEY
@@ -36,7 +37,7 @@ from forecast.read import (
     to_periods,
 )
 from forecast.study import KEYS, TOOLS, ReadSpec, ReadsSpec, SourceSpec, Study, files_of
-from forecast.words import PASS, REVIEW, Check, Text, message
+from forecast.words import Text, message
 
 BY_RULES = "history.map"  # title of the column that holds what the rules make of a row
 NO_RULE = f"{BY_RULES}?"

@@ -22,12 +22,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import pdtr
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.history.audit import FALLING, MEASURED
 from forecast.history.audit_rates import JUMP, OPPOSITE
 from forecast.history.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study, rate_range
-from forecast.words import PASS, REVIEW, Check, Message, Text, filed, message, periods, together
+from forecast.words import Message, Text, filed, message, periods, together
 
 UNKNOWN = "UNKNOWN"
 Found = tuple[str, Text]  # status, evidence

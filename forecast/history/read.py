@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from forecast.checks import REVIEW
 from forecast.errors import DataError, StudyError
 from forecast.history.counts import (
     ROWS_NAMED,
@@ -55,7 +56,7 @@ from forecast.periods import (
 )
 from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, names_of, read_grid, rows_text
 from forecast.study import LAST_YEAR, Study, files_of, nearest, on_server
-from forecast.words import REVIEW, Text, message
+from forecast.words import Text, message
 
 if TYPE_CHECKING:
     from forecast.history.leads import Leads

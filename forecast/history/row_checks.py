@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import PASS, REVIEW
 from forecast.errors import DataError
 from forecast.history.counts import ROWS_NAMED, Rows
 from forecast.history.history import BESIDE, MONEY
 from forecast.history.rows import LONE_YEARS, blanks_for_zeros, find_totals, lone_days, rounded
 from forecast.periods import Periods, period_label, period_range
 from forecast.read import LeftOut, cells_problem, means_total, row_place, rows_text
-from forecast.words import PASS, REVIEW, Text, message
+from forecast.words import Text, message
 
 
 def without_totals(rows: Rows, *, known: Collection[str] = ()) -> Rows:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from forecast.checks import PASS, REVIEW, Check
 from forecast.errors import StudyError
 from forecast.read import folded, place_of_key
 from forecast.study import KEYS, MapSpec, Study, nearest
-from forecast.words import PASS, REVIEW, Check, Text, clean, message
+from forecast.words import Text, clean, message
 
 RULES = "Channels by rules"
 NONE_FITS = "{file}: no row fits a rule of history.map: {kinds:list.3}; correct the patterns, or set history.unmapped."

@@ -15,11 +15,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.checks import REVIEW, Check
 from forecast.errors import DataError
 from forecast.history.history import BASE, History
 from forecast.read import Ask, Grid, folded
 from forecast.study import nearest
-from forecast.words import REVIEW, Check, Message, message
+from forecast.words import Message, message
 
 ATTRIBUTION = "Attribution"
 _MEDIUM = re.compile(

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from forecast.checks import Check, Verdict
 from forecast.tables import CURRENCY, SHARE, Record, Table, Unit, Units, unit_in
-from forecast.words import MISSING, Check, Message, Name, Period, Text, Verdict, known, message, short_names
+from forecast.words import MISSING, Message, Name, Period, Text, known, message, short_names
 
 if TYPE_CHECKING:
     from forecast.report.drawing import Drawing

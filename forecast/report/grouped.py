@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from forecast.checks import FAIL
 from forecast.outputs import KINDS, PROGRAMS, CsvForm
 from forecast.periods import parse_period, shift
 from forecast.report.files import write_csv
 from forecast.saved import GROUP, sealed
 from forecast.tables import json_text, plain
-from forecast.words import FAIL, speaking
+from forecast.words import speaking
 from forecast.written import write
 
 BY_KIND = {"pdf": ("group.pdf",), "xlsx": ("group.xlsx",), "csv": ("group.csv", "group_totals.csv")}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import typst
 
+from forecast.checks import Check, Verdict
 from forecast.report import sentences
 from forecast.report.contents import report_of
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Report, Tile
@@ -23,7 +24,7 @@ from forecast.report.figures import BLUE, INK, ORANGE, figure_svg
 from forecast.report.letters import fonts
 from forecast.report.paper import BOX, boxed, in_figure, on_paper
 from forecast.stopping import scratch
-from forecast.words import Check, Message, Text, Verdict, clean, message, spoken, text, together
+from forecast.words import Message, Text, clean, message, spoken, text, together
 
 if TYPE_CHECKING:
     from forecast.results import Results

@@ -10,8 +10,9 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from forecast.checks import FAIL, PASS, REVIEW, Check, Verdict
 from forecast.report.document import Bar, Cell, Listing, Over, Page, Part, Tile
-from forecast.words import FAIL, PASS, REVIEW, Check, Name, Text, Verdict, clean, message, text, typed
+from forecast.words import Name, Text, clean, message, text, typed
 
 MOST_CHECKS = 8  # of a verdict; the report has all of them
 GAP = "   "

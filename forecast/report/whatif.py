@@ -23,13 +23,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from forecast.checks import PASS
 from forecast.outlook import DELAYS, LATEST, PATIENCE, Ingredients
 from forecast.report.figures import BANDS, BLUE, INK, ORANGE
 from forecast.report.filling import filled, template
 from forecast.results import LEVELS, Results
 from forecast.tables import plain
 from forecast.words import (
-    PASS,
     Text,
     clean,
     formatted,

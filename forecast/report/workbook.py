@@ -28,6 +28,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
+from forecast.checks import FAIL
 from forecast.periods import parse_period
 from forecast.report.charts import CHARTS
 from forecast.report.figures import BLUE, GREEN, GREY, ORANGE
@@ -47,7 +48,7 @@ from forecast.tables import (
     Unit,
     unit_in,
 )
-from forecast.words import FAIL, Message, Text, clean, formatted, known, message, typed
+from forecast.words import Message, Text, clean, formatted, known, message, typed
 
 if TYPE_CHECKING:
     from forecast.results import Results

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from model_fixture import AS_WRITTEN
 from posterior_fixture import Array, history, study
 from scipy.special import expit, gammaln
 
@@ -152,7 +153,10 @@ def test_both_writings_of_the_density_agree() -> None:
     told += latent.told(theta) - 0.5 * ((a**2).sum(axis=1) + (b**2).sum(axis=(1, 2)))
     for i, rate in enumerate((20.0, part.data["drift_prior"][0], float(part.data["noise_prior"]))):
         told += 2.0 * theta[:, i] - rate * np.exp(theta[:, i])
-    density, points = model.compile_fn(model.logp(), inputs=model.value_vars, point_fn=False), []
+    density, points = (
+        model.compile_fn(model.logp(), inputs=model.value_vars, point_fn=False, mode=AS_WRITTEN),
+        [],
+    )
     for point in latent.points(theta, a, b):
         at, values = 0, {}
         for name, shape in sizes_of(part):

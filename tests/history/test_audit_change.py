@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from posterior_fixture import history
 
+from forecast.checks import Check
 from forecast.history.audit_change import pace, spend_moved, traffic_trend, value_of_a_deal
 from forecast.history.history import History
-from forecast.words import Check, text
+from forecast.words import text
 
 N = 36
 T = np.arange(N)[:, None]

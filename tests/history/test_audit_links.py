@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from posterior_fixture import history, study
 
+from forecast.checks import Check
 from forecast.equations import delay_pmf
 from forecast.history.audit_links import capacity, late_drop, taking, volume
 from forecast.history.history import History
-from forecast.words import Check, text
+from forecast.words import text
 
 N = 36
 

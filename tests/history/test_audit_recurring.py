@@ -6,9 +6,10 @@ import numpy as np
 import posterior_fixture as fixture
 import pytest
 
+from forecast.checks import FAIL, PASS, REVIEW
 from forecast.history import History, audit_history
 from forecast.history.audit_recurring import steady_share
-from forecast.words import FAIL, PASS, REVIEW, text
+from forecast.words import text
 
 
 def company(seed: int, steady: float, *, wins: float = 5.0) -> History:

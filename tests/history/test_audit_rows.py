@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast.checks import Check
 from forecast.history.audit_rows import audit_rows
 from forecast.history.history import History, dataset
 from forecast.history.read import read_history
 from forecast.lab import Company, counts, demo_world, generate
 from forecast.periods import period_range
 from forecast.study import Study
-from forecast.words import Check, text
+from forecast.words import text
 
 DELAYS = {"delay": {"qualified": 14.0, "won": 45.0}}
 SEEDS = range(3)

@@ -19,25 +19,14 @@ from babel.messages.pofile import read_po
 from tables_fixture import CHANNELS, plausible_tables
 
 from forecast import words
+from forecast.checks import Check
 from forecast.report import audit_page, pdf, summary_page, terminal_text
 from forecast.report.contents import report_of
 from forecast.report.workbook import write_workbook
 from forecast.results import Results, StudyFacts
 from forecast.speech import CATALOGUES, DOMAIN, HOUSE, English, Voice, check_locale, languages, voice
 from forecast.tables import check_table, json_text
-from forecast.words import (
-    Check,
-    Name,
-    Period,
-    heard,
-    message,
-    periods,
-    plural,
-    speaking,
-    text,
-    together,
-    typed,
-)
+from forecast.words import Name, Period, heard, message, periods, plural, speaking, text, together, typed
 
 OTHERS = [language for language in languages() if language != "en"]
 # Writers that a translation may put in the place of none: names of stages and periods, words of ours, whole sentences.

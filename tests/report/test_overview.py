@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables_fixture import plausible_tables
 
+from forecast.checks import Check, Verdict
 from forecast.report.contents import report_of
 from forecast.report.document import Listing, adding_up
 from forecast.report.pages.horizon import horizon_page
 from forecast.report.pages.overview import overview_page
 from forecast.report.pdf import document
 from forecast.results import Results
-from forecast.words import Check, Verdict, text, typed
+from forecast.words import text, typed
 
 AMOUNTS = st.floats(-1e9, 1e9).map(lambda x: round(x, 2))
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
+from forecast.checks import Check, Verdict
 from forecast.report.contents import report_of
 from forecast.report.document import Listing, Page
 from forecast.report.pdf import document, report_pdf
 from forecast.report.plots.channels import economics_wide
-from forecast.words import Check, Verdict, text
+from forecast.words import text
 from tests.tables_fixture import FOREIGN, HOSTILE, plausible_tables
 
 STAMP = 1_793_491_200

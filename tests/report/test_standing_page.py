@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from forecast.checks import Check
 from forecast.report import score_page, terminal_text, write_score
 from forecast.report.pages.standing import score_report
 from forecast.report.pages.standing_tables import ahead_rows, score_tables
@@ -15,7 +16,6 @@ from forecast.report.pdf import document
 from forecast.report.plots.scored import waterfall
 from forecast.report.plots.steps import plot_steps
 from forecast.report.terminal import terminal_text as typed_page
-from forecast.words import Check
 
 LEVELS = ("q05", "q10", "q25", "q50", "q75", "q90", "q95")
 

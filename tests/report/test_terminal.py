@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from forecast.checks import Check, Verdict
 from forecast.report import audit_page, terminal_text
 from forecast.report.contents import report_of
 from forecast.report.document import Bar, Listing, Over, Page, Part, Row, Tile, checklist
 from forecast.speech import English, Voice
-from forecast.words import Check, Verdict, heard, message
+from forecast.words import heard, message
 from tests.tables_fixture import HOSTILE, plausible_tables
 
 

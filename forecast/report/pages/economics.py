@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from forecast import words
+from forecast.checks import REVIEW
 from forecast.funnel import RATES
 from forecast.report import sentences
 from forecast.report.document import (
@@ -36,17 +37,7 @@ from forecast.report.pages.largest import left_out, on_paper, only
 from forecast.report.plots import plot
 from forecast.report.plots.channels import economics_wide, rates_figure
 from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, SHARE, Record, Unit, records
-from forecast.words import (
-    MISSING,
-    REVIEW,
-    Message,
-    Text,
-    known,
-    message,
-    short_names,
-    stage_word,
-    together,
-)
+from forecast.words import MISSING, Message, Text, known, message, short_names, stage_word, together
 
 if TYPE_CHECKING:
     import pandas as pd

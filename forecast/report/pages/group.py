@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecast.checks import FAIL, worst
 from forecast.columns import GROUPED, by_measure
 from forecast.report.document import (
     Listing,
@@ -37,19 +38,7 @@ from forecast.report.document import (
 from forecast.report.figures import panels
 from forecast.report.plots.coming import plot_fan, plot_total
 from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Record, Table, Unit
-from forecast.words import (
-    FAIL,
-    MISSING,
-    Message,
-    Name,
-    Text,
-    horizon_words,
-    known,
-    message,
-    plural,
-    together,
-    worst,
-)
+from forecast.words import MISSING, Message, Name, Text, horizon_words, known, message, plural, together
 
 Told = Mapping[str, Any]
 MOST_UNITS = 30  # on paper and terminal; the workbook has all

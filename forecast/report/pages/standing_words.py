@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from forecast.checks import Check
 from forecast.columns import unit_of
 from forecast.report.plots.scored import lead_measure
 from forecast.tables import AMOUNT, CURRENCY, Record
-from forecast.words import Check, Message, Text, known, message, together
+from forecast.words import Message, Text, known, message, together
 
 Told = Mapping[str, Any]
 
