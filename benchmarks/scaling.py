@@ -29,7 +29,7 @@ import pandas as pd
 from command import resumable_parser, run_or_read, without_errors
 from large_fit import write_study
 from portfolio import write_companies
-from reading import CLOCK, DONE, MADE, OURS, PEAK
+from reading import CLOCK, DONE, MADE, PEAK, READERS
 
 ROOT = Path(__file__).parents[1]
 SIZES = {
@@ -55,7 +55,7 @@ def arguments(what: str, size: int, folder: Path) -> list[str]:
     import duckdb
 
     duckdb.connect().execute(MADE.format(n=size, path=folder / "leads.csv"))
-    return ["-c", OURS.format(folder=str(folder), clock=CLOCK, done=DONE, peak=PEAK)]
+    return ["-c", READERS["ours"].format(folder=str(folder), clock=CLOCK, done=DONE, peak=PEAK)]
 
 
 def measured(job: tuple[str, int]) -> dict[str, Any]:
