@@ -20,6 +20,7 @@ import re
 import shlex
 import sys
 import warnings
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_long_python_prompts_are_real(page, tmp_path, monkeypatch):
     mpl.use("Agg")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of plots of others
-        _asked_again(LONG_PROMPTS, page, tmp_path, monkeypatch)
+        _asked_again(LONG_PROMPTS, page, tmp_path, monkeypatch, _Drawn())
 
 
 @pytest.mark.parametrize("page", _with(PROMPTS), ids=_name)
@@ -167,12 +168,35 @@ def test_python_prompts_are_real(page, tmp_path, monkeypatch):
     _asked_again(PROMPTS, page, tmp_path, monkeypatch)
 
 
-def _asked_again(blocks, page, tmp_path, monkeypatch):
+class _Drawn(doctest.OutputChecker):
+    """Numbers of a few hundred draws: as shown, or within 15 % of it, or two steps of their last place.
+
+    Another processor rounds the last bit of a logarithm otherwise, after which other draws are chosen. The mean of 400
+    draws is known to some 4 %, an end of a band to 6 %.
+    """
+
+    NUMBER = re.compile(r"(?<![\d-])-?\d+(?:\.\d+)?(?![\d-])")  # no months
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        """Whether what came is what is shown."""
+        if super().check_output(want, got, optionflags):
+            return True
+        pairs = list(zip(self.NUMBER.findall(want), self.NUMBER.findall(got), strict=False))
+        alike = super().check_output(self.NUMBER.sub("#", want), self.NUMBER.sub("#", got), optionflags)
+        return alike and want.count("...") == 0 and all(self._near(*pair) for pair in pairs)
+
+    @staticmethod
+    def _near(shown: str, came: str) -> bool:
+        last = int(Decimal(shown).normalize().as_tuple().exponent)
+        return abs(float(shown) - float(came)) <= max(0.15 * abs(float(shown)), 2.0 * 10.0**last)
+
+
+def _asked_again(blocks, page, tmp_path, monkeypatch, checker=None):
     monkeypatch.chdir(tmp_path)
     lines = "\n".join(blocks.findall(_text(page)))
     test = doctest.DocTestParser().get_doctest(lines, {}, _name(page), str(page), 0)
     said: list[str] = []
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    runner = doctest.DocTestRunner(checker, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     runner.run(test, out=said.append)
     assert test.examples
     assert not said, "".join(said)
