@@ -107,6 +107,10 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
             ax.loglog(x, np.exp(np.log(y).mean() + slope * (np.log(x) - np.log(x).mean())), linewidth=0.8)
             ax.set_title(f"slope {slope:.2f}", fontsize=8)
         ax.set_xlabel(kind, fontsize=8)
+        ax.set_xticks(
+            x, [f"{size:,.0f}" for size in x]
+        )  # the sizes alone: labels of powers run into each other
+        ax.set_xticks([], minor=True)
         ax.tick_params(labelsize=7, which="both")
     axes[0, 0].set_ylabel("CPU seconds", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
