@@ -186,13 +186,24 @@ def walks(draws: Mapping[str, Array], data: Mapping[str, Array]) -> tuple[Array,
     `draws` hold drift, own_drift, shock (...), waves (..., wave) and own_waves (..., wave, channel); of traffic also
     season_sd (...) and season (..., column). The common walk holds its shocks.
     """
-    v, w, basis = data["walk_centred"], data["own_centred"], data["basis"]
-    beside = _season_waves(draws, data)
-    sds = common_sds(draws["drift"], draws.get("shock", 0.0), basis)
-    common = sds ** (1.0 - v) * (draws["waves"] - v * beside)
-    own = draws["own_waves"] - w * (common + beside)[..., None]
+    w, basis = data["own_centred"], data["basis"]
+    common = _common_waves(draws, data)
+    own = draws["own_waves"] - w * (common + _season_waves(draws, data))[..., None]
     own *= draws["own_drift"][..., None, None] ** (1.0 - w)
-    return common @ basis, np.swapaxes(np.swapaxes(own, -1, -2) @ basis, -1, -2)
+    together = np.tensordot(own, basis, axes=(-2, 0))  # one product: of many small ones some shapes take four times
+    return common @ basis, np.swapaxes(together, -1, -2)
+
+
+def common_walk(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+    """The first of `walks` alone, (..., period)."""
+    return np.asarray(_common_waves(draws, data) @ data["basis"])
+
+
+def _common_waves(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+    """Coefficients of the common walk in its waves, (..., wave)."""
+    v = data["walk_centred"]
+    sds = common_sds(draws["drift"], draws.get("shock", 0.0), data["basis"])
+    return np.asarray(sds ** (1.0 - v) * (draws["waves"] - v * _season_waves(draws, data)))
 
 
 def common_sds(drift: ArrayLike, shock: ArrayLike, basis: Array) -> Array:

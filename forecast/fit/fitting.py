@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from forecast.equations import (
     acting_spend,
+    common_walk,
     power_law,
     slopes,
     steepness,
@@ -375,7 +376,7 @@ class _Run:
         now = (
             path[:, -1]
             + self._without_shocks(d, part)[:, -1, None]
-            - _flat(walks(d, part.data)[0])[:, -1, None]
+            - _flat(common_walk(d, part.data))[:, -1, None]
         )
         if "event_prior" in part.data or "term" in d:  # the last period may be one of an event
             now = now - np.asarray(event_path(d, part.data))[..., -1, :].reshape(-1, now.shape[1])
@@ -491,7 +492,7 @@ class _Run:
 
     def _without_shocks(self, d: Draws, part: Part) -> Array:
         """The common walk (draw, period), drawn given what it makes together with its shocks."""
-        common, drift, shock = _flat(walks(d, part.data)[0]), _flat(d["drift"]), _flat(d["shock"])
+        common, drift, shock = _flat(common_walk(d, part.data)), _flat(d["drift"]), _flat(d["shock"])
         rng = np.random.default_rng([self.seed, *f"shocks {part.name}".encode()])
         z = rng.standard_normal((len(common), len(part.data["basis"])))
         return without_shocks(common, drift, shock, z, part.data["basis"])
