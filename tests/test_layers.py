@@ -24,7 +24,7 @@ FLOORS = """
     outlook
     budget backtest lab
     results verdict coupling
-    report asking making judging grouping
+    report asking making judging grouping drafting
     planning checking reviewing
     proposing workflow comparing books
     signing options questions portfolio telling

@@ -22,8 +22,9 @@ from test_checking import HEAVY
 
 from forecast.checking import check
 from forecast.cli import app
+from forecast.drafting import Question
 from forecast.errors import DataError, UsageError
-from forecast.proposing import Question, propose
+from forecast.proposing import propose
 
 STAGES = ("visitors", "leads", "qualified", "won")
 Cell = tuple[int, int, str, dict[str, float]]  # year, month, channel, measures
