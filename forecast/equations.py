@@ -190,7 +190,9 @@ def walks(draws: Mapping[str, Array], data: Mapping[str, Array]) -> tuple[Array,
     common = _common_waves(draws, data)
     own = draws["own_waves"] - w * (common + _season_waves(draws, data))[..., None]
     own *= draws["own_drift"][..., None, None] ** (1.0 - w)
-    together = np.tensordot(own, basis, axes=(-2, 0))  # one product: of many small ones some shapes take four times
+    together = np.tensordot(
+        own, basis, axes=(-2, 0)
+    )  # one product: of many small ones some shapes take four times
     return common @ basis, np.swapaxes(together, -1, -2)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +35,7 @@ from forecast.budget import (
     goal_tables,
     recommended_plan,
 )
-from forecast.checks import FAIL, PASS, Check, Verdict
+from forecast.checks import PASS, Check, Verdict
 from forecast.columns import TABLES
 from forecast.errors import UsageError
 from forecast.fit import (
@@ -56,9 +55,8 @@ from forecast.history import (
     common_mistakes,
     read_plan,
     what_was_read,
-    without_strays,
 )
-from forecast.judging import gain_check
+from forecast.judging import gain_check, weighed
 from forecast.making import in_python
 from forecast.outlook import (
     REPLICATES,
@@ -101,8 +99,6 @@ NO_BELIEF = (  # of a study
     *("folder", "path", "outputs", "language", "locale", "name", "plan", "budget", "scenarios", "goals"),
     *("backtest", "scoring", "segments"),
 )
-WEIGHED = 1000  # draws in closed form, for what the forecast would be without a few odd numbers
-SPEND_MOVED = 0.25  # of the planned spend, by odd numbers in what is spent now
 
 
 def forecast(
@@ -652,45 +648,17 @@ class Forecast(Shows, Results):
     @cached_property
     def _audited(self) -> list[Check]:
         found = audit_history(self.case.history, self.case.study)
-        return [self._weighed(c) if c.name == OUTLIERS and c.status != PASS else c for c in found]
+        ours = self.case, self.draws
+        return [
+            weighed(c, *ours, self._again, self.seed) if c.name == OUTLIERS and c.status != PASS else c
+            for c in found
+        ]
 
-    def _weighed(self, found: Check) -> Check:
-        """FAIL where numbers that do not fit their neighbours move the forecast beyond an 80 % band, or the plan.
-
-        The same question is asked in closed form of the history with those numbers at what is usual around them.
-        """
-        case, seed = self.case, self.seed
-        study, history = case.study, without_strays(case.history)
-        plan = np.asarray(read_plan(study, history).values, dtype=float)
-        if not np.array_equal(case.plan, np.asarray(read_plan(study, case.history).values, dtype=float)):
-            plan = case.plan  # given by hand
-        from forecast.fit import preview
-
-        posterior = preview(study, history, seed=seed, draws=WEIGHED)
-        other, _ = _recycled(
-            case_of(study, history, posterior, plan, np.random.default_rng(_streams(seed)[0])), seed
-        )
-        draws = simulate(other, {"given": plan}, rng=np.random.default_rng(_streams(seed)[1]))
-        measure = "revenue" if case.valued and other.valued else "won"
-        here, there = (results.total_draws(each, "given", measure) for each in (self.draws, draws))
-        (low, high), usual = np.quantile(here, (0.1, 0.9)), float(there.mean())
-        spend, planned = float(plan.sum()), float(case.plan.sum())
-        least, most = np.quantile(there, (0.1, 0.9))
-        moved = not (low <= usual <= high and least <= here.mean() <= most)  # what is odd widens its own band
-        if not moved and abs(planned - spend) <= SPEND_MOVED * spend:
-            return found
-        told = {
-            "measure": measure,
-            "unit": message(" {cur}", cur=study.currency) if measure == "revenue" else "",
-            "usual": usual,
-        }
-        text = "{value}; with them at what is usual {usual:number}{unit} of {measure} are expected, not {mean:number}"
-        if not moved:
-            text = "{value}; with them at what is usual the plan spends {spend:whole} {currency}, not {planned:whole}"
-        value = message(text, value=found.value, mean=float(here.mean()), spend=spend, planned=planned,
-                        currency=study.currency, **told)  # fmt: skip
-        advice = together("These numbers make the forecast.", found.advice)
-        return replace(found, status=FAIL, value=value, advice=advice)
+    def _again(self, history: History, posterior: Posterior, plan: Array) -> tuple[Case, xr.Dataset]:
+        """The same question of another history: its case, and its futures under a plan."""
+        rng, chance = (np.random.default_rng(stream) for stream in _streams(self.seed))
+        case, _ = _recycled(case_of(self.case.study, history, posterior, plan, rng), self.seed)
+        return case, simulate(case, {"given": plan}, rng=chance)
 
     @cached_property
     def _base(self) -> Base:

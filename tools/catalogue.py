@@ -47,6 +47,7 @@ SPEAKING = (
         "leads/ranking.py",
         "outlook/lifetime.py",
         "grouping.py",
+        "judging.py",
         "planning.py",
     ),
     *(
