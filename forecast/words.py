@@ -61,6 +61,7 @@ MEASURES = (
 )  # fmt: skip
 _CURRENCIES = ("cur", "currency")  # fields
 _TYPED = str.maketrans({NBSP: " ", THIN: " ", MINUS: "-", DASH: "-", SOFT: None})
+_OURS = ("word", "sentence", "stage", "stages")  # writers of words that are ours
 _PYTHON_SPEC = re.compile(r"[<>^]?\+?\d*,?(\.\d+)?[dfgeG%]?")
 
 _VOICE: ContextVar[Voice] = ContextVar("voice", default=HOUSE)
@@ -255,6 +256,8 @@ class _Template(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """A value as its spec says."""
+        if format_spec == "sentence":  # which looks at how a message begins
+            return sentence(value)
         if isinstance(value, Message):
             value = text(value)
         elif isinstance(value, list):
@@ -484,9 +487,33 @@ def plus(value: Any) -> str:
 
 
 def sentence(said: Any) -> str:
-    """A note as a sentence: capital first, full stop last; nothing where there is none."""
+    """A note as a sentence: `capital` first, full stop last; nothing where there is none."""
+    cleaned = capital(said)
+    return cleaned and cleaned + ("" if cleaned[-1] in ".!?:" else ".")
+
+
+def capital(said: Any) -> str:
+    """A text with a capital first, but for one that begins with a name: that is written as it is typed.
+
+    >>> capital("rates"), capital(message("{n:whole} of {channel}", n=2, channel="ppc"))
+    ('Rates', '2 of ppc')
+    >>> capital(message("{channel}: no spend", channel="ppc")), capital(message("{what:word}: none", what="spend"))
+    ('ppc: no spend', 'Spend: none')
+    """
     cleaned = word(said).strip()
-    return cleaned and cleaned[0].upper() + cleaned[1:] + ("" if cleaned[-1] in ".!?:" else ".")
+    return cleaned if _named_first(said) else cleaned[:1].upper() + cleaned[1:]
+
+
+def _named_first(said: Any, writer: str = "word") -> bool:
+    """Whether a text begins with a name. `writer`: of its field, which holds data but for words of ours."""
+    if isinstance(said, list | tuple):
+        return bool(said) and _named_first(said[0], writer)
+    if isinstance(said, Message):
+        literal, name, spec, _ = next(iter(_Template().parse(_template(said))), ("", None, "", ""))
+        if literal or name is None:
+            return False
+        return _named_first(said.values[name], (spec or "").partition(".")[0])
+    return isinstance(said, Name) or (isinstance(said, str) and writer not in _OURS)
 
 
 def clean(said: Any) -> str:

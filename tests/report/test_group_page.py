@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from group_fixture import group, record
 
-from forecast.report.pages.group import front_lines, group_tables, units
+from forecast.checks import REVIEW, Check
+from forecast.report.pages.group import front_lines, group_report, group_tables, units
 from forecast.tables import CURRENCY
+from forecast.words import Name, message
 
 
 def test_a_unit_that_failed_has_a_row_without_numbers() -> None:
@@ -42,3 +44,19 @@ def test_of_many_units_the_largest_are_shown_and_the_others_add_up() -> None:
     means = sorted(u["mean"] for u in told["units"])
     assert str(rows[29].cells[1]) == str(CURRENCY.said(sum(means[:6])))
     assert str(rows[0].cells[1]) == str(CURRENCY.said(means[-1]))
+
+
+def test_the_front_holds_the_units_where_they_are_few() -> None:
+    """The table of many would not fit beside the figure; either way every part stands once."""
+    for n, first in ((6, "By unit"), (7, "By period")):
+        pages = group_report(group(*(record(f"unit-{i}", i, many=200) for i in range(n)))).pages
+        heads = [str(part.title) for page in pages[:2] for part in page.parts if part.title]
+        assert heads[1] == first
+        assert len(set(heads)) == len(heads)
+        assert {"By unit", "By period"} <= set(heads)
+
+
+def test_units_are_called_as_they_are_named() -> None:
+    """A sentence that begins with a name has no capital that nobody wrote."""
+    plain = Check("fi", REVIEW, "x", "y", plain=message("{name}: {value}", name=Name("fi"), value="preview"))
+    assert str(message("{plain:sentence}", plain=plain.plain)) == "fi: preview."

@@ -41,6 +41,7 @@ from forecast.tables import CHANCE, COUNT, CURRENCY, RATIO, WHOLE, Record, Table
 from forecast.words import MISSING, Message, Name, Text, horizon_words, known, message, plural, together
 
 Told = Mapping[str, Any]
+MOST_IN_FRONT = 6
 MOST_UNITS = 30  # on paper and terminal; the workbook has all
 MOST_PAIRS = 10
 MOST_PAST = 36  # periods of the past in the figure
@@ -64,7 +65,10 @@ def group_page(told: Told) -> Page:
 
 
 def group_report(told: Told) -> Report:
-    """The whole."""
+    """The whole. On the front the table of few units; more of them would leave half of it empty, and follow."""
+    by_unit = Part("By unit", listings=[units(told)], note=NOTE)
+    by_time = Part("By period", listings=[by_period(told)])
+    first, then = (by_unit, by_time) if len(told["units"]) <= MOST_IN_FRONT else (by_time, by_unit)
     front = Page(
         parts=[
             Part(verdict=told["verdict"], others=OTHERS, tiles=_tiles(told)),
@@ -73,14 +77,14 @@ def group_report(told: Told) -> Report:
                 lead=together(what_is_expected(told), of_target(told)),
                 figure=_figure(told),
             ),
-            Part("By unit", listings=[units(told)], note=NOTE),
+            first,
         ],
         alone=True,
     )
     total = Page(
-        "The total",
+        "The total" if then is by_time else "Units and total",
         [
-            Part("By period", listings=[by_period(told)]),
+            then,
             Part("What the band rests on", lead=rests_on(told), listings=[bands(told)], note=ORDERED),
             *_pairs(told),
             *_money(told),

@@ -14,7 +14,7 @@ from forecast.errors import UsageError
 from forecast.report.drawing import Place
 from forecast.report.figures import WIDTH, at_home, cut_short, dress, house, in_voice
 from forecast.tables import Record, records
-from forecast.words import Message, Text, clean, in_a_row, known, message, speaking, text
+from forecast.words import Message, Text, capital, clean, in_a_row, known, message, speaking
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -56,7 +56,7 @@ def drawn(
             house(dress)(ax)
         place = ax
         house(lambda: (draw(place), place)[1])()  # that it comes back lets the house see to its labels
-        ax.set_title(_capital(title), parse_math=False, fontsize=8)
+        ax.set_title(capital(title), parse_math=False, fontsize=8)
     in_voice(ax, _language(made))
     return ax
 
@@ -68,7 +68,7 @@ def apart(
     with _language(made):
         figure = own_figure(height)
         house(draw)(figure)
-        figure.suptitle(_capital(title), parse_math=False, fontsize=8.5)
+        figure.suptitle(capital(title), parse_math=False, fontsize=8.5)
     for ax in figure.axes:
         in_voice(ax, _language(made))
     return figure.axes[0]
@@ -90,12 +90,6 @@ def own_figure(height: float, width: float = WIDTH) -> Figure:
         figure = Figure(figsize=size)
     figure.set_layout_engine("constrained", w_pad=0.06)
     return figure
-
-
-def _capital(title: Text) -> str:
-    """A title begins with a capital, whatever it begins with."""
-    said = text(title)
-    return said[:1].upper() + said[1:]
 
 
 def _language(made: Any) -> AbstractContextManager[None]:
