@@ -183,6 +183,21 @@ def test_a_large_study_has_a_report(tmp_path):
     assert len(pages) <= 12
 
 
+@pytest.mark.outside
+@needs_poppler
+def test_the_front_is_one_sheet(tmp_path):
+    """Its sign-off stays on it where checks take more lines than usual: all of it is set smaller."""
+    tables = plausible_tables(channels=[f"channel {k:02d}" for k in range(20)])
+    long = (
+        "Ask for what is missing, and look at the bands with care until it is there, month after month. " * 3
+    )
+    checks = [Check(f"check {k}", "REVIEW", "1", long, "0") for k in range(4)]
+    crowded = replace(tables, verdict=replace(tables.verdict, checks=checks))
+    fits, too_long = (pages_of(report_pdf(made, timestamp=STAMP), tmp_path) for made in (tables, crowded))
+    assert all("Approved by" in pages[0] for pages in (fits, too_long))
+    assert fits[1].split("Bands are")[0] == too_long[1].split("Bands are")[0]
+
+
 @pytest.mark.parametrize("periods", [1, 12])
 def test_horizons_of_one_and_twelve(periods):
     """A single period and a year make a PDF without a complaint."""
