@@ -195,7 +195,7 @@ def test_the_front_is_one_sheet(tmp_path):
     crowded = replace(tables, verdict=replace(tables.verdict, checks=checks))
     fits, too_long = (pages_of(report_pdf(made, timestamp=STAMP), tmp_path) for made in (tables, crowded))
     assert all("Approved by" in pages[0] for pages in (fits, too_long))
-    assert fits[1].split("Bands are")[0] == too_long[1].split("Bands are")[0]
+    assert fits[1][:1000] == too_long[1][:1000]  # the contents below say other pages
 
 
 @pytest.mark.parametrize("periods", [1, 12])
