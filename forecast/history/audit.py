@@ -28,7 +28,7 @@ from forecast.history.unattributed import attribution
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.read import BLANK
 from forecast.study import Study
-from forecast.words import Text, message, periods, together
+from forecast.words import Text, message, periods, plural, together
 
 FEW_PERIODS = 3
 FEW_WINS, LOW_QUALIFICATION, JUMP, BIG_DEAL = 30, 0.10, 3.0, 0.25
@@ -390,6 +390,6 @@ def _losses(history: History) -> Check | None:
     if history.counting != "leads":
         return None
     n = sum(int(triangle.values.sum()) for triangle in history.losses.values())
-    fine = message("{n:whole} losses are dated", n=n)
+    fine = plural("1 loss is dated", "{n:whole} losses are dated", n=n)
     advice = "Without dated losses every old lead counts as still open; record when a lead is lost."
     return _check("Losses dated", "" if n else "no loss is dated", fine, advice)

@@ -28,7 +28,7 @@ from forecast.history.audit_rates import JUMP, OPPOSITE
 from forecast.history.history import History
 from forecast.periods import PERIODS_PER_YEAR
 from forecast.study import Study, rate_range
-from forecast.words import Message, Text, filed, message, periods, together
+from forecast.words import Message, Text, filed, message, periods, plural, together
 
 UNKNOWN = "UNKNOWN"
 Found = tuple[str, Text]  # status, evidence
@@ -205,7 +205,11 @@ def _nurturing(history: History) -> Found:
     grown = triangle[: max(len(triangle) - late - PERIODS_PER_YEAR[history.period] // 4, 0)].sum(axis=(0, 2))
     total = int(grown.sum())
     if total < FEW_QUALIFIED:
-        return UNKNOWN, message("only {total} leads of old enough cohorts have qualified", total=total)
+        return UNKNOWN, plural(
+            "only 1 lead of old enough cohorts has qualified",
+            "only {n} leads of old enough cohorts have qualified",
+            n=total,
+        )
     after = int(grown[late + 1 :].sum())
     when = periods(late, history.period)
     text = "of {total:whole} leads that qualified, {after:whole} ({share:.1%}) did so later than {when} after they came"

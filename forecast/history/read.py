@@ -56,7 +56,7 @@ from forecast.periods import (
 )
 from forecast.read import BLANK, FileRead, LeftOut, cells_problem, folded, names_of, read_grid, rows_text
 from forecast.study import LAST_YEAR, Study, files_of, nearest, on_server
-from forecast.words import Text, message
+from forecast.words import Text, message, plural
 
 if TYPE_CHECKING:
     from forecast.history.leads import Leads
@@ -166,18 +166,26 @@ def _told_of_the_future(
     }
     numbers = np.unique(rows.numbers[later])
     told |= {"n": numbers.size, "rows": rows_text((int(n), None) for n in numbers)}
-    text = "{n:whole} rows of {first} to {last} lie after today ({rows})"
     if last is not None and last > running:
-        text += ", and history.through asks for them"
+        said = plural(
+            "1 row of {first:period} lies after today ({rows}), and history.through asks for it",
+            "{n:whole} rows of {first:period} to {last:period} lie after today ({rows}), and history.through asks for "
+            "them",
+            **told,
+        )
         advice = (
             "What lies after today is no history: end it with the last period that is over (history.through)."
         )
     else:
-        text += " and are left out"
+        said = plural(
+            "1 row of {first:period} lies after today ({rows}) and is left out",
+            "{n:whole} rows of {first:period} to {last:period} lie after today ({rows}) and are left out",
+            **told,
+        )
         advice = (
             "Fine where they are plans; where a year is mistyped, correct it: its row is missing elsewhere."
         )
-    return kept.told(FUTURE, REVIEW, message(text, **told), advice)
+    return kept.told(FUTURE, REVIEW, said, advice)
 
 
 def _period_before(partial: np.datetime64, kind: str, reading: dict[str, str]) -> np.datetime64:

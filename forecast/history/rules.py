@@ -15,7 +15,7 @@ from forecast.checks import PASS, REVIEW, Check
 from forecast.errors import StudyError
 from forecast.read import folded, place_of_key
 from forecast.study import KEYS, MapSpec, Study, nearest
-from forecast.words import Text, clean, message
+from forecast.words import Text, clean, message, plural
 
 RULES = "Channels by rules"
 NONE_FITS = "{file}: no row fits a rule of history.map: {kinds:list.3}; correct the patterns, or set history.unmapped."
@@ -235,10 +235,17 @@ def _shared(ruled: Sequence[Ruled]) -> list[Check]:
                 several[fits] = (before[0] + n, before[1] or each.examples.get(fits, ""))
     if not several:
         return []
-    text = "{n:whole} rows fit several rules, of which the first holds: {cases:list.6}"
     cases = [
-        message("rules {rules} ({n:whole} rows, such as {example})", rules=list(fits), n=n, example=example)
+        plural(
+            "rules {rules} (1 row: {example})",
+            "rules {rules} ({n:whole} rows, such as {example})",
+            rules=list(fits), n=n, example=example,
+        )
         for fits, (n, example) in sorted(several.items())
-    ]
-    said = message(text, n=sum(n for n, _ in several.values()), cases=cases)
+    ]  # fmt: skip
+    said = plural(
+        "1 row fits several rules, of which the first holds: {cases:list.6}",
+        "{n:whole} rows fit several rules, of which the first holds: {cases:list.6}",
+        n=sum(n for n, _ in several.values()), cases=cases,
+    )  # fmt: skip
     return [Check("Rows that fit several rules", PASS, said)]

@@ -347,5 +347,5 @@ def told(study: Study) -> Text:
         said = "an assumed retention of {known:percent_band} a {renewal} (80~%)"
     else:
         known, said = spec.retention, "an assumed retention of {known:exact_percent} a {renewal}"
-    most = ", for at most {lifetime:exact} years, discounted at {discount_rate:exact_percent} a year"
-    return message(said + most, known=known, **dict(spec))
+    text = "{rests}, for at most {lifetime:exact} years, discounted at {discount_rate:exact_percent} a year"
+    return message(text, rests=message(said, known=known, **dict(spec)), **dict(spec))

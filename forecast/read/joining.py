@@ -13,7 +13,7 @@ from forecast.read.cells import name_text
 from forecast.read.looking import Look
 from forecast.read.titles import folded, means_total, place_of_key
 from forecast.study import ALSO_ADS, BY_CLICK, FAMILIES, KEYS, TOOLS, Key, named, quoted
-from forecast.words import Text, message
+from forecast.words import Text, message, plural
 
 MOST_VALUES = 40  # of a column, for which rules are proposed
 NONE = {"", "(not set)", "(none)"}
@@ -72,7 +72,8 @@ def _rules(leads: Look, files: Sequence[Look]) -> tuple[list[Key], list[Text]]:
             continue
         if look.tool is not None and not TOOLS[look.tool].once:
             names = list(look.channels)
-            why: Text = message(
+            why: Text = plural(
+                "1 campaign of {file}, {names:list.4}: to part it from others, write such a rule above the next",
                 "{n:whole} campaigns of {file}, such as {names:list.4}: to part them, write rules such as this above "
                 "the next one",
                 n=len(names), file=look.file, names=names,
@@ -95,9 +96,8 @@ def _rules(leads: Look, files: Sequence[Look]) -> tuple[list[Key], list[Text]]:
             )
         for channel, values in _families([name for name, _ in counted.most_common(MOST_VALUES)]).items():
             number += 1
-            why = message(
-                "{n:whole} rows of {file}", n=sum(counted[value] for value in values), file=look.file
-            )
+            rows = sum(counted[value] for value in values)
+            why = plural("1 row of {file}", "{n:whole} rows of {file}", n=rows, file=look.file)
             keys += _rule(number, channel, key, values, why)
         also = [name for name in counted if folded(name) in set(map(folded, ALSO_ADS))]
         ads = [each.file for each in files if each.tool is not None and not TOOLS[each.tool].once]

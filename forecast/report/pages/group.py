@@ -291,7 +291,7 @@ def _others(rows: Sequence[Record]) -> dict[str, Any]:
     moved = [row["moved"] for row in rows if row["moved"] is not None]
     return {
         "unit": "others",
-        "said": message("{n:whole} others", n=len(rows)),
+        "said": plural("1 other", "{n} others", n=len(rows)),
         "measure": rows[0]["measure"],
         "mean": sum(float(row["mean"] or 0.0) for row in rows),
         "p_target": None,
