@@ -291,7 +291,7 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
         advice: Text = message("It is left out of every number: mend it and run the same command again.")
         checks.append(Check(each["name"], FAIL, value, advice, plain=_named(each["name"], value)))
     for r in records:
-        names = recalled(r["checks"])
+        names = _checks(r)
         value = message("{names:list.4}", names=names) if names else message("nothing to look at")
         where: Text = (
             message("Its own report is in {folder}/.", folder=r["name"]) if r["status"] != PASS else ""
@@ -315,6 +315,11 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     else:
         said = message("Nothing of the units has to be looked at.")
     return Verdict(status, said, checks)
+
+
+def _checks(record: Record) -> list[Message]:
+    """The checks that a unit did not pass, by their names, which are words of ours."""
+    return [message("{name:word}", name=name) for name in recalled(record["checks"])]
 
 
 def _named(name: str, value: Message) -> Message:
@@ -344,7 +349,7 @@ def _unit(record: Record, factor: float, lead: str) -> dict[str, Any]:
         "p_target": head["p_target"],
         "status": record["status"],
         **{key: None if x is None else x * factor for key, x in money.items() if key in ("moved", "gain_mean")},
-        "look_at": message("{names:list.4}", names=recalled(record["checks"])) if record["checks"] else "",
+        "look_at": message("{names:list.4}", names=_checks(record)) if record["checks"] else "",
         "as_of": record["as_of"],
         "first": record["horizon"][0],
         "last": record["horizon"][-1],

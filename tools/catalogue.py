@@ -87,6 +87,7 @@ PLACES = {
     **dict.fromkeys(("said", "band", "Part", "Page", "Check", "_check"), (0,)),
     **dict.fromkeys(("text", "named", "value", "over", "bar", "name", "period"), (1,)),
     "Tile": (0, 1, 2),
+    "Column": (2,),
 }
 LOOKS = {
     "color",
@@ -190,6 +191,13 @@ def _reads_as_text(said: str) -> bool:
     )
 
 
+def _but_messages(node: ast.AST) -> set[int]:
+    """All of an f-string but the messages that stand inside."""
+    made = [each for each in ast.walk(node) if isinstance(each, ast.Call) and _called(each) in MAKERS]
+    inside = {id(each) for call in made for each in ast.walk(call)}
+    return {id(each) for each in ast.walk(node)} - inside
+
+
 def _hidden(tree: ast.AST) -> set[int]:
     """What no reader of another language is shown: docstrings, what is raised, keys, formats, looks, f-strings."""
     hidden: set[int] = set()
@@ -199,13 +207,12 @@ def _hidden(tree: ast.AST) -> set[int]:
             hidden.update(id(each) for each in ast.walk(node))
 
     for node in ast.walk(tree):
+        hidden |= _but_messages(node) if isinstance(node, ast.JoinedStr) else set()
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
             node, clean=False
         ):
             hide(node.body[0])
-        elif isinstance(
-            node, ast.Raise | ast.Compare | ast.Import | ast.ImportFrom | ast.Assert | ast.JoinedStr
-        ):
+        elif isinstance(node, ast.Raise | ast.Compare | ast.Import | ast.ImportFrom | ast.Assert):
             hide(node)
         elif isinstance(node, ast.Subscript):
             hide(node.slice)
@@ -266,7 +273,7 @@ WORDS = (
     "row {n}", "row {row}", "{row} ({value})", "{n:whole} rows, first: {rows}", "bar", "wins", "days", "other",
     "(default)", "all", "yes", "chance", "database", "files", "snapshot", "lead {row}", "a row without an id",
     "{row} of file {n}", "{n:whole}, {first:clean} to {last:clean}", "{n:whole} bytes of answers left the database",
-    "spend planned then", "spend as last year",
+    "spend planned then", "spend as last year", "rates", "season", "won, %",
 )  # fmt: skip
 
 

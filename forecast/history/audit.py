@@ -159,7 +159,12 @@ def _length(history: History, study: Study) -> Check:
 
 def _wins(history: History) -> Check:
     won = int(history.filled("won").sum())
-    fine = message("{won:whole} won in {n}", won=won, n=periods(history.periods.size, history.period))
+    fine = plural(
+        "1 won in {time}",
+        "{n:whole} won in {time}",
+        n=won,
+        time=periods(history.periods.size, history.period),
+    )
     advice = (
         "With few wins the close rate rests on the benchmark; add older periods or another stage before won."
     )

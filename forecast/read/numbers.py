@@ -80,10 +80,18 @@ class NumberForm:
 
     def said(self) -> Text:
         """The form in words."""
-        mark = "decimal point" if self.decimal == "." else "decimal comma"
-        names = {".": "point", ",": "comma", " ": "space", "'": "apostrophe"}
-        parts = " or ".join(names[each] for each in sorted(self.seen))
-        return message("{mark}, thousands by {parts}" if parts else "{mark}", mark=mark, parts=parts)
+        mark = message("decimal point") if self.decimal == "." else message("decimal comma")
+        if not self.seen:
+            return mark
+        names = {
+            ".": message("point"),
+            ",": message("comma"),
+            " ": message("space"),
+            "'": message("apostrophe"),
+        }
+        parts = [names[each] for each in sorted(self.seen)]
+        either = parts[0] if len(parts) == 1 else message("{one} or {other}", one=parts[:-1], other=parts[-1])
+        return message("{mark}, thousands by {parts}", mark=mark, parts=either)
 
     @property
     def plain(self) -> bool:

@@ -8,7 +8,7 @@ from group_fixture import group, record
 from forecast.checks import REVIEW, Check
 from forecast.report.pages.group import front_lines, group_report, group_tables, units
 from forecast.tables import CURRENCY
-from forecast.words import Name, message
+from forecast.words import Name, kept, message, speaking
 
 
 def test_a_unit_that_failed_has_a_row_without_numbers() -> None:
@@ -60,3 +60,13 @@ def test_units_are_called_as_they_are_named() -> None:
     """A sentence that begins with a name has no capital that nobody wrote."""
     plain = Check("fi", REVIEW, "x", "y", plain=message("{name}: {value}", name=Name("fi"), value="preview"))
     assert str(message("{plain:sentence}", plain=plain.plain)) == "fi: preview."
+
+
+def test_what_to_look_at_is_said_in_the_language_of_the_page() -> None:
+    """The names of checks are words of ours, also where a run kept them as plain text."""
+    told = group(record("se", 2, status=REVIEW, checks=["extrapolation", kept(message("preview"))]))
+    (row, _), (check,) = units(told).rows, told["verdict"].failing
+    assert "extrapolation, preview" in [str(cell) for cell in row.cells]
+    with speaking("fi"):
+        assert "yli nähdyn, ennakkokatsaus" in [str(cell) for cell in row.cells]
+        assert str(check.plain) == "se: yli nähdyn, ennakkokatsaus"
