@@ -289,14 +289,14 @@ def verdict_of(records: Sequence[Record], failed: Sequence[Record]) -> Verdict:
     for each in failed:
         value = message("exit code {code}: {error:clean}", code=each["exit_code"], error=each["error"])
         advice: Text = message("It is left out of every number: mend it and run the same command again.")
-        checks.append(Check(each["name"], FAIL, value, advice, plain=_named(each["name"], value)))
+        checks.append(Check(Name(each["name"]), FAIL, value, advice, plain=_named(each["name"], value)))
     for r in records:
         names = _checks(r)
         value = message("{names:list.4}", names=names) if names else message("nothing to look at")
         where: Text = (
             message("Its own report is in {folder}/.", folder=r["name"]) if r["status"] != PASS else ""
         )
-        checks.append(Check(r["name"], r["status"], value, where, plain=_named(r["name"], value)))
+        checks.append(Check(Name(r["name"]), r["status"], value, where, plain=_named(r["name"], value)))
     n = len(records) + len(failed)
     status = worst([FAIL] * bool(failed) + [r["status"] for r in records])
     looked_at = sum(r["status"] != PASS for r in records)

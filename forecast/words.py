@@ -259,9 +259,9 @@ class _Template(string.Formatter):
         if format_spec == "sentence":  # which looks at how a message begins
             return sentence(value)
         if isinstance(value, Message):
-            value = text(value)
+            value = Name(text(value))  # said already: no word of ours that may be looked up
         elif isinstance(value, list):
-            value = [text(item) if isinstance(item, Message) else item for item in value]
+            value = [Name(text(item)) if isinstance(item, Message) else item for item in value]
         name, _, digits = format_spec.partition(".")
         if name in _WRITERS:
             return _WRITERS[name](value, int(digits)) if digits else _WRITERS[name](value)

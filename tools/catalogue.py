@@ -274,6 +274,7 @@ WORDS = (
     "(default)", "all", "yes", "chance", "database", "files", "snapshot", "lead {row}", "a row without an id",
     "{row} of file {n}", "{n:whole}, {first:clean} to {last:clean}", "{n:whole} bytes of answers left the database",
     "spend planned then", "spend as last year", "rates", "season", "won, %",
+    "{amount:exact} {measure:stage} by {by:period}",
 )  # fmt: skip
 
 

@@ -60,6 +60,7 @@ from .scenarios import DelayChangeSpec as DelayChangeSpec
 from .scenarios import GoalSpec as GoalSpec
 from .scenarios import RecoverSpec as RecoverSpec
 from .scenarios import ScenarioSpec as ScenarioSpec
+from .scenarios import said_goal as said_goal
 from .study import LAST_YEAR as LAST_YEAR
 from .study import SPEND_WORDS as SPEND_WORDS
 from .study import UNATTRIBUTED as UNATTRIBUTED

@@ -24,7 +24,7 @@ from forecast.study.file import (
     repeated,
     window_problems,
 )
-from forecast.words import message, typed
+from forecast.words import Message, filed, message
 
 Z80 = 1.2815515655446004  # of a normal: a central range of 80 % reaches so many sd to both sides
 LEVERS = ("rate", "delay", "traffic", "spend", "value", "capacity", "recover")
@@ -226,10 +226,16 @@ class GoalSpec(Table):
     @property
     def title(self) -> str:
         """How it is called: its name, or what it says."""
-        said = message(
-            "{amount:exact} {measure} by {by}", amount=self.amount, measure=self.measure, by=self.by
-        )
-        return self.name or typed(said)
+        return self.name or filed(said_goal(self.amount, self.measure, self.by))
+
+
+def said_goal(amount: float, measure: str, by: str) -> Message:
+    """What a goal says, which one without a name is called by.
+
+    >>> str(said_goal(1200, "won", "2027-03"))
+    '1\u202f200 won by 2027-03'
+    """
+    return message("{amount:exact} {measure:stage} by {by:period}", amount=amount, measure=measure, by=by)
 
 
 def scenario_problems(

@@ -17,9 +17,10 @@ from forecast.errors import StudyError, UsageError
 from forecast.planning import Forecast
 from forecast.report.contents import report_of
 from forecast.report.document import Report
-from forecast.report.pages.scenarios import scenarios_page
+from forecast.report.pages.scenarios import _called, scenarios_page
 from forecast.report.pdf import document
 from forecast.results import Levers
+from forecast.words import speaking, text
 
 LEVERS = """
 [[scenario]]
@@ -142,3 +143,13 @@ def test_the_page_says_what_the_tables_hold(deal_mean: float | None):
 def test_without_levers_there_is_no_page():
     """Tables made by hand have none."""
     assert scenarios_page(made_tables()) is None
+
+
+def test_goals_are_called_by_their_names_or_by_what_they_say() -> None:
+    """What a goal without a name says is said in the language of the page; a name is nobody's to translate."""
+    row = {"amount": 1200.0, "measure": "won", "by": "2027-03"}
+    default, named = row | {"goal": "1 200 won by 2027-03"}, row | {"goal": "season"}
+    assert text(_called(default)) == "1\u202f200 won by 2027-03"
+    with speaking("fi"):
+        assert text(_called(default)) == "1\u00a0200 voitetut kaupat viimeistään 3/2027"
+        assert text(_called(named)) == "season"

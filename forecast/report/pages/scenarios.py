@@ -20,15 +20,15 @@ from forecast.report.document import (
     named,
     nested,
     said,
-    text,
     value,
 )
 from forecast.report.figures import panels
 from forecast.report.plots import plot
 from forecast.report.plots.levers import doubts_of, levers_of
 from forecast.report.sentences import LEVERS, lever_name, source_name
+from forecast.study import said_goal
 from forecast.tables import CHANCE, COUNT, CURRENCY, GAIN, RATIO, SHARE, Record, Unit, records
-from forecast.words import Message, Text, known, message, plural, short_names, together
+from forecast.words import Message, Name, Text, filed, known, message, plural, short_names, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -267,12 +267,13 @@ def _goals(made: Results, levers: Levers) -> list[Part]:
     if levers.goals is None or levers.ways is None:
         return []
     cur, goals, ways = made.study.currency, records(levers.goals), records(levers.ways)
+    called = {row["goal"]: _called(row) for row in goals}
 
     def ahead(key: str, head: Text) -> Shown:
         return said(head, lambda row: GAIN.said(-row[key]))
 
     columns = [
-        said("Goal", lambda row: row["goal"], "l", "2"),
+        said("Goal", lambda row: called[row["goal"]], "l", "2"),
         said("Periods", lambda row: message("{from:period} to {by:period}", **row), width="2"),
         said(
             "Amount",
@@ -288,10 +289,11 @@ def _goals(made: Results, levers: Levers) -> list[Part]:
         ahead("gap_chance", "Ahead, asked"),
     ]
     points = [
-        goal_sentence(goal, [way for way in ways if way["goal"] == goal["goal"]], cur) for goal in goals
+        goal_sentence(goal, called[goal["goal"]], [w for w in ways if w["goal"] == goal["goal"]], cur)
+        for goal in goals
     ]
     parts = [Part("Goals", listings=[listing(goals, columns)], points=points)]
-    return [*parts, Part(listings=[_ways(ways, cur)], note=GOAL_NOTE)] if ways else parts
+    return [*parts, Part(listings=[_ways(ways, called, cur)], note=GOAL_NOTE)] if ways else parts
 
 
 def _goal_unit(goal: Record, currency: str) -> Message:
@@ -300,9 +302,15 @@ def _goal_unit(goal: Record, currency: str) -> Message:
     return message("{measure:stage}", measure=str(goal["measure"]).lower())
 
 
-def goal_sentence(goal: Record, ways: Sequence[Record], currency: str) -> Message:
+def _called(goal: Record) -> Text:
+    """The name of a goal, or what it says."""
+    what = said_goal(goal["amount"], goal["measure"], goal["by"])
+    return what if filed(what) == goal["goal"] else Name(goal["goal"])
+
+
+def goal_sentence(goal: Record, called: Text, ways: Sequence[Record], currency: str) -> Message:
     """How likely, and the smallest relative change that would do."""
-    told = {"goal": goal["goal"], "p": goal["p"], "chance": goal["chance"]}
+    told = {"goal": called, "p": goal["p"], "chance": goal["chance"]}
     if goal["p"] >= goal["chance"]:
         return message("{goal}: {p:chance}; no change is needed.", **told)
     able = sorted((way for way in ways if way["reached"]), key=lambda way: way["change"])
@@ -324,7 +332,7 @@ def _way_name(way: Record) -> Text:
     return lever_name("rate", str(way["stage"])) if lever == "rate" else LEVERS.get(lever, lever)
 
 
-def _ways(ways: Sequence[Record], currency: str) -> Listing:
+def _ways(ways: Sequence[Record], called: Mapping[str, Text], currency: str) -> Listing:
     def amount(key: str, head: Text) -> Shown:
         def cell(way: Record) -> Text:
             said_as = "{x:percent}" if way["lever"] == "rate" else "{x:whole}~{cur}"
@@ -336,7 +344,7 @@ def _ways(ways: Sequence[Record], currency: str) -> Listing:
         return message("{p:brief}" if way["reached"] else "out of reach: {p:brief}", **way)
 
     columns = [
-        text("goal", "Goal", "2"),
+        said("Goal", lambda way: called[way["goal"]], "l", "2"),
         said("What would do", _way_name, "l", "2"),
         amount("value_now", "Now"),
         amount("value", "Then"),
