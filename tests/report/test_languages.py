@@ -16,17 +16,31 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from group_fixture import group, record
 from tables_fixture import CHANNELS, plausible_tables
 
 from forecast import words
 from forecast.checks import Check
 from forecast.report import audit_page, pdf, summary_page, terminal_text
 from forecast.report.contents import report_of
+from forecast.report.pages.group import group_page, group_report
 from forecast.report.workbook import write_workbook
 from forecast.results import Results, StudyFacts
 from forecast.speech import CATALOGUES, DOMAIN, HOUSE, English, Voice, check_locale, languages, voice
 from forecast.tables import check_table, json_text
-from forecast.words import Name, Period, heard, message, periods, plural, speaking, text, together, typed
+from forecast.words import (
+    Name,
+    Period,
+    heard,
+    kept,
+    message,
+    periods,
+    plural,
+    speaking,
+    text,
+    together,
+    typed,
+)
 
 OTHERS = [language for language in languages() if language != "en"]
 # Writers that a translation may put in the place of none: names of stages and periods, words of ours, whole sentences.
@@ -199,6 +213,20 @@ def test_no_text_of_the_report_is_left_english(tables: Results):
     assert len(said) > 500
     assert not unmarked(said)
     assert not unmarked(outside("\n".join(printed)).splitlines())  # a text goes on over several lines
+
+
+def test_no_text_of_a_group_is_left_english():
+    """On paper and terminal; units and currencies are data."""
+    records = [
+        record("fi", 1),
+        record("se", 2, status="REVIEW", checks=["extrapolation", kept(message("preview"))]),
+    ]
+    told = group(*records, failed=[{"name": "dk", "exit_code": 3, "error": "none.csv"}])
+    with heard(Voice("fi", Marked())):
+        said = list(texts_of(pdf.document(group_report(told))))
+        said += outside(terminal_text(group_page(told))).splitlines()
+    data = {"fi", "se", "dk", "EUR", "to", "none", "csv"}
+    assert not {left for left in said if set(LETTERS.findall(outside(left))) - data}
 
 
 def test_no_text_of_the_audit_is_left_english():
