@@ -78,7 +78,7 @@ def join(leads: LeadRows, deals: LeadRows, *, leave_out: bool) -> Joined:
     sql = f'SELECT leads_read.*, d.* EXCLUDE ("key") FROM {both}'
     theirs = tuple(name for name in deals.names if not name.endswith("_lead_id"))
     cells, names = {**deals.cells, **leads.cells}, (*leads.names, *theirs)
-    relation = replace(leads, sql=sql, cells=cells, names=names)
+    relation = replace(leads, sql=sql, cells=cells, names=names, sure=leads.sure | deals.sure)
     return Joined(relation, tuple(problems), tuple(left_out), (note,), found)
 
 

@@ -83,31 +83,34 @@ class DayGroups:
     def of(relation: LeadRows, stages: tuple[str, ...], dates: Sequence[str], terms: Terms) -> DayGroups:
         """Look at all rows, once; on a server when an answer is asked for, as nothing can be kept there."""
         of_all = [*dates, *(["scheduled"] if "scheduled" in relation.cells else [])]
-        channel = f"coalesce(\"v_channel\", '{BLANK}') AS channel"
+        named = f"coalesce(\"v_channel\", '{BLANK}') AS channel"
         amount = ['"v_amount"'] if "amount" in relation.cells else []
         marks = _marks(relation, terms)
         each = [f"coalesce({sql}, false) AS {name}" for name, sql in marks.items()]
         if relation.server:
             read = [f'"v_{name}"' for name in of_all]
             read += [f'("g_{name}" AND "v_{name}" IS NULL) AS "u_{name}"' for name in of_all]
-            table = f"(SELECT {', '.join([channel, *read, *amount, *each])} FROM {relation.rows}) AS by_day"
+            table = f"(SELECT {', '.join([named, *read, *amount, *each])} FROM {relation.rows}) AS by_day"
             return DayGroups(relation, stages, dates, terms, table, single=True)
         days = [
-            f'coalesce("v_{name}", CASE WHEN "g_{name}" THEN {UNREAD} END) AS "k_{name}"' for name in of_all
+            f'"v_{name}" AS "k_{name}"'
+            if name in relation.sure
+            else f'coalesce("v_{name}", CASE WHEN "g_{name}" THEN {UNREAD} END) AS "k_{name}"'
+            for name in of_all
         ]
-        single = own_courses(relation, of_all)
+        single, channel = own_courses(relation, of_all), '"v_channel"'
         if single:
             sql = f"SELECT {', '.join([channel, *days, *amount, *each])} FROM {relation.rows}"
         else:
             money = f'coalesce("v_amount", {UNKNOWN})' if amount else UNKNOWN
             measures = ["count(*) AS n", f"array_agg({money}) {DEALS} AS amounts"]
-            measures += [f"coalesce(bool_or({sql}), false) AS {name}" for name, sql in marks.items()]
+            measures += [f"{_any(sql)} AS {name}" for name, sql in marks.items()]
             places = ", ".join(str(place) for place in range(1, len(days) + 2))
             sql = f"SELECT {', '.join([channel, *days, *measures])} FROM {relation.rows} GROUP BY {places}"
         relation.ask(f"CREATE OR REPLACE TEMP TABLE {TABLE} AS {sql}")
         read = [f'CASE WHEN "k_{name}" <> {UNREAD} THEN "k_{name}" END AS "v_{name}"' for name in of_all]
         read += [f'coalesce("k_{name}" = {UNREAD}, false) AS "u_{name}"' for name in of_all]
-        table = f"(SELECT *, {', '.join(read)} FROM {TABLE}) AS by_day"
+        table = f"(SELECT *, {', '.join([named, *read])} FROM {TABLE}) AS by_day"
         return DayGroups(relation, stages, dates, terms, table, single)
 
     @property
@@ -245,19 +248,26 @@ def unpacked(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
+def _any(sql: str) -> str:
+    """SQL of whether it holds for a row of a group; a filter spares the group each row of which it does not hold."""
+    return sql if sql == "false" else f"coalesce(bool_or(true) FILTER (WHERE {sql}), false)"
+
+
 def _marks(relation: LeadRows, terms: Terms) -> dict[str, str]:
     """SQL of whether an amount breaks a rule; is unsure (1.200 may be either number); proves the decimal point.
 
-    A server is asked in the form that its texts have alone: none is unsure, and "_" is in no number.
+    A server is asked in the form that its texts have alone, and a column of numbers has none: nothing there is unsure,
+    and "_" is in no number.
     """
     if "amount" not in relation.cells:
         return dict.fromkeys(("odd", "unsure", "proven"), "false")
+    plain = relation.server or relation.cells["amount"].typed
     odd = [f'"v_amount" IS NULL OR {HUGE}']
-    odd += [] if relation.server else ["strpos(\"t_amount\", '_') > 0"]
+    odd += [] if plain else ["strpos(\"t_amount\", '_') > 0"]
     odd += [] if terms.net_revenue else ['"v_amount" < 0']
     odd += ['"t_currency" IS NULL'] if terms.converts else []
     told = {"odd": f'CASE WHEN "g_amount" THEN {" OR ".join(odd)} END'}
-    if relation.server:
+    if plain:
         return told | dict.fromkeys(("unsure", "proven"), "false")
     either = """("t_amount" ~ '^[-+]?[0-9]{1,3}[.][0-9]{3}$')"""
     # a CASE looks at the few rows that it is about, where an AND would look at all

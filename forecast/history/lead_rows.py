@@ -25,13 +25,15 @@ ROW, DEAL_ROW = '"row"', '"deal_row"'
 class Cell:
     """Where one of our columns stands: its title, the file, and the column of the relation with its row number.
 
-    told: it is a column of its own; a currency may be named by the signs or the title of the amounts instead.
+    told: it is a column of its own; a currency may be named by the signs or the title of the amounts instead. typed:
+    the file says what its cells are, so that no text of theirs could be read in two ways.
     """
 
     title: str
     file: str
     row: str = ROW
     told: bool = True
+    typed: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class LeadRows:
     """A SELECT with its parameters, and where its columns come from, by our name (the first stage by its stage).
 
     connection: of DuckDB, or a session of PostgreSQL (`server`). names: of all its columns. named: rows are called by
-    the id of their lead, as those of a database have no number.
+    the id of their lead, as those of a database have no number. sure: dates of ours of which all that came is read.
     """
 
     connection: Any
@@ -49,6 +51,7 @@ class LeadRows:
     names: tuple[str, ...] = ()
     named: bool = False
     server: bool = False
+    sure: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> str:

@@ -52,6 +52,7 @@ from forecast.read import (
     title_currency,
     travelled,
     with_forms,
+    with_sure_days,
 )
 from forecast.study import PRESETS, Preset, Study, files_of, on_server
 from forecast.words import Text, message
@@ -157,6 +158,7 @@ def _leads(opened: Opened) -> Leads:
     spec = opened.study.history
     sources = _sources(opened)
     plain = _found(opened, sources)
+    sources = [_sure(opened, source, at) for source, at in zip(sources, plain, strict=True)]
 
     def grouped(asked: _Asked) -> pd.DataFrame:
         groups = checked_groups(asked.checked, spec.period)
@@ -457,9 +459,19 @@ def _currency(source: Source, amount: int, columns: Mapping[str, str], preset: P
     ).get("currency")
 
 
+def _days(places: Mapping[str, int]) -> list[int]:
+    """The columns that hold dates."""
+    return [at for name, at in places.items() if name not in {"lead_id", "channel", "amount", *WORDS}]
+
+
+def _sure(opened: Opened, source: Source, places: Mapping[str, int]) -> Source:
+    """The file with those of its columns of dates marked that hold nothing else."""
+    return replace(source, file=with_sure_days(opened.connection, source.file, _days(places)))
+
+
 def _in_form(opened: Opened, source: Source, places: Mapping[str, int]) -> Source:
     """The file with its dates and amounts read in the form that they are written in."""
-    days = [at for name, at in places.items() if name not in {"lead_id", "channel", "amount", *WORDS}]
+    days = _days(places)
     amounts = [places["amount"]] if "amount" in places else []
     file = with_forms(
         opened.connection, source.file, days, amounts, source.name, source.ask, name=source.ask.role
@@ -618,7 +630,8 @@ def _rows(
     for name, at in places.items():
         ours = first if name == "created" else name
         parts += _cell(source.file, name, ours, at)
-        cells[ours] = Cell(" ".join(source.file.header[at].split()), source.name, source.row)
+        title, typed = " ".join(source.file.header[at].split()), source.file.types[at] != "VARCHAR"
+        cells[ours] = Cell(title, source.name, source.row, typed=typed)
     if "amount" in places and "currency" not in places:
         named = _named(source.file, places["amount"], opened.study, _preset(opened.study))
         parts += [f'{named} AS "{kind}_currency"' for kind in ("t", "v")] if named else []
@@ -626,9 +639,11 @@ def _rows(
     sql = f"SELECT {', '.join(parts)} FROM {source.file.relation}"  # noqa: S608 - names made here, path bound
     names = tuple(part.rpartition(" AS ")[2].strip('"') for part in parts)
     held = source.file
+    sure = frozenset(first if name == "created" else name for name, at in places.items() if at in held.sure)
     return LeadRows(
-        opened.connection, sql, tuple(held.parameters), cells, names, named=held.named, server=held.server
-    )
+        opened.connection, sql, tuple(held.parameters), cells, names,
+        named=held.named, server=held.server, sure=sure,
+    )  # fmt: skip
 
 
 def _named(file: Relation, amount: int, study: Study, preset: Preset) -> str:

@@ -48,6 +48,7 @@ from .relation import Relation as Relation
 from .relation import as_grid as as_grid
 from .relation import open_relation as open_relation
 from .relation import with_forms as with_forms
+from .relation import with_sure_days as with_sure_days
 from .several import names_of as names_of
 from .several import open_files as open_files
 from .several import read_grids as read_grids

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from crm_fixture import leads_of, refused, study_of
 
 from forecast.errors import DataError
-from forecast.history import History, audit_history
+from forecast.history import History, audit_history, read_history
 
 THREE = {"stages": ("leads", "qualified", "won")}
 HEAD = "lead_id,channel,created,qualified,won,lost,amount\n"
@@ -58,6 +59,51 @@ def test_each_kind_of_bad_row_is_left_out(tmp_path: Path, good: str, reason: str
         == 'leads.csv: or leave such rows out, counted and listed: history.bad_rows = "leave out".'
     )
     assert told.count("bad_rows") == 1
+
+
+def typed(folder: Path, text: str, kind: str) -> str:
+    """A file of Parquet with the rows of a CSV, its dates of a type that holds nothing else, its amounts numbers."""
+    (folder / "rows.csv").write_text(text, encoding="utf-8")
+    dates = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name in ("created", "qualified", "won", "lost"))
+    rows = f"read_csv('{folder / 'rows.csv'}', all_varchar = true)"
+    sql = f"SELECT * REPLACE ({dates}, CAST(amount AS DOUBLE) AS amount) FROM {rows}"  # noqa: S608 - made here
+    duckdb.sql(sql).write_parquet(str(folder / "leads.parquet"))
+    return "leads.parquet"
+
+
+OUTSIDE = {  # days that a type can hold and no event can have
+    "created: expected a date": "a,x,1889-01-05,,,,",
+    "qualified: expected a date": "a,x,2026-01-05,1889-12-31,,,",
+    "won: expected a date": "a,x,2026-01-05,2026-01-06,2101-01-01,,",
+    "lost: expected a date": "a,x,2026-01-05,,,1989-12-31,",
+}
+TYPED = {
+    **{why: row for why, row in BAD.items() if "expected a" not in why},
+    "amount: expected a number": "a,x,2026-01-05,2026-01-06,2026-02-01,,nan",
+    "amount: expected a number below 1e15": "a,x,2026-01-05,,,,1e15",
+    "lead_id: stands in an earlier row already": "\N{EM SPACE}g0 ,x,2026-01-05,,,,",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "row"),
+    [
+        *(("DATE", *each) for each in (TYPED | OUTSIDE).items()),
+        *(("TIMESTAMP_NS", *each) for each in OUTSIDE.items()),
+    ],
+)
+def test_typed_columns_are_checked_as_texts_are(
+    tmp_path: Path, good: str, kind: str, reason: str, row: str
+) -> None:
+    """A type says that a cell is a day or a number, not that it is one of an event: its row is told all the same."""
+    name = typed(tmp_path, GOOD + row + "\n", kind)
+    with pytest.raises(DataError, match=r"leads\.parquet: column .*row(s 1 and)? 61"):
+        read_history(study_of(tmp_path, leads=name, funnel=THREE))
+    history = read_history(study_of(tmp_path, leads=name, funnel=THREE, bad_rows="leave out"))
+
+    (out,) = history.files[0].left_out
+    assert (str(out.reason), out.n, out.rows) == (reason, 1, (61,))
+    assert history.fingerprint() == good
 
 
 def test_all_kinds_at_once_fail_above_a_share(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from pathlib import Path
 
+import duckdb
 import pytest
 from made_files import study_of
 
@@ -108,3 +111,16 @@ def test_a_cell_of_a_whole_document(tmp_path: Path, signs: int) -> None:
         assert read(tmp_path, long).fingerprint() == read(tmp_path, text.encode()).fingerprint()
     else:
         assert "line 2" in refusal(tmp_path, long)
+
+
+@pytest.mark.parametrize("form", ["{}", "{}a", "a{}", " {}", "a{}b"])
+def test_blanks_around_a_text_are_those_of_unicode(form: str) -> None:
+    """Each blank that Unicode has, and signs of every other kind: the quick way says what trim says of all."""
+    signs = [chr(i) for i in range(1, sys.maxunicode) if i < 0x3100 or i % 997 == 0]
+    texts = [form.format(sign) for sign in signs if unicodedata.category(sign) != "Cs"]
+    sql = f"SELECT {relation.trimmed('x')} FROM (SELECT unnest(?) AS x)"  # noqa: S608 - made here
+    found = [text for (text,) in duckdb.execute(sql, [texts]).fetchall()]
+
+    blank = "".join(sign for sign in signs if unicodedata.category(sign) == "Zs")
+    assert len(blank) == 17
+    assert found == [text.strip(blank) or None for text in texts]
