@@ -275,14 +275,14 @@ def test_a_test_is_likelihood(past: History):
     parts = [
         Part("traffic", "visitors", "traffic", traffic_data(asked(*t), past, None, None)) for t in (tests, [])
     ]
-    points = 0.1 * rng.normal(size=(200, sum(int(np.prod(shape)) for _, shape in sizes_of(parts[0]))))
+    points = 0.1 * rng.normal(size=(40, sum(int(np.prod(shape)) for _, shape in sizes_of(parts[0]))))
     draws, at = {}, 0
     for name, shape in sizes_of(parts[0]):
         values = points[:, at : at + int(np.prod(shape))]
         at += values.shape[1]
         values = values + 6.0 * (name == "level")
-        draws[name] = (np.exp(values) if name in POSITIVE else values).reshape(4, 50, *shape)
-    draws["noise_apart"] = np.zeros((4, 50, len(past.channels)))
+        draws[name] = (np.exp(values) if name in POSITIVE else values).reshape(4, 10, *shape)
+    draws["noise_apart"] = np.zeros((4, 10, len(past.channels)))
     pulls = [part_sensitivities(draws, part, {}, past.channels)[1].likelihood for part in parts]
     levels = np.concatenate(
         [np.full(int(np.prod(shape)), 6.0 * (name == "level")) for name, shape in sizes_of(parts[0])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +22,10 @@ from forecast.fit.rates_latent import Rates
 from forecast.fit.sampling import sample_whitened
 from forecast.fit.traffic_latent import Traffic
 from forecast.fit.weighed import Certificate, weighed_draws
+from forecast.fit.whitened import Whitened
 
 LONG = {"seed": 5, "draws": 2500, "tune": 600, "target_accept": 0.98, "cores": 2}
-SHORT = LONG | {"draws": 400, "tune": 150, "target_accept": 0.9}
-
+WALKERS, STRIDES = 1000, (1.0, 0.5, 0.25) * 30  # of all that is random in a point, by step
 
 APART = ("own_waves", "noise_apart")  # hundreds, and no parameter
 
@@ -46,17 +45,11 @@ def passes(certificate: Certificate) -> bool:
     return certificate.worst < GATE.max_k and enough
 
 
-def agree(part: Part, asked: dict[str, Any]) -> None:
-    """Means and ends of every number lie with those of NUTS within the Monte Carlo error of both."""
+def agree(part: Part, others: Draws, sizes: dict[str, float]) -> None:
+    """Means and ends of every number lie with those of draws by another road within the Monte Carlo error of both."""
     made, certificate = weighed_draws(part, seed=1, draws=4000, good=passes)
     assert passes(certificate)
-    chains, moved = sample_whitened(part, **asked)
-    assert moved.divergences <= 10  # of 10,000
-    sizes = {
-        name: float(array_stats.ess(long, chain_axis=0, draw_axis=1, method="mean"))
-        for name, long in numbers(chains).items()
-    }
-    far = apart(made, certificate, chains, sizes)
+    far = apart(made, certificate, others, sizes)
     worst = max(far, key=lambda name: abs(far[name]))
     assert abs(far[worst]) < 4.5, (worst, far[worst])
     assert np.sqrt(np.mean(np.square(list(far.values())))) < 1.3
@@ -75,23 +68,52 @@ def apart(made: Draws, certificate: Certificate, others: Draws, sizes: dict[str,
     return far
 
 
-def test_weighed_draws_are_those_of_chains():
-    """Of the smallest part; the others, and longer chains, are slow."""
-    agree(part_of("value"), SHORT)
+def by_chains(part: Part) -> None:
+    """They agree with NUTS, by its effective sizes."""
+    chains, moved = sample_whitened(part, **LONG)
+    assert moved.divergences <= 10  # of 10,000
+    sizes = {
+        name: float(array_stats.ess(long, chain_axis=0, draw_axis=1, method="mean"))
+        for name, long in numbers(chains).items()
+    }
+    agree(part, chains, sizes)
+
+
+def walked(part: Part, seed: int) -> Draws:
+    """Independent draws of the exact density, each the end of a walk of its own, all walks side by side.
+
+    A step of stride s goes from white coordinates z to sqrt(1 - s^2) z + s N(0, I), which leaves N(0, I) as it is, and
+    is taken with the chance of what the density has beside it (Neal 1999; Cotter et al. 2013).
+    """
+    density, rng = Whitened(*module.middle_of(part, seed=seed)), np.random.default_rng(seed)
+    z, beside = np.zeros((WALKERS, density.size)), np.full(WALKERS, -np.inf)
+    for stride in STRIDES:
+        there = np.sqrt(1.0 - stride**2) * z + stride * rng.standard_normal(z.shape)
+        found = density.log_densities(there) + 0.5 * (there**2).sum(axis=1)
+        taken = np.log(rng.random(WALKERS)) < found - beside
+        z[taken], beside[taken] = there[taken], found[taken]
+    return constrained(density.points(z, rng)[None], sizes_of(part))
+
+
+@pytest.mark.parametrize("kind", ["calendar", "value"])
+def test_weighed_draws_are_those_of_the_exact_density(kind: str):
+    """A thousand walks on it, without a gradient; chains, and parts that need them, are slow."""
+    others = walked(part_of(kind), seed=5)
+    agree(part_of(kind), others, dict.fromkeys(numbers(others), float(WALKERS)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_weighed_draws_are_those_of_long_chains(kind: str):
     """Of two channels, with delays, lift tests and a tuned budget."""
-    agree(part_of(kind), LONG)
+    by_chains(part_of(kind))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["calendar", "traffic"])
 def test_weighed_draws_of_many_channels_are_those_of_long_chains(kind: str):
     """Ten channels, whose responses are drawn of candidates each."""
-    agree(part_of(kind, 10), LONG)
+    by_chains(part_of(kind, 10))
 
 
 @pytest.mark.parametrize("kind", ["calendar", "traffic"])
