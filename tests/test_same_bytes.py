@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import STUDY, command, counts
 from threadpoolctl import threadpool_info
 
+from forecast.cli import app
 from forecast.threads import NAMES, alone
 
 # Everything that differs between two machines of one kind, at once.
@@ -24,12 +26,14 @@ import os, sys
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(os.environ["CORES"])])
 os.cpu_count = lambda: int(os.environ["SAID_CORES"])
-if "NO_PAPER" in os.environ:
-    import forecast.report.pdf
-    forecast.report.pdf.report_pdf = lambda made, *, timestamp: b"%PDF-" + made.forecast.to_csv().encode()
 from forecast.__main__ import main
-main()
+try:
+    main()
+finally:
+    if "LOADED" in os.environ:
+        print(*sys.modules, file=open(os.environ["LOADED"], "w"))
 """
+SAMPLER = {"pymc", "nutpie", "pytensor", "numba", "arviz"}
 
 
 def written(folder: Path) -> dict[str, str]:
@@ -50,7 +54,7 @@ def written(folder: Path) -> dict[str, str]:
 
 
 def two_runs(
-    tmp_path: Path, *args: str, out: bool = True, files: tuple[str, str] = (STUDY, counts()), **env: str
+    tmp_path: Path, *args: str, out: bool = True, files: tuple[str, str] = (STUDY, counts())
 ) -> list[Path]:
     """A company in two places, the command run there on one core and on two; the folders of its files."""
     folders = []
@@ -66,18 +70,45 @@ def two_runs(
         more = {"CORES": cores, "SAID_CORES": str(4 * int(cores))}
         made = command(
             args[0], study, *args[1:], "--quiet", *place, cwd=home if here else tmp_path, code=ON_CORES,
-            **how, **more, **env,
+            **how, **more,
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
         folders.append(folder if out else home)
     return folders
 
 
-def test_a_preview_is_the_same_anywhere(tmp_path):
-    """Cores, threads, zone, locale, hash seed, folders, relative paths and absolute: no file of a run differs."""
-    one, two = map(written, two_runs(tmp_path, "run", "--preview", "--draws", "60", NO_PAPER="1"))
-    assert {"report.xlsx", "forecast.csv", "draws.nc", "summary.json"} <= set(one)
+def test_a_preview_is_the_same_anywhere(tmp_path, monkeypatch):
+    """Cores, threads, zone, locale, hash seed, folders, relative paths and absolute: no file of a run differs.
+
+    Here, and in a process of its own: that loads no sampler, and leaves nothing beside the study that a later run would
+    take. All is marked as a preview.
+    """
+    homes = [tmp_path / "a", tmp_path / "muu paikka \u00e4"]
+    for home in homes:
+        home.mkdir()
+        (home / "small.toml").write_text(STUDY, encoding="utf-8")
+        (home / "small.csv").write_text(counts(), encoding="utf-8")
+    asked = "--preview", "--draws", "60", "--quiet", "--out"
+    monkeypatch.chdir(homes[0])
+    assert CliRunner().invoke(app, ["run", "small.toml", *asked, "o"]).exit_code == 0
+    folder, loaded = homes[1] / "another name", tmp_path / "loaded"
+    how = OTHER | {"CORES": "2", "SAID_CORES": "8", "LOADED": str(loaded)}
+    made = command(
+        "run", str(homes[1] / "small.toml"), *asked, str(folder), cwd=tmp_path, code=ON_CORES, **how
+    )
+    assert made.returncode == 0, made.stderr
+    one, two = written(homes[0] / "o"), written(folder)
+    assert {"report.pdf", "report.xlsx", "forecast.csv", "draws.nc", "summary.json"} <= set(one)
     assert one == two
+    assert not SAMPLER & set(loaded.read_text(encoding="utf-8").split())
+    assert {path.name for path in homes[1].iterdir()} == {"small.toml", "small.csv", folder.name}
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["verdict"]["status"] == "REVIEW"
+    assert summary["verdict"]["sentence"].startswith("PREVIEW: closed-form approximation")
+    assert summary["verdict"]["checks"][0]["name"] == "preview"
+    assert summary["provenance"]["method"] == "preview"
+    assert summary["provenance"]["fitted_now"] is False
+    assert (folder / "report.pdf").stat().st_size > 10_000
 
 
 @pytest.mark.slow

@@ -149,9 +149,9 @@ def test_a_model_is_drawn(small, glance):
 
     study, history = small
     x = december(history)
-    model = fit.models(
-        study, history, glance, terms={"traffic": lambda: pm.Normal("holiday", 0.0, 0.5) * x}
-    )["traffic"]
+    model = fit.models(study, history, glance, terms={"traffic": lambda: pm.Normal("holiday", 0.0, 0.5) * x})[
+        "traffic"
+    ]
     shown = pm.model_to_mermaid(model)
     assert "holiday --> term" in shown
     assert model.named_vars_to_dims["term"] == ("period", "channel")

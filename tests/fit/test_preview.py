@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, DemoRun, command
+from conftest import ROOT, DemoRun
 from posterior_fixture import TWO, history, study
 from threadpoolctl import threadpool_limits
 
@@ -24,7 +24,6 @@ from forecast.study import Study, load_study
 
 BUNDLED = ROOT / "forecast" / "bundled"
 DRAWS = 1000  # of the bundled companies: the end of a band has an error of 1.7 / sqrt(1000) = 5 % of an sd
-SAMPLER = {"pymc", "nutpie", "pytensor", "numba", "arviz"}
 
 Asked = tuple[Study, History, Posterior]
 
@@ -280,29 +279,3 @@ def test_a_long_history_of_many_channels_is_no_matter(weeks: int, channels: int)
         now = 1 / (1 + np.exp(-posterior.array(f"logit_rate_{stage}")[:, -1]))
         assert now.mean() == pytest.approx(rate, rel=0.1)
     assert np.exp(posterior.array("traffic")).mean() == pytest.approx(800, rel=0.1)
-
-
-# The command
-
-LOADED = """\
-import sys
-from pathlib import Path
-from forecast import workflow
-result = workflow.run(Path(sys.argv[1]), out=Path(sys.argv[2]), preview=True)
-print(sorted(set(sys.argv[3].split(",")) & set(sys.modules)))
-print(result.summary["verdict"]["status"])
-"""
-
-
-def test_a_preview_loads_no_sampler_and_saves_no_fit(small_study: Path):
-    """`run --preview`: all outputs, marked as a preview, and nothing beside the study that a later run would take."""
-    before = sorted(path.name for path in small_study.parent.iterdir())
-    made = command(str(small_study), "out", ",".join(SAMPLER), cwd=small_study.parent, code=LOADED)
-    assert made.stdout == "[]\nREVIEW\n", made.stderr
-    assert sorted(path.name for path in small_study.parent.iterdir()) == sorted([*before, "out"])
-    summary = json.loads((small_study.parent / "out" / "summary.json").read_text(encoding="utf-8"))
-    assert summary["verdict"]["sentence"].startswith("PREVIEW: closed-form approximation")
-    assert summary["verdict"]["checks"][0]["name"] == "preview"
-    assert summary["provenance"]["method"] == "preview"
-    assert summary["provenance"]["fitted_now"] is False
-    assert (small_study.parent / "out" / "report.pdf").stat().st_size > 10_000

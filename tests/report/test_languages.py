@@ -70,6 +70,17 @@ def templates() -> list[catalogue.Found]:
     return catalogue.templates()
 
 
+@cache
+def forms() -> frozenset[str]:
+    """What stands in them for one and for several, where it needs no context."""
+    return frozenset(
+        form
+        for each in templates()
+        for form in (each.one, each.many)
+        if form and not each.context and form != " to "
+    )
+
+
 def catalogue_of(language: str) -> Catalog:
     """The catalogue as it is written."""
     with (CATALOGUES / language / f"{DOMAIN}.po").open("rb") as file:
@@ -147,7 +158,7 @@ class Marked(English):
     def gettext(self, message: str) -> str:
         """The text between marks, where it has letters."""
         bare = re.sub(r"\{[^{}]*\}", "", message)
-        return f"⟦{message}⟧" if message in self.known and LETTERS.search(bare) else message
+        return f"⟦{message}⟧" if message in forms() and LETTERS.search(bare) else message
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         """The same."""
@@ -156,13 +167,6 @@ class Marked(English):
     def pgettext(self, context: str, message: str) -> str:
         """The same."""
         return f"⟦{message}⟧" if message in words.MEASURES else message
-
-    known = frozenset(
-        form
-        for each in templates()
-        for form in (each.one, each.many)
-        if form and not each.context and form != " to "
-    )
 
 
 def outside(said: str) -> str:
