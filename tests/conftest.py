@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from forecast.results import Results
 
 ROOT = Path(__file__).parents[1]
+DEMO_DRAWS = (
+    1000  # a quarter of what a user gets: `tests/test_end_to_end.py` runs it as it stands too, slowly
+)
 # Matrices here are small: threads of the linear algebra cost more than they bring, and each worker would start its own.
 # Workers and commands take this over; a process that has loaded numpy before (by a plugin) keeps its threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,7 +58,7 @@ def command(*args: str, cwd: Path, code: str | None = None, **env: str) -> subpr
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    """The bundled demo, run as a user runs it, from an unrelated folder; once, however many processes test."""
+    """The bundled demo, run as a user runs it, but for fewer draws; once, however many processes test."""
     base = tmp_path_factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
     said = home.with_name("demo.json")
@@ -67,7 +70,7 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
         return DemoRun(
             home / "run", subprocess.CompletedProcess(**json.loads(said.read_text(encoding="utf-8")))
         )
-    process = command("demo", "--out", "run", "--json", cwd=home)
+    process = command("demo", "--out", "run", "--json", "--draws", str(DEMO_DRAWS), cwd=home)
     said.with_suffix(".part").write_text(json.dumps(vars(process)), encoding="utf-8")
     said.with_suffix(".part").rename(said)
     return DemoRun(home / "run", process)

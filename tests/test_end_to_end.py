@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from click.testing import CliRunner
-from conftest import DemoRun, command
+from conftest import DEMO_DRAWS, DemoRun, command
 
 from forecast import workflow
 from forecast.cli import app
@@ -64,7 +64,7 @@ RUN = """\
 import sys
 from pathlib import Path
 from forecast import workflow
-result = workflow.run(Path(sys.argv[1]), out=Path(sys.argv[2]), overrides=sys.argv[3:])
+result = workflow.run(Path(sys.argv[1]), out=Path(sys.argv[2]), draws=int(sys.argv[3]))
 loaded = sorted({"pymc", "nutpie", "pytensor", "arviz"} & set(sys.modules))
 print(result.summary["provenance"]["fitted_now"], *loaded)
 """
@@ -220,9 +220,9 @@ def test_the_recommended_budget_keeps_its_limits(demo_run: DemoRun, forecast_csv
 
 
 def test_draws_hold_the_outlook(draws: xr.Dataset, demo_run: DemoRun):
-    """Dims, plans, at least 4,000 draws; every measure; the spend of both plans."""
+    """Dims, plans, two paths of each draw; every measure; the spend of both plans."""
     assert draws["plan"].values.tolist() == ["given", "recommended"]
-    assert draws.sizes["draw"] >= 4000
+    assert draws.sizes["draw"] == 2 * DEMO_DRAWS
     assert set(MEASURES) <= set(draws.data_vars)
     for name in MEASURES[:-1]:
         assert draws[name].dims == ("plan", "draw", "period", "channel"), name
@@ -339,13 +339,31 @@ def test_the_workbook_opens_with_the_same_numbers(demo_run: DemoRun):
     book.close()
 
 
+# As it stands
+
+
+@pytest.mark.slow
+def test_the_demo_has_four_thousand_draws_where_none_are_asked_for(tmp_path: Path):
+    """Every part passes the gate with them."""
+    made = command("demo", "--out", "run", "--json", "--outputs", "draws", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    said = json.loads(made.stdout)
+    assert {part["draws"] for part in said["diagnostics"]} == {4000}
+    for part in said["diagnostics"]:
+        assert part["k_hat"] < 0.7, part
+        assert min(part["ess_scales"], part["ess_effects"]) > 400, part
+    with xr.open_dataset(tmp_path / "run" / "draws.nc", engine="h5netcdf") as opened:
+        assert opened.sizes["draw"] == 8000
+
+
 # Another plan on the same fit
 
 
 @pytest.mark.slow
 def test_another_plan_takes_the_saved_fit(demo_study: Path):
     """With only the plan changed nothing is fitted; the horizon is the new one."""
-    made = workflow.run(demo_study, out=demo_study.parent / "out", overrides=["plan.periods=4"])
+    out = demo_study.parent / "out"
+    made = workflow.run(demo_study, out=out, draws=DEMO_DRAWS, overrides=["plan.periods=4"])
     assert made.summary["provenance"]["fitted_now"] is False
     table = pd.read_csv(made.place / "forecast.csv")
     assert set(table["period"]) == {"2026-11", "2026-12", "2027-01", "2027-02"}
@@ -355,7 +373,8 @@ def test_the_same_study_gives_the_same_bytes(demo_run: DemoRun, demo_study: Path
     """From the saved fit, without a sampler, in another folder, time zone and hash order: byte for byte as first."""
     home = tmp_path / "elsewhere"
     home.mkdir()
-    made = command(str(demo_study), "out", cwd=home, code=RUN, TZ="Asia/Tokyo", PYTHONHASHSEED="7")
+    asked = str(demo_study), "out", str(DEMO_DRAWS)
+    made = command(*asked, cwd=home, code=RUN, TZ="Asia/Tokyo", PYTHONHASHSEED="7")
     assert (made.returncode, made.stdout) == (0, "False\n"), made.stderr
     for name in FILES[:-1]:
         assert (home / "out" / name).read_bytes() == (demo_run.folder / name).read_bytes(), name
@@ -388,7 +407,7 @@ import os, sys
 from pathlib import Path
 os.cpu_count = lambda: int(sys.argv[2])
 from forecast import workflow
-workflow.demo(out=Path(sys.argv[1]))
+workflow.demo(out=Path(sys.argv[1]), draws=int(sys.argv[3]))
 """
 
 
@@ -397,7 +416,7 @@ workflow.demo(out=Path(sys.argv[1]))
 def test_a_new_fit_gives_the_same_bytes(demo_run: DemoRun, tmp_path: Path, cores: str, cold: bool):
     """Fitted anew, on one core or two, with an empty cache of compiled code: forecast and report byte for byte."""
     env = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")} if cold else {}
-    made = command("again", cores, cwd=tmp_path, code=FRESH, **env)
+    made = command("again", cores, str(DEMO_DRAWS), cwd=tmp_path, code=FRESH, **env)
     assert made.returncode == 0, made.stderr
     assert any((tmp_path / "cache").rglob("*.nbi")) == cold
     for name in FILES[:-1]:

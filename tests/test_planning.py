@@ -1,4 +1,4 @@
-"""Studies of every shape, fitted for real with few draws: each comes to a report, and its numbers make sense."""
+"""Studies of every shape, by preview or (slow) fitted with few draws: each comes to a report that makes sense."""
 
 from __future__ import annotations
 
@@ -115,10 +115,12 @@ SHAPES = {
 FAST = ("two stages", "no spend")
 
 
-def whole_job(study: Study) -> tuple[Posterior, Forecast]:
-    """History, fit, forecast and report."""
+def whole_job(study: Study, *, fast: bool = False) -> tuple[Posterior, Forecast]:
+    """History, fit (or its preview), forecast and report."""
     history = read_history(study)
-    posterior = fit_posterior(study, history, draws=400)
+    posterior = (
+        preview(study, history, seed=1, draws=400) if fast else fit_posterior(study, history, draws=400)
+    )
     made = forecast.forecast(study, history, posterior)
     assert report_pdf(made, timestamp=STAMP).startswith(b"%PDF")
     return posterior, made
@@ -151,13 +153,17 @@ def check_numbers(made: Forecast, *, money: bool, budget: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SHAPES]
+    ("name", "fast"),
+    [
+        *((name, True) for name in FAST),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in SHAPES),
+    ],
 )
-def test_studies_of_every_shape_come_through(tmp_path: Path, name: str):
+def test_studies_of_every_shape_come_through(tmp_path: Path, name: str, fast: bool):
     """No error and no warning; finite numbers that add up, and about as many wins a quarter as the history had."""
     shape = SHAPES[name]
     study = shape.study(tmp_path)
-    _, made = whole_job(study)
+    _, made = whole_job(study, fast=fast)
     check_numbers(made, money=shape.money, budget=shape.budget)
     past = read_history(study).counts["won"].sum("channel")
     usual = float(past.mean()) * study.plan.periods

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import STUDY, command, counts
+from conftest import DEMO_DRAWS, STUDY, command, counts
 from threadpoolctl import threadpool_info
 
 from forecast.cli import app
@@ -140,7 +140,8 @@ def test_a_backtest_is_the_same_on_any_number_of_workers(tmp_path):
 def test_the_demo_is_the_same_anywhere(demo_run, tmp_path):
     """The demo, run for the other tests, and once more as on another machine."""
     env = OTHER | {"CORES": "1", "SAID_CORES": "1"}
-    made = command("demo", "--out", str(tmp_path / "d"), "--json", cwd=tmp_path, code=ON_CORES, **env)
+    asked = "demo", "--out", str(tmp_path / "d"), "--json", "--draws", str(DEMO_DRAWS)
+    made = command(*asked, cwd=tmp_path, code=ON_CORES, **env)
     assert made.returncode == 0, made.stderr
     assert written(demo_run.folder) == written(tmp_path / "d")
 

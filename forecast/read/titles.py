@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from forecast.study import KEYS
 
@@ -169,6 +170,7 @@ _SAID = rf"(?:{_MONEY}|{_PIECES}|{_PATTERN})"
 _UNIT = re.compile(rf"\s*(?:\(\s*{_SAID}\s*\)|\[\s*{_SAID}\s*\]|,\s*{_MONEY}|[€$£])$")
 
 
+@lru_cache(maxsize=10_000)  # of every cell of the first rows it is asked whether it is a title
 def title_key(name: str) -> str:
     """What two writings of one title share: case, blanks, underscores, hyphens and the unit at its end do not matter.
 

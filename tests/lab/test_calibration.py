@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,9 @@ from forecast.lab.calibration import (
 BINS = 49
 
 
+@cache
 def made(kind: str, seed: int) -> Any:
-    """A company from the prior."""
+    """A company from the prior; no test changes it."""
     return make_company(kind, np.random.default_rng(seed))
 
 
