@@ -65,33 +65,53 @@ def draws_netcdf(data: xr.Dataset, packed: Mapping[str, tuple[int, ...]] = Mappi
 
     packed: variables that are compressed, with the shape of the pieces that each is cut into.
     """
+    return _file_of({"/": data.assign_attrs({SEAL: content_hash(data)})}, packed)
+
+
+def tree_netcdf(tree: xr.DataTree) -> bytes:
+    """The same of a tree without inherited coordinates, such as that of a posterior."""
+    nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
+    nodes["/"] = nodes["/"].assign_attrs({SEAL: content_hash(tree)})
+    return _file_of(nodes, {})
+
+
+def _file_of(nodes: Mapping[str, xr.Dataset], packed: Mapping[str, tuple[int, ...]]) -> bytes:
+    """Datasets by their group, the root first, as the bytes of a file."""
     import h5py
 
-    attrs = {**data.attrs, SEAL: content_hash(data)}
-    variables, attrs = xr.conventions.cf_encoder(data.variables, attrs)
+    first = 0
     with h5py.File("draws", "w", driver="core", backing_store=False, track_order=True) as file:
-        _tell(file, attrs)
-        numbers = {dim: np.int32(number) for number, dim in enumerate(data.sizes)}
-        for dim, size in data.sizes.items():
-            if dim in variables:
-                scale = _laid_out(file, str(dim), variables[dim])
-                scale.make_scale(str(dim))
-                scale.attrs[COORDINATES] = np.array([numbers[dim]])
-            else:
-                scale = file.create_dataset(str(dim), (size,), ">f4", track_order=True)
-                scale.make_scale(f"{NO_VARIABLE.decode()}.{str(size).rjust(10)}")
-            scale.attrs[DIMID] = numbers[dim]
-        for name, variable in variables.items():
-            if name in data.sizes:
-                continue
-            made = _laid_out(file, str(name), variable, packed.get(str(name)))
-            for at, dim in enumerate(variable.dims):
-                made.dims[at].attach_scale(file[str(dim)])
-            if variable.dims:
-                made.attrs[COORDINATES] = np.array([numbers[dim] for dim in variable.dims])
-                made.attrs[DIMID] = numbers[variable.dims[0]]
+        for path, data in nodes.items():
+            group = file if path == "/" else file.create_group(path, track_order=True)
+            _fill(group, data, packed, first)
+            first += len(data.sizes)
         file.flush()
         return bytes(file.id.get_file_image())
+
+
+def _fill(group: Any, data: xr.Dataset, packed: Mapping[str, tuple[int, ...]], first: int) -> None:
+    """Lay a dataset out in a group; its dimensions are numbered from `first` on, as numbers hold for a whole file."""
+    variables, attrs = xr.conventions.cf_encoder(data.variables, data.attrs)
+    _tell(group, attrs)
+    numbers = {dim: np.int32(number) for number, dim in enumerate(data.sizes, start=first)}
+    for dim, size in data.sizes.items():
+        if dim in variables:
+            scale = _laid_out(group, str(dim), variables[dim])
+            scale.make_scale(str(dim))
+            scale.attrs[COORDINATES] = np.array([numbers[dim]])
+        else:
+            scale = group.create_dataset(str(dim), (size,), ">f4", track_order=True)
+            scale.make_scale(f"{NO_VARIABLE.decode()}.{str(size).rjust(10)}")
+        scale.attrs[DIMID] = numbers[dim]
+    for name, variable in variables.items():
+        if name in data.sizes:
+            continue
+        made = _laid_out(group, str(name), variable, packed.get(str(name)))
+        for at, dim in enumerate(variable.dims):
+            made.dims[at].attach_scale(group[str(dim)])
+        if variable.dims:
+            made.attrs[COORDINATES] = np.array([numbers[dim] for dim in variable.dims])
+            made.attrs[DIMID] = numbers[variable.dims[0]]
 
 
 def _laid_out(file: Any, name: str, variable: xr.Variable, pieces: tuple[int, ...] | None = None) -> Any:

@@ -211,7 +211,7 @@ def test_groups_that_do_not_fit_together(known: Posterior, tmp_path: Path, group
     told = {"schema": SCHEMA, "diagnostics": "[]", "provenance": json.dumps(dict(known.provenance))}
     forged = xr.DataTree.from_dict(groups)
     forged.attrs = told
-    (tmp_path / "forged.nc").write_bytes(netcdf(forged))
+    (tmp_path / "forged.nc").write_bytes(hdf5.tree_netcdf(forged))
     with pytest.raises(DataError, match=f"{said}.*; delete it and run `forecast fit` again"):
         load_posterior(tmp_path / "forged.nc")
 
@@ -396,3 +396,24 @@ def test_draws_are_laid_out_as_by_h5netcdf(tmp_path):
     xr.testing.assert_identical(
         hdf5.read_netcdf(one, 7).to_dataset(), hdf5.read_netcdf(other, 7).to_dataset()
     )
+
+
+def test_a_tree_is_the_file_that_xarray_writes(known: Posterior, tmp_path: Path):
+    """Groups, dimensions, values, texts, dates and missing numbers as xarray lays them out, and as it reads them."""
+    past = history({"visitors": [100.0, np.nan], "leads": 5.0, "won": 1.0, "spend": 10.0})
+    tree = replace(known, chains=4, beside=seen_by(past)).tree
+    tree.attrs = {"schema": 7, "about": "a test"}
+    one, other = tmp_path / "one.nc", tmp_path / "other.nc"
+    one.write_bytes(hdf5.tree_netcdf(tree))
+    other.write_bytes(netcdf(tree))
+    assert one.read_bytes() == hdf5.tree_netcdf(tree)
+    with (
+        xr.open_datatree(one, engine="h5netcdf") as ours,
+        xr.open_datatree(other, engine="h5netcdf") as theirs,
+    ):
+        assert len(ours.children) > 1
+        xr.testing.assert_identical(ours.load(), theirs.load())
+        for mine, its in zip(ours.subtree, theirs.subtree, strict=True):
+            for name in its.variables:
+                assert mine[name].encoding["dtype"] == its[name].encoding["dtype"], name
+    xr.testing.assert_identical(hdf5.read_netcdf(one, 7), hdf5.read_netcdf(other, 7))
