@@ -128,7 +128,7 @@ def test_a_quarter_can_be_planned_inside_the_new_folder(
     checking.init(tmp_path / "plan")
     monkeypatch.chdir(tmp_path / "plan")
     assert CliRunner().invoke(app, ["check", "models/demo.toml"]).exit_code == 0
-    again = ["run", "models/demo.toml", "--preview", "--draws", "1000", "--set", "plan.periods=4", "--quiet"]
+    again = ["run", "models/demo.toml", "--preview", "--draws", "100", "--set", "plan.periods=4", "--quiet"]
     made = CliRunner().invoke(app, again)
     assert made.exit_code == 0, made.stderr
     assert "Report: reports/demo/report.pdf" in made.stdout

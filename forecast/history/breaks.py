@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +36,17 @@ class Break(NamedTuple):
     at: int
 
 
+_FOUND: WeakKeyDictionary[History, tuple[Break, ...]] = WeakKeyDictionary()  # every part of a fit asks
+
+
 def breaks_of(history: History) -> list[Break]:
     """Steps that a fit takes as such: of rates that are learnt of counts, and of all traffic."""
-    rates = [
-        Break(jump.stage, jump.at) for jump in found_jumps(history) if jump.stage not in history.triangles
-    ]
-    at = traffic_break(history)
-    return [*rates, *([] if at is None else [Break("traffic", at)])]
+    if history not in _FOUND:
+        jumps = [jump for jump in found_jumps(history) if jump.stage not in history.triangles]
+        at = traffic_break(history)
+        traffic = () if at is None else (Break("traffic", at),)
+        _FOUND[history] = (*(Break(jump.stage, jump.at) for jump in jumps), *traffic)
+    return list(_FOUND[history])
 
 
 def traffic_break(history: History) -> int | None:

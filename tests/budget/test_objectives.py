@@ -230,7 +230,7 @@ def every(curves: Curves, anyway: Background) -> list[Objective]:
 @pytest.mark.parametrize("key", OBJECTIVES)
 def test_every_objective_keeps_groups_and_lots(key: str):
     """At most 40 % in the second channel, the first in lots of 2,000; never worse than a plan that keeps them."""
-    curves, anyway = market()
+    curves, anyway = market(80)
     group = Rule("share", "", np.array([[0.0, 1.0]]) - 0.4, 0.0)
     limits = replace(free(), rules=(group,), lots=np.array([2000.0, 0.0]))
     start = np.array([4000.0, 2000.0])

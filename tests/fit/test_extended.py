@@ -330,8 +330,11 @@ CASES = ("no part", "no trace", "a parameter less", "another part", "no statisti
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_no_part_of_ones_own_is_refused(small, sampled, case):
+def test_what_is_no_part_of_ones_own_is_refused(small, sampled, case, monkeypatch):
     """With what was expected and what came."""
+    monkeypatch.setattr(
+        fitting, "diagnose", lambda *_: {}
+    )  # of the parts before it, which are as they should be
     extended, said = wrong(small, sampled["traffic"])[case]
     with pytest.raises(UsageError, match=said):
         fitted(small, sampled, **extended)

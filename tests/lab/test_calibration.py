@@ -41,6 +41,7 @@ from forecast.lab.calibration import (
 )
 
 BINS = 49
+COMPANIES = 60  # of the prior, made once for all that look at many
 
 
 @cache
@@ -86,7 +87,7 @@ def test_the_same_numbers_make_the_same_company(kind: str) -> None:
 def test_units_move_at_the_true_rate() -> None:
     """Leads of the last period over many companies: visitors x rate of today, within the noise of the cells."""
     got, expected, variance = 0.0, 0.0, 0.0
-    for seed in range(80):
+    for seed in range(COMPANIES):
         company = made("calendar", seed)
         visitors, leads = (company.history.counts[s].values[-1] for s in ("visitors", "leads"))
         point = company.points["leads"]
@@ -221,7 +222,7 @@ def test_marginal_returns_are_shrunk_as_the_fit_shrinks_them() -> None:
     weights, squares = np.exp(-0.5 * (miss**2).sum(axis=1)) / sd.prod(axis=1), (miss**2).mean(axis=1)
     expected = np.average(squares, weights=weights)
     kept = []
-    for seed in range(60):
+    for seed in range(COMPANIES):
         other = made("calendar", seed)
         miss = _miss(other.points["traffic"], other.truth["traffic"], data)
         kept.append((miss[SPEND > 0] ** 2).mean())

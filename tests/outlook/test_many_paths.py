@@ -96,7 +96,7 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch):
     """The same sums, counts and totals from one and from three, in three chunks a turn."""
     monkeypatch.setattr("forecast.outlook.simulation.CHUNK", 100)
     one, three = (
-        run_paths(market(250), PLANS, rng=np.random.default_rng(5), paths=6000, threads=threads)
+        run_paths(market(250), PLANS, rng=np.random.default_rng(5), paths=1500, threads=threads)
         for threads in (1, 3)
     )
     assert one.first.identical(three.first)
