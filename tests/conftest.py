@@ -169,8 +169,11 @@ def listing(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
-    """Save a posterior of known constants where the study's fit is looked for, as if it had been fitted."""
+def save_by_hand(study: Path, *, failures: tuple[str, ...] = (), draws: int | None = None) -> Path:
+    """Save a posterior of known constants where the study's fit is looked for, as if it had been fitted.
+
+    draws: how many it says were asked for (None: as many as where nothing is).
+    """
     from posterior_fixture import posterior
 
     from forecast.fit import DEFAULT_DRAWS, DEFAULT_SEED, fit_hash, save_posterior
@@ -189,9 +192,9 @@ def save_by_hand(study: Path, *, failures: tuple[str, ...] = ()) -> Path:
         "min_bfmi": 0.9, "at_depth": 0.0, "draws": 4000, "asked": 4000,
     }  # fmt: skip
     provenance = {
-        "fit_hash": fit_hash(loaded, history, DEFAULT_SEED, DEFAULT_DRAWS),
+        "fit_hash": fit_hash(loaded, history, DEFAULT_SEED, draws or DEFAULT_DRAWS),
         "seed": DEFAULT_SEED,
-        "draws": DEFAULT_DRAWS,
+        "draws": draws or DEFAULT_DRAWS,
         "failures": list(failures),
     }
     path = posterior_path(loaded)

@@ -68,6 +68,12 @@ def edited(study: Path, old: str, new: str) -> Path:
     return study
 
 
+@pytest.fixture
+def short_study(small_study: Path) -> Path:
+    """The small company with visitors and wins alone: a rate to fit where there are three else."""
+    return edited(small_study, "[funnel]", '[funnel]\nstages = ["visitors", "won"]')
+
+
 # A saved fit
 
 
@@ -145,9 +151,9 @@ FAILED = "visitors: 3 divergences (must be 0)"
 
 def test_a_fit_that_failed_its_checks_gives_way_to_the_preview(small_study: Path, no_report: None):
     """No second fit of the same data: the preview's numbers stamped FAIL, or with `go_on` the fit's, stamped too."""
-    save_by_hand(small_study, failures=(FAILED,))
-    made = workflow.run(small_study, out=small_study.parent / "out").summary
-    kept = workflow.run(small_study, out=small_study.parent / "out", go_on=True).summary
+    save_by_hand(small_study, failures=(FAILED,), draws=500)
+    made = workflow.run(small_study, out=small_study.parent / "out", draws=500).summary
+    kept = workflow.run(small_study, out=small_study.parent / "out", draws=500, go_on=True).summary
     assert [s["provenance"]["method"] for s in (made, kept)] == ["preview", "auto"]
     assert made["totals"] != kept["totals"]
     for summary in (made, kept):
@@ -161,9 +167,9 @@ def test_a_fit_that_failed_its_checks_gives_way_to_the_preview(small_study: Path
 
 def test_a_fail_ends_with_4_and_leaves_stamped_outputs(small_study: Path, no_paper: None):
     """Files, stdout and a reason on stderr as ever, then exit code 4; with --go-on the same stamp and 0."""
-    save_by_hand(small_study, failures=(FAILED,))
+    save_by_hand(small_study, failures=(FAILED,), draws=500)
     out = small_study.parent / "out"
-    call = ["run", str(small_study), "--out", str(out), "--json", "--quiet"]
+    call = ["run", str(small_study), "--out", str(out), "--draws", "500", "--json", "--quiet"]
     made = CliRunner().invoke(app, call)
     assert made.exit_code == 4
     assert json.loads(made.stdout)["verdict"]["status"] == "FAIL"
@@ -178,7 +184,7 @@ def test_a_fail_ends_with_4_and_leaves_stamped_outputs(small_study: Path, no_pap
 
 def test_allocate_on_a_failed_fit_answers_and_ends_with_4(small_study: Path):
     """The split of the preview is printed; with --go-on that of the fit."""
-    save_by_hand(small_study, failures=(FAILED,))
+    save_by_hand(small_study, failures=(FAILED,), draws=500)
     made = CliRunner().invoke(app, ["allocate", str(small_study), "--json", "--quiet"])
     kept = CliRunner().invoke(app, ["allocate", str(small_study), "--json", "--quiet", "--go-on"])
     assert [made.exit_code, kept.exit_code] == [4, 0]
@@ -389,12 +395,12 @@ def finds_none_done(origin: Origin) -> dict[str, Any]:
     return one_origin(origin)
 
 
-def test_a_stopped_backtest_ends_with_the_same_bytes(small_study: Path, tmp_path: Path):
+def test_a_stopped_backtest_ends_with_the_same_bytes(short_study: Path, tmp_path: Path):
     """Stopped at its second origin and taken up again: no origin twice, the same files as in one go."""
     options: dict[str, Any] = {"origins": 2, "horizon": 2, "every": 1, **QUICKLY}
-    loaded = load_study(small_study)
+    loaded = load_study(short_study)
     small = loaded, read_history(loaded)
-    whole = workflow.backtest(small_study, out=tmp_path / "whole", **options)
+    whole = workflow.backtest(short_study, out=tmp_path / "whole", **options)
     calls: list[str] = []
 
     def stops(origin: Origin) -> dict[str, Any]:
@@ -406,7 +412,7 @@ def test_a_stopped_backtest_ends_with_the_same_bytes(small_study: Path, tmp_path
     with pytest.raises(KeyboardInterrupt):
         run_backtest(*small, results=tmp_path / "parts", job=stops, **options)
     assert not (tmp_path / "parts" / "backtest.json").exists()
-    workflow.backtest(small_study, out=tmp_path / "parts", **options)
+    workflow.backtest(short_study, out=tmp_path / "parts", **options)
     for name in ("backtest.json", "backtest.csv", "backtest_totals.csv"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     lines = next((tmp_path / "parts").glob("origins-*.jsonl")).read_text(encoding="utf-8").splitlines()
@@ -424,23 +430,23 @@ def test_cohort_counts_cannot_go_back(tmp_path: Path):
         workflow.backtest(path, out=tmp_path / "out", preview=True)
 
 
-def test_a_backtest_stands_in_the_verdict_and_report_of_its_data(small_study: Path, tmp_path: Path):
+def test_a_backtest_stands_in_the_verdict_and_report_of_its_data(short_study: Path, tmp_path: Path):
     """Also when more periods have come since; not for other data, another funnel, or another model."""
-    loaded = load_study(small_study)
+    loaded = load_study(short_study)
     now = read_history(loaded)
-    workflow.backtest(small_study, out=tmp_path, origins=1, horizon=2, **QUICKLY)
+    workflow.backtest(short_study, out=tmp_path, origins=1, horizon=2, **QUICKLY)
     saved = workflow.saved_backtest
     assert saved(tmp_path, loaded, now) is not None
     shorter = now.as_of(now.periods[-2])
     assert saved(tmp_path, loaded, shorter) is None
     assert saved(tmp_path, loaded, changed_after(now, 10, np.random.default_rng(2))) is None
     until = ["history.through='2026-05'"]
-    later = load_study(small_study, until)
+    later = load_study(short_study, until)
     (tmp_path / "earlier").mkdir()
-    workflow.backtest(small_study, out=tmp_path / "earlier", overrides=until, origins=1, **QUICKLY)
+    workflow.backtest(short_study, out=tmp_path / "earlier", overrides=until, origins=1, **QUICKLY)
     assert saved(tmp_path / "earlier", loaded, now) is not None
     assert saved(tmp_path / "earlier", later, read_history(later)) is not None
-    other = load_study(small_study, ["funnel.market='none'"])
+    other = load_study(short_study, ["funnel.market='none'"])
     assert saved(tmp_path, other, now) is None
     assert saved(tmp_path / "nowhere", loaded, now) is None
 
@@ -459,9 +465,9 @@ def test_a_run_shows_the_backtest_beside_it(fitted_study: Path, no_paper: None, 
         workflow.run(fitted_study, out=folder)
 
 
-def test_the_command_and_its_gate(small_study: Path, tmp_path: Path):
+def test_the_command_and_its_gate(short_study: Path, tmp_path: Path):
     """Exit code 0, and 5 with --gate where the study asks for more than there is."""
-    base = ["backtest", str(small_study), "--preview", "--origins", "2", "--horizon", "2", "--draws", "100"]
+    base = ["backtest", str(short_study), "--preview", "--origins", "2", "--horizon", "2", "--draws", "100"]
     base += ["--baseline", "spreadsheet", "--out", str(tmp_path), "--quiet"]
     plain = CliRunner().invoke(app, [*base, "--json"])
     assert plain.exit_code == 0, plain.output
@@ -478,15 +484,15 @@ def test_the_command_and_its_gate(small_study: Path, tmp_path: Path):
 
 
 def test_a_horizon_is_scored_as_it_comes(
-    fitted_study: Path, no_paper: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_study: Path, no_paper: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Two of three months, then all: files lie beside the run, which stays whole; parts add up to the totals."""
     monkeypatch.setattr(reviewing, "FEWER", 200)
     monkeypatch.setattr("forecast.backtest.attribution.DRAWS", 200)
     folder = tmp_path / "run"
-    workflow.run(fitted_study, out=folder, overrides=["history.through='2026-03'"], preview=True, draws=200)
+    workflow.run(short_study, out=folder, overrides=["history.through='2026-03'"], preview=True, draws=200)
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
-    result = workflow.score(folder, fitted_study, blocks=0, overrides=["history.through='2026-05'"])
+    result = workflow.score(folder, short_study, blocks=0, overrides=["history.through='2026-05'"])
     told = json.loads((folder / "score.json").read_text(encoding="utf-8"))
     assert told == result.summary
     assert told["come"] == ["2026-04", "2026-05"]
@@ -499,7 +505,7 @@ def test_a_horizon_is_scored_as_it_comes(
     assert "The verdict of the run was FAIL" in terminal_text(score_page({**told, "status": "FAIL"}))
     assert {path.name for path in folder.iterdir()} - set(before) == {*SCORE_FILES, "manifest.json"}
 
-    told = workflow.score(folder, fitted_study, blocks=0).summary
+    told = workflow.score(folder, short_study, blocks=0).summary
     assert all((folder / name).read_bytes() == content for name, content in before.items())
     assert verify(folder)["differences"] == []
     parts, totals = (pd.read_csv(folder / name) for name in ("score.csv", "score_totals.csv"))
@@ -515,21 +521,21 @@ def test_a_horizon_is_scored_as_it_comes(
     assert told["target"]["met"] == (told["headline"]["actual"] >= 40_000)
 
 
-def test_what_cannot_be_scored_is_refused(fitted_study: Path, no_paper: None, tmp_path: Path):
+def test_what_cannot_be_scored_is_refused(short_study: Path, no_paper: None, tmp_path: Path):
     """Nothing has come, other data, a file that somebody put there, draws that are damaged: before anything is made."""
     folder = tmp_path / "run"
-    workflow.run(fitted_study, out=folder, overrides=["history.through='2026-04'"], preview=True, draws=200)
+    workflow.run(short_study, out=folder, overrides=["history.through='2026-04'"], preview=True, draws=200)
     with pytest.raises(DataError, match="nothing of it has come yet"):
-        workflow.score(folder, fitted_study, overrides=["history.through='2026-04'"])
+        workflow.score(folder, short_study, overrides=["history.through='2026-04'"])
     with pytest.raises(DataError, match="as of 2026-04, and the history now has"):
-        workflow.score(folder, fitted_study, overrides=["history.through='2026-03'"])
+        workflow.score(folder, short_study, overrides=["history.through='2026-03'"])
     (folder / "score.csv").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match=r"score\.csv"):
-        workflow.score(folder, fitted_study)
+        workflow.score(folder, short_study)
     (folder / "score.csv").unlink()
     (folder / "draws.nc").write_bytes(b"not a netCDF file")
     with pytest.raises(DataError, match=r"it is no netCDF file of ours .*or run it again"):
-        workflow.score(folder, fitted_study)
+        workflow.score(folder, short_study)
 
 
 @pytest.mark.slow
