@@ -19,13 +19,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, STUDY, command, counts
+from conftest import ROOT, command, counts
+from conftest import STUDY as WHOLE
 
 from forecast import portfolio
 from forecast.cli import app
 from forecast.errors import UsageError
 from forecast.signing import verify
 
+STUDY = WHOLE.replace(
+    "[funnel]", '[funnel]\nstages = ["visitors", "won"]'
+)  # one rate to fit, where there are three
 OPTIONS = ("--preview", "--draws", "100", "--outputs", "csv,draws", "--quiet")
 NAMES = ("fi", "se")
 APART = ("manifest.json", "summary.json")  # when, and how long it took

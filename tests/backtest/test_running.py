@@ -41,9 +41,10 @@ SETUP = Setup(horizon=2, spend="planned", draws=100, seed=1, preview=True, basel
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, History]:
-    """Eighteen months of two channels."""
+    """Eighteen months of two channels, with two rates."""
     folder = tmp_path_factory.mktemp("small")
-    (folder / "small.toml").write_text(STUDY, encoding="utf-8")
+    text = STUDY.replace("[funnel]", '[funnel]\nstages = ["visitors", "leads", "won"]')
+    (folder / "small.toml").write_text(text, encoding="utf-8")
     (folder / "small.csv").write_text(counts(), encoding="utf-8")
     loaded = load_study(folder / "small.toml")
     return loaded, read_history(loaded)
