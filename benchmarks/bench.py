@@ -36,7 +36,7 @@ from command import parser_of
 from fit_cost import OURS as FIT
 from fit_cost import PEER, spend_and_revenue, study_of
 from fit_cost import cpu as cpu_with_caches
-from reading import DONE, MADE, READERS, ROOT
+from reading import MADE, READERS, ROOT
 from reading import run as read_by
 from unit import COMMANDS, HERE, UNIT, cpu, turns
 
@@ -48,7 +48,6 @@ SPLITS = {
     "7 channels": 100,
     "50 channels x 12 periods": 5,
 }  # solved so often in a turn, for it takes 1 ms or 80
-CPU_CLOCK = "import time; start = time.process_time()"  # in place of reading's own, which is of the wall
 OFTEN = 2  # times as many turns of what takes a second
 
 
@@ -102,20 +101,16 @@ def _seconds(job: Callable[[], object]) -> float:
 
 def leads(options: argparse.Namespace) -> Iterator[Row]:
     """Reading a file of leads, every rule checked, beside readers that count; CPU and memory."""
-    done = DONE.replace("perf_counter", "process_time")
-    readers = {
-        name: code.replace("{clock}", CPU_CLOCK).replace("{done}", done) for name, code in READERS.items()
-    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         duckdb.connect().execute(MADE.format(n=options.leads, path=folder / "leads.csv"))
         taken = [
-            {reader: read_by(code, folder, ROOT) for reader, code in readers.items()}
+            {reader: read_by(code, folder, ROOT) for reader, code in READERS.items()}
             for _ in range(OFTEN * options.times)
         ]
     what = f"reading {options.leads:,} leads"
     for peer in ("DuckDB", "pandas"):
-        yield row_of(f"{what}: CPU", [turn["ours"][0] / turn[peer][0] for turn in taken], peer)
+        yield row_of(f"{what}: CPU", [turn["ours"][2] / turn[peer][2] for turn in taken], peer)
     yield row_of(f"{what}: memory", [turn["ours"][1] / turn["DuckDB"][1] for turn in taken], "DuckDB")
 
 

@@ -16,7 +16,6 @@ from .gate import EVIDENCE_LEARNT as EVIDENCE_LEARNT
 from .gate import GATE as GATE
 from .gaussian import points_drawn as points_drawn
 from .hdf5 import content_hash as content_hash
-from .hdf5 import draws_netcdf as draws_netcdf
 from .hdf5 import netcdf as netcdf
 from .hdf5 import read_netcdf as read_netcdf
 from .kinds import log_likelihood as log_likelihood

@@ -71,7 +71,7 @@ from scipy.special import expit
 from forecast import written
 from forecast.errors import DataError, UsageError
 from forecast.fit.contents import DIAGNOSES, PROVENANCE, difference, problem_of
-from forecast.fit.hdf5 import check_heaps, read_netcdf, tree_netcdf
+from forecast.fit.hdf5 import check_heaps, netcdf, read_netcdf
 from forecast.history import History
 from forecast.saved import SpoiltError, amiss
 from forecast.showing import Card, Shows
@@ -321,7 +321,7 @@ def posterior_bytes(posterior: Posterior) -> bytes:
             timeless(posterior.provenance)
         ),  # in its own order: tables made from it look alike
     }
-    return tree_netcdf(tree)
+    return netcdf(tree)
 
 
 def save_posterior(posterior: Posterior, path: Path | str) -> None:

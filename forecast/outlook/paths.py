@@ -7,13 +7,14 @@
 A quantile comes from counts in bins (g^(k-1), g^k] of the magnitude, g = (1 + a) / (1 - a), told by the bin's middle
 2 g^k / (1 + g): off by at most the share a of itself, and not at all where one integer alone lies in a bin. What is
 smaller than LEAST counts as nought. Counts add up in any order, and sums are merged in the order of the chunks, each of
-which has random numbers of its own: the same bytes from any number of threads. Commands take one.
+which has random numbers of its own: the same bytes from any number of threads.
 Sources: Masson, Rim & Lee 2019, DDSketch (bins); Chan, Golub & LeVeque 1983 (sums of squares).
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,6 +34,7 @@ Single = NDArray[np.float32]
 
 OFF = 1e-3  # a: the largest relative error of a quantile
 LEAST = 1e-6
+AT_ONCE = 2  # chunks: each takes some 70 MB, and a million paths are to stay under a gigabyte
 COUNT = np.uint32  # paths of a cell: four thousand million
 STOCKS = ("waiting",)  # over periods it is what stands at their end, not a sum
 _STEP = math.log1p(2.0 * OFF / (1.0 - OFF))  # log g
@@ -148,12 +150,19 @@ class Paths:
 
 
 def run_paths(
-    case: Case, plans: Mapping[str, Array], *, rng: np.random.Generator, paths: int, threads: int = 1
+    case: Case,
+    plans: Mapping[str, Array],
+    *,
+    rng: np.random.Generator,
+    paths: int,
+    threads: int | None = None,
 ) -> Paths:
     """At least `paths` of them under plans (name -> spend by period and channel), the same number of each draw.
 
-    rng: as of `simulate`, whose paths are the first of these. threads: how many chunks are run at once.
+    rng: as of `simulate`, whose paths are the first of these. threads: how many chunks are run at once; default: one a
+    core, at most AT_ONCE.
     """
+    threads = threads or min(AT_ONCE, os.cpu_count() or 1)
     draws = case.posterior.draws
     turns = max(math.ceil(paths / (draws * REPLICATES)), 1)
     runs = Runs(case, plans)

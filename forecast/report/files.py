@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forecast.fit import draws_netcdf
+from forecast.fit import netcdf
 from forecast.outputs import (
     BESIDE,
     LEFT_OUT_FILE,
@@ -216,7 +216,7 @@ def write_draws(outlook: xr.Dataset, path: Path) -> None:
         if counted or name == "spend":
             packed[str(name)] = _pieces(array.shape)
     saved = xr.Dataset(small, coords=outlook.coords, attrs={**outlook.attrs, "schema": OUTLOOK})
-    path.write_bytes(draws_netcdf(saved, packed))
+    path.write_bytes(netcdf(saved, packed))
 
 
 def _pieces(shape: tuple[int, ...]) -> tuple[int, ...]:
