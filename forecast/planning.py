@@ -421,13 +421,15 @@ class Forecast(Shows, Results):
 
     @cached_property
     def windows(self) -> pd.DataFrame:
-        """Past periods, as many at a time as the horizon has."""
+        """Past periods, as many at a time as the horizon has; none of counts by cohort, whose wins came later."""
+        if self.case.history.counting == "cohort":
+            return results.framed("windows")
         return results.windows_table(self.case.history, self.case.horizon)
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
         """The forecast beside what came just before, and a year before, with the reasons for the difference."""
-        if not self.case.history.attributed:
+        if not self.case.history.attributed or self.windows.empty:
             return results.framed("comparison")
         names = ("revenue", "refunds", "recurring") if "revenue" in self.draws else ("won",)
         totals = {

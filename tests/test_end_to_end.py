@@ -412,12 +412,10 @@ workflow.demo(out=Path(sys.argv[1]), draws=int(sys.argv[3]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cores", "cold"), [("1", False), ("2", True)])
-def test_a_new_fit_gives_the_same_bytes(demo_run: DemoRun, tmp_path: Path, cores: str, cold: bool):
-    """Fitted anew, on one core or two, with an empty cache of compiled code: forecast and report byte for byte."""
-    env = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")} if cold else {}
-    made = command("again", cores, str(DEMO_DRAWS), cwd=tmp_path, code=FRESH, **env)
+@pytest.mark.parametrize("cores", ["1", "2"])
+def test_a_new_fit_gives_the_same_bytes(demo_run: DemoRun, tmp_path: Path, cores: str):
+    """Fitted anew, on one core or two: forecast and report byte for byte. Nothing of the demo's fit is compiled."""
+    made = command("again", cores, str(DEMO_DRAWS), cwd=tmp_path, code=FRESH)
     assert made.returncode == 0, made.stderr
-    assert any((tmp_path / "cache").rglob("*.nbi")) == cold
     for name in FILES[:-1]:
         assert (tmp_path / "again" / name).read_bytes() == (demo_run.folder / name).read_bytes(), name

@@ -112,7 +112,7 @@ SHAPES = {
     "two years ahead": Shape(demo, rest=REVENUE.replace("[plan]\n", "[plan]\nperiods = 24\n")),
     "weeks": Shape(weeks, history='period = "week"', rest=REVENUE.replace("[plan]\n", "[plan]\nperiods = 6\n")),
 }  # fmt: skip
-FAST = ("two stages", "no spend")
+FAST = ("two stages", "no spend", "late channel", "cohorts")
 
 
 def whole_job(study: Study, *, fast: bool = False) -> tuple[Posterior, Forecast]:

@@ -80,14 +80,20 @@ def rate_name(stage: str) -> str:
 
 
 def expected(
-    past: History, posterior: Posterior, known: Known, flow: Moving | None = None
+    past: History,
+    posterior: Posterior,
+    known: Known,
+    flow: Moving | None = None,
+    at_once: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> dict[str, Array]:
     """Expected wins, and revenue where deals have a value, of each channel over the horizon: `outlook.outcome`.
 
     posterior: of then; what was in the funnel is the same for all states of knowledge. flow: of `moving_of`, kept by
-    whoever asks for many states that differ elsewhere.
+    whoever asks for many states that differ elsewhere. at_once: channels that enter at a stage or after it, by stage,
+    where more is known of them than `past` tells.
     """
-    made = outcome(_world(past, known, moving_of(past, posterior, known) if flow is None else flow))
+    enters = {stage: past.enters_later(stage) for _, stage in past.steps} if at_once is None else at_once
+    made = outcome(_world(past, known, moving_of(past, posterior, known) if flow is None else flow, enters))
     won = made.won[:, 0, :-1].sum(axis=(0, 1))
     return {"won": won} | ({} if known.value is None else {"revenue": made.horizon[0]})
 
@@ -112,7 +118,7 @@ def moving_of(past: History, posterior: Posterior, known: Known) -> Moving:
     return lags, pipeline
 
 
-def _world(past: History, known: Known, flow: Moving) -> World:
+def _world(past: History, known: Known, flow: Moving, at_once: Mapping[str, NDArray[np.bool_]]) -> World:
     """The state of knowledge as a world of one draw."""
     horizon, channels = known.traffic.shape
     periods, steps = len(past.periods), past.steps
@@ -126,7 +132,7 @@ def _world(past: History, known: Known, flow: Moving) -> World:
         pipeline=pipeline,
         value=np.broadcast_to(value, (1, horizon, channels)),
         later_value=value[None],
-        at_once={stage: past.enters_later(stage) for _, stage in steps},
+        at_once=dict(at_once),
         first=past.counted[0],
     )
 

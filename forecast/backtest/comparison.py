@@ -75,6 +75,8 @@ def windows(history: History, horizon: int) -> dict[str, int]:
 def compared_with(case: Case, mean: Mapping[str, float]) -> list[dict[str, Any]]:
     """Rows (against, first, last, measure, item, amount) of each window: what came, the shares, their sum the forecast.
 
+    Windows of which it is not known what came, or what entered the funnel, are left out.
+
     mean: expected total over horizon and channels of "revenue" (or "won" where deals have no value), and of what stands
     beside it (refunds, recurring), as the simulation has them.
     """
@@ -84,7 +86,8 @@ def compared_with(case: Case, mean: Mapping[str, float]) -> list[dict[str, Any]]
     for name, start in windows(case.history, case.horizon).items():
         part = slice(start, start + case.horizon)
         came = float(case.history.came(measure)[part].sum()) if measure in case.history.counts else np.nan
-        if not np.isfinite(came):
+        uncounted = np.isnan(case.history.entries[part]).all(axis=0) & case.history.there[part].any(axis=0)
+        if not np.isfinite(came) or uncounted.any():
             continue
         then = _as_it_was(case, start, now)
         shares = {block: float(np.sum(x)) for block, x in _shares(case, then, now, measure).items()}
@@ -100,6 +103,7 @@ def _shares(case: Case, then: Blocks, now: Blocks, measure: str) -> dict[str, Ar
     """Each block's share of the difference of the two expected outcomes, by channel."""
     blocks = [SEASON, TRAFFIC, RATES, *([VALUE] if case.valued else []), PIPELINE]
     flows: dict[frozenset[str], Moving] = {}
+    at_once = {stage: case.history.enters_later(stage) for stage in case.stages[1:]}
 
     def outcome(swapped: frozenset[str]) -> Array:
         def of(block: str) -> Blocks:
@@ -121,7 +125,7 @@ def _shares(case: Case, then: Blocks, now: Blocks, measure: str) -> dict[str, Ar
         told = swapped & {RATES, PIPELINE}  # what moves on depends on these alone
         if told not in flows:
             flows[told] = moving_of(past, case.posterior, mixed)
-        return expected(past, case.posterior, mixed, flows[told])[measure]
+        return expected(past, case.posterior, mixed, flows[told], at_once)[measure]
 
     return shapley(outcome, blocks)
 
@@ -157,9 +161,7 @@ def _as_it_was(case: Case, start: int, now: Blocks) -> Blocks:
         usual = case.posterior.array("deal_mean").mean(axis=0)
         value = mean_deals(history, part, place, usual) / season[1]
     known = Known(counted / season[0][:, None], rates, {}, value)
-    past = history.believed.as_of(
-        history.periods[start - 1]
-    )  # what is counted is today's, so is what came before it
+    past = history.first_periods(start)  # what is counted is today's, so is what came before it
     return Blocks(past, known, season)
 
 

@@ -475,11 +475,18 @@ class History(Shows):
         """The same without copies of earlier days: its pasts are what is believed of them today."""
         return self if self.copies is None else replace(self, copies=None)
 
-    def _cut(self, n: int) -> History:
+    def first_periods(self, n: int) -> History:
+        """The first `n` periods as they are counted today, with every channel and stage of today, seen by then or not.
+
+        Of cohort counts they hold what became of each cohort until today.
+        """
+        return self._cut(n, every=True)
+
+    def _cut(self, n: int, *, every: bool = False) -> History:
         counts = self.counts.isel(period=slice(0, n))
-        keep = np.flatnonzero(channels_seen(counts).any(axis=0))
+        keep = np.arange(len(self.channels)) if every else np.flatnonzero(channels_seen(counts).any(axis=0))
         counts = counts.isel(channel=keep)
-        stages = recorded_stages(counts, self.stages)
+        stages = self.stages if every else recorded_stages(counts, self.stages)
         deals = self.deals[self.deals["period"] <= np.datetime64(self.periods[n - 1], "ns")].reset_index(
             drop=True
         )
@@ -488,6 +495,7 @@ class History(Shows):
         names = [str(name) for name in counts.data_vars]
         gone = [name for name in names if name not in stages and not any_recorded(counts, name)]
         gone += ["revenue"] if "revenue" in counts and "revenue" not in gone and not valued else []
+        gone = [] if every else gone
         known, lost = (
             {stage: _cut_triangle(triangle, n, keep) for stage, triangle in triangles.items()}
             for triangles in (self.triangles, self.losses)

@@ -50,6 +50,31 @@ def test_the_rows_add_up(measure, counts):
         assert sum(x for item, x in amounts.items() if item != "forecast") == pytest.approx(77.0)
 
 
+def blanked(past: History, names: tuple[str, ...], channel: int, until: int) -> History:
+    """The history with counts of a channel blank before a period."""
+    counts = past.counts.copy(deep=True)
+    for name in names:
+        counts[name].values[:until, channel] = np.nan
+    return replace(past, counts=counts)
+
+
+def test_a_channel_that_began_since_is_more_traffic():
+    """Nothing of it was there a year before: the rows add up, and what it brings is traffic."""
+    whole = history(STEADY, periods=24)
+    late = blanked(whole, tuple(map(str, whole.counts)), channel=1, until=20)
+    steady, began = (told(asked(past), mean=105_000.0)["year before"] for past in (whole, late))
+    assert began["came"] == pytest.approx(75_000)
+    assert sum(x for item, x in began.items() if item != "forecast") == pytest.approx(105_000.0)
+    assert began["traffic"] - steady["traffic"] > 10_000
+    assert abs(began["rates"]) < 1_000
+
+
+def test_windows_before_visits_were_counted_are_left_out():
+    """What entered the funnel then is not known: nothing is said to be traffic that only was not counted."""
+    past = blanked(history(STEADY, periods=24), ("visitors",), channel=0, until=18)
+    assert list(told(asked(past))) == ["before"]
+
+
 def test_a_company_that_stands_still_has_no_reasons():
     """Same traffic, rates and values: what is left is the length of months, and the start of the history."""
     past = history(STEADY, periods=36)

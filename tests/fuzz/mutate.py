@@ -336,7 +336,7 @@ def forged(content: bytes, rng: Random) -> bytes:
     import numpy as np
     import xarray as xr
 
-    from forecast.fit.hdf5 import content_hash
+    from forecast.fit import content_hash
     from forecast.saved import SEAL
 
     with tempfile.TemporaryDirectory() as folder:
