@@ -187,25 +187,25 @@ def walks(draws: Mapping[str, Array], data: Mapping[str, Array]) -> tuple[Array,
     season_sd (...) and season (..., column). The common walk holds its shocks.
     """
     w, basis = data["own_centred"], data["basis"]
-    common = _common_waves(draws, data)
-    own = draws["own_waves"] - w * (common + _season_waves(draws, data))[..., None]
+    beside = _season_waves(draws, data)
+    common = _common_waves(draws, data, beside)
+    own = draws["own_waves"] - w * (common + beside)[..., None]
     own *= draws["own_drift"][..., None, None] ** (1.0 - w)
-    together = np.tensordot(
-        own, basis, axes=(-2, 0)
-    )  # one product: of many small ones some shapes take four times
+    # One product: of many small ones some shapes take four times.
+    together = np.tensordot(own, basis, axes=(-2, 0))
     return common @ basis, np.swapaxes(together, -1, -2)
 
 
 def common_walk(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
     """The first of `walks` alone, (..., period)."""
-    return np.asarray(_common_waves(draws, data) @ data["basis"])
+    return np.asarray(_common_waves(draws, data, _season_waves(draws, data)) @ data["basis"])
 
 
-def _common_waves(draws: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
-    """Coefficients of the common walk in its waves, (..., wave)."""
+def _common_waves(draws: Mapping[str, Array], data: Mapping[str, Array], beside: Array) -> Array:
+    """Coefficients of the common walk in its waves, (..., wave); beside: `_season_waves`."""
     v = data["walk_centred"]
     sds = common_sds(draws["drift"], draws.get("shock", 0.0), data["basis"])
-    return np.asarray(sds ** (1.0 - v) * (draws["waves"] - v * _season_waves(draws, data)))
+    return np.asarray(sds ** (1.0 - v) * (draws["waves"] - v * beside))
 
 
 def common_sds(drift: ArrayLike, shock: ArrayLike, basis: Array) -> Array:
